@@ -1,0 +1,160 @@
+//! Why a history could not be read.
+
+use std::path::{Path, PathBuf};
+
+use kinlog::EventKind;
+
+/// Why a history could not be read.
+///
+/// `at` is the place in the JSON document, such as `events[3].eventType`.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImportError {
+    /// Another error, with the file it happened in.
+    #[error("{}: {source}", path.display())]
+    InFile {
+        /// The file that was read.
+        path: PathBuf,
+        /// What went wrong in it.
+        source: Box<ImportError>,
+    },
+    /// The input has no bytes.
+    #[error("the file is empty")]
+    Empty,
+    /// The input begins like JSON but is no text.
+    #[error("not UTF-8 text at byte {offset}")]
+    NotUtf8 {
+        /// The first byte that is no UTF-8.
+        offset: usize,
+    },
+    /// The JSON is broken or cut off.
+    #[error("broken JSON at line {line}, column {column}: {reason}")]
+    Json {
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1; 0 if the line itself is missing.
+        column: usize,
+        /// What the parser says.
+        reason: String,
+    },
+    /// The protobuf bytes are broken or cut off.
+    #[error("broken protobuf in events[{index}], at byte {offset}: {reason}")]
+    Protobuf {
+        /// Events read before.
+        index: usize,
+        /// Where the broken event begins.
+        offset: usize,
+        /// What the decoder says.
+        reason: String,
+    },
+    /// The JSON has no list of events where one is expected.
+    #[error("{at} is not a Temporal history: {found}")]
+    NotAHistory {
+        /// The place in the document.
+        at: String,
+        /// What is there instead.
+        found: String,
+    },
+    /// The history is one of Cadence, from which Temporal was forked.
+    #[error("{at} is a Cadence event, not a Temporal one: {reason}")]
+    Cadence {
+        /// The first such event.
+        at: String,
+        /// What gives it away.
+        reason: String,
+    },
+    /// The type of an event is not known.
+    #[error("{at} (event {id}): unknown event type {value}")]
+    UnknownEventType {
+        /// The place in the document.
+        at: String,
+        /// The event's id, 0 if it has none.
+        id: i64,
+        /// The type as it is written.
+        value: String,
+    },
+    /// A value is not known in its enum.
+    #[error("{at} (event {id}): unknown value {value} of enum {name}")]
+    UnknownEnumValue {
+        /// The place in the document.
+        at: String,
+        /// The event's id, 0 if it has none.
+        id: i64,
+        /// The value as it is written.
+        value: String,
+        /// The enum.
+        name: String,
+    },
+    /// A field cannot hold its value.
+    #[error("{at} (event {id}): {reason}")]
+    Field {
+        /// The place in the document.
+        at: String,
+        /// The event's id, 0 if it has none.
+        id: i64,
+        /// What is wrong with the value.
+        reason: String,
+    },
+    /// The event ids neither rise nor fall throughout.
+    #[error("event {id} follows event {previous}: event ids must rise")]
+    OutOfOrder {
+        /// The id of the event before.
+        previous: i64,
+        /// The id that is out of order.
+        id: i64,
+    },
+    /// This crate was built against an API it cannot use.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+}
+
+impl ImportError {
+    /// Adds the file in which the error happened.
+    #[must_use]
+    pub fn in_file(self, path: impl AsRef<Path>) -> Self {
+        Self::InFile { path: path.as_ref().to_owned(), source: Box::new(self) }
+    }
+}
+
+/// Why a history could not be written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExportError {
+    /// A value has no JSON form, such as a time out of range.
+    #[error("cannot be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// The payload of a kinlog event is no rest of a Temporal event.
+    #[error("event {id} has a payload that is not Temporal's: {reason}")]
+    Payload {
+        /// The event's number in its run.
+        id: u32,
+        /// What the decoder says.
+        reason: String,
+    },
+    /// The event is of a kind that Temporal does not have.
+    #[error("event {id} is a {kind}, which Temporal does not have")]
+    UnknownKind {
+        /// The event's number in its run.
+        id: u32,
+        /// Its kind.
+        kind: EventKind,
+    },
+    /// The typed body was written by a newer kinlog.
+    #[error("event {id}, a {kind}, has a body of version {version}, which is too new")]
+    UnknownVersion {
+        /// The event's number in its run.
+        id: u32,
+        /// Its kind.
+        kind: EventKind,
+        /// The version of its body.
+        version: u8,
+    },
+    /// This crate was built against an API it cannot use.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+}
+
+/// The Temporal API that this crate was built against lacks what it needs.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("unusable Temporal API descriptors: {0}")]
+pub struct SchemaError(pub(crate) String);

@@ -1,0 +1,45 @@
+//! Little-endian integers at offsets of a byte slice; `None` where the slice ends before.
+
+use crate::event::Buffer;
+
+/// `N` bytes from `offset` on.
+pub(crate) fn array_at<const N: usize>(bytes: &[u8], offset: usize) -> Option<[u8; N]> {
+    bytes.get(offset..)?.first_chunk().copied()
+}
+
+pub(crate) fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
+    array_at(bytes, offset).map(u16::from_le_bytes)
+}
+
+pub(crate) fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
+    array_at(bytes, offset).map(u32::from_le_bytes)
+}
+
+pub(crate) fn u64_at(bytes: &[u8], offset: usize) -> Option<u64> {
+    array_at(bytes, offset).map(u64::from_le_bytes)
+}
+
+/// Overwrites `value.len()` bytes at `offset`, which must lie within `bytes`; bytes beyond the end
+/// are dropped.
+pub(crate) fn put(bytes: &mut [u8], offset: usize, value: &[u8]) {
+    for (to, from) in bytes.iter_mut().skip(offset).zip(value) {
+        *to = *from;
+    }
+}
+
+/// Pads with zeros to the next multiple of four, where every structure of the log begins.
+pub(crate) fn pad4(buffer: &mut Buffer) {
+    while buffer.len() % 4 != 0 {
+        buffer.push(0);
+    }
+}
+
+/// `len` rounded up to a multiple of four.
+pub(crate) const fn padded4(len: usize) -> usize {
+    (len + 3) & !3
+}
+
+/// A length as the `u64` that addresses are counted in. Lossless: no target is wider than 64 bits.
+pub(crate) const fn wide(len: usize) -> u64 {
+    len as u64
+}

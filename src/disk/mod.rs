@@ -1,0 +1,112 @@
+//! Everything the store asks of the world: files, directories, locks, a clock, random numbers.
+//!
+//! The store reaches all of it through [`Disk`], so that a test can put a disk that fails, tears
+//! and forgets in its place.
+
+mod file;
+mod map;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+pub use file::FileSystem;
+pub use map::Map;
+pub(crate) use map::MappedFile;
+
+use crate::id::Timestamp;
+
+/// How a file is opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OpenMode {
+    /// An existing file, for reading.
+    Read,
+    /// An existing file, for reading and writing.
+    Write,
+    /// A new file, for reading and writing; an error if it exists.
+    Create,
+}
+
+/// A file system, a clock and a source of random numbers.
+pub trait Disk: Send + Sync + 'static {
+    /// Makes a directory and its parents; succeeds if it is there.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    fn create_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// The names of the entries of a directory, in no order.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    fn list(&self, path: &Path) -> io::Result<Vec<String>>;
+
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// Whatever the file system says; [`io::ErrorKind::NotFound`] if it must exist and does not.
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>>;
+
+    /// Renames a file; lasts through a power loss after [`Disk::sync_dir`].
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file; lasts through a power loss after [`Disk::sync_dir`].
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes the entries of a directory durable.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// The time of day.
+    fn now(&self) -> Timestamp;
+
+    /// A number that nobody can foresee and that does not repeat.
+    fn random(&self) -> u64;
+}
+
+/// An open file.
+pub trait DiskFile: Send + Sync {
+    /// Its length in bytes.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    fn size(&self) -> io::Result<u64>;
+
+    /// Fills `buffer` from `offset` on.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::UnexpectedEof`] where the file ends before; else whatever the system says.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+
+    /// Writes all of `bytes` at `offset`, beyond the end too.
+    ///
+    /// # Errors
+    /// Whatever the file system says; some of the bytes may then have been written.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Returns when the content and the length are on the device.
+    ///
+    /// # Errors
+    /// Whatever the file system says; what was written since the last success is then in doubt.
+    fn sync(&self) -> io::Result<()>;
+
+    /// Takes the file's exclusive lock until the file is closed, or says that another holds it.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    fn try_lock(&self) -> io::Result<bool>;
+
+    /// Maps the first `len` bytes for reading. The file must be that long and stay that long.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    fn map(&self, len: usize) -> io::Result<Map>;
+}

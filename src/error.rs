@@ -1,0 +1,242 @@
+//! What can go wrong, and what to do about it.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::id::{Position, RunId};
+
+/// The result of a store operation.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why an operation was refused or failed. Unless a variant says otherwise, nothing was changed.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused a file operation.
+    Io {
+        /// What was attempted.
+        operation: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// The system's own error.
+        source: Arc<io::Error>,
+    },
+    /// Acknowledged data is damaged. The store refuses to open or to read on, and repairs nothing:
+    /// restore the file from a backup.
+    Corrupt(Box<Corruption>),
+    /// Another process writes the store, or this one already does.
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+        /// The process that holds it; 0 if it is only just opening the store.
+        holder: u32,
+    },
+    /// The directory holds no store.
+    NotAStore {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The store was written by another version of kinlog, or by a build that lays events out
+    /// differently.
+    UnsupportedFormat {
+        /// The file that says so.
+        path: PathBuf,
+        /// What differs.
+        what: &'static str,
+        /// The value this build reads and writes.
+        supported: u64,
+        /// The value in the file.
+        found: u64,
+    },
+    /// The store was opened for reading only.
+    ReadOnly,
+    /// The commit is not in the log and will not be: the log cannot take commits, for the reason
+    /// given. Reopen the store, or free space if there is none.
+    NotWritten {
+        /// Why.
+        cause: Arc<Error>,
+    },
+    /// A write or a sync failed while the commit was on its way: it may be in the log or not.
+    /// The store takes no more commits; reopen it to see.
+    OutcomeUnknown {
+        /// Where the commit would be.
+        position: Position,
+        /// The failure.
+        cause: Arc<Error>,
+    },
+    /// The run is not where the caller expected it: another commit came first. Begin again.
+    Conflict {
+        /// The run.
+        run: RunId,
+        /// The next event id that was expected.
+        expected: u32,
+        /// The next event id of the run.
+        found: u32,
+    },
+    /// No run has this id.
+    RunNotFound {
+        /// The id.
+        run: RunId,
+    },
+    /// The run has closed and takes no more events.
+    RunClosed {
+        /// The run.
+        run: RunId,
+    },
+    /// A run with this id is already in the store.
+    RunExists {
+        /// The id.
+        run: RunId,
+    },
+    /// The workflow id is in use, and the start's policies do not allow another run.
+    WorkflowExists {
+        /// The namespace.
+        namespace: String,
+        /// The workflow id.
+        workflow_id: String,
+        /// The run that is in the way.
+        run: RunId,
+        /// Whether that run is open.
+        open: bool,
+    },
+    /// A limit would be crossed.
+    LimitExceeded {
+        /// Which limit.
+        limit: &'static str,
+        /// The run it applies to, if it is one.
+        run: Option<RunId>,
+        /// The size now.
+        now: u64,
+        /// The size that was asked for.
+        asked: u64,
+        /// The most that is allowed.
+        max: u64,
+    },
+    /// An argument makes no sense.
+    InvalidArgument {
+        /// What is wrong with it.
+        what: &'static str,
+    },
+}
+
+/// Where a store is damaged and what was found there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Corruption {
+    /// The damaged file.
+    pub path: PathBuf,
+    /// The offset in it, in bytes.
+    pub offset: u64,
+    /// What is wrong.
+    pub what: &'static str,
+    /// What should be there, as far as a number says it.
+    pub expected: u64,
+    /// What is there.
+    pub found: u64,
+    /// The runs known to be touched; empty where the damage hides them.
+    pub runs: Vec<RunId>,
+}
+
+impl Error {
+    pub(crate) fn io(operation: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
+        Error::Io { operation, path: path.into(), source: Arc::new(source) }
+    }
+
+    pub(crate) fn invalid(what: &'static str) -> Self {
+        Error::InvalidArgument { what }
+    }
+
+    /// Whether a commit that got this error may nevertheless be in the log.
+    #[must_use]
+    pub fn is_outcome_unknown(&self) -> bool {
+        matches!(self, Error::OutcomeUnknown { .. })
+    }
+
+    /// Whether beginning the same transaction again can succeed.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Error::Conflict { .. })
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Io { operation, path, source } => {
+                write!(f, "cannot {operation} {}: {source}", path.display())
+            }
+            Error::Corrupt(corruption) => corruption.fmt(f),
+            Error::Locked { path, holder } => write!(
+                f,
+                "the store is in use: process {holder} holds {}; stop it, or open for reading only",
+                path.display()
+            ),
+            Error::NotAStore { path } => {
+                write!(f, "there is no kinlog store in {}", path.display())
+            }
+            Error::UnsupportedFormat { path, what, supported, found } => write!(
+                f,
+                "{}: {what} is {found:#x}, this build reads {supported:#x}; \
+                 open the store with the version of kinlog that wrote it",
+                path.display()
+            ),
+            Error::ReadOnly => f.write_str("the store is open for reading only"),
+            Error::NotWritten { cause } => write!(f, "the commit was not written: {cause}"),
+            Error::OutcomeUnknown { position, cause } => write!(
+                f,
+                "the commit at position {position} may or may not be in the log, \
+                 reopen the store to see: {cause}"
+            ),
+            Error::Conflict { run, expected, found } => write!(
+                f,
+                "run {run}: expected the next event to be {expected}, but it is {found}; \
+                 another commit came first"
+            ),
+            Error::RunNotFound { run } => write!(f, "there is no run {run}"),
+            Error::RunClosed { run } => write!(f, "run {run} has closed and takes no more events"),
+            Error::RunExists { run } => write!(f, "run {run} is already in the store"),
+            Error::WorkflowExists { namespace, workflow_id, run, open } => write!(
+                f,
+                "workflow {workflow_id:?} in namespace {namespace:?} is taken by {} run {run}",
+                if *open { "the open" } else { "the closed" }
+            ),
+            Error::LimitExceeded { limit, run, now, asked, max } => {
+                write!(f, "{limit}: {asked} asked, {max} allowed, {now} now")?;
+                run.map_or(Ok(()), |run| write!(f, " (run {run})"))
+            }
+            Error::InvalidArgument { what } => f.write_str(what),
+        }
+    }
+}
+
+impl fmt::Display for Corruption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} is corrupt at offset {}: {} (expected {:#x}, found {:#x}); \
+             nothing was changed, restore the file from a backup",
+            self.path.display(),
+            self.offset,
+            self.what,
+            self.expected,
+            self.found
+        )?;
+        for (i, run) in self.runs.iter().enumerate() {
+            write!(f, "{}{run}", if i == 0 { "; runs touched: " } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Io { source, .. } => Some(source.as_ref()),
+            Error::NotWritten { cause } | Error::OutcomeUnknown { cause, .. } => {
+                Some(cause.as_ref())
+            }
+            _ => None,
+        }
+    }
+}

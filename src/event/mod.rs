@@ -1,0 +1,145 @@
+//! Events: what an engine appends and what it reads back.
+
+mod body;
+mod codec;
+mod field;
+mod kind;
+mod raw;
+mod values;
+
+pub(crate) use body::LAYOUT_FINGERPRINT;
+pub use body::{
+    ActivityScheduled, ActivityTask, Body, CancelRequested, Canceled, ChildClosed, ChildInitiated,
+    ChildStartFailed, ChildStarted, Closed, ContinuedAsNew, ExternalInitiated, ExternalResolved,
+    Signaled, Started, Terminated, TimerEnded, TimerStarted, WorkflowTask,
+};
+pub(crate) use codec::{Buffer, Malformed};
+pub use kind::EventKind;
+pub(crate) use raw::{RawEvent, encode};
+pub use values::{IdConflictPolicy, IdReusePolicy, Initiator, ParentClosePolicy};
+
+use crate::id::Timestamp;
+
+/// An event to append: borrowed, and copied once, into the commit.
+///
+/// ```
+/// use kinlog::{Body, EventKind, NewEvent, TimerStarted};
+///
+/// let timer = NewEvent::new(Body::TimerStarted(TimerStarted {
+///     timer_id: "reminder",
+///     ..Default::default()
+/// }));
+/// let own = NewEvent::opaque(EventKind::from_number(1024), b"anything");
+/// assert_eq!(own.kind(), EventKind::from_number(1024));
+/// # let _ = timer;
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct NewEvent<'a> {
+    pub(crate) body: Body<'a>,
+    pub(crate) payload: &'a [u8],
+    pub(crate) time: Option<Timestamp>,
+}
+
+impl<'a> NewEvent<'a> {
+    /// An event with this body, no payload, and the time of its append.
+    #[must_use]
+    pub const fn new(body: Body<'a>) -> Self {
+        NewEvent { body, payload: &[], time: None }
+    }
+
+    /// An event whose content is its payload alone.
+    #[must_use]
+    pub const fn opaque(kind: EventKind, payload: &'a [u8]) -> Self {
+        NewEvent { body: Body::Opaque(kind), payload, time: None }
+    }
+
+    /// Sets the payload: bytes that belong to the engine, at most the namespace's
+    /// [`Limits::payload_bytes`](crate::Limits::payload_bytes).
+    #[must_use]
+    pub const fn payload(mut self, payload: &'a [u8]) -> Self {
+        self.payload = payload;
+        self
+    }
+
+    /// Sets the time, which is otherwise the moment of the append.
+    #[must_use]
+    pub const fn at(mut self, time: Timestamp) -> Self {
+        self.time = Some(time);
+        self
+    }
+
+    /// The kind.
+    #[must_use]
+    pub const fn kind(&self) -> EventKind {
+        self.body.kind()
+    }
+}
+
+/// An event of a history, borrowed from the log: nothing is copied.
+#[derive(Clone, Copy)]
+pub struct Event<'a> {
+    id: u32,
+    body: Body<'a>,
+    raw: RawEvent<'a>,
+}
+
+impl<'a> Event<'a> {
+    /// Checks the typed head; the event is then known to be well formed.
+    pub(crate) fn check(id: u32, raw: RawEvent<'a>) -> Result<Self, Malformed> {
+        let body = Body::decode(raw.kind, raw.version, raw.head)?;
+        Ok(Event { id, body, raw })
+    }
+
+    /// The event's number in its run, from 1.
+    #[must_use]
+    pub const fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// The kind.
+    #[must_use]
+    pub const fn kind(&self) -> EventKind {
+        self.raw.kind
+    }
+
+    /// The version of the typed record; 0 where the event has none.
+    #[must_use]
+    pub const fn version(&self) -> u8 {
+        self.raw.version
+    }
+
+    /// When it happened, as the engine said.
+    #[must_use]
+    pub const fn time(&self) -> Timestamp {
+        self.raw.time
+    }
+
+    /// What it says.
+    #[must_use]
+    pub const fn body(&self) -> &Body<'a> {
+        &self.body
+    }
+
+    /// The engine's own bytes.
+    #[must_use]
+    pub const fn payload(&self) -> &'a [u8] {
+        self.raw.payload
+    }
+
+    /// The bytes it takes in the log, with its header and its padding: what a run's size adds up.
+    #[must_use]
+    pub const fn size(&self) -> u32 {
+        self.raw.size
+    }
+}
+
+impl std::fmt::Debug for Event<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Event")
+            .field("id", &self.id)
+            .field("time", &self.raw.time)
+            .field("body", &self.body)
+            .field("payload_bytes", &self.raw.payload.len())
+            .finish()
+    }
+}

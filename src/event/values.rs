@@ -1,0 +1,91 @@
+//! Small enumerations inside event bodies, with the numbers of Temporal's `temporal.api.enums.v1`.
+
+macro_rules! value {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $number:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+        #[non_exhaustive]
+        pub enum $name {
+            /// Not given.
+            #[default]
+            Unspecified,
+            $($(#[$vdoc])* $variant,)*
+            /// A number that this version of kinlog does not know.
+            Unknown(u8),
+        }
+
+        impl $name {
+            /// The value with this number.
+            #[must_use]
+            pub const fn from_number(number: u8) -> Self {
+                match number {
+                    0 => $name::Unspecified,
+                    $($number => $name::$variant,)*
+                    other => $name::Unknown(other),
+                }
+            }
+
+            /// The number, as the log stores it.
+            #[must_use]
+            pub const fn number(self) -> u8 {
+                match self {
+                    $name::Unspecified => 0,
+                    $($name::$variant => $number,)*
+                    $name::Unknown(other) => other,
+                }
+            }
+        }
+    };
+}
+
+value! {
+    /// What happens to an open child when its parent closes (`ParentClosePolicy`).
+    ParentClosePolicy {
+        /// The child is terminated.
+        Terminate = 1,
+        /// The child goes on by itself.
+        Abandon = 2,
+        /// The child is asked to cancel.
+        RequestCancel = 3,
+    }
+}
+
+value! {
+    /// Whether a workflow id may be used again once its last run has closed
+    /// (`WorkflowIdReusePolicy`).
+    IdReusePolicy {
+        /// Always.
+        AllowDuplicate = 1,
+        /// Only if the last run failed, was canceled or terminated, or timed out.
+        AllowDuplicateFailedOnly = 2,
+        /// Never, as long as the last run is in the store.
+        RejectDuplicate = 3,
+        /// Always, and an open run is terminated first. Temporal deprecates this value in favour
+        /// of [`IdConflictPolicy::TerminateExisting`].
+        TerminateIfRunning = 4,
+    }
+}
+
+value! {
+    /// What a start does while the workflow has an open run (`WorkflowIdConflictPolicy`).
+    IdConflictPolicy {
+        /// The start is refused.
+        Fail = 1,
+        /// The start returns the open run and changes nothing.
+        UseExisting = 2,
+        /// The open run is terminated and the new one begun, in one commit.
+        TerminateExisting = 3,
+    }
+}
+
+value! {
+    /// What made a run follow another one in its chain (`ContinueAsNewInitiator`).
+    Initiator {
+        /// The workflow itself continued as new.
+        Workflow = 1,
+        /// A retry policy.
+        Retry = 2,
+        /// A cron schedule.
+        CronSchedule = 3,
+    }
+}

@@ -1,0 +1,170 @@
+//! Namespaces with their limits, and the workflows in them with their current runs.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::versioned::Versioned;
+use crate::bytes::u32_at;
+use crate::event::Malformed;
+use crate::id::Position;
+use crate::limits::Limits;
+use crate::log::batch::Put;
+
+/// The table that holds each namespace's limits: key the name, value four `u32`.
+pub(crate) const NAMESPACES_TABLE: &str = "kinlog.namespaces";
+
+/// One namespace.
+pub(crate) struct Namespace {
+    pub(crate) name: Arc<str>,
+    pub(crate) limits: Limits,
+    workflows: HashMap<Arc<str>, u32>,
+}
+
+/// One workflow: the runs under one workflow id.
+pub(crate) struct Workflow {
+    pub(crate) id: Arc<str>,
+    namespace: usize,
+    /// The run that the workflow id stands for.
+    pub(crate) current: Versioned<u32>,
+    /// The last of its runs in the log; the others are linked behind it.
+    pub(crate) newest: u32,
+    /// Of the current run's start; empty for none.
+    pub(crate) request_id: Box<str>,
+}
+
+/// All namespaces and workflows.
+#[derive(Default)]
+pub(crate) struct Namespaces {
+    list: Vec<Namespace>,
+    by_name: HashMap<Arc<str>, usize>,
+    workflows: Vec<Workflow>,
+}
+
+/// A workflow that is known, or where it is to be made.
+pub(super) struct Place {
+    namespace: usize,
+    id: Arc<str>,
+    number: Option<u32>,
+    /// Its current run.
+    pub(super) current: Option<u32>,
+}
+
+/// A run to be added to its workflow.
+pub(super) struct NewRun<'a> {
+    pub(super) number: u32,
+    pub(super) commit: Position,
+    pub(super) oldest: Position,
+    pub(super) request_id: &'a str,
+}
+
+impl Namespaces {
+    pub(crate) fn get(&self, name: &str) -> Option<&Namespace> {
+        self.list.get(*self.by_name.get(name)?)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Namespace> {
+        self.list.iter()
+    }
+
+    /// The workflow with this id.
+    pub(crate) fn find(&self, namespace: &str, id: &str) -> Option<&Workflow> {
+        let number = *self.get(namespace)?.workflows.get(id)?;
+        self.workflows.get(usize::try_from(number).ok()?)
+    }
+
+    /// The workflow with this number, and its namespace.
+    pub(super) fn workflow(&self, number: u32) -> Option<(&Namespace, &Workflow)> {
+        let workflow = self.workflows.get(usize::try_from(number).ok()?)?;
+        Some((self.list.get(workflow.namespace)?, workflow))
+    }
+
+    /// Whether a row makes sense as a namespace, if it is one.
+    pub(super) fn check(row: &Put<'_>) -> Result<(), Malformed> {
+        let sound = row.table != NAMESPACES_TABLE
+            || (std::str::from_utf8(row.key).is_ok()
+                && row.value.is_some_and(|(_, value)| decode_limits(value).is_some()));
+        sound.then_some(()).ok_or(Malformed)
+    }
+
+    /// Takes in a row, if it is a namespace.
+    pub(super) fn put(&mut self, row: &Put<'_>) {
+        let namespace = (row.table == NAMESPACES_TABLE)
+            .then(|| Some((std::str::from_utf8(row.key).ok()?, decode_limits(row.value?.1)?)));
+        if let Some((name, limits)) = namespace.flatten() {
+            let index = self.namespace_for(name);
+            if let Some(namespace) = self.list.get_mut(index) {
+                namespace.limits = limits;
+            }
+        }
+    }
+
+    /// The place of a workflow; its namespace is made with default limits if it is not there.
+    pub(super) fn place(&mut self, namespace: &str, id: &str) -> Place {
+        let namespace = self.namespace_for(namespace);
+        let known = self.list.get(namespace).and_then(|n| n.workflows.get_key_value(id));
+        let number = known.map(|(_, number)| *number);
+        let id = known.map_or_else(|| id.into(), |(id, _)| id.clone());
+        let workflow = number.and_then(|number| self.workflows.get(usize::try_from(number).ok()?));
+        Place { namespace, id, number, current: workflow.map(|w| *w.current.latest()) }
+    }
+
+    /// Adds a run to a workflow, as its current one if it displaces the one before. Returns the
+    /// workflow's number and its last run before.
+    pub(super) fn add_run(
+        &mut self,
+        place: Place,
+        run: &NewRun<'_>,
+        displaces: bool,
+    ) -> (u32, Option<u32>) {
+        let known = place.number.and_then(|number| {
+            Some((number, self.workflows.get_mut(usize::try_from(number).ok()?)?))
+        });
+        if let Some((number, workflow)) = known {
+            let older = std::mem::replace(&mut workflow.newest, run.number);
+            if displaces {
+                workflow.current.set(run.commit, run.number, run.oldest);
+                workflow.request_id = run.request_id.into();
+            }
+            return (number, Some(older));
+        }
+        // There are no more workflows than runs, and those are counted in a u32.
+        let number = u32::try_from(self.workflows.len()).unwrap_or(u32::MAX);
+        if let Some(namespace) = self.list.get_mut(place.namespace) {
+            namespace.workflows.insert(place.id.clone(), number);
+        }
+        self.workflows.push(Workflow {
+            id: place.id,
+            namespace: place.namespace,
+            current: Versioned::new(run.commit, run.number),
+            newest: run.number,
+            request_id: run.request_id.into(),
+        });
+        (number, None)
+    }
+
+    fn namespace_for(&mut self, name: &str) -> usize {
+        if let Some(index) = self.by_name.get(name) {
+            return *index;
+        }
+        let name: Arc<str> = name.into();
+        self.by_name.insert(name.clone(), self.list.len());
+        self.list.push(Namespace { name, limits: Limits::default(), workflows: HashMap::new() });
+        self.list.len() - 1
+    }
+}
+
+/// The value of a namespace's row.
+pub(crate) fn encode_limits(limits: &Limits) -> Vec<u8> {
+    let Limits { history_events, history_bytes, payload_bytes, id_bytes } = *limits;
+    [history_events, history_bytes, payload_bytes, id_bytes].map(u32::to_le_bytes).concat()
+}
+
+/// The limits in a row; a longer value comes from a later version, which adds at the end.
+fn decode_limits(value: &[u8]) -> Option<Limits> {
+    Some(Limits {
+        history_events: u32_at(value, 0)?,
+        history_bytes: u32_at(value, 4)?,
+        payload_bytes: u32_at(value, 8)?,
+        id_bytes: u32_at(value, 12)?,
+    })
+}

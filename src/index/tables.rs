@@ -1,0 +1,156 @@
+//! Rows of tables: ordered by key, each version with the position of its commit, so that a reader
+//! at an earlier position still finds what was there.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use crate::id::Position;
+use crate::log::batch::Put;
+
+/// A value in the log: where it begins and how long it is. The key lies right before it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Place {
+    pub(crate) value: Position,
+    pub(crate) value_len: u32,
+    pub(crate) key_len: u16,
+}
+
+/// What a row was from one commit on; no place once it is deleted.
+#[derive(Clone, Copy, Debug)]
+struct Version {
+    commit: Position,
+    place: Option<Place>,
+}
+
+type Rows = BTreeMap<Box<[u8]>, Vec<Version>>;
+
+/// All tables.
+#[derive(Default)]
+pub(crate) struct Tables {
+    tables: HashMap<Arc<str>, Rows>,
+    /// Rows with versions that no reader will need once all hold later positions.
+    stale: VecDeque<(Position, Arc<str>, Box<[u8]>)>,
+}
+
+impl Tables {
+    pub(super) fn put(&mut self, row: &Put<'_>, commit: Position) {
+        let place = row.value.and_then(|(value, bytes)| {
+            let value_len = u32::try_from(bytes.len()).ok()?;
+            Some(Place { value, value_len, key_len: u16::try_from(row.key.len()).ok()? })
+        });
+        let name = match self.tables.get_key_value(row.table) {
+            Some((name, _)) => name.clone(),
+            None => row.table.into(),
+        };
+        let rows = self.tables.entry(name.clone()).or_default();
+        let version = Version { commit, place };
+        let supersedes = match rows.get_mut(row.key) {
+            Some(versions) => {
+                versions.push(version);
+                true
+            }
+            None => {
+                rows.insert(row.key.into(), vec![version]);
+                false
+            }
+        };
+        if supersedes || place.is_none() {
+            self.stale.push_back((commit, name, row.key.into()));
+        }
+    }
+
+    /// Drops versions that only readers before `oldest` would see.
+    pub(super) fn forget(&mut self, oldest: Position) {
+        while self.stale.front().is_some_and(|(commit, _, _)| *commit < oldest) {
+            let Some((_, name, key)) = self.stale.pop_front() else { return };
+            let Some(rows) = self.tables.get_mut(&name) else { continue };
+            let Some(versions) = rows.get_mut(&key) else { continue };
+            let superseded = versions.partition_point(|v| v.commit < oldest).saturating_sub(1);
+            versions.drain(..superseded);
+            if versions.iter().all(|version| version.commit < oldest && version.place.is_none()) {
+                rows.remove(&key);
+            }
+        }
+    }
+
+    /// The row as a reader at `at` sees it.
+    pub(crate) fn get(&self, table: &str, key: &[u8], at: Position) -> Option<Place> {
+        visible(self.tables.get(table)?.get(key)?, at)
+    }
+
+    /// Up to `count` rows of a key range as a reader at `at` sees them, in order; and the last key
+    /// looked at, from which to go on, if the range may hold more.
+    pub(crate) fn page(
+        &self,
+        table: &str,
+        range: (Bound<&[u8]>, Bound<&[u8]>),
+        at: Position,
+        count: usize,
+    ) -> (Vec<Place>, Option<Box<[u8]>>) {
+        let mut places = vec![];
+        let Some(rows) = self.tables.get(table).filter(|_| !is_empty(range)) else {
+            return (places, None);
+        };
+        for (key, versions) in rows.range::<[u8], _>(range) {
+            places.extend(visible(versions, at));
+            if places.len() == count {
+                return (places, Some(key.clone()));
+            }
+        }
+        (places, None)
+    }
+
+    /// The names of all tables that ever held a row, in no order.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.tables.keys()
+    }
+}
+
+fn visible(versions: &[Version], at: Position) -> Option<Place> {
+    versions.iter().rev().find(|version| version.commit < at)?.place
+}
+
+/// Whether no key can lie in the range; a `BTreeMap` does not take such a range.
+fn is_empty(range: (Bound<&[u8]>, Bound<&[u8]>)) -> bool {
+    match range {
+        (Bound::Included(from), Bound::Included(to)) => from > to,
+        (Bound::Included(from) | Bound::Excluded(from), Bound::Excluded(to))
+        | (Bound::Excluded(from), Bound::Included(to)) => from >= to,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(address: u64) -> Position {
+        Position::from_u64(address)
+    }
+
+    fn put(tables: &mut Tables, commit: u64, value: Option<&[u8]>) {
+        let value = value.map(|bytes| (at(commit + 1), bytes));
+        tables.put(&Put { table: "t", key: b"k", value }, at(commit));
+    }
+
+    #[test]
+    fn readers_see_their_version_until_it_is_forgotten() {
+        let mut tables = Tables::default();
+        put(&mut tables, 10, Some(b"a"));
+        put(&mut tables, 20, Some(b"bb"));
+        put(&mut tables, 30, None);
+        let len = |tables: &Tables, end| tables.get("t", b"k", at(end)).map(|p| p.value_len);
+        assert_eq!(len(&tables, 10), None);
+        assert_eq!(len(&tables, 11), Some(1));
+        assert_eq!(len(&tables, 21), Some(2));
+        assert_eq!(len(&tables, 31), None);
+
+        tables.forget(at(25));
+        assert_eq!(len(&tables, 25), Some(2));
+        assert_eq!(tables.tables["t"].len(), 1);
+        tables.forget(at(31));
+        assert!(tables.tables["t"].is_empty(), "a deleted row leaves nothing behind");
+        assert!(tables.stale.is_empty());
+    }
+}

@@ -1,0 +1,56 @@
+//! Every bound of the store, by name.
+//!
+//! Hard bounds come from the format and are checked on write and on read; [`Limits`] are a
+//! namespace's own and are checked on write.
+
+/// Most bytes of one event: header, typed head and payload.
+pub const EVENT_BYTES_MAX: usize = 16 << 20;
+/// Most events of one run in one commit.
+pub const BATCH_EVENTS_MAX: usize = u16::MAX as usize;
+/// Most runs that one commit may touch.
+pub const COMMIT_RUNS_MAX: usize = u16::MAX as usize;
+/// Most bytes of one run, so that its sizes fit 32 bits.
+pub const RUN_BYTES_MAX: u64 = u32::MAX as u64;
+/// Most bytes of a table's name.
+pub const TABLE_NAME_BYTES_MAX: usize = 255;
+/// Most bytes of a key in a table.
+pub const KEY_BYTES_MAX: usize = 4096;
+/// Most bytes of a value in a table.
+pub const VALUE_BYTES_MAX: usize = 16 << 20;
+/// Most bytes of a namespace's name.
+pub const NAMESPACE_BYTES_MAX: usize = 255;
+/// Smallest segment, in bytes.
+pub const SEGMENT_BYTES_MIN: u32 = 64 << 10;
+/// Largest segment, in bytes.
+pub const SEGMENT_BYTES_MAX: u32 = 1 << 30;
+/// Highest log address: batches point back with 48 bits.
+pub const POSITION_MAX: u64 = (1 << 48) - 1;
+
+/// The limits of one namespace. The defaults are Temporal's.
+///
+/// Crossing a limit is [`Error::LimitExceeded`](crate::Error::LimitExceeded) and writes nothing.
+/// A closing event is always accepted, and a recorded run is not measured.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Most events in one run (`limit.historyCount.error`).
+    pub history_events: u32,
+    /// Most bytes in one run (`limit.historySize.error`).
+    pub history_bytes: u32,
+    /// Most bytes in one payload (`limit.blobSize.error`).
+    pub payload_bytes: u32,
+    /// Most bytes in a workflow id, type, task queue, signal name and the like
+    /// (`limit.maxIDLength`).
+    pub id_bytes: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            history_events: 51_200,
+            history_bytes: 50 << 20,
+            payload_bytes: 2 << 20,
+            id_bytes: 1_000,
+        }
+    }
+}

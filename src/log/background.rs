@@ -1,0 +1,132 @@
+//! The store's own thread: leads for commits that were submitted and that nobody waits for, and
+//! marks the manifest when the store has come to rest.
+//!
+//! After a kill nothing in the log vouches for the last group of writes. The mark does: once a
+//! store is idle, the manifest says how far the log is on the device.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::MutexGuard;
+
+use super::layout::Manifest;
+use super::writer::{State, Writer};
+use crate::error::{Error, Result};
+use crate::id::Position;
+
+/// How long nothing must be committed before the manifest is marked.
+const REST: Duration = Duration::from_millis(50);
+
+/// What the thread was asked to do.
+#[derive(Default)]
+pub(super) struct Requests {
+    /// Commits happened since the thread last looked.
+    dirty: bool,
+    /// Commits were submitted that nobody may wait for.
+    submitted: bool,
+    stop: bool,
+}
+
+/// The running thread; dropping it ends the thread and closes the log in order.
+pub(crate) struct Background {
+    thread: Option<JoinHandle<()>>,
+    writer: Arc<Writer>,
+}
+
+impl Background {
+    pub(super) fn start(writer: Arc<Writer>) -> Result<Self> {
+        let path = writer.paths.root.clone();
+        let working = writer.clone();
+        let thread = std::thread::Builder::new()
+            .name("kinlog".into())
+            .spawn(move || working.work())
+            .map_err(|e| Error::io("start a thread for", path, e))?;
+        Ok(Background { thread: Some(thread), writer })
+    }
+
+    /// Writes and syncs what is on its way, marks the log as closed, and releases the lock. Done
+    /// once; later calls do nothing.
+    pub(crate) fn shut_down(&mut self) -> Result<()> {
+        let Some(thread) = self.thread.take() else { return Ok(()) };
+        self.writer.state.lock().background.stop = true;
+        self.writer.work.notify_all();
+        // A panic there is a bug that its own message tells; the log is closed all the same.
+        let _ = thread.join();
+        self.writer.finish()
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        // Nobody is left to hear of an error; the next opening will find the log unclosed.
+        let _ = self.shut_down();
+    }
+}
+
+impl Writer {
+    /// Notes that a commit was appended.
+    pub(super) fn note_commit(&self, state: &mut State) {
+        if !state.background.dirty {
+            state.background.dirty = true;
+            self.work.notify_one();
+        }
+    }
+
+    /// Has the thread lead, for commits that nobody waits for.
+    pub(crate) fn submit(&self) {
+        self.state.lock().background.submitted = true;
+        self.work.notify_one();
+    }
+
+    fn work(&self) {
+        let mut state = self.state.lock();
+        while !state.background.stop {
+            if state.background.submitted {
+                if state.leading() {
+                    self.work.wait(&mut state);
+                } else {
+                    state.background.submitted = false;
+                    self.lead(&mut state);
+                }
+            } else if state.background.dirty {
+                state.background.dirty = false;
+                self.work.wait_for(&mut state, REST);
+                let quiet = !state.background.dirty && !state.background.submitted;
+                if quiet && !state.background.stop && !state.failed() {
+                    let durable = state.durable();
+                    MutexGuard::unlocked(&mut state, || self.mark(durable, false));
+                }
+            } else {
+                self.work.wait(&mut state);
+            }
+        }
+    }
+
+    /// Tells the manifest how far the log is on the device. A failure is no loss: the mark only
+    /// adds certainty.
+    fn mark(&self, durable_upto: Position, closed: bool) -> Option<Error> {
+        let mut manifest = self.manifest.lock();
+        let current = manifest.current;
+        if current.durable_upto == durable_upto && current.closed == closed {
+            return None;
+        }
+        manifest.write(Manifest { durable_upto, closed, ..current }).err()
+    }
+
+    /// Closes the log in order: everything written and synced, the manifest marked, the lock
+    /// released.
+    fn finish(&self) -> Result<()> {
+        let thread = self.state.lock().take_preparing();
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+        let synced = self.sync();
+        let marked = match &synced {
+            Ok(()) => self.mark(self.durable(), true).map_or(Ok(()), Err),
+            Err(_) => Ok(()),
+        };
+        self.release_lock();
+        synced.and(marked)
+    }
+}

@@ -1,0 +1,233 @@
+//! What a commit's payload holds: one batch per run touched, then table puts.
+//!
+//! ```text
+//! batch:  0 run u32 · 4 first event u32 · 8 link u64 · 16 run_bytes u32 · 20 … events
+//!         link: the run's previous batch in the low 48 bits, the event count in the high 16
+//!         run_bytes: what the run's events take up to the end of this batch
+//! put:    0 table_len u8 · 1 operation u8 (1 put, 2 delete) · 2 key_len u16 · 4 value_len u32
+//!         8 … table, key, value, zeros up to a multiple of four
+//! ```
+
+use crate::bytes::{pad4, padded4, put, u16_at, u32_at, u64_at, wide};
+use crate::event::{Buffer, Event, EventKind, Malformed, RawEvent};
+use crate::id::Position;
+use crate::limits::POSITION_MAX;
+
+use super::frame::Frame;
+
+/// Bytes of a batch before its events.
+pub(crate) const BATCH_HEADER_BYTES: usize = 20;
+const PUT_HEADER_BYTES: usize = 8;
+
+/// The events that one commit adds to one run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Batch<'a> {
+    /// Where its header lies in the log.
+    pub(crate) position: Position,
+    /// The run's number.
+    pub(crate) run: u32,
+    /// The id of its first event.
+    pub(crate) first_event: u32,
+    /// How many events it holds; at least one.
+    pub(crate) count: u16,
+    /// The run's previous batch; [`Position::START`] for the first.
+    pub(crate) previous: Position,
+    /// The bytes of the run's events up to the end of this batch.
+    pub(crate) run_bytes: u32,
+    /// The events, and whatever follows them.
+    rest: &'a [u8],
+}
+
+impl<'a> Batch<'a> {
+    /// The batch at the start of `bytes`, with its header checked for sense.
+    pub(crate) fn parse(bytes: &'a [u8], position: Position) -> Result<Self, Malformed> {
+        let parse = || {
+            let link = u64_at(bytes, 8)?;
+            let batch = Batch {
+                position,
+                run: u32_at(bytes, 0)?,
+                first_event: u32_at(bytes, 4)?,
+                count: u16::try_from(link >> 48).ok()?,
+                previous: Position::from_u64(link & POSITION_MAX),
+                run_bytes: u32_at(bytes, 16)?,
+                rest: bytes.get(BATCH_HEADER_BYTES..)?,
+            };
+            let sound = batch.count > 0
+                && batch.first_event > 0
+                && batch.first_event.checked_add(u32::from(batch.count)).is_some()
+                && (batch.first_event == 1) == (batch.previous == Position::START)
+                && batch.previous < position;
+            sound.then_some(batch)
+        };
+        parse().ok_or(Malformed)
+    }
+
+    /// The id that follows its last event.
+    pub(crate) fn next_event(&self) -> u32 {
+        self.first_event.saturating_add(u32::from(self.count))
+    }
+
+    /// Its events in order, typed heads unchecked.
+    pub(crate) fn raw_events(&self) -> RawEvents<'a> {
+        RawEvents { next: self.first_event, end: self.next_event(), rest: self.rest }
+    }
+
+    /// Its events in order.
+    pub(crate) fn events(&self) -> impl Iterator<Item = Result<Event<'a>, Malformed>> + use<'a> {
+        self.raw_events().map(|raw| raw.and_then(|(id, raw)| Event::check(id, raw)))
+    }
+}
+
+/// The events of a batch, as they lie.
+#[derive(Clone, Debug)]
+pub(crate) struct RawEvents<'a> {
+    next: u32,
+    end: u32,
+    rest: &'a [u8],
+}
+
+impl std::fmt::Debug for RawEvent<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RawEvent({}, {} B)", self.kind, self.size)
+    }
+}
+
+impl<'a> Iterator for RawEvents<'a> {
+    type Item = Result<(u32, RawEvent<'a>), Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.next >= self.end {
+            return None;
+        }
+        let id = self.next;
+        self.next += 1;
+        let Ok(raw) = RawEvent::parse(self.rest) else {
+            self.next = self.end;
+            return Some(Err(Malformed));
+        };
+        let size = usize::try_from(raw.size).unwrap_or(usize::MAX);
+        self.rest = self.rest.get(size..).unwrap_or_default();
+        Some(Ok((id, raw)))
+    }
+}
+
+/// A row written or deleted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Put<'a> {
+    pub(crate) table: &'a str,
+    pub(crate) key: &'a [u8],
+    /// The value and where it lies in the log; `None` deletes the row.
+    pub(crate) value: Option<(Position, &'a [u8])>,
+}
+
+/// One part of a commit's payload.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Part<'a> {
+    Batch(Batch<'a>),
+    Put(Put<'a>),
+}
+
+/// The parts of a commit in order, each with its size in bytes; checked as it goes.
+pub(crate) struct Parts<'a> {
+    rest: &'a [u8],
+    position: Position,
+    batches: u16,
+}
+
+impl<'a> Parts<'a> {
+    pub(crate) fn of(frame: &Frame<'a>) -> Self {
+        Self::new(frame.payload, frame.payload_position(), frame.header.batches)
+    }
+
+    pub(crate) fn new(payload: &'a [u8], position: Position, batches: u16) -> Self {
+        Parts { rest: payload, position, batches }
+    }
+
+    fn step(&mut self) -> Result<(Part<'a>, usize), Malformed> {
+        let (part, size) = if self.batches > 0 {
+            self.batches -= 1;
+            let batch = Batch::parse(self.rest, self.position)?;
+            let mut size = BATCH_HEADER_BYTES;
+            for event in batch.raw_events() {
+                size += usize::try_from(event?.1.size).map_err(|_| Malformed)?;
+            }
+            (Part::Batch(batch), size)
+        } else {
+            let (row, size) = parse_put(self.rest, self.position).ok_or(Malformed)?;
+            (Part::Put(row), size)
+        };
+        self.rest = self.rest.get(size..).ok_or(Malformed)?;
+        self.position = self.position.plus(wide(size));
+        Ok((part, size))
+    }
+}
+
+impl<'a> Iterator for Parts<'a> {
+    type Item = Result<(Part<'a>, usize), Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.batches == 0 && self.rest.is_empty() {
+            return None;
+        }
+        let step = self.step();
+        if step.is_err() {
+            (self.batches, self.rest) = (0, &[]);
+        }
+        Some(step)
+    }
+}
+
+fn parse_put(bytes: &[u8], position: Position) -> Option<(Put<'_>, usize)> {
+    let table_len = usize::from(*bytes.first()?);
+    let key_len = usize::from(u16_at(bytes, 2)?);
+    let value_len = usize::try_from(u32_at(bytes, 4)?).ok()?;
+    let (table, rest) = bytes.get(PUT_HEADER_BYTES..)?.split_at_checked(table_len)?;
+    let (key, rest) = rest.split_at_checked(key_len)?;
+    let value = rest.get(..value_len)?;
+    let value_offset = PUT_HEADER_BYTES + table_len + key_len;
+    let value = match *bytes.get(1)? {
+        1 => Some((position.plus(wide(value_offset)), value)),
+        2 if value.is_empty() => None,
+        _ => return None,
+    };
+    let size = padded4(value_offset + value_len);
+    let padding = bytes.get(value_offset + value_len..size)?;
+    let sound = padding.iter().all(|byte| *byte == 0) && !table.is_empty();
+    sound.then_some((Put { table: std::str::from_utf8(table).ok()?, key, value }, size))
+}
+
+/// Appends the header of a batch; its events are appended next.
+pub(crate) fn write_batch_header(
+    buffer: &mut Buffer,
+    run: u32,
+    first_event: u32,
+    count: u16,
+    previous: Position,
+    run_bytes: u32,
+) {
+    let link = (u64::from(count) << 48) | (previous.as_u64() & POSITION_MAX);
+    buffer.extend_from_slice(&run.to_le_bytes());
+    buffer.extend_from_slice(&first_event.to_le_bytes());
+    buffer.extend_from_slice(&link.to_le_bytes());
+    buffer.extend_from_slice(&run_bytes.to_le_bytes());
+}
+
+/// Appends a row; `None` deletes it. The lengths were checked against their limits.
+pub(crate) fn write_put(buffer: &mut Buffer, table: &str, key: &[u8], value: Option<&[u8]>) {
+    let start = buffer.len();
+    let operation = if value.is_some() { 1 } else { 2 };
+    let value = value.unwrap_or_default();
+    buffer.extend_from_slice(&[0; PUT_HEADER_BYTES]);
+    put(buffer, start, &[u8::try_from(table.len()).unwrap_or(u8::MAX), operation]);
+    put(buffer, start + 2, &u16::try_from(key.len()).unwrap_or(u16::MAX).to_le_bytes());
+    put(buffer, start + 4, &u32::try_from(value.len()).unwrap_or(u32::MAX).to_le_bytes());
+    buffer.extend_from_slice(table.as_bytes());
+    buffer.extend_from_slice(key);
+    buffer.extend_from_slice(value);
+    pad4(buffer);
+}
+
+/// Whether an event of this kind may be the first of a run, and only the first.
+pub(crate) fn is_start(kind: EventKind) -> bool {
+    kind == EventKind::WORKFLOW_EXECUTION_STARTED
+}

@@ -1,0 +1,293 @@
+//! A frame: one commit, whole or not at all.
+//!
+//! ```text
+//! 0      check   u32  CRC-32 of salt, position and bytes 4..20, never 0
+//! 4      len     u32  payload bytes, a multiple of four
+//! 8      epoch   u32  which opening of the store wrote it
+//! 12     lag     u32  how far the log was known durable: (position - durable_upto) / 4
+//! 16     kind    u8   1 commit, 2 seal (the segment ends here)
+//! 17     zero    u8
+//! 18     batches u16  batches in the payload; table puts follow them
+//! 20 …   payload
+//! end-4  trailer u32  CRC-32 of the payload, begun with `check`, never 0
+//! ```
+//!
+//! The checks bind a frame to its store (salt), its place (position) and its bytes. Because neither
+//! is ever zero and unused log space always is, a zero where a check belongs proves that the write
+//! of that sector never reached the device, hence was never acknowledged.
+
+use crate::bytes::{put, u16_at, u32_at, wide};
+use crate::event::Buffer;
+use crate::id::Position;
+
+/// Bytes before the payload.
+pub(crate) const HEADER_BYTES: usize = 20;
+/// Bytes after the payload.
+pub(crate) const TRAILER_BYTES: usize = 4;
+/// Bytes of a frame besides its payload.
+pub(crate) const OVERHEAD_BYTES: usize = HEADER_BYTES + TRAILER_BYTES;
+
+/// What a frame is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum FrameKind {
+    /// A transaction.
+    Commit = 1,
+    /// The end of a segment that another one follows.
+    Seal = 2,
+}
+
+/// The fixed part of a frame whose check verified.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Header {
+    pub(crate) kind: FrameKind,
+    pub(crate) payload_bytes: usize,
+    pub(crate) epoch: u32,
+    /// Everything below was known to be on the device when the frame was written.
+    pub(crate) durable_upto: Position,
+    pub(crate) batches: u16,
+}
+
+impl Header {
+    /// The bytes of the whole frame.
+    pub(crate) fn frame_bytes(&self) -> usize {
+        self.payload_bytes + OVERHEAD_BYTES
+    }
+}
+
+/// Why bytes are not a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Fault {
+    /// The header's check is zero: the sector that holds it was never written.
+    HeaderMissing,
+    /// The header's check does not match.
+    HeaderDamaged { expected: u32, found: u32 },
+    /// The header verifies, the frame would reach beyond its segment.
+    Overlong,
+    /// The header verifies and the trailer is zero: the end of the frame was never written.
+    TrailerMissing(Header),
+    /// The header verifies, the payload does not.
+    PayloadDamaged { header: Header, expected: u32, found: u32 },
+}
+
+impl Fault {
+    /// The fault in words.
+    pub(crate) fn what(&self) -> &'static str {
+        match self {
+            Fault::HeaderMissing => "a frame is missing",
+            Fault::HeaderDamaged { .. } => "a frame's header does not match its check",
+            Fault::Overlong => "a frame reaches beyond its segment",
+            Fault::TrailerMissing(_) => "the end of a frame is missing",
+            Fault::PayloadDamaged { .. } => "a frame's payload does not match its check",
+        }
+    }
+
+    /// The check that the bytes call for and the one found, as far as there is one.
+    pub(crate) fn checks(&self) -> (u64, u64) {
+        match self {
+            Fault::HeaderDamaged { expected, found }
+            | Fault::PayloadDamaged { expected, found, .. } => {
+                ((*expected).into(), (*found).into())
+            }
+            _ => (0, 0),
+        }
+    }
+}
+
+/// A verified frame.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Frame<'a> {
+    pub(crate) header: Header,
+    pub(crate) position: Position,
+    pub(crate) payload: &'a [u8],
+}
+
+impl<'a> Frame<'a> {
+    /// Verifies the frame at the start of `bytes`, which end where the segment does.
+    pub(crate) fn verify(
+        bytes: &'a [u8],
+        salt: &[u8; 16],
+        position: Position,
+    ) -> Result<Self, Fault> {
+        let header = verify_header(bytes, salt, position)?;
+        let payload_end = HEADER_BYTES + header.payload_bytes;
+        let (Some(payload), Some(found)) =
+            (bytes.get(HEADER_BYTES..payload_end), u32_at(bytes, payload_end))
+        else {
+            return Err(Fault::Overlong);
+        };
+        if found == 0 {
+            return Err(Fault::TrailerMissing(header));
+        }
+        let expected = trailer_check(u32_at(bytes, 0).unwrap_or_default(), payload);
+        if expected != found {
+            return Err(Fault::PayloadDamaged { header, expected, found });
+        }
+        Ok(Frame { header, position, payload })
+    }
+
+    /// Where the payload lies in the log.
+    pub(crate) fn payload_position(&self) -> Position {
+        Self::payload_place(self.position)
+    }
+
+    /// Where the payload of the frame at `position` lies.
+    pub(crate) fn payload_place(position: Position) -> Position {
+        position.plus(wide(HEADER_BYTES))
+    }
+
+    /// The payload of a frame that was verified before.
+    pub(crate) fn payload_of(frame: &[u8]) -> &[u8] {
+        let end = frame.len().saturating_sub(TRAILER_BYTES);
+        frame.get(HEADER_BYTES..end).unwrap_or_default()
+    }
+
+    /// Where the next frame begins, if this one does not seal its segment.
+    pub(crate) fn end(&self) -> Position {
+        self.position.plus(wide(self.header.frame_bytes()))
+    }
+}
+
+/// Verifies the fixed part alone.
+pub(crate) fn verify_header(
+    bytes: &[u8],
+    salt: &[u8; 16],
+    position: Position,
+) -> Result<Header, Fault> {
+    let Some(fixed) = bytes.get(..HEADER_BYTES) else { return Err(Fault::Overlong) };
+    let found = u32_at(fixed, 0).unwrap_or_default();
+    if found == 0 {
+        return Err(Fault::HeaderMissing);
+    }
+    let expected = header_check(fixed, salt, position);
+    if expected != found {
+        return Err(Fault::HeaderDamaged { expected, found });
+    }
+    parse_header(fixed, position).ok_or(Fault::HeaderDamaged { expected, found })
+}
+
+fn parse_header(fixed: &[u8], position: Position) -> Option<Header> {
+    let kind = match *fixed.get(16)? {
+        1 => FrameKind::Commit,
+        2 => FrameKind::Seal,
+        _ => return None,
+    };
+    let payload_bytes = usize::try_from(u32_at(fixed, 4)?).ok()?;
+    let lag = 4 * u64::from(u32_at(fixed, 12)?);
+    (payload_bytes % 4 == 0 && *fixed.get(17)? == 0).then_some(Header {
+        kind,
+        payload_bytes,
+        epoch: u32_at(fixed, 8)?,
+        durable_upto: Position::from_u64(position.as_u64().checked_sub(lag)?),
+        batches: u16_at(fixed, 18)?,
+    })
+}
+
+fn header_check(fixed: &[u8], salt: &[u8; 16], position: Position) -> u32 {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(salt);
+    crc.update(&position.as_u64().to_le_bytes());
+    crc.update(fixed.get(4..HEADER_BYTES).unwrap_or_default());
+    crc.finalize().max(1)
+}
+
+fn trailer_check(check: u32, payload: &[u8]) -> u32 {
+    let mut crc = crc32fast::Hasher::new_with_initial(check);
+    crc.update(payload);
+    crc.finalize().max(1)
+}
+
+/// Opens a frame at the end of `buffer`; its payload is appended next, then [`close`] is called.
+pub(crate) fn open(buffer: &mut Buffer) {
+    buffer.extend_from_slice(&[0; HEADER_BYTES]);
+}
+
+/// Ends the frame that was opened at `start`: kind, length and room for the trailer. The checks
+/// are left to [`seal_checks`], which knows how far the log is durable by then.
+pub(crate) fn close(buffer: &mut Buffer, start: usize, kind: FrameKind, batches: u16, epoch: u32) {
+    let payload_bytes = buffer.len() - start - HEADER_BYTES;
+    buffer.extend_from_slice(&[0; TRAILER_BYTES]);
+    // A payload is shorter than its segment, whose size is a u32.
+    let len = u32::try_from(payload_bytes).unwrap_or(u32::MAX);
+    put(buffer, start + 4, &len.to_le_bytes());
+    put(buffer, start + 8, &epoch.to_le_bytes());
+    put(buffer, start + 16, &[kind as u8, 0]);
+    put(buffer, start + 18, &batches.to_le_bytes());
+}
+
+/// Completes every frame in `group`, whose first one stands at `position`: the durable mark, the
+/// check and the trailer.
+pub(crate) fn seal_checks(
+    group: &mut [u8],
+    salt: &[u8; 16],
+    mut position: Position,
+    durable_upto: Position,
+) {
+    let mut rest = group;
+    while let Some(payload_bytes) = u32_at(rest, 4).and_then(|len| usize::try_from(len).ok()) {
+        let Some((frame, next)) = rest.split_at_mut_checked(payload_bytes + OVERHEAD_BYTES) else {
+            return;
+        };
+        // Sealing a segment syncs it, so the lag stays below two segments and fits.
+        let lag = position.as_u64().saturating_sub(durable_upto.as_u64()) / 4;
+        put(frame, 12, &u32::try_from(lag).unwrap_or(u32::MAX).to_le_bytes());
+        let check = header_check(frame, salt, position);
+        put(frame, 0, &check.to_le_bytes());
+        let end = HEADER_BYTES + payload_bytes;
+        let trailer = trailer_check(check, frame.get(HEADER_BYTES..end).unwrap_or_default());
+        put(frame, end, &trailer.to_le_bytes());
+        position = position.plus(wide(frame.len()));
+        rest = next;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SALT: [u8; 16] = *b"0123456789abcdef";
+
+    fn frame(payload: &[u8], position: Position) -> Buffer {
+        let mut buffer = Buffer::new();
+        open(&mut buffer);
+        buffer.extend_from_slice(payload);
+        close(&mut buffer, 0, FrameKind::Commit, 3, 9);
+        seal_checks(&mut buffer, &SALT, position, Position::from_u64(4096));
+        buffer
+    }
+
+    #[test]
+    fn a_frame_verifies_only_whole_in_its_place_and_its_segment() {
+        let position = Position::from_u64(8192);
+        let bytes = frame(b"sixteen bytes...", position);
+        let read = Frame::verify(&bytes, &SALT, position).unwrap();
+        assert_eq!(read.payload, b"sixteen bytes...");
+        assert_eq!(read.header.durable_upto, Position::from_u64(4096));
+        assert_eq!((read.header.batches, read.header.epoch), (3, 9));
+
+        assert!(Frame::verify(&bytes, &SALT, position.plus(4)).is_err());
+        assert!(Frame::verify(&bytes, b"0123456789abcdeg", position).is_err());
+        for len in 0..bytes.len() {
+            assert!(Frame::verify(&bytes[..len], &SALT, position).is_err(), "cut to {len}");
+        }
+        for bit in 0..bytes.len() * 8 {
+            let mut bytes = bytes.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(Frame::verify(&bytes, &SALT, position).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn unwritten_sectors_are_told_from_damaged_ones() {
+        let position = Position::from_u64(512);
+        let mut bytes = frame(&[7; 1024], position);
+        let end = bytes.len();
+        bytes[600..].fill(0);
+        let fault = Frame::verify(&bytes, &SALT, position).unwrap_err();
+        assert!(matches!(fault, Fault::TrailerMissing(header) if header.frame_bytes() == end));
+        bytes[..512].fill(0);
+        assert_eq!(Frame::verify(&bytes, &SALT, position).unwrap_err(), Fault::HeaderMissing);
+        bytes[0] = 1;
+        let fault = Frame::verify(&bytes, &SALT, position).unwrap_err();
+        assert!(matches!(fault, Fault::HeaderDamaged { found: 1, .. }));
+    }
+}

@@ -1,0 +1,85 @@
+//! The manifest file: two slots, written in turn, so that one is always whole.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::layout::{Manifest, Paths, SLOT_BYTES};
+use crate::disk::{Disk, DiskFile, OpenMode};
+use crate::error::{Error, Result};
+
+/// The open manifest and what it says.
+pub(crate) struct ManifestFile {
+    file: Arc<dyn DiskFile>,
+    path: PathBuf,
+    pub(crate) current: Manifest,
+}
+
+impl ManifestFile {
+    /// Makes the manifest of a new store.
+    pub(crate) fn create(disk: &dyn Disk, paths: &Paths, manifest: Manifest) -> Result<Self> {
+        let path = paths.manifest();
+        let temporary = paths.root.join("MANIFEST.tmp");
+        let failed = |operation| {
+            let path = path.clone();
+            move |source| Error::io(operation, path, source)
+        };
+        match disk.remove(&temporary) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(failed("remove")(error));
+            }
+            _ => {}
+        }
+        let file = disk.open(&temporary, OpenMode::Create).map_err(failed("create"))?;
+        let mut pages = manifest.encode();
+        pages.resize(2 * SLOT_BYTES, 0);
+        pages.rotate_right(slot_offset(manifest.generation));
+        file.write_at(&pages, 0).map_err(failed("write"))?;
+        file.sync().map_err(failed("sync"))?;
+        disk.rename(&temporary, &path).map_err(failed("rename"))?;
+        // The store exists from here on: the entry in its directory must last.
+        disk.sync_dir(&paths.root).map_err(failed("sync the directory of"))?;
+        Ok(ManifestFile { file, path, current: manifest })
+    }
+
+    /// Reads the manifest; the whole slot with the higher generation counts.
+    pub(crate) fn open(disk: &dyn Disk, paths: &Paths, mode: OpenMode) -> Result<Self> {
+        let path = paths.manifest();
+        let file = match disk.open(&path, mode) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Error::NotAStore { path: paths.root.clone() });
+            }
+            Err(error) => return Err(Error::io("open", path, error)),
+        };
+        let mut pages = vec![0; 2 * SLOT_BYTES];
+        file.read_at(&mut pages, 0).map_err(|e| Error::io("read", &path, e))?;
+        let (first, second) = pages.split_at(SLOT_BYTES);
+        let current = match (Manifest::decode(first, &path), Manifest::decode(second, &path)) {
+            (Ok(a), Ok(b)) => Ok(if a.generation > b.generation { a } else { b }),
+            (Ok(one), Err(_)) | (Err(_), Ok(one)) => Ok(one),
+            // Of two errors, the one about another format says more than the one about an empty
+            // slot.
+            (Err(a @ Error::UnsupportedFormat { .. }), _) => Err(a),
+            (_, Err(b @ Error::UnsupportedFormat { .. })) => Err(b),
+            (Err(a), Err(_)) => Err(a),
+        }?;
+        Ok(ManifestFile { file, path, current })
+    }
+
+    /// Writes `next` as the following generation, and returns when it is on the device. A slot
+    /// that fails to be written leaves the other one in force.
+    pub(crate) fn write(&mut self, next: Manifest) -> Result<()> {
+        let next = Manifest { generation: self.current.generation + 1, ..next };
+        let offset = slot_offset(next.generation) as u64;
+        self.file
+            .write_at(&next.encode(), offset)
+            .map_err(|e| Error::io("write", &self.path, e))?;
+        self.file.sync().map_err(|e| Error::io("sync", &self.path, e))?;
+        self.current = next;
+        Ok(())
+    }
+}
+
+fn slot_offset(generation: u64) -> usize {
+    if generation % 2 == 0 { 0 } else { SLOT_BYTES }
+}

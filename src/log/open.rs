@@ -1,0 +1,304 @@
+//! Opening a log: lock, manifest, verdict, and only then repair.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::background::Background;
+use super::layout::corrupt;
+use super::layout::{
+    Identity, Manifest, Paths, SEGMENT_HEADER_BYTES, SegmentHeader, segment_number,
+};
+use super::lock::LockFile;
+use super::manifest::ManifestFile;
+use super::recovery::{Remains, Replay, Scan, scan};
+use super::segment::Segment;
+use super::view::Published;
+use super::writer::Writer;
+use super::{frame, heal};
+use crate::disk::{Disk, OpenMode};
+use crate::error::{Error, Result};
+use crate::id::Position;
+
+/// What the log on disk was found to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// There was no store; it was made.
+    Created,
+    /// The last writer closed the store in order, and everything is there.
+    Clean,
+    /// The last writer did not close the store. Every commit in the log is whole, and nothing lies
+    /// beyond the last one.
+    Unclosed,
+    /// Beyond the last whole commit lay the beginnings of one that was never completely written,
+    /// hence never acknowledged.
+    Torn,
+    /// Beyond the last whole commit lay bytes that verify as nothing, and neither a later commit
+    /// nor the manifest tells whether they were ever a commit that was acknowledged. After a
+    /// power loss this is what an unfinished commit usually looks like.
+    Ambiguous,
+    /// A living writer has the store open, and the log was read up to what it has published.
+    Live,
+}
+
+/// What opening a store found and did.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct OpenReport {
+    /// What the log was found to be.
+    pub verdict: Verdict,
+    /// How often the store has been opened for writing.
+    pub epoch: u32,
+    /// Where the log ends.
+    pub end: Position,
+    /// Commits read.
+    pub commits: u64,
+    /// Segments of the log.
+    pub segments: u32,
+    /// Bytes beyond the end that were no commits; zeroed, unless the store is open for reading
+    /// only.
+    pub removed_bytes: u64,
+    /// Where copies of those bytes were put; empty if the store is open for reading only.
+    pub quarantined: Vec<PathBuf>,
+    /// How long opening took.
+    pub elapsed: Duration,
+}
+
+/// How a log is to be opened.
+pub(crate) struct Opening {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) paths: Paths,
+    pub(crate) create: bool,
+    pub(crate) read_only: bool,
+    /// Of a new store.
+    pub(crate) segment_bytes: u32,
+    /// Refuse an ambiguous log rather than heal it.
+    pub(crate) refuse_ambiguous: bool,
+}
+
+/// An open log.
+pub(crate) struct Opened {
+    pub(crate) published: Arc<Published>,
+    pub(crate) writing: Option<(Arc<Writer>, Background)>,
+    pub(crate) report: OpenReport,
+}
+
+pub(super) fn random_bytes(disk: &dyn Disk) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    let (low, high) = (disk.random().to_le_bytes(), disk.random().to_le_bytes());
+    for (to, from) in bytes.iter_mut().zip(low.into_iter().chain(high)) {
+        *to = from;
+    }
+    bytes
+}
+
+/// Opens a log; `replay` is told of every commit in it.
+pub(crate) fn open(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
+    let started = Instant::now();
+    let mut opened = if opening.read_only {
+        open_reader(opening, replay)
+    } else {
+        open_writer(opening, replay)
+    }?;
+    opened.report.elapsed = started.elapsed();
+    Ok(opened)
+}
+
+fn open_writer(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
+    let Opening { disk, paths, .. } = opening;
+    let disk_ref = disk.as_ref();
+    let exists = match disk.open(&paths.manifest(), OpenMode::Read) {
+        Ok(_) => true,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+        Err(error) => return Err(Error::io("open", paths.manifest(), error)),
+    };
+    if !exists {
+        if !opening.create {
+            return Err(Error::NotAStore { path: paths.root.clone() });
+        }
+        make_directories(disk_ref, paths)?;
+    }
+    let lock = LockFile::acquire(disk_ref, paths)?;
+    // Looked at again under the lock: another process may have made the store meanwhile.
+    let (mut manifest, created) = match ManifestFile::open(disk_ref, paths, OpenMode::Write) {
+        Ok(manifest) => (manifest, false),
+        Err(Error::NotAStore { .. }) if opening.create => (create(opening)?, true),
+        Err(error) => return Err(error),
+    };
+    let scan = scan(disk_ref, paths, &manifest.current, None, replay)?;
+    let mut report = report(&scan, &manifest.current, created);
+    report.epoch += 1;
+    if let Some(remains) = &scan.remains {
+        if !remains.torn && opening.refuse_ambiguous {
+            return Err(ambiguous(paths, remains));
+        }
+        report.quarantined = heal::heal(disk_ref, paths, report.epoch, remains)?;
+    }
+    let segments = open_segments(disk_ref, paths, &scan, OpenMode::Write)?;
+    // What was replayed may be in the page cache only; the manifest is about to vouch for it.
+    let (first_unsynced, _) = manifest.current.identity.locate(scan.durable_upto);
+    for segment in segments.iter().filter(|s| s.header.number >= first_unsynced) {
+        segment.file.sync().map_err(|e| Error::io("sync", &segment.path, e))?;
+    }
+    let next =
+        Manifest { epoch: report.epoch, durable_upto: scan.end, closed: false, ..manifest.current };
+    manifest.write(next)?;
+    let published = Arc::new(Published::new(next.identity, segments, scan.end));
+    let writer = Writer::new(disk.clone(), paths.clone(), published.clone(), manifest, lock)?;
+    let writer = Arc::new(writer);
+    let background = Background::start(writer.clone())?;
+    Ok(Opened { published, writing: Some((writer, background)), report })
+}
+
+fn open_reader(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
+    let Opening { disk, paths, .. } = opening;
+    let disk = disk.as_ref();
+    let manifest = ManifestFile::open(disk, paths, OpenMode::Read)?;
+    let live = LockFile::is_held(disk, paths)?;
+    let published = live.then(|| LockFile::observe(disk, paths)).transpose()?;
+    let limit = published.as_ref().map(LockFile::published);
+    // Read after the limit: a manifest read before may be older than frames below the limit.
+    let manifest = ManifestFile::open(disk, paths, OpenMode::Read).unwrap_or(manifest);
+    let scan = scan(disk, paths, &manifest.current, limit, replay)?;
+    let mut report = report(&scan, &manifest.current, false);
+    if live {
+        report.verdict = Verdict::Live;
+    }
+    let segments = open_segments(disk, paths, &scan, OpenMode::Read)?;
+    let published = Arc::new(Published::new(manifest.current.identity, segments, scan.end));
+    Ok(Opened { published, writing: None, report })
+}
+
+/// Reads on to where the writer has published meanwhile, if there is one; whether it had.
+pub(crate) fn follow(
+    disk: &dyn Disk,
+    paths: &Paths,
+    published: &Published,
+    replay: &mut dyn Replay,
+) -> Result<bool> {
+    let end = LockFile::observe(disk, paths)?.published();
+    let from = published.end();
+    if end <= from {
+        return Ok(false);
+    }
+    let identity = published.identity;
+    let (last, _) = identity.locate(end);
+    let mut next = u32::try_from(published.view().segments().len()).unwrap_or(u32::MAX);
+    while next <= last {
+        let header = Segment::read_header(disk, paths, next, &identity)?;
+        let segment = Segment::open_read_only(disk, paths, header, SEGMENT_HEADER_BYTES)?;
+        published.add_segment(Arc::new(segment));
+        next += 1;
+    }
+    // Bytes below the writer's word are final: they may be read through the maps before they are
+    // shown to anybody.
+    published.raise_marks(end);
+    let view = published.view_upto(end);
+    for frame in view.frames(from) {
+        let frame = frame?;
+        replay
+            .commit(&frame)
+            .map_err(|_| view.corrupt(frame.position, "a commit makes no sense", 0, 0))?;
+    }
+    published.publish(end);
+    published.wake();
+    Ok(true)
+}
+
+fn make_directories(disk: &dyn Disk, paths: &Paths) -> Result<()> {
+    for dir in [paths.root.clone(), paths.log()] {
+        disk.create_dir(&dir).map_err(|e| Error::io("create", &dir, e))?;
+    }
+    // The store's own entry must last as long as what is acknowledged in it.
+    let parent = paths.root.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(std::path::Path::new("."));
+    disk.sync_dir(parent).map_err(|e| Error::io("sync", parent, e))
+}
+
+/// Makes a new store: its first segment, and then the manifest, with which it exists.
+fn create(opening: &Opening) -> Result<ManifestFile> {
+    let Opening { disk, paths, segment_bytes, .. } = opening;
+    let disk = disk.as_ref();
+    make_directories(disk, paths)?;
+    remove_unfinished(disk, paths)?;
+    let identity = Identity { store: random_bytes(disk), segment_bytes: *segment_bytes };
+    let header = SegmentHeader { identity, number: 0, epoch: 0, salt: random_bytes(disk) };
+    Segment::prepare(disk, paths, header)?;
+    let durable_upto = identity.first_frame(0);
+    let manifest = Manifest { identity, generation: 1, epoch: 0, durable_upto, closed: true };
+    ManifestFile::create(disk, paths, manifest)
+}
+
+/// Removes the first segment of a creation that did not get as far as the manifest. Anything more
+/// than that is a store that lost its manifest, and is refused.
+fn remove_unfinished(disk: &dyn Disk, paths: &Paths) -> Result<()> {
+    let dir = paths.log();
+    let names = disk.list(&dir).map_err(|e| Error::io("list", &dir, e))?;
+    for number in names.iter().filter_map(|name| segment_number(name)) {
+        let path = paths.segment(number);
+        let file = disk.open(&path, OpenMode::Read).map_err(|e| Error::io("open", &path, e))?;
+        let mut first = [0; frame::HEADER_BYTES];
+        let used = file.read_at(&mut first, SEGMENT_HEADER_BYTES as u64).is_ok()
+            && first.iter().any(|byte| *byte != 0);
+        if used || number != 0 {
+            return Err(corrupt(&paths.manifest(), 0, "the manifest is missing", 1, 0));
+        }
+        disk.remove(&path).map_err(|e| Error::io("remove", &path, e))?;
+    }
+    Ok(())
+}
+
+fn open_segments(
+    disk: &dyn Disk,
+    paths: &Paths,
+    scan: &Scan,
+    mode: OpenMode,
+) -> Result<Vec<Arc<Segment>>> {
+    let mut segments = Vec::with_capacity(scan.segments.len());
+    for header in &scan.segments {
+        let (last, offset) = header.identity.locate(scan.end);
+        let mark = match header.number.cmp(&last) {
+            std::cmp::Ordering::Less => usize::MAX,
+            std::cmp::Ordering::Equal => offset,
+            std::cmp::Ordering::Greater => SEGMENT_HEADER_BYTES,
+        };
+        let segment = match mode {
+            OpenMode::Read => Segment::open_read_only(disk, paths, *header, mark),
+            OpenMode::Write | OpenMode::Create => Segment::open(disk, paths, *header, mark),
+        };
+        segments.push(Arc::new(segment?));
+    }
+    Ok(segments)
+}
+
+fn report(scan: &Scan, manifest: &Manifest, created: bool) -> OpenReport {
+    let verdict = match &scan.remains {
+        Some(remains) if remains.torn => Verdict::Torn,
+        Some(_) => Verdict::Ambiguous,
+        None if created => Verdict::Created,
+        None if manifest.closed && scan.end == manifest.durable_upto => Verdict::Clean,
+        None => Verdict::Unclosed,
+    };
+    let pieces = scan.remains.iter().flat_map(|remains| &remains.pieces);
+    OpenReport {
+        verdict,
+        epoch: manifest.epoch,
+        end: scan.end,
+        commits: scan.commits,
+        segments: u32::try_from(scan.segments.len()).unwrap_or(u32::MAX),
+        removed_bytes: pieces.map(|(_, range)| range.len() as u64).sum(),
+        quarantined: vec![],
+        elapsed: Duration::ZERO,
+    }
+}
+
+fn ambiguous(paths: &Paths, remains: &Remains) -> Error {
+    let what = "bytes beyond the last commit may have been an acknowledged one";
+    match remains.pieces.first() {
+        Some((segment, range)) => {
+            corrupt(&paths.segment(*segment), range.start as u64, what, 0, range.len() as u64)
+        }
+        None => corrupt(&paths.log(), 0, what, 0, 0),
+    }
+}

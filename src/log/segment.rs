@@ -1,0 +1,113 @@
+//! One segment of the log: a file of fixed size, zero until written.
+
+use std::path::PathBuf;
+
+use super::layout::{Identity, Paths, SEGMENT_HEADER_BYTES, SegmentHeader, corrupt};
+use crate::disk::{Disk, MappedFile, OpenMode};
+use crate::error::{Error, Result};
+
+/// How much is zeroed at a time while a segment is prepared.
+const ZERO_BYTES: usize = 1 << 20;
+
+/// An open segment.
+pub(crate) struct Segment {
+    pub(crate) header: SegmentHeader,
+    pub(crate) path: PathBuf,
+    pub(crate) file: MappedFile,
+}
+
+impl Segment {
+    /// Makes an empty segment: zeroed, synced and then named, so that a segment with its proper
+    /// name always has a header and space that is really there.
+    pub(crate) fn prepare(disk: &dyn Disk, paths: &Paths, header: SegmentHeader) -> Result<Self> {
+        let temporary = paths.prepared();
+        let failed = |operation| {
+            let path = temporary.clone();
+            move |source| Error::io(operation, path, source)
+        };
+        match disk.remove(&temporary) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(failed("remove")(error));
+            }
+            _ => {}
+        }
+        let file = disk.open(&temporary, OpenMode::Create).map_err(failed("create"))?;
+        let size = u64::from(header.identity.segment_bytes);
+        let zeros = vec![0; ZERO_BYTES];
+        let mut offset = 0;
+        while offset < size {
+            let len = usize::try_from(size - offset).unwrap_or(ZERO_BYTES).min(ZERO_BYTES);
+            file.write_at(zeros.get(..len).unwrap_or_default(), offset).map_err(failed("zero"))?;
+            offset += len as u64;
+        }
+        file.write_at(&header.encode(), 0).map_err(failed("write"))?;
+        // The name must not exist before the content does: recovery trusts a named segment.
+        file.sync().map_err(failed("sync"))?;
+        let path = paths.segment(header.number);
+        disk.rename(&temporary, &path).map_err(failed("rename"))?;
+        let dir = paths.log();
+        // The first commit in the segment is acknowledged on the strength of this entry.
+        disk.sync_dir(&dir).map_err(|source| Error::io("sync", dir, source))?;
+        Self::open(disk, paths, header, SEGMENT_HEADER_BYTES)
+    }
+
+    /// Opens a segment whose header is known, readable up to `mark`.
+    pub(crate) fn open(
+        disk: &dyn Disk,
+        paths: &Paths,
+        header: SegmentHeader,
+        mark: usize,
+    ) -> Result<Self> {
+        Self::open_as(disk, paths, header, mark, OpenMode::Write)
+    }
+
+    /// Opens a segment for reading only.
+    pub(crate) fn open_read_only(
+        disk: &dyn Disk,
+        paths: &Paths,
+        header: SegmentHeader,
+        mark: usize,
+    ) -> Result<Self> {
+        Self::open_as(disk, paths, header, mark, OpenMode::Read)
+    }
+
+    fn open_as(
+        disk: &dyn Disk,
+        paths: &Paths,
+        header: SegmentHeader,
+        mark: usize,
+        mode: OpenMode,
+    ) -> Result<Self> {
+        let path = paths.segment(header.number);
+        let file = disk.open(&path, mode).map_err(|e| Error::io("open", &path, e))?;
+        let len = usize::try_from(header.identity.segment_bytes)
+            .map_err(|_| Error::invalid("a segment does not fit into the address space"))?;
+        let map = file.map(len).map_err(|e| Error::io("map", &path, e))?;
+        Ok(Segment { header, path, file: MappedFile::new(file, map, mark) })
+    }
+
+    /// Reads and checks the header of segment `number`.
+    pub(crate) fn read_header(
+        disk: &dyn Disk,
+        paths: &Paths,
+        number: u32,
+        identity: &Identity,
+    ) -> Result<SegmentHeader> {
+        let path = paths.segment(number);
+        let file = disk.open(&path, OpenMode::Read).map_err(|e| Error::io("open", &path, e))?;
+        let size = file.size().map_err(|e| Error::io("measure", &path, e))?;
+        let expected = u64::from(identity.segment_bytes);
+        if size != expected {
+            return Err(corrupt(
+                &path,
+                size.min(expected),
+                "the file's length is wrong",
+                expected,
+                size,
+            ));
+        }
+        let mut page = vec![0; SEGMENT_HEADER_BYTES];
+        file.read_at(&mut page, 0).map_err(|e| Error::io("read", &path, e))?;
+        SegmentHeader::decode(&page, &path, number, identity)
+    }
+}

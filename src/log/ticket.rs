@@ -1,0 +1,47 @@
+//! Waiting for a commit that was submitted: by blocking or by `await`.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::writer::{Durability, Span, Writer};
+use crate::error::Result;
+use crate::id::Position;
+
+/// A commit on its way to the disk.
+pub(crate) struct Ticket {
+    writer: Arc<Writer>,
+    span: Span,
+    durability: Durability,
+}
+
+impl Ticket {
+    /// The ticket of a commit that was appended; the store's thread sees to it from here on.
+    pub(crate) fn submit(writer: Arc<Writer>, span: Span, durability: Durability) -> Self {
+        writer.submit();
+        Ticket { writer, span, durability }
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        self.span.start
+    }
+
+    /// Blocks until the commit is as durable as it asked for.
+    pub(crate) fn wait(&self) -> Result<()> {
+        self.writer.wait(self.span, self.durability)
+    }
+}
+
+impl Future for Ticket {
+    type Output = Result<()>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
+        // Registered before the look: a change after it finds the waker.
+        self.writer.published.register(context.waker());
+        let state = self.writer.state.lock();
+        match self.writer.outcome(&state, self.span, self.durability) {
+            Some(outcome) => Poll::Ready(outcome),
+            None => Poll::Pending,
+        }
+    }
+}

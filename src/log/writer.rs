@@ -1,0 +1,456 @@
+//! Group commit: the first committer that finds nobody writing becomes the leader and writes what
+//! has gathered; meanwhile the others gather the next group. There is no timer.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use super::frame::{self, FrameKind, OVERHEAD_BYTES};
+use super::layout::{Paths, SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::lock::LockFile;
+use super::manifest::ManifestFile;
+use super::segment::Segment;
+use super::view::Published;
+use crate::bytes::wide;
+use crate::disk::Disk;
+use crate::error::{Error, Result};
+use crate::event::Buffer;
+use crate::id::Position;
+use crate::limits::POSITION_MAX;
+
+/// A group that has grown to this size takes no more commits until it is written: memory is
+/// bounded however far committers run ahead of the disk.
+const GROUP_BYTES_MAX: usize = 8 << 20;
+
+/// How long a commit waits before it returns.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Durability {
+    /// Until the operating system has it: survives a crash of the process, not of the machine.
+    Buffered,
+    /// Until it is on the device.
+    #[default]
+    Sync,
+}
+
+/// Commits gathered for one segment.
+struct Group {
+    segment: Arc<Segment>,
+    start: Position,
+    bytes: Buffer,
+}
+
+/// Why the log takes no more commits.
+#[derive(Clone)]
+struct Failure {
+    cause: Arc<Error>,
+    /// Commits that begin below were on their way: their outcome is unknown.
+    tried: Position,
+}
+
+pub(super) struct State {
+    /// Where the next frame goes.
+    next: Position,
+    segment: Arc<Segment>,
+    groups: Vec<Group>,
+    /// Somebody writes groups.
+    leading: bool,
+    /// On the device up to here.
+    durable: Position,
+    /// Somebody wants it on the device up to here.
+    wanted: Position,
+    /// Segments written to since their last sync.
+    unsynced: Vec<Arc<Segment>>,
+    failure: Option<Failure>,
+    prepared: Option<Arc<Segment>>,
+    preparing: bool,
+    prepare_thread: Option<JoinHandle<()>>,
+    prepare_failed: Option<Error>,
+    /// A buffer to gather the next group in.
+    spare: Option<Buffer>,
+    pub(super) background: super::background::Requests,
+}
+
+/// The writing half of an open store's log.
+pub(crate) struct Writer {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) paths: Paths,
+    pub(super) published: Arc<Published>,
+    epoch: u32,
+    pub(super) state: Mutex<State>,
+    /// A group was written, a segment prepared, or something failed.
+    progress: Condvar,
+    pub(super) manifest: Mutex<ManifestFile>,
+    lock: Mutex<Option<LockFile>>,
+    /// Wakes the background thread.
+    pub(super) work: Condvar,
+}
+
+/// Where an appended commit stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span {
+    pub(crate) start: Position,
+    pub(crate) end: Position,
+}
+
+impl Writer {
+    /// The writer of a log that ends, published and durable, at `published.end()`.
+    pub(super) fn new(
+        disk: Arc<dyn Disk>,
+        paths: Paths,
+        published: Arc<Published>,
+        manifest: ManifestFile,
+        lock: LockFile,
+    ) -> Result<Self> {
+        let end = published.end();
+        let view = published.view();
+        let (number, _) = published.identity.locate(end);
+        let segment = |number: u32| {
+            let index = usize::try_from(number).unwrap_or(usize::MAX);
+            view.segments().get(index).cloned()
+        };
+        let current = segment(number)
+            .ok_or_else(|| view.corrupt(end, "the log ends outside its segments", 0, 0))?;
+        let state = State {
+            next: end,
+            segment: current,
+            groups: vec![],
+            leading: false,
+            durable: end,
+            wanted: end,
+            unsynced: vec![],
+            failure: None,
+            prepared: number.checked_add(1).and_then(segment),
+            preparing: false,
+            prepare_thread: None,
+            prepare_failed: None,
+            spare: None,
+            background: Default::default(),
+        };
+        lock.publish(end)?;
+        Ok(Writer {
+            disk,
+            paths,
+            published,
+            epoch: manifest.current.epoch,
+            state: Mutex::new(state),
+            progress: Condvar::new(),
+            manifest: Mutex::new(manifest),
+            lock: Mutex::new(Some(lock)),
+            work: Condvar::new(),
+        })
+    }
+
+    /// The most payload bytes that one commit can have.
+    fn payload_bytes_max(&self) -> usize {
+        let segment = usize::try_from(self.published.identity.segment_bytes).unwrap_or(usize::MAX);
+        // Room is kept for the frame that seals the segment.
+        segment - SEGMENT_HEADER_BYTES - 2 * OVERHEAD_BYTES
+    }
+
+    /// Appends a commit of `payload_bytes`. `fill` is called with the place of the payload; it
+    /// either appends exactly that many bytes or refuses and has changed nothing.
+    pub(crate) fn append<T>(
+        self: &Arc<Self>,
+        payload_bytes: usize,
+        batches: u16,
+        durability: Durability,
+        fill: impl FnOnce(Position, &mut Buffer) -> Result<T>,
+    ) -> Result<(T, Span)> {
+        if payload_bytes > self.payload_bytes_max() {
+            let (asked, max) = (wide(payload_bytes), wide(self.payload_bytes_max()));
+            let limit = "bytes in one commit";
+            return Err(Error::LimitExceeded { limit, run: None, now: 0, asked, max });
+        }
+        let mut state = self.state.lock();
+        self.make_room(&mut state, payload_bytes + OVERHEAD_BYTES)?;
+        let start = state.next;
+        let group = self.group(&mut state);
+        let frame_start = group.bytes.len();
+        frame::open(&mut group.bytes);
+        let payload_start = group.bytes.len();
+        let filled = fill(start.plus(wide(frame::HEADER_BYTES)), &mut group.bytes);
+        let filled = filled.and_then(|value| {
+            let exact = group.bytes.len() - payload_start == payload_bytes;
+            exact.then_some(value).ok_or(Error::invalid("a commit has another size than announced"))
+        });
+        let value = match filled {
+            Ok(value) => value,
+            Err(error) => {
+                group.bytes.resize(frame_start, 0);
+                return Err(error);
+            }
+        };
+        frame::close(&mut group.bytes, frame_start, FrameKind::Commit, batches, self.epoch);
+        let end = start.plus(wide(payload_bytes + OVERHEAD_BYTES));
+        state.next = end;
+        if durability == Durability::Sync {
+            state.wanted = end;
+        }
+        self.prepare_ahead(&mut state);
+        self.note_commit(&mut state);
+        Ok((value, Span { start, end }))
+    }
+
+    /// The group that the next frame goes to.
+    fn group<'s>(&self, state: &'s mut State) -> &'s mut Group {
+        let fits = |group: &Group| group.segment.header.number == state.segment.header.number;
+        if !state.groups.last().is_some_and(fits) {
+            let bytes = state.spare.take().unwrap_or_default();
+            let (segment, start) = (state.segment.clone(), state.next);
+            state.groups.push(Group { segment, start, bytes });
+        }
+        let last = state.groups.len() - 1;
+        // Just pushed, or found by `last`.
+        #[allow(clippy::indexing_slicing)]
+        &mut state.groups[last]
+    }
+
+    /// Waits until a frame of `bytes` can be appended, and rolls over to the next segment if it
+    /// does not fit into this one.
+    fn make_room(self: &Arc<Self>, state: &mut MutexGuard<'_, State>, bytes: usize) -> Result<()> {
+        loop {
+            if let Some(failure) = &state.failure {
+                return Err(Error::NotWritten { cause: failure.cause.clone() });
+            }
+            let gathered: usize = state.groups.iter().map(|group| group.bytes.len()).sum();
+            if gathered >= GROUP_BYTES_MAX {
+                if state.leading {
+                    self.progress.wait(state);
+                } else {
+                    self.lead(state);
+                }
+                continue;
+            }
+            let (_, offset) = self.published.identity.locate(state.next);
+            let segment_bytes = self.published.identity.segment_bytes;
+            if wide(offset + bytes + OVERHEAD_BYTES) <= u64::from(segment_bytes) {
+                return Ok(());
+            }
+            if let Some(next) = state.prepared.take() {
+                self.roll(state, next)?;
+                continue;
+            }
+            if let Some(error) = state.prepare_failed.take() {
+                return Err(Error::NotWritten { cause: Arc::new(error) });
+            }
+            self.prepare(state);
+            self.progress.wait(state);
+        }
+    }
+
+    /// Seals the segment and goes on in the next one.
+    fn roll(&self, state: &mut State, next: Arc<Segment>) -> Result<()> {
+        let start = self.published.identity.first_frame(next.header.number);
+        if start.plus(u64::from(self.published.identity.segment_bytes)).as_u64() > POSITION_MAX {
+            state.prepared = Some(next);
+            let (limit, max) = ("bytes in the log", POSITION_MAX);
+            let (now, asked) = (state.next.as_u64(), start.as_u64());
+            return Err(Error::LimitExceeded { limit, run: None, now, asked, max });
+        }
+        let epoch = self.epoch;
+        let group = self.group(state);
+        let frame_start = group.bytes.len();
+        frame::open(&mut group.bytes);
+        frame::close(&mut group.bytes, frame_start, FrameKind::Seal, 0, epoch);
+        // What a frame says of the durable mark must fit its field: never leave a sealed segment
+        // unsynced for long.
+        state.wanted = state.next;
+        state.next = start;
+        state.segment = next;
+        Ok(())
+    }
+
+    /// Starts to prepare the next segment once half of this one is used.
+    fn prepare_ahead(self: &Arc<Self>, state: &mut State) {
+        let (_, offset) = self.published.identity.locate(state.next);
+        if wide(offset) * 2 > u64::from(self.published.identity.segment_bytes) {
+            self.prepare(state);
+        }
+    }
+
+    /// Prepares the next segment on a thread of its own, unless that is done or under way.
+    fn prepare(self: &Arc<Self>, state: &mut State) {
+        if state.preparing || state.prepared.is_some() {
+            return;
+        }
+        let header = SegmentHeader {
+            identity: self.published.identity,
+            number: state.segment.header.number.saturating_add(1),
+            epoch: self.epoch,
+            salt: super::open::random_bytes(self.disk.as_ref()),
+        };
+        let writer = self.clone();
+        let work = move || {
+            let prepared = Segment::prepare(writer.disk.as_ref(), &writer.paths, header);
+            let mut state = writer.state.lock();
+            match prepared {
+                Ok(segment) => {
+                    let segment = Arc::new(segment);
+                    writer.published.add_segment(segment.clone());
+                    state.prepared = Some(segment);
+                    state.prepare_failed = None;
+                }
+                Err(error) => state.prepare_failed = Some(error),
+            }
+            state.preparing = false;
+            drop(state);
+            writer.progress.notify_all();
+        };
+        match std::thread::Builder::new().name("kinlog-prepare".into()).spawn(work) {
+            Ok(thread) => (state.preparing, state.prepare_thread) = (true, Some(thread)),
+            Err(error) => {
+                state.prepare_failed =
+                    Some(Error::io("start a thread for", self.paths.log(), error));
+                self.progress.notify_all();
+            }
+        }
+    }
+
+    /// Blocks until the commit is as durable as asked, writing and syncing if nobody else does.
+    pub(crate) fn wait(&self, span: Span, durability: Durability) -> Result<()> {
+        let mut state = self.state.lock();
+        loop {
+            if let Some(outcome) = self.outcome(&state, span, durability) {
+                return outcome;
+            }
+            if durability == Durability::Sync {
+                state.wanted = state.wanted.max(span.end);
+            }
+            if state.leading {
+                self.progress.wait(&mut state);
+            } else {
+                self.lead(&mut state);
+            }
+        }
+    }
+
+    /// What became of a commit, once that is known.
+    pub(super) fn outcome(
+        &self,
+        state: &State,
+        span: Span,
+        durability: Durability,
+    ) -> Option<Result<()>> {
+        let done = match durability {
+            Durability::Sync => state.durable.min(self.published.end()),
+            Durability::Buffered => self.published.end(),
+        };
+        if done >= span.end {
+            return Some(Ok(()));
+        }
+        let failure = state.failure.as_ref()?;
+        let (position, cause) = (span.start, failure.cause.clone());
+        Some(Err(if position < failure.tried {
+            Error::OutcomeUnknown { position, cause }
+        } else {
+            Error::NotWritten { cause }
+        }))
+    }
+
+    /// Returns when everything committed so far is on the device.
+    pub(crate) fn sync(&self) -> Result<()> {
+        let end = self.state.lock().next;
+        self.wait(Span { start: end, end }, Durability::Sync)
+    }
+
+    /// Leads one round: takes what has gathered, writes it, syncs if anybody asked for it,
+    /// publishes. The state is unlocked meanwhile.
+    pub(super) fn lead(&self, state: &mut MutexGuard<'_, State>) {
+        state.leading = true;
+        let mut groups = std::mem::take(&mut state.groups);
+        let mut unsynced = std::mem::take(&mut state.unsynced);
+        let (durable, end) = (state.durable, state.next);
+        let sync = state.wanted > durable;
+        let round = MutexGuard::unlocked(state, || {
+            let written = self.write(&mut groups, &mut unsynced, durable, sync);
+            if written.is_ok() {
+                self.published.publish(end);
+            }
+            written.and_then(|()| match &*self.lock.lock() {
+                Some(lock) => lock.publish(end),
+                None => Ok(()),
+            })
+        });
+        state.leading = false;
+        match round {
+            Ok(()) if sync => {
+                state.durable = end;
+                unsynced.clear();
+            }
+            Ok(()) => {}
+            Err(error) => {
+                let cause = Arc::new(error);
+                // Nothing more is written, so what gathered meanwhile never will be.
+                state.groups.clear();
+                state.failure = Some(Failure { cause, tried: end });
+            }
+        }
+        state.unsynced = unsynced;
+        if let Some(mut group) = groups.pop() {
+            group.bytes.clear();
+            state.spare = Some(group.bytes);
+        }
+        self.progress.notify_all();
+        self.work.notify_one();
+        // Wakers are foreign code, which must not find the state locked.
+        MutexGuard::unlocked(state, || self.published.wake());
+    }
+
+    fn write(
+        &self,
+        groups: &mut [Group],
+        unsynced: &mut Vec<Arc<Segment>>,
+        durable: Position,
+        sync: bool,
+    ) -> Result<()> {
+        for group in groups {
+            let segment = &group.segment;
+            frame::seal_checks(&mut group.bytes, &segment.header.salt, group.start, durable);
+            let (_, offset) = self.published.identity.locate(group.start);
+            if !unsynced.iter().any(|other| other.header.number == segment.header.number) {
+                unsynced.push(segment.clone());
+            }
+            segment
+                .file
+                .write_at(&group.bytes, offset)
+                .map_err(|e| Error::io("write", &segment.path, e))?;
+        }
+        if sync {
+            for segment in unsynced {
+                // The acknowledgement of every commit in the round rests on this.
+                segment.file.sync().map_err(|e| Error::io("sync", &segment.path, e))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How far the log is known to be on the device.
+    pub(crate) fn durable(&self) -> Position {
+        self.state.lock().durable
+    }
+
+    /// Lets another writer open the store.
+    pub(super) fn release_lock(&self) {
+        *self.lock.lock() = None;
+    }
+}
+
+impl State {
+    pub(super) fn leading(&self) -> bool {
+        self.leading
+    }
+
+    pub(super) fn failed(&self) -> bool {
+        self.failure.is_some()
+    }
+
+    pub(super) fn durable(&self) -> Position {
+        self.durable
+    }
+
+    /// The thread that prepares a segment, to be joined.
+    pub(super) fn take_preparing(&mut self) -> Option<JoinHandle<()>> {
+        self.prepare_thread.take()
+    }
+}

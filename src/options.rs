@@ -1,0 +1,130 @@
+//! How a store is opened.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::disk::{Disk, FileSystem};
+use crate::error::{Error, Result};
+use crate::limits::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+use crate::log::{Opening, Paths};
+use crate::store::Store;
+
+/// What to do about an [`Ambiguous`](crate::Verdict::Ambiguous) log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum OnAmbiguous {
+    /// Put the bytes in doubt into quarantine, go on, and say so in the report.
+    #[default]
+    Heal,
+    /// Refuse to open.
+    Refuse,
+}
+
+/// Options for opening a store.
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("store");
+/// let store = kinlog::Options::new().segment_bytes(1 << 20).open(&path)?;
+/// assert_eq!(store.report().verdict, kinlog::Verdict::Created);
+/// # Ok::<(), kinlog::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Options {
+    disk: Arc<dyn Disk>,
+    create: bool,
+    read_only: bool,
+    segment_bytes: u32,
+    on_ambiguous: OnAmbiguous,
+}
+
+impl Options {
+    /// The defaults: read and write, make the store if it is not there, segments of 64 MiB.
+    #[must_use]
+    pub fn new() -> Self {
+        Options {
+            disk: Arc::new(FileSystem::new()),
+            create: true,
+            read_only: false,
+            segment_bytes: 64 << 20,
+            on_ambiguous: OnAmbiguous::default(),
+        }
+    }
+
+    /// Whether a store that is not there is made; it is by default.
+    #[must_use]
+    pub fn create(mut self, create: bool) -> Self {
+        self.create = create;
+        self
+    }
+
+    /// Opens for reading only: takes no lock, changes nothing, works beside a writer in another
+    /// process. [`Store::refresh`] reads on to what that writer has published since.
+    #[must_use]
+    pub fn read_only(mut self, read_only: bool) -> Self {
+        self.read_only = read_only;
+        self
+    }
+
+    /// The size of the segments of a new store: 64 KiB to 1 GiB, a multiple of 4 KiB. One commit
+    /// must fit into a segment. A store that exists keeps the size it was made with.
+    #[must_use]
+    pub fn segment_bytes(mut self, bytes: u32) -> Self {
+        self.segment_bytes = bytes;
+        self
+    }
+
+    /// What to do about a log whose last bytes may or may not have been acknowledged.
+    #[must_use]
+    pub fn on_ambiguous(mut self, action: OnAmbiguous) -> Self {
+        self.on_ambiguous = action;
+        self
+    }
+
+    /// Puts another disk in the place of the machine's file system.
+    #[must_use]
+    pub fn disk(mut self, disk: Arc<dyn Disk>) -> Self {
+        self.disk = disk;
+        self
+    }
+
+    /// Opens the store in the directory `path`.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] if another process writes the store, [`Error::NotAStore`] if there is
+    /// none and it may not be made, [`Error::Corrupt`] if acknowledged data is damaged,
+    /// [`Error::UnsupportedFormat`] for a store of another version, [`Error::InvalidArgument`]
+    /// for an option out of bounds, [`Error::Io`] for what the system refuses.
+    pub fn open(&self, path: impl AsRef<Path>) -> Result<Store> {
+        let sizes = SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX;
+        if !sizes.contains(&self.segment_bytes) || self.segment_bytes % 4096 != 0 {
+            return Err(Error::invalid(
+                "segment_bytes must be a multiple of 4 KiB between 64 KiB and 1 GiB",
+            ));
+        }
+        Store::open_with(Opening {
+            disk: self.disk.clone(),
+            paths: Paths { root: path.as_ref().to_owned() },
+            create: self.create && !self.read_only,
+            read_only: self.read_only,
+            segment_bytes: self.segment_bytes,
+            refuse_ambiguous: self.on_ambiguous == OnAmbiguous::Refuse,
+        })
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options::new()
+    }
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options")
+            .field("create", &self.create)
+            .field("read_only", &self.read_only)
+            .field("segment_bytes", &self.segment_bytes)
+            .field("on_ambiguous", &self.on_ambiguous)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,290 @@
+//! The store: the log, the index over it, and the transactions that go into both.
+
+mod commit;
+mod history;
+mod pins;
+mod run;
+mod snapshot;
+mod start;
+mod stats;
+mod tail;
+mod transaction;
+mod verify;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+
+pub use commit::{Commit, CommitHandle};
+pub use history::{Events, History};
+pub use run::{RunFilter, RunInfo, Runs};
+pub use snapshot::{Row, Rows, Snapshot};
+pub use start::{Close, NewRun};
+pub use stats::Stats;
+pub use tail::{BatchView, CommitView, RowChange, Tail};
+pub use transaction::{Expect, Transaction};
+pub use verify::{VerifyProgress, VerifyReport};
+
+use crate::disk::Disk;
+use crate::error::{Error, Result};
+use crate::event::NewEvent;
+use crate::id::{Position, RunId};
+use crate::index::{Index, NAMESPACES_TABLE, encode_limits};
+use crate::limits::Limits;
+use crate::log::{self, OpenReport, Opening, Paths, Published, Replay, Writer};
+use crate::options::Options;
+use pins::Pins;
+
+/// A store of histories: one directory, one process that writes it, any number that read it.
+///
+/// All methods take `&self` and may be called from any number of threads. Dropping the store
+/// closes it in order; [`Store::shut_down`] does the same and reports errors.
+pub struct Store {
+    shared: Arc<Shared>,
+    background: Mutex<Option<log::Background>>,
+    report: OpenReport,
+}
+
+/// What transactions, snapshots and tails need of their store.
+pub(crate) struct Shared {
+    disk: Arc<dyn Disk>,
+    paths: Paths,
+    published: Arc<Published>,
+    writer: Option<Arc<Writer>>,
+    index: RwLock<Index>,
+    pins: Arc<Pins>,
+}
+
+impl Store {
+    /// Opens the store in the directory `path`, and makes it if it is not there.
+    ///
+    /// # Errors
+    /// As [`Options::open`].
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// use kinlog::{Close, NewRun, Store};
+    ///
+    /// let store = Store::open(dir.path())?;
+    /// let mut tx = store.begin();
+    /// let order = tx.start(NewRun::new("shop", "order-42", "Order").input(b"{}"))?;
+    /// tx.commit()?;
+    /// store.close(&order, Close::completed(b"ok"))?;
+    ///
+    /// for event in &store.history(&order)? {
+    ///     let event = event?;
+    ///     println!("{:>5} {} {} B", event.id(), event.kind(), event.size());
+    /// }
+    /// # Ok::<(), kinlog::Error>(())
+    /// ```
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Options::new().open(path)
+    }
+
+    pub(crate) fn open_with(opening: Opening) -> Result<Self> {
+        let mut index = Index::default();
+        let opened = log::open(&opening, &mut index)?;
+        index.end = opened.published.end();
+        let (writer, background) = opened.writing.unzip();
+        let shared = Shared {
+            disk: opening.disk,
+            paths: opening.paths,
+            published: opened.published,
+            writer,
+            index: RwLock::new(index),
+            pins: Arc::default(),
+        };
+        let background = Mutex::new(background);
+        Ok(Store { shared: Arc::new(shared), background, report: opened.report })
+    }
+
+    /// What opening found and did.
+    #[must_use]
+    pub fn report(&self) -> &OpenReport {
+        &self.report
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.shared.paths.root
+    }
+
+    /// Where the published log ends: the position of the next commit, or before it.
+    #[must_use]
+    pub fn end(&self) -> Position {
+        self.shared.published.end()
+    }
+
+    /// Begins a transaction, which is built against the state of now and checked again when it is
+    /// committed. Dropping it changes nothing.
+    #[must_use]
+    pub fn begin(&self) -> Transaction<'_> {
+        Transaction::new(&self.shared)
+    }
+
+    /// Appends one event in a commit of its own; returns the commit. Durable when it returns.
+    ///
+    /// # Errors
+    /// As [`Transaction::append`] and [`Transaction::commit`].
+    pub fn append(&self, run: &RunId, event: NewEvent<'_>) -> Result<Commit> {
+        let mut tx = self.begin();
+        tx.expect(run, Expect::Any)?;
+        tx.append(run, event)?;
+        tx.commit()
+    }
+
+    /// Closes a run in a commit of its own. Durable when it returns.
+    ///
+    /// # Errors
+    /// As [`Transaction::close`] and [`Transaction::commit`].
+    pub fn close(&self, run: &RunId, close: Close<'_>) -> Result<Commit> {
+        let mut tx = self.begin();
+        tx.expect(run, Expect::Any)?;
+        tx.close(run, close)?;
+        tx.commit()
+    }
+
+    /// Sets the limits of a namespace, which need not have been used before. Durable when it
+    /// returns.
+    ///
+    /// # Errors
+    /// [`Error::LimitExceeded`] for a name that is too long, and as [`Transaction::commit`].
+    pub fn set_limits(&self, namespace: &str, limits: Limits) -> Result<Commit> {
+        let mut tx = self.begin();
+        start::check_namespace(namespace)?;
+        tx.put_row(NAMESPACES_TABLE, namespace.as_bytes(), Some(&encode_limits(&limits)))?;
+        tx.commit()
+    }
+
+    /// The limits of a namespace: the defaults if none were set.
+    #[must_use]
+    pub fn limits(&self, namespace: &str) -> Limits {
+        let index = self.shared.index.read();
+        index.namespaces.get(namespace).map(|found| found.limits).unwrap_or_default()
+    }
+
+    /// The names of the namespaces, in order.
+    #[must_use]
+    pub fn namespaces(&self) -> Vec<String> {
+        let index = self.shared.index.read();
+        let mut names: Vec<_> = index.namespaces.iter().map(|n| n.name.to_string()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Holds the store still at the last published commit, for any number of reads. Writers go on
+    /// beside it.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::new(&self.shared)
+    }
+
+    /// The history of a run, as of now.
+    ///
+    /// # Errors
+    /// [`Error::RunNotFound`].
+    pub fn history(&self, run: &RunId) -> Result<History> {
+        self.snapshot().history(run)
+    }
+
+    /// What is known about a run, as of now.
+    ///
+    /// # Errors
+    /// [`Error::RunNotFound`].
+    pub fn run(&self, run: &RunId) -> Result<RunInfo> {
+        self.snapshot().run(run)
+    }
+
+    /// The run that a workflow id stands for, as of now; `None` if there was never one.
+    #[must_use]
+    pub fn current_run(&self, namespace: &str, workflow_id: &str) -> Option<RunId> {
+        self.snapshot().current_run(namespace, workflow_id)
+    }
+
+    /// A row of a table, as of now.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if the row cannot be read.
+    pub fn get(&self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        Ok(self.snapshot().get(table, key)?.map(<[u8]>::to_vec))
+    }
+
+    /// Every commit from `from` on, then those to come. [`Position::START`] for all.
+    #[must_use]
+    pub fn tail(&self, from: Position) -> Tail {
+        Tail::new(self.shared.clone(), from)
+    }
+
+    /// Returns when everything committed so far, buffered or not, is on the device.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`], or [`Error::OutcomeUnknown`] if a sync fails, after which the store
+    /// takes no more commits.
+    pub fn sync(&self) -> Result<()> {
+        self.shared.writer()?.sync()
+    }
+
+    /// For a store that is open for reading only: reads on to what the writer has published since;
+    /// whether there was anything. For any other store there is nothing to do.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] or [`Error::Io`]; the store then stays as it was.
+    pub fn refresh(&self) -> Result<bool> {
+        self.shared.refresh()
+    }
+
+    /// Writes and syncs what is on its way, marks the log as closed, and gives back the lock.
+    /// Commits after this are refused.
+    ///
+    /// # Errors
+    /// What writing and syncing met; the next opening then finds the log unclosed.
+    pub fn shut_down(self) -> Result<()> {
+        match self.background.lock().take() {
+            Some(mut background) => background.shut_down(),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("path", &self.path()).field("end", &self.end()).finish()
+    }
+}
+
+impl Shared {
+    fn writer(&self) -> Result<&Arc<Writer>> {
+        self.writer.as_ref().ok_or(Error::ReadOnly)
+    }
+
+    fn refresh(&self) -> Result<bool> {
+        if self.writer.is_some() {
+            return Ok(false);
+        }
+        let mut index = self.index.write();
+        let oldest = self.pins.oldest(|| self.published.end());
+        let mut following = Following { index: &mut index, oldest };
+        log::follow(self.disk.as_ref(), &self.paths, &self.published, &mut following)
+    }
+}
+
+/// Takes in commits beside readers that hold earlier positions.
+struct Following<'a> {
+    index: &'a mut Index,
+    oldest: Position,
+}
+
+impl Replay for Following<'_> {
+    fn commit(&mut self, frame: &log::frame::Frame<'_>) -> Result<(), crate::event::Malformed> {
+        let payload = crate::index::Payload::of(frame);
+        self.index.check(payload)?;
+        self.index.apply(payload, self.oldest);
+        Ok(())
+    }
+
+    fn run_ids(&self, numbers: &[u32]) -> Vec<RunId> {
+        self.index.run_ids(numbers)
+    }
+}

@@ -1,0 +1,151 @@
+//! What is known about runs without reading their histories.
+
+use std::sync::Arc;
+
+use super::snapshot::Snapshot;
+use crate::id::{RunId, Timestamp};
+use crate::index::{Index, Run, RunStatus};
+
+/// One run, as of a snapshot.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct RunInfo {
+    /// Its id.
+    pub id: RunId,
+    /// Its namespace.
+    pub namespace: Arc<str>,
+    /// Its workflow id.
+    pub workflow_id: Arc<str>,
+    /// How it stands.
+    pub status: RunStatus,
+    /// How many events it has; the next one gets the id that follows.
+    pub events: u32,
+    /// The bytes that its events take in the log.
+    pub bytes: u64,
+    /// When it started, as its first event says.
+    pub started_at: Timestamp,
+    /// When it closed, as its last event says.
+    pub closed_at: Option<Timestamp>,
+    /// Whether the workflow id stands for this run.
+    pub is_current: bool,
+    /// Whether it happened elsewhere and was recorded here.
+    pub is_recorded: bool,
+}
+
+/// Which runs to list; the default is all.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct RunFilter {
+    /// Only those in this namespace.
+    pub namespace: Option<String>,
+    /// Only those of this workflow id.
+    pub workflow_id: Option<String>,
+    /// Only those with this status.
+    pub status: Option<RunStatus>,
+}
+
+impl RunFilter {
+    /// All runs.
+    #[must_use]
+    pub fn all() -> Self {
+        RunFilter::default()
+    }
+
+    /// Only those in this namespace.
+    #[must_use]
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = Some(namespace.into());
+        self
+    }
+
+    /// Only those of this workflow id.
+    #[must_use]
+    pub fn workflow_id(mut self, workflow_id: impl Into<String>) -> Self {
+        self.workflow_id = Some(workflow_id.into());
+        self
+    }
+
+    /// Only those with this status.
+    #[must_use]
+    pub fn status(mut self, status: RunStatus) -> Self {
+        self.status = Some(status);
+        self
+    }
+
+    fn admits(&self, info: &RunInfo) -> bool {
+        self.namespace.as_deref().is_none_or(|name| *name == *info.namespace)
+            && self.workflow_id.as_deref().is_none_or(|id| *id == *info.workflow_id)
+            && self.status.is_none_or(|status| status == info.status)
+    }
+}
+
+/// Runs in the order in which they came into the store. See [`Snapshot::runs`].
+pub struct Runs<'s> {
+    snapshot: &'s Snapshot,
+    filter: RunFilter,
+    next: Next,
+}
+
+/// Where the listing goes on.
+enum Next {
+    /// With this number and up.
+    Number(u32),
+    /// With these, from the back: the runs of one workflow.
+    Known(Vec<u32>),
+}
+
+impl<'s> Runs<'s> {
+    pub(super) fn new(snapshot: &'s Snapshot, filter: RunFilter) -> Self {
+        // One workflow's runs are linked: no need to look at all others.
+        let next = match (&filter.namespace, &filter.workflow_id) {
+            (Some(namespace), Some(workflow_id)) => {
+                let index = snapshot.index();
+                let newest = index.namespaces.find(namespace, workflow_id).map(|w| w.newest);
+                let older = |number: &u32| index.runs.get(*number)?.older;
+                Next::Known(std::iter::successors(newest, older).collect())
+            }
+            _ => Next::Number(0),
+        };
+        Runs { snapshot, filter, next }
+    }
+}
+
+impl Iterator for Runs<'_> {
+    type Item = RunInfo;
+
+    fn next(&mut self) -> Option<RunInfo> {
+        let index = self.snapshot.index();
+        loop {
+            let number = match &mut self.next {
+                Next::Known(numbers) => numbers.pop()?,
+                Next::Number(next) => {
+                    let number = *next;
+                    *next = number.checked_add(1)?;
+                    number
+                }
+            };
+            let info = info(&index, index.runs.get(number)?, number, self.snapshot);
+            if let Some(info) = info.filter(|info| self.filter.admits(info)) {
+                return Some(info);
+            }
+        }
+    }
+}
+
+/// What `snapshot` sees of a run; `None` if it began later.
+pub(super) fn info(index: &Index, run: &Run, number: u32, snapshot: &Snapshot) -> Option<RunInfo> {
+    let extent = run.extent.at(snapshot.end())?;
+    let (namespace, workflow) = index.workflow_of(run)?;
+    Some(RunInfo {
+        id: run.id,
+        namespace: namespace.name.clone(),
+        workflow_id: workflow.id.clone(),
+        status: extent.status,
+        events: extent.next_event - 1,
+        bytes: extent.bytes.into(),
+        started_at: run.started_at,
+        closed_at: extent.closed_at,
+        is_current: workflow.current.at(snapshot.end()) == Some(&number),
+        is_recorded: run.recorded,
+    })
+}

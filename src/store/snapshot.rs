@@ -1,0 +1,190 @@
+//! The store held still.
+
+use std::collections::VecDeque;
+use std::ops::{Bound, RangeBounds};
+use std::sync::Arc;
+
+use parking_lot::RwLockReadGuard;
+
+use super::Shared;
+use super::history::History;
+use super::pins::Pin;
+use super::run::{RunFilter, RunInfo, Runs, info};
+use crate::bytes::wide;
+use crate::error::{Error, Result};
+use crate::id::{Position, RunId};
+use crate::index::{Index, Place};
+use crate::log::View;
+
+/// How many rows of a table are looked up at a time.
+const PAGE_ROWS: usize = 256;
+
+/// The store as it was published at one position. Cheap to take; while it is held, the index keeps
+/// what it sees.
+pub struct Snapshot {
+    shared: Arc<Shared>,
+    view: View,
+    _pin: Pin,
+}
+
+impl Snapshot {
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        let mut view = None;
+        let pin = shared.pins.pin(|| view.insert(shared.published.view()).end);
+        // `pin` has called the closure.
+        let view = view.unwrap_or_else(|| shared.published.view());
+        Snapshot { shared: shared.clone(), view, _pin: pin }
+    }
+
+    /// The position: the snapshot holds every commit before it and none from it on.
+    #[must_use]
+    pub fn end(&self) -> Position {
+        self.view.end
+    }
+
+    pub(super) fn index(&self) -> RwLockReadGuard<'_, Index> {
+        self.shared.index.read()
+    }
+
+    pub(super) fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// The history of a run.
+    ///
+    /// # Errors
+    /// [`Error::RunNotFound`].
+    pub fn history(&self, run: &RunId) -> Result<History> {
+        let index = self.index();
+        let not_found = || Error::RunNotFound { run: *run };
+        let number = index.runs.number(run).ok_or_else(not_found)?;
+        let found = index.runs.get(number).ok_or_else(not_found)?;
+        let extent = *found.extent.at(self.end()).ok_or_else(not_found)?;
+        Ok(History::new(self.view.clone(), *run, number, found.first_batch, extent))
+    }
+
+    /// What is known about a run.
+    ///
+    /// # Errors
+    /// [`Error::RunNotFound`].
+    pub fn run(&self, run: &RunId) -> Result<RunInfo> {
+        let index = self.index();
+        let found = index.runs.number(run).and_then(|n| Some((n, index.runs.get(n)?)));
+        found
+            .and_then(|(number, found)| info(&index, found, number, self))
+            .ok_or(Error::RunNotFound { run: *run })
+    }
+
+    /// The runs that `filter` admits, in the order in which they came into the store. With both
+    /// namespace and workflow id given, only that workflow's runs are looked at.
+    #[must_use]
+    pub fn runs(&self, filter: RunFilter) -> Runs<'_> {
+        Runs::new(self, filter)
+    }
+
+    /// The run that a workflow id stands for; `None` if there was never one.
+    #[must_use]
+    pub fn current_run(&self, namespace: &str, workflow_id: &str) -> Option<RunId> {
+        let index = self.index();
+        let workflow = index.namespaces.find(namespace, workflow_id)?;
+        let current = *workflow.current.at(self.end())?;
+        index.runs.get(current).map(|run| run.id)
+    }
+
+    /// A row of a table, borrowed from the log; `None` if it is not there.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if the row cannot be read.
+    pub fn get(&self, table: &str, key: &[u8]) -> Result<Option<&[u8]>> {
+        let place = self.index().tables.get(table, key, self.end());
+        Ok(place.map(|place| self.row(place)).transpose()?.map(|row| row.value))
+    }
+
+    /// The rows of a table whose keys lie in `range`, in the order of their keys.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = kinlog::Store::open(dir.path())?;
+    /// let mut tx = store.begin();
+    /// tx.put("timers", b"2026-11-21 wake", b"order-42")?;
+    /// tx.commit()?;
+    /// let snapshot = store.snapshot();
+    /// let due: Vec<_> = snapshot.rows("timers", ..b"2026-12".as_slice()).collect();
+    /// assert_eq!(due[0].as_ref().unwrap().value, b"order-42");
+    /// # Ok::<(), kinlog::Error>(())
+    /// ```
+    pub fn rows<'k>(&self, table: &str, range: impl RangeBounds<&'k [u8]>) -> Rows<'_> {
+        let owned = |bound: Bound<&&[u8]>| match bound {
+            Bound::Included(key) => Bound::Included(Box::from(*key)),
+            Bound::Excluded(key) => Bound::Excluded(Box::from(*key)),
+            Bound::Unbounded => Bound::Unbounded,
+        };
+        Rows {
+            snapshot: self,
+            table: table.to_owned(),
+            from: Some(owned(range.start_bound())),
+            to: owned(range.end_bound()),
+            page: VecDeque::new(),
+        }
+    }
+
+    /// The names of the tables that ever held a row, in order; kinlog's own begin with `kinlog.`.
+    #[must_use]
+    pub fn tables(&self) -> Vec<String> {
+        let index = self.index();
+        let mut names: Vec<_> = index.tables.names().map(ToString::to_string).collect();
+        names.sort_unstable();
+        names
+    }
+
+    fn row(&self, place: Place) -> Result<Row<'_>> {
+        let key_len = usize::from(place.key_len);
+        let value_len = usize::try_from(place.value_len).unwrap_or(usize::MAX);
+        let start = Position::from_u64(place.value.as_u64() - wide(key_len));
+        let bytes = self.view.bytes(start, key_len.saturating_add(value_len))?;
+        let (key, value) = bytes.split_at_checked(key_len).unwrap_or_default();
+        Ok(Row { key, value })
+    }
+}
+
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Snapshot").field("end", &self.end()).finish()
+    }
+}
+
+/// A row of a table, borrowed from the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Row<'a> {
+    /// Its key.
+    pub key: &'a [u8],
+    /// Its value.
+    pub value: &'a [u8],
+}
+
+/// Rows in the order of their keys. See [`Snapshot::rows`].
+pub struct Rows<'s> {
+    snapshot: &'s Snapshot,
+    table: String,
+    /// Where the next page begins; `None` after the last one.
+    from: Option<Bound<Box<[u8]>>>,
+    to: Bound<Box<[u8]>>,
+    page: VecDeque<Place>,
+}
+
+impl<'s> Iterator for Rows<'s> {
+    type Item = Result<Row<'s>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.page.is_empty() {
+            let from = self.from.take()?;
+            let range = (from.as_ref().map(|key| &**key), self.to.as_ref().map(|key| &**key));
+            let index = self.snapshot.index();
+            let end = self.snapshot.end();
+            let (places, last) = index.tables.page(&self.table, range, end, PAGE_ROWS);
+            self.page.extend(places);
+            self.from = last.map(Bound::Excluded);
+        }
+        self.page.pop_front().map(|place| self.snapshot.row(place))
+    }
+}

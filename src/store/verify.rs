@@ -1,0 +1,128 @@
+//! Proving that the store is what it says: every frame, every event, every sum, anew.
+
+use super::Store;
+use super::run::info;
+use crate::bytes::wide;
+use crate::error::{Corruption, Error, Result};
+use crate::id::Position;
+use crate::index::Index;
+use crate::log::frame::OVERHEAD_BYTES;
+use crate::log::{Replay, SEGMENT_HEADER_BYTES};
+
+/// How far a verification has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct VerifyProgress {
+    /// Bytes of commits verified.
+    pub bytes: u64,
+    /// Commits verified.
+    pub commits: u64,
+}
+
+/// What a verification looked at; that it returned at all says that everything was right.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct VerifyReport {
+    /// Commits whose checks, contents and order were verified.
+    pub commits: u64,
+    /// Events that were decoded.
+    pub events: u64,
+    /// Runs whose histories were read back and added up.
+    pub runs: u64,
+    /// Bytes of commits.
+    pub bytes: u64,
+}
+
+impl Store {
+    /// Reads the whole log as of now, beside whoever writes: verifies every frame, decodes every
+    /// event, builds the index anew from nothing and compares it with the one in use, reads every
+    /// run back and adds up its sizes. `progress` is called now and then.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] for the first thing that is not as it should be.
+    pub fn verify(&self, mut progress: impl FnMut(VerifyProgress)) -> Result<VerifyReport> {
+        let snapshot = self.snapshot();
+        let view = snapshot.view();
+        let mut report = VerifyReport::default();
+        let mut fresh = Index::default();
+        for frame in view.frames(Position::START) {
+            let frame = frame?;
+            fresh
+                .commit(&frame)
+                .map_err(|_| view.corrupt(frame.position, "a commit makes no sense", 0, 0))?;
+            report.commits += 1;
+            report.bytes += wide(frame.header.frame_bytes());
+            if report.commits % 1024 == 0 {
+                progress(VerifyProgress { bytes: report.bytes, commits: report.commits });
+            }
+        }
+        self.verify_tails(&snapshot)?;
+        for number in 0..fresh.runs.len() {
+            let Some(expected) = fresh.runs.get(number) else { break };
+            let found = {
+                let index = snapshot.index();
+                index.runs.get(number).and_then(|run| info(&index, run, number, &snapshot))
+            };
+            let expected = info(&fresh, expected, number, &snapshot);
+            let (Some(expected), Some(found)) = (expected, found) else {
+                return Err(mismatch(view, "a run is missing from the index", 1, 0));
+            };
+            if expected != found {
+                let (expected, found) = (expected.bytes, found.bytes);
+                return Err(mismatch(view, "the index differs from the log", expected, found));
+            }
+            let history = snapshot.history(&expected.id)?;
+            let (mut events, mut bytes) = (0u32, 0u64);
+            for event in &history {
+                events += 1;
+                bytes += u64::from(event?.size());
+            }
+            if (events, bytes) != (expected.events, expected.bytes) {
+                let what = "a run does not add up to its size";
+                let error = mismatch(view, what, expected.bytes, bytes);
+                return Err(match error {
+                    Error::Corrupt(corruption) => {
+                        let runs = vec![expected.id];
+                        Error::Corrupt(Box::new(Corruption { runs, ..*corruption }))
+                    }
+                    other => other,
+                });
+            }
+            report.events += u64::from(events);
+            report.runs += 1;
+        }
+        progress(VerifyProgress { bytes: report.bytes, commits: report.commits });
+        Ok(report)
+    }
+
+    /// What lies behind the frame that seals a segment must be zero.
+    fn verify_tails(&self, snapshot: &super::Snapshot) -> Result<()> {
+        let view = snapshot.view();
+        let (last, _) = view.identity.locate(view.end);
+        for number in 0..last {
+            let mut at = view.identity.first_frame(number);
+            let next = view.identity.first_frame(number + 1).as_u64() - wide(SEGMENT_HEADER_BYTES);
+            for frame in view.frames(at) {
+                let frame = frame?;
+                if frame.position.as_u64() >= next {
+                    break;
+                }
+                at = frame.end();
+            }
+            let tail = at.plus(wide(OVERHEAD_BYTES));
+            let len = usize::try_from(next - tail.as_u64()).unwrap_or(usize::MAX);
+            let bytes = view.bytes(tail, len)?;
+            if let Some(dirty) = bytes.iter().position(|byte| *byte != 0) {
+                let at = tail.plus(wide(dirty));
+                let found = bytes.get(dirty).copied().unwrap_or_default();
+                let what = "bytes behind the end of a full segment";
+                return Err(view.corrupt(at, what, 0, found.into()));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn mismatch(view: &crate::log::View, what: &'static str, expected: u64, found: u64) -> Error {
+    view.corrupt(view.end, what, expected, found)
+}

@@ -1,0 +1,4 @@
+//! Integration tests: everything through the public interface, on real files.
+
+mod start;
+mod store;

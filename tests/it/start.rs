@@ -1,0 +1,138 @@
+//! The rules on workflow ids (`temporal-semantics` 2.4): one open run, reuse, conflict, dedup.
+
+use kinlog::{
+    Body, Close, Error, IdConflictPolicy, IdReusePolicy, NewRun, Options, RunId, RunStatus,
+    Started, Store, Timestamp,
+};
+
+fn store(dir: &tempfile::TempDir) -> Store {
+    Options::new().segment_bytes(1 << 20).open(dir.path()).unwrap()
+}
+
+fn start(store: &Store, run: NewRun<'_>) -> kinlog::Result<RunId> {
+    let mut tx = store.begin();
+    let id = tx.start(run)?;
+    tx.commit()?;
+    Ok(id)
+}
+
+fn order() -> NewRun<'static> {
+    NewRun::new("shop", "order-42", "Order")
+}
+
+#[test]
+fn an_open_run_keeps_its_workflow_id_within_its_namespace() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let first = start(&store, order()).unwrap();
+    match start(&store, order()) {
+        Err(Error::WorkflowExists { run, open: true, .. }) => assert_eq!(run, first),
+        other => panic!("{other:?}"),
+    }
+    start(&store, NewRun::new("another", "order-42", "Order")).unwrap();
+}
+
+#[test]
+fn a_repeated_request_finds_the_run_of_the_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let first = start(&store, order().request_id("r1")).unwrap();
+    let mut tx = store.begin();
+    assert_eq!(tx.start(order().request_id("r1")).unwrap(), first);
+    assert!(!tx.begins(&first));
+    tx.commit().unwrap();
+    store.close(&first, Close::completed(b"")).unwrap();
+    assert_eq!(start(&store, order().request_id("r1")).unwrap(), first, "closed or not");
+    let second = start(&store, order().request_id("r2")).unwrap();
+    assert_ne!(second, first);
+    assert!(start(&store, order().request_id("r1")).is_err(), "another run is current now");
+}
+
+#[test]
+fn the_reuse_policy_asks_how_the_last_run_closed() {
+    type Closing = fn() -> Close<'static>;
+    let closings: [(Closing, bool); 5] = [
+        (|| Close::completed(b""), false),
+        (|| Close::failed(b""), true),
+        (|| Close::canceled(b""), true),
+        (|| Close::terminated("stop"), true),
+        (Close::timed_out, true),
+    ];
+    for (close, failed) in closings {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(&dir);
+        let run = start(&store, order()).unwrap();
+        store.close(&run, close()).unwrap();
+        let status = store.run(&run).unwrap().status;
+        let rejected = start(&store, order().on_reuse(IdReusePolicy::RejectDuplicate));
+        assert!(matches!(rejected, Err(Error::WorkflowExists { open: false, .. })), "{status}");
+        let only_failed = order().on_reuse(IdReusePolicy::AllowDuplicateFailedOnly);
+        assert_eq!(start(&store, only_failed).is_ok(), failed, "{status}");
+        if !failed {
+            start(&store, order()).unwrap();
+        }
+    }
+}
+
+#[test]
+fn the_conflict_policy_decides_over_an_open_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let first = start(&store, order()).unwrap();
+    let existing = order().on_conflict(IdConflictPolicy::UseExisting);
+    assert_eq!(start(&store, existing).unwrap(), first);
+
+    let second = start(&store, order().on_conflict(IdConflictPolicy::TerminateExisting)).unwrap();
+    let history = store.history(&first).unwrap();
+    let last = history.rev().next().unwrap().unwrap();
+    match last.body() {
+        Body::WorkflowExecutionTerminated(body) => {
+            assert_eq!(body.reason, "TerminateIfRunning WorkflowIdReusePolicy");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(store.current_run("shop", "order-42"), Some(second));
+
+    let third = start(&store, order().on_reuse(IdReusePolicy::TerminateIfRunning)).unwrap();
+    assert_eq!(store.run(&second).unwrap().status, RunStatus::Terminated);
+    assert_eq!(store.current_run("shop", "order-42"), Some(third));
+}
+
+#[test]
+fn of_two_transactions_that_start_the_same_workflow_the_second_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let (mut one, mut two) = (store.begin(), store.begin());
+    let first = one.start(order()).unwrap();
+    let second = two.start(order()).unwrap();
+    assert!(one.start(order()).is_err(), "nor twice in one");
+    one.commit().unwrap();
+    assert!(matches!(two.commit(), Err(Error::WorkflowExists { run, .. }) if run == first));
+    assert!(matches!(store.run(&second), Err(Error::RunNotFound { .. })));
+}
+
+#[test]
+fn recorded_runs_are_kept_in_any_order_and_never_displace_an_open_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let recorded = |n: u8, seconds: i64| {
+        let started = Started {
+            run_id: RunId::from_bytes([n; 16]),
+            namespace: "shop",
+            workflow_id: "order-42",
+            ..Default::default()
+        };
+        NewRun::recorded(started).at(Timestamp::from_unix_nanos(seconds * 1_000_000_000))
+    };
+    let newer = start(&store, recorded(2, 200)).unwrap();
+    let older = start(&store, recorded(1, 100)).unwrap();
+    assert_eq!(store.current_run("shop", "order-42"), Some(newer));
+    assert!(
+        matches!(start(&store, recorded(1, 100)), Err(Error::RunExists { run }) if run == older)
+    );
+    store.close(&newer, Close::completed(b"")).unwrap();
+    store.close(&older, Close::completed(b"")).unwrap();
+    let live = start(&store, order()).unwrap();
+    start(&store, recorded(3, i64::MAX / 1_000_000_000)).unwrap();
+    assert_eq!(store.current_run("shop", "order-42"), Some(live));
+}

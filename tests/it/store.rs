@@ -1,0 +1,203 @@
+//! One thing at a time: what a user does first.
+
+use std::time::Duration;
+
+use kinlog::{
+    Close, Durability, Error, EventKind, Expect, NewEvent, NewRun, Options, Position, RunFilter,
+    RunStatus, Store, Verdict,
+};
+
+fn small() -> Options {
+    Options::new().segment_bytes(64 << 10)
+}
+
+fn marker(payload: &[u8]) -> NewEvent<'_> {
+    NewEvent::opaque(EventKind::MARKER_RECORDED, payload)
+}
+
+#[test]
+fn what_was_committed_is_there_after_reopening() {
+    let dir = tempfile::tempdir().unwrap();
+    let (run, bytes);
+    {
+        let store = small().open(dir.path()).unwrap();
+        assert_eq!(store.report().verdict, Verdict::Created);
+        let mut tx = store.begin();
+        run = tx.start(NewRun::new("shop", "order-42", "Order").input(b"{}")).unwrap();
+        assert_eq!(tx.append(&run, marker(b"paid")).unwrap(), 2);
+        tx.put("timers", b"k", b"v").unwrap();
+        tx.commit().unwrap();
+        store.append(&run, marker(b"packed")).unwrap();
+        store.close(&run, Close::completed(b"ok")).unwrap();
+        bytes = store.history(&run).unwrap().bytes();
+    }
+    let store = small().open(dir.path()).unwrap();
+    assert_eq!(store.report().verdict, Verdict::Clean);
+    let history = store.history(&run).unwrap();
+    let events: Vec<_> = history.iter().map(Result::unwrap).collect();
+    let payloads: Vec<_> = events.iter().map(|event| event.payload()).collect();
+    assert_eq!(payloads, [&b"{}"[..], b"paid", b"packed", b"ok"]);
+    assert_eq!(events.iter().map(|event| u64::from(event.size())).sum::<u64>(), bytes);
+    assert_eq!(history.bytes(), bytes);
+    let reversed: Vec<_> = history.rev().map(|event| event.unwrap().id()).collect();
+    assert_eq!(reversed, [4, 3, 2, 1]);
+    let from: Vec<_> = history.from(3).map(|event| event.unwrap().id()).collect();
+    assert_eq!(from, [3, 4]);
+    assert_eq!(history.started().unwrap().workflow_id, "order-42");
+    assert_eq!(store.get("timers", b"k").unwrap().as_deref(), Some(&b"v"[..]));
+    assert_eq!(store.run(&run).unwrap().status, RunStatus::Completed);
+    assert_eq!(store.snapshot().runs(RunFilter::all()).count(), 1);
+    assert_eq!(store.current_run("shop", "order-42"), Some(run));
+    assert!(matches!(store.append(&run, marker(b"late")), Err(Error::RunClosed { .. })));
+    let report = store.verify(|_| {}).unwrap();
+    assert_eq!((report.commits, report.events, report.runs), (3, 4, 1));
+}
+
+#[test]
+fn a_commit_that_comes_second_conflicts_and_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = small().open(dir.path()).unwrap();
+    let mut tx = store.begin();
+    let run = tx.start(NewRun::new("shop", "order-42", "Order")).unwrap();
+    tx.commit().unwrap();
+
+    let mut first = store.begin();
+    let mut second = store.begin();
+    first.append(&run, marker(b"first")).unwrap();
+    second.append(&run, marker(b"second")).unwrap();
+    second.put("t", b"k", b"v").unwrap();
+    first.commit().unwrap();
+    let before = (store.end(), store.stats().unwrap());
+    let error = second.commit().unwrap_err();
+    assert!(matches!(error, Error::Conflict { expected: 2, found: 3, .. }), "{error}");
+    assert_eq!((store.end(), store.stats().unwrap()), before);
+    assert_eq!(store.get("t", b"k").unwrap(), None);
+
+    let mut third = store.begin();
+    assert!(matches!(
+        third.expect(&run, Expect::NextEvent(2)),
+        Err(Error::Conflict { expected: 2, found: 3, .. })
+    ));
+    third.expect(&run, Expect::NextEvent(3)).unwrap();
+    third.append(&run, marker(b"third")).unwrap();
+    third.commit().unwrap();
+}
+
+#[test]
+fn every_byte_of_every_file_is_accounted_for_over_many_segments() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = small().open(dir.path()).unwrap();
+    let mut tx = store.begin();
+    let run = tx.start(NewRun::new("shop", "order-42", "Order")).unwrap();
+    tx.commit().unwrap();
+    for i in 0..400u32 {
+        let mut tx = store.begin();
+        tx.append(&run, marker(&vec![7; (i as usize * 37) % 3000])).unwrap();
+        tx.commit_with(Durability::Buffered).unwrap();
+        let stats = store.stats().unwrap();
+        assert_eq!(stats.accounted_bytes(), stats.file_bytes, "{stats:?}");
+    }
+    assert!(store.report().segments < store.stats().unwrap().header_bytes as u32 / 4096);
+    store.verify(|_| {}).unwrap();
+    let len = store.history(&run).unwrap().iter().map(Result::unwrap).count();
+    assert_eq!(len, 401);
+    drop(store);
+    let store = small().open(dir.path()).unwrap();
+    assert_eq!(store.report().verdict, Verdict::Clean);
+    let stats = store.stats().unwrap();
+    assert_eq!(stats.accounted_bytes(), stats.file_bytes, "{stats:?}");
+}
+
+#[test]
+fn a_tail_sees_every_commit_once_and_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = small().open(dir.path()).unwrap();
+    let mut tail = store.tail(Position::START);
+    assert!(tail.try_next().unwrap().is_none());
+    let mut tx = store.begin();
+    let run = tx.start(NewRun::new("shop", "order-42", "Order")).unwrap();
+    tx.put("t", b"k", b"v").unwrap();
+    let first = tx.commit().unwrap();
+    let handle = {
+        let mut tx = store.begin();
+        tx.append(&run, marker(b"x")).unwrap();
+        tx.delete("t", b"k").unwrap();
+        tx.submit(Durability::Sync).unwrap()
+    };
+    let second = handle.wait().unwrap();
+    let view = tail.next_timeout(Duration::from_secs(60)).unwrap().unwrap();
+    assert_eq!(view.position(), first.position());
+    assert_eq!(
+        view.batches().map(|b| (b.run(), b.events().count())).collect::<Vec<_>>(),
+        [(run, 1)]
+    );
+    assert_eq!(view.rows().map(|r| r.value).collect::<Vec<_>>(), [Some(&b"v"[..])]);
+    let view = tail.next_timeout(Duration::from_secs(60)).unwrap().unwrap();
+    assert_eq!(view.position(), second.position());
+    assert_eq!(view.rows().map(|r| (r.key, r.value)).collect::<Vec<_>>(), [(&b"k"[..], None)]);
+    assert!(tail.try_next().unwrap().is_none());
+}
+
+#[test]
+fn a_second_writer_is_told_who_holds_the_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = small().open(dir.path()).unwrap();
+    match small().open(dir.path()) {
+        Err(Error::Locked { holder, .. }) => assert_eq!(holder, std::process::id()),
+        other => panic!("{other:?}"),
+    }
+    store.shut_down().unwrap();
+    small().open(dir.path()).unwrap();
+}
+
+#[test]
+fn a_reader_follows_a_living_writer() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = small().open(dir.path()).unwrap();
+    let mut tx = store.begin();
+    let run = tx.start(NewRun::new("shop", "order-42", "Order")).unwrap();
+    tx.commit().unwrap();
+    let reader = Options::new().read_only(true).open(dir.path()).unwrap();
+    assert_eq!(reader.report().verdict, Verdict::Live);
+    assert_eq!(reader.history(&run).unwrap().len(), 1);
+    for i in 0..200 {
+        let mut tx = store.begin();
+        tx.append(&run, marker(&[1; 1000])).unwrap();
+        tx.commit_with(Durability::Buffered).unwrap();
+        assert!(reader.refresh().unwrap());
+        assert!(!reader.refresh().unwrap());
+        assert_eq!(reader.history(&run).unwrap().len(), i + 2);
+    }
+    assert!(matches!(reader.append(&run, marker(b"")), Err(Error::ReadOnly)));
+    reader.verify(|_| {}).unwrap();
+    drop(store);
+    let reader = Options::new().read_only(true).open(dir.path()).unwrap();
+    assert_eq!(reader.report().verdict, Verdict::Clean);
+    assert_eq!(reader.history(&run).unwrap().len(), 201);
+}
+
+#[test]
+fn a_snapshot_stands_still_beside_a_busy_writer() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let mut tx = store.begin();
+    let run = tx.start(NewRun::new("shop", "order-42", "Order")).unwrap();
+    tx.put("t", b"k", b"old").unwrap();
+    tx.commit().unwrap();
+    let snapshot = store.snapshot();
+    let mut tx = store.begin();
+    tx.put("t", b"k", b"new").unwrap();
+    tx.put("t", b"l", b"new").unwrap();
+    tx.close(&run, Close::terminated("enough")).unwrap();
+    let other = tx.start(NewRun::new("shop", "order-42", "Order")).unwrap();
+    tx.commit().unwrap();
+    assert_eq!(snapshot.get("t", b"k").unwrap(), Some(&b"old"[..]));
+    assert_eq!(snapshot.rows("t", ..).count(), 1);
+    assert_eq!(snapshot.run(&run).unwrap().status, RunStatus::Running);
+    assert!(snapshot.run(&run).unwrap().is_current);
+    assert!(matches!(snapshot.run(&other), Err(Error::RunNotFound { .. })));
+    assert_eq!(snapshot.current_run("shop", "order-42"), Some(run));
+    assert_eq!(store.current_run("shop", "order-42"), Some(other));
+    assert_eq!(store.snapshot().rows("t", ..).count(), 2);
+    assert_eq!(store.run(&run).unwrap().status, RunStatus::Terminated);
+}
