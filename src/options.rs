@@ -96,7 +96,7 @@ impl Options {
     /// for an option out of bounds, [`Error::Io`] for what the system refuses.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Store> {
         let sizes = SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX;
-        if !sizes.contains(&self.segment_bytes) || self.segment_bytes % 4096 != 0 {
+        if !sizes.contains(&self.segment_bytes) || !self.segment_bytes.is_multiple_of(4096) {
             return Err(Error::invalid(
                 "segment_bytes must be a multiple of 4 KiB between 64 KiB and 1 GiB",
             ));

@@ -30,6 +30,7 @@ pub(crate) struct Totals {
     pub(crate) commits: u64,
     pub(crate) batches: u64,
     pub(crate) events: u64,
+    pub(crate) open_runs: u64,
     pub(crate) event_bytes: u64,
     pub(crate) payload_bytes: u64,
     pub(crate) rows_written: u64,
@@ -174,6 +175,8 @@ impl Index {
         let Some(last) = last else { return };
         self.totals.batches += 1;
         self.totals.events += u64::from(batch.count);
+        self.totals.open_runs += u64::from(batch.first_event == 1);
+        self.totals.open_runs -= u64::from(last.kind.is_closing());
         let extent = Extent::after(batch, &last);
         match (batch.first_event == 1).then(|| started(batch).ok()).flatten() {
             Some(started) => self.begin_run(batch, &started, extent, commit, oldest),

@@ -12,6 +12,8 @@ pub(crate) struct ManifestFile {
     file: Arc<dyn DiskFile>,
     path: PathBuf,
     pub(crate) current: Manifest,
+    /// One of the slots holds something that is no slot: a write cut short, or rot.
+    pub(crate) damaged: bool,
 }
 
 impl ManifestFile {
@@ -38,7 +40,7 @@ impl ManifestFile {
         disk.rename(&temporary, &path).map_err(failed("rename"))?;
         // The store exists from here on: the entry in its directory must last.
         disk.sync_dir(&paths.root).map_err(failed("sync the directory of"))?;
-        Ok(ManifestFile { file, path, current: manifest })
+        Ok(ManifestFile { file, path, current: manifest, damaged: false })
     }
 
     /// Reads the manifest; the whole slot with the higher generation counts.
@@ -54,7 +56,8 @@ impl ManifestFile {
         let mut pages = vec![0; 2 * SLOT_BYTES];
         file.read_at(&mut pages, 0).map_err(|e| Error::io("read", &path, e))?;
         let (first, second) = pages.split_at(SLOT_BYTES);
-        let current = match (Manifest::decode(first, &path), Manifest::decode(second, &path)) {
+        let slots = (Manifest::decode(first, &path), Manifest::decode(second, &path));
+        let current = match slots {
             (Ok(a), Ok(b)) => Ok(if a.generation > b.generation { a } else { b }),
             (Ok(one), Err(_)) | (Err(_), Ok(one)) => Ok(one),
             // Of two errors, the one about another format says more than the one about an empty
@@ -63,7 +66,11 @@ impl ManifestFile {
             (_, Err(b @ Error::UnsupportedFormat { .. })) => Err(b),
             (Err(a), Err(_)) => Err(a),
         }?;
-        Ok(ManifestFile { file, path, current })
+        // A slot that was never written is zero, and only that of a new store's second generation.
+        let written = |slot: &[u8]| slot.iter().any(|byte| *byte != 0);
+        let whole = |slot| Manifest::decode(slot, &path).is_ok();
+        let damaged = [first, second].iter().any(|slot| written(slot) && !whole(slot));
+        Ok(ManifestFile { file, path, current, damaged })
     }
 
     /// Writes `next` as the following generation, and returns when it is on the device. A slot
@@ -81,5 +88,5 @@ impl ManifestFile {
 }
 
 fn slot_offset(generation: u64) -> usize {
-    if generation % 2 == 0 { 0 } else { SLOT_BYTES }
+    if generation.is_multiple_of(2) { 0 } else { SLOT_BYTES }
 }

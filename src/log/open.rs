@@ -61,6 +61,9 @@ pub struct OpenReport {
     pub removed_bytes: u64,
     /// Where copies of those bytes were put; empty if the store is open for reading only.
     pub quarantined: Vec<PathBuf>,
+    /// One of the manifest's two slots was damaged, by a write cut short or by rot; the other was
+    /// used, and the damaged one is written anew unless the store is open for reading only.
+    pub manifest_damaged: bool,
     /// How long opening took.
     pub elapsed: Duration,
 }
@@ -128,6 +131,7 @@ fn open_writer(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     };
     let scan = scan(disk_ref, paths, &manifest.current, None, replay)?;
     let mut report = report(&scan, &manifest.current, created);
+    report.manifest_damaged = manifest.damaged;
     report.epoch += 1;
     if let Some(remains) = &scan.remains {
         if !remains.torn && opening.refuse_ambiguous {
@@ -143,6 +147,8 @@ fn open_writer(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     }
     let next =
         Manifest { epoch: report.epoch, durable_upto: scan.end, closed: false, ..manifest.current };
+    // Into both slots: should one rot, the other still knows the epoch of the frames to come.
+    manifest.write(next)?;
     manifest.write(next)?;
     let published = Arc::new(Published::new(next.identity, segments, scan.end));
     let writer = Writer::new(disk.clone(), paths.clone(), published.clone(), manifest, lock)?;
@@ -162,6 +168,7 @@ fn open_reader(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     let manifest = ManifestFile::open(disk, paths, OpenMode::Read).unwrap_or(manifest);
     let scan = scan(disk, paths, &manifest.current, limit, replay)?;
     let mut report = report(&scan, &manifest.current, false);
+    report.manifest_damaged = manifest.damaged;
     if live {
         report.verdict = Verdict::Live;
     }
@@ -289,6 +296,7 @@ fn report(scan: &Scan, manifest: &Manifest, created: bool) -> OpenReport {
         segments: u32::try_from(scan.segments.len()).unwrap_or(u32::MAX),
         removed_bytes: pieces.map(|(_, range)| range.len() as u64).sum(),
         quarantined: vec![],
+        manifest_damaged: false,
         elapsed: Duration::ZERO,
     }
 }

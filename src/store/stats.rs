@@ -108,10 +108,7 @@ impl Store {
         let index = self.shared.index.read();
         let totals = index.totals;
         stats.runs = index.runs.len().into();
-        stats.open_runs = (0..index.runs.len())
-            .filter_map(|number| index.runs.get(number))
-            .filter(|run| run.extent.latest().status.is_open())
-            .count() as u64;
+        stats.open_runs = totals.open_runs;
         stats.commits = totals.commits;
         stats.events = totals.events;
         stats.payload_bytes = totals.payload_bytes;

@@ -1,4 +1,6 @@
 //! Integration tests: everything through the public interface, on real files.
 
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
+
 mod start;
 mod store;
