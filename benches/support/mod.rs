@@ -1,0 +1,92 @@
+//! What the benches share: stores to measure and the bare device loop to measure beside.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use kinlog::{EventKind, Limits, NewEvent, NewRun, RunId, Store};
+
+/// Bytes of a frame and of a batch header around the events: what kinlog adds to a commit.
+pub(crate) const COMMIT_OVERHEAD: usize = 24 + 20;
+/// Bytes of an event's header.
+pub(crate) const EVENT_OVERHEAD: usize = 16;
+
+/// A directory on the disk that the build lies on, removed when dropped.
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("bench-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        Scratch(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// A store without limits on a run's length, and a run in it.
+    pub(crate) fn store(&self) -> (Store, RunId) {
+        let store = Store::open(self.0.join("store")).unwrap();
+        let mut limits = Limits::default();
+        (limits.history_events, limits.history_bytes) = (u32::MAX - 1, u32::MAX);
+        store.set_limits("bench", limits).unwrap();
+        let run = start(&store, 0);
+        (store, run)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Starts run number `n`.
+pub(crate) fn start(store: &Store, n: u32) -> RunId {
+    let mut tx = store.begin();
+    let run = tx.start(NewRun::new("bench", &format!("workflow-{n}"), "Bench")).unwrap();
+    tx.commit().unwrap();
+    run
+}
+
+/// An event of `payload`.
+pub(crate) fn event(payload: &[u8]) -> NewEvent<'_> {
+    NewEvent::opaque(EventKind::MARKER_RECORDED, payload)
+}
+
+/// The bare device: a zeroed, synced file that is overwritten from front to back.
+pub(crate) struct Bare {
+    file: File,
+    offset: usize,
+    len: usize,
+}
+
+impl Bare {
+    pub(crate) fn new(scratch: &Scratch) -> Self {
+        let path = scratch.path().join("bare");
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(path).unwrap();
+        let len = 64 << 20;
+        for offset in (0..len).step_by(1 << 20) {
+            file.write_all_at(&vec![0; 1 << 20], offset as u64).unwrap();
+        }
+        file.sync_all().unwrap();
+        Bare { file, offset: 0, len }
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
+        if self.offset + bytes.len() > self.len {
+            self.offset = 0;
+        }
+        self.file.write_all_at(bytes, self.offset as u64).unwrap();
+        self.offset += bytes.len();
+    }
+
+    pub(crate) fn write_and_sync(&mut self, bytes: &[u8]) {
+        self.write(bytes);
+        self.file.sync_data().unwrap();
+    }
+}
