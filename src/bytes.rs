@@ -19,19 +19,19 @@ pub(crate) fn u64_at(bytes: &[u8], offset: usize) -> Option<u64> {
     array_at(bytes, offset).map(u64::from_le_bytes)
 }
 
-/// Overwrites `value.len()` bytes at `offset`, which must lie within `bytes`; bytes beyond the end
-/// are dropped.
+/// Overwrites `value.len()` bytes at `offset`, which must lie within `bytes`.
 pub(crate) fn put(bytes: &mut [u8], offset: usize, value: &[u8]) {
-    for (to, from) in bytes.iter_mut().skip(offset).zip(value) {
-        *to = *from;
+    let place = bytes.get_mut(offset..).and_then(|rest| rest.get_mut(..value.len()));
+    debug_assert!(place.is_some(), "{offset} + {} is beyond {}", value.len(), bytes.len());
+    if let Some(place) = place {
+        place.copy_from_slice(value);
     }
 }
 
 /// Pads with zeros to the next multiple of four, where every structure of the log begins.
 pub(crate) fn pad4(buffer: &mut Buffer) {
-    while buffer.len() % 4 != 0 {
-        buffer.push(0);
-    }
+    let missing = padded4(buffer.len()) - buffer.len();
+    buffer.extend_from_slice([0; 3].get(..missing).unwrap_or_default());
 }
 
 /// `len` rounded up to a multiple of four.

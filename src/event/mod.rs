@@ -3,6 +3,8 @@
 mod body;
 mod codec;
 mod field;
+#[cfg(test)]
+mod golden;
 mod kind;
 mod raw;
 mod values;
