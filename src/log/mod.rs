@@ -17,7 +17,7 @@ mod writer;
 pub(crate) use background::Background;
 pub(crate) use layout::{Paths, SEGMENT_HEADER_BYTES, segment_number};
 pub use open::{OpenReport, Verdict};
-pub(crate) use open::{Opening, follow, open};
+pub(crate) use open::{Opening, follow, open, overtaken};
 pub(crate) use recovery::Replay;
 pub(crate) use ticket::Ticket;
 pub(crate) use view::{Published, View};

@@ -163,9 +163,11 @@ fn open_reader(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     let manifest = ManifestFile::open(disk, paths, OpenMode::Read)?;
     let live = LockFile::is_held(disk, paths)?;
     let published = live.then(|| LockFile::observe(disk, paths)).transpose()?;
-    let limit = published.as_ref().map(LockFile::published);
     // Read after the limit: a manifest read before may be older than frames below the limit.
     let manifest = ManifestFile::open(disk, paths, OpenMode::Read).unwrap_or(manifest);
+    // A writer that is still opening has published nothing yet; what the manifest vouches for
+    // stays in any case.
+    let limit = published.map(|lock| lock.published().max(manifest.current.durable_upto));
     let scan = scan(disk, paths, &manifest.current, limit, replay)?;
     let mut report = report(&scan, &manifest.current, false);
     report.manifest_damaged = manifest.damaged;
@@ -175,6 +177,14 @@ fn open_reader(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     let segments = open_segments(disk, paths, &scan, OpenMode::Read)?;
     let published = Arc::new(Published::new(manifest.current.identity, segments, scan.end));
     Ok(Opened { published, writing: None, report })
+}
+
+/// Whether a writer came while a log was opened for reading: what was found beyond the end may
+/// then have been its first commit, half seen.
+pub(crate) fn overtaken(opening: &Opening, opened: &Result<Opened>) -> Result<bool> {
+    let live = opened.as_ref().is_ok_and(|opened| opened.report.verdict == Verdict::Live);
+    let quiet = !opening.read_only || live || matches!(opened, Err(Error::NotAStore { .. }));
+    Ok(!quiet && LockFile::is_held(opening.disk.as_ref(), &opening.paths)?)
 }
 
 /// Reads on to where the writer has published meanwhile, if there is one; whether it had.

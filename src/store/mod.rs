@@ -84,7 +84,12 @@ impl Store {
 
     pub(crate) fn open_with(opening: Opening) -> Result<Self> {
         let mut index = Index::default();
-        let opened = log::open(&opening, &mut index)?;
+        let mut opened = log::open(&opening, &mut index);
+        if log::overtaken(&opening, &opened)? {
+            index = Index::default();
+            opened = log::open(&opening, &mut index);
+        }
+        let opened = opened?;
         index.end = opened.published.end();
         let (writer, background) = opened.writing.unzip();
         let shared = Shared {
