@@ -110,3 +110,17 @@ pub trait DiskFile: Send + Sync {
     /// Whatever the file system says.
     fn map(&self, len: usize) -> io::Result<Map>;
 }
+
+/// Sixteen bytes that nobody can foresee.
+pub(crate) fn random_bytes(disk: &dyn Disk) -> [u8; 16] {
+    let bytes = (u128::from(disk.random()) << 64) | u128::from(disk.random());
+    bytes.to_le_bytes()
+}
+
+/// Makes a file under a temporary name, which an attempt that was cut short may have left behind.
+pub(crate) fn create_anew(disk: &dyn Disk, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+    match disk.remove(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => disk.open(path, OpenMode::Create),
+    }
+}

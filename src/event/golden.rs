@@ -358,7 +358,7 @@ fn every_typed_kind_is_written_out_here() {
 
 #[test]
 fn the_layout_has_the_fingerprint_it_always_had() {
-    assert_eq!(LAYOUT_FINGERPRINT, 0xaeb12df257580b6f);
+    assert_eq!(LAYOUT_FINGERPRINT, 0xaeb1_2df2_5758_0b6f);
 }
 
 #[test]

@@ -25,10 +25,17 @@ struct Version {
 
 type Rows = BTreeMap<Box<[u8]>, Vec<Version>>;
 
+/// One table.
+struct Table {
+    /// The commit that set its first row.
+    since: Position,
+    rows: Rows,
+}
+
 /// All tables.
 #[derive(Default)]
 pub(crate) struct Tables {
-    tables: HashMap<Arc<str>, Rows>,
+    tables: HashMap<Arc<str>, Table>,
     /// Rows with versions that no reader will need once all hold later positions.
     stale: VecDeque<(Position, Arc<str>, Box<[u8]>)>,
 }
@@ -39,11 +46,14 @@ impl Tables {
             let value_len = u32::try_from(bytes.len()).ok()?;
             Some(Place { value, value_len, key_len: u16::try_from(row.key.len()).ok()? })
         });
-        let name = match self.tables.get_key_value(row.table) {
+        let name: Arc<str> = match self.tables.get_key_value(row.table) {
             Some((name, _)) => name.clone(),
+            // There is no table, hence nothing to delete.
+            None if place.is_none() => return,
             None => row.table.into(),
         };
-        let rows = self.tables.entry(name.clone()).or_default();
+        let new = || Table { since: commit, rows: Rows::new() };
+        let rows = &mut self.tables.entry(name.clone()).or_insert_with(new).rows;
         let version = Version { commit, place };
         let supersedes = match rows.get_mut(row.key) {
             Some(versions) => {
@@ -64,7 +74,7 @@ impl Tables {
     pub(super) fn forget(&mut self, oldest: Position) {
         while self.stale.front().is_some_and(|(commit, _, _)| *commit < oldest) {
             let Some((_, name, key)) = self.stale.pop_front() else { return };
-            let Some(rows) = self.tables.get_mut(&name) else { continue };
+            let Some(Table { rows, .. }) = self.tables.get_mut(&name) else { continue };
             let Some(versions) = rows.get_mut(&key) else { continue };
             let superseded = versions.partition_point(|v| v.commit < oldest).saturating_sub(1);
             versions.drain(..superseded);
@@ -76,7 +86,7 @@ impl Tables {
 
     /// The row as a reader at `at` sees it.
     pub(crate) fn get(&self, table: &str, key: &[u8], at: Position) -> Option<Place> {
-        visible(self.tables.get(table)?.get(key)?, at)
+        visible(self.tables.get(table)?.rows.get(key)?, at)
     }
 
     /// Up to `count` rows of a key range as a reader at `at` sees them, in order; and the last key
@@ -89,7 +99,7 @@ impl Tables {
         count: usize,
     ) -> (Vec<Place>, Option<Box<[u8]>>) {
         let mut places = vec![];
-        let Some(rows) = self.tables.get(table).filter(|_| !is_empty(range)) else {
+        let Some(Table { rows, .. }) = self.tables.get(table).filter(|_| !is_empty(range)) else {
             return (places, None);
         };
         for (key, versions) in rows.range::<[u8], _>(range) {
@@ -101,9 +111,9 @@ impl Tables {
         (places, None)
     }
 
-    /// The names of all tables that ever held a row, in no order.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.tables.keys()
+    /// The names of all tables that ever held a row as a reader at `at` sees it, in no order.
+    pub(crate) fn names(&self, at: Position) -> impl Iterator<Item = &Arc<str>> {
+        self.tables.iter().filter(move |(_, table)| table.since < at).map(|(name, _)| name)
     }
 }
 
@@ -148,9 +158,9 @@ mod tests {
 
         tables.forget(at(25));
         assert_eq!(len(&tables, 25), Some(2));
-        assert_eq!(tables.tables["t"].len(), 1);
+        assert_eq!(tables.tables["t"].rows.len(), 1);
         tables.forget(at(31));
-        assert!(tables.tables["t"].is_empty(), "a deleted row leaves nothing behind");
+        assert!(tables.tables["t"].rows.is_empty(), "a deleted row leaves nothing behind");
         assert!(tables.stale.is_empty());
     }
 }

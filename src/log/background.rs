@@ -18,16 +18,6 @@ use crate::id::Position;
 /// How long nothing must be committed before the manifest is marked.
 const REST: Duration = Duration::from_millis(50);
 
-/// What the thread was asked to do.
-#[derive(Default)]
-pub(super) struct Requests {
-    /// Commits happened since the thread last looked.
-    dirty: bool,
-    /// Commits were submitted that nobody may wait for.
-    submitted: bool,
-    stop: bool,
-}
-
 /// The running thread; dropping it ends the thread and closes the log in order.
 pub(crate) struct Background {
     thread: Option<JoinHandle<()>>,
@@ -83,7 +73,7 @@ impl Writer {
         let mut state = self.state.lock();
         while !state.background.stop {
             if state.background.submitted {
-                if state.leading() {
+                if state.leading {
                     self.work.wait(&mut state);
                 } else {
                     state.background.submitted = false;
@@ -93,8 +83,8 @@ impl Writer {
                 state.background.dirty = false;
                 self.work.wait_for(&mut state, REST);
                 let quiet = !state.background.dirty && !state.background.submitted;
-                if quiet && !state.background.stop && !state.failed() {
-                    let durable = state.durable();
+                if quiet && !state.background.stop && state.failure.is_none() {
+                    let durable = state.durable;
                     MutexGuard::unlocked(&mut state, || self.mark(durable, false));
                 }
             } else {
@@ -117,7 +107,7 @@ impl Writer {
     /// Closes the log in order: everything written and synced, the manifest marked, the lock
     /// released.
     fn finish(&self) -> Result<()> {
-        let thread = self.state.lock().take_preparing();
+        let thread = self.state.lock().prepare_thread.take();
         if let Some(thread) = thread {
             let _ = thread.join();
         }

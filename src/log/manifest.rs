@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::layout::{Manifest, Paths, SLOT_BYTES};
-use crate::disk::{Disk, DiskFile, OpenMode};
+use crate::disk::{Disk, DiskFile, OpenMode, create_anew};
 use crate::error::{Error, Result};
 
 /// The open manifest and what it says.
@@ -25,13 +25,7 @@ impl ManifestFile {
             let path = path.clone();
             move |source| Error::io(operation, path, source)
         };
-        match disk.remove(&temporary) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(failed("remove")(error));
-            }
-            _ => {}
-        }
-        let file = disk.open(&temporary, OpenMode::Create).map_err(failed("create"))?;
+        let file = create_anew(disk, &temporary).map_err(failed("create"))?;
         let mut pages = manifest.encode();
         pages.resize(2 * SLOT_BYTES, 0);
         pages.rotate_right(slot_offset(manifest.generation));

@@ -9,6 +9,7 @@ mod lock;
 mod manifest;
 mod open;
 mod recovery;
+mod roll;
 mod segment;
 mod ticket;
 mod view;

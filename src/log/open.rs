@@ -16,7 +16,7 @@ use super::segment::Segment;
 use super::view::Published;
 use super::writer::Writer;
 use super::{frame, heal};
-use crate::disk::{Disk, OpenMode};
+use crate::disk::{Disk, OpenMode, random_bytes};
 use crate::error::{Error, Result};
 use crate::id::Position;
 
@@ -85,15 +85,6 @@ pub(crate) struct Opened {
     pub(crate) published: Arc<Published>,
     pub(crate) writing: Option<(Arc<Writer>, Background)>,
     pub(crate) report: OpenReport,
-}
-
-pub(super) fn random_bytes(disk: &dyn Disk) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    let (low, high) = (disk.random().to_le_bytes(), disk.random().to_le_bytes());
-    for (to, from) in bytes.iter_mut().zip(low.into_iter().chain(high)) {
-        *to = from;
-    }
-    bytes
 }
 
 /// Opens a log; `replay` is told of every commit in it.

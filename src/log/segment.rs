@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::layout::{Identity, Paths, SEGMENT_HEADER_BYTES, SegmentHeader, corrupt};
-use crate::disk::{Disk, MappedFile, OpenMode};
+use crate::disk::{Disk, MappedFile, OpenMode, create_anew};
 use crate::error::{Error, Result};
 
 /// How much is zeroed at a time while a segment is prepared.
@@ -25,13 +25,7 @@ impl Segment {
             let path = temporary.clone();
             move |source| Error::io(operation, path, source)
         };
-        match disk.remove(&temporary) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(failed("remove")(error));
-            }
-            _ => {}
-        }
-        let file = disk.open(&temporary, OpenMode::Create).map_err(failed("create"))?;
+        let file = create_anew(disk, &temporary).map_err(failed("create"))?;
         let size = u64::from(header.identity.segment_bytes);
         let zeros = vec![0; ZERO_BYTES];
         let mut offset = 0;

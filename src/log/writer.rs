@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::frame::{self, FrameKind, OVERHEAD_BYTES};
-use super::layout::{Paths, SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::layout::{Paths, SEGMENT_HEADER_BYTES};
 use super::lock::LockFile;
 use super::manifest::ManifestFile;
 use super::segment::Segment;
@@ -17,11 +17,6 @@ use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::event::Buffer;
 use crate::id::Position;
-use crate::limits::POSITION_MAX;
-
-/// A group that has grown to this size takes no more commits until it is written: memory is
-/// bounded however far committers run ahead of the disk.
-const GROUP_BYTES_MAX: usize = 8 << 20;
 
 /// How long a commit waits before it returns.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
@@ -34,41 +29,51 @@ pub enum Durability {
 }
 
 /// Commits gathered for one segment.
-struct Group {
+pub(super) struct Group {
     segment: Arc<Segment>,
     start: Position,
-    bytes: Buffer,
+    pub(super) bytes: Buffer,
 }
 
 /// Why the log takes no more commits.
 #[derive(Clone)]
-struct Failure {
-    cause: Arc<Error>,
+pub(super) struct Failure {
+    pub(super) cause: Arc<Error>,
     /// Commits that begin below were on their way: their outcome is unknown.
     tried: Position,
 }
 
 pub(super) struct State {
     /// Where the next frame goes.
-    next: Position,
-    segment: Arc<Segment>,
-    groups: Vec<Group>,
+    pub(super) next: Position,
+    pub(super) segment: Arc<Segment>,
+    pub(super) groups: Vec<Group>,
     /// Somebody writes groups.
-    leading: bool,
+    pub(super) leading: bool,
     /// On the device up to here.
-    durable: Position,
+    pub(super) durable: Position,
     /// Somebody wants it on the device up to here.
-    wanted: Position,
+    pub(super) wanted: Position,
     /// Segments written to since their last sync.
-    unsynced: Vec<Arc<Segment>>,
-    failure: Option<Failure>,
-    prepared: Option<Arc<Segment>>,
-    preparing: bool,
-    prepare_thread: Option<JoinHandle<()>>,
-    prepare_failed: Option<Error>,
+    pub(super) unsynced: Vec<Arc<Segment>>,
+    pub(super) failure: Option<Failure>,
+    pub(super) prepared: Option<Arc<Segment>>,
+    pub(super) preparing: bool,
+    pub(super) prepare_thread: Option<JoinHandle<()>>,
+    pub(super) prepare_failed: Option<Error>,
     /// A buffer to gather the next group in.
-    spare: Option<Buffer>,
-    pub(super) background: super::background::Requests,
+    pub(super) spare: Option<Buffer>,
+    pub(super) background: Requests,
+}
+
+/// What the store's own thread is asked to do.
+#[derive(Default)]
+pub(super) struct Requests {
+    /// Commits happened since the thread last looked.
+    pub(super) dirty: bool,
+    /// Commits were submitted that nobody may wait for.
+    pub(super) submitted: bool,
+    pub(super) stop: bool,
 }
 
 /// The writing half of an open store's log.
@@ -76,10 +81,10 @@ pub(crate) struct Writer {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) paths: Paths,
     pub(super) published: Arc<Published>,
-    epoch: u32,
+    pub(super) epoch: u32,
     pub(super) state: Mutex<State>,
     /// A group was written, a segment prepared, or something failed.
-    progress: Condvar,
+    pub(super) progress: Condvar,
     pub(super) manifest: Mutex<ManifestFile>,
     lock: Mutex<Option<LockFile>>,
     /// Wakes the background thread.
@@ -193,7 +198,7 @@ impl Writer {
     }
 
     /// The group that the next frame goes to.
-    fn group<'s>(&self, state: &'s mut State) -> &'s mut Group {
+    pub(super) fn group<'s>(&self, state: &'s mut State) -> &'s mut Group {
         let fits = |group: &Group| group.segment.header.number == state.segment.header.number;
         if !state.groups.last().is_some_and(fits) {
             let bytes = state.spare.take().unwrap_or_default();
@@ -204,107 +209,6 @@ impl Writer {
         // Just pushed, or found by `last`.
         #[allow(clippy::indexing_slicing)]
         &mut state.groups[last]
-    }
-
-    /// Waits until a frame of `bytes` can be appended, and rolls over to the next segment if it
-    /// does not fit into this one.
-    fn make_room(self: &Arc<Self>, state: &mut MutexGuard<'_, State>, bytes: usize) -> Result<()> {
-        loop {
-            if let Some(failure) = &state.failure {
-                return Err(Error::NotWritten { cause: failure.cause.clone() });
-            }
-            let gathered: usize = state.groups.iter().map(|group| group.bytes.len()).sum();
-            if gathered >= GROUP_BYTES_MAX {
-                if state.leading {
-                    self.progress.wait(state);
-                } else {
-                    self.lead(state);
-                }
-                continue;
-            }
-            let (_, offset) = self.published.identity.locate(state.next);
-            let segment_bytes = self.published.identity.segment_bytes;
-            if wide(offset + bytes + OVERHEAD_BYTES) <= u64::from(segment_bytes) {
-                return Ok(());
-            }
-            if let Some(next) = state.prepared.take() {
-                self.roll(state, next)?;
-                continue;
-            }
-            if let Some(error) = state.prepare_failed.take() {
-                return Err(Error::NotWritten { cause: Arc::new(error) });
-            }
-            self.prepare(state);
-            self.progress.wait(state);
-        }
-    }
-
-    /// Seals the segment and goes on in the next one.
-    fn roll(&self, state: &mut State, next: Arc<Segment>) -> Result<()> {
-        let start = self.published.identity.first_frame(next.header.number);
-        if start.plus(u64::from(self.published.identity.segment_bytes)).as_u64() > POSITION_MAX {
-            state.prepared = Some(next);
-            let (limit, max) = ("bytes in the log", POSITION_MAX);
-            let (now, asked) = (state.next.as_u64(), start.as_u64());
-            return Err(Error::LimitExceeded { limit, run: None, now, asked, max });
-        }
-        let epoch = self.epoch;
-        let group = self.group(state);
-        let frame_start = group.bytes.len();
-        frame::open(&mut group.bytes);
-        frame::close(&mut group.bytes, frame_start, FrameKind::Seal, 0, epoch);
-        // What a frame says of the durable mark must fit its field: never leave a sealed segment
-        // unsynced for long.
-        state.wanted = state.next;
-        state.next = start;
-        state.segment = next;
-        Ok(())
-    }
-
-    /// Starts to prepare the next segment once half of this one is used.
-    fn prepare_ahead(self: &Arc<Self>, state: &mut State) {
-        let (_, offset) = self.published.identity.locate(state.next);
-        if wide(offset) * 2 > u64::from(self.published.identity.segment_bytes) {
-            self.prepare(state);
-        }
-    }
-
-    /// Prepares the next segment on a thread of its own, unless that is done or under way.
-    fn prepare(self: &Arc<Self>, state: &mut State) {
-        if state.preparing || state.prepared.is_some() {
-            return;
-        }
-        let header = SegmentHeader {
-            identity: self.published.identity,
-            number: state.segment.header.number.saturating_add(1),
-            epoch: self.epoch,
-            salt: super::open::random_bytes(self.disk.as_ref()),
-        };
-        let writer = self.clone();
-        let work = move || {
-            let prepared = Segment::prepare(writer.disk.as_ref(), &writer.paths, header);
-            let mut state = writer.state.lock();
-            match prepared {
-                Ok(segment) => {
-                    let segment = Arc::new(segment);
-                    writer.published.add_segment(segment.clone());
-                    state.prepared = Some(segment);
-                    state.prepare_failed = None;
-                }
-                Err(error) => state.prepare_failed = Some(error),
-            }
-            state.preparing = false;
-            drop(state);
-            writer.progress.notify_all();
-        };
-        match std::thread::Builder::new().name("kinlog-prepare".into()).spawn(work) {
-            Ok(thread) => (state.preparing, state.prepare_thread) = (true, Some(thread)),
-            Err(error) => {
-                state.prepare_failed =
-                    Some(Error::io("start a thread for", self.paths.log(), error));
-                self.progress.notify_all();
-            }
-        }
     }
 
     /// Blocks until the commit is as durable as asked, writing and syncing if nobody else does.
@@ -433,24 +337,5 @@ impl Writer {
     /// Lets another writer open the store.
     pub(super) fn release_lock(&self) {
         *self.lock.lock() = None;
-    }
-}
-
-impl State {
-    pub(super) fn leading(&self) -> bool {
-        self.leading
-    }
-
-    pub(super) fn failed(&self) -> bool {
-        self.failure.is_some()
-    }
-
-    pub(super) fn durable(&self) -> Position {
-        self.durable
-    }
-
-    /// The thread that prepares a segment, to be joined.
-    pub(super) fn take_preparing(&mut self) -> Option<JoinHandle<()>> {
-        self.prepare_thread.take()
     }
 }

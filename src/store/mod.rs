@@ -1,6 +1,7 @@
 //! The store: the log, the index over it, and the transactions that go into both.
 
 mod commit;
+mod enqueue;
 mod history;
 mod pins;
 mod run;
@@ -8,6 +9,7 @@ mod snapshot;
 mod start;
 mod stats;
 mod tail;
+mod touched;
 mod transaction;
 mod verify;
 

@@ -132,7 +132,7 @@ impl Snapshot {
     #[must_use]
     pub fn tables(&self) -> Vec<String> {
         let index = self.index();
-        let mut names: Vec<_> = index.tables.names().map(ToString::to_string).collect();
+        let mut names: Vec<_> = index.tables.names(self.end()).map(ToString::to_string).collect();
         names.sort_unstable();
         names
     }

@@ -1,5 +1,7 @@
 //! What the store holds, and what every byte of its files is.
 
+use std::io::ErrorKind::NotFound;
+
 use super::Store;
 use crate::bytes::wide;
 use crate::disk::OpenMode;
@@ -79,9 +81,16 @@ impl Store {
         let paths = &self.shared.paths;
         let mut segments = 0;
         for name in self.names(&paths.log())? {
-            let bytes = self.measure(&paths.log().join(&name))?;
+            let named = segment_number(&name).is_some();
+            let bytes = match self.measure(&paths.log().join(&name)) {
+                // The segment that was being prepared has got its name meanwhile.
+                Err(Error::Io { source, .. }) if !named && source.kind() == NotFound => {
+                    return self.stats();
+                }
+                measured => measured?,
+            };
             stats.file_bytes += bytes;
-            if segment_number(&name).is_some() {
+            if named {
                 segments += 1;
             } else {
                 // A segment that is being prepared.

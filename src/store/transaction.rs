@@ -7,17 +7,16 @@ use std::sync::Arc;
 use super::Shared;
 use super::commit::{Commit, CommitHandle};
 use super::start::{Close, Current, NewRun, Resolution, check_namespace};
-use crate::bytes::wide;
+use super::touched::{Begins, Chunk, Touched, check_max, check_max_of, too_many_runs};
 use crate::error::{Error, Result};
 use crate::event::{self, Body, Buffer, NewEvent, Started, Terminated};
-use crate::id::{Position, RunId, Timestamp};
-use crate::index::{Extent, Index, NAMESPACES_TABLE, Payload};
+use crate::id::{RunId, Timestamp};
+use crate::index::NAMESPACES_TABLE;
 use crate::limits::{
-    BATCH_EVENTS_MAX, COMMIT_RUNS_MAX, KEY_BYTES_MAX, Limits, RUN_BYTES_MAX, TABLE_NAME_BYTES_MAX,
-    VALUE_BYTES_MAX,
+    COMMIT_RUNS_MAX, KEY_BYTES_MAX, RUN_BYTES_MAX, TABLE_NAME_BYTES_MAX, VALUE_BYTES_MAX,
 };
-use crate::log::batch::{BATCH_HEADER_BYTES, is_start, write_batch_header, write_put};
-use crate::log::{Durability, Span, Ticket};
+use crate::log::batch::{is_start, write_put};
+use crate::log::{Durability, Ticket};
 
 /// Where a transaction expects a run to be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,45 +34,13 @@ pub enum Expect {
 /// was. Unless [`Transaction::expect`] says otherwise, every run must, at the commit, still be
 /// where the transaction found it.
 pub struct Transaction<'s> {
-    shared: &'s Arc<Shared>,
+    pub(super) shared: &'s Arc<Shared>,
     /// Events in the order in which they were appended.
-    events: Buffer,
-    chunks: Vec<Chunk>,
-    runs: Vec<Touched>,
-    by_id: HashMap<RunId, usize>,
-    rows: Buffer,
-}
-
-/// Neighbouring bytes in `events` that belong to one run; linked per run.
-struct Chunk {
-    start: usize,
-    end: usize,
-    next: Option<usize>,
-}
-
-/// A run that the transaction adds events to.
-struct Touched {
-    id: RunId,
-    /// The event that the first of the transaction's becomes.
-    first_event: u32,
-    /// Any place will do.
-    any: bool,
-    count: usize,
-    bytes_before: u64,
-    bytes: u64,
-    open: bool,
-    limits: Limits,
-    recorded: bool,
-    chunks: Option<(usize, usize)>,
-    /// For a run that begins here: where its workflow was seen.
-    begins: Option<Begins>,
-}
-
-struct Begins {
-    namespace: Box<str>,
-    workflow_id: Box<str>,
-    /// The workflow's current run, if it had one.
-    seen: Option<RunId>,
+    pub(super) events: Buffer,
+    pub(super) chunks: Vec<Chunk>,
+    pub(super) runs: Vec<Touched>,
+    pub(super) by_id: HashMap<RunId, usize>,
+    pub(super) rows: Buffer,
 }
 
 impl<'s> Transaction<'s> {
@@ -96,16 +63,31 @@ impl<'s> Transaction<'s> {
     /// in use, [`Error::LimitExceeded`] for names and input that are too long,
     /// [`Error::InvalidArgument`] for an empty workflow id or namespace.
     pub fn start(&mut self, run: NewRun<'_>) -> Result<RunId> {
+        let (runs, chunks, events) = (self.runs.len(), self.chunks.len(), self.events.len());
+        self.try_start(run).inspect_err(|_| {
+            for touched in self.runs.drain(runs..) {
+                self.by_id.remove(&touched.id);
+            }
+            self.chunks.truncate(chunks);
+            self.events.resize(events, 0);
+        })
+    }
+
+    /// Starts a run; an error may leave behind what was added at the end of the lists.
+    fn try_start(&mut self, run: NewRun<'_>) -> Result<RunId> {
         check_namespace(run.started.namespace)?;
         if run.started.workflow_id.is_empty() {
             return Err(Error::invalid("a run needs a workflow id"));
         }
         let mut seen = None;
+        let mut in_the_way = None;
         if !run.is_recorded() {
             let resolved = self.resolve(&run)?;
             match resolved {
                 (Resolution::Existing, Some(current)) => return Ok(current),
-                (Resolution::TerminateAndStart, Some(current)) => self.make_way(&current)?,
+                (Resolution::TerminateAndStart, Some(current)) => {
+                    in_the_way = Some(self.find(&current)?);
+                }
                 _ => {}
             }
             seen = resolved.1;
@@ -150,9 +132,13 @@ impl<'s> Transaction<'s> {
             chunks: None,
             begins: Some(begins),
         };
-        self.check_size(&touched, &event)?;
+        touched.check_event(&event)?;
         let run = self.touch(touched)?;
-        self.write(run, &event).inspect_err(|_| self.untouch(run))?;
+        self.write(run, &event)?;
+        // Last, for it changes a run that may have been touched before.
+        if let Some(current) = in_the_way {
+            self.make_way(current)?;
+        }
         Ok(id)
     }
 
@@ -188,8 +174,7 @@ impl<'s> Transaction<'s> {
     }
 
     /// Terminates the open run of a workflow that is to begin another one.
-    fn make_way(&mut self, current: &RunId) -> Result<()> {
-        let run = self.find(current)?;
+    fn make_way(&mut self, run: usize) -> Result<()> {
         if self.runs.get(run).is_some_and(|touched| !touched.open) {
             return Ok(());
         }
@@ -315,114 +300,6 @@ impl<'s> Transaction<'s> {
         Ok(CommitHandle::new(Ticket::submit(shared.writer()?.clone(), span, durability)))
     }
 
-    /// Checks the transaction against the state of now and appends it to the log; `None` if it
-    /// holds nothing.
-    fn enqueue(mut self, durability: Durability) -> Result<Option<Span>> {
-        let writer = self.shared.writer()?;
-        self.runs.retain(|touched| touched.count > 0);
-        if self.runs.is_empty() && self.rows.is_empty() {
-            return Ok(None);
-        }
-        let batches = u16::try_from(self.runs.len()).map_err(|_| too_many_runs(self.runs.len()))?;
-        let events = self.events.len() + self.runs.len() * BATCH_HEADER_BYTES;
-        let bytes = events + self.rows.len();
-        let appended = writer.append(bytes, batches, durability, |position, buffer| {
-            let mut index = self.shared.index.write();
-            let order = self.check(&index)?;
-            let start = buffer.len();
-            self.assemble(&index, &order, position, buffer);
-            let payload = Payload {
-                bytes: buffer.get(start..).unwrap_or_default(),
-                position,
-                batches,
-                commit: commit_of(position),
-                end: end_of(position, bytes),
-            };
-            // Cannot fail after `check`; if it did, refusing keeps log and index in step.
-            index.check(payload).map_err(|_| Error::invalid("a commit contradicts itself"))?;
-            index.apply(payload, self.shared.pins.oldest(|| self.shared.published.end()));
-            Ok(())
-        });
-        appended.map(|((), span)| Some(span))
-    }
-
-    /// Checks every run against the index as it is now, and returns them in the order of their
-    /// numbers, which is the order in the frame.
-    fn check(&self, index: &Index) -> Result<Vec<(u32, usize)>> {
-        let mut order = Vec::with_capacity(self.runs.len());
-        let mut next_new = index.runs.len();
-        for (i, touched) in self.runs.iter().enumerate() {
-            if let Some(begins) = &touched.begins {
-                self.check_beginning(index, touched, begins)?;
-                order.push((next_new, i));
-                next_new = next_new.checked_add(1).ok_or_else(|| too_many_runs(usize::MAX))?;
-                continue;
-            }
-            let run = touched.id;
-            let number = index.runs.number(&run).ok_or(Error::RunNotFound { run })?;
-            let extent = index.runs.get(number).ok_or(Error::RunNotFound { run })?.extent.latest();
-            if !touched.any && extent.next_event != touched.first_event {
-                let (expected, found) = (touched.first_event, extent.next_event);
-                return Err(Error::Conflict { run, expected, found });
-            }
-            if !extent.status.is_open() {
-                return Err(Error::RunClosed { run });
-            }
-            touched.check_growth(extent)?;
-            order.push((number, i));
-        }
-        order.sort_unstable();
-        Ok(order)
-    }
-
-    fn check_beginning(&self, index: &Index, touched: &Touched, begins: &Begins) -> Result<()> {
-        if index.runs.number(&touched.id).is_some() {
-            return Err(Error::RunExists { run: touched.id });
-        }
-        if touched.recorded {
-            return Ok(());
-        }
-        let started = Started {
-            namespace: &begins.namespace,
-            workflow_id: &begins.workflow_id,
-            ..Default::default()
-        };
-        match Current::of(index, &started) {
-            Some(current) if begins.seen != Some(current.run) => Err(current.in_the_way(&started)),
-            _ => Ok(()),
-        }
-    }
-
-    /// Writes the payload of the commit at `position`, run after run.
-    fn assemble(
-        &self,
-        index: &Index,
-        order: &[(u32, usize)],
-        position: Position,
-        buffer: &mut Buffer,
-    ) {
-        let start = buffer.len();
-        for (number, i) in order {
-            let Some(touched) = self.runs.get(*i) else { continue };
-            let extent = index.runs.get(*number).map(|run| *run.extent.latest());
-            let (first_event, previous, before) = extent
-                .map_or((1, Position::START, 0), |extent| {
-                    (extent.next_event, extent.last_batch, u64::from(extent.bytes))
-                });
-            // `append` and `check` keep both within their fields.
-            let count = u16::try_from(touched.count).unwrap_or(u16::MAX);
-            let run_bytes = u32::try_from(before + touched.bytes).unwrap_or(u32::MAX);
-            write_batch_header(buffer, *number, first_event, count, previous, run_bytes);
-            let mut chunk = touched.chunks.map(|(first, _)| first);
-            while let Some(link) = chunk.and_then(|chunk| self.chunks.get(chunk)) {
-                buffer.extend_from_slice(self.events.get(link.start..link.end).unwrap_or_default());
-                chunk = link.next;
-            }
-        }
-        buffer.extend_from_slice(&self.rows);
-        debug_assert_eq!(end_of(position, buffer.len() - start).as_u64() % 4, 0);
-    }
-
     /// The place of a run in `runs`; looked up in the store the first time.
     fn find(&mut self, run: &RunId) -> Result<usize> {
         if let Some(index) = self.by_id.get(run) {
@@ -462,46 +339,13 @@ impl<'s> Transaction<'s> {
         Ok(index)
     }
 
-    /// Takes back the last [`Transaction::touch`].
-    fn untouch(&mut self, index: usize) {
-        if let Some(touched) = self.runs.get(index) {
-            self.by_id.remove(&touched.id);
-        }
-        self.runs.truncate(index);
-    }
-
     fn add(&mut self, run: usize, event: &NewEvent<'_>) -> Result<u32> {
         let touched = self.runs.get(run).ok_or(Error::invalid("no such run"))?;
         if !touched.open {
             return Err(Error::RunClosed { run: touched.id });
         }
-        self.check_size(touched, event)?;
+        touched.check_event(event)?;
         self.write(run, event)
-    }
-
-    /// Checks the limits that can be told before the event is encoded.
-    fn check_size(&self, touched: &Touched, event: &NewEvent<'_>) -> Result<()> {
-        let run = Some(touched.id);
-        let limits = if touched.recorded { UNLIMITED } else { touched.limits };
-        let payload = wide(event.payload.len());
-        check_max_of("bytes in a payload", run, 0, payload, limits.payload_bytes.into())?;
-        for (_, text) in event.body.texts() {
-            check_max_of(
-                "bytes in an id or a name",
-                run,
-                0,
-                wide(text.len()),
-                limits.id_bytes.into(),
-            )?;
-        }
-        let count = touched.count + 1;
-        check_max("events of one run in one commit", count, BATCH_EVENTS_MAX)?;
-        let now = u64::from(touched.next_event()) - 1;
-        if !event.kind().is_closing() {
-            let max = limits.history_events.into();
-            check_max_of("events in one run", run, now, now + 1, max)?;
-        }
-        check_max_of("events in one run", run, now, now + 1, u64::from(u32::MAX) - 1)
     }
 
     /// Encodes the event and, if the run has room for it, makes it the run's last.
@@ -553,61 +397,8 @@ impl<'s> Transaction<'s> {
     }
 }
 
-impl Touched {
-    /// Checks the run's limits once more, from where it is now.
-    fn check_growth(&self, extent: &Extent) -> Result<()> {
-        let (run, now) = (Some(self.id), u64::from(extent.bytes));
-        let unmeasured = self.recorded || !self.open;
-        let limits = if unmeasured { UNLIMITED } else { self.limits };
-        let bytes_max = u64::from(limits.history_bytes);
-        check_max_of("bytes in one run", run, now, now + self.bytes, bytes_max)?;
-        let now = u64::from(extent.next_event) - 1;
-        let asked = now + wide(self.count);
-        check_max_of("events in one run", run, now, asked, limits.history_events.into())
-    }
-
-    fn next_event(&self) -> u32 {
-        self.first_event.saturating_add(u32::try_from(self.count).unwrap_or(u32::MAX))
-    }
-}
-
-/// What a recorded run is measured by: only by what the format can hold.
-const UNLIMITED: Limits = Limits {
-    history_events: u32::MAX - 1,
-    history_bytes: u32::MAX,
-    payload_bytes: u32::MAX,
-    id_bytes: u32::MAX,
-};
-
-fn commit_of(payload: Position) -> Position {
-    Position::from_u64(payload.as_u64() - wide(crate::log::frame::HEADER_BYTES))
-}
-
-fn end_of(payload: Position, bytes: usize) -> Position {
-    payload.plus(wide(bytes + crate::log::frame::TRAILER_BYTES))
-}
-
 fn check_table(table: &str) -> Result<()> {
     let taken = table.is_empty() || table.starts_with("kinlog.");
     debug_assert!(NAMESPACES_TABLE.starts_with("kinlog."));
     if taken { Err(Error::invalid("the name of the table is empty or taken")) } else { Ok(()) }
-}
-
-fn too_many_runs(asked: usize) -> Error {
-    let (asked, max) = (wide(asked), wide(COMMIT_RUNS_MAX));
-    Error::LimitExceeded { limit: "runs in one commit", run: None, now: 0, asked, max }
-}
-
-fn check_max(limit: &'static str, asked: usize, max: usize) -> Result<()> {
-    check_max_of(limit, None, 0, wide(asked), wide(max))
-}
-
-fn check_max_of(
-    limit: &'static str,
-    run: Option<RunId>,
-    now: u64,
-    asked: u64,
-    max: u64,
-) -> Result<()> {
-    if asked > max { Err(Error::LimitExceeded { limit, run, now, asked, max }) } else { Ok(()) }
 }

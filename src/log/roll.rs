@@ -1,0 +1,138 @@
+//! Going on in the next segment, which a thread prepares ahead.
+
+use std::sync::Arc;
+
+use parking_lot::MutexGuard;
+
+use super::frame::{self, FrameKind, OVERHEAD_BYTES};
+use super::layout::SegmentHeader;
+use super::segment::Segment;
+use super::writer::{State, Writer};
+use crate::bytes::wide;
+use crate::disk::random_bytes;
+use crate::error::{Error, Result};
+use crate::limits::POSITION_MAX;
+
+/// A group that has grown to this size takes no more commits until it is written: memory is
+/// bounded however far committers run ahead of the disk.
+const GROUP_BYTES_MAX: usize = 8 << 20;
+
+impl Writer {
+    /// Waits until a frame of `bytes` can be appended, and rolls over to the next segment if it
+    /// does not fit into this one.
+    pub(super) fn make_room(
+        self: &Arc<Self>,
+        state: &mut MutexGuard<'_, State>,
+        bytes: usize,
+    ) -> Result<()> {
+        loop {
+            if let Some(failure) = &state.failure {
+                return Err(Error::NotWritten { cause: failure.cause.clone() });
+            }
+            let gathered: usize = state.groups.iter().map(|group| group.bytes.len()).sum();
+            if gathered >= GROUP_BYTES_MAX {
+                if state.leading {
+                    self.progress.wait(state);
+                } else {
+                    self.lead(state);
+                }
+                continue;
+            }
+            let (_, offset) = self.published.identity.locate(state.next);
+            let segment_bytes = self.published.identity.segment_bytes;
+            if wide(offset + bytes + OVERHEAD_BYTES) <= u64::from(segment_bytes) {
+                return Ok(());
+            }
+            if let Some(next) = state.prepared.take() {
+                self.roll(state, next)?;
+                continue;
+            }
+            if let Some(error) = state.prepare_failed.take() {
+                return Err(Error::NotWritten { cause: Arc::new(error) });
+            }
+            self.prepare(state);
+            if state.preparing {
+                self.progress.wait(state);
+            }
+        }
+    }
+
+    /// Seals the segment and goes on in the next one.
+    fn roll(&self, state: &mut State, next: Arc<Segment>) -> Result<()> {
+        let start = self.published.identity.first_frame(next.header.number);
+        if start.plus(u64::from(self.published.identity.segment_bytes)).as_u64() > POSITION_MAX {
+            state.prepared = Some(next);
+            let (limit, max) = ("bytes in the log", POSITION_MAX);
+            let (now, asked) = (state.next.as_u64(), start.as_u64());
+            return Err(Error::LimitExceeded { limit, run: None, now, asked, max });
+        }
+        let epoch = self.epoch;
+        let group = self.group(state);
+        let frame_start = group.bytes.len();
+        frame::open(&mut group.bytes);
+        frame::close(&mut group.bytes, frame_start, FrameKind::Seal, 0, epoch);
+        // What a frame says of the durable mark must fit its field: never leave a sealed segment
+        // unsynced for long.
+        state.wanted = state.next;
+        state.next = start;
+        state.segment = next;
+        Ok(())
+    }
+
+    /// Starts to prepare the next segment once half of this one is used.
+    pub(super) fn prepare_ahead(self: &Arc<Self>, state: &mut State) {
+        let (_, offset) = self.published.identity.locate(state.next);
+        let half_used = wide(offset) * 2 > u64::from(self.published.identity.segment_bytes);
+        // After a failure it is tried again when the segment is needed, not at every commit.
+        if half_used && state.prepare_failed.is_none() {
+            self.prepare(state);
+        }
+    }
+
+    /// Prepares the next segment on a thread of its own, unless that is done or under way.
+    fn prepare(self: &Arc<Self>, state: &mut State) {
+        if state.preparing || state.prepared.is_some() {
+            return;
+        }
+        let number = state.segment.header.number.saturating_add(1);
+        // A writer that was killed may have left several that never took a commit.
+        let left = usize::try_from(number)
+            .ok()
+            .and_then(|index| self.published.view().segments().get(index).cloned());
+        if left.is_some() {
+            state.prepared = left;
+            return;
+        }
+        let header = SegmentHeader {
+            identity: self.published.identity,
+            number,
+            epoch: self.epoch,
+            salt: random_bytes(self.disk.as_ref()),
+        };
+        let writer = self.clone();
+        let work = move || {
+            let prepared = Segment::prepare(writer.disk.as_ref(), &writer.paths, header);
+            let mut state = writer.state.lock();
+            match prepared {
+                Ok(segment) => {
+                    let segment = Arc::new(segment);
+                    writer.published.add_segment(segment.clone());
+                    state.prepared = Some(segment);
+                    state.prepare_failed = None;
+                }
+                Err(error) => state.prepare_failed = Some(error),
+            }
+            state.preparing = false;
+            drop(state);
+            writer.progress.notify_all();
+        };
+        match std::thread::Builder::new().name("kinlog-prepare".into()).spawn(work) {
+            Ok(thread) => (state.preparing, state.prepare_thread) = (true, Some(thread)),
+            Err(error) => {
+                state.prepare_failed =
+                    Some(Error::io("start a thread for", self.paths.log(), error));
+                self.progress.notify_all();
+            }
+        }
+    }
+}
