@@ -1,0 +1,420 @@
+//! `docs/format.md` and the library agree: a reader written from the document alone, in Python,
+//! reads from every store what the library reads, and stores of old are read as ever.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_possible_truncation)]
+
+#[path = "format/json.rs"]
+mod json;
+#[path = "format/samples.rs"]
+mod samples;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use kinlog::{Error, EventKind, Limits, NewEvent, NewRun, Options, Store, Verdict};
+use samples::{Filling, bodies, closings, id, interleave, recorded};
+
+fn project(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// Runs the Python reader; `None` where there is no Python.
+fn reader(store: &Path, arguments: &[&str]) -> Option<Output> {
+    let mut command = Command::new("python3");
+    command.arg(project("tests/reader/kinlog_reader.py")).arg(store).args(arguments);
+    match command.output() {
+        Ok(output) => Some(output),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            println!("skipped: there is no python3");
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// What the Python reader prints; it must succeed.
+fn read(store: &Path, arguments: &[&str]) -> Option<String> {
+    let output = reader(store, arguments)?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+/// Compares what the reader prints for the store with what the library reads from it.
+fn agree(store: &Store) {
+    let path = store.path();
+    let Some(events) = read(path, &[]) else { return };
+    same(&events, &json::events(store));
+    same(&read(path, &["--rows"]).unwrap(), &json::rows(store));
+}
+
+fn same(found: &str, expected: &str) {
+    for (number, (found, expected)) in found.lines().zip(expected.lines()).enumerate() {
+        assert_eq!(found, expected, "line {number}");
+    }
+    assert_eq!(found.lines().count(), expected.lines().count());
+}
+
+fn small() -> Options {
+    Options::new().segment_bytes(64 << 10)
+}
+
+#[test]
+fn every_record_is_read_alike_at_every_length_of_text() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Options::new().segment_bytes(4 << 20).open(dir.path()).unwrap();
+    let long = "naïve \"quoted\" \\ \t\n\u{1}\u{7f} 東京 🦀 ".repeat(200);
+    let mut run = 0u8;
+    // Around the bounds of a field, of one byte of spread length, of the head's length.
+    for len in (0..=20).chain([62, 63, 64, 65, 255, 256, 1003, 1004, 1008, 1012, 1016, 5000]) {
+        let text: String = "abcdefgh".chars().cycle().take(len).collect();
+        let cut = (0..=len).rev().find(|cut| long.is_char_boundary(*cut)).unwrap();
+        for (text, other, other_run) in
+            [(&text[..], &long[..cut], Some(id(0xee))), (&long[..cut], "eight678", None)]
+        {
+            run += 1;
+            let number = u32::from(run) * 0x0103_0507;
+            let with = Filling { text, other, run: other_run, number, small: run % 7 };
+            let mut tx = store.begin();
+            let workflow_id = format!("workflow {run}");
+            let run =
+                tx.start(recorded(with, id(run), &workflow_id).input(&long.as_bytes()[..len]));
+            let run = run.unwrap();
+            for (body, len) in bodies(with).into_iter().zip((0..).map(|len| len % 9)) {
+                tx.append(&run, NewEvent::new(body).payload(&long.as_bytes()[..len])).unwrap();
+            }
+            let closings = closings(with);
+            let closing = closings[usize::from(with.small)];
+            tx.append(&run, NewEvent::new(closing).payload(b"end")).unwrap();
+            tx.commit().unwrap();
+        }
+    }
+    agree(&store);
+    let one = json::run_events(&store.snapshot(), &id(3));
+    if let Some(found) = read(dir.path(), &["--run", &id(3).to_string()]) {
+        same(&found, &one);
+    }
+}
+
+#[test]
+fn closing_kinds_opaque_kinds_and_long_names_are_read_alike() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Options::new().segment_bytes(4 << 20).open(dir.path()).unwrap();
+    let mut limits = Limits::default();
+    limits.id_bytes = 1 << 20;
+    store.set_limits("ns", limits).unwrap();
+    let name = "a name of many bytes ".repeat(20_000);
+    for (n, text) in ["", "out of stock", &name, &name[..1008], &name[..1012]].iter().enumerate() {
+        let with = Filling { text, other: "", run: Some(id(1)), number: u32::MAX, small: 255 };
+        for (k, closing) in closings(with).into_iter().enumerate() {
+            let mut tx = store.begin();
+            let request = format!("{k}{text}");
+            let start = NewRun::new("ns", text, text).request_id(&request).task_queue("q");
+            let start = if text.is_empty() { NewRun::new("ns", "w", "") } else { start };
+            let run = tx.start(start.id(id((n * 10 + k + 10) as u8))).unwrap();
+            tx.append(&run, NewEvent::new(closing)).unwrap();
+            tx.commit().unwrap();
+        }
+    }
+    let mut tx = store.begin();
+    let run = tx.start(NewRun::new("another", "w", "T").input(&[0; 100_000])).unwrap();
+    for number in (5..=70).chain([1023, 1024, 0x7fff, 0xffff]) {
+        let kind = EventKind::from_number(number);
+        if !kind.is_closing() {
+            tx.append(&run, NewEvent::opaque(kind, &vec![number as u8; usize::from(number % 50)]))
+                .unwrap();
+        }
+    }
+    tx.put("größe", b"", b"").unwrap();
+    tx.put("größe", &[0xff; 4096], &[0; 70_000]).unwrap();
+    tx.put(&"t".repeat(255), b"k", b"v").unwrap();
+    tx.delete("never", b"there").unwrap();
+    tx.commit().unwrap();
+    agree(&store);
+}
+
+#[test]
+fn many_segments_are_read_alike_while_open_once_closed_and_opened_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = small().open(dir.path()).unwrap();
+    interleave(&store, 1200);
+    // Beside the living writer, up to what it has published.
+    agree(&store);
+    drop(store);
+    for _ in 0..2 {
+        let store = small().open(dir.path()).unwrap();
+        assert!(store.report().segments > 10);
+        agree(&store);
+        let mut tx = store.begin();
+        tx.start(NewRun::new("ns", &format!("w {}", store.report().epoch), "T")).unwrap();
+        tx.commit().unwrap();
+        agree(&store);
+    }
+}
+
+/// Copies a store's files, as a kill would leave them.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+/// What the library makes of a store, as the reader reports it; the beginning of the error if it
+/// is corrupt.
+fn verdict(dir: &Path) -> Result<String, String> {
+    match small().read_only(true).open(dir) {
+        Ok(store) => {
+            let report = store.report();
+            let stats = store.stats().unwrap();
+            Ok(format!(
+                concat!(
+                    r#"{{"verdict":"{:?}","epoch":{},"end":{},"commits":{},"segments":{},"#,
+                    r#""remains_bytes":{},"runs":{},"events":{},"event_bytes":{}}}"#,
+                    "\n"
+                ),
+                report.verdict,
+                report.epoch,
+                report.end,
+                report.commits,
+                report.segments,
+                report.removed_bytes,
+                stats.runs,
+                stats.events,
+                stats.event_bytes,
+            ))
+        }
+        Err(Error::Corrupt(damage)) => {
+            Err(format!("error: {} is corrupt at offset {}:", damage.path.display(), damage.offset))
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Compares both verdicts on a store; returns them unless there is no Python.
+fn agree_on_verdict(dir: &Path) -> Option<Result<String, String>> {
+    let ours = verdict(dir);
+    let output = reader(dir, &["--report"])?;
+    let errors = String::from_utf8(output.stderr).unwrap();
+    match &ours {
+        Ok(report) => assert_eq!(String::from_utf8(output.stdout).unwrap(), *report, "{errors}"),
+        Err(error) => assert!(errors.starts_with(error), "{errors} instead of {error}"),
+    }
+    Some(ours)
+}
+
+#[test]
+fn the_verdict_on_every_kind_of_image_is_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store_dir, image) = (dir.path().join("store"), dir.path().join("image"));
+    let store = small().open(&store_dir).unwrap();
+    // Before any mark of the store's own thread, so that only the frames tell what was durable.
+    let manifest = fs::read(store_dir.join("MANIFEST")).unwrap();
+    interleave(&store, 400);
+    copy(&store_dir, &image);
+    fs::write(image.join("MANIFEST"), &manifest).unwrap();
+    let path = image.join("log/00000000.seg");
+    let mut seen = vec![];
+    if agree_on_verdict(&image).is_none() {
+        return;
+    }
+    let end = verdict(&image).unwrap();
+    let end: usize =
+        end.split_once("\"end\":").unwrap().1.split(',').next().unwrap().parse().unwrap();
+    let last = image.join(format!("log/{:08}.seg", end >> 16));
+    let end = end % (64 << 10);
+    let mut damage = |path: &Path, offset: usize, len: usize, change: fn(&mut u8)| {
+        let whole = fs::read(path).unwrap();
+        let mut bytes = whole.clone();
+        bytes[offset..].iter_mut().take(len).for_each(change);
+        fs::write(path, bytes).unwrap();
+        seen.extend(agree_on_verdict(&image));
+        fs::write(path, whole).unwrap();
+    };
+    let flip: fn(&mut u8) = |byte| *byte ^= 0x10;
+    let zero: fn(&mut u8) = |byte| *byte = 0;
+    for i in 1..9 {
+        damage(&last, end - i * i * 8, 1, flip);
+        damage(&last, end - i * i * 16, 512 * 3, zero);
+    }
+    // The end of the last frame, bytes behind it, the first frame, a header, a seal's segment.
+    damage(&last, end - 4, 4, zero);
+    damage(&last, end + 4000, 1, flip);
+    damage(&last, end, 8, flip);
+    damage(&path, 4096, 4, zero);
+    damage(&path, 5000, 1, flip);
+    damage(&path, 20, 1, flip);
+    damage(&path, 80, 1, flip);
+    damage(&path, 4097, 1 << 20, zero);
+    let has = |what: &str| {
+        let is = |seen: &Result<String, String>| match seen {
+            Ok(report) => report.contains(&format!("\"verdict\":\"{what}\"")),
+            Err(_) => what == "Corrupt",
+        };
+        assert!(seen.iter().any(is), "{what} was not among them");
+    };
+    ["Torn", "Ambiguous", "Corrupt"].into_iter().for_each(has);
+    drop(store);
+    assert!(agree_on_verdict(&store_dir).unwrap().unwrap().contains("Clean"));
+    fs::write(image.join("MANIFEST"), fs::read(store_dir.join("MANIFEST")).unwrap()).unwrap();
+    fs::remove_file(&last).unwrap();
+    assert!(agree_on_verdict(&image).unwrap().is_err());
+}
+
+#[test]
+fn segments_that_a_killed_writer_had_prepared_are_used_and_not_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store_dir, image) = (dir.path().join("store"), dir.path().join("image"));
+    let store = small().open(&store_dir).unwrap();
+    let manifest = fs::read(store_dir.join("MANIFEST")).unwrap();
+    interleave(&store, 400);
+    copy(&store_dir, &image);
+    drop(store);
+    fs::write(image.join("MANIFEST"), &manifest).unwrap();
+    // As if a group of commits for many segments had not got further than into the first.
+    for entry in fs::read_dir(image.join("log")).unwrap() {
+        let path = entry.unwrap().path();
+        let mut segment = fs::read(&path).unwrap();
+        let from = if path.ends_with("00000000.seg") { 30_000 } else { 4096 };
+        segment[from..].fill(0);
+        fs::write(&path, segment).unwrap();
+    }
+    let headers = |number: u32| fs::read(image.join(format!("log/{number:08}.seg"))).unwrap();
+    let before = headers(2)[..4096].to_vec();
+    let store = small().open(&image).unwrap();
+    let left = store.report().segments;
+    assert!(left > 3);
+    let run = id(100);
+    while store.end().as_u64() < u64::from(left + 2) << 16 {
+        let payload = [7; 4000];
+        store.append(&run, NewEvent::opaque(EventKind::MARKER_RECORDED, &payload)).unwrap();
+    }
+    store.verify(|_| {}).unwrap();
+    agree(&store);
+    assert_eq!(headers(2)[..4096], before);
+}
+
+/// Everything in a store: its events, then its rows.
+fn dump(store: &Store) -> String {
+    json::events(store) + &json::rows(store)
+}
+
+#[test]
+fn stores_of_old_are_read_as_ever() {
+    for version in ["v1"] {
+        let golden = project("tests/golden").join(version);
+        let expected = fs::read_to_string(golden.with_extension("json")).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        copy(&golden, dir.path());
+        let store = Options::new().create(false).open(dir.path()).unwrap();
+        assert_eq!(store.report().verdict, Verdict::Clean, "{version}");
+        same(&dump(&store), &expected);
+        store.verify(|_| {}).unwrap();
+        // It takes commits as well.
+        let mut tx = store.begin();
+        let run = tx.start(NewRun::new("ns", "later", "T").id(id(0xfe))).unwrap();
+        tx.commit().unwrap();
+        assert!(dump(&store).contains(&run.to_string()));
+        drop(store);
+        if let (Some(events), Some(rows)) = (read(&golden, &[]), read(&golden, &["--rows"])) {
+            same(&(events + &rows), &expected);
+        }
+    }
+}
+
+/// Makes the golden store of a new version, which is then committed and never made again:
+/// `cargo test --test format -- --ignored`, after the path was changed.
+#[test]
+#[ignore = "writes into the source tree"]
+fn write_the_golden_store() {
+    let golden = project("tests/golden/v1");
+    assert!(!golden.exists(), "a golden store is never made again");
+    let store = small().open(&golden).unwrap();
+    let mut tx = store.begin();
+    let start = NewRun::new("shop", "order-42/shipping", "Ship").request_id("r-1").input(b"{}!");
+    let time = |n: i64| kinlog::Timestamp::from_unix_nanos(1_700_000_000_000_000_000 + n);
+    let run = tx.start(start.id(id(0x11)).at(time(0))).unwrap();
+    tx.put("timers", b"k", b"v").unwrap();
+    tx.commit().unwrap();
+    let with = Filling {
+        text: "a longer text",
+        other: "short",
+        run: Some(id(0x22)),
+        number: 0x0102_0304,
+        small: 2,
+    };
+    let mut tx = store.begin();
+    for (n, body) in bodies(with).into_iter().enumerate() {
+        let event = NewEvent::new(body).payload(&b"payload"[..n % 8]);
+        tx.append(&run, event.at(time(n as i64 + 1))).unwrap();
+    }
+    tx.append(&run, NewEvent::opaque(EventKind::MARKER_RECORDED, b"m").at(time(90))).unwrap();
+    tx.append(&run, NewEvent::opaque(EventKind::from_number(4711), b"own").at(time(91))).unwrap();
+    // Leaves no room for the next commit, which seals the segment.
+    tx.put("scratch", b"large", &[0; 52_000]).unwrap();
+    tx.commit().unwrap();
+    for (n, body) in
+        closings(Filling { run: None, text: &"z".repeat(1100), ..with }).iter().enumerate()
+    {
+        let mut tx = store.begin();
+        let with = Filling { run: None, text: "", ..with };
+        let workflow = format!("closed {n}");
+        let run = tx.start(recorded(with, id(0x30 + n as u8), &workflow).at(time(100))).unwrap();
+        let padding = vec![0; 2000];
+        tx.put("scratch", b"small", &padding).unwrap();
+        tx.append(&run, NewEvent::new(*body).at(time(101 + n as i64))).unwrap();
+        tx.commit().unwrap();
+    }
+    let mut limits = Limits::default();
+    limits.history_events = 10_000;
+    store.set_limits("shop", limits).unwrap();
+    let mut tx = store.begin();
+    tx.delete("scratch", b"large").unwrap();
+    tx.delete("scratch", b"small").unwrap();
+    tx.put("timers", &[0, 255], b"").unwrap();
+    tx.commit().unwrap();
+    fs::write(golden.with_extension("json"), dump(&store)).unwrap();
+    assert_eq!(fs::read_dir(golden.join("log")).unwrap().count(), 2);
+    store.shut_down().unwrap();
+}
+
+#[test]
+fn the_format_version_is_documented() {
+    let text = |path: &str| fs::read_to_string(project(path)).unwrap();
+    let source = text("src/log/layout.rs");
+    let version = source.split_once("FORMAT_VERSION: u32 = ").unwrap().1;
+    let version = version.split(';').next().unwrap();
+    let source = text("src/event/golden.rs");
+    let fingerprint = source.split_once("assert_eq!(LAYOUT_FINGERPRINT, ").unwrap().1;
+    let fingerprint = fingerprint.split(')').next().unwrap().replace('_', "");
+    let row = format!("| {version} | `{fingerprint}` |");
+    assert!(text("docs/format.md").contains(&row), "docs/format.md lacks the row {row}");
+    let entry = format!("format {version}");
+    assert!(text("CHANGELOG.md").contains(&entry), "CHANGELOG.md does not say {entry:?}");
+    assert!(project(&format!("tests/golden/v{version}")).exists());
+}
+
+#[test]
+fn the_example_in_the_document_is_a_frame_of_the_golden_store() {
+    let document = fs::read_to_string(project("docs/format.md")).unwrap();
+    let example = document.split_once("## 20. An example").unwrap().1;
+    let segment = fs::read(project("tests/golden/v1/log/00000000.seg")).unwrap();
+    let mut next = 4096;
+    for line in example.lines().filter(|line| line.starts_with("1")) {
+        let (offset, rest) = line.split_once("  ").unwrap();
+        let hex = rest.split("  ").next().unwrap().replace(' ', "");
+        assert_eq!(usize::from_str_radix(offset, 16), Ok(next), "{line}");
+        for digits in hex.as_bytes().chunks(2) {
+            let digits = std::str::from_utf8(digits).unwrap();
+            assert_eq!(u8::from_str_radix(digits, 16), Ok(segment[next]), "{line}");
+            next += 1;
+        }
+    }
+    assert!(next > 4096 + 100 && next % 4 == 0, "the example is a whole frame");
+}

@@ -1,0 +1,207 @@
+//! What the library reads from a store, as the lines that the Python reader prints.
+
+use std::fmt::Write;
+
+use kinlog::{
+    Body, Event, IdReusePolicy, Initiator, ParentClosePolicy, RunFilter, RunId, Snapshot, Store,
+};
+
+/// One JSON object a line for each event: run by run, in the order in which they came.
+pub(crate) fn events(store: &Store) -> String {
+    let snapshot = store.snapshot();
+    let mut out = String::new();
+    for run in snapshot.runs(RunFilter::all()) {
+        out.push_str(&run_events(&snapshot, &run.id));
+    }
+    out
+}
+
+/// The events of one run.
+pub(crate) fn run_events(snapshot: &Snapshot, run: &RunId) -> String {
+    let history = snapshot.history(run).unwrap();
+    let mut out = String::new();
+    for event in &history {
+        line(&mut out, run, &event.unwrap());
+    }
+    out
+}
+
+/// One JSON object a line for each row: table by table, key by key.
+pub(crate) fn rows(store: &Store) -> String {
+    let snapshot = store.snapshot();
+    let mut out = String::new();
+    for table in snapshot.tables() {
+        for row in snapshot.rows(&table, ..) {
+            let row = row.unwrap();
+            let (key, value) = (base64(row.key), base64(row.value));
+            let table = text(&table);
+            writeln!(out, r#"{{"table":{table},"key":"{key}","value":"{value}"}}"#).unwrap();
+        }
+    }
+    out
+}
+
+fn line(out: &mut String, run: &RunId, event: &Event<'_>) {
+    write!(
+        out,
+        concat!(
+            r#"{{"run_id":"{}","id":{},"kind":"{}","kind_number":{},"version":{},"#,
+            r#""time_unix_nanos":{},"size":{},"payload_bytes":{},"payload":"{}","body":"#,
+        ),
+        run,
+        event.id(),
+        event.kind(),
+        event.kind().number(),
+        event.version(),
+        event.time().unix_nanos(),
+        event.size(),
+        event.payload().len(),
+        base64(event.payload()),
+    )
+    .unwrap();
+    writeln!(out, "{}}}", body(event.body())).unwrap();
+}
+
+/// A field's value in JSON.
+trait Field {
+    fn json(&self) -> String;
+}
+
+impl Field for u8 {
+    fn json(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Field for u32 {
+    fn json(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Field for &str {
+    fn json(&self) -> String {
+        text(self)
+    }
+}
+
+impl Field for RunId {
+    fn json(&self) -> String {
+        format!("\"{self}\"")
+    }
+}
+
+impl Field for Option<RunId> {
+    fn json(&self) -> String {
+        self.map_or("null".into(), |run| run.json())
+    }
+}
+
+macro_rules! by_name {
+    ($($type:ty)*) => {$(
+        impl Field for $type {
+            fn json(&self) -> String {
+                format!("\"{self:?}\"")
+            }
+        }
+    )*};
+}
+by_name!(Initiator ParentClosePolicy IdReusePolicy);
+
+macro_rules! records {
+    ($body:expr, $(($($variant:ident)+) { $($field:ident)* })*) => {
+        match $body {
+            $($(Body::$variant(record))|+ => {
+                vec![$((stringify!($field), record.$field.json()),)*]
+            })*
+            _ => vec![],
+        }
+    };
+}
+
+fn body(body: &Body<'_>) -> String {
+    let fields = records! { body,
+        (WorkflowExecutionStarted) {
+            run_id first_run_id continued_run_id namespace workflow_id workflow_type task_queue
+            request_id parent_workflow_id parent_run_id root_workflow_id root_run_id
+            parent_initiated_event_id attempt initiator recorded
+        }
+        (WorkflowExecutionCompleted WorkflowExecutionFailed WorkflowExecutionTimedOut) {
+            new_run_id workflow_task_completed_event_id retry_state
+        }
+        (WorkflowExecutionCanceled) { workflow_task_completed_event_id }
+        (WorkflowExecutionTerminated) { reason }
+        (WorkflowExecutionContinuedAsNew) {
+            new_run_id workflow_task_completed_event_id initiator
+        }
+        (WorkflowExecutionCancelRequested) {
+            external_workflow_id external_run_id external_initiated_event_id
+        }
+        (WorkflowExecutionSignaled) {
+            signal_name request_id external_run_id external_initiated_event_id
+        }
+        (SignalExternalWorkflowExecutionInitiated RequestCancelExternalWorkflowExecutionInitiated) {
+            workflow_id run_id signal_name workflow_task_completed_event_id child_workflow_only
+        }
+        (SignalExternalWorkflowExecutionFailed ExternalWorkflowExecutionSignaled
+         RequestCancelExternalWorkflowExecutionFailed ExternalWorkflowExecutionCancelRequested) {
+            initiated_event_id cause
+        }
+        (StartChildWorkflowExecutionInitiated) {
+            workflow_id workflow_type task_queue workflow_task_completed_event_id close_policy
+            reuse_policy
+        }
+        (StartChildWorkflowExecutionFailed) { initiated_event_id cause }
+        (ChildWorkflowExecutionStarted) { run_id initiated_event_id }
+        (ChildWorkflowExecutionCompleted ChildWorkflowExecutionFailed
+         ChildWorkflowExecutionCanceled ChildWorkflowExecutionTimedOut
+         ChildWorkflowExecutionTerminated) {
+            run_id initiated_event_id started_event_id retry_state
+        }
+        (WorkflowTaskStarted WorkflowTaskCompleted WorkflowTaskTimedOut WorkflowTaskFailed) {
+            scheduled_event_id started_event_id
+        }
+        (ActivityTaskScheduled) { activity_id activity_type workflow_task_completed_event_id }
+        (ActivityTaskStarted ActivityTaskCompleted ActivityTaskFailed ActivityTaskTimedOut
+         ActivityTaskCancelRequested ActivityTaskCanceled) {
+            scheduled_event_id started_event_id
+        }
+        (TimerStarted) { timer_id workflow_task_completed_event_id }
+        (TimerFired TimerCanceled) { timer_id started_event_id }
+    };
+    let fields: Vec<_> =
+        fields.into_iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+    format!("{{{}}}", fields.join(","))
+}
+
+fn text(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            c if c < ' ' => write!(out, "\\u{:04x}", u32::from(c)).unwrap(),
+            c => out.push(c),
+        }
+    }
+    out + "\""
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::new();
+    for chunk in bytes.chunks(3) {
+        let at = |i: usize| u32::from(chunk.get(i).copied().unwrap_or(0));
+        let bits = at(0) << 16 | at(1) << 8 | at(2);
+        for i in 0..4 {
+            let digit = DIGITS[(bits >> (18 - 6 * i) & 63) as usize];
+            out.push(if i <= chunk.len() { char::from(digit) } else { '=' });
+        }
+    }
+    out
+}

@@ -1,0 +1,191 @@
+//! Comparing what the store says with what the model says.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use kinlog::{Body, CommitView, Error, History, RunFilter, RunInfo, Snapshot, Store};
+
+use crate::model::{Commit, Event, Refusal, Rows, Run, State};
+
+pub(crate) fn refusal(error: Error) -> Refusal {
+    match error {
+        Error::InvalidArgument { .. } => Refusal::Invalid,
+        Error::RunNotFound { run } => Refusal::RunNotFound(run),
+        Error::RunClosed { run } => Refusal::RunClosed(run),
+        Error::RunExists { run } => Refusal::RunExists(run),
+        Error::Conflict { run, expected, found } => Refusal::Conflict { run, expected, found },
+        Error::WorkflowExists { run, open, .. } => Refusal::WorkflowExists { run, open },
+        Error::LimitExceeded { run, now, asked, max, .. } => {
+            Refusal::Limit { run, now, asked, max }
+        }
+        other => panic!("the store failed: {other}"),
+    }
+}
+
+pub(crate) fn event(found: &kinlog::Event<'_>, id: u32, expected: &Event) {
+    assert_eq!(found.id(), id);
+    assert_eq!(found.kind(), expected.kind(), "event {id}");
+    assert_eq!(*found.body(), expected.body, "event {id}");
+    assert!(found.payload() == &*expected.payload, "the payload of event {id}");
+    assert_eq!(found.time(), expected.time, "event {id}");
+    assert_eq!(u64::from(found.size()), expected.size, "event {id}: {found:?}");
+    let typed = !matches!(expected.body, Body::Opaque(_));
+    assert_eq!(found.version(), u8::from(typed), "event {id}");
+}
+
+/// The events from `from` on.
+pub(crate) fn forward(history: &History, from: u32, run: &Run) {
+    let mut id = from.max(1);
+    let mut bytes = 0;
+    for found in history.from(from) {
+        let found = found.unwrap();
+        let place = usize::try_from(id).unwrap() - 1;
+        event(&found, id, run.events.get(place).expect("more events than there are"));
+        bytes += u64::from(found.size());
+        id += 1;
+    }
+    assert_eq!(id, run.next().max(from), "events are missing");
+    if from <= 1 {
+        assert_eq!(bytes, history.bytes(), "the sizes add up");
+    }
+}
+
+/// At most `count` events, from the last one back.
+pub(crate) fn backward(history: &History, count: usize, run: &Run) {
+    let mut left = run.events.len();
+    for found in history.rev().take(count) {
+        event(&found.unwrap(), u32::try_from(left).unwrap(), &run.events[left - 1]);
+        left -= 1;
+    }
+    assert_eq!(left, run.events.len().saturating_sub(count), "events are missing");
+}
+
+pub(crate) fn history(history: &History, run: &Run) {
+    assert_eq!(history.run(), run.id);
+    assert_eq!(history.len() + 1, run.next());
+    assert_eq!(history.bytes(), run.bytes());
+    assert_eq!(history.status(), run.status());
+    assert_eq!(history.started().unwrap(), run.started());
+}
+
+pub(crate) fn info(found: &RunInfo, run: &Run, state: &State) {
+    let current = state.current(run.namespace, run.workflow_id).unwrap();
+    assert_eq!(found.id, run.id);
+    assert_eq!((&*found.namespace, &*found.workflow_id), (run.namespace, run.workflow_id));
+    assert_eq!(found.status, run.status());
+    assert_eq!((found.events + 1, found.bytes), (run.next(), run.bytes()));
+    assert_eq!((found.started_at, found.closed_at), (run.started_at(), run.closed_at()));
+    assert_eq!((found.is_current, found.is_recorded), (current.id == run.id, run.recorded));
+}
+
+/// One run, every way it can be read.
+pub(crate) fn run(snapshot: &Snapshot, run: &Run, state: &State) {
+    let found = snapshot.history(&run.id).unwrap();
+    history(&found, run);
+    forward(&found, 1, run);
+    info(&snapshot.run(&run.id).unwrap(), run, state);
+    let current = state.current(run.namespace, run.workflow_id).unwrap().id;
+    assert_eq!(snapshot.current_run(run.namespace, run.workflow_id), Some(current));
+}
+
+/// Whether `run` is one that the filter admits.
+fn admits(filter: &RunFilter, run: &Run) -> bool {
+    filter.namespace.as_deref().is_none_or(|name| name == run.namespace)
+        && filter.workflow_id.as_deref().is_none_or(|id| id == run.workflow_id)
+        && filter.status.is_none_or(|status| status == run.status())
+}
+
+pub(crate) fn runs(snapshot: &Snapshot, filter: &RunFilter, state: &State) {
+    let mut expected = state.runs.iter().filter(|run| admits(filter, run));
+    for found in snapshot.runs(filter.clone()) {
+        info(&found, expected.next().expect("more runs than there are"), state);
+    }
+    assert!(expected.next().is_none(), "runs are missing: {filter:?}");
+}
+
+pub(crate) fn rows(
+    snapshot: &Snapshot,
+    table: &str,
+    range: (Bound<&[u8]>, Bound<&[u8]>),
+    state: &State,
+) {
+    let none = Arc::new(Rows::new());
+    let rows = state.tables.get(table).unwrap_or(&none);
+    // Plainly, because `BTreeMap::range` does not take every range.
+    let mut expected = rows.iter().filter(|(key, _)| {
+        let key = key.as_slice();
+        let after = match range.0 {
+            Bound::Included(from) => from <= key,
+            Bound::Excluded(from) => from < key,
+            Bound::Unbounded => true,
+        };
+        let before = match range.1 {
+            Bound::Included(to) => key <= to,
+            Bound::Excluded(to) => key < to,
+            Bound::Unbounded => true,
+        };
+        after && before
+    });
+    for found in snapshot.rows(table, range) {
+        let found = found.unwrap();
+        let (key, value) = expected.next().expect("more rows than there are");
+        assert!(found.key == key && found.value == &**value, "{table}: {:x?}", found.key);
+    }
+    assert!(expected.next().is_none(), "rows of {table} are missing");
+}
+
+/// Everything.
+pub(crate) fn all(snapshot: &Snapshot, state: &State) {
+    runs(snapshot, &RunFilter::all(), state);
+    for each in &state.runs {
+        run(snapshot, each, state);
+        backward(&snapshot.history(&each.id).unwrap(), usize::MAX, each);
+    }
+    assert_eq!(snapshot.tables(), state.tables.keys().copied().collect::<Vec<_>>());
+    for table in state.tables.keys() {
+        rows(snapshot, table, (Bound::Unbounded, Bound::Unbounded), state);
+    }
+}
+
+pub(crate) fn commit(view: &CommitView, commit: &Commit, state: &State) {
+    let mut batches = commit.batches.iter();
+    for found in view.batches() {
+        let (place, first, count) = *batches.next().expect("more batches than there are");
+        assert_eq!(found.run(), state.runs[place].id);
+        let from = usize::try_from(first).unwrap() - 1;
+        let mut ids = first..;
+        let mut expected = state.runs[place].events[from..from + count].iter();
+        for found in found.events() {
+            event(&found.unwrap(), ids.next().unwrap(), expected.next().expect("more events"));
+        }
+        assert!(expected.next().is_none(), "events are missing");
+    }
+    assert!(batches.next().is_none(), "batches are missing");
+    let found: Vec<_> = view.rows().map(|row| (row.table, row.key, row.value)).collect();
+    let expected = commit.rows.iter();
+    let expected: Vec<_> = expected.map(|(t, k, v)| (*t, k.as_slice(), v.as_deref())).collect();
+    assert!(found == expected, "rows of a commit");
+}
+
+/// Every byte of every file, and every count.
+pub(crate) fn stats(store: &Store, state: &State) {
+    let stats = store.stats().unwrap();
+    assert_eq!(stats.accounted_bytes(), stats.file_bytes, "{stats:?}");
+    let events = || state.runs.iter().flat_map(|run| &run.events);
+    assert_eq!(stats.runs, state.runs.len() as u64);
+    assert_eq!(stats.open_runs, state.runs.iter().filter(|run| run.is_open()).count() as u64);
+    assert_eq!(stats.commits, state.commits);
+    assert_eq!(stats.events, events().count() as u64);
+    assert_eq!(stats.event_bytes, events().map(|event| event.size).sum::<u64>());
+    assert_eq!(stats.payload_bytes, events().map(|e| e.payload.len() as u64).sum::<u64>());
+    assert_eq!(stats.row_bytes, state.row_bytes);
+    assert_eq!(stats.frame_bytes, state.commits * 24 + state.batches * 20);
+}
+
+/// What the store says without a snapshot, of commits published or not.
+pub(crate) fn namespaces(store: &Store, state: &State) {
+    assert_eq!(store.namespaces(), state.namespaces.keys().copied().collect::<Vec<_>>());
+    for name in state.namespaces.keys().copied().chain(["never-used"]) {
+        assert_eq!(store.limits(name), state.limits(name));
+    }
+}

@@ -1,0 +1,406 @@
+//! What is drawn at random: numbers, texts, events, times.
+
+use std::sync::{Arc, LazyLock};
+
+use kinlog::{
+    ActivityScheduled, ActivityTask, Body, CancelRequested, Canceled, ChildClosed, ChildInitiated,
+    ChildStartFailed, ChildStarted, Closed, ContinuedAsNew, EventKind, ExternalInitiated,
+    ExternalResolved, IdConflictPolicy, IdReusePolicy, Initiator, ParentClosePolicy, RunId,
+    Signaled, Started, Terminated, TimerEnded, TimerStarted, Timestamp, WorkflowTask,
+};
+
+use crate::model::Event;
+
+/// SplitMix64: small, and the same numbers for the same seed everywhere.
+pub(crate) struct Rng(u64);
+
+impl Rng {
+    pub(crate) fn new(seed: u64) -> Self {
+        Rng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x6b69_6e6c_6f67)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `bound`.
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        usize::try_from(self.next() % u64::try_from(bound).unwrap()).unwrap()
+    }
+
+    pub(crate) fn chance(&mut self, percent: usize) -> bool {
+        self.below(100) < percent
+    }
+
+    pub(crate) fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.below(of.len())]
+    }
+
+    fn byte(&mut self) -> u8 {
+        u8::try_from(self.next() % 256).unwrap()
+    }
+
+    fn small(&mut self) -> u32 {
+        u32::try_from(self.next() % 1000).unwrap()
+    }
+}
+
+pub(crate) const NAMESPACES: [&str; 2] = ["shop", "another-namespace-with-a-name"];
+const WORKFLOWS: [&str; 12] = [
+    "a",
+    "order-1",
+    "order-2",
+    "order-3",
+    "order-42",
+    "exactly8",
+    "ninechars",
+    "invoice-2026-11",
+    "ü",
+    "reminder",
+    "a-workflow-id-that-is-rather-longer-than-the-others",
+    "z",
+];
+const REQUESTS: [&str; 6] = ["", "", "", "r1", "r2", "a-longer-request-id"];
+/// Typed kinds that an engine may append and that close nothing.
+const TYPED: [u16; 32] = [
+    6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 22, 23, 24, 26, 29, 30, 31, 32, 33, 34,
+    35, 36, 37, 38, 39, 7, 17,
+];
+const CLOSING: [u16; 6] = [2, 3, 4, 21, 27, 28];
+
+/// Texts are cut from this one.
+static TEXT: LazyLock<String> =
+    LazyLock::new(|| (0u32..3000).map(|i| char::from_digit(i * i % 36, 36).unwrap()).collect());
+/// And payloads from this one.
+static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut rng = Rng::new(7);
+    (0..64 << 10).map(|_| rng.byte()).collect()
+});
+
+/// What a start says, for a run of our own or for one recorded elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Start {
+    pub(crate) started: Started<'static>,
+    pub(crate) recorded: bool,
+    pub(crate) id: Option<RunId>,
+    pub(crate) reuse: IdReusePolicy,
+    pub(crate) conflict: IdConflictPolicy,
+    pub(crate) time: Option<Timestamp>,
+}
+
+pub(crate) fn text(rng: &mut Rng) -> &'static str {
+    let most = match rng.below(100) {
+        0 => 1400,
+        1..20 => 60,
+        _ => 14,
+    };
+    let len = rng.below(most);
+    let from = rng.below(TEXT.len() - len);
+    &TEXT[from..from + len]
+}
+
+pub(crate) fn payload(rng: &mut Rng) -> Arc<[u8]> {
+    let most = match rng.below(1000) {
+        // About what a segment holds: one fits, the next does not.
+        0 => {
+            let len = 61_000 + rng.below(600);
+            return BYTES[..len].into();
+        }
+        1..10 => 20_000,
+        10..400 => 600,
+        _ => 60,
+    };
+    bytes(rng, most)
+}
+
+/// Up to `most` bytes.
+pub(crate) fn bytes(rng: &mut Rng, most: usize) -> Arc<[u8]> {
+    let len = rng.below(most + 1);
+    let from = rng.below(BYTES.len() - len);
+    BYTES[from..from + len].into()
+}
+
+pub(crate) fn workflow(rng: &mut Rng) -> (&'static str, &'static str) {
+    (rng.pick(&NAMESPACES), rng.pick(&WORKFLOWS))
+}
+
+pub(crate) fn run_id(rng: &mut Rng) -> RunId {
+    let (low, high) = (u128::from(rng.next()), u128::from(rng.next()));
+    RunId::from_bytes((low << 64 | high).to_le_bytes())
+}
+
+fn maybe_run(rng: &mut Rng) -> Option<RunId> {
+    rng.chance(50).then(|| run_id(rng))
+}
+
+/// A start; `used` is a run id that is taken.
+pub(crate) fn start(rng: &mut Rng, used: Option<RunId>) -> Start {
+    let (namespace, workflow_id) = workflow(rng);
+    let recorded = rng.chance(22);
+    let mut started = Started {
+        namespace: if rng.below(300) == 0 { "" } else { namespace },
+        workflow_id: if rng.below(300) == 0 { "" } else { workflow_id },
+        workflow_type: text(rng),
+        task_queue: text(rng),
+        request_id: rng.pick(&REQUESTS),
+        ..Default::default()
+    };
+    let mut id = match rng.below(20) {
+        0 => used,
+        1..4 => Some(run_id(rng)),
+        4 if rng.chance(20) => Some(RunId::NIL),
+        _ => None,
+    };
+    if recorded {
+        started = Started {
+            run_id: id.take().unwrap_or_else(|| run_id(rng)),
+            first_run_id: maybe_run(rng).unwrap_or_default(),
+            continued_run_id: maybe_run(rng),
+            parent_workflow_id: text(rng),
+            parent_run_id: maybe_run(rng),
+            root_workflow_id: text(rng),
+            root_run_id: maybe_run(rng),
+            parent_initiated_event_id: rng.small(),
+            attempt: rng.small(),
+            initiator: Initiator::from_number(rng.byte() % 5),
+            recorded: 1,
+            ..started
+        };
+    }
+    // Recorded runs began now, long ago, or later.
+    let at = i64::try_from(rng.next() % 4_000_000).unwrap();
+    let time = (recorded || rng.chance(10)).then(|| Timestamp::from_unix_nanos(at));
+    let reuse = [
+        IdReusePolicy::AllowDuplicate,
+        IdReusePolicy::AllowDuplicate,
+        IdReusePolicy::Unspecified,
+        IdReusePolicy::AllowDuplicateFailedOnly,
+        IdReusePolicy::RejectDuplicate,
+        IdReusePolicy::TerminateIfRunning,
+    ];
+    let conflict = [
+        IdConflictPolicy::Fail,
+        IdConflictPolicy::Unspecified,
+        IdConflictPolicy::UseExisting,
+        IdConflictPolicy::TerminateExisting,
+    ];
+    let (reuse, conflict) = (rng.pick(&reuse), rng.pick(&conflict));
+    Start { started, recorded, id, reuse, conflict, time }
+}
+
+/// An event that an engine may try to append; a few are refused whatever the run.
+pub(crate) fn event(rng: &mut Rng, now: Timestamp) -> Event {
+    let kind = |number| EventKind::from_number(number);
+    let number = u16::try_from(rng.next() % 65_536).unwrap();
+    let body = match rng.below(100) {
+        0..5 => typed(rng, CLOSING[usize::from(number) % CLOSING.len()]),
+        5 => Body::Opaque(kind(CLOSING[usize::from(number) % CLOSING.len()])),
+        6..25 => Body::Opaque(kind(number.max(EventKind::FIRST_CUSTOM))),
+        25..40 => Body::Opaque(kind([5, 25, 40, 47, 55, 60][usize::from(number % 6)])),
+        40..43 => Body::Opaque(kind(61 + number % 900)),
+        43 => Body::Opaque(kind(rng.pick(&TYPED))),
+        44 => Body::Opaque(kind(number % 2)),
+        45 => Body::WorkflowExecutionStarted(Started::default()),
+        _ => {
+            let number = rng.pick(&TYPED);
+            typed(rng, number)
+        }
+    };
+    let time = rng.chance(20).then(|| Timestamp::from_unix_nanos(rng.next().cast_signed()));
+    Event::new(body, payload(rng), time.unwrap_or(now))
+}
+
+/// A body of the typed kind `number`, every field drawn.
+fn typed(rng: &mut Rng, number: u16) -> Body<'static> {
+    let closed = |rng: &mut Rng| Closed {
+        new_run_id: maybe_run(rng),
+        workflow_task_completed_event_id: rng.small(),
+        retry_state: rng.byte(),
+    };
+    let task = |rng: &mut Rng| WorkflowTask {
+        scheduled_event_id: rng.small(),
+        started_event_id: rng.small(),
+    };
+    let activity = |rng: &mut Rng| ActivityTask {
+        scheduled_event_id: rng.small(),
+        started_event_id: rng.small(),
+    };
+    let timer = |rng: &mut Rng| TimerEnded { timer_id: text(rng), started_event_id: rng.small() };
+    let external = |rng: &mut Rng| ExternalInitiated {
+        workflow_id: text(rng),
+        run_id: maybe_run(rng),
+        signal_name: text(rng),
+        workflow_task_completed_event_id: rng.small(),
+        child_workflow_only: rng.byte(),
+    };
+    let resolved =
+        |rng: &mut Rng| ExternalResolved { initiated_event_id: rng.small(), cause: rng.byte() };
+    let child = |rng: &mut Rng| ChildClosed {
+        run_id: run_id(rng),
+        initiated_event_id: rng.small(),
+        started_event_id: rng.small(),
+        retry_state: rng.byte(),
+    };
+    match number {
+        2 => Body::WorkflowExecutionCompleted(closed(rng)),
+        3 => Body::WorkflowExecutionFailed(closed(rng)),
+        4 => Body::WorkflowExecutionTimedOut(closed(rng)),
+        6 => Body::WorkflowTaskStarted(task(rng)),
+        7 => Body::WorkflowTaskCompleted(task(rng)),
+        8 => Body::WorkflowTaskTimedOut(task(rng)),
+        9 => Body::WorkflowTaskFailed(task(rng)),
+        10 => Body::ActivityTaskScheduled(ActivityScheduled {
+            activity_id: text(rng),
+            activity_type: text(rng),
+            workflow_task_completed_event_id: rng.small(),
+        }),
+        11 => Body::ActivityTaskStarted(activity(rng)),
+        12 => Body::ActivityTaskCompleted(activity(rng)),
+        13 => Body::ActivityTaskFailed(activity(rng)),
+        14 => Body::ActivityTaskTimedOut(activity(rng)),
+        15 => Body::ActivityTaskCancelRequested(activity(rng)),
+        16 => Body::ActivityTaskCanceled(activity(rng)),
+        17 => Body::TimerStarted(TimerStarted {
+            timer_id: text(rng),
+            workflow_task_completed_event_id: rng.small(),
+        }),
+        18 => Body::TimerFired(timer(rng)),
+        19 => Body::TimerCanceled(timer(rng)),
+        20 => Body::WorkflowExecutionCancelRequested(CancelRequested {
+            external_workflow_id: text(rng),
+            external_run_id: maybe_run(rng),
+            external_initiated_event_id: rng.small(),
+        }),
+        21 => Body::WorkflowExecutionCanceled(Canceled {
+            workflow_task_completed_event_id: rng.small(),
+        }),
+        22 => Body::RequestCancelExternalWorkflowExecutionInitiated(external(rng)),
+        23 => Body::RequestCancelExternalWorkflowExecutionFailed(resolved(rng)),
+        24 => Body::ExternalWorkflowExecutionCancelRequested(resolved(rng)),
+        26 => Body::WorkflowExecutionSignaled(Signaled {
+            signal_name: text(rng),
+            request_id: text(rng),
+            external_run_id: maybe_run(rng),
+            external_initiated_event_id: rng.small(),
+        }),
+        27 => Body::WorkflowExecutionTerminated(Terminated { reason: text(rng) }),
+        28 => Body::WorkflowExecutionContinuedAsNew(ContinuedAsNew {
+            new_run_id: maybe_run(rng),
+            workflow_task_completed_event_id: rng.small(),
+            initiator: Initiator::from_number(rng.byte() % 5),
+        }),
+        29 => Body::StartChildWorkflowExecutionInitiated(ChildInitiated {
+            workflow_id: text(rng),
+            workflow_type: text(rng),
+            task_queue: text(rng),
+            workflow_task_completed_event_id: rng.small(),
+            close_policy: ParentClosePolicy::from_number(rng.byte() % 5),
+            reuse_policy: IdReusePolicy::from_number(rng.byte() % 6),
+        }),
+        30 => Body::StartChildWorkflowExecutionFailed(ChildStartFailed {
+            initiated_event_id: rng.small(),
+            cause: rng.byte(),
+        }),
+        31 => Body::ChildWorkflowExecutionStarted(ChildStarted {
+            run_id: run_id(rng),
+            initiated_event_id: rng.small(),
+        }),
+        32 => Body::ChildWorkflowExecutionCompleted(child(rng)),
+        33 => Body::ChildWorkflowExecutionFailed(child(rng)),
+        34 => Body::ChildWorkflowExecutionCanceled(child(rng)),
+        35 => Body::ChildWorkflowExecutionTimedOut(child(rng)),
+        36 => Body::ChildWorkflowExecutionTerminated(child(rng)),
+        37 => Body::SignalExternalWorkflowExecutionInitiated(external(rng)),
+        38 => Body::SignalExternalWorkflowExecutionFailed(resolved(rng)),
+        39 => Body::ExternalWorkflowExecutionSignaled(resolved(rng)),
+        other => panic!("kind {other} is not typed"),
+    }
+}
+
+/// The bytes of a body's typed record: fixed part, texts of more than eight bytes, run ids; and
+/// the texts that are measured as ids or names.
+pub(crate) fn head(body: &Body<'static>) -> (usize, Vec<&'static str>) {
+    let none: [Option<RunId>; 0] = [];
+    match body {
+        Body::WorkflowExecutionStarted(b) => {
+            let names = [
+                b.workflow_id,
+                b.workflow_type,
+                b.task_queue,
+                b.request_id,
+                b.parent_workflow_id,
+                b.root_workflow_id,
+            ];
+            let ids = [b.continued_run_id, b.parent_run_id, b.root_run_id];
+            let texts = names.into_iter().chain([b.namespace]);
+            (record(2 * 16 + 7 * 8 + 3 * 8 + 2 * 4 + 2, texts, ids), names.to_vec())
+        }
+        Body::WorkflowExecutionCompleted(b)
+        | Body::WorkflowExecutionFailed(b)
+        | Body::WorkflowExecutionTimedOut(b) => (record(8 + 4 + 1, [], [b.new_run_id]), vec![]),
+        Body::WorkflowExecutionContinuedAsNew(b) => (record(8 + 4 + 1, [], [b.new_run_id]), vec![]),
+        Body::WorkflowExecutionCanceled(_) => (4, vec![]),
+        Body::WorkflowExecutionTerminated(b) => (record(8, [b.reason], none), vec![]),
+        Body::WorkflowTaskStarted(_)
+        | Body::WorkflowTaskCompleted(_)
+        | Body::WorkflowTaskTimedOut(_)
+        | Body::WorkflowTaskFailed(_)
+        | Body::ActivityTaskStarted(_)
+        | Body::ActivityTaskCompleted(_)
+        | Body::ActivityTaskFailed(_)
+        | Body::ActivityTaskTimedOut(_)
+        | Body::ActivityTaskCancelRequested(_)
+        | Body::ActivityTaskCanceled(_) => (8, vec![]),
+        Body::ActivityTaskScheduled(b) => {
+            let texts = [b.activity_id, b.activity_type];
+            (record(2 * 8 + 4, texts, none), texts.to_vec())
+        }
+        Body::TimerStarted(b) => (record(8 + 4, [b.timer_id], none), vec![b.timer_id]),
+        Body::TimerFired(b) | Body::TimerCanceled(b) => {
+            (record(8 + 4, [b.timer_id], none), vec![b.timer_id])
+        }
+        Body::WorkflowExecutionCancelRequested(b) => {
+            let text = b.external_workflow_id;
+            (record(2 * 8 + 4, [text], [b.external_run_id]), vec![text])
+        }
+        Body::WorkflowExecutionSignaled(b) => {
+            let texts = [b.signal_name, b.request_id];
+            (record(3 * 8 + 4, texts, [b.external_run_id]), texts.to_vec())
+        }
+        Body::SignalExternalWorkflowExecutionInitiated(b)
+        | Body::RequestCancelExternalWorkflowExecutionInitiated(b) => {
+            let texts = [b.workflow_id, b.signal_name];
+            (record(3 * 8 + 4 + 1, texts, [b.run_id]), texts.to_vec())
+        }
+        Body::SignalExternalWorkflowExecutionFailed(_)
+        | Body::ExternalWorkflowExecutionSignaled(_)
+        | Body::RequestCancelExternalWorkflowExecutionFailed(_)
+        | Body::ExternalWorkflowExecutionCancelRequested(_)
+        | Body::StartChildWorkflowExecutionFailed(_) => (8, vec![]),
+        Body::StartChildWorkflowExecutionInitiated(b) => {
+            let texts = [b.workflow_id, b.workflow_type, b.task_queue];
+            (record(3 * 8 + 4 + 2, texts, none), texts.to_vec())
+        }
+        Body::ChildWorkflowExecutionStarted(_) => (16 + 4, vec![]),
+        Body::ChildWorkflowExecutionCompleted(_)
+        | Body::ChildWorkflowExecutionFailed(_)
+        | Body::ChildWorkflowExecutionCanceled(_)
+        | Body::ChildWorkflowExecutionTimedOut(_)
+        | Body::ChildWorkflowExecutionTerminated(_) => (16 + 2 * 4 + 4, vec![]),
+        _ => (0, vec![]),
+    }
+}
+
+fn record(
+    fixed: usize,
+    texts: impl IntoIterator<Item = &'static str>,
+    ids: impl IntoIterator<Item = Option<RunId>>,
+) -> usize {
+    let texts: usize = texts.into_iter().map(str::len).filter(|len| *len > 8).sum();
+    let ids = 16 * ids.into_iter().flatten().count();
+    (texts + ids).next_multiple_of(4) + fixed.next_multiple_of(4)
+}

@@ -1,0 +1,874 @@
+//! One seed: operations drawn one after the other, done to the store and to the model.
+
+use std::collections::VecDeque;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use kinlog::{
+    Close, CommitHandle, Durability, Error, Expect, Limits, NewEvent, NewRun, Options, Position,
+    RunFilter, RunId, RunStatus, Snapshot, Started, Store, Tail, Timestamp, Transaction, Verdict,
+};
+
+use crate::check::{self, refusal};
+use crate::disk::TestDisk;
+use crate::draw::{self, NAMESPACES, Rng, Start};
+use crate::model::{self, Event, LIMITS_TABLE, Outcome, Refusal, Run, State, Tx};
+
+/// States of the past that a reader may still come upon.
+const RECENT: usize = 32;
+const TABLES: [&str; 3] = ["t", "timers", "a-table-of-many-rows"];
+const MANY_ROWS: usize = 700;
+
+pub(crate) struct Session {
+    seed: u64,
+    rng: Rng,
+    disk: Arc<TestDisk>,
+    dir: tempfile::TempDir,
+    operation: u64,
+    last: VecDeque<String>,
+    /// With every commit, published or not.
+    state: State,
+    /// After each of the last commits.
+    recent: VecDeque<State>,
+    commits: Vec<model::Commit>,
+    /// Of the commits that the tail has seen, which it compares with `commits`.
+    positions: Vec<Position>,
+    tail_from: Position,
+    pending: Vec<(usize, CommitHandle)>,
+    kept: Vec<Kept>,
+    reader: Option<Store>,
+    /// An id that a start named lately.
+    named: Option<RunId>,
+    done: Done,
+}
+
+/// A snapshot and what it must go on to show.
+struct Kept {
+    snapshot: Snapshot,
+    state: State,
+    until: u64,
+}
+
+/// How often things happened, to see that they do.
+#[derive(Default, Debug)]
+struct Done {
+    committed: u64,
+    refused_steps: u64,
+    conflicts: u64,
+    run_closed: u64,
+    run_exists: u64,
+    workflow_exists: u64,
+    too_large: u64,
+    run_too_large: u64,
+    empty: u64,
+    reopened: u64,
+    snapshots: u64,
+}
+
+/// A transaction under way.
+struct Slot<'s> {
+    tx: Transaction<'s>,
+    model: Tx,
+    left: usize,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let (seed, operation) = (self.seed, self.operation);
+            eprintln!("seed {seed} failed at operation {operation}; the last ones were:");
+            for line in &self.last {
+                eprintln!("  {line}");
+            }
+            eprintln!("again: KINLOG_SEED={seed} cargo test --test model");
+        }
+    }
+}
+
+impl Session {
+    pub(crate) fn new(seed: u64) -> Self {
+        Session {
+            seed,
+            rng: Rng::new(seed),
+            disk: Arc::default(),
+            dir: tempfile::tempdir().unwrap(),
+            operation: 0,
+            last: VecDeque::new(),
+            state: State::default(),
+            recent: [State::default()].into(),
+            commits: vec![],
+            positions: vec![],
+            tail_from: Position::START,
+            pending: vec![],
+            kept: vec![],
+            reader: None,
+            named: None,
+            done: Done::default(),
+        }
+    }
+
+    pub(crate) fn run(&mut self, operations: u64) {
+        while self.operation < operations {
+            let store = self.open();
+            let until = operations.min(self.operation + 1 + self.rng.next() % 1200);
+            let mut tail = store.tail(self.tail_from);
+            self.work(&store, &mut tail, until);
+            self.catch_up(&mut tail);
+            if self.rng.chance(50) {
+                self.note("shut down");
+                store.shut_down().unwrap();
+            } else {
+                self.note("drop the store");
+                drop(store);
+            }
+            self.done.reopened += 1;
+        }
+        let store = self.open();
+        let mut tail = store.tail(Position::START);
+        self.positions.clear();
+        self.wait_all(&mut tail);
+        self.everything(&store, &mut tail);
+        for kept in std::mem::take(&mut self.kept) {
+            check::all(&kept.snapshot, &kept.state);
+        }
+        let (seed, operations, done) = (self.seed, self.operation, &self.done);
+        let longest = self.state.runs.iter().map(|run| run.events.len()).max();
+        let segments = store.end().as_u64() / u64::from(model::SEGMENT_BYTES) + 1;
+        println!(
+            "seed {seed}: {operations} operations, {segments} segments, {longest:?}, {done:?}"
+        );
+    }
+
+    fn note(&mut self, text: impl Into<String>) {
+        if self.last.len() == 20 {
+            self.last.pop_front();
+        }
+        self.last.push_back(format!("{}: {}", self.operation, text.into()));
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_nanos(i64::try_from(self.operation).unwrap() * 500)
+    }
+
+    fn open(&mut self) -> Store {
+        self.note("open");
+        let options = Options::new().segment_bytes(model::SEGMENT_BYTES).disk(self.disk.clone());
+        let store = options.open(self.dir.path()).unwrap();
+        let expected =
+            if self.commits.is_empty() { store.report().verdict } else { Verdict::Clean };
+        assert_eq!(store.report().verdict, expected);
+        assert_eq!(store.report().commits, self.state.commits);
+        check::stats(&store, &self.state);
+        check::namespaces(&store, &self.state);
+        store
+    }
+
+    fn work(&mut self, store: &Store, tail: &mut Tail, until: u64) {
+        let mut slots: [Option<Slot<'_>>; 3] = [None, None, None];
+        while self.operation < until {
+            self.operation += 1;
+            self.disk.set_now(self.now());
+            match self.rng.below(1000) {
+                0..670 => {
+                    let i = self.rng.below(slots.len());
+                    self.go_on(store, tail, &mut slots[i]);
+                }
+                670..700 => self.rivals(store, tail),
+                700..850 => self.read(store, tail),
+                850..890 => self.wait_one(store, tail),
+                890..905 => self.at_once(store, tail),
+                905..940 => self.keep(store, tail),
+                940..952 => self.set_limits(store, tail),
+                952..985 => self.follow(store, tail),
+                985..990 => {
+                    self.note("sync");
+                    store.sync().unwrap();
+                    self.catch_up(tail);
+                    assert_eq!(self.positions.len(), self.commits.len());
+                }
+                990..998 => self.tail_from_anywhere(store, tail),
+                _ => {
+                    self.note("compare everything");
+                    self.everything(store, tail);
+                }
+            }
+            while let Some(i) = self.kept.iter().position(|kept| kept.until <= self.operation) {
+                let kept = self.kept.swap_remove(i);
+                self.look_again(&kept);
+            }
+        }
+    }
+
+    // Commits.
+
+    /// A step of a transaction, or its end.
+    fn go_on<'s>(&mut self, store: &'s Store, tail: &mut Tail, slot: &mut Option<Slot<'s>>) {
+        let Some(open) = slot else {
+            let left = 1 + self.rng.below(6);
+            let mut new = Slot { tx: store.begin(), model: Tx::default(), left };
+            self.step(&mut new);
+            *slot = Some(new);
+            return;
+        };
+        if open.left > 0 {
+            open.left -= 1;
+            return self.step(open);
+        }
+        let Some(Slot { tx, model, .. }) = slot.take() else { return };
+        self.end(store, tail, tx, model);
+    }
+
+    /// Transactions built on the same state that want the same run, the same workflow or the same
+    /// new id, one committed after the other.
+    fn rivals(&mut self, store: &Store, tail: &mut Tail) {
+        let run = self.some_run(&Tx::default());
+        let used = draw::run_id(&mut self.rng);
+        let same = draw::start(&mut self.rng, None);
+        let what = self.rng.below(10);
+        let mut rivals: Vec<(Transaction<'_>, Tx)> = vec![];
+        for _ in 0..2 + self.rng.below(2) {
+            let (mut tx, mut model) = (store.begin(), Tx::default());
+            match what {
+                0 => {
+                    let other = draw::start(&mut self.rng, None);
+                    let start = Start { id: Some(used), ..other };
+                    self.start_as(&mut tx, &mut model, &start);
+                }
+                1 | 2 => {
+                    let Started { namespace, workflow_id, .. } = same.started;
+                    let other = draw::start(&mut self.rng, None);
+                    let started = Started { namespace, workflow_id, ..other.started };
+                    let start = Start { started, ..other };
+                    self.start_as(&mut tx, &mut model, &start);
+                }
+                _ => {
+                    if self.rng.chance(80) {
+                        self.note(format!("a rival expects {run} anywhere"));
+                        let found = tx.expect(&run, Expect::Any).map_err(refusal);
+                        self.stepped(found, model.expect(&self.state, &run, Expect::Any));
+                    }
+                    if self.rng.chance(20) {
+                        self.expect_next(&mut tx, &mut model, &run);
+                    }
+                    for _ in 0..1 + self.rng.below(6) {
+                        let now = self.now();
+                        let event = draw::event(&mut self.rng, now);
+                        self.append(&mut tx, &mut model, &run, event);
+                    }
+                }
+            }
+            rivals.push((tx, model));
+        }
+        for (tx, model) in rivals {
+            self.end(store, tail, tx, model);
+        }
+    }
+
+    fn step(&mut self, slot: &mut Slot<'_>) {
+        let Slot { tx, model, .. } = slot;
+        match self.rng.below(100) {
+            0..26 => self.start(tx, model),
+            26..70 => {
+                let (run, now) = (self.some_run(model), self.now());
+                let event = draw::event(&mut self.rng, now);
+                self.append(tx, model, &run, event);
+            }
+            70..74 => {
+                let run = self.some_run(model);
+                let event = self.closing();
+                self.note(format!("close {run}: {:?}", event.kind()));
+                let found = tx.close(&run, close(&event)).map_err(refusal);
+                self.stepped(found, model.append(&self.state, &run, event));
+            }
+            74..86 => {
+                let run = self.some_run(model);
+                if self.rng.chance(50) {
+                    return self.expect_next(tx, model, &run);
+                }
+                self.note(format!("expect {run} anywhere"));
+                let found = tx.expect(&run, Expect::Any).map_err(refusal);
+                self.stepped(found, model.expect(&self.state, &run, Expect::Any));
+            }
+            86..97 => {
+                let (table, key) = self.some_key();
+                self.put(tx, model, table, key);
+            }
+            _ => {
+                let from = self.rng.below(MANY_ROWS);
+                let count = self.rng.below(100).min(MANY_ROWS - from);
+                let delete = self.rng.chance(20);
+                self.note(format!("{count} rows from {from}, delete: {delete}"));
+                for i in from..from + count {
+                    let key = format!("{i:04}").into_bytes();
+                    let value = (!delete).then(|| draw::bytes(&mut self.rng, 12));
+                    put(tx, model, TABLES[2], key, value);
+                }
+            }
+        }
+    }
+
+    /// Mostly where it is, sometimes beside.
+    fn expect_next(&mut self, tx: &mut Transaction<'_>, model: &mut Tx, run: &RunId) {
+        let next = model.get(run).map(model::Touched::next);
+        let next = next.or(self.state.find(run).map(|(_, run)| run.next())).unwrap_or(1);
+        let next = match self.rng.below(6) {
+            0 => next + 1,
+            1 => next - 1,
+            _ => next,
+        };
+        self.note(format!("expect {run}: {next}"));
+        let expect = Expect::NextEvent(next);
+        let found = tx.expect(run, expect).map_err(refusal);
+        self.stepped(found, model.expect(&self.state, run, expect));
+    }
+
+    fn append(&mut self, tx: &mut Transaction<'_>, model: &mut Tx, run: &RunId, event: Event) {
+        self.note(format!("append to {run}: {:?}, {} B", event.body, event.payload.len()));
+        let found = tx.append(run, new_event(&event)).map_err(refusal);
+        self.stepped(found, model.append(&self.state, run, event));
+    }
+
+    fn stepped<T: PartialEq + std::fmt::Debug>(
+        &mut self,
+        found: Result<T, Refusal>,
+        expected: Result<T, Refusal>,
+    ) {
+        assert_eq!(found, expected);
+        self.done.refused_steps += u64::from(found.is_err());
+    }
+
+    fn put(&mut self, tx: &mut Transaction<'_>, model: &mut Tx, table: &'static str, key: Vec<u8>) {
+        let value = self.rng.chance(70).then(|| draw::bytes(&mut self.rng, 300));
+        let len = value.as_ref().map(|value| value.len());
+        self.note(format!("row of {table}: {key:?}, {len:?} B"));
+        put(tx, model, table, key, value);
+        let refused = tx.put("kinlog.own", b"", b"").map_err(refusal);
+        assert_eq!(refused, Err(Refusal::Invalid));
+    }
+
+    fn start(&mut self, tx: &mut Transaction<'_>, model: &mut Tx) {
+        let used = (!self.state.runs.is_empty()).then(|| self.any_run());
+        let used = match self.rng.below(10) {
+            0..3 => model.touched.first().map(|touched| touched.id),
+            3..8 => self.named,
+            _ => used,
+        };
+        let start = draw::start(&mut self.rng, used);
+        self.named = start.id.or(self.named);
+        self.start_as(tx, model, &start);
+    }
+
+    fn start_as(&mut self, tx: &mut Transaction<'_>, model: &mut Tx, start: &Start) {
+        let payload = draw::payload(&mut self.rng);
+        let Start { started, recorded, reuse, conflict, .. } = start;
+        self.note(format!(
+            "start {} / {}, request {:?}, {reuse:?}, {conflict:?}, recorded {recorded}, {:?}",
+            started.namespace, started.workflow_id, started.request_id, start.id
+        ));
+        let found = tx.start(new_run(start, &payload)).map_err(refusal);
+        // A run that names no id gets one of the store's.
+        let offered = match &found {
+            Ok(run) | Err(Refusal::Limit { run: Some(run), .. }) => *run,
+            Err(_) => RunId::from_bytes([1; 16]),
+        };
+        let expected = model.start(&self.state, start, &payload, self.now(), offered);
+        let found = found.map(|run| {
+            assert_eq!(tx.begins(&run), model.begins(&run));
+            if tx.begins(&run) { Outcome::Begins(run) } else { Outcome::Existing(run) }
+        });
+        self.stepped(found, expected);
+    }
+
+    fn end(&mut self, store: &Store, tail: &mut Tail, tx: Transaction<'_>, model: Tx) {
+        let how = self.rng.below(100);
+        if how < 7 {
+            self.note("drop the transaction");
+            return drop(tx);
+        }
+        let mut after = self.state.clone();
+        let expected = after.commit(model);
+        let durability =
+            if how.is_multiple_of(16) { Durability::Sync } else { Durability::Buffered };
+        if how < 25 {
+            self.note(format!("submit {durability:?}"));
+            match (tx.submit(durability).map_err(refusal), expected) {
+                (Ok(handle), Ok(Some(commit))) => {
+                    self.committed(after, commit);
+                    self.pending.push((self.commits.len() - 1, handle));
+                }
+                (Ok(handle), Ok(None)) => drop(handle.wait().unwrap()),
+                (found, expected) => self.not_committed(found.map(|_| ()), expected),
+            }
+            if self.pending.len() > 6 || self.rng.chance(50) {
+                self.wait_one(store, tail);
+            } else {
+                check::stats(store, &self.state);
+            }
+            return;
+        }
+        self.note(format!("commit {durability:?}"));
+        match (tx.commit_with(durability).map_err(refusal), expected) {
+            (Ok(found), Ok(Some(commit))) => {
+                self.committed(after, commit);
+                self.visible(store, tail, self.commits.len() - 1, found.position());
+            }
+            (Ok(found), Ok(None)) => {
+                self.done.empty += 1;
+                assert!(found.position() <= store.end());
+            }
+            (found, expected) => {
+                self.not_committed(found.map(|_| ()), expected);
+                check::stats(store, &self.state);
+            }
+        }
+    }
+
+    fn committed(&mut self, after: State, commit: model::Commit) {
+        self.done.committed += 1;
+        self.state = after;
+        self.commits.push(commit);
+        self.recent.push_back(self.state.clone());
+        if self.recent.len() > RECENT {
+            self.recent.pop_front();
+        }
+    }
+
+    fn not_committed(
+        &mut self,
+        found: Result<(), Refusal>,
+        expected: Result<Option<model::Commit>, Refusal>,
+    ) {
+        assert_eq!(found, expected.map(|commit| panic!("refused, but should do {commit:?}")));
+        match found {
+            Err(Refusal::Conflict { .. }) => self.done.conflicts += 1,
+            Err(Refusal::RunClosed(_)) => self.done.run_closed += 1,
+            Err(Refusal::Limit { run: None, .. }) => self.done.too_large += 1,
+            Err(Refusal::Limit { .. }) => self.done.run_too_large += 1,
+            Err(Refusal::RunExists(_)) => self.done.run_exists += 1,
+            Err(Refusal::WorkflowExists { .. }) => self.done.workflow_exists += 1,
+            _ => {}
+        }
+    }
+
+    /// A commit that has returned: it is where it says, and every run and row of it reads back.
+    fn visible(&mut self, store: &Store, tail: &mut Tail, number: usize, position: Position) {
+        check::stats(store, &self.state);
+        self.catch_up(tail);
+        assert_eq!(self.positions.get(number), Some(&position), "commit {number}");
+        assert!(store.end() > position);
+        let snapshot = store.snapshot();
+        let state = self.state_at(tail, &snapshot);
+        let commit = &self.commits[number];
+        for (place, _, _) in &commit.batches {
+            check::run(&snapshot, &state.runs[*place], &state);
+        }
+        for (table, key, _) in &commit.rows {
+            let value = state.row(table, key).map(|value| &**value);
+            assert!(snapshot.get(table, key).unwrap() == value, "{table}: {key:x?}");
+        }
+    }
+
+    fn wait_one(&mut self, store: &Store, tail: &mut Tail) {
+        if self.pending.is_empty() {
+            return;
+        }
+        let i = self.rng.below(self.pending.len());
+        let (number, handle) = self.pending.swap_remove(i);
+        if self.rng.chance(15) {
+            self.note(format!("forget the handle of commit {number}"));
+            return drop(handle);
+        }
+        self.note(format!("wait for commit {number}"));
+        let found = handle.wait().unwrap();
+        self.visible(store, tail, number, found.position());
+    }
+
+    fn wait_all(&mut self, tail: &mut Tail) {
+        self.catch_up(tail);
+        for (number, handle) in std::mem::take(&mut self.pending) {
+            assert_eq!(handle.wait().unwrap().position(), self.positions[number]);
+        }
+    }
+
+    /// The store's own short transactions.
+    fn at_once(&mut self, store: &Store, tail: &mut Tail) {
+        let (run, now) = (self.some_run(&Tx::default()), self.now());
+        let closes = self.rng.chance(40);
+        let event = if closes { self.closing() } else { draw::event(&mut self.rng, now) };
+        self.note(format!("at once to {run}: {:?}, {} B", event.body, event.payload.len()));
+        let mut tx = Tx::default();
+        let mut after = self.state.clone();
+        let expected = tx.expect(&self.state, &run, Expect::Any);
+        let expected = expected.and_then(|()| tx.append(&self.state, &run, event.clone()));
+        let expected = expected.and_then(|_| after.commit(tx));
+        let found = if closes {
+            store.close(&run, close(&event))
+        } else {
+            store.append(&run, new_event(&event))
+        };
+        match (found.map_err(refusal), expected) {
+            (Ok(found), Ok(Some(commit))) => {
+                self.committed(after, commit);
+                self.visible(store, tail, self.commits.len() - 1, found.position());
+            }
+            (found, expected) => self.not_committed(found.map(|_| ()), expected),
+        }
+    }
+
+    fn set_limits(&mut self, store: &Store, tail: &mut Tail) {
+        let mut limits = Limits::default();
+        let rng = &mut self.rng;
+        let mut small = |of: &mut u32, from: u32, most: usize| {
+            if rng.chance(35) {
+                *of = from + u32::try_from(rng.below(most)).unwrap();
+            }
+        };
+        small(&mut limits.history_events, 1, 40);
+        small(&mut limits.history_bytes, 150, 8_000);
+        small(&mut limits.payload_bytes, 10, 600);
+        small(&mut limits.id_bytes, 8, 60);
+        self.note(format!("{limits:?}"));
+        let found = store.set_limits(NAMESPACES[0], limits).unwrap();
+        let mut after = self.state.clone();
+        let commit = after.set_limits(NAMESPACES[0], limits);
+        self.committed(after, commit);
+        self.visible(store, tail, self.commits.len() - 1, found.position());
+        check::namespaces(store, &self.state);
+    }
+
+    // Reads.
+
+    /// Reads the tail to its end; every commit must be the next one of the model.
+    fn catch_up(&mut self, tail: &mut Tail) {
+        while let Some(view) = tail.try_next().unwrap() {
+            let number = self.positions.len();
+            let expected = self.commits.get(number).expect("a commit that nobody made");
+            check::commit(&view, expected, &self.state);
+            assert!(self.positions.last().is_none_or(|last| *last < view.position()));
+            self.positions.push(view.position());
+        }
+        self.tail_from = tail.position();
+    }
+
+    /// What `snapshot` must show, however many commits are published by now.
+    fn state_at(&mut self, tail: &mut Tail, snapshot: &Snapshot) -> State {
+        self.catch_up(tail);
+        let commits = self.positions.partition_point(|position| *position < snapshot.end());
+        let found = self.recent.iter().find(|state| state.commits == commits as u64);
+        found.expect("a snapshot of long ago").clone()
+    }
+
+    fn read(&mut self, store: &Store, tail: &mut Tail) {
+        let snapshot = store.snapshot();
+        let state = self.state_at(tail, &snapshot);
+        match self.rng.below(10) {
+            0..4 => {
+                let id = self.any_run();
+                let Some((_, run)) = state.find(&id) else {
+                    self.note(format!("history of {id}, unknown"));
+                    let history = snapshot.history(&id).map_err(refusal);
+                    assert_eq!(history.map(|_| ()), Err(Refusal::RunNotFound(id)));
+                    let info = snapshot.run(&id).map_err(refusal);
+                    assert_eq!(info.map(|_| ()), Err(Refusal::RunNotFound(id)));
+                    return;
+                };
+                self.history(&snapshot, run, &state);
+            }
+            4 | 5 => {
+                let filter = self.filter();
+                self.note(format!("runs: {filter:?}"));
+                check::runs(&snapshot, &filter, &state);
+            }
+            6 => {
+                let (namespace, workflow_id) = draw::workflow(&mut self.rng);
+                self.note(format!("current run of {namespace} / {workflow_id}"));
+                let current = state.current(namespace, workflow_id).map(|run| run.id);
+                assert_eq!(snapshot.current_run(namespace, workflow_id), current);
+                if self.positions.len() == self.commits.len() {
+                    assert_eq!(store.current_run(namespace, workflow_id), current);
+                }
+            }
+            7 | 8 => self.rows(&snapshot, &state),
+            _ => {
+                let (table, key) = self.some_key();
+                self.note(format!("row of {table}: {key:?}"));
+                let value = state.row(table, &key).map(|value| &**value);
+                assert!(snapshot.get(table, &key).unwrap() == value);
+                if self.positions.len() == self.commits.len() {
+                    assert!(store.get(table, &key).unwrap().as_deref() == value);
+                }
+                check::namespaces(store, &self.state);
+            }
+        }
+    }
+
+    fn history(&mut self, snapshot: &Snapshot, run: &Run, state: &State) {
+        let history = snapshot.history(&run.id).unwrap();
+        check::history(&history, run);
+        let len = run.events.len();
+        let from = u32::try_from(self.rng.below(len + 3)).unwrap();
+        match self.rng.below(4) {
+            0 => check::run(snapshot, run, state),
+            1 | 2 => {
+                self.note(format!("history of {} from {from}", run.id));
+                check::forward(&history, from, run);
+            }
+            _ => {
+                let count = 1 + self.rng.below(len + 1);
+                self.note(format!("history of {} back, {count}", run.id));
+                check::backward(&history, count, run);
+            }
+        }
+    }
+
+    fn filter(&mut self) -> RunFilter {
+        let mut filter = RunFilter::all();
+        let (namespace, workflow_id) = draw::workflow(&mut self.rng);
+        if self.rng.chance(70) {
+            filter = filter.namespace(namespace);
+        }
+        if self.rng.chance(70) {
+            filter = filter.workflow_id(workflow_id);
+        }
+        if self.rng.chance(40) {
+            let status = [
+                RunStatus::Running,
+                RunStatus::Completed,
+                RunStatus::Failed,
+                RunStatus::TimedOut,
+                RunStatus::Canceled,
+                RunStatus::Terminated,
+                RunStatus::ContinuedAsNew,
+            ];
+            filter = filter.status(self.rng.pick(&status));
+        }
+        filter
+    }
+
+    fn rows(&mut self, snapshot: &Snapshot, state: &State) {
+        let (table, from) = self.some_key();
+        let table = if self.rng.chance(5) { LIMITS_TABLE } else { table };
+        let to = self.key_of(table);
+        let bound = |rng: &mut Rng, key| match rng.below(3) {
+            0 => Bound::Included(key),
+            1 => Bound::Excluded(key),
+            _ => Bound::Unbounded,
+        };
+        let range = (bound(&mut self.rng, from.as_slice()), bound(&mut self.rng, to.as_slice()));
+        self.note(format!("rows of {table}: {range:?}"));
+        check::rows(snapshot, table, range, state);
+    }
+
+    /// Takes a snapshot to look at again later.
+    fn keep(&mut self, store: &Store, tail: &mut Tail) {
+        if self.kept.len() >= 8 {
+            return;
+        }
+        let snapshot = store.snapshot();
+        let state = self.state_at(tail, &snapshot);
+        let until = self.operation + 1 + self.rng.next() % 400;
+        self.note(format!("keep a snapshot until {until}"));
+        self.kept.push(Kept { snapshot, state, until });
+    }
+
+    fn look_again(&mut self, kept: &Kept) {
+        self.done.snapshots += 1;
+        self.note(format!("look at a kept snapshot with {} commits", kept.state.commits));
+        if self.rng.chance(15) {
+            return check::all(&kept.snapshot, &kept.state);
+        }
+        check::runs(&kept.snapshot, &RunFilter::all(), &kept.state);
+        // The last ones are those that went on since.
+        for run in kept.state.runs.iter().rev().take(40) {
+            check::run(&kept.snapshot, run, &kept.state);
+        }
+        for _ in 0..5 {
+            self.rows(&kept.snapshot, &kept.state);
+        }
+        assert!(kept.snapshot.tables().iter().eq(kept.state.tables.keys()));
+        // Runs that came later are not there.
+        for run in self.state.runs.iter().skip(kept.state.runs.len()).take(5) {
+            let history = kept.snapshot.history(&run.id).map_err(refusal);
+            assert_eq!(history.map(|_| ()), Err(Refusal::RunNotFound(run.id)));
+        }
+    }
+
+    /// A store that is open for reading only, beside the writer.
+    fn follow(&mut self, store: &Store, tail: &mut Tail) {
+        match self.reader.take() {
+            None => {
+                self.note("open a reader");
+                let options = Options::new().read_only(true);
+                let reader = options.open(self.dir.path()).unwrap();
+                assert_eq!(reader.report().verdict, Verdict::Live);
+                self.reader = Some(reader);
+            }
+            Some(_) if self.rng.chance(10) => self.note("close the reader"),
+            Some(reader) => {
+                let synced = self.rng.chance(20);
+                self.note(format!("the reader follows, synced: {synced}"));
+                if synced {
+                    store.sync().unwrap();
+                }
+                let before = reader.end();
+                let moved = reader.refresh().unwrap();
+                assert_eq!(moved, reader.end() > before);
+                let snapshot = reader.snapshot();
+                let state = self.state_at(tail, &snapshot);
+                if synced {
+                    assert_eq!(state.commits, self.state.commits, "a reader that lags behind");
+                }
+                check::runs(&snapshot, &RunFilter::all(), &state);
+                for run in state.runs.iter().rev().take(20) {
+                    check::run(&snapshot, run, &state);
+                }
+                self.rows(&snapshot, &state);
+                if self.rng.chance(40) && self.kept.len() < 8 {
+                    let until = self.operation + 1 + self.rng.next() % 400;
+                    self.kept.push(Kept { snapshot, state, until });
+                }
+                self.reader = Some(reader);
+            }
+        }
+    }
+
+    fn tail_from_anywhere(&mut self, store: &Store, tail: &mut Tail) {
+        self.catch_up(tail);
+        if self.positions.is_empty() {
+            return;
+        }
+        let number = self.rng.below(self.positions.len());
+        let position = self.positions[number];
+        self.note(format!("tail from commit {number}"));
+        let mut other = store.tail(position);
+        for number in number..self.positions.len().min(number + 20) {
+            let view = other.try_next().unwrap().expect("a commit is missing");
+            assert_eq!(view.position(), self.positions[number]);
+            check::commit(&view, &self.commits[number], &self.state);
+        }
+        let mut astray = store.tail(Position::from_u64(position.as_u64() + 4));
+        assert!(matches!(astray.try_next(), Err(Error::Corrupt(_))));
+        assert!(store.tail(store.end()).try_next().unwrap().is_none() || !self.pending.is_empty());
+    }
+
+    fn everything(&mut self, store: &Store, tail: &mut Tail) {
+        let snapshot = store.snapshot();
+        let state = self.state_at(tail, &snapshot);
+        check::all(&snapshot, &state);
+        check::stats(store, &self.state);
+        check::namespaces(store, &self.state);
+        let report = store.verify(|_| {}).unwrap();
+        if self.pending.is_empty() && self.positions.len() == self.commits.len() {
+            let events: usize = state.runs.iter().map(|run| run.events.len()).sum();
+            let expected = (state.commits, events as u64, state.runs.len() as u64);
+            assert_eq!((report.commits, report.events, report.runs), expected);
+        }
+    }
+
+    // What is drawn from the state.
+
+    /// Mostly a run that is open.
+    fn some_run(&mut self, tx: &Tx) -> RunId {
+        let own = !tx.touched.is_empty() && self.rng.chance(35);
+        if own {
+            return tx.touched[self.rng.below(tx.touched.len())].id;
+        }
+        if self.rng.chance(5) {
+            return self.any_run();
+        }
+        let open = self.state.runs.iter().filter(|run| run.is_open()).map(|run| run.id);
+        // The oldest ones, which grow long, or the newest.
+        let open: Vec<_> =
+            if self.rng.chance(40) { open.take(3).collect() } else { open.rev().take(9).collect() };
+        if open.is_empty() { self.any_run() } else { self.rng.pick(&open) }
+    }
+
+    fn any_run(&mut self) -> RunId {
+        if self.state.runs.is_empty() || self.rng.chance(10) {
+            return draw::run_id(&mut self.rng);
+        }
+        self.state.runs[self.rng.below(self.state.runs.len())].id
+    }
+
+    fn closing(&mut self) -> Event {
+        use kinlog::{Body, Canceled, Closed, Terminated};
+        let now = self.now();
+        let (body, payload) = match self.rng.below(5) {
+            0 => (Body::WorkflowExecutionCompleted(Closed::default()), true),
+            1 => (Body::WorkflowExecutionFailed(Closed::default()), true),
+            2 => (Body::WorkflowExecutionCanceled(Canceled::default()), true),
+            3 => (Body::WorkflowExecutionTimedOut(Closed::default()), false),
+            _ => {
+                let reason = draw::text(&mut self.rng);
+                (Body::WorkflowExecutionTerminated(Terminated { reason }), false)
+            }
+        };
+        let payload = if payload { draw::payload(&mut self.rng) } else { [].into() };
+        Event::new(body, payload, now)
+    }
+
+    fn some_key(&mut self) -> (&'static str, Vec<u8>) {
+        let table = self.rng.pick(&TABLES);
+        (table, self.key_of(table))
+    }
+
+    fn key_of(&mut self, table: &str) -> Vec<u8> {
+        if table == TABLES[2] {
+            return format!("{:04}", self.rng.below(MANY_ROWS)).into_bytes();
+        }
+        let keys: [&[u8]; 10] =
+            [b"", b"\0", b"a", b"aa", b"aaa", b"ab", b"b", b"b\xff", b"\xff", b"\xff\xff\xff\xff"];
+        self.rng.pick(&keys).to_vec()
+    }
+}
+
+fn put(
+    tx: &mut Transaction<'_>,
+    model: &mut Tx,
+    table: &'static str,
+    key: Vec<u8>,
+    value: Option<Arc<[u8]>>,
+) {
+    match &value {
+        Some(value) => tx.put(table, &key, value).unwrap(),
+        None => tx.delete(table, &key).unwrap(),
+    }
+    model.rows.push((table, key, value));
+}
+
+fn new_event(event: &Event) -> NewEvent<'_> {
+    NewEvent::new(event.body).payload(&event.payload).at(event.time)
+}
+
+fn close(event: &Event) -> Close<'_> {
+    let close = match event.kind().number() {
+        2 => Close::completed(&event.payload),
+        3 => Close::failed(&event.payload),
+        4 => Close::timed_out(),
+        21 => Close::canceled(&event.payload),
+        _ => match event.body {
+            kinlog::Body::WorkflowExecutionTerminated(body) => Close::terminated(body.reason),
+            other => panic!("{other:?}"),
+        },
+    };
+    // Now and then without a time, which then is the disk's.
+    if event.payload.len().is_multiple_of(2) { close } else { close.at(event.time) }
+}
+
+fn new_run<'a>(start: &Start, payload: &'a [u8]) -> NewRun<'a> {
+    let started = start.started;
+    let mut run = if start.recorded {
+        NewRun::recorded(started)
+    } else {
+        NewRun::new(started.namespace, started.workflow_id, started.workflow_type)
+            .task_queue(started.task_queue)
+            .request_id(started.request_id)
+    };
+    if let Some(id) = start.id {
+        run = run.id(id);
+    }
+    if let Some(time) = start.time {
+        run = run.at(time);
+    }
+    run.input(payload).on_reuse(start.reuse).on_conflict(start.conflict)
+}

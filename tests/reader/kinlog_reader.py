@@ -1,0 +1,914 @@
+#!/usr/bin/env python3
+"""Reads a kinlog store, written from docs/format.md alone; section numbers refer to it.
+
+    kinlog_reader.py STORE            one JSON object per event: runs in order of run number,
+                                      events in order of id
+    kinlog_reader.py STORE --run ID   the events of one run
+    kinlog_reader.py STORE --rows     one JSON object per row of a table, in order of table and key
+    kinlog_reader.py STORE --report   one JSON object: the verdict on the log and its end
+
+Every check, link and sum in the store is verified first. On a mismatch the reader prints what is
+wrong and where to standard error and exits with status 1; it never changes a file.
+"""
+
+import argparse
+import base64
+import json
+import mmap
+import os
+import re
+import signal
+import struct
+import sys
+import uuid
+import zlib
+
+try:
+    import fcntl
+except ImportError:  # Not a Unix: no writer can be asked for.
+    fcntl = None
+
+FORMAT_VERSION = 1
+
+
+class Corrupt(Exception):
+    """The store is not as the format says."""
+
+    def __init__(self, path, offset, what):
+        super().__init__(f"{path} is corrupt at offset {offset}: {what}")
+
+
+class Unsupported(Exception):
+    """The store is of a version that this reader does not know."""
+
+
+# --- 1. Conventions -----------------------------------------------------------------------------
+
+
+def u16(data, offset):
+    return struct.unpack_from("<H", data, offset)[0]
+
+
+def u32(data, offset):
+    return struct.unpack_from("<I", data, offset)[0]
+
+
+def i32(data, offset):
+    return struct.unpack_from("<i", data, offset)[0]
+
+
+def u64(data, offset):
+    return struct.unpack_from("<Q", data, offset)[0]
+
+
+def i64(data, offset):
+    return struct.unpack_from("<q", data, offset)[0]
+
+
+def padded(length):
+    """The next multiple of four."""
+    return (length + 3) & ~3
+
+
+def is_zero(data):
+    return not any(data)
+
+
+def run_id(data):
+    return str(uuid.UUID(bytes=bytes(data)))
+
+
+# --- 4. Manifest, 5. Segments -------------------------------------------------------------------
+
+PAGE = 4096
+PAGE_FIELDS = 72
+
+
+def check_page(page, magic, path):
+    """The checks that manifest slots and segment headers share."""
+    if page[:8] != magic:
+        raise Corrupt(path, 0, "the magic number is wrong")
+    if zlib.crc32(page[: PAGE_FIELDS - 4]) != u32(page, PAGE_FIELDS - 4):
+        raise Corrupt(path, 0, "the page does not match its check")
+    if not is_zero(page[PAGE_FIELDS:]):
+        raise Corrupt(path, PAGE_FIELDS, "the rest of the page is not zero")
+    # After the check: damage is not another format.
+    if u32(page, 8) != FORMAT_VERSION:
+        raise Unsupported(f"{path}: format version {u32(page, 8)}, this reader knows {FORMAT_VERSION}")
+    if u64(page, 16) != layout_fingerprint():
+        raise Unsupported(
+            f"{path}: layout fingerprint {u64(page, 16):#x}, this reader knows {layout_fingerprint():#x}"
+        )
+
+
+class Manifest:
+    def __init__(self, slot, path):
+        check_page(slot, b"KINLOGMF", path)
+        self.closed = u32(slot, 12) == 1
+        self.store = slot[24:40]
+        self.segment_bytes = u32(slot, 40)
+        self.epoch = u32(slot, 44)
+        self.generation = u64(slot, 48)
+        self.durable_upto = u64(slot, 56)
+        sizes = range(64 << 10, (1 << 30) + 1, PAGE)
+        if self.segment_bytes not in sizes:
+            raise Corrupt(path, 40, f"segments of {self.segment_bytes} bytes")
+
+
+def read_manifest(store):
+    path = os.path.join(store, "MANIFEST")
+    try:
+        with open(path, "rb") as file:
+            slots = file.read(2 * PAGE)
+    except FileNotFoundError:
+        raise Unsupported(f"there is no kinlog store in {store}") from None
+    if len(slots) != 2 * PAGE:
+        raise Corrupt(path, len(slots), "the manifest is cut short")
+    whole, faults = [], []
+    for slot in (slots[:PAGE], slots[PAGE:]):
+        try:
+            whole.append(Manifest(slot, path))
+        except (Corrupt, Unsupported) as fault:
+            faults.append(fault)
+    if not whole:
+        # Another format says more than an empty slot does.
+        raise next((fault for fault in faults if isinstance(fault, Unsupported)), faults[0])
+    return max(whole, key=lambda slot: slot.generation)
+
+
+class Segment:
+    """A segment whose header was checked, mapped for reading."""
+
+    def __init__(self, path, number, manifest):
+        self.path, self.number = path, number
+        with open(path, "rb") as file:
+            length = os.fstat(file.fileno()).st_size
+            if length != manifest.segment_bytes:
+                raise Corrupt(path, 0, f"{length} bytes long instead of {manifest.segment_bytes}")
+            self.data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        page = self.data[:PAGE]
+        check_page(page, b"KINLOGSG", path)
+        if page[24:40] != manifest.store:
+            raise Corrupt(path, 24, "the segment belongs to another store")
+        if u32(page, 12) != number:
+            raise Corrupt(path, 12, f"the segment has the number {u32(page, 12)}")
+        if u32(page, 40) != manifest.segment_bytes:
+            raise Corrupt(path, 40, "the segment has another size than the manifest says")
+        self.epoch = u32(page, 44)
+        self.salt = page[48:64]
+        self.base = number * manifest.segment_bytes
+        if self.epoch > manifest.epoch:
+            raise Corrupt(path, 44, "the manifest is older than the log")
+
+
+def open_segments(store, manifest):
+    log = os.path.join(store, "log")
+    names = [re.fullmatch(r"([0-9]{8,})\.seg", name) for name in os.listdir(log)]
+    numbers = sorted((int(name[1]), name[0]) for name in names if name)
+    for expected, (number, name) in enumerate(numbers):
+        if number != expected:
+            raise Corrupt(os.path.join(log, f"{expected:08}.seg"), 0, "the segment is missing")
+    if not numbers:
+        raise Corrupt(os.path.join(log, "00000000.seg"), 0, "the segment is missing")
+    return [Segment(os.path.join(log, name), number, manifest) for number, name in numbers]
+
+
+# --- 6. Frames ----------------------------------------------------------------------------------
+
+FRAME_HEADER, FRAME_TRAILER = 20, 4
+COMMIT, SEAL = 1, 2
+
+
+class Fault(Exception):
+    """Why bytes are not a frame. `unwritten`: a check is 0, which proves an unfinished write."""
+
+    def __init__(self, what, unwritten=False):
+        super().__init__(what)
+        self.unwritten = unwritten
+
+
+class Frame:
+    def __init__(self, segment, offset):
+        data = segment.data
+        if offset + FRAME_HEADER > len(data):
+            raise Fault("a frame reaches beyond its segment")
+        self.position = segment.base + offset
+        check = u32(data, offset)
+        if check == 0:
+            raise Fault("a frame is missing", unwritten=True)
+        bound = segment.salt + struct.pack("<Q", self.position) + data[offset + 4 : offset + 20]
+        if check != max(1, zlib.crc32(bound)):
+            raise Fault("a frame's header does not match its check")
+        length = u32(data, offset + 4)
+        self.epoch = u32(data, offset + 8)
+        self.durable_upto = self.position - 4 * u32(data, offset + 12)
+        self.kind, zero = data[offset + 16], data[offset + 17]
+        self.batches = u16(data, offset + 18)
+        if self.kind not in (COMMIT, SEAL) or zero or length % 4 or self.durable_upto < 0:
+            raise Fault("a frame's header makes no sense")
+        self.payload_offset = offset + FRAME_HEADER
+        payload_end = self.payload_offset + length
+        self.end_offset = payload_end + FRAME_TRAILER
+        if self.end_offset > len(data):
+            raise Fault("a frame reaches beyond its segment")
+        self.payload = data[self.payload_offset : payload_end]
+        trailer = u32(data, payload_end)
+        if trailer == 0:
+            raise Fault("the end of a frame is missing", unwritten=True)
+        if trailer != max(1, zlib.crc32(self.payload, check)):
+            raise Fault("a frame's payload does not match its check")
+
+
+# --- 7. Batches ---------------------------------------------------------------------------------
+
+BATCH_HEADER = 20
+
+
+class Malformed(Exception):
+    """Content that makes no sense."""
+
+
+class Batch:
+    def __init__(self, data, offset, position):
+        if offset + BATCH_HEADER > len(data):
+            raise Malformed("a batch is cut short")
+        self.position = position
+        self.run = u32(data, offset)
+        self.first_event = u32(data, offset + 4)
+        link = u64(data, offset + 8)
+        self.previous = link & ((1 << 48) - 1)
+        self.count = link >> 48
+        self.run_bytes = u32(data, offset + 16)
+        self.next_event = self.first_event + self.count
+        if self.count == 0 or self.first_event == 0 or self.next_event >= 1 << 32:
+            raise Malformed("a batch counts its events wrongly")
+        if (self.first_event == 1) != (self.previous == 0) or self.previous >= position:
+            raise Malformed("a batch is linked wrongly")
+        self.events = []
+        at = offset + BATCH_HEADER
+        for event_id in range(self.first_event, self.next_event):
+            event = Event(data, at, event_id)
+            self.events.append(event)
+            at += event.size
+        self.size = at - offset
+
+
+# --- 8. Events ----------------------------------------------------------------------------------
+
+EVENT_HEADER = 16
+EVENT_BYTES_MAX = 16 << 20
+LONG_HEAD = 255
+
+
+class Event:
+    def __init__(self, data, offset, event_id):
+        self.id = event_id
+        if offset + EVENT_HEADER > len(data):
+            raise Malformed("an event is cut short")
+        self.kind = u16(data, offset)
+        self.version = data[offset + 2]
+        words = data[offset + 3]
+        length = u32(data, offset + 4)
+        self.time = i64(data, offset + 8)
+        self.size = EVENT_HEADER + padded(length)
+        if self.size > EVENT_BYTES_MAX or offset + self.size > len(data):
+            raise Malformed("an event is too long")
+        head, end = offset + EVENT_HEADER, offset + EVENT_HEADER + length
+        if not is_zero(data[end : offset + self.size]):
+            raise Malformed("the padding of an event is not zero")
+        if words == LONG_HEAD:
+            if length < 4:
+                raise Malformed("the head of an event is cut short")
+            words = u32(data, head)
+            head += 4
+        payload = head + 4 * words
+        if payload > end:
+            raise Malformed("the head of an event is longer than the event")
+        self.payload = data[payload:end]
+        self.body = read_record(self.kind, self.version, data[head:payload])
+
+
+# --- 9. Heads -----------------------------------------------------------------------------------
+
+
+def pointed(head, field, offset, length):
+    """What a field points to, which must lie in the head."""
+    start = field + offset
+    if start < 0 or start + length > len(head):
+        raise Malformed("a field points out of its head")
+    return head[start : start + length]
+
+
+def read_u8(head, at):
+    return head[at]
+
+
+def read_u32(head, at):
+    return u32(head, at)
+
+
+def read_run(head, at):
+    return run_id(head[at : at + 16])
+
+
+def read_optional_run(head, at):
+    found = pointed(head, at, i32(head, at), u32(head, at + 4)) if u32(head, at + 4) else b""
+    return run_id(found) if len(found) == 16 else None
+
+
+def read_text(head, at):
+    if head[at] & 0xC0 == 0x80:
+        word = u32(head, at)
+        length = (word & 0x3F) | ((word >> 8) << 6)
+        if length <= 8:
+            raise Malformed("a long text is short")
+        text = pointed(head, at, i32(head, at + 4), length)
+    else:
+        text = head[at : at + 8].split(b"\xff", 1)[0]
+    try:
+        return bytes(text).decode("utf-8")
+    except UnicodeDecodeError:
+        raise Malformed("a text is not UTF-8") from None
+
+
+def enumeration(*names):
+    """A number from 0 on, shown by name."""
+    return FieldType(
+        1, 1, lambda head, at: names[head[at]] if head[at] < len(names) else f"Unknown({head[at]})"
+    )
+
+
+class FieldType:
+    def __init__(self, size, align, read):
+        self.size, self.align, self.read = size, align, read
+
+
+U8 = FieldType(1, 1, read_u8)
+U32 = FieldType(4, 4, read_u32)
+RUN = FieldType(16, 1, read_run)
+OPTIONAL_RUN = FieldType(8, 4, read_optional_run)
+TEXT = FieldType(8, 4, read_text)
+
+
+class Record:
+    """A record's fields, each at the next multiple of its alignment, as in C."""
+
+    ALIGN = 4
+
+    def __init__(self, **fields):
+        self.fields, offset = [], 0
+        for name, kind in fields.items():
+            offset = -(-offset // kind.align) * kind.align
+            self.fields.append((name, offset, kind))
+            offset += kind.size
+        self.size = padded(offset)
+
+    def read(self, head):
+        root = len(head) - self.size
+        if root < 0:
+            raise Malformed("a head is shorter than its record")
+        return {name: kind.read(head, root + offset) for name, offset, kind in self.fields}
+
+
+# --- 10. Kinds and records ----------------------------------------------------------------------
+
+INITIATOR = enumeration("Unspecified", "Workflow", "Retry", "CronSchedule")
+CLOSE_POLICY = enumeration("Unspecified", "Terminate", "Abandon", "RequestCancel")
+REUSE_POLICY = enumeration(
+    "Unspecified",
+    "AllowDuplicate",
+    "AllowDuplicateFailedOnly",
+    "RejectDuplicate",
+    "TerminateIfRunning",
+)
+
+STARTED = Record(
+    run_id=RUN,
+    first_run_id=RUN,
+    continued_run_id=OPTIONAL_RUN,
+    namespace=TEXT,
+    workflow_id=TEXT,
+    workflow_type=TEXT,
+    task_queue=TEXT,
+    request_id=TEXT,
+    parent_workflow_id=TEXT,
+    parent_run_id=OPTIONAL_RUN,
+    root_workflow_id=TEXT,
+    root_run_id=OPTIONAL_RUN,
+    parent_initiated_event_id=U32,
+    attempt=U32,
+    initiator=INITIATOR,
+    recorded=U8,
+)
+CLOSED = Record(new_run_id=OPTIONAL_RUN, workflow_task_completed_event_id=U32, retry_state=U8)
+CANCELED = Record(workflow_task_completed_event_id=U32)
+TERMINATED = Record(reason=TEXT)
+CONTINUED_AS_NEW = Record(
+    new_run_id=OPTIONAL_RUN, workflow_task_completed_event_id=U32, initiator=INITIATOR
+)
+CANCEL_REQUESTED = Record(
+    external_workflow_id=TEXT, external_run_id=OPTIONAL_RUN, external_initiated_event_id=U32
+)
+SIGNALED = Record(
+    signal_name=TEXT,
+    request_id=TEXT,
+    external_run_id=OPTIONAL_RUN,
+    external_initiated_event_id=U32,
+)
+EXTERNAL_INITIATED = Record(
+    workflow_id=TEXT,
+    run_id=OPTIONAL_RUN,
+    signal_name=TEXT,
+    workflow_task_completed_event_id=U32,
+    child_workflow_only=U8,
+)
+EXTERNAL_RESOLVED = Record(initiated_event_id=U32, cause=U8)
+CHILD_INITIATED = Record(
+    workflow_id=TEXT,
+    workflow_type=TEXT,
+    task_queue=TEXT,
+    workflow_task_completed_event_id=U32,
+    close_policy=CLOSE_POLICY,
+    reuse_policy=REUSE_POLICY,
+)
+CHILD_START_FAILED = Record(initiated_event_id=U32, cause=U8)
+CHILD_STARTED = Record(run_id=RUN, initiated_event_id=U32)
+CHILD_CLOSED = Record(run_id=RUN, initiated_event_id=U32, started_event_id=U32, retry_state=U8)
+WORKFLOW_TASK = Record(scheduled_event_id=U32, started_event_id=U32)
+ACTIVITY_SCHEDULED = Record(
+    activity_id=TEXT, activity_type=TEXT, workflow_task_completed_event_id=U32
+)
+ACTIVITY_TASK = Record(scheduled_event_id=U32, started_event_id=U32)
+TIMER_STARTED = Record(timer_id=TEXT, workflow_task_completed_event_id=U32)
+TIMER_ENDED = Record(timer_id=TEXT, started_event_id=U32)
+
+RECORDS = [
+    STARTED,
+    CLOSED,
+    CANCELED,
+    TERMINATED,
+    CONTINUED_AS_NEW,
+    CANCEL_REQUESTED,
+    SIGNALED,
+    EXTERNAL_INITIATED,
+    EXTERNAL_RESOLVED,
+    CHILD_INITIATED,
+    CHILD_START_FAILED,
+    CHILD_STARTED,
+    CHILD_CLOSED,
+    WORKFLOW_TASK,
+    ACTIVITY_SCHEDULED,
+    ACTIVITY_TASK,
+    TIMER_STARTED,
+    TIMER_ENDED,
+]
+
+# Number: name, and the record of version 1 if there is one.
+KINDS = {
+    1: ("WorkflowExecutionStarted", STARTED),
+    2: ("WorkflowExecutionCompleted", CLOSED),
+    3: ("WorkflowExecutionFailed", CLOSED),
+    4: ("WorkflowExecutionTimedOut", CLOSED),
+    5: ("WorkflowTaskScheduled", None),
+    6: ("WorkflowTaskStarted", WORKFLOW_TASK),
+    7: ("WorkflowTaskCompleted", WORKFLOW_TASK),
+    8: ("WorkflowTaskTimedOut", WORKFLOW_TASK),
+    9: ("WorkflowTaskFailed", WORKFLOW_TASK),
+    10: ("ActivityTaskScheduled", ACTIVITY_SCHEDULED),
+    11: ("ActivityTaskStarted", ACTIVITY_TASK),
+    12: ("ActivityTaskCompleted", ACTIVITY_TASK),
+    13: ("ActivityTaskFailed", ACTIVITY_TASK),
+    14: ("ActivityTaskTimedOut", ACTIVITY_TASK),
+    15: ("ActivityTaskCancelRequested", ACTIVITY_TASK),
+    16: ("ActivityTaskCanceled", ACTIVITY_TASK),
+    17: ("TimerStarted", TIMER_STARTED),
+    18: ("TimerFired", TIMER_ENDED),
+    19: ("TimerCanceled", TIMER_ENDED),
+    20: ("WorkflowExecutionCancelRequested", CANCEL_REQUESTED),
+    21: ("WorkflowExecutionCanceled", CANCELED),
+    22: ("RequestCancelExternalWorkflowExecutionInitiated", EXTERNAL_INITIATED),
+    23: ("RequestCancelExternalWorkflowExecutionFailed", EXTERNAL_RESOLVED),
+    24: ("ExternalWorkflowExecutionCancelRequested", EXTERNAL_RESOLVED),
+    25: ("MarkerRecorded", None),
+    26: ("WorkflowExecutionSignaled", SIGNALED),
+    27: ("WorkflowExecutionTerminated", TERMINATED),
+    28: ("WorkflowExecutionContinuedAsNew", CONTINUED_AS_NEW),
+    29: ("StartChildWorkflowExecutionInitiated", CHILD_INITIATED),
+    30: ("StartChildWorkflowExecutionFailed", CHILD_START_FAILED),
+    31: ("ChildWorkflowExecutionStarted", CHILD_STARTED),
+    32: ("ChildWorkflowExecutionCompleted", CHILD_CLOSED),
+    33: ("ChildWorkflowExecutionFailed", CHILD_CLOSED),
+    34: ("ChildWorkflowExecutionCanceled", CHILD_CLOSED),
+    35: ("ChildWorkflowExecutionTimedOut", CHILD_CLOSED),
+    36: ("ChildWorkflowExecutionTerminated", CHILD_CLOSED),
+    37: ("SignalExternalWorkflowExecutionInitiated", EXTERNAL_INITIATED),
+    38: ("SignalExternalWorkflowExecutionFailed", EXTERNAL_RESOLVED),
+    39: ("ExternalWorkflowExecutionSignaled", EXTERNAL_RESOLVED),
+    40: ("UpsertWorkflowSearchAttributes", None),
+    41: ("WorkflowExecutionUpdateAccepted", None),
+    42: ("WorkflowExecutionUpdateRejected", None),
+    43: ("WorkflowExecutionUpdateCompleted", None),
+    44: ("WorkflowPropertiesModifiedExternally", None),
+    45: ("ActivityPropertiesModifiedExternally", None),
+    46: ("WorkflowPropertiesModified", None),
+    47: ("WorkflowExecutionUpdateAdmitted", None),
+    48: ("NexusOperationScheduled", None),
+    49: ("NexusOperationStarted", None),
+    50: ("NexusOperationCompleted", None),
+    51: ("NexusOperationFailed", None),
+    52: ("NexusOperationCanceled", None),
+    53: ("NexusOperationTimedOut", None),
+    54: ("NexusOperationCancelRequested", None),
+    55: ("WorkflowExecutionOptionsUpdated", None),
+    56: ("NexusOperationCancelRequestCompleted", None),
+    57: ("NexusOperationCancelRequestFailed", None),
+    58: ("WorkflowExecutionPaused", None),
+    59: ("WorkflowExecutionUnpaused", None),
+    60: ("WorkflowExecutionTimeSkippingTransitioned", None),
+}
+
+START = 1
+CLOSING = {2, 3, 4, 21, 27, 28}
+
+
+def kind_name(kind):
+    return KINDS[kind][0] if kind in KINDS else f"Kind{kind}"
+
+
+def read_record(kind, version, head):
+    """The fields of the record; none for a kind or a version without one that is known."""
+    record = KINDS[kind][1] if kind in KINDS and version == 1 else None
+    return record.read(head) if record else {}
+
+
+# --- 11. Rows -----------------------------------------------------------------------------------
+
+ROW_HEADER = 8
+NAMESPACES = "kinlog.namespaces"
+
+
+class Row:
+    def __init__(self, data, offset):
+        if offset + ROW_HEADER > len(data):
+            raise Malformed("a row is cut short")
+        table_length, operation = data[offset], data[offset + 1]
+        key = offset + ROW_HEADER + table_length
+        value = key + u16(data, offset + 2)
+        end = value + u32(data, offset + 4)
+        self.size = padded(end - offset)
+        if offset + self.size > len(data) or not is_zero(data[end : offset + self.size]):
+            raise Malformed("a row is cut short or its padding is not zero")
+        if operation not in (1, 2) or (operation == 2 and end > value) or table_length == 0:
+            raise Malformed("a row's header makes no sense")
+        try:
+            self.table = data[offset + ROW_HEADER : key].decode("utf-8")
+        except UnicodeDecodeError:
+            raise Malformed("a table's name is not UTF-8") from None
+        self.key = data[key:value]
+        self.value = data[value:end] if operation == 1 else None
+        if self.table == NAMESPACES:
+            self.check_namespace()
+
+    def check_namespace(self):
+        try:
+            self.key.decode("utf-8")
+        except UnicodeDecodeError:
+            raise Malformed("a namespace's name is not UTF-8") from None
+        if self.value is None or len(self.value) < 16:
+            raise Malformed("a namespace's limits are missing")
+
+
+# --- 12. Lock file ------------------------------------------------------------------------------
+
+
+def published_by_writer(store):
+    """How far a living writer has published the log; None if there is no writer."""
+    try:
+        file = open(os.path.join(store, "LOCK"), "rb")
+    except FileNotFoundError:
+        return None
+    with file:
+        if fcntl is None:
+            return None
+        try:
+            # Shared, so that two readers do not take each other for a writer.
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return None
+        except BlockingIOError:
+            content = file.read(24)
+            whole = len(content) == 24 and content[:8] == b"KINLOGLK"
+            return u64(content, 16) if whole else 0
+
+
+# --- 13. The end of the log ---------------------------------------------------------------------
+
+
+class Log:
+    """The log up to its end, with the verdict on what lies there."""
+
+    def __init__(self, store):
+        published = published_by_writer(store)
+        # Read after the writer's word: a manifest from before may be older than frames below it.
+        self.manifest = read_manifest(store)
+        self.live = published is not None
+        # A writer that is still opening has published nothing; what the manifest says stays.
+        self.limit = max(published, self.manifest.durable_upto) if self.live else None
+        self.segments = open_segments(store, self.manifest)
+        self.commits = 0
+        self.epoch = 0
+        self.known = max(self.manifest.durable_upto, PAGE)
+        self.end = PAGE
+        self.index = Index()
+        self.verdict, self.remains_bytes = self.read()
+
+    def read(self):
+        for segment in self.segments:
+            offset = PAGE
+            while True:
+                self.end = segment.base + offset
+                if self.live and self.end >= self.limit:
+                    return "Live", 0
+                try:
+                    frame = Frame(segment, offset)
+                except Fault as fault:
+                    return self.judge(segment, offset, fault)
+                self.take(segment, offset, frame)
+                offset = frame.end_offset
+                if frame.kind == SEAL:
+                    break
+        path = os.path.join(os.path.dirname(segment.path), f"{len(self.segments):08}.seg")
+        raise Corrupt(path, 0, "the segment is missing: the one before it is sealed")
+
+    def take(self, segment, offset, frame):
+        if frame.epoch > self.manifest.epoch:
+            raise Corrupt(segment.path, offset, "the manifest is older than the log")
+        if frame.epoch < max(self.epoch, segment.epoch):
+            raise Corrupt(segment.path, offset, "a frame is older than the one before it")
+        self.epoch = frame.epoch
+        self.known = max(self.known, frame.durable_upto)
+        if frame.kind == SEAL:
+            if not is_zero_from(segment.data, frame.end_offset):
+                raise Corrupt(segment.path, frame.end_offset, "bytes behind a full segment's seal")
+            return
+        try:
+            self.index.commit(frame)
+        except Malformed as fault:
+            raise Corrupt(segment.path, offset, f"a commit makes no sense: {fault}") from None
+        self.commits += 1
+
+    def judge(self, segment, offset, fault):
+        remains = 0
+        for other in self.segments[segment.number :]:
+            start = offset if other is segment else PAGE
+            stop = last_byte(other.data, start)
+            remains += stop - start
+            self.known = max(self.known, self.evidence(other, start, stop))
+        if self.known > self.end or self.live:
+            raise Corrupt(segment.path, offset, f"{fault} (acknowledged up to {self.known})")
+        if remains == 0:
+            closed = self.manifest.closed and self.end == self.manifest.durable_upto
+            return "Clean" if closed else "Unclosed", 0
+        return "Torn" if fault.unwritten or self.manifest.closed else "Ambiguous", remains
+
+    def evidence(self, segment, offset, stop):
+        """The highest `durable_upto` of the frames that verify in what is left."""
+        known = 0
+        while offset < stop:
+            try:
+                frame = Frame(segment, offset)
+                if not self.epoch <= frame.epoch <= self.manifest.epoch:
+                    raise Fault("a frame of another time")
+            except Fault:
+                offset += 4
+                continue
+            known = max(known, frame.durable_upto)
+            offset = frame.end_offset
+        return known
+
+    def batch(self, position):
+        """The batch at a position."""
+        number, offset = divmod(position, self.manifest.segment_bytes)
+        segment = self.segments[number]
+        try:
+            return Batch(segment.data, offset, position)
+        except Malformed as fault:
+            raise Corrupt(segment.path, offset, str(fault)) from None
+
+
+def read_log(store):
+    """The log; read again if a writer came meanwhile, whose first commit may look torn."""
+    try:
+        log = Log(store)
+    except Corrupt:
+        if published_by_writer(store) is None:
+            raise
+        return Log(store)
+    overtaken = not log.live and published_by_writer(store) is not None
+    return Log(store) if overtaken else log
+
+
+CHUNK = 1 << 20
+
+
+def last_byte(data, start):
+    """Where the last byte that is not zero ends, at least `start`."""
+    end = len(data)
+    while end > start:
+        begin = max(start, end - CHUNK)
+        rest = data[begin:end].rstrip(b"\0")
+        if rest:
+            return begin + len(rest)
+        end = begin
+    return start
+
+
+def is_zero_from(data, start):
+    return last_byte(data, start) == start
+
+
+# --- 14. Commits that make sense ----------------------------------------------------------------
+
+
+NIL = run_id(bytes(16))
+
+
+class Run:
+    def __init__(self, number, identity):
+        self.number, self.id = number, identity
+        self.batches = 0
+        self.last_batch, self.next_event, self.bytes, self.closed = 0, 1, 0, False
+
+
+class Index:
+    """What going through the log once tells: runs by number, and the rows of tables."""
+
+    def __init__(self):
+        self.runs = []
+        self.run_ids = set()
+        self.tables = {}
+
+    def commit(self, frame):
+        at, last_run = 0, -1
+        place = frame.position + FRAME_HEADER
+        for _ in range(frame.batches):
+            batch = Batch(frame.payload, at, place + at)
+            if batch.run <= last_run:
+                raise Malformed("batches are not in order of run number")
+            last_run = batch.run
+            self.add(batch)
+            at += batch.size
+        while at < len(frame.payload):
+            row = Row(frame.payload, at)
+            rows = self.tables.setdefault(row.table, {})
+            if row.value is None:
+                rows.pop(row.key, None)
+            else:
+                rows[row.key] = row.value
+            at += row.size
+
+    def add(self, batch):
+        if batch.first_event == 1:
+            self.begin(batch)
+        if batch.run >= len(self.runs):
+            raise Malformed("a batch belongs to no run")
+        run = self.runs[batch.run]
+        if run.closed or batch.first_event != run.next_event or batch.previous != run.last_batch:
+            raise Malformed(f"a batch does not follow the last one of run {run.id}")
+        for event in batch.events:
+            if (event.kind == START) != (event.id == 1):
+                raise Malformed("a run begins in the middle")
+            if event.kind in CLOSING and event.id + 1 != batch.next_event:
+                raise Malformed("a run goes on behind its end")
+            run.bytes += event.size
+        if run.bytes != batch.run_bytes:
+            raise Malformed(f"run {run.id} has {run.bytes} bytes, its batch says {batch.run_bytes}")
+        run.batches += 1
+        run.last_batch, run.next_event = batch.position, batch.next_event
+        run.closed = batch.events[-1].kind in CLOSING
+
+    def begin(self, batch):
+        started = batch.events[0]
+        if started.kind != START or not started.body:
+            raise Malformed("a run does not begin with a Started record")
+        identity = started.body["run_id"]
+        known = identity in self.run_ids or identity == NIL
+        if batch.run != len(self.runs) or known:
+            raise Malformed(f"run {identity} is not new")
+        self.run_ids.add(identity)
+        self.runs.append(Run(batch.run, identity))
+
+
+# --- 15. Reading a run --------------------------------------------------------------------------
+
+
+def history(log, run):
+    """The events of a run: back along the links to the first batch, then forwards."""
+    positions, position, next_event = [], run.last_batch, run.next_event
+    while position:
+        batch = log.batch(position)
+        if batch.run != run.number or batch.next_event != next_event:
+            raise Corrupt(f"run {run.id}", position, "a link leads to a batch of something else")
+        positions.append(position)
+        position, next_event = batch.previous, batch.first_event
+    if next_event != 1 or len(positions) != run.batches:
+        raise Corrupt(f"run {run.id}", 0, "the links do not lead to the first event")
+    for position in reversed(positions):
+        yield from log.batch(position).events
+
+
+# --- 16. Layout fingerprint ---------------------------------------------------------------------
+
+
+def layout_fingerprint():
+    result = 0xCBF29CE484222325
+    for record in RECORDS:
+        for value in [record.size, record.ALIGN] + [offset for _, offset, _ in record.fields]:
+            result = ((result ^ value) * 0x100000001B3) % (1 << 64)
+    return result
+
+
+# --- Output -------------------------------------------------------------------------------------
+
+
+def print_json(value):
+    print(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+
+def base64_text(data):
+    return base64.b64encode(data).decode("ascii")
+
+
+def print_events(log, wanted):
+    runs = [run for run in log.index.runs if wanted in (None, run.id)]
+    if wanted and not runs:
+        raise Unsupported(f"there is no run {wanted}")
+    for run in runs:
+        for event in history(log, run):
+            print_json(
+                {
+                    "run_id": run.id,
+                    "id": event.id,
+                    "kind": kind_name(event.kind),
+                    "kind_number": event.kind,
+                    "version": event.version,
+                    "time_unix_nanos": event.time,
+                    "size": event.size,
+                    "payload_bytes": len(event.payload),
+                    "payload": base64_text(event.payload),
+                    "body": event.body,
+                }
+            )
+
+
+def print_rows(log):
+    for table in sorted(log.index.tables):
+        for key, value in sorted(log.index.tables[table].items()):
+            print_json({"table": table, "key": base64_text(key), "value": base64_text(value)})
+
+
+def print_report(log):
+    print_json(
+        {
+            "verdict": log.verdict,
+            "epoch": log.manifest.epoch,
+            "end": log.end,
+            "commits": log.commits,
+            "segments": len(log.segments),
+            "remains_bytes": log.remains_bytes,
+            "runs": len(log.index.runs),
+            "events": sum(run.next_event - 1 for run in log.index.runs),
+            "event_bytes": sum(run.bytes for run in log.index.runs),
+        }
+    )
+
+
+def main():
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    sys.stdout.reconfigure(encoding="utf-8", newline="\n")
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("store", help="the store's directory")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--run", metavar="ID", help="only the events of this run")
+    what.add_argument("--rows", action="store_true", help="the rows of all tables")
+    what.add_argument("--report", action="store_true", help="the verdict on the log and its end")
+    options = parser.parse_args()
+    try:
+        log = read_log(options.store)
+        if log.remains_bytes:
+            print(
+                f"{log.verdict}: {log.remains_bytes} bytes behind the end, {log.end}, are left out",
+                file=sys.stderr,
+            )
+        if options.rows:
+            print_rows(log)
+        elif options.report:
+            print_report(log)
+        else:
+            print_events(log, options.run and str(uuid.UUID(options.run)))
+    except (Corrupt, Unsupported, OSError, ValueError) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

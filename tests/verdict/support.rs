@@ -1,0 +1,340 @@
+//! Stores as bytes: built once, damaged in memory, written out and opened.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use kinlog::{
+    CommitView, Corruption, Durability, Error, EventKind, NewEvent, NewRun, OpenReport, Options,
+    Position, RunId, Store, Verdict,
+};
+use tempfile::TempDir;
+
+pub(crate) const SEGMENT: usize = 64 << 10;
+/// The page that holds a segment's header.
+pub(crate) const PAGE: usize = 4096;
+/// The bytes of a frame besides its payload.
+pub(crate) const OVERHEAD: usize = 24;
+
+pub(crate) fn options() -> Options {
+    Options::new().segment_bytes(SEGMENT as u32)
+}
+
+/// A small generator, so that every run of a test is the same.
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        println!("seed {seed:#x}");
+        Random(seed.wrapping_mul(2).wrapping_add(1))
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        (self.next() % end as u64) as usize
+    }
+}
+
+/// The files of a store, without the lock file.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Image(pub(crate) BTreeMap<String, Vec<u8>>);
+
+impl Image {
+    pub(crate) fn read(dir: &Path) -> Self {
+        let mut files = BTreeMap::new();
+        let mut dirs = vec![PathBuf::new()];
+        while let Some(relative) = dirs.pop() {
+            for entry in fs::read_dir(dir.join(&relative)).unwrap() {
+                let entry = entry.unwrap();
+                let name = relative.join(entry.file_name());
+                if entry.file_type().unwrap().is_dir() {
+                    dirs.push(name);
+                } else if name != Path::new("LOCK") {
+                    let bytes = fs::read(entry.path()).unwrap();
+                    files.insert(name.to_str().unwrap().to_owned(), bytes);
+                }
+            }
+        }
+        Image(files)
+    }
+
+    pub(crate) fn write(&self, dir: &Path) {
+        fs::create_dir_all(dir.join("log")).unwrap();
+        for (name, bytes) in &self.0 {
+            let path = dir.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+        // A copy of a store whose writer was killed has its lock file, held by nobody.
+        fs::write(dir.join("LOCK"), [0; 24]).unwrap();
+    }
+
+    pub(crate) fn segment(&self, number: usize) -> &[u8] {
+        &self.0[&segment_name(number)]
+    }
+
+    pub(crate) fn segment_mut(&mut self, number: usize) -> &mut Vec<u8> {
+        self.0.get_mut(&segment_name(number)).unwrap()
+    }
+
+    pub(crate) fn manifest_mut(&mut self) -> &mut Vec<u8> {
+        self.0.get_mut("MANIFEST").unwrap()
+    }
+
+    pub(crate) fn segments(&self) -> usize {
+        (0..).take_while(|n| self.0.contains_key(&segment_name(*n))).count()
+    }
+
+    pub(crate) fn assert_same(&self, other: &Image, what: &str) {
+        let names = |image: &Image| image.0.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(self), names(other), "{what}: files");
+        for (name, bytes) in &self.0 {
+            assert!(*bytes == other.0[name], "{what}: {name} was changed");
+        }
+    }
+}
+
+pub(crate) fn segment_name(number: usize) -> String {
+    format!("log/{number:08}.seg")
+}
+
+/// A frame as it lies in a segment file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Place {
+    pub(crate) segment: usize,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) seal: bool,
+}
+
+impl Place {
+    pub(crate) fn holds(&self, segment: usize, offset: usize) -> bool {
+        self.segment == segment && (self.start..self.end).contains(&offset)
+    }
+}
+
+/// The frames of an undamaged image, seals too, found by their lengths.
+pub(crate) fn places(image: &Image) -> Vec<Place> {
+    let mut places = vec![];
+    for segment in 0..image.segments() {
+        let bytes = image.segment(segment);
+        let mut start = PAGE;
+        while start + OVERHEAD <= bytes.len() && bytes[start..start + 4] != [0; 4] {
+            let len = u32::from_le_bytes(bytes[start + 4..start + 8].try_into().unwrap());
+            let end = start + len as usize + OVERHEAD;
+            let seal = bytes[start + 16] == 2;
+            places.push(Place { segment, start, end, seal });
+            if seal {
+                break;
+            }
+            start = end;
+        }
+    }
+    places
+}
+
+/// A store's content, one line for each commit: what must be the same after every recovery.
+pub(crate) type Digest = Vec<String>;
+
+pub(crate) fn digest(store: &Store) -> Digest {
+    let mut tail = store.tail(Position::START);
+    let mut lines = vec![];
+    while let Some(commit) = tail.try_next().unwrap() {
+        lines.push(line(&commit));
+    }
+    lines
+}
+
+fn line(commit: &CommitView) -> String {
+    let mut line = format!("@{}", commit.position());
+    for batch in commit.batches() {
+        line += &format!(" {}:", batch.run());
+        for event in batch.events() {
+            let event = event.unwrap();
+            line += &format!(" {}/{}/{:x?}", event.id(), event.kind(), event.payload());
+        }
+    }
+    for row in commit.rows() {
+        line += &format!(" {}[{:x?}]={:x?}", row.table, row.key, row.value);
+    }
+    line
+}
+
+/// A store that was killed or closed, in several states of what vouches for its last commits.
+pub(crate) struct Built {
+    /// The files right after the last commit, with the manifest from right after opening: nothing
+    /// but the log vouches for anything.
+    pub(crate) killed: Image,
+    /// The files after a clean close.
+    pub(crate) closed: Image,
+    pub(crate) digest: Digest,
+}
+
+/// A store in the making.
+pub(crate) struct Builder {
+    pub(crate) dir: TempDir,
+    pub(crate) store: Store,
+    manifest: Vec<u8>,
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        Self::on(&Image(BTreeMap::new()))
+    }
+
+    /// Goes on with an image, healing it if need be.
+    pub(crate) fn on(image: &Image) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        if !image.0.is_empty() {
+            image.write(dir.path());
+        }
+        let store = options().open(dir.path()).unwrap();
+        let manifest = fs::read(dir.path().join("MANIFEST")).unwrap();
+        Builder { dir, store, manifest }
+    }
+
+    /// As if the process were killed now.
+    pub(crate) fn killed(&self) -> Image {
+        let mut image = Image::read(self.dir.path());
+        *image.manifest_mut() = self.manifest.clone();
+        // The next segment may be in the making.
+        image.0.remove("log/prepared.tmp");
+        image
+    }
+
+    pub(crate) fn finish(self) -> Built {
+        let killed = self.killed();
+        let digest = digest(&self.store);
+        self.store.shut_down().unwrap();
+        Built { killed, closed: Image::read(self.dir.path()), digest }
+    }
+
+    pub(crate) fn start(&self, workflow: &str) -> RunId {
+        let mut tx = self.store.begin();
+        let run = tx.start(NewRun::new("n", workflow, "T").input(b"input")).unwrap();
+        tx.commit().unwrap();
+        run
+    }
+
+    pub(crate) fn append(&self, run: &RunId, payload: &[u8], durability: Durability) {
+        let mut tx = self.store.begin();
+        tx.append(run, marker(payload)).unwrap();
+        tx.commit_with(durability).unwrap();
+    }
+}
+
+pub(crate) fn marker(payload: &[u8]) -> NewEvent<'_> {
+    NewEvent::opaque(EventKind::MARKER_RECORDED, payload)
+}
+
+/// What opening came to.
+pub(crate) enum Outcome {
+    Opened(Box<OpenReport>, Digest),
+    Refused(Box<Corruption>),
+    Failed(Error),
+}
+
+impl Outcome {
+    /// Of an open that must be refused for damage.
+    pub(crate) fn refused(self, what: &str) -> Corruption {
+        match self {
+            Outcome::Refused(corruption) => *corruption,
+            Outcome::Opened(report, _) => panic!("{what}: opened: {report:?}"),
+            Outcome::Failed(error) => panic!("{what}: {error}"),
+        }
+    }
+
+    /// Of an open that must succeed.
+    pub(crate) fn opened(self, what: &str) -> (OpenReport, Digest) {
+        match self {
+            Outcome::Opened(report, digest) => (*report, digest),
+            Outcome::Refused(corruption) => panic!("{what}: refused: {corruption}"),
+            Outcome::Failed(error) => panic!("{what}: {error}"),
+        }
+    }
+}
+
+/// Opens an image in every way and checks what must hold of any image: a refused open changes
+/// nothing, nor does one for reading; both see the same; what was healed is in quarantine and is
+/// clean the next time.
+pub(crate) fn examine(image: &Image, what: &str) -> Outcome {
+    let dir = tempfile::tempdir().unwrap();
+    image.write(dir.path());
+    examine_in(dir.path(), image, what)
+}
+
+pub(crate) fn examine_in(dir: &Path, image: &Image, what: &str) -> Outcome {
+    let reader = open(&options().read_only(true), dir);
+    Image::read(dir).assert_same(image, &format!("{what}, read only"));
+    let writer = match options().open(dir) {
+        Ok(store) => store,
+        Err(error) => {
+            Image::read(dir).assert_same(image, what);
+            let same = match (&error, &reader) {
+                (Error::Corrupt(a), Outcome::Refused(b)) => a == b,
+                (Error::Corrupt(_), _) | (_, Outcome::Opened(..) | Outcome::Refused(_)) => false,
+                (_, Outcome::Failed(_)) => true,
+            };
+            assert!(same, "{what}: the reader did not see the same as the writer: {error}");
+            return refusal(error);
+        }
+    };
+    let report = writer.report().clone();
+    let found = digest(&writer);
+    let (seen, read) = reader.opened(&format!("{what}, read only"));
+    assert_eq!(read, found, "{what}: the reader sees the commits that the writer sees");
+    assert_eq!((seen.verdict, seen.end), (report.verdict, report.end), "{what}");
+    writer.verify(|_| {}).unwrap_or_else(|error| panic!("{what}: {error}"));
+    // Nothing but what was removed has changed.
+    let mut healed = image.clone();
+    let mut removed = 0;
+    let mut now = Image::read(dir);
+    let healing = matches!(report.verdict, Verdict::Torn | Verdict::Ambiguous);
+    assert_eq!(!report.quarantined.is_empty(), healing, "{what}: {report:?}");
+    for copy in &report.quarantined {
+        let name = copy.file_name().unwrap().to_str().unwrap();
+        let mut parts = name.split('-').map(|part| part.parse::<usize>());
+        let segment = parts.next().unwrap().unwrap();
+        let offset = parts.next().unwrap().unwrap();
+        let bytes = now.0.remove(&format!("quarantine/{name}")).unwrap();
+        let range = offset..offset + bytes.len();
+        assert!(image.segment(segment)[range.clone()] == bytes, "{what}: {name} is not a copy");
+        healed.segment_mut(segment)[range].fill(0);
+        removed += bytes.len() as u64;
+    }
+    assert_eq!(report.removed_bytes, removed, "{what}");
+    healed.0.insert("MANIFEST".into(), now.0["MANIFEST"].clone());
+    now.assert_same(&healed, &format!("{what}, healed"));
+    // What was healed stays healed, and the log takes commits.
+    let mut tx = writer.begin();
+    tx.put("after", b"k", &[7; 100]).unwrap();
+    tx.commit().unwrap();
+    let after = digest(&writer);
+    assert_eq!(after[..found.len()], found, "{what}");
+    writer.shut_down().unwrap();
+    let store = options().open(dir).unwrap_or_else(|error| panic!("{what}, again: {error}"));
+    assert_eq!(store.report().verdict, Verdict::Clean, "{what}, again");
+    assert_eq!(digest(&store), after, "{what}, again");
+    Outcome::Opened(Box::new(report), found)
+}
+
+fn open(options: &Options, dir: &Path) -> Outcome {
+    match options.open(dir) {
+        Ok(store) => Outcome::Opened(Box::new(store.report().clone()), digest(&store)),
+        Err(error) => refusal(error),
+    }
+}
+
+fn refusal(error: Error) -> Outcome {
+    match error {
+        Error::Corrupt(corruption) => Outcome::Refused(corruption),
+        other => Outcome::Failed(other),
+    }
+}
