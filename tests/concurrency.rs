@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kinlog::disk::{Disk, DiskFile, FileSystem, Map, OpenMode};
 use kinlog::{
@@ -70,11 +70,13 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);
     let mut future = pin!(future);
+    let since = Instant::now();
     loop {
         match future.as_mut().poll(&mut context) {
             Poll::Ready(value) => return value,
-            Poll::Pending => thread::park(),
+            Poll::Pending => thread::park_timeout(EVER),
         }
+        assert!(since.elapsed() < EVER, "nobody wakes the future");
     }
 }
 
@@ -424,7 +426,7 @@ fn what_was_submitted_is_published_though_nobody_waits() {
         tx.put("rows", &i.to_le_bytes(), b"").unwrap();
         let durability = if i % 2 == 0 { Durability::Sync } else { Durability::Buffered };
         drop(tx.submit(durability).unwrap());
-        let view = if i % 3 == 0 { block_on(tail.next()).unwrap() } else { blocking(&mut tail) };
+        let view = if i % 3 == 2 { block_on(tail.next()).unwrap() } else { blocking(&mut tail) };
         assert_eq!(view.rows().next().unwrap().key, i.to_le_bytes());
     }
 }
@@ -468,7 +470,8 @@ impl Gate {
 
     fn wait_until_stopped(&self) {
         let state = self.state.lock().unwrap();
-        drop(self.changed.wait_while(state, |state| !state.stopped).unwrap());
+        let waited = self.changed.wait_timeout_while(state, EVER, |state| !state.stopped).unwrap();
+        assert!(!waited.1.timed_out(), "nobody syncs");
     }
 
     fn open(&self) {

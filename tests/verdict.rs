@@ -10,5 +10,19 @@
 
 #[path = "verdict/cut.rs"]
 mod cut;
+#[path = "faults/disk.rs"]
+mod disk;
+#[path = "verdict/flip.rs"]
+mod flip;
+#[path = "verdict/healing.rs"]
+mod healing;
+#[path = "verdict/holes.rs"]
+mod holes;
+#[path = "verdict/manifest.rs"]
+mod manifest;
+#[path = "verdict/segments.rs"]
+mod segments;
 #[path = "verdict/support.rs"]
 mod support;
+#[path = "verdict/tail.rs"]
+mod tail;

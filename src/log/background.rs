@@ -81,9 +81,10 @@ impl Writer {
                 }
             } else if state.background.dirty {
                 state.background.dirty = false;
-                self.work.wait_for(&mut state, REST);
-                let quiet = !state.background.dirty && !state.background.submitted;
-                if quiet && !state.background.stop && state.failure.is_none() {
+                if !self.work.wait_for(&mut state, REST).timed_out() {
+                    // Something happened: the rest begins anew.
+                    state.background.dirty = true;
+                } else if state.failure.is_none() {
                     let durable = state.durable;
                     MutexGuard::unlocked(&mut state, || self.mark(durable, false));
                 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::layout::{Manifest, Paths, SLOT_BYTES};
+use super::layout::{Manifest, Paths, SLOT_BYTES, corrupt};
 use crate::disk::{Disk, DiskFile, OpenMode, create_anew};
 use crate::error::{Error, Result};
 
@@ -48,6 +48,11 @@ impl ManifestFile {
             Err(error) => return Err(Error::io("open", path, error)),
         };
         let mut pages = vec![0; 2 * SLOT_BYTES];
+        let (size, expected) = (file.size(), pages.len() as u64);
+        let size = size.map_err(|e| Error::io("measure", &path, e))?;
+        if size < expected {
+            return Err(corrupt(&path, size, "the file's length is wrong", expected, size));
+        }
         file.read_at(&mut pages, 0).map_err(|e| Error::io("read", &path, e))?;
         let (first, second) = pages.split_at(SLOT_BYTES);
         let slots = (Manifest::decode(first, &path), Manifest::decode(second, &path));

@@ -1,10 +1,11 @@
 //! Opening a log: lock, manifest, verdict, and only then repair.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::background::Background;
+use super::heal;
 use super::layout::corrupt;
 use super::layout::{
     Identity, Manifest, Paths, SEGMENT_HEADER_BYTES, SegmentHeader, segment_number,
@@ -15,7 +16,6 @@ use super::recovery::{Remains, Replay, Scan, scan};
 use super::segment::Segment;
 use super::view::Published;
 use super::writer::Writer;
-use super::{frame, heal};
 use crate::disk::{Disk, OpenMode, random_bytes};
 use crate::error::{Error, Result};
 use crate::id::Position;
@@ -136,6 +136,11 @@ fn open_writer(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     for segment in segments.iter().filter(|s| s.header.number >= first_unsynced) {
         segment.file.sync().map_err(|e| Error::io("sync", &segment.path, e))?;
     }
+    // A process that was killed between naming a file and syncing its directory left a name that is
+    // there and may not last.
+    for dir in [&paths.log(), &paths.root] {
+        disk_ref.sync_dir(dir).map_err(|e| Error::io("sync", dir, e))?;
+    }
     let next =
         Manifest { epoch: report.epoch, durable_upto: scan.end, closed: false, ..manifest.current };
     // Into both slots: should one rot, the other still knows the epoch of the frames to come.
@@ -220,7 +225,7 @@ fn make_directories(disk: &dyn Disk, paths: &Paths) -> Result<()> {
     }
     // The store's own entry must last as long as what is acknowledged in it.
     let parent = paths.root.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let parent = parent.unwrap_or(std::path::Path::new("."));
+    let parent = parent.unwrap_or(Path::new("."));
     disk.sync_dir(parent).map_err(|e| Error::io("sync", parent, e))
 }
 
@@ -243,18 +248,33 @@ fn create(opening: &Opening) -> Result<ManifestFile> {
 fn remove_unfinished(disk: &dyn Disk, paths: &Paths) -> Result<()> {
     let dir = paths.log();
     let names = disk.list(&dir).map_err(|e| Error::io("list", &dir, e))?;
-    for number in names.iter().filter_map(|name| segment_number(name)) {
-        let path = paths.segment(number);
-        let file = disk.open(&path, OpenMode::Read).map_err(|e| Error::io("open", &path, e))?;
-        let mut first = [0; frame::HEADER_BYTES];
-        let used = file.read_at(&mut first, SEGMENT_HEADER_BYTES as u64).is_ok()
-            && first.iter().any(|byte| *byte != 0);
-        if used || number != 0 {
-            return Err(corrupt(&paths.manifest(), 0, "the manifest is missing", 1, 0));
-        }
-        disk.remove(&path).map_err(|e| Error::io("remove", &path, e))?;
+    let numbers: Vec<u32> = names.iter().filter_map(|name| segment_number(name)).collect();
+    let path = paths.segment(0);
+    let unfinished = match numbers.as_slice() {
+        [] => return Ok(()),
+        [0] => is_unused(disk, &path).map_err(|e| Error::io("read", &path, e))?,
+        _ => false,
+    };
+    if !unfinished {
+        return Err(corrupt(&paths.manifest(), 0, "the manifest is missing", 1, 0));
     }
-    Ok(())
+    disk.remove(&path).map_err(|e| Error::io("remove", &path, e))
+}
+
+/// Whether a segment holds nothing but its header.
+fn is_unused(disk: &dyn Disk, path: &Path) -> std::io::Result<bool> {
+    let file = disk.open(path, OpenMode::Read)?;
+    let size = file.size()?;
+    let mut page = [0; SEGMENT_HEADER_BYTES];
+    let mut offset = SEGMENT_HEADER_BYTES as u64;
+    while offset < size {
+        file.read_at(&mut page, offset)?;
+        if page.iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+        offset += SEGMENT_HEADER_BYTES as u64;
+    }
+    Ok(true)
 }
 
 fn open_segments(

@@ -76,6 +76,7 @@ pub(crate) fn scan(
         limit: published.unwrap_or(Position::from_u64(u64::MAX)),
         scan,
         epoch: 0,
+        behind_seals: vec![],
         buffer: Buffer::new(),
     };
     scanner.run(replay)?;
@@ -123,6 +124,8 @@ struct Scanner<'a> {
     scan: Scan,
     /// Of the last frame: later frames are not older.
     epoch: u32,
+    /// Bytes that are not zero behind the seals of full segments, where nothing is ever written.
+    behind_seals: Vec<(u32, Range<usize>)>,
     /// The segment being read.
     buffer: Buffer,
 }
@@ -169,15 +172,25 @@ impl Scanner<'_> {
             if epoch > self.manifest.epoch {
                 return Err(stale_manifest(self.paths, epoch, self.manifest.epoch));
             }
-            if epoch < self.epoch.max(header.epoch) {
-                let what = "a frame is older than the one before it";
-                let expected = u64::from(self.epoch.max(header.epoch));
-                return Err(corrupt(&path, offset as u64, what, expected, u64::from(epoch)));
+            // The manifest was written when the epoch began, and nothing older lies beyond the mark.
+            let beyond = self.scan.end >= self.manifest.durable_upto;
+            let opening = if beyond { self.manifest.epoch } else { 0 };
+            let oldest = self.epoch.max(header.epoch).max(opening);
+            if epoch < oldest {
+                let what = "a frame is older than what comes before it";
+                let (expected, found) = (u64::from(oldest), u64::from(epoch));
+                return Err(corrupt(&path, offset as u64, what, expected, found));
             }
             self.epoch = epoch;
             self.scan.durable_upto = self.scan.durable_upto.max(frame.header.durable_upto);
             match frame.header.kind {
-                FrameKind::Seal => return Ok(None),
+                FrameKind::Seal => {
+                    let behind = offset + frame.header.frame_bytes();
+                    if let Some(piece) = dirty(&self.buffer, behind) {
+                        self.behind_seals.push((header.number, piece));
+                    }
+                    return Ok(None);
+                }
                 FrameKind::Commit => {
                     replay.commit(&frame).map_err(|Malformed| {
                         corrupt(&path, offset as u64, "a commit makes no sense", 0, 0)
@@ -202,7 +215,8 @@ impl Scanner<'_> {
         }
         let (_, offset) = self.identity().locate(end);
         let mut touched = self.runs_at(offset);
-        let mut pieces = vec![];
+        let mut damage_end = None;
+        let mut pieces = std::mem::take(&mut self.behind_seals);
         // Everything from the end of the log to the end of the last segment.
         let mut known = self.scan.durable_upto;
         let later = self.scan.segments.clone();
@@ -215,7 +229,8 @@ impl Scanner<'_> {
                 self.load(other.number)?;
             }
             if let Some(piece) = dirty(&self.buffer, from) {
-                known = known.max(self.evidence(other, piece.clone(), end, &mut touched));
+                let ends = (end, &mut damage_end);
+                known = known.max(self.evidence(other, piece.clone(), ends, &mut touched)?);
                 pieces.push((other.number, piece));
             }
         }
@@ -234,17 +249,17 @@ impl Scanner<'_> {
     }
 
     /// Looks for frames in a dirty piece: the highest `durable_upto` they carry. Runs whose
-    /// batches point back into the damage are added to `touched`.
+    /// batches point back into the damage, which lies between `end` and the first of these frames
+    /// in any piece, are added to `touched`.
     fn evidence(
         &self,
         header: &SegmentHeader,
         piece: Range<usize>,
-        end: Position,
+        (end, damage_end): (Position, &mut Option<Position>),
         touched: &mut Vec<u32>,
-    ) -> Position {
+    ) -> Result<Position> {
         let first = self.identity().first_frame(header.number);
         let mut known = Position::START;
-        let mut damage_end = None;
         let mut offset = piece.start;
         while offset < piece.end {
             let position = first.plus((offset - SEGMENT_HEADER_BYTES) as u64);
@@ -253,12 +268,15 @@ impl Scanner<'_> {
             let frame = (u32_at(bytes, 0) != Some(0))
                 .then(|| frame::verify_header(bytes, &header.salt, position).ok())
                 .flatten()
-                .filter(|found| found.epoch <= self.manifest.epoch && found.epoch >= self.epoch)
+                .filter(|found| found.epoch >= self.epoch)
                 .and_then(|_| Frame::verify(bytes, &header.salt, position).ok());
             let Some(frame) = frame else {
                 offset += 4;
                 continue;
             };
+            if frame.header.epoch > self.manifest.epoch {
+                return Err(stale_manifest(self.paths, frame.header.epoch, self.manifest.epoch));
+            }
             let damage_end = *damage_end.get_or_insert(position);
             known = known.max(frame.header.durable_upto);
             for part in Parts::of(&frame).map_while(Result::ok) {
@@ -270,7 +288,7 @@ impl Scanner<'_> {
             }
             offset += frame.header.frame_bytes();
         }
-        known
+        Ok(known)
     }
 
     /// The run numbers that can still be read in the frame at `offset`.
@@ -302,9 +320,17 @@ impl Scanner<'_> {
 
 /// From `from` to the last byte that is not zero; `None` if all are.
 fn dirty(bytes: &[u8], from: usize) -> Option<Range<usize>> {
-    let rest = bytes.get(from..)?;
-    let last = rest.iter().rposition(|byte| *byte != 0)?;
-    Some(from..from + last + 1)
+    const ZEROS: [u8; 4096] = [0; 4096];
+    let mut end = bytes.len();
+    // Whole pages are compared at once: this is most of what opening a small store does.
+    for page in bytes.get(from..)?.rchunks(ZEROS.len()) {
+        if ZEROS.get(..page.len()) != Some(page) {
+            let clean = page.iter().rev().take_while(|byte| **byte == 0).count();
+            return Some(from..end - clean);
+        }
+        end -= page.len();
+    }
+    None
 }
 
 fn with_runs(error: Error, mut runs: Vec<RunId>) -> Error {

@@ -25,6 +25,7 @@ impl Writer {
         state: &mut MutexGuard<'_, State>,
         bytes: usize,
     ) -> Result<()> {
+        let mut tried = false;
         loop {
             if let Some(failure) = &state.failure {
                 return Err(Error::NotWritten { cause: failure.cause.clone() });
@@ -47,10 +48,14 @@ impl Writer {
                 self.roll(state, next)?;
                 continue;
             }
-            if let Some(error) = state.prepare_failed.take() {
-                return Err(Error::NotWritten { cause: Arc::new(error) });
+            if !state.preparing {
+                // A failure from before this commit says nothing about now.
+                if let Some(error) = state.prepare_failed.take().filter(|_| tried) {
+                    return Err(Error::NotWritten { cause: Arc::new(error) });
+                }
+                tried = true;
+                self.prepare(state);
             }
-            self.prepare(state);
             if state.preparing {
                 self.progress.wait(state);
             }

@@ -261,6 +261,11 @@ impl Writer {
     /// Leads one round: takes what has gathered, writes it, syncs if anybody asked for it,
     /// publishes. The state is unlocked meanwhile.
     pub(super) fn lead(&self, state: &mut MutexGuard<'_, State>) {
+        if state.failure.is_some() {
+            // Not even a sync: the system may have dropped what the failed one did not write, and
+            // a second one would then succeed.
+            return;
+        }
         state.leading = true;
         let mut groups = std::mem::take(&mut state.groups);
         let mut unsynced = std::mem::take(&mut state.unsynced);

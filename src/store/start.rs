@@ -2,7 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::event::{
-    Body, Canceled, Closed, IdConflictPolicy, IdReusePolicy, NewEvent, Started, Terminated,
+    Body, Canceled, Closed, IdConflictPolicy, IdReusePolicy, Initiator, NewEvent, Started,
+    Terminated,
 };
 use crate::id::{RunId, Timestamp};
 use crate::index::{Index, RunStatus};
@@ -84,6 +85,24 @@ impl<'a> NewRun<'a> {
     #[must_use]
     pub fn on_conflict(mut self, policy: IdConflictPolicy) -> Self {
         self.conflict = policy;
+        self
+    }
+
+    /// The run whose child this one is, and its Initiated event.
+    #[must_use]
+    pub fn parent(mut self, workflow_id: &'a str, run: RunId, initiated_event_id: u32) -> Self {
+        self.started.parent_workflow_id = workflow_id;
+        self.started.parent_run_id = Some(run);
+        self.started.parent_initiated_event_id = initiated_event_id;
+        self
+    }
+
+    /// The run that this one continues, the first run of their chain, and why.
+    #[must_use]
+    pub fn continues(mut self, run: RunId, first: RunId, initiator: Initiator) -> Self {
+        self.started.continued_run_id = Some(run);
+        self.started.first_run_id = first;
+        self.started.initiator = initiator;
         self
     }
 

@@ -168,8 +168,8 @@ pub(crate) fn interleave(store: &Store, commits: u32) {
                 .unwrap();
         }
         if i % 3 == 0 {
-            tx.put("timers", &i.to_be_bytes(), &vec![1; (i % 50) as usize]).unwrap();
-            tx.delete("timers", &(i / 2).to_be_bytes()).unwrap();
+            tx.put("timers", &i.to_le_bytes(), &vec![1; (i % 50) as usize]).unwrap();
+            tx.delete("timers", &(i / 2).to_le_bytes()).unwrap();
         }
         let durability = if i % 5 == 0 { Durability::Sync } else { Durability::Buffered };
         tx.commit_with(durability).unwrap();

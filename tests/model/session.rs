@@ -226,6 +226,9 @@ impl Session {
         let same = draw::start(&mut self.rng, None);
         let what = self.rng.below(10);
         let mut rivals: Vec<(Transaction<'_>, Tx)> = vec![];
+        if what == 9 {
+            return self.refused_then_used(store, tail, &run);
+        }
         for _ in 0..2 + self.rng.below(2) {
             let (mut tx, mut model) = (store.begin(), Tx::default());
             match what {
@@ -262,6 +265,27 @@ impl Session {
         for (tx, model) in rivals {
             self.end(store, tail, tx, model);
         }
+    }
+
+    /// A start that would have terminated `run` is refused; then another transaction moves the run
+    /// on, and the first one appends to it, for it has not yet found it.
+    fn refused_then_used(&mut self, store: &Store, tail: &mut Tail, id: &RunId) {
+        let Some((_, run)) = self.state.find(id) else { return };
+        let (namespace, workflow_id) = (run.namespace, run.workflow_id);
+        let drawn = draw::start(&mut self.rng, None);
+        let started = Started { namespace, workflow_id, recorded: 0, ..drawn.started };
+        let conflict = kinlog::IdConflictPolicy::TerminateExisting;
+        let start = Start { started, recorded: false, id: Some(*id), conflict, ..drawn };
+        let (mut first, mut first_model) = (store.begin(), Tx::default());
+        self.start_as(&mut first, &mut first_model, &start);
+        let (mut second, mut second_model) = (store.begin(), Tx::default());
+        let now = self.now();
+        let event = draw::event(&mut self.rng, now);
+        self.append(&mut second, &mut second_model, id, event);
+        self.end(store, tail, second, second_model);
+        let event = draw::event(&mut self.rng, now);
+        self.append(&mut first, &mut first_model, id, event);
+        self.end(store, tail, first, first_model);
     }
 
     fn step(&mut self, slot: &mut Slot<'_>) {
@@ -372,11 +396,15 @@ impl Session {
             Err(_) => RunId::from_bytes([1; 16]),
         };
         let expected = model.start(&self.state, start, &payload, self.now(), offered);
-        let found = found.map(|run| {
-            assert_eq!(tx.begins(&run), model.begins(&run));
-            if tx.begins(&run) { Outcome::Begins(run) } else { Outcome::Existing(run) }
-        });
+        assert_eq!(tx.begins(&offered), model.begins(&offered));
+        let found = found
+            .map(|run| if tx.begins(&run) { Outcome::Begins(run) } else { Outcome::Existing(run) });
+        let refused = found.is_err();
         self.stepped(found, expected);
+        // What is refused leaves nothing behind: the same again comes to the same.
+        if refused && self.rng.chance(30) {
+            self.start_as(tx, model, start);
+        }
     }
 
     fn end(&mut self, store: &Store, tail: &mut Tail, tx: Transaction<'_>, model: Tx) {
@@ -388,7 +416,7 @@ impl Session {
         let mut after = self.state.clone();
         let expected = after.commit(model);
         let durability =
-            if how.is_multiple_of(16) { Durability::Sync } else { Durability::Buffered };
+            if how.is_multiple_of(4) { Durability::Sync } else { Durability::Buffered };
         if how < 25 {
             self.note(format!("submit {durability:?}"));
             match (tx.submit(durability).map_err(refusal), expected) {
@@ -705,7 +733,7 @@ impl Session {
             }
             Some(_) if self.rng.chance(10) => self.note("close the reader"),
             Some(reader) => {
-                let synced = self.rng.chance(20);
+                let synced = self.rng.chance(50);
                 self.note(format!("the reader follows, synced: {synced}"));
                 if synced {
                     store.sync().unwrap();

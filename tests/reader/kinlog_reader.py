@@ -618,6 +618,7 @@ class Log:
         self.epoch = 0
         self.known = max(self.manifest.durable_upto, PAGE)
         self.end = PAGE
+        self.behind_seals = 0
         self.index = Index()
         self.verdict, self.remains_bytes = self.read()
 
@@ -642,13 +643,14 @@ class Log:
     def take(self, segment, offset, frame):
         if frame.epoch > self.manifest.epoch:
             raise Corrupt(segment.path, offset, "the manifest is older than the log")
-        if frame.epoch < max(self.epoch, segment.epoch):
-            raise Corrupt(segment.path, offset, "a frame is older than the one before it")
+        # The manifest was written when the epoch began: nothing older lies beyond its mark.
+        beyond = frame.position >= self.manifest.durable_upto
+        if frame.epoch < max(self.epoch, segment.epoch, self.manifest.epoch if beyond else 0):
+            raise Corrupt(segment.path, offset, "a frame is older than what comes before it")
         self.epoch = frame.epoch
         self.known = max(self.known, frame.durable_upto)
         if frame.kind == SEAL:
-            if not is_zero_from(segment.data, frame.end_offset):
-                raise Corrupt(segment.path, frame.end_offset, "bytes behind a full segment's seal")
+            self.behind_seals += last_byte(segment.data, frame.end_offset) - frame.end_offset
             return
         try:
             self.index.commit(frame)
@@ -657,7 +659,7 @@ class Log:
         self.commits += 1
 
     def judge(self, segment, offset, fault):
-        remains = 0
+        remains = self.behind_seals
         for other in self.segments[segment.number :]:
             start = offset if other is segment else PAGE
             stop = last_byte(other.data, start)
@@ -676,11 +678,13 @@ class Log:
         while offset < stop:
             try:
                 frame = Frame(segment, offset)
-                if not self.epoch <= frame.epoch <= self.manifest.epoch:
+                if frame.epoch < self.epoch:
                     raise Fault("a frame of another time")
             except Fault:
                 offset += 4
                 continue
+            if frame.epoch > self.manifest.epoch:
+                raise Corrupt(segment.path, offset, "the manifest is older than the log")
             known = max(known, frame.durable_upto)
             offset = frame.end_offset
         return known
@@ -720,10 +724,6 @@ def last_byte(data, start):
             return begin + len(rest)
         end = begin
     return start
-
-
-def is_zero_from(data, start):
-    return last_byte(data, start) == start
 
 
 # --- 14. Commits that make sense ----------------------------------------------------------------

@@ -64,7 +64,7 @@ fn an_ambiguous_log_is_refused_if_asked_and_nothing_is_changed() {
     for (kept, refused) in [(10, true), (last.end - last.start - 8, false)] {
         let mut image = built.killed.clone();
         image.segment_mut(0)[last.start + kept..].fill(0);
-        let dir = tempfile::tempdir().unwrap();
+        let dir = directory();
         image.write(dir.path());
         match options().on_ambiguous(OnAmbiguous::Refuse).open(dir.path()) {
             Err(kinlog::Error::Corrupt(corruption)) if refused => {
@@ -83,7 +83,7 @@ fn a_cut_frame_is_refused_where_the_manifest_vouches_for_it() {
     let last = *places(&built.closed).last().unwrap();
     let whole = built.closed.segment(0).to_vec();
     let mut image = built.closed.clone();
-    let dir = tempfile::tempdir().unwrap();
+    let dir = directory();
     for kept in 0..last.end - last.start {
         image.segment_mut(0)[last.start + kept..].fill(0);
         if image == built.closed {
@@ -102,7 +102,7 @@ fn a_cut_frame_is_refused_where_the_manifest_vouches_for_it() {
 fn a_cut_frame_is_refused_where_a_later_frame_vouches_for_it() {
     let built = three();
     let places = places(&built.killed);
-    let dir = tempfile::tempdir().unwrap();
+    let dir = directory();
     for (frame, place) in places[..2].iter().enumerate() {
         for kept in 0..place.end - place.start {
             let mut image = built.killed.clone();
@@ -124,7 +124,7 @@ fn a_segment_that_is_too_short_or_too_long_is_refused() {
     let built = three();
     let last = *places(&built.killed).last().unwrap();
     let lengths = (last.start..=last.end).chain([0, 1, 72, PAGE - 1, PAGE, SEGMENT - 1]);
-    let dir = tempfile::tempdir().unwrap();
+    let dir = directory();
     for len in lengths.chain([SEGMENT + 1, 2 * SEGMENT]) {
         for whole in [&built.killed, &built.closed] {
             let mut image = whole.clone();

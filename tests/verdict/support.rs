@@ -16,6 +16,12 @@ pub(crate) const PAGE: usize = 4096;
 /// The bytes of a frame besides its payload.
 pub(crate) const OVERHEAD: usize = 24;
 
+/// A directory of its own; in memory where there is such a place, for a kill loses nothing there
+/// either, and nothing here waits for a device.
+pub(crate) fn directory() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 pub(crate) fn options() -> Options {
     Options::new().segment_bytes(SEGMENT as u32)
 }
@@ -114,12 +120,6 @@ pub(crate) struct Place {
     pub(crate) seal: bool,
 }
 
-impl Place {
-    pub(crate) fn holds(&self, segment: usize, offset: usize) -> bool {
-        self.segment == segment && (self.start..self.end).contains(&offset)
-    }
-}
-
 /// The frames of an undamaged image, seals too, found by their lengths.
 pub(crate) fn places(image: &Image) -> Vec<Place> {
     let mut places = vec![];
@@ -158,7 +158,8 @@ fn line(commit: &CommitView) -> String {
         line += &format!(" {}:", batch.run());
         for event in batch.events() {
             let event = event.unwrap();
-            line += &format!(" {}/{}/{:x?}", event.id(), event.kind(), event.payload());
+            let (len, sum) = (event.payload().len(), crc32fast::hash(event.payload()));
+            line += &format!(" {}/{}/{len}/{sum:x}", event.id(), event.kind());
         }
     }
     for row in commit.rows() {
@@ -191,7 +192,7 @@ impl Builder {
 
     /// Goes on with an image, healing it if need be.
     pub(crate) fn on(image: &Image) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = directory();
         if !image.0.is_empty() {
             image.write(dir.path());
         }
@@ -265,7 +266,7 @@ impl Outcome {
 /// nothing, nor does one for reading; both see the same; what was healed is in quarantine and is
 /// clean the next time.
 pub(crate) fn examine(image: &Image, what: &str) -> Outcome {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = directory();
     image.write(dir.path());
     examine_in(dir.path(), image, what)
 }

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use kinlog::EventKind;
+use kinlog::{EventKind, RunId};
 
-/// Why a history could not be read.
+/// Why a history could not be read, or not be written into a store.
 ///
 /// `at` is the place in the JSON document, such as `events[3].eventType`.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +103,38 @@ pub enum ImportError {
         /// The id that is out of order.
         id: i64,
     },
+    /// The history has no events.
+    #[error("the history has no events")]
+    NoEvents,
+    /// An event cannot be where it is in the history of a run.
+    #[error("event {id} is a {kind}: {rule}")]
+    Misplaced {
+        /// The event's id, 0 if it has none.
+        id: i64,
+        /// Its kind.
+        kind: EventKind,
+        /// What it breaks.
+        rule: &'static str,
+    },
+    /// The store does not take an event.
+    #[error("event {id}: {source}")]
+    Refused {
+        /// The event's id, 0 if it has none.
+        id: i64,
+        /// Why not.
+        source: kinlog::Error,
+    },
+    /// The run that the store holds cannot be compared with the history.
+    #[error("run {run} in the store: {source}")]
+    Stored {
+        /// The run.
+        run: RunId,
+        /// Why not.
+        source: ExportError,
+    },
+    /// The store takes no commits, or cannot be read.
+    #[error(transparent)]
+    Store(#[from] kinlog::Error),
     /// This crate was built against an API it cannot use.
     #[error(transparent)]
     Schema(#[from] SchemaError),
@@ -149,6 +181,9 @@ pub enum ExportError {
         /// The version of its body.
         version: u8,
     },
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] kinlog::Error),
     /// This crate was built against an API it cannot use.
     #[error(transparent)]
     Schema(#[from] SchemaError),

@@ -2,15 +2,21 @@
 //!
 //! A [`History`] is read from protobuf or from any of the JSON forms that Temporal's tools
 //! have written over the years, and is written back as protobuf or proto3 JSON.
-//! [`NewRecord`] makes an event ready for kinlog, [`RecordedEvent::from_kinlog`] gets it back, and
-//! [`batches`] finds where the server's transactions began and ended.
+//! [`import`] writes it into a store, [`export`] gets it back, byte for byte the same.
+//!
+//! They are made of parts that can be used by themselves: [`NewRecord`] makes an event ready for
+//! kinlog, [`RecordedEvent::from_kinlog`] gets it back, and [`batches`] finds where the server's
+//! transactions began and ended.
 
 mod batches;
 mod encode;
 mod error;
 mod event;
+mod export;
 mod gather;
 mod history;
+mod identity;
+mod import;
 mod json;
 mod legacy;
 mod mapping;
@@ -22,5 +28,7 @@ mod shorthand;
 pub use batches::batches;
 pub use error::{ExportError, ImportError, SchemaError};
 pub use event::RecordedEvent;
+pub use export::export;
 pub use history::History;
+pub use import::{ImportOptions, Imported, Outcome, import};
 pub use mapping::{NewRecord, Run};

@@ -40,6 +40,11 @@ impl History {
         self.started("first_execution_run_id").and_then(RunId::take)
     }
 
+    /// Whether the run is not the first of its chain.
+    pub(crate) fn continues_another(&self) -> bool {
+        self.started("continued_execution_run_id").is_some()
+    }
+
     fn started(&self, field: &str) -> Option<&Value> {
         find(self.events().first()?.message(), &format!("{STARTED}.{field}"))
     }

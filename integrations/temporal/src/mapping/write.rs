@@ -55,6 +55,18 @@ impl<'a> NewRecord<'a> {
         NewEvent::new(self.body).payload(&self.payload).at(self.time)
     }
 
+    /// When it happened: 1970 if the event does not say.
+    #[must_use]
+    pub fn time(&self) -> Timestamp {
+        self.time
+    }
+
+    /// The kinlog payload.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
     /// What it says.
     #[must_use]
     pub fn body(&self) -> &Body<'a> {

@@ -1,0 +1,144 @@
+//! `kinlog ls`: one line for each run.
+
+use std::collections::HashSet;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use kinlog::{RunFilter, RunInfo, Snapshot};
+use serde::Serialize;
+
+use crate::args::LsArgs;
+use crate::failure::Failure;
+use crate::open;
+use crate::ui::{self, Align, Output, Table};
+
+/// Fewer digits of a run id look like a number.
+const ID_MIN: usize = 8;
+/// Columns of a terminal that can show everything.
+const ROOMY: usize = 120;
+
+pub(crate) fn ls(store: &Path, args: &LsArgs, out: &mut Output) -> Result<ExitCode, Failure> {
+    let store = open::to_read(store)?;
+    let snapshot = store.snapshot();
+    let mut filter = RunFilter::all();
+    if let Some(namespace) = &args.namespace {
+        filter = filter.namespace(namespace);
+    }
+    if let Some(workflow_id) = &args.workflow {
+        filter = filter.workflow_id(workflow_id);
+    }
+    if let Some(status) = args.status {
+        filter = filter.status(status.into());
+    }
+    let runs: Vec<RunInfo> = snapshot.runs(filter).collect();
+    match args.json {
+        true => json(&snapshot, &runs, out)?,
+        false => table(&snapshot, &runs, out)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    run_id: String,
+    namespace: &'a str,
+    workflow_id: &'a str,
+    workflow_type: &'a str,
+    status: &'static str,
+    events: u32,
+    bytes: u64,
+    started_at: Option<String>,
+    closed_at: Option<String>,
+    is_current: bool,
+    is_recorded: bool,
+}
+
+fn json(snapshot: &Snapshot, runs: &[RunInfo], out: &mut Output) -> Result<(), Failure> {
+    for run in runs {
+        let history = snapshot.history(&run.id)?;
+        out.json(&Line {
+            run_id: run.id.to_string(),
+            namespace: &run.namespace,
+            workflow_id: &run.workflow_id,
+            workflow_type: history.started()?.workflow_type,
+            status: run.status.name(),
+            events: run.events,
+            bytes: run.bytes,
+            started_at: ui::rfc3339(run.started_at),
+            closed_at: run.closed_at.and_then(ui::rfc3339),
+            is_current: run.is_current,
+            is_recorded: run.is_recorded,
+        })?;
+    }
+    Ok(())
+}
+
+fn table(snapshot: &Snapshot, runs: &[RunInfo], out: &mut Output) -> Result<(), Failure> {
+    let namespaces: HashSet<&str> = runs.iter().map(|run| &*run.namespace).collect();
+    let many = namespaces.len() > 1;
+    let digits = unique_digits(snapshot);
+    // Where there is little room, workflows and types need it.
+    let roomy = out.width().is_none_or(|width| width >= ROOMY);
+    let mut columns = vec![("RUN", Align::Whole)];
+    columns.extend(many.then_some(("NAMESPACE", Align::Left)));
+    columns.extend([
+        ("WORKFLOW", Align::Left),
+        ("TYPE", Align::Left),
+        ("STATUS", Align::Whole),
+        ("EVENTS", Align::Right),
+        ("STARTED (UTC)", Align::Whole),
+    ]);
+    columns.extend(
+        roomy.then_some([("TOOK", Align::Right), ("SIZE", Align::Right)]).into_iter().flatten(),
+    );
+    let mut table = Table::new(columns);
+    for run in runs {
+        let history = snapshot.history(&run.id)?;
+        let id = run.id.to_string();
+        let mut cells = vec![ui::head(id.get(..digits).unwrap_or(&id)).to_string()];
+        cells.extend(many.then(|| run.namespace.to_string()));
+        cells.extend([
+            run.workflow_id.to_string(),
+            history.started()?.workflow_type.to_owned(),
+            ui::status(run.status).to_string(),
+            ui::count(run.events),
+            ui::time(run.started_at),
+        ]);
+        if roomy {
+            cells.extend([took(run).map(ui::span).unwrap_or_default(), ui::bytes(run.bytes)]);
+        }
+        table.row(cells);
+    }
+    if !runs.is_empty() {
+        table.print(out)?;
+    }
+    let events: u64 = runs.iter().map(|run| u64::from(run.events)).sum();
+    let bytes: u64 = runs.iter().map(|run| run.bytes).sum();
+    let (runs, events) = (ui::many(runs.len() as u64, "run"), ui::many(events, "event"));
+    writeln!(out, "{}", ui::dim(format!("{runs}, {events}, {}", ui::bytes(bytes))))?;
+    Ok(())
+}
+
+/// How long the run took; nothing where its events do not say when.
+fn took(run: &RunInfo) -> Option<Duration> {
+    let (from, to) = (run.started_at.unix_nanos(), run.closed_at?.unix_nanos());
+    let known = from != 0 && to != 0;
+    known.then(|| to.checked_sub(from)).flatten()?.try_into().ok().map(Duration::from_nanos)
+}
+
+/// How much of a run id, hyphens included, is enough to tell it from all others in the store.
+fn unique_digits(snapshot: &Snapshot) -> usize {
+    let mut ids: Vec<String> =
+        snapshot.runs(RunFilter::all()).map(|run| run.id.to_string()).collect();
+    ids.sort_unstable();
+    let common =
+        |(a, b): (&String, &String)| a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
+    let shared = ids.iter().zip(ids.iter().skip(1)).map(common).max().unwrap_or_default();
+    match (shared + 1).max(ID_MIN) {
+        // A hyphen at the end tells nothing.
+        9 | 14 | 19 | 24 => shared + 2,
+        digits => digits,
+    }
+}

@@ -1,0 +1,171 @@
+//! `kinlog show`: a run, event by event.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use kinlog::{Event, History, RunId, RunInfo};
+use serde::Serialize;
+
+use super::body::{Fields, fields};
+use super::payload::preview;
+use crate::args::ShowArgs;
+use crate::failure::Failure;
+use crate::find::find;
+use crate::open;
+use crate::ui::{self, Align, Output, Table};
+
+/// What every event of a run would repeat.
+const IN_THE_HEADER: [&str; 10] = [
+    "run_id",
+    "first_run_id",
+    "continued_run_id",
+    "namespace",
+    "workflow_id",
+    "workflow_type",
+    "parent_workflow_id",
+    "parent_run_id",
+    "recorded",
+    "attempt",
+];
+
+pub(crate) fn show(store: &Path, args: &ShowArgs, out: &mut Output) -> Result<ExitCode, Failure> {
+    let store = open::to_read(store)?;
+    let snapshot = store.snapshot();
+    let run = find(&snapshot, &args.run)?;
+    let history = snapshot.history(&run.id)?;
+    if args.json {
+        for event in events(&history, args) {
+            out.json(&line(&run.id, &event?))?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    header(&run, &history, out)?;
+    let mut table = Table::new([
+        ("EVENT", Align::Right),
+        ("TIME (UTC)", Align::Whole),
+        ("KIND", Align::Whole),
+        ("SIZE", Align::Right),
+        ("WHAT", Align::Left),
+    ]);
+    let mut shown = 0;
+    for event in events(&history, args) {
+        let event = event?;
+        table.row([
+            event.id().to_string(),
+            ui::dim(ui::clock(event.time())).to_string(),
+            event.kind().to_string(),
+            ui::bytes(event.size().into()),
+            what(&event),
+        ]);
+        shown += 1;
+    }
+    table.print(out)?;
+    if shown < history.len() {
+        let all = ui::many(history.len(), "event");
+        writeln!(out, "{}", ui::dim(format!("{} of {all}", ui::count(shown))))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The events that were asked for, in the order that was asked for.
+fn events<'h>(
+    history: &'h History,
+    args: &ShowArgs,
+) -> Box<dyn Iterator<Item = kinlog::Result<Event<'h>>> + 'h> {
+    let limit = args.limit.unwrap_or(usize::MAX);
+    if !args.reverse {
+        return Box::new(history.from(args.from.unwrap_or(1)).take(limit));
+    }
+    let from = args.from.unwrap_or(u32::MAX);
+    let later = move |event: &kinlog::Result<Event<'h>>| {
+        event.as_ref().is_ok_and(|event| event.id() > from)
+    };
+    Box::new(history.rev().skip_while(later).take(limit))
+}
+
+#[derive(Serialize)]
+struct Line {
+    run_id: String,
+    id: u32,
+    kind: String,
+    kind_number: u16,
+    version: u8,
+    time_unix_nanos: i64,
+    size: u32,
+    payload_bytes: usize,
+    payload: String,
+    body: Fields,
+}
+
+fn line(run: &RunId, event: &Event<'_>) -> Line {
+    Line {
+        run_id: run.to_string(),
+        id: event.id(),
+        kind: event.kind().to_string(),
+        kind_number: event.kind().number(),
+        version: event.version(),
+        time_unix_nanos: event.time().unix_nanos(),
+        size: event.size(),
+        payload_bytes: event.payload().len(),
+        payload: STANDARD.encode(event.payload()),
+        body: fields(event.body()),
+    }
+}
+
+fn header(run: &RunInfo, history: &History, out: &mut Output) -> Result<(), Failure> {
+    let started = history.started()?;
+    let title = ui::bold(&run.workflow_id);
+    writeln!(out, "{title}  {}  {}", started.workflow_type, ui::status(run.status))?;
+    let mut table = Table::new([("", Align::Left), ("", Align::Left)]).indent(2);
+    let mut say = |what: &str, text: String| table.row([ui::dim(what).to_string(), text]);
+    let recorded = if run.is_recorded { ", recorded elsewhere" } else { "" };
+    say("run", format!("{}{recorded}", ui::head(run.id)));
+    say("namespace", run.namespace.to_string());
+    if !started.parent_workflow_id.is_empty() {
+        let id = started.parent_run_id.map(|run| format!(", run {run}")).unwrap_or_default();
+        say("parent", format!("{}{id}", started.parent_workflow_id));
+    }
+    if let Some(run) = started.continued_run_id {
+        say("continues", run.to_string());
+    }
+    if started.first_run_id != run.id {
+        say("first run", started.first_run_id.to_string());
+    }
+    say("started", ui::time(run.started_at));
+    if let Some(closed_at) = run.closed_at {
+        say("closed", ui::time(closed_at));
+    }
+    say("size", format!("{}, {}", ui::many(run.events, "event"), ui::bytes(run.bytes)));
+    table.print(out)?;
+    writeln!(out)?;
+    Ok(())
+}
+
+/// The fields that say something, and a look at the payload.
+fn what(event: &Event<'_>) -> String {
+    let starts = event.id() == 1;
+    let all = fields(event.body());
+    let telling = all.telling().filter(|(name, _)| !(starts && IN_THE_HEADER.contains(name)));
+    let mut parts: Vec<String> = telling
+        .map(|(name, value)| {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            format!("{}{value}", ui::dim(format!("{}=", short(name))))
+        })
+        .collect();
+    let preview = preview(event.payload());
+    if !preview.is_empty() {
+        parts.push(ui::dim(preview).to_string());
+    }
+    parts.join(" ")
+}
+
+/// Field names, as short as they can be said.
+fn short(name: &str) -> &str {
+    match name {
+        "workflow_task_completed_event_id" => "task",
+        other => other.strip_suffix("_event_id").unwrap_or(other),
+    }
+}

@@ -1,0 +1,166 @@
+//! `kinlog stats`: what the store holds, and what every byte of its files is.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use kinlog::{RunFilter, Stats, Store};
+use serde::Serialize;
+
+use crate::args::StatsArgs;
+use crate::failure::Failure;
+use crate::open;
+use crate::ui::{self, Align, Output, Table};
+
+pub(crate) fn stats(store: &Path, args: &StatsArgs, out: &mut Output) -> Result<ExitCode, Failure> {
+    let store = open::to_read(store)?;
+    let stats = store.stats()?;
+    let temporal = temporal(&store)?;
+    match args.json {
+        true => out.json(&Report::of(&stats, &temporal))?,
+        false => print(&store, &stats, &temporal, out)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The recorded runs of Temporal, as protobuf.
+#[derive(Default, Serialize)]
+struct Temporal {
+    runs: u64,
+    protobuf_bytes: u64,
+    /// Of the log, if there is nothing else in it.
+    log_per_protobuf_byte: Option<f64>,
+}
+
+fn temporal(store: &Store) -> Result<Temporal, Failure> {
+    let snapshot = store.snapshot();
+    let mut temporal = Temporal::default();
+    let bar = ui::count_bar(store.stats()?.runs, "measure", "runs");
+    for run in bar.wrap_iter(snapshot.runs(RunFilter::all())).filter(|run| run.is_recorded) {
+        match kinlog_temporal::export(&snapshot.history(&run.id)?) {
+            Ok(history) => {
+                temporal.runs += 1;
+                temporal.protobuf_bytes += history.to_proto().len() as u64;
+            }
+            Err(kinlog_temporal::ExportError::Store(error)) => return Err(error.into()),
+            // Recorded, but not by Temporal.
+            Err(_) => {}
+        }
+    }
+    bar.finish_and_clear();
+    let stats = store.stats()?;
+    if temporal.runs == stats.runs {
+        temporal.log_per_protobuf_byte = ui::ratio(stats.log_bytes(), temporal.protobuf_bytes);
+    }
+    Ok(temporal)
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    runs: u64,
+    open_runs: u64,
+    commits: u64,
+    events: u64,
+    payload_bytes: u64,
+    event_bytes: u64,
+    frame_bytes: u64,
+    row_bytes: u64,
+    header_bytes: u64,
+    tail_bytes: u64,
+    free_bytes: u64,
+    administration_bytes: u64,
+    quarantine_bytes: u64,
+    file_bytes: u64,
+    log_bytes: u64,
+    accounted_bytes: u64,
+    temporal: &'a Temporal,
+}
+
+impl<'a> Report<'a> {
+    fn of(stats: &Stats, temporal: &'a Temporal) -> Self {
+        Report {
+            runs: stats.runs,
+            open_runs: stats.open_runs,
+            commits: stats.commits,
+            events: stats.events,
+            payload_bytes: stats.payload_bytes,
+            event_bytes: stats.event_bytes,
+            frame_bytes: stats.frame_bytes,
+            row_bytes: stats.row_bytes,
+            header_bytes: stats.header_bytes,
+            tail_bytes: stats.tail_bytes,
+            free_bytes: stats.free_bytes,
+            administration_bytes: stats.administration_bytes,
+            quarantine_bytes: stats.quarantine_bytes,
+            file_bytes: stats.file_bytes,
+            log_bytes: stats.log_bytes(),
+            accounted_bytes: stats.accounted_bytes(),
+            temporal,
+        }
+    }
+}
+
+fn print(
+    store: &Store,
+    stats: &Stats,
+    temporal: &Temporal,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    writeln!(out, "{}", ui::bold(store.path().display()))?;
+    let runs = ui::many(stats.runs, "run");
+    let open = ui::count(stats.open_runs);
+    let (events, commits) = (ui::many(stats.events, "event"), ui::many(stats.commits, "commit"));
+    writeln!(out, "  {runs} ({open} open), {events}, {commits}\n")?;
+    sizes(stats).print(out)?;
+    let log = stats.log_bytes();
+    writeln!(out)?;
+    let mut table =
+        Table::new([("", Align::Left), ("", Align::Right), ("", Align::Left)]).indent(2);
+    let mut compare = |what: &str, bytes: u64, ratio: Option<f64>| {
+        let Some(ratio) = ratio else { return };
+        let sizes = format!("{} / {}", ui::bytes(log), ui::bytes(bytes));
+        let ratio = ui::bold(format!("{ratio:.3}")).to_string();
+        table.row([what.to_owned(), ratio, ui::dim(sizes).to_string()]);
+    };
+    compare("log / payloads", stats.payload_bytes, ui::ratio(log, stats.payload_bytes));
+    let protobuf = (temporal.protobuf_bytes, temporal.log_per_protobuf_byte);
+    compare("log / the same as Temporal's protobuf", protobuf.0, protobuf.1);
+    table.print(out)?;
+    if temporal.runs > 0 && temporal.runs < stats.runs {
+        let (runs, bytes) = (ui::many(temporal.runs, "run"), ui::bytes(temporal.protobuf_bytes));
+        writeln!(out, "  of Temporal: {runs}, {bytes} as protobuf")?;
+    }
+    Ok(())
+}
+
+/// Every byte, by what it is for.
+fn sizes(stats: &Stats) -> Table {
+    let columns = [
+        ("BYTES OF", Align::Left),
+        ("", Align::Right),
+        ("", Align::Right),
+        ("SHARE", Align::Right),
+    ];
+    let mut table = Table::new(columns).indent(2);
+    let mut row = |what: &str, bytes: u64, sum: bool| {
+        let cells = [
+            what.to_owned(),
+            ui::count(bytes),
+            ui::bytes(bytes),
+            ui::share(bytes, stats.file_bytes),
+        ];
+        table.row(cells.map(|cell| if sum { ui::bold(cell).to_string() } else { cell }));
+    };
+    row("events, headers and typed fields", stats.event_bytes - stats.payload_bytes, false);
+    row("events, payloads", stats.payload_bytes, false);
+    row("frames and batch headers", stats.frame_bytes, false);
+    row("rows of tables", stats.row_bytes, false);
+    row("segment headers", stats.header_bytes, false);
+    row("ends of full segments", stats.tail_bytes, false);
+    row("the log", stats.log_bytes(), true);
+    row("space for commits to come", stats.free_bytes, false);
+    row("manifest and lock", stats.administration_bytes, false);
+    row("quarantine", stats.quarantine_bytes, false);
+    row("all files", stats.file_bytes, true);
+    table
+}

@@ -1,0 +1,39 @@
+//! `kinlog`: looks into kinlog stores, and brings Temporal histories into them.
+
+mod args;
+mod commands;
+mod failure;
+mod find;
+mod open;
+mod ui;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command};
+use failure::Failure;
+use ui::Output;
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let store = args.store.as_path();
+    let mut out = Output::new();
+    let code = match &args.command {
+        Command::Import(args) => commands::import(store, args, &mut out)?,
+        Command::Ls(args) => commands::ls(store, args, &mut out)?,
+        Command::Show(args) => commands::show(store, args, &mut out)?,
+        Command::Export(args) => commands::export(store, args, &mut out)?,
+        Command::Stats(args) => commands::stats(store, args, &mut out)?,
+        Command::Verify(args) => commands::verify(store, args, &mut out)?,
+        Command::Demo(args) => commands::demo(store, args, &mut out)?,
+    };
+    out.finish()?;
+    Ok(code)
+}

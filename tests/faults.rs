@@ -1,0 +1,11 @@
+//! Disks that fail: every call returns, every acknowledgement holds, every error says the truth.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![allow(clippy::cast_possible_truncation)]
+
+#[path = "faults/disk.rs"]
+mod disk;
+#[path = "faults/single.rs"]
+mod single;
+#[path = "faults/sweep.rs"]
+mod sweep;

@@ -1,0 +1,358 @@
+//! Failures at one chosen moment.
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+
+use kinlog::{Durability, Error, EventKind, NewEvent, NewRun, Options, RunId, Store};
+
+use super::disk::{Fate, Faulty, Op};
+
+fn directory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+fn options() -> Options {
+    Options::new().segment_bytes(64 << 10)
+}
+
+fn start(store: &Store) -> RunId {
+    let mut tx = store.begin();
+    let run = tx.start(NewRun::new("n", "one", "T")).unwrap();
+    tx.commit().unwrap();
+    run
+}
+
+fn put(store: &Store, key: &[u8], bytes: usize) -> kinlog::Result<kinlog::Commit> {
+    let mut tx = store.begin();
+    tx.put("rows", key, &vec![1; bytes]).unwrap();
+    tx.commit()
+}
+
+fn is_segment(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "seg")
+}
+
+#[test]
+fn a_failed_sync_is_not_tried_again_for_a_commit_that_came_meanwhile() {
+    for round in 0..20 {
+        let dir = directory();
+        let (armed, failed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let after = Arc::new(AtomicUsize::new(0));
+        let (entered, reached) = channel();
+        let (release, released) = channel::<()>();
+        let (entered, released) = (Mutex::new(entered), Mutex::new(released));
+        let disk = {
+            let (armed, failed, after) = (armed.clone(), failed.clone(), after.clone());
+            Faulty::disk(move |op, path| {
+                if !is_segment(path) || !matches!(op, Op::Sync | Op::Write) {
+                    return Fate::Done;
+                }
+                if failed.load(Ordering::SeqCst) {
+                    after.fetch_add(1, Ordering::SeqCst);
+                }
+                if op == Op::Sync && armed.swap(false, Ordering::SeqCst) {
+                    entered.lock().unwrap().send(()).unwrap();
+                    released.lock().unwrap().recv().unwrap();
+                    failed.store(true, Ordering::SeqCst);
+                    return Fate::Fails(ErrorKind::Other);
+                }
+                Fate::Done
+            })
+        };
+        let store = options().disk(disk).open(dir.path()).unwrap();
+        start(&store);
+        let end = store.end();
+        armed.store(true, Ordering::SeqCst);
+        let submit = |key: &[u8]| {
+            let mut tx = store.begin();
+            tx.put("rows", key, b"v").unwrap();
+            tx.submit(Durability::Sync)
+        };
+        let first = submit(b"first").unwrap();
+        reached.recv().unwrap();
+        // The store's thread is in the sync that is going to fail.
+        let second = submit(b"second").unwrap();
+        release.send(()).unwrap();
+        let first = first.wait().unwrap_err();
+        assert!(matches!(first, Error::OutcomeUnknown { .. }), "round {round}: {first}");
+        // Gives the store's thread every chance to do the wrong thing.
+        for _ in 0..500 {
+            std::thread::yield_now();
+        }
+        let second = second.wait();
+        assert!(matches!(second, Err(Error::NotWritten { .. })), "round {round}: {second:?}");
+        assert!(matches!(submit(b"third"), Err(Error::NotWritten { .. })));
+        assert!(matches!(
+            store.sync(),
+            Err(Error::OutcomeUnknown { .. } | Error::NotWritten { .. })
+        ));
+        assert_eq!(store.end(), end, "round {round}");
+        assert_eq!(store.get("rows", b"second").unwrap(), None, "round {round}");
+        store.verify(|_| {}).unwrap();
+        assert!(store.shut_down().is_err(), "round {round}");
+        assert_eq!(after.load(Ordering::SeqCst), 0, "round {round}: written or synced again");
+        let store = options().open(dir.path()).unwrap();
+        assert_eq!(store.get("rows", b"second").unwrap(), None, "round {round}");
+        assert!(store.get("rows", b"third").unwrap().is_none(), "round {round}");
+    }
+}
+
+#[test]
+fn a_commit_is_refused_while_there_is_no_room_and_taken_once_there_is() {
+    let dir = directory();
+    let full = Arc::new(AtomicBool::new(false));
+    let disk = {
+        let full = full.clone();
+        Faulty::disk(move |op, path| {
+            let preparing = op == Op::Write && path.ends_with("prepared.tmp");
+            if preparing && full.load(Ordering::SeqCst) {
+                return Fate::Partly(300, ErrorKind::StorageFull);
+            }
+            Fate::Done
+        })
+    };
+    let store = options().disk(disk).open(dir.path()).unwrap();
+    start(&store);
+    let mut kept = vec![];
+    for round in 0..3u8 {
+        full.store(true, Ordering::SeqCst);
+        let mut refused = 0;
+        for i in 0..20u8 {
+            match put(&store, &[round, i], 9_000) {
+                Ok(_) => kept.push([round, i]),
+                Err(Error::NotWritten { cause }) => {
+                    let full = matches!(&*cause, Error::Io { source, .. }
+                        if source.kind() == ErrorKind::StorageFull);
+                    assert!(full, "{cause}");
+                    refused += 1;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+        // The segment after the last one may have been prepared before the disk was full.
+        assert!(refused > 5, "{refused}");
+        // A commit that still fits is not in need of the next segment.
+        put(&store, &[round, 100], 8).unwrap();
+        full.store(false, Ordering::SeqCst);
+        put(&store, &[round, 101], 9_000).unwrap();
+        kept.extend([[round, 100], [round, 101]]);
+    }
+    store.verify(|_| {}).unwrap();
+    store.shut_down().unwrap();
+    let store = options().open(dir.path()).unwrap();
+    let rows: Vec<_> = store.snapshot().rows("rows", ..).map(|r| r.unwrap().key.to_vec()).collect();
+    kept.sort_unstable();
+    assert_eq!(rows, kept);
+}
+
+#[test]
+fn room_that_came_back_is_used_by_the_commit_that_needs_it() {
+    // The next segment was tried for in vain while there was no need for it yet.
+    let dir = directory();
+    let full = Arc::new(AtomicBool::new(false));
+    let disk = {
+        let full = full.clone();
+        Faulty::disk(move |op, path| {
+            let fails =
+                op == Op::Open && path.ends_with("prepared.tmp") && full.load(Ordering::SeqCst);
+            if fails { Fate::Fails(ErrorKind::StorageFull) } else { Fate::Done }
+        })
+    };
+    let store = options().disk(disk).open(dir.path()).unwrap();
+    full.store(true, Ordering::SeqCst);
+    for i in 0..5u8 {
+        put(&store, &[i], 11_000).unwrap();
+    }
+    full.store(false, Ordering::SeqCst);
+    put(&store, &[5], 11_000).unwrap();
+    assert_eq!(store.snapshot().rows("rows", ..).count(), 6);
+}
+
+#[test]
+fn a_directory_that_cannot_be_synced_keeps_a_segment_from_being_used() {
+    let dir = directory();
+    let broken = Arc::new(AtomicBool::new(false));
+    let disk = {
+        let broken = broken.clone();
+        Faulty::disk(move |op, path| {
+            let fails = op == Op::SyncDir && path.ends_with("log") && broken.load(Ordering::SeqCst);
+            if fails { Fate::Fails(ErrorKind::Other) } else { Fate::Done }
+        })
+    };
+    let store = options().disk(disk).open(dir.path()).unwrap();
+    broken.store(true, Ordering::SeqCst);
+    let outcomes: Vec<_> = (0..12u8).map(|i| put(&store, &[i], 9_000)).collect();
+    let kept = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+    assert_eq!(kept, 6, "a segment's worth");
+    assert!(outcomes[kept..].iter().all(|o| matches!(o, Err(Error::NotWritten { .. }))));
+    broken.store(false, Ordering::SeqCst);
+    for i in 12..24u8 {
+        put(&store, &[i], 9_000).unwrap();
+    }
+    assert_eq!(store.snapshot().rows("rows", ..).count(), kept + 12);
+    store.verify(|_| {}).unwrap();
+    store.shut_down().unwrap();
+    let store = options().open(dir.path()).unwrap();
+    assert_eq!(store.snapshot().rows("rows", ..).count(), kept + 12);
+}
+
+#[test]
+fn opening_syncs_the_directories_before_it_vouches_for_the_log() {
+    // A kill between a rename and the sync of its directory leaves a name that a power loss takes
+    // back. The next process finds the name and relies on it.
+    let dir = directory();
+    options().open(dir.path()).unwrap().shut_down().unwrap();
+    let operations = Arc::new(Mutex::new(vec![]));
+    let disk = {
+        let operations = operations.clone();
+        Faulty::disk(move |op, path| {
+            operations.lock().unwrap().push((op, path.to_owned()));
+            Fate::Done
+        })
+    };
+    let store = options().disk(disk).open(dir.path()).unwrap();
+    let operations: Vec<_> = std::mem::take(&mut *operations.lock().unwrap());
+    let vouched =
+        operations.iter().position(|(op, path)| *op == Op::Write && path.ends_with("MANIFEST"));
+    for wanted in [dir.path().to_owned(), dir.path().join("log")] {
+        let synced = operations.iter().position(|(op, path)| *op == Op::SyncDir && *path == wanted);
+        assert!(synced.is_some() && synced < vouched, "{} is not synced", wanted.display());
+    }
+    drop(store);
+}
+
+#[test]
+fn an_unreadable_segment_without_a_manifest_is_not_removed() {
+    let dir = directory();
+    let store = options().open(dir.path()).unwrap();
+    start(&store);
+    store.shut_down().unwrap();
+    std::fs::remove_file(dir.path().join("MANIFEST")).unwrap();
+    let disk = Faulty::disk(|op, path| {
+        let fails = op == Op::Read && is_segment(path);
+        if fails { Fate::Fails(ErrorKind::Other) } else { Fate::Done }
+    });
+    let segment = dir.path().join("log/00000000.seg");
+    let before = std::fs::read(&segment).unwrap();
+    options().disk(disk).open(dir.path()).unwrap_err();
+    assert!(std::fs::read(&segment).is_ok_and(|now| now == before));
+}
+
+#[test]
+fn a_busy_store_does_not_mark_its_manifest() {
+    let dir = directory();
+    // Made before: a manifest in the making has another name.
+    options().open(dir.path()).unwrap().shut_down().unwrap();
+    let marks = Arc::new(AtomicUsize::new(0));
+    let disk = {
+        let marks = marks.clone();
+        Faulty::disk(move |op, path| {
+            if op == Op::Write && path.ends_with("MANIFEST") {
+                marks.fetch_add(1, Ordering::Relaxed);
+            }
+            Fate::Done
+        })
+    };
+    let store = options().disk(disk).open(dir.path()).unwrap();
+    let opened = marks.load(Ordering::Relaxed);
+    for i in 0..300u32 {
+        put(&store, &i.to_le_bytes(), 10).unwrap();
+    }
+    // Unless a quarter of the commits took longer than the store's idea of rest.
+    let marked = marks.load(Ordering::Relaxed) - opened;
+    assert!(marked < 75, "{marked} marks during 300 commits");
+}
+
+#[test]
+fn many_threads_meet_a_disk_that_breaks_and_are_told_the_truth() {
+    for broken in (0..40).step_by(3) {
+        let dir = directory();
+        let armed = Arc::new(AtomicBool::new(false));
+        let disk = {
+            let (armed, count) = (armed.clone(), AtomicUsize::new(0));
+            Faulty::disk(move |op, path| {
+                let counts = armed.load(Ordering::SeqCst)
+                    && is_segment(path)
+                    && matches!(op, Op::Sync | Op::Write);
+                // Once: a second attempt would succeed.
+                let fails = counts && count.fetch_add(1, Ordering::SeqCst) == broken;
+                if fails { Fate::Partly(500, ErrorKind::Other) } else { Fate::Done }
+            })
+        };
+        let store = options().disk(disk).open(dir.path()).unwrap();
+        start(&store);
+        armed.store(true, Ordering::SeqCst);
+        let outcomes: Vec<(Vec<u8>, kinlog::Result<kinlog::Commit>)> =
+            std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..4u8)
+                    .map(|thread| {
+                        let store = &store;
+                        scope.spawn(move || {
+                            let one = |i: u8| {
+                                let key = vec![thread, i];
+                                let mut tx = store.begin();
+                                tx.put("rows", &key, &[i; 400]).unwrap();
+                                let handle = tx.submit(if i.is_multiple_of(3) {
+                                    Durability::Buffered
+                                } else {
+                                    Durability::Sync
+                                });
+                                (key, handle)
+                            };
+                            let mut outcomes = vec![];
+                            for i in (0..20).step_by(2) {
+                                for (key, handle) in [one(i), one(i + 1)] {
+                                    outcomes.push((key, handle.and_then(|handle| handle.wait())));
+                                }
+                            }
+                            outcomes
+                        })
+                    })
+                    .collect();
+                threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+            });
+        store.verify(|_| {}).unwrap();
+        let _ = store.shut_down();
+        let store = options().open(dir.path()).unwrap();
+        for (key, outcome) in outcomes {
+            let there = store.get("rows", &key).unwrap().is_some();
+            match outcome {
+                Ok(_) => assert!(there, "{broken}: {key:?} is lost"),
+                Err(Error::NotWritten { .. }) => assert!(!there, "{broken}: {key:?} is there"),
+                Err(Error::OutcomeUnknown { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn events_of_a_run_are_refused_after_a_failed_write_and_can_be_read() {
+    let dir = directory();
+    let armed = Arc::new(AtomicBool::new(false));
+    let disk = {
+        let armed = armed.clone();
+        Faulty::disk(move |op, path| {
+            let fails = op == Op::Write && is_segment(path) && armed.load(Ordering::SeqCst);
+            if fails { Fate::Partly(700, ErrorKind::StorageFull) } else { Fate::Done }
+        })
+    };
+    let store = options().disk(disk).open(dir.path()).unwrap();
+    let run = start(&store);
+    let event = || NewEvent::opaque(EventKind::MARKER_RECORDED, b"x");
+    store.append(&run, event()).unwrap();
+    armed.store(true, Ordering::SeqCst);
+    assert!(matches!(store.append(&run, event()), Err(Error::OutcomeUnknown { .. })));
+    armed.store(false, Ordering::SeqCst);
+    assert!(matches!(store.append(&run, event()), Err(Error::NotWritten { .. })));
+    assert_eq!(store.history(&run).unwrap().len(), 2);
+    assert_eq!(store.history(&run).unwrap().iter().map(Result::unwrap).count(), 2);
+    assert!(store.shut_down().is_err());
+    let store = options().open(dir.path()).unwrap();
+    assert_eq!(store.report().verdict, kinlog::Verdict::Torn);
+    assert_eq!(store.history(&run).unwrap().len(), 2);
+    store.append(&run, event()).unwrap();
+}

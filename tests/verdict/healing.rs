@@ -1,0 +1,137 @@
+//! A crash while a crash is being healed, after every single operation.
+
+use std::io::ErrorKind;
+
+use kinlog::{Durability, Verdict};
+
+use super::disk::{Fate, Faulty};
+use super::support::*;
+
+/// Mostly zeros, which are quick to look through for frames.
+fn sparse(byte: u8, len: usize) -> Vec<u8> {
+    (0..len).map(|at| if at % 64 == 63 { byte } else { 0 }).collect()
+}
+
+/// Images that need healing in one and in several pieces, each with the commits that are kept.
+fn wounded() -> Vec<(&'static str, Image, Digest)> {
+    let builder = Builder::new();
+    let run = builder.start("one");
+    builder.append(&run, &sparse(1, 30_000), Durability::Sync);
+    let kept = digest(&builder.store);
+    // A group over two segments, more than half of the second: a third one is prepared.
+    builder.append(&run, &sparse(2, 20_000), Durability::Sync);
+    builder.append(&run, &sparse(3, 40_000), Durability::Sync);
+    let built = builder.finish();
+    assert_eq!(built.closed.segments(), 3);
+    let all = places(&built.closed);
+    let mut whole = built.closed.clone();
+    whole.0.insert("MANIFEST".into(), built.killed.0["MANIFEST"].clone());
+    let unit = |image: &mut Image, place: Place, from: usize, to: usize| {
+        image.segment_mut(place.segment)[place.start + from..place.start + to].fill(0);
+    };
+    let mut images = vec![];
+    // Only the last commit is in part.
+    let mut cut = whole.clone();
+    let last = *all.last().unwrap();
+    cut.segment_mut(last.segment)[last.start + 9_000..].fill(0);
+    images.push(("cut", cut, built.digest[..3].to_vec()));
+    // The end lies in the first segment, whose seal is missing; the second has a part of a frame.
+    let mut hole = whole.clone();
+    unit(&mut hole, all[2], 512, 1024);
+    unit(&mut hole, all[3], 0, OVERHEAD);
+    unit(&mut hole, last, 0, 600);
+    images.push(("hole", hole, kept.clone()));
+    let mut garbage = whole.clone();
+    garbage.segment_mut(1)[last.end + 50..last.end + 90].fill(7);
+    garbage.segment_mut(2)[PAGE + 50..PAGE + 5000].fill(7);
+    images.push(("garbage", garbage, built.digest.clone()));
+    images
+}
+
+#[test]
+fn a_crash_at_every_operation_of_healing_leaves_what_heals_again() {
+    for (name, image, kept) in wounded() {
+        let mut crashes = 0;
+        for k in 0.. {
+            for part in [0, 400, 999] {
+                let dir = directory();
+                image.write(dir.path());
+                let mut left = k;
+                // Nothing is done any more once the machine is off.
+                let disk = Faulty::counting(move |op, path| {
+                    if !op.changes() || path.ends_with("LOCK") {
+                        return Fate::Done;
+                    }
+                    left -= 1;
+                    match left {
+                        0.. => Fate::Done,
+                        -1 => Fate::Partly(part, ErrorKind::Other),
+                        _ => Fate::Fails(ErrorKind::Other),
+                    }
+                });
+                let what = format!("{name}, a crash at change {k}, {part}/1000 of it done");
+                match options().disk(disk).open(dir.path()) {
+                    Ok(store) => {
+                        assert_eq!(digest(&store), kept, "{what}");
+                        assert!(k > 8, "{what}");
+                        std::mem::forget(store);
+                    }
+                    Err(_) => crashes += 1,
+                }
+                let mut after = Image::read(dir.path());
+                after.0.retain(|name, _| !name.starts_with("quarantine/"));
+                let again = directory();
+                Image::read(dir.path()).write(again.path());
+                // Copies of an earlier attempt stay.
+                let store = options().open(again.path()).unwrap_or_else(|e| panic!("{what}: {e}"));
+                assert_eq!(digest(&store), kept, "{what}");
+                drop(store);
+                let (_, found) = examine(&after, &what).opened(&what);
+                assert_eq!(found, kept, "{what}");
+                // Every byte that is gone is in quarantine, in full.
+                let quarantine = Image::read(again.path());
+                assert!(quarantined(&image, &quarantine), "{what}");
+            }
+            if crashes < 3 * (k + 1) {
+                assert!(k > 8, "{name}: {k}");
+                break;
+            }
+        }
+    }
+}
+
+/// Whether everything in `before` that is no longer in `after` lies in one of its copies.
+fn quarantined(before: &Image, after: &Image) -> bool {
+    let copies = after.0.iter().filter_map(|(name, bytes)| {
+        let name = name.strip_prefix("quarantine/")?;
+        let mut parts = name.split('-').map(|part| part.parse::<usize>());
+        Some((parts.next()?.ok()?, parts.next()?.ok()?, bytes))
+    });
+    let copies: Vec<_> = copies.collect();
+    (0..before.segments()).all(|segment| {
+        let (old, new) = (before.segment(segment), after.segment(segment));
+        (0..SEGMENT).filter(|at| old[*at] != new[*at]).all(|at| {
+            copies.iter().any(|(number, start, bytes)| {
+                let byte = at.checked_sub(*start).and_then(|at| bytes.get(at));
+                *number == segment && byte == Some(&old[at])
+            })
+        })
+    })
+}
+
+#[test]
+fn a_full_disk_while_healing_refuses_and_zeroes_nothing() {
+    for (name, image, kept) in wounded() {
+        let dir = directory();
+        image.write(dir.path());
+        let disk = Faulty::disk(|_, path| match path.extension() {
+            Some(end) if end == "bin" => Fate::Fails(ErrorKind::StorageFull),
+            _ => Fate::Done,
+        });
+        options().disk(disk).open(dir.path()).unwrap_err();
+        Image::read(dir.path()).assert_same(&image, name);
+        let (report, found) = examine(&image, name).opened(name);
+        assert!(matches!(report.verdict, Verdict::Torn | Verdict::Ambiguous), "{name}");
+        assert_eq!(found, kept, "{name}");
+    }
+}
