@@ -1,6 +1,6 @@
 //! Reading a history that lies interleaved with 10,000 others, beside a copy of the same bytes.
 
-#![allow(missing_docs, clippy::unwrap_used, dead_code)]
+#![allow(missing_docs, clippy::indexing_slicing, clippy::unwrap_used, dead_code)]
 
 mod support;
 

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use crate::disk::{Disk, FileSystem};
 use crate::error::{Error, Result};
-use crate::limits::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
-use crate::log::{Opening, Paths};
+use crate::log::{Opening, Paths, is_segment_size};
 use crate::store::Store;
 
 /// What to do about an [`Ambiguous`](crate::Verdict::Ambiguous) log.
@@ -95,8 +94,7 @@ impl Options {
     /// [`Error::UnsupportedFormat`] for a store of another version, [`Error::InvalidArgument`]
     /// for an option out of bounds, [`Error::Io`] for what the system refuses.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Store> {
-        let sizes = SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX;
-        if !sizes.contains(&self.segment_bytes) || !self.segment_bytes.is_multiple_of(4096) {
+        if !is_segment_size(self.segment_bytes) {
             return Err(Error::invalid(
                 "segment_bytes must be a multiple of 4 KiB between 64 KiB and 1 GiB",
             ));

@@ -545,6 +545,10 @@ impl DiskFile for GatedFile {
         self.file.try_lock()
     }
 
+    fn try_lock_shared(&self) -> io::Result<bool> {
+        self.file.try_lock_shared()
+    }
+
     fn map(&self, len: usize) -> io::Result<Map> {
         self.file.map(len)
     }

@@ -86,6 +86,14 @@ impl Disk for FileSystem {
     }
 }
 
+fn is_taken(lock: Result<(), TryLockError>) -> io::Result<bool> {
+    match lock {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
 impl DiskFile for File {
     fn size(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
@@ -104,11 +112,11 @@ impl DiskFile for File {
     }
 
     fn try_lock(&self) -> io::Result<bool> {
-        match File::try_lock(self) {
-            Ok(()) => Ok(true),
-            Err(TryLockError::WouldBlock) => Ok(false),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
+        is_taken(File::try_lock(self))
+    }
+
+    fn try_lock_shared(&self) -> io::Result<bool> {
+        is_taken(File::try_lock_shared(self))
     }
 
     fn map(&self, len: usize) -> io::Result<Map> {

@@ -104,6 +104,13 @@ pub trait DiskFile: Send + Sync {
     /// Whatever the file system says.
     fn try_lock(&self) -> io::Result<bool>;
 
+    /// Takes the file's shared lock until the file is closed, or says that another holds the
+    /// exclusive one.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    fn try_lock_shared(&self) -> io::Result<bool>;
+
     /// Maps the first `len` bytes for reading. The file must be that long and stay that long.
     ///
     /// # Errors

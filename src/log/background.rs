@@ -55,10 +55,11 @@ impl Drop for Background {
 }
 
 impl Writer {
-    /// Notes that a commit was appended.
+    /// Notes that a commit was appended. The thread looks again by itself while commits come, so
+    /// that only the first one after a rest wakes it.
     pub(super) fn note_commit(&self, state: &mut State) {
-        if !state.background.dirty {
-            state.background.dirty = true;
+        state.background.dirty = true;
+        if std::mem::take(&mut state.background.asleep) {
             self.work.notify_one();
         }
     }
@@ -72,24 +73,24 @@ impl Writer {
     fn work(&self) {
         let mut state = self.state.lock();
         while !state.background.stop {
-            if state.background.submitted {
-                if state.leading {
-                    self.work.wait(&mut state);
-                } else {
-                    state.background.submitted = false;
-                    self.lead(&mut state);
-                }
-            } else if state.background.dirty {
-                state.background.dirty = false;
-                if !self.work.wait_for(&mut state, REST).timed_out() {
-                    // Something happened: the rest begins anew.
+            if state.background.submitted && state.leading {
+                self.work.wait(&mut state);
+            } else if state.background.submitted {
+                state.background.submitted = false;
+                self.lead(&mut state);
+            } else if std::mem::take(&mut state.background.dirty) {
+                let rested = self.work.wait_for(&mut state, REST).timed_out();
+                if !rested {
+                    // Something else was asked for: the rest begins anew.
                     state.background.dirty = true;
-                } else if state.failure.is_none() {
+                } else if !state.background.dirty && state.failure.is_none() {
                     let durable = state.durable;
                     MutexGuard::unlocked(&mut state, || self.mark(durable, false));
                 }
             } else {
+                state.background.asleep = true;
                 self.work.wait(&mut state);
+                state.background.asleep = false;
             }
         }
     }

@@ -11,7 +11,7 @@
 use crate::bytes::{pad4, padded4, put, u16_at, u32_at, u64_at, wide};
 use crate::event::{Buffer, Event, EventKind, Malformed, RawEvent};
 use crate::id::Position;
-use crate::limits::POSITION_MAX;
+use crate::limits::{KEY_BYTES_MAX, POSITION_MAX, VALUE_BYTES_MAX};
 
 use super::frame::Frame;
 
@@ -181,6 +181,9 @@ fn parse_put(bytes: &[u8], position: Position) -> Option<(Put<'_>, usize)> {
     let table_len = usize::from(*bytes.first()?);
     let key_len = usize::from(u16_at(bytes, 2)?);
     let value_len = usize::try_from(u32_at(bytes, 4)?).ok()?;
+    if key_len > KEY_BYTES_MAX || value_len > VALUE_BYTES_MAX {
+        return None;
+    }
     let (table, rest) = bytes.get(PUT_HEADER_BYTES..)?.split_at_checked(table_len)?;
     let (key, rest) = rest.split_at_checked(key_len)?;
     let value = rest.get(..value_len)?;

@@ -6,6 +6,7 @@ use crate::bytes::{array_at, put, u32_at, u64_at};
 use crate::error::{Corruption, Error, Result};
 use crate::event::LAYOUT_FINGERPRINT;
 use crate::id::Position;
+use crate::limits::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 
 /// The version of everything in this directory; `docs/format.md` describes it.
 pub(crate) const FORMAT_VERSION: u32 = 1;
@@ -13,6 +14,10 @@ pub(crate) const FORMAT_VERSION: u32 = 1;
 pub(crate) const SEGMENT_HEADER_BYTES: usize = 4096;
 /// The manifest's two slots stand a page apart, so that a torn write damages one.
 pub(crate) const SLOT_BYTES: usize = 4096;
+
+/// The layouts that this build reads. A record that is added changes the fingerprint and nothing
+/// else, so that every earlier one stays in this list.
+const READABLE_LAYOUTS: [u64; 1] = [LAYOUT_FINGERPRINT];
 
 const SEGMENT_MAGIC: [u8; 8] = *b"KINLOGSG";
 const MANIFEST_MAGIC: [u8; 8] = *b"KINLOGMF";
@@ -50,6 +55,11 @@ impl Paths {
     pub(crate) fn prepared(&self) -> PathBuf {
         self.log().join("prepared.tmp")
     }
+}
+
+/// Whether segments can have this size.
+pub(crate) fn is_segment_size(bytes: u32) -> bool {
+    (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&bytes) && bytes.is_multiple_of(4096)
 }
 
 /// The number of a segment file, if the name is one.
@@ -177,11 +187,13 @@ impl Manifest {
 
     pub(crate) fn decode(slot: &[u8], path: &Path) -> Result<Self> {
         check_page(slot, &MANIFEST_MAGIC, MANIFEST_FIELDS_BYTES, path)?;
+        let segment_bytes = u32_at(slot, 40).unwrap_or_default();
+        if !is_segment_size(segment_bytes) {
+            let what = "no segment can have this size";
+            return Err(corrupt(path, 40, what, SEGMENT_BYTES_MIN.into(), segment_bytes.into()));
+        }
         Ok(Manifest {
-            identity: Identity {
-                store: array_at(slot, 24).unwrap_or_default(),
-                segment_bytes: u32_at(slot, 40).unwrap_or_default(),
-            },
+            identity: Identity { store: array_at(slot, 24).unwrap_or_default(), segment_bytes },
             generation: u64_at(slot, 48).unwrap_or_default(),
             epoch: u32_at(slot, 44).unwrap_or_default(),
             durable_upto: Position::from_u64(u64_at(slot, 56).unwrap_or_default()),
@@ -216,7 +228,7 @@ fn check_page(page: &[u8], magic: &[u8; 8], fields: usize, path: &Path) -> Resul
         return Err(unsupported(path, "the format version", FORMAT_VERSION.into(), version.into()));
     }
     let fingerprint = u64_at(page, 16).unwrap_or_default();
-    if fingerprint != LAYOUT_FINGERPRINT {
+    if !READABLE_LAYOUTS.contains(&fingerprint) {
         return Err(unsupported(path, "the layout fingerprint", LAYOUT_FINGERPRINT, fingerprint));
     }
     Ok(())

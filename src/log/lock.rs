@@ -71,8 +71,11 @@ impl LockFile {
 
     /// Whether a process has the store open for writing.
     pub(crate) fn is_held(disk: &dyn Disk, paths: &Paths) -> Result<bool> {
-        // Dropping this second handle gives the lock back.
-        Ok(!Self::observe(disk, paths)?.try_lock()?)
+        // Shared, so that two readers do not take each other for a writer; dropping this second
+        // handle gives the lock back.
+        let lock = Self::observe(disk, paths)?;
+        let free = lock.file.try_lock_shared().map_err(|e| Error::io("lock", &lock.path, e))?;
+        Ok(!free)
     }
 
     fn try_lock(&self) -> Result<bool> {

@@ -75,7 +75,7 @@ impl ManifestFile {
     /// Writes `next` as the following generation, and returns when it is on the device. A slot
     /// that fails to be written leaves the other one in force.
     pub(crate) fn write(&mut self, next: Manifest) -> Result<()> {
-        let next = Manifest { generation: self.current.generation + 1, ..next };
+        let next = Manifest { generation: self.current.generation.saturating_add(1), ..next };
         let offset = slot_offset(next.generation) as u64;
         self.file
             .write_at(&next.encode(), offset)

@@ -16,7 +16,7 @@ mod view;
 mod writer;
 
 pub(crate) use background::Background;
-pub(crate) use layout::{Paths, SEGMENT_HEADER_BYTES, segment_number};
+pub(crate) use layout::{Paths, SEGMENT_HEADER_BYTES, is_segment_size, segment_number};
 pub use open::{OpenReport, Verdict};
 pub(crate) use open::{Opening, follow, open, overtaken};
 pub(crate) use recovery::Replay;

@@ -123,7 +123,8 @@ fn open_writer(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     let scan = scan(disk_ref, paths, &manifest.current, None, replay)?;
     let mut report = report(&scan, &manifest.current, created);
     report.manifest_damaged = manifest.damaged;
-    report.epoch += 1;
+    let exhausted = Error::invalid("the store was opened more often than epochs can count");
+    report.epoch = report.epoch.checked_add(1).ok_or(exhausted)?;
     if let Some(remains) = &scan.remains {
         if !remains.torn && opening.refuse_ambiguous {
             return Err(ambiguous(paths, remains));

@@ -74,6 +74,8 @@ pub(super) struct Requests {
     /// Commits were submitted that nobody may wait for.
     pub(super) submitted: bool,
     pub(super) stop: bool,
+    /// The thread sleeps until it is woken.
+    pub(super) asleep: bool,
 }
 
 /// The writing half of an open store's log.
@@ -301,7 +303,9 @@ impl Writer {
             state.spare = Some(group.bytes);
         }
         self.progress.notify_all();
-        self.work.notify_one();
+        if state.background.submitted {
+            self.work.notify_one();
+        }
         // Wakers are foreign code, which must not find the state locked.
         MutexGuard::unlocked(state, || self.published.wake());
     }

@@ -154,6 +154,11 @@ impl DiskFile for FaultyFile {
         self.inner.try_lock()
     }
 
+    fn try_lock_shared(&self) -> io::Result<bool> {
+        self.disk.ask(Op::Lock, &self.path)?;
+        self.inner.try_lock_shared()
+    }
+
     fn map(&self, len: usize) -> io::Result<Map> {
         self.disk.ask(Op::Map, &self.path)?;
         self.inner.map(len)

@@ -250,6 +250,10 @@ fn a_busy_store_does_not_mark_its_manifest() {
     let disk = {
         let marks = marks.clone();
         Faulty::disk(move |op, path| {
+            if op == Op::Sync && is_segment(path) {
+                // A device takes its time, in which the store's thread gets to rest.
+                (0..300).for_each(|_| std::thread::yield_now());
+            }
             if op == Op::Write && path.ends_with("MANIFEST") {
                 marks.fetch_add(1, Ordering::Relaxed);
             }

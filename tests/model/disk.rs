@@ -80,6 +80,10 @@ impl DiskFile for Unsynced {
         self.0.try_lock()
     }
 
+    fn try_lock_shared(&self) -> io::Result<bool> {
+        self.0.try_lock_shared()
+    }
+
     fn map(&self, len: usize) -> io::Result<Map> {
         self.0.map(len)
     }
