@@ -25,7 +25,7 @@ use kinlog::{
 const WRITERS: u32 = 8;
 const READERS: u32 = 4;
 /// Commits that each writer tries.
-const ROUNDS: u32 = 100;
+const ROUNDS: u32 = 200;
 const SHARED_RUNS: usize = 4;
 /// A tail that waits longer than this has missed a commit.
 const EVER: Duration = Duration::from_secs(120);
@@ -619,20 +619,31 @@ fn readers_follow_a_writer_that_rolls_segments() {
     let ended = |snapshot: &Snapshot| snapshot.get("rows", b"end").unwrap().is_some();
     let tails = thread::scope(|scope| {
         let (runs, open) = (&runs, &open);
-        // One that stays, ...
+        // One that stays: a thread follows, two others read, each with a snapshot from before that
+        // the following must not disturb, ...
         let stays = scope.spawn(move || {
             let reader = open();
-            let mut kept = reader.snapshot();
-            let mut rows = check_snapshot(&kept, runs);
-            while !ended(&kept) {
-                let end = reader.end();
-                assert_eq!(reader.refresh().unwrap(), reader.end() > end);
-                assert_eq!(check_snapshot(&kept, runs), rows, "a snapshot moved");
-                kept = reader.snapshot();
-                let now = check_snapshot(&kept, runs);
-                assert!(now >= rows);
-                rows = now;
-            }
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    while !ended(&reader.snapshot()) {
+                        let end = reader.end();
+                        assert_eq!(reader.refresh().unwrap(), reader.end() > end);
+                    }
+                });
+                for _ in 0..2 {
+                    scope.spawn(|| {
+                        let mut kept = reader.snapshot();
+                        let mut rows = check_snapshot(&kept, runs);
+                        while !ended(&kept) {
+                            let snapshot = reader.snapshot();
+                            let now = check_snapshot(&snapshot, runs);
+                            assert!(now >= rows);
+                            assert_eq!(check_snapshot(&kept, runs), rows, "a snapshot moved");
+                            (kept, rows) = (snapshot, now);
+                        }
+                    });
+                }
+            });
             reader.verify(|_| {}).unwrap();
         });
         // ... one that opens the store again and again, in the middle of things, ...

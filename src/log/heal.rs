@@ -1,12 +1,15 @@
 //! Healing a torn tail: a copy into quarantine, then zeros. Ends with the log as if the unfinished
 //! group had never begun; a crash in the middle leaves what the next opening heals again.
 
-use std::path::PathBuf;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 
-use super::layout::Paths;
+use super::layout::{Identity, Paths, SEGMENT_HEADER_BYTES};
 use super::recovery::Remains;
 use crate::disk::{Disk, OpenMode};
 use crate::error::{Error, Result};
+use crate::id::Position;
 
 /// Copies `remains` into quarantine and zeroes them; returns where the copies are.
 pub(crate) fn heal(
@@ -63,4 +66,43 @@ fn quarantine(
             Err(error) => return Err(Error::io("create", path, error)),
         }
     }
+}
+
+/// Puts the log within `range`, which was read and found whole, on the device.
+///
+/// It is written once more before it is synced: after a sync that failed in another process the
+/// system may hold pages that are not on the device and take them for clean, so that a sync alone
+/// would succeed and mean nothing.
+pub(crate) fn harden(
+    disk: &dyn Disk,
+    paths: &Paths,
+    identity: &Identity,
+    range: Range<Position>,
+) -> Result<()> {
+    if range.is_empty() {
+        return Ok(());
+    }
+    let (first, start) = identity.locate(range.start);
+    let (last, end) = identity.locate(range.end);
+    for number in first..=last {
+        let from = if number == first { start } else { SEGMENT_HEADER_BYTES } as u64;
+        let to = if number == last { end as u64 } else { u64::from(identity.segment_bytes) };
+        let path = paths.segment(number);
+        rewrite(disk, &path, from..to).map_err(|e| Error::io("write again and sync", path, e))?;
+    }
+    Ok(())
+}
+
+fn rewrite(disk: &dyn Disk, path: &Path, range: Range<u64>) -> io::Result<()> {
+    const PIECE_BYTES: u64 = 1 << 20;
+    let file = disk.open(path, OpenMode::Write)?;
+    let mut offset = range.start;
+    while offset < range.end {
+        let len = (range.end - offset).min(PIECE_BYTES);
+        let mut piece = vec![0; usize::try_from(len).unwrap_or_default()];
+        file.read_at(&mut piece, offset)?;
+        file.write_at(&piece, offset)?;
+        offset += len;
+    }
+    file.sync()
 }

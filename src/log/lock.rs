@@ -2,9 +2,10 @@
 //! processes how far the log is published.
 //!
 //! ```text
-//! 0 magic "KINLOGLK" · 8 process id u32 · 12 zero u32 · 16 published position u64
+//! 0 magic "KINLOGLK" · 8 process id u32 · 12 epoch u32 · 16 published position u64
 //! ```
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use crate::id::Position;
 
 const MAGIC: [u8; 8] = *b"KINLOGLK";
 const LOCK_BYTES: usize = 24;
+const EPOCH_OFFSET: u64 = 12;
 const PUBLISHED_OFFSET: u64 = 16;
 /// A reader that asks whether a writer lives holds the lock for an instant; a writer outwaits it.
 const LOCK_ATTEMPTS: u32 = 25;
@@ -33,10 +35,10 @@ impl LockFile {
     pub(crate) fn acquire(disk: &dyn Disk, paths: &Paths) -> Result<Self> {
         let path = paths.lock();
         let opened = match disk.open(&path, OpenMode::Write) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 match disk.open(&path, OpenMode::Create) {
                     // Another process made it in the meantime.
-                    Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                         disk.open(&path, OpenMode::Write)
                     }
                     other => other,
@@ -50,7 +52,7 @@ impl LockFile {
         while !lock.try_lock()? {
             attempts += 1;
             if attempts == LOCK_ATTEMPTS {
-                let holder = lock.read().0;
+                let holder = Word::of(lock.file.as_ref()).holder;
                 return Err(Error::Locked { path: lock.path, holder });
             }
             std::thread::sleep(LOCK_PAUSE);
@@ -62,19 +64,12 @@ impl LockFile {
         Ok(lock)
     }
 
-    /// Looks at the lock without taking it.
-    pub(crate) fn observe(disk: &dyn Disk, paths: &Paths) -> Result<Self> {
-        let path = paths.lock();
-        let file = disk.open(&path, OpenMode::Read).map_err(|e| Error::io("open", &path, e))?;
-        Ok(LockFile { file, path })
-    }
-
     /// Whether a process has the store open for writing.
     pub(crate) fn is_held(disk: &dyn Disk, paths: &Paths) -> Result<bool> {
-        // Shared, so that two readers do not take each other for a writer; dropping this second
-        // handle gives the lock back.
-        let lock = Self::observe(disk, paths)?;
-        let free = lock.file.try_lock_shared().map_err(|e| Error::io("lock", &lock.path, e))?;
+        let Some(file) = open_to_look(disk, paths)? else { return Ok(false) };
+        // Shared, so that two readers do not take each other for a writer. Closing the file gives
+        // the lock back.
+        let free = file.try_lock_shared().map_err(|e| Error::io("lock", paths.lock(), e))?;
         Ok(!free)
     }
 
@@ -82,23 +77,60 @@ impl LockFile {
         self.file.try_lock().map_err(|e| Error::io("lock", &self.path, e))
     }
 
+    /// Says in which epoch the holder writes, and how far the log is published.
+    pub(crate) fn announce(&self, epoch: u32, published: Position) -> Result<()> {
+        let mut bytes = [0; 12];
+        put(&mut bytes, 0, &epoch.to_le_bytes());
+        put(&mut bytes, 4, &published.as_u64().to_le_bytes());
+        self.write(&bytes, EPOCH_OFFSET)
+    }
+
     /// Says how far the log is published. The file is not synced: it speaks to living processes.
     pub(crate) fn publish(&self, position: Position) -> Result<()> {
-        self.file
-            .write_at(&position.as_u64().to_le_bytes(), PUBLISHED_OFFSET)
-            .map_err(|e| Error::io("write", &self.path, e))
+        self.write(&position.as_u64().to_le_bytes(), PUBLISHED_OFFSET)
     }
 
-    /// How far the holder says the log is published; the start if it has not said yet.
-    pub(crate) fn published(&self) -> Position {
-        self.read().1
+    fn write(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        self.file.write_at(bytes, offset).map_err(|e| Error::io("write", &self.path, e))
+    }
+}
+
+/// What the lock file says.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Word {
+    /// The process that wrote it.
+    holder: u32,
+    /// The epoch in which it writes; 0 if it is still opening the store.
+    pub(crate) epoch: u32,
+    /// How far the log is published; the start if it is still opening the store.
+    pub(crate) published: Position,
+}
+
+impl Word {
+    /// Reads the lock file of a store; a missing one says nothing.
+    pub(crate) fn read(disk: &dyn Disk, paths: &Paths) -> Result<Self> {
+        Ok(open_to_look(disk, paths)?.map(|file| Self::of(file.as_ref())).unwrap_or_default())
     }
 
-    fn read(&self) -> (u32, Position) {
+    fn of(file: &dyn DiskFile) -> Self {
         let mut bytes = [0; LOCK_BYTES];
-        let whole = self.file.read_at(&mut bytes, 0).is_ok() && bytes.starts_with(&MAGIC);
-        let field = |found: Option<u64>| found.filter(|_| whole).unwrap_or_default();
-        let holder = u32::try_from(field(u32_at(&bytes, 8).map(u64::from))).unwrap_or_default();
-        (holder, Position::from_u64(field(u64_at(&bytes, 16))))
+        let whole = file.read_at(&mut bytes, 0).is_ok() && bytes.starts_with(&MAGIC);
+        if !whole {
+            return Word::default();
+        }
+        Word {
+            holder: u32_at(&bytes, 8).unwrap_or_default(),
+            epoch: u32_at(&bytes, 12).unwrap_or_default(),
+            published: Position::from_u64(u64_at(&bytes, 16).unwrap_or_default()),
+        }
+    }
+}
+
+/// Opens the lock file without taking the lock; `None` if it is not there, as in a copy of a store
+/// that was made without it.
+fn open_to_look(disk: &dyn Disk, paths: &Paths) -> Result<Option<Arc<dyn DiskFile>>> {
+    match disk.open(&paths.lock(), OpenMode::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some).map_err(|e| Error::io("open", paths.lock(), e)),
     }
 }

@@ -10,7 +10,7 @@ use super::layout::corrupt;
 use super::layout::{
     Identity, Manifest, Paths, SEGMENT_HEADER_BYTES, SegmentHeader, segment_number,
 };
-use super::lock::LockFile;
+use super::lock::{LockFile, Word};
 use super::manifest::ManifestFile;
 use super::recovery::{Remains, Replay, Scan, scan};
 use super::segment::Segment;
@@ -131,12 +131,9 @@ fn open_writer(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
         }
         report.quarantined = heal::heal(disk_ref, paths, report.epoch, remains)?;
     }
-    let segments = open_segments(disk_ref, paths, &scan, OpenMode::Write)?;
     // What was replayed may be in the page cache only; the manifest is about to vouch for it.
-    let (first_unsynced, _) = manifest.current.identity.locate(scan.durable_upto);
-    for segment in segments.iter().filter(|s| s.header.number >= first_unsynced) {
-        segment.file.sync().map_err(|e| Error::io("sync", &segment.path, e))?;
-    }
+    heal::harden(disk_ref, paths, &manifest.current.identity, scan.durable_upto..scan.end)?;
+    let segments = open_segments(disk_ref, paths, &scan, OpenMode::Write)?;
     // A process that was killed between naming a file and syncing its directory left a name that is
     // there and may not last.
     for dir in [&paths.log(), &paths.root] {
@@ -159,12 +156,12 @@ fn open_reader(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     let disk = disk.as_ref();
     let manifest = ManifestFile::open(disk, paths, OpenMode::Read)?;
     let live = LockFile::is_held(disk, paths)?;
-    let published = live.then(|| LockFile::observe(disk, paths)).transpose()?;
+    let word = live.then(|| Word::read(disk, paths)).transpose()?;
     // Read after the limit: a manifest read before may be older than frames below the limit.
     let manifest = ManifestFile::open(disk, paths, OpenMode::Read).unwrap_or(manifest);
     // A writer that is still opening has published nothing yet; what the manifest vouches for
     // stays in any case.
-    let limit = published.map(|lock| lock.published().max(manifest.current.durable_upto));
+    let limit = word.map(|word| word.published.max(manifest.current.durable_upto));
     let scan = scan(disk, paths, &manifest.current, limit, replay)?;
     let mut report = report(&scan, &manifest.current, false);
     report.manifest_damaged = manifest.damaged;
@@ -184,16 +181,20 @@ pub(crate) fn overtaken(opening: &Opening, opened: &Result<Opened>) -> Result<bo
     Ok(!quiet && LockFile::is_held(opening.disk.as_ref(), &opening.paths)?)
 }
 
-/// Reads on to where the writer has published meanwhile, if there is one; whether it had.
+/// Reads on to where a writer of the epoch `since` or later has published meanwhile; whether one
+/// had.
 pub(crate) fn follow(
     disk: &dyn Disk,
     paths: &Paths,
     published: &Published,
+    since: u32,
     replay: &mut dyn Replay,
 ) -> Result<bool> {
-    let end = LockFile::observe(disk, paths)?.published();
-    let from = published.end();
-    if end <= from {
+    let word = Word::read(disk, paths)?;
+    let (from, end) = (published.end(), word.published);
+    // The word of a writer that was gone when the log was read is older than what was read, and
+    // after a power loss it may be wrong.
+    if word.epoch < since || end <= from {
         return Ok(false);
     }
     let identity = published.identity;

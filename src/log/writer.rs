@@ -134,7 +134,7 @@ impl Writer {
             spare: None,
             background: Default::default(),
         };
-        lock.publish(end)?;
+        lock.announce(manifest.current.epoch, end)?;
         Ok(Writer {
             disk,
             paths,

@@ -34,7 +34,7 @@ use crate::event::NewEvent;
 use crate::id::{Position, RunId};
 use crate::index::{Index, NAMESPACES_TABLE, encode_limits};
 use crate::limits::Limits;
-use crate::log::{self, OpenReport, Opening, Paths, Published, Replay, Writer};
+use crate::log::{self, OpenReport, Opening, Paths, Published, Replay, Verdict, Writer};
 use crate::options::Options;
 use pins::Pins;
 
@@ -54,6 +54,8 @@ pub(crate) struct Shared {
     paths: Paths,
     published: Arc<Published>,
     writer: Option<Arc<Writer>>,
+    /// The epoch from which on a writer's word is news to a store open for reading only.
+    since: u32,
     index: RwLock<Index>,
     pins: Arc<Pins>,
 }
@@ -94,16 +96,18 @@ impl Store {
         let opened = opened?;
         index.end = opened.published.end();
         let (writer, background) = opened.writing.unzip();
+        let report = opened.report;
         let shared = Shared {
             disk: opening.disk,
             paths: opening.paths,
             published: opened.published,
             writer,
+            since: report.epoch.saturating_add(u32::from(report.verdict != Verdict::Live)),
             index: RwLock::new(index),
             pins: Arc::default(),
         };
         let background = Mutex::new(background);
-        Ok(Store { shared: Arc::new(shared), background, report: opened.report })
+        Ok(Store { shared: Arc::new(shared), background, report })
     }
 
     /// What opening found and did.
@@ -273,7 +277,8 @@ impl Shared {
         let mut index = self.index.write();
         let oldest = self.pins.oldest(|| self.published.end());
         let mut following = Following { index: &mut index, oldest };
-        log::follow(self.disk.as_ref(), &self.paths, &self.published, &mut following)
+        let (disk, since) = (self.disk.as_ref(), self.since);
+        log::follow(disk, &self.paths, &self.published, since, &mut following)
     }
 }
 

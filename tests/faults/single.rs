@@ -225,6 +225,42 @@ fn opening_syncs_the_directories_before_it_vouches_for_the_log() {
 }
 
 #[test]
+fn opening_writes_again_what_it_is_about_to_vouch_for() {
+    // After a sync that failed in another process, pages that are not on the device may pass for
+    // clean: only a sync after a write of them means anything.
+    let dir = directory();
+    let disk = Faulty::disk(|op, path| {
+        let fails = op == Op::Sync && is_segment(path);
+        if fails { Fate::Fails(ErrorKind::Other) } else { Fate::Done }
+    });
+    options().open(dir.path()).unwrap().shut_down().unwrap();
+    let store = options().disk(disk).open(dir.path()).unwrap();
+    let mut tx = store.begin();
+    tx.put("t", b"k", b"v").unwrap();
+    tx.commit().unwrap_err();
+    drop(store);
+
+    let operations = Arc::new(Mutex::new(vec![]));
+    let disk = {
+        let operations = operations.clone();
+        Faulty::disk(move |op, path| {
+            operations.lock().unwrap().push((op, path.to_owned()));
+            Fate::Done
+        })
+    };
+    let store = options().disk(disk).open(dir.path()).unwrap();
+    let operations: Vec<_> = std::mem::take(&mut *operations.lock().unwrap());
+    let first = |wanted, named: &dyn Fn(&Path) -> bool| {
+        operations.iter().position(|(op, path)| *op == wanted && named(path))
+    };
+    let written = first(Op::Write, &is_segment);
+    let synced = first(Op::Sync, &is_segment);
+    let vouched = first(Op::Write, &|path: &Path| path.ends_with("MANIFEST"));
+    assert!(written.is_some() && written < synced && synced < vouched);
+    assert_eq!(store.get("t", b"k").unwrap().as_deref(), Some(&b"v"[..]));
+}
+
+#[test]
 fn an_unreadable_segment_without_a_manifest_is_not_removed() {
     let dir = directory();
     let store = options().open(dir.path()).unwrap();

@@ -188,6 +188,36 @@ fn readers_do_not_take_each_other_for_a_writer() {
 }
 
 #[test]
+fn the_word_of_a_writer_that_is_long_gone_is_no_news() {
+    let dir = tempfile::tempdir().unwrap();
+    small().open(dir.path()).unwrap().shut_down().unwrap();
+    // As a power loss may leave it: the word is there, what it speaks of is not.
+    let lock = dir.path().join("LOCK");
+    let mut word = std::fs::read(&lock).unwrap();
+    word[16..24].copy_from_slice(&20_000u64.to_le_bytes());
+    std::fs::write(&lock, word).unwrap();
+    let reader = Options::new().read_only(true).open(dir.path()).unwrap();
+    assert!(!reader.refresh().unwrap());
+
+    let store = small().open(dir.path()).unwrap();
+    let mut tx = store.begin();
+    tx.put("t", b"k", b"v").unwrap();
+    tx.commit().unwrap();
+    assert!(reader.refresh().unwrap());
+    assert_eq!(reader.get("t", b"k").unwrap().as_deref(), Some(&b"v"[..]));
+}
+
+#[test]
+fn a_copy_without_the_lock_file_can_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    small().open(dir.path()).unwrap().shut_down().unwrap();
+    std::fs::remove_file(dir.path().join("LOCK")).unwrap();
+    let reader = Options::new().read_only(true).open(dir.path()).unwrap();
+    assert_eq!(reader.report().verdict, Verdict::Clean);
+    assert!(!reader.refresh().unwrap());
+}
+
+#[test]
 fn a_snapshot_stands_still_beside_a_busy_writer() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
