@@ -222,13 +222,20 @@ pub(crate) fn follow(
 }
 
 fn make_directories(disk: &dyn Disk, paths: &Paths) -> Result<()> {
-    for dir in [paths.root.clone(), paths.log()] {
-        disk.create_dir(&dir).map_err(|e| Error::io("create", &dir, e))?;
+    let dir = paths.log();
+    let missing = |dir: &&Path| {
+        let listed = if dir.as_os_str().is_empty() { Ok(vec![]) } else { disk.list(dir) };
+        listed.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+    };
+    let made: Vec<&Path> = dir.ancestors().take_while(missing).collect();
+    disk.create_dir(&dir).map_err(|e| Error::io("create", &dir, e))?;
+    // The entries that lead to the store must last as long as what is acknowledged in it; its own
+    // may have been made by an attempt that was cut short.
+    for parent in made.into_iter().chain([&*paths.root]).filter_map(Path::parent) {
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        disk.sync_dir(parent).map_err(|e| Error::io("sync", parent, e))?;
     }
-    // The store's own entry must last as long as what is acknowledged in it.
-    let parent = paths.root.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let parent = parent.unwrap_or(Path::new("."));
-    disk.sync_dir(parent).map_err(|e| Error::io("sync", parent, e))
+    Ok(())
 }
 
 /// Makes a new store: its first segment, and then the manifest, with which it exists.

@@ -225,6 +225,30 @@ fn opening_syncs_the_directories_before_it_vouches_for_the_log() {
 }
 
 #[test]
+fn every_directory_that_leads_to_a_new_store_is_made_to_last() {
+    let dir = directory();
+    let store = dir.path().join("a/b/store");
+    let synced = Arc::new(Mutex::new(vec![]));
+    let disk = {
+        let synced = synced.clone();
+        Faulty::disk(move |op, path| {
+            if op == Op::SyncDir {
+                synced.lock().unwrap().push(path.to_owned());
+            }
+            Fate::Done
+        })
+    };
+    options().disk(disk).open(&store).unwrap();
+    let synced = synced.lock().unwrap();
+    for wanted in ["", "a", "a/b", "a/b/store", "a/b/store/log"] {
+        let wanted = dir.path().join(wanted);
+        // A trailing separator is no difference.
+        let found = synced.iter().any(|path| path.components().eq(wanted.components()));
+        assert!(found, "{} is not synced", wanted.display());
+    }
+}
+
+#[test]
 fn opening_writes_again_what_it_is_about_to_vouch_for() {
     // After a sync that failed in another process, pages that are not on the device may pass for
     // clean: only a sync after a write of them means anything.
