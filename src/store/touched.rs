@@ -4,7 +4,7 @@ use crate::bytes::wide;
 use crate::error::{Error, Result};
 use crate::event::NewEvent;
 use crate::id::RunId;
-use crate::index::Extent;
+use crate::index::{Extent, RunStatus};
 use crate::limits::{BATCH_EVENTS_MAX, COMMIT_RUNS_MAX, Limits};
 
 /// Neighbouring bytes in `events` that belong to one run; linked per run.
@@ -24,7 +24,8 @@ pub(super) struct Touched {
     pub(super) count: usize,
     pub(super) bytes_before: u64,
     pub(super) bytes: u64,
-    pub(super) open: bool,
+    /// How it stands after the transaction's events.
+    pub(super) status: RunStatus,
     pub(super) limits: Limits,
     pub(super) recorded: bool,
     pub(super) chunks: Option<(usize, usize)>,
@@ -68,7 +69,7 @@ impl Touched {
     /// Checks the run's limits once more, from where it is now.
     pub(super) fn check_growth(&self, extent: &Extent) -> Result<()> {
         let (run, now) = (Some(self.id), u64::from(extent.bytes));
-        let unmeasured = self.recorded || !self.open;
+        let unmeasured = self.recorded || !self.status.is_open();
         let limits = if unmeasured { UNLIMITED } else { self.limits };
         let bytes_max = u64::from(limits.history_bytes);
         check_max_of("bytes in one run", run, now, now + self.bytes, bytes_max)?;

@@ -11,7 +11,7 @@ use super::touched::{Begins, Chunk, Touched, check_max, check_max_of, too_many_r
 use crate::error::{Error, Result};
 use crate::event::{self, Body, Buffer, NewEvent, Started, Terminated};
 use crate::id::{RunId, Timestamp};
-use crate::index::NAMESPACES_TABLE;
+use crate::index::{NAMESPACES_TABLE, RunStatus};
 use crate::limits::{
     COMMIT_RUNS_MAX, KEY_BYTES_MAX, RUN_BYTES_MAX, TABLE_NAME_BYTES_MAX, VALUE_BYTES_MAX,
 };
@@ -40,6 +40,8 @@ pub struct Transaction<'s> {
     pub(super) chunks: Vec<Chunk>,
     pub(super) runs: Vec<Touched>,
     pub(super) by_id: HashMap<RunId, usize>,
+    /// The runs that begin here, by workflow id.
+    pub(super) starts: HashMap<Box<str>, Vec<usize>>,
     pub(super) rows: Buffer,
 }
 
@@ -51,6 +53,7 @@ impl<'s> Transaction<'s> {
             chunks: vec![],
             runs: vec![],
             by_id: HashMap::new(),
+            starts: HashMap::new(),
             rows: Buffer::new(),
         }
     }
@@ -67,6 +70,10 @@ impl<'s> Transaction<'s> {
         self.try_start(run).inspect_err(|_| {
             for touched in self.runs.drain(runs..) {
                 self.by_id.remove(&touched.id);
+                let begins = touched.begins.as_ref();
+                if let Some(starts) = begins.and_then(|b| self.starts.get_mut(&b.workflow_id)) {
+                    starts.retain(|start| *start < runs);
+                }
             }
             self.chunks.truncate(chunks);
             self.events.resize(events, 0);
@@ -126,7 +133,7 @@ impl<'s> Transaction<'s> {
             count: 0,
             bytes_before: 0,
             bytes: 0,
-            open: true,
+            status: RunStatus::Running,
             limits,
             recorded: run.is_recorded(),
             chunks: None,
@@ -146,36 +153,37 @@ impl<'s> Transaction<'s> {
     /// or the one in the store.
     fn resolve(&self, run: &NewRun<'_>) -> Result<(Resolution, Option<RunId>)> {
         let started = &run.started;
-        let same = |begins: &Begins| {
-            *begins.namespace == *started.namespace && *begins.workflow_id == *started.workflow_id
+        let same = |touched: &&Touched| {
+            let begins = touched.begins.as_ref();
+            begins.is_some_and(|begins| *begins.namespace == *started.namespace)
         };
-        let own = self.runs.iter().rev().find(|touched| touched.begins.as_ref().is_some_and(same));
+        let starts = self.starts.get(started.workflow_id).map(Vec::as_slice).unwrap_or_default();
+        let own = starts.iter().rev().filter_map(|index| self.runs.get(*index)).find(same);
         if let Some(own) = own {
             return Err(Error::WorkflowExists {
                 namespace: started.namespace.to_owned(),
                 workflow_id: started.workflow_id.to_owned(),
                 run: own.id,
-                open: own.open,
+                open: own.status.is_open(),
             });
         }
         let index = self.shared.index.read();
-        let Some(current) = Current::of(&index, started) else {
+        let Some(mut current) = Current::of(&index, started) else {
             return Ok((Resolution::Start, None));
         };
-        let closed_here =
-            self.by_id.get(&current.run).and_then(|i| self.runs.get(*i)).is_some_and(|t| !t.open);
+        // The transaction itself may close it.
+        let touched = self.by_id.get(&current.run).and_then(|index| self.runs.get(*index));
+        let closes = touched.filter(|touched| touched.count > 0 && !touched.status.is_open());
+        current.status = closes.map_or(current.status, |touched| touched.status);
         match run.resolve(&current) {
-            Resolution::Refuse if !(closed_here && current.status.is_open()) => {
-                Err(current.in_the_way(started))
-            }
-            Resolution::Refuse => Ok((Resolution::Start, Some(current.run))),
+            Resolution::Refuse => Err(current.in_the_way(started)),
             resolution => Ok((resolution, Some(current.run))),
         }
     }
 
     /// Terminates the open run of a workflow that is to begin another one.
     fn make_way(&mut self, run: usize) -> Result<()> {
-        if self.runs.get(run).is_some_and(|touched| !touched.open) {
+        if self.runs.get(run).is_some_and(|touched| !touched.status.is_open()) {
             return Ok(());
         }
         let reason = "TerminateIfRunning WorkflowIdReusePolicy";
@@ -319,7 +327,7 @@ impl<'s> Transaction<'s> {
             count: 0,
             bytes_before: extent.bytes.into(),
             bytes: 0,
-            open: extent.status.is_open(),
+            status: extent.status,
             limits,
             recorded: found.recorded,
             chunks: None,
@@ -335,13 +343,16 @@ impl<'s> Transaction<'s> {
             return Err(too_many_runs(index + 1));
         }
         self.by_id.insert(touched.id, index);
+        if let Some(begins) = &touched.begins {
+            self.starts.entry(begins.workflow_id.clone()).or_default().push(index);
+        }
         self.runs.push(touched);
         Ok(index)
     }
 
     fn add(&mut self, run: usize, event: &NewEvent<'_>) -> Result<u32> {
         let touched = self.runs.get(run).ok_or(Error::invalid("no such run"))?;
-        if !touched.open {
+        if !touched.status.is_open() {
             return Err(Error::RunClosed { run: touched.id });
         }
         touched.check_event(event)?;
@@ -370,7 +381,7 @@ impl<'s> Transaction<'s> {
         let id = touched.next_event();
         touched.count += 1;
         touched.bytes += u64::from(size);
-        touched.open = !event.kind().is_closing();
+        touched.status = RunStatus::after(event.kind());
         match touched.chunks {
             // The run's last chunk ends here: it grows.
             Some((_, last)) if self.chunks.get(last).is_some_and(|chunk| chunk.end == start) => {

@@ -112,6 +112,23 @@ fn of_two_transactions_that_start_the_same_workflow_the_second_is_refused() {
 }
 
 #[test]
+fn a_run_that_the_transaction_closes_counts_as_closed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let first = start(&store, order()).unwrap();
+    let mut tx = store.begin();
+    tx.close(&first, Close::completed(b"")).unwrap();
+    for policy in [IdReusePolicy::RejectDuplicate, IdReusePolicy::AllowDuplicateFailedOnly] {
+        let refused = tx.start(order().on_reuse(policy));
+        assert!(matches!(refused, Err(Error::WorkflowExists { open: false, .. })), "{policy:?}");
+    }
+    let second = tx.start(order().on_conflict(IdConflictPolicy::UseExisting)).unwrap();
+    tx.commit().unwrap();
+    assert_ne!(second, first);
+    assert_eq!(store.current_run("shop", "order-42"), Some(second));
+}
+
+#[test]
 fn recorded_runs_are_kept_in_any_order_and_never_displace_an_open_run() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(&dir);

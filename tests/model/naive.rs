@@ -59,15 +59,7 @@ impl Run {
     }
 
     pub(crate) fn status(&self) -> RunStatus {
-        match self.events.last().unwrap().kind().number() {
-            2 => RunStatus::Completed,
-            3 => RunStatus::Failed,
-            4 => RunStatus::TimedOut,
-            21 => RunStatus::Canceled,
-            27 => RunStatus::Terminated,
-            28 => RunStatus::ContinuedAsNew,
-            _ => RunStatus::Running,
-        }
+        status(&self.events).unwrap()
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -342,13 +334,6 @@ pub(crate) struct Tx {
     pub(crate) rows: Vec<RowChange>,
 }
 
-/// What a start comes to.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub(crate) enum Outcome {
-    Begins(RunId),
-    Existing(RunId),
-}
-
 impl Tx {
     pub(crate) fn get(&self, id: &RunId) -> Option<&Touched> {
         self.touched.iter().find(|touched| touched.id == *id)
@@ -404,7 +389,8 @@ impl Tx {
         Ok(touched.next() - 1)
     }
 
-    /// `offered` is the id that a run gets which names none.
+    /// The run that begins, or the one that is found. `offered` is the id that a run gets which
+    /// names none.
     pub(crate) fn start(
         &mut self,
         state: &State,
@@ -412,7 +398,7 @@ impl Tx {
         payload: &Arc<[u8]>,
         now: Timestamp,
         offered: RunId,
-    ) -> Result<Outcome> {
+    ) -> Result<RunId> {
         let Started { namespace, workflow_id, .. } = start.started;
         if namespace.is_empty() || workflow_id.is_empty() {
             return Err(Refusal::Invalid);
@@ -429,7 +415,7 @@ impl Tx {
             }
             if let Some(current) = current {
                 match self.resolve(start, current)? {
-                    Resolution::Existing => return Ok(Outcome::Existing(current.id)),
+                    Resolution::Existing => return Ok(current.id),
                     Resolution::Terminate => terminates = Some(current.id),
                     Resolution::Start => {}
                 }
@@ -475,7 +461,7 @@ impl Tx {
             }
         }
         self.touched.push(touched);
-        Ok(Outcome::Begins(id))
+        Ok(id)
     }
 
     fn resolve(&self, start: &Start, current: &Run) -> Result<Resolution> {
@@ -483,26 +469,41 @@ impl Tx {
         if !request_id.is_empty() && request_id == current.started().request_id {
             return Ok(Resolution::Existing);
         }
-        let taken = Refusal::WorkflowExists { run: current.id, open: current.is_open() };
-        if current.is_open() {
+        // The transaction itself may close it.
+        let here = self.get(&current.id).and_then(|touched| status(&touched.events));
+        let closes = here.filter(|status| *status != RunStatus::Running);
+        let status = closes.unwrap_or(current.status());
+        let open = status == RunStatus::Running;
+        let taken = Refusal::WorkflowExists { run: current.id, open };
+        if open {
             let terminate = start.conflict == IdConflictPolicy::TerminateExisting
                 || start.reuse == IdReusePolicy::TerminateIfRunning;
             return match start.conflict {
                 _ if terminate => Ok(Resolution::Terminate),
                 IdConflictPolicy::UseExisting => Ok(Resolution::Existing),
-                // The transaction closes it itself and goes on with another run.
-                _ if self.get(&current.id).is_some_and(|t| !t.is_open()) => Ok(Resolution::Start),
                 _ => Err(taken),
             };
         }
-        let succeeded =
-            matches!(current.status(), RunStatus::Completed | RunStatus::ContinuedAsNew);
+        let succeeded = matches!(status, RunStatus::Completed | RunStatus::ContinuedAsNew);
         match start.reuse {
             IdReusePolicy::RejectDuplicate => Err(taken),
             IdReusePolicy::AllowDuplicateFailedOnly if succeeded => Err(taken),
             _ => Ok(Resolution::Start),
         }
     }
+}
+
+/// How a run stands whose last events these are.
+fn status(events: &[Event]) -> Option<RunStatus> {
+    Some(match events.last()?.kind().number() {
+        2 => RunStatus::Completed,
+        3 => RunStatus::Failed,
+        4 => RunStatus::TimedOut,
+        21 => RunStatus::Canceled,
+        27 => RunStatus::Terminated,
+        28 => RunStatus::ContinuedAsNew,
+        _ => RunStatus::Running,
+    })
 }
 
 enum Resolution {

@@ -12,7 +12,7 @@ use kinlog::{
 use crate::check::{self, refusal};
 use crate::disk::TestDisk;
 use crate::draw::{self, NAMESPACES, Rng, Start};
-use crate::model::{self, Event, LIMITS_TABLE, Outcome, Refusal, Run, State, Tx};
+use crate::model::{self, Event, LIMITS_TABLE, Refusal, Run, State, Tx};
 
 /// States of the past that a reader may still come upon.
 const RECENT: usize = 32;
@@ -396,9 +396,8 @@ impl Session {
             Err(_) => RunId::from_bytes([1; 16]),
         };
         let expected = model.start(&self.state, start, &payload, self.now(), offered);
+        // Tells a run that begins from one that was found.
         assert_eq!(tx.begins(&offered), model.begins(&offered));
-        let found = found
-            .map(|run| if tx.begins(&run) { Outcome::Begins(run) } else { Outcome::Existing(run) });
         let refused = found.is_err();
         self.stepped(found, expected);
         // What is refused leaves nothing behind: the same again comes to the same.
