@@ -1,11 +1,12 @@
 //! Failures at one chosen moment.
 
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 
+use kinlog::disk::Disk;
 use kinlog::{Durability, Error, EventKind, NewEvent, NewRun, Options, RunId, Store};
 
 use super::disk::{Fate, Faulty, Op};
@@ -29,6 +30,19 @@ fn put(store: &Store, key: &[u8], bytes: usize) -> kinlog::Result<kinlog::Commit
     let mut tx = store.begin();
     tx.put("rows", key, &vec![1; bytes]).unwrap();
     tx.commit()
+}
+
+type Operations = Arc<Mutex<Vec<(Op, PathBuf)>>>;
+
+/// A disk that does everything and notes it.
+fn recording() -> (Arc<dyn Disk>, Operations) {
+    let operations = Operations::default();
+    let noted = operations.clone();
+    let disk = Faulty::disk(move |op, path| {
+        noted.lock().unwrap().push((op, path.to_owned()));
+        Fate::Done
+    });
+    (disk, operations)
 }
 
 fn is_segment(path: &Path) -> bool {
@@ -205,14 +219,7 @@ fn opening_syncs_the_directories_before_it_vouches_for_the_log() {
     // back. The next process finds the name and relies on it.
     let dir = directory();
     options().open(dir.path()).unwrap().shut_down().unwrap();
-    let operations = Arc::new(Mutex::new(vec![]));
-    let disk = {
-        let operations = operations.clone();
-        Faulty::disk(move |op, path| {
-            operations.lock().unwrap().push((op, path.to_owned()));
-            Fate::Done
-        })
-    };
+    let (disk, operations) = recording();
     let store = options().disk(disk).open(dir.path()).unwrap();
     let operations: Vec<_> = std::mem::take(&mut *operations.lock().unwrap());
     let vouched =
@@ -228,18 +235,11 @@ fn opening_syncs_the_directories_before_it_vouches_for_the_log() {
 fn every_directory_that_leads_to_a_new_store_is_made_to_last() {
     let dir = directory();
     let store = dir.path().join("a/b/store");
-    let synced = Arc::new(Mutex::new(vec![]));
-    let disk = {
-        let synced = synced.clone();
-        Faulty::disk(move |op, path| {
-            if op == Op::SyncDir {
-                synced.lock().unwrap().push(path.to_owned());
-            }
-            Fate::Done
-        })
-    };
+    let (disk, operations) = recording();
     options().disk(disk).open(&store).unwrap();
-    let synced = synced.lock().unwrap();
+    let operations = operations.lock().unwrap();
+    let synced = operations.iter().filter(|(op, _)| *op == Op::SyncDir);
+    let synced: Vec<_> = synced.map(|(_, path)| path).collect();
     for wanted in ["", "a", "a/b", "a/b/store", "a/b/store/log"] {
         let wanted = dir.path().join(wanted);
         // A trailing separator is no difference.
@@ -264,14 +264,7 @@ fn opening_writes_again_what_it_is_about_to_vouch_for() {
     tx.commit().unwrap_err();
     drop(store);
 
-    let operations = Arc::new(Mutex::new(vec![]));
-    let disk = {
-        let operations = operations.clone();
-        Faulty::disk(move |op, path| {
-            operations.lock().unwrap().push((op, path.to_owned()));
-            Fate::Done
-        })
-    };
+    let (disk, operations) = recording();
     let store = options().disk(disk).open(dir.path()).unwrap();
     let operations: Vec<_> = std::mem::take(&mut *operations.lock().unwrap());
     let first = |wanted, named: &dyn Fn(&Path) -> bool| {
