@@ -1,5 +1,8 @@
 //! The manifest: damaged, lost, put back.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use kinlog::{Durability, Error, Options, Verdict};
 
 use super::support::*;
@@ -187,4 +190,35 @@ fn an_older_manifest_does_not_make_a_damaged_commit_a_torn_one() {
     let second = places(&image)[1];
     image.segment_mut(0)[second.start + 40] ^= 1;
     examine(&image, "an older manifest").refused("an older manifest");
+}
+
+#[test]
+fn a_store_at_rest_vouches_for_its_last_commit_without_being_closed() {
+    let dir = directory();
+    let store = options().open(dir.path()).unwrap();
+    let mut tx = store.begin();
+    tx.put("t", b"k", b"v").unwrap();
+    tx.commit().unwrap();
+    // The store's thread marks the manifest once nothing was committed for a while. However long
+    // that takes here, it must come; the guard is against a hang, not a measurement.
+    let guard = Instant::now();
+    let image = loop {
+        let image = Image::read(dir.path());
+        let slots = image.0["MANIFEST"].chunks(SLOT);
+        let marks = slots.map(|slot| u64::from_le_bytes(slot[56..64].try_into().unwrap()));
+        if marks.max() == Some(store.end().as_u64()) {
+            break image;
+        }
+        assert!(guard.elapsed() < Duration::from_secs(120), "the mark does not come");
+        thread::yield_now();
+    };
+    let last = *places(&image).last().unwrap();
+    for (what, byte) in [("the first byte", last.start), ("the last byte", last.end - 1)] {
+        let mut image = image.clone();
+        image.segment_mut(0)[byte] ^= 1;
+        let other = directory();
+        image.write(other.path());
+        let corruption = examine_in(other.path(), &image, what).refused(what);
+        assert_eq!(corruption.offset, last.start as u64, "{what}");
+    }
 }
