@@ -256,8 +256,12 @@ impl Writer {
 
     /// Returns when everything committed so far is on the device.
     pub(crate) fn sync(&self) -> Result<()> {
-        let end = self.state.lock().next;
-        self.wait(Span { start: end, end }, Durability::Sync)
+        // Should it fail, everything since the last sync is in doubt.
+        let span = {
+            let state = self.state.lock();
+            Span { start: state.durable, end: state.next }
+        };
+        self.wait(span, Durability::Sync)
     }
 
     /// Leads one round: takes what has gathered, writes it, syncs if anybody asked for it,

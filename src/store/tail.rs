@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Shared;
 use crate::error::Result;
@@ -55,21 +55,22 @@ impl Tail {
     /// # Errors
     /// As [`Tail::try_next`].
     pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<CommitView>> {
-        let mut left = timeout;
+        let started = Instant::now();
         loop {
+            // Taken before the look: what is published after it ends the wait.
+            let seen = self.shared.published.end();
             if let Some(commit) = self.try_next()? {
                 return Ok(Some(commit));
             }
+            let left = timeout.saturating_sub(started.elapsed());
             if left.is_zero() {
                 return Ok(None);
             }
-            let mut pause = left;
-            if self.shared.writer.is_none() {
-                pause = LOOK.min(left);
-                self.shared.refresh()?;
+            let follows = self.shared.writer.is_none();
+            if !(follows && self.shared.refresh()?) {
+                let pause = if follows { LOOK.min(left) } else { left };
+                self.shared.published.wait_beyond(seen, pause);
             }
-            left -= pause;
-            self.shared.published.wait_beyond(self.shared.published.end(), pause);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use kinlog::Timestamp;
 use kinlog::disk::{Disk, DiskFile, FileSystem, Map, OpenMode};
@@ -21,15 +21,6 @@ pub(crate) enum Op {
     Sync,
     Lock,
     Map,
-}
-
-impl Op {
-    /// Whether it can change what is on the disk.
-    #[allow(dead_code)]
-    pub(crate) fn changes(self) -> bool {
-        use Op::{CreateDir, Open, Remove, Rename, Sync, SyncDir, Write};
-        matches!(self, CreateDir | Open | Rename | Remove | SyncDir | Write | Sync)
-    }
 }
 
 /// What becomes of an operation.
@@ -52,16 +43,6 @@ impl Faulty {
     /// The disk as a store takes it.
     pub(crate) fn disk(rule: impl Fn(Op, &Path) -> Fate + Send + Sync + 'static) -> Arc<dyn Disk> {
         Arc::new(Handle(Arc::new(Faulty { inner: FileSystem::new(), rule: Box::new(rule) })))
-    }
-
-    /// A disk whose rule keeps something between operations.
-    #[allow(dead_code)]
-    pub(crate) fn counting(rule: impl FnMut(Op, &Path) -> Fate + Send + 'static) -> Arc<dyn Disk> {
-        let rule = Mutex::new(rule);
-        Self::disk(move |op, path| {
-            let mut rule = rule.lock().unwrap_or_else(PoisonError::into_inner);
-            (*rule)(op, path)
-        })
     }
 
     fn ask(&self, op: Op, path: &Path) -> io::Result<()> {

@@ -1,15 +1,22 @@
 //! A crash while a crash is being healed, after every single operation.
 
 use std::io::ErrorKind;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use kinlog::{Durability, Verdict};
 
-use super::disk::{Fate, Faulty};
+use super::disk::{Fate, Faulty, Op};
 use super::support::*;
 
 /// Mostly zeros, which are quick to look through for frames.
 fn sparse(byte: u8, len: usize) -> Vec<u8> {
     (0..len).map(|at| if at % 64 == 63 { byte } else { 0 }).collect()
+}
+
+/// Whether an operation can change what is on the disk.
+fn changes(op: Op) -> bool {
+    use Op::{CreateDir, Open, Remove, Rename, Sync, SyncDir, Write};
+    matches!(op, CreateDir | Open | Rename | Remove | SyncDir | Write | Sync)
 }
 
 /// Images that need healing in one and in several pieces, each with the commits that are kept.
@@ -56,16 +63,15 @@ fn a_crash_at_every_operation_of_healing_leaves_what_heals_again() {
             for part in [0, 400, 999] {
                 let dir = directory();
                 image.write(dir.path());
-                let mut left = k;
+                let left = AtomicI64::new(k);
                 // Nothing is done any more once the machine is off.
-                let disk = Faulty::counting(move |op, path| {
-                    if !op.changes() || path.ends_with("LOCK") {
+                let disk = Faulty::disk(move |op, path| {
+                    if !changes(op) || path.ends_with("LOCK") {
                         return Fate::Done;
                     }
-                    left -= 1;
-                    match left {
-                        0.. => Fate::Done,
-                        -1 => Fate::Partly(part, ErrorKind::Other),
+                    match left.fetch_sub(1, Ordering::SeqCst) {
+                        1.. => Fate::Done,
+                        0 => Fate::Partly(part, ErrorKind::Other),
                         _ => Fate::Fails(ErrorKind::Other),
                     }
                 });
