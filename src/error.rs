@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::event::EventKind;
 use crate::id::{Position, RunId};
 
 /// The result of a store operation.
@@ -100,6 +101,27 @@ pub enum Error {
         run: RunId,
         /// Whether that run is open.
         open: bool,
+    },
+    /// The event does not fit what its run, or another run, has said before: every step of a
+    /// relation happens once, and both runs record it in the same commit; an activity ends once.
+    IllegalEvent {
+        /// The run.
+        run: RunId,
+        /// The kind of the event.
+        kind: EventKind,
+        /// The Initiated event it refers to; 0 for none.
+        refers_to: u32,
+        /// What does not fit.
+        why: &'static str,
+    },
+    /// A child must be in its parent's namespace.
+    CrossNamespace {
+        /// The parent's run.
+        parent: RunId,
+        /// The parent's namespace.
+        expected: String,
+        /// The namespace that was asked for.
+        found: String,
     },
     /// A limit would be crossed.
     LimitExceeded {
@@ -200,6 +222,17 @@ impl fmt::Display for Error {
                 f,
                 "workflow {workflow_id:?} in namespace {namespace:?} is taken by {} run {run}",
                 if *open { "the open" } else { "the closed" }
+            ),
+            Error::IllegalEvent { run, kind, refers_to, why } => {
+                write!(f, "{kind} does not fit run {run}")?;
+                if *refers_to != 0 {
+                    write!(f, " and its event {refers_to}")?;
+                }
+                write!(f, ": {why}")
+            }
+            Error::CrossNamespace { parent, expected, found } => write!(
+                f,
+                "a child of run {parent} must be in namespace {expected:?}, not in {found:?}"
             ),
             Error::LimitExceeded { limit, run, now, asked, max } => {
                 write!(f, "{limit}: {asked} asked, {max} allowed, {now} now")?;

@@ -45,17 +45,20 @@ mod store;
 pub use error::{Corruption, Error, Result};
 pub use event::{
     ActivityScheduled, ActivityTask, Body, CancelRequested, Canceled, ChildClosed, ChildInitiated,
-    ChildStartFailed, ChildStarted, Closed, ContinuedAsNew, Event, EventKind, ExternalInitiated,
-    ExternalResolved, IdConflictPolicy, IdReusePolicy, Initiator, NewEvent, ParentClosePolicy,
-    Signaled, Started, Terminated, TimerEnded, TimerStarted, WorkflowTask,
+    ChildStartFailed, ChildStarted, Closed, ContinuedAsNew, Event, EventIds, EventKind,
+    ExternalInitiated, ExternalResolved, IdConflictPolicy, IdReusePolicy, Initiator, NewEvent,
+    ParentClosePolicy, Reset, Signaled, Started, Terminated, TimerEnded, TimerStarted,
+    WorkflowTask,
 };
 pub use id::{ParseRunIdError, Position, RunId, Timestamp};
-pub use index::RunStatus;
+pub use index::{DutyKind, RunStatus, Size};
 pub use limits::Limits;
 pub use log::{Durability, OpenReport, Verdict};
 pub use options::{OnAmbiguous, Options};
 pub use store::{
-    BatchView, Close, Commit, CommitHandle, CommitView, Events, Expect, History, NewRun, Row,
-    RowChange, Rows, RunFilter, RunInfo, Runs, Snapshot, Stats, Store, Tail, Transaction,
-    VerifyProgress, VerifyReport,
+    BatchView, CancelRequest, Chain, ChainEvents, Child, ChildState, Children, Close, Commit,
+    CommitHandle, CommitView, Duty, DutyFilter, DutyList, Events, Expect, History, Link, NewChild,
+    NewReset, NewRun, NextRun, Notice, Parent, Root, Row, RowChange, Rows, RunFilter, RunInfo,
+    Runs, Settled, Snapshot, StartChildFailedCause, Stats, Store, Tail, Target, Transaction, Tree,
+    TreeNode, VerifyProgress, VerifyReport,
 };

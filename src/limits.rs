@@ -29,7 +29,8 @@ pub const POSITION_MAX: u64 = (1 << 48) - 1;
 /// The limits of one namespace. The defaults are Temporal's.
 ///
 /// Crossing a limit is [`Error::LimitExceeded`](crate::Error::LimitExceeded) and writes nothing.
-/// A closing event is always accepted, and a recorded run is not measured.
+/// However long a run is, it can be closed, continued and asked to cancel; only payloads and ids
+/// are measured then. A recorded run is not measured at all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Limits {
@@ -42,6 +43,25 @@ pub struct Limits {
     /// Most bytes in a workflow id, type, task queue, signal name and the like
     /// (`limit.maxIDLength`).
     pub id_bytes: u32,
+    /// Beyond how many events in one run each commit warns (`limit.historyCount.warn`).
+    pub warn_events: u32,
+    /// Beyond how many bytes in one run each commit warns (`limit.historySize.warn`).
+    pub warn_bytes: u32,
+    /// From how many events in one run each commit suggests to continue as new
+    /// (`limit.historyCount.suggestContinueAsNew`).
+    pub suggest_events: u32,
+    /// From how many bytes in one run each commit suggests to continue as new
+    /// (`limit.historySize.suggestContinueAsNew`).
+    pub suggest_bytes: u32,
+    /// Most children of one run without an outcome (`limit.numPendingChildExecutions.error`).
+    pub open_children: u32,
+    /// Most activities of one run without an outcome (`limit.numPendingActivities.error`).
+    pub open_activities: u32,
+    /// Most signals of one run to others without an answer (`limit.numPendingSignals.error`).
+    pub open_signals: u32,
+    /// Most cancel requests of one run to others without an answer
+    /// (`limit.numPendingCancelRequests.error`).
+    pub open_cancels: u32,
 }
 
 impl Default for Limits {
@@ -51,6 +71,14 @@ impl Default for Limits {
             history_bytes: 50 << 20,
             payload_bytes: 2 << 20,
             id_bytes: 1_000,
+            warn_events: 10_240,
+            warn_bytes: 10 << 20,
+            suggest_events: 4_096,
+            suggest_bytes: 4 << 20,
+            open_children: 2_000,
+            open_activities: 2_000,
+            open_signals: 2_000,
+            open_cancels: 2_000,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::disk::{Disk, FileSystem};
 use crate::error::{Error, Result};
+use crate::id::Timestamp;
 use crate::log::{Opening, Paths, is_segment_size};
 use crate::store::Store;
 
@@ -34,7 +35,11 @@ pub struct Options {
     read_only: bool,
     segment_bytes: u32,
     on_ambiguous: OnAmbiguous,
+    clock: Option<Clock>,
 }
+
+/// Tells the time of events that do not say when they happened.
+pub(crate) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 impl Options {
     /// The defaults: read and write, make the store if it is not there, segments of 64 MiB.
@@ -46,6 +51,7 @@ impl Options {
             read_only: false,
             segment_bytes: 64 << 20,
             on_ambiguous: OnAmbiguous::default(),
+            clock: None,
         }
     }
 
@@ -79,6 +85,15 @@ impl Options {
         self
     }
 
+    /// Where the time comes from of events that do not say when they happened, those of a
+    /// settlement among them; by default from the disk, which is the system's clock. For engines
+    /// with a clock of their own, and for tests.
+    #[must_use]
+    pub fn clock(mut self, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        self.clock = Some(Arc::new(now));
+        self
+    }
+
     /// Puts another disk in the place of the machine's file system.
     #[must_use]
     pub fn disk(mut self, disk: Arc<dyn Disk>) -> Self {
@@ -99,14 +114,15 @@ impl Options {
                 "segment_bytes must be a multiple of 4 KiB between 64 KiB and 1 GiB",
             ));
         }
-        Store::open_with(Opening {
+        let opening = Opening {
             disk: self.disk.clone(),
             paths: Paths { root: path.as_ref().to_owned() },
             create: self.create && !self.read_only,
             read_only: self.read_only,
             segment_bytes: self.segment_bytes,
             refuse_ambiguous: self.on_ambiguous == OnAmbiguous::Refuse,
-        })
+        };
+        Store::open_with(opening, self.clock.clone())
     }
 }
 

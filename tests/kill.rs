@@ -6,18 +6,22 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 #![allow(clippy::cast_possible_truncation)]
 
+#[path = "kill/fanout.rs"]
+mod fanout;
+#[path = "kill/process.rs"]
+mod process;
+
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use kinlog::{
     Durability, EventKind, NewEvent, NewRun, Options, Position, RunFilter, Store, Verdict,
 };
+use process::{DIRECTORY, Random, start};
 
 const ROUNDS: u32 = 48;
 const THREADS: u32 = 3;
-const DIRECTORY: &str = "KINLOG_KILL_DIRECTORY";
 const ROUND: &str = "KINLOG_KILL_ROUND";
 
 fn options() -> Options {
@@ -108,17 +112,9 @@ type Counts = BTreeMap<(u32, u32), Count>;
 
 /// Starts a child, kills it after `acks` acknowledgements, and counts all that it said.
 fn kill_after(acks: usize, directory: &Path, round: u32, counts: &mut Counts) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child", "--nocapture", "--test-threads=1"])
-        .env(DIRECTORY, directory)
-        .env(ROUND, round.to_string())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let said = BufReader::new(child.stderr.take().unwrap());
+    let (mut child, said) = start("child", directory, (ROUND, round.to_string()));
     let mut seen = 0;
-    for line in said.lines() {
+    for line in said {
         let line = line.unwrap();
         let words: Vec<_> = line.split(' ').collect();
         let ["try" | "ack", thread, i] = words[..] else {
@@ -180,10 +176,9 @@ fn whatever_was_acknowledged_before_a_kill_is_there_after_it() {
     let mut before = BTreeMap::new();
     let seed = 0x6b11u64;
     println!("seed {seed:#x}");
-    let mut random = seed;
+    let mut random = Random(seed);
     for round in 0..ROUNDS {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        let acks = 1 + (random >> 33) as usize % 60;
+        let acks = 1 + random.below(60) as usize;
         kill_after(acks, directory.path(), round, &mut counts);
         let what = format!("round {round}, killed after {acks}");
         let reader = options().read_only(true).open(directory.path()).unwrap();

@@ -30,12 +30,21 @@ impl Scratch {
 
     /// A store without limits on a run's length, and a run in it.
     pub(crate) fn store(&self) -> (Store, RunId) {
+        let store = self.open();
+        let run = start(&store, 0);
+        (store, run)
+    }
+}
+
+impl Scratch {
+    /// A store without limits on what one run may hold.
+    pub(crate) fn open(&self) -> Store {
         let store = Store::open(self.0.join("store")).unwrap();
         let mut limits = Limits::default();
         (limits.history_events, limits.history_bytes) = (u32::MAX - 1, u32::MAX);
+        (limits.open_children, limits.open_activities) = (u32::MAX, u32::MAX);
         store.set_limits("bench", limits).unwrap();
-        let run = start(&store, 0);
-        (store, run)
+        store
     }
 }
 

@@ -4,6 +4,7 @@ use kinlog::{RunFilter, RunInfo, Snapshot};
 
 use crate::args::RunArgs;
 use crate::failure::Failure;
+use crate::ui::plain;
 
 /// How many runs an error lists.
 const LISTED: usize = 8;
@@ -57,6 +58,7 @@ fn listing(what: &str, runs: &[RunInfo]) -> String {
     let mut text = what.to_owned();
     for run in runs.iter().take(LISTED) {
         let RunInfo { id, namespace, workflow_id, status, .. } = run;
+        let (namespace, workflow_id) = (plain(namespace), plain(workflow_id));
         text.push_str(&format!("\n  {id}  {status:14}  {namespace} / {workflow_id}"));
     }
     if let Some(more) = runs.len().checked_sub(LISTED).filter(|more| *more > 0) {

@@ -12,7 +12,7 @@ use rkyv::{Archive, Archived, Serialize};
 use super::codec::{self, Buffer, Malformed};
 use super::field::Field;
 use super::kind::EventKind;
-use super::values::{IdReusePolicy, Initiator, ParentClosePolicy};
+use super::values::{EventIds, IdConflictPolicy, IdReusePolicy, Initiator, ParentClosePolicy};
 use crate::id::RunId;
 
 /// Declares records: the public struct and its archived twin, field by field the same.
@@ -149,6 +149,23 @@ records! {
     Terminated ['a] as TerminatedV1 / ArchivedTerminatedV1 in 'a {
         /// Why, in words.
         reason: &'a str,
+        /// The run that a reset made to take over from this one, with its children.
+        reset_run_id: Option<RunId>,
+    }
+
+    /// The first event of a run's own after a reset (`WorkflowTaskFailedEventAttributes` with the
+    /// cause `RESET_WORKFLOW`): the events before it are those of the base run.
+    Reset ['a] as ResetV1 / ArchivedResetV1 in 'a {
+        /// The run that begins.
+        run_id: RunId,
+        /// The run whose events it shares, up to the one before this.
+        base_run_id: RunId,
+        /// Why, in words.
+        reason: &'a str,
+        /// Makes a repeated reset return the same run; empty for none.
+        request_id: &'a str,
+        /// The Scheduled events of the activities that are open at this point.
+        open_activities: EventIds<'a>,
     }
 
     /// The run continued as a new one (`WorkflowExecutionContinuedAsNewEventAttributes`).
@@ -219,6 +236,8 @@ records! {
         close_policy: ParentClosePolicy,
         /// Whether its workflow id may have been used before.
         reuse_policy: IdReusePolicy,
+        /// What a start does if its workflow is running.
+        conflict_policy: IdConflictPolicy,
     }
 
     /// The child was not started (`StartChildWorkflowExecutionFailedEventAttributes`).
@@ -292,16 +311,25 @@ records! {
     }
 }
 
+macro_rules! record_version {
+    () => {
+        1
+    };
+    ($version:literal) => {
+        $version
+    };
+}
+
 /// Declares [`Body`]: which record the body of each typed kind is.
 macro_rules! bodies {
-    ($($number:literal $variant:ident($record:ident $(<$lt:lifetime>)?),)*) => {
+    ($($number:literal $(@ $version:literal)? $variant:ident($record:ident $(<$lt:lifetime>)?),)*) => {
         /// What an event says, by kind: its typed record, or [`Body::Opaque`] for kinds whose
         /// content is the payload alone.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         #[non_exhaustive]
         pub enum Body<'a> {
             $(
-                #[doc = concat!("Kind ", stringify!($number), ".")]
+                #[doc = concat!("Kind ", stringify!($number), $(", version ", stringify!($version),)? ".")]
                 $variant($record $(<$lt>)?),
             )*
             /// A kind without typed record, a kind of the engine's own, or a version of a record
@@ -322,7 +350,7 @@ macro_rules! bodies {
             /// The version of the record; 0 where there is none.
             pub(super) const fn version(&self) -> u8 {
                 match self {
-                    $(Body::$variant(_) => 1,)*
+                    $(Body::$variant(_) => record_version!($($version)?),)*
                     Body::Opaque(_) => 0,
                 }
             }
@@ -342,7 +370,9 @@ macro_rules! bodies {
                 head: &'a [u8],
             ) -> Result<Self, Malformed> {
                 match (kind.number(), version) {
-                    $(($number, 1) => Ok(Body::$variant(Decode::decode(head)?)),)*
+                    $(($number, record_version!($($version)?)) => {
+                        Ok(Body::$variant(Decode::decode(head)?))
+                    })*
                     _ => Ok(Body::Opaque(kind)),
                 }
             }
@@ -359,6 +389,7 @@ bodies! {
     7 WorkflowTaskCompleted(WorkflowTask),
     8 WorkflowTaskTimedOut(WorkflowTask),
     9 WorkflowTaskFailed(WorkflowTask),
+    9 @2 WorkflowReset(Reset<'a>),
     10 ActivityTaskScheduled(ActivityScheduled<'a>),
     11 ActivityTaskStarted(ActivityTask),
     12 ActivityTaskCompleted(ActivityTask),
@@ -426,6 +457,7 @@ impl<'a> Body<'a> {
                 texts[0] = ("workflow id", b.workflow_id);
                 texts[1] = ("signal name", b.signal_name);
             }
+            Body::WorkflowReset(b) => texts[0] = ("request id", b.request_id),
             Body::ActivityTaskScheduled(b) => {
                 texts[0] = ("activity id", b.activity_id);
                 texts[1] = ("activity type", b.activity_type);

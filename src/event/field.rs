@@ -6,7 +6,7 @@ use rkyv::string::{ArchivedString, StringResolver};
 use rkyv::vec::{ArchivedVec, VecResolver};
 use rkyv::{Archive, Archived, Place, Serialize};
 
-use super::values::{IdConflictPolicy, IdReusePolicy, Initiator, ParentClosePolicy};
+use super::values::{EventIds, IdConflictPolicy, IdReusePolicy, Initiator, ParentClosePolicy};
 use crate::id::RunId;
 
 /// A public field type and its archived form.
@@ -74,6 +74,16 @@ impl<'a> Field<'a> for &'a str {
     }
 }
 
+impl<'a> Field<'a> for EventIds<'a> {
+    type Disk = Packed<'a>;
+    fn disk(&self) -> Packed<'a> {
+        Packed(self.as_bytes())
+    }
+    fn view(archived: &'a ArchivedVec<u8>) -> Self {
+        EventIds::from_bytes(archived.as_slice())
+    }
+}
+
 impl<'a> Field<'a> for Option<RunId> {
     type Disk = OptionalRun;
     fn disk(&self) -> OptionalRun {
@@ -105,6 +115,29 @@ where
 {
     fn serialize(&self, serializer: &mut S) -> Result<StringResolver, S::Error> {
         ArchivedString::serialize_from_str(self.0, serializer)
+    }
+}
+
+/// Bytes, archived as rkyv archives a vector of them.
+#[derive(Clone, Copy)]
+pub(super) struct Packed<'a>(&'a [u8]);
+
+impl Archive for Packed<'_> {
+    type Archived = ArchivedVec<u8>;
+    type Resolver = VecResolver;
+
+    fn resolve(&self, resolver: VecResolver, out: Place<ArchivedVec<u8>>) {
+        ArchivedVec::resolve_from_slice(self.0, resolver, out);
+    }
+}
+
+impl<S> Serialize<S> for Packed<'_>
+where
+    S: Fallible + Allocator + Writer + ?Sized,
+    S::Error: Source,
+{
+    fn serialize(&self, serializer: &mut S) -> Result<VecResolver, S::Error> {
+        ArchivedVec::serialize_from_slice(self.0, serializer)
     }
 }
 

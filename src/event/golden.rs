@@ -4,11 +4,11 @@
 
 use super::codec::Buffer;
 use super::kind::EventKind;
-use super::values::{IdReusePolicy, Initiator, ParentClosePolicy};
+use super::values::{EventIds, IdConflictPolicy, IdReusePolicy, Initiator, ParentClosePolicy};
 use super::{
     ActivityScheduled, ActivityTask, Body, CancelRequested, Canceled, ChildClosed, ChildInitiated,
     ChildStartFailed, ChildStarted, Closed, ContinuedAsNew, Event, ExternalInitiated,
-    ExternalResolved, LAYOUT_FINGERPRINT, NewEvent, RawEvent, Signaled, Started, Terminated,
+    ExternalResolved, LAYOUT_FINGERPRINT, NewEvent, RawEvent, Reset, Signaled, Started, Terminated,
     TimerEnded, TimerStarted, WorkflowTask, encode,
 };
 use crate::id::{RunId, Timestamp};
@@ -113,6 +113,31 @@ const EVENTS: &[(Body<'_>, &str)] = &[
         "09000102 0f000000 08070605 04030201 02000000 0d0c0b0a 5041594c 4f414400",
     ),
     (
+        Body::WorkflowReset(Reset {
+            run_id: A,
+            base_run_id: B,
+            reason: "a bad deployment",
+            request_id: "reset-17-of-order-42",
+            open_activities: EventIds::from_bytes(&[5, 0, 0, 0, 0x0d, 0x0c, 0x0b, 0x0a]),
+        }),
+        "09000219 6b000000 08070605 04030201 61206261 64206465 706c6f79 6d656e74 \
+         72657365 742d3137 2d6f662d 6f726465 722d3432 05000000 0d0c0b0a a0a0a0a0 \
+         a0a0a0a0 a0a0a0a0 a0a0a0a0 b1b1b1b1 b1b1b1b1 b1b1b1b1 b1b1b1b1 90000000 \
+         b4ffffff 94000000 bcffffff c8ffffff 08000000 5041594c 4f414400",
+    ),
+    (
+        Body::WorkflowReset(Reset {
+            run_id: A,
+            base_run_id: B,
+            reason: "why not",
+            request_id: "",
+            open_activities: EventIds::from_bytes(&[]),
+        }),
+        "0900020e 3f000000 08070605 04030201 a0a0a0a0 a0a0a0a0 a0a0a0a0 a0a0a0a0 \
+         b1b1b1b1 b1b1b1b1 b1b1b1b1 b1b1b1b1 77687920 6e6f74ff ffffffff ffffffff \
+         d0ffffff 00000000 5041594c 4f414400",
+    ),
+    (
         Body::ActivityTaskScheduled(ActivityScheduled {
             activity_id: "5",
             activity_type: "charge-the-card",
@@ -202,9 +227,17 @@ const EVENTS: &[(Body<'_>, &str)] = &[
          6f7665ff 89000000 ecffffff edffffff 00000000 00000000 5041594c 4f414400",
     ),
     (
-        Body::WorkflowExecutionTerminated(Terminated { reason: "out of stock" }),
-        "1b000105 1b000000 08070605 04030201 6f757420 6f662073 746f636b 8c000000 \
-         f4ffffff 5041594c 4f414400",
+        Body::WorkflowExecutionTerminated(Terminated {
+            reason: "out of stock",
+            reset_run_id: None,
+        }),
+        "1b000107 23000000 08070605 04030201 6f757420 6f662073 746f636b 8c000000 \
+         f4ffffff f8ffffff 00000000 5041594c 4f414400",
+    ),
+    (
+        Body::WorkflowExecutionTerminated(Terminated { reason: "reset", reset_run_id: Some(B) }),
+        "1b000108 27000000 08070605 04030201 b1b1b1b1 b1b1b1b1 b1b1b1b1 b1b1b1b1 \
+         72657365 74ffffff e8ffffff 10000000 5041594c 4f414400",
     ),
     (
         Body::WorkflowExecutionContinuedAsNew(ContinuedAsNew {
@@ -223,10 +256,11 @@ const EVENTS: &[(Body<'_>, &str)] = &[
             workflow_task_completed_event_id: 4,
             close_policy: ParentClosePolicy::RequestCancel,
             reuse_policy: IdReusePolicy::AllowDuplicateFailedOnly,
+            conflict_policy: IdConflictPolicy::Fail,
         }),
         "1d00010f 43000000 08070605 04030201 6f726465 722d3432 2f736869 7070696e \
          6773686f 702d7461 736b7300 91000000 e4ffffff 53686970 70696e67 8a000000 \
-         e5ffffff 04000000 03020000 5041594c 4f414400",
+         e5ffffff 04000000 03020100 5041594c 4f414400",
     ),
     (
         Body::StartChildWorkflowExecutionFailed(ChildStartFailed {
@@ -347,29 +381,42 @@ fn bytes_of_old_are_read_as_what_was_written() {
 #[test]
 fn every_typed_kind_is_written_out_here() {
     let is_typed = |body: &Body<'_>| !matches!(body, Body::Opaque(_));
-    let mut here: Vec<u16> =
-        EVENTS.iter().filter(|(body, _)| is_typed(body)).map(|(b, _)| b.kind().number()).collect();
+    let mut here: Vec<(u16, u8)> = EVENTS
+        .iter()
+        .filter(|(body, _)| is_typed(body))
+        .map(|(body, _)| (body.kind().number(), body.version()))
+        .collect();
     here.sort_unstable();
     here.dedup();
-    // A kind has a typed record exactly if a head of no bytes at all is not one.
-    let typed = |number: &u16| Body::decode(EventKind::from_number(*number), 1, &[]).is_err();
-    assert_eq!(here, (0..=u16::MAX).filter(typed).collect::<Vec<_>>());
+    // A version of a kind has a typed record exactly if a head of no bytes at all is not one.
+    let typed = |(number, version): &(u16, u8)| {
+        Body::decode(EventKind::from_number(*number), *version, &[]).is_err()
+    };
+    let versions = (0..=u16::MAX).flat_map(|number| (0..=u8::MAX).map(move |v| (number, v)));
+    assert_eq!(here, versions.filter(typed).collect::<Vec<_>>());
 }
 
 #[test]
 fn the_layout_has_the_fingerprint_it_always_had() {
-    assert_eq!(LAYOUT_FINGERPRINT, 0xaeb1_2df2_5758_0b6f);
+    assert_eq!(LAYOUT_FINGERPRINT, 0x7100_9867_6382_42e7);
 }
 
 #[test]
 fn a_head_of_a_kilobyte_is_measured_by_a_word_of_its_own() {
-    // 8 bytes of record: 1012 bytes of text make 255 words, 1008 make 254.
+    // 16 bytes of record: 1004 bytes of text make 255 words, 1000 make 254.
     for (text, expected) in [
-        (1008, "1b0001fe ff030000 08070605 04030201 b00f0000 10fcffff 5041594c 4f414400"),
-        (1012, "1b0001ff 07040000 08070605 04030201 ff000000 b40f0000 0cfcffff 5041594c 4f414400"),
+        (
+            1000,
+            "1b0001fe ff030000 08070605 04030201 a80f0000 18fcffff f8ffffff 00000000 5041594c 4f414400",
+        ),
+        (
+            1004,
+            "1b0001ff 07040000 08070605 04030201 ff000000 ac0f0000 14fcffff f8ffffff 00000000 5041594c 4f414400",
+        ),
     ] {
         let reason = "r".repeat(text);
-        let body = Body::WorkflowExecutionTerminated(Terminated { reason: &reason });
+        let body =
+            Body::WorkflowExecutionTerminated(Terminated { reason: &reason, reset_run_id: None });
         let bytes = hex(&bytes(body));
         assert_eq!(bytes.replace("72727272 ", "").trim_end(), expected, "{text}");
     }

@@ -1,5 +1,6 @@
 //! Events: what an engine appends and what it reads back.
 
+mod answers;
 mod body;
 mod codec;
 mod field;
@@ -13,12 +14,12 @@ pub(crate) use body::LAYOUT_FINGERPRINT;
 pub use body::{
     ActivityScheduled, ActivityTask, Body, CancelRequested, Canceled, ChildClosed, ChildInitiated,
     ChildStartFailed, ChildStarted, Closed, ContinuedAsNew, ExternalInitiated, ExternalResolved,
-    Signaled, Started, Terminated, TimerEnded, TimerStarted, WorkflowTask,
+    Reset, Signaled, Started, Terminated, TimerEnded, TimerStarted, WorkflowTask,
 };
 pub(crate) use codec::{Buffer, Malformed};
 pub use kind::EventKind;
 pub(crate) use raw::{RawEvent, encode};
-pub use values::{IdConflictPolicy, IdReusePolicy, Initiator, ParentClosePolicy};
+pub use values::{EventIds, IdConflictPolicy, IdReusePolicy, Initiator, ParentClosePolicy};
 
 use crate::id::Timestamp;
 
@@ -53,6 +54,42 @@ impl<'a> NewEvent<'a> {
     #[must_use]
     pub const fn opaque(kind: EventKind, payload: &'a [u8]) -> Self {
         NewEvent { body: Body::Opaque(kind), payload, time: None }
+    }
+
+    /// An activity is to be run. Its event's id names it; an id of the engine's own is for
+    /// [`ActivityScheduled::activity_id`].
+    #[must_use]
+    pub fn activity_scheduled(activity_type: &'a str) -> Self {
+        let scheduled = ActivityScheduled { activity_type, ..Default::default() };
+        NewEvent::new(Body::ActivityTaskScheduled(scheduled))
+    }
+
+    /// The activity of this Scheduled event completed; the payload is its result.
+    #[must_use]
+    pub const fn activity_completed(scheduled_event_id: u32) -> Self {
+        let task = ActivityTask { scheduled_event_id, started_event_id: 0 };
+        NewEvent::new(Body::ActivityTaskCompleted(task))
+    }
+
+    /// The activity of this Scheduled event failed; the payload says why.
+    #[must_use]
+    pub const fn activity_failed(scheduled_event_id: u32) -> Self {
+        let task = ActivityTask { scheduled_event_id, started_event_id: 0 };
+        NewEvent::new(Body::ActivityTaskFailed(task))
+    }
+
+    /// A timer starts. Its event's id names it; an id of the engine's own is for
+    /// [`TimerStarted::timer_id`].
+    #[must_use]
+    pub fn timer_started() -> Self {
+        NewEvent::new(Body::TimerStarted(TimerStarted::default()))
+    }
+
+    /// The timer of this Started event fires.
+    #[must_use]
+    pub fn timer_fired(started_event_id: u32) -> Self {
+        let ended = TimerEnded { started_event_id, ..Default::default() };
+        NewEvent::new(Body::TimerFired(ended))
     }
 
     /// Sets the payload: bytes that belong to the engine, at most the namespace's

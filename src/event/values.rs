@@ -1,4 +1,5 @@
-//! Small enumerations inside event bodies, with the numbers of Temporal's `temporal.api.enums.v1`.
+//! Small values inside event bodies: enumerations, with the numbers of Temporal's
+//! `temporal.api.enums.v1`, and lists of event ids.
 
 macro_rules! value {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $number:literal,)* }) => {
@@ -33,6 +34,22 @@ macro_rules! value {
                     $($name::$variant => $number,)*
                     $name::Unknown(other) => other,
                 }
+            }
+
+            /// The name, in camel case.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $name::Unspecified => "Unspecified",
+                    $($name::$variant => stringify!($variant),)*
+                    $name::Unknown(_) => "Unknown",
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.name())
             }
         }
     };
@@ -87,5 +104,34 @@ value! {
         Retry = 2,
         /// A cron schedule.
         CronSchedule = 3,
+    }
+}
+
+/// Event ids, packed: four bytes each, little-endian.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct EventIds<'a>(&'a [u8]);
+
+impl<'a> EventIds<'a> {
+    /// The ids in these bytes; up to three bytes that are left over mean nothing.
+    #[must_use]
+    pub const fn from_bytes(bytes: &'a [u8]) -> Self {
+        EventIds(bytes)
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &'a [u8] {
+        self.0
+    }
+
+    /// The ids, in order.
+    pub fn iter(&self) -> impl Iterator<Item = u32> + use<'a> {
+        self.0.as_chunks::<4>().0.iter().map(|id| u32::from_le_bytes(*id))
+    }
+}
+
+impl std::fmt::Debug for EventIds<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::runs::Size;
 use super::versioned::Versioned;
 use crate::bytes::u32_at;
 use crate::event::Malformed;
@@ -10,13 +11,15 @@ use crate::id::Position;
 use crate::limits::Limits;
 use crate::log::batch::Put;
 
-/// The table that holds each namespace's limits: key the name, value four `u32`.
+/// The table that holds each namespace's limits: key the name, value twelve `u32`.
 pub(crate) const NAMESPACES_TABLE: &str = "kinlog.namespaces";
 
 /// One namespace.
 pub(crate) struct Namespace {
     pub(crate) name: Arc<str>,
     pub(crate) limits: Limits,
+    /// What all its runs add up to.
+    pub(crate) size: Versioned<Size>,
     workflows: HashMap<Arc<str>, u32>,
 }
 
@@ -108,6 +111,30 @@ impl Namespaces {
         Place { namespace, id, number, current: workflow.map(|w| *w.current.latest()) }
     }
 
+    /// The place of a workflow that is known.
+    pub(super) fn place_of(&self, number: u32) -> Option<Place> {
+        let workflow = self.workflows.get(usize::try_from(number).ok()?)?;
+        Some(Place {
+            namespace: workflow.namespace,
+            id: workflow.id.clone(),
+            number: Some(number),
+            current: Some(*workflow.current.latest()),
+        })
+    }
+
+    /// The number of the namespace that a workflow is in.
+    pub(super) fn namespace_of(&self, workflow: u32) -> Option<usize> {
+        Some(self.workflows.get(usize::try_from(workflow).ok()?)?.namespace)
+    }
+
+    /// Adds to what a namespace's runs add up to.
+    pub(super) fn grow(&mut self, namespace: usize, by: Size, commit: Position, oldest: Position) {
+        let Some(namespace) = self.list.get_mut(namespace) else { return };
+        let mut size = *namespace.size.latest();
+        size += by;
+        namespace.size.set(commit, size, oldest);
+    }
+
     /// Adds a run to a workflow, as its current one if it displaces the one before. Returns the
     /// workflow's number and its last run before.
     pub(super) fn add_run(
@@ -148,23 +175,59 @@ impl Namespaces {
         }
         let name: Arc<str> = name.into();
         self.by_name.insert(name.clone(), self.list.len());
-        self.list.push(Namespace { name, limits: Limits::default(), workflows: HashMap::new() });
+        self.list.push(Namespace {
+            name,
+            limits: Limits::default(),
+            size: Versioned::new(Position::START, Size::default()),
+            workflows: HashMap::new(),
+        });
         self.list.len() - 1
     }
 }
 
 /// The value of a namespace's row.
 pub(crate) fn encode_limits(limits: &Limits) -> Vec<u8> {
-    let Limits { history_events, history_bytes, payload_bytes, id_bytes } = *limits;
-    [history_events, history_bytes, payload_bytes, id_bytes].map(u32::to_le_bytes).concat()
+    let mut limits = *limits;
+    fields(&mut limits).into_iter().flat_map(|field| field.to_le_bytes()).collect()
 }
 
 /// The limits in a row; a longer value comes from a later version, which adds at the end.
 fn decode_limits(value: &[u8]) -> Option<Limits> {
-    Some(Limits {
-        history_events: u32_at(value, 0)?,
-        history_bytes: u32_at(value, 4)?,
-        payload_bytes: u32_at(value, 8)?,
-        id_bytes: u32_at(value, 12)?,
-    })
+    let mut limits = Limits::default();
+    for (i, field) in fields(&mut limits).into_iter().enumerate() {
+        *field = u32_at(value, i * 4)?;
+    }
+    Some(limits)
+}
+
+/// The limits in the order in which a row holds them.
+fn fields(limits: &mut Limits) -> [&mut u32; 12] {
+    let Limits {
+        history_events,
+        history_bytes,
+        payload_bytes,
+        id_bytes,
+        warn_events,
+        warn_bytes,
+        suggest_events,
+        suggest_bytes,
+        open_children,
+        open_activities,
+        open_signals,
+        open_cancels,
+    } = limits;
+    [
+        history_events,
+        history_bytes,
+        payload_bytes,
+        id_bytes,
+        warn_events,
+        warn_bytes,
+        suggest_events,
+        suggest_bytes,
+        open_children,
+        open_activities,
+        open_signals,
+        open_cancels,
+    ]
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::ties::Ties;
 use super::versioned::Versioned;
 use crate::event::{EventKind, RawEvent};
 use crate::id::{Position, RunId, Timestamp};
@@ -75,11 +76,25 @@ pub(crate) struct Run {
     pub(crate) workflow: u32,
     /// The workflow's run that came before it in the log.
     pub(crate) older: Option<u32>,
+    /// The number of its chain.
+    pub(crate) chain: u32,
     /// It happened elsewhere and was recorded here.
     pub(crate) recorded: bool,
+    /// The first batch of its own.
     pub(crate) first_batch: Position,
     pub(crate) started_at: Timestamp,
     pub(crate) extent: Versioned<Extent>,
+    pub(crate) fork: Option<Box<Fork>>,
+    pub(crate) ties: Option<Box<Ties>>,
+}
+
+/// Where a run that a reset made leaves the run that it is based on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Fork {
+    /// The base run.
+    pub(crate) base: u32,
+    /// The last event that they share.
+    pub(crate) shared: u32,
 }
 
 /// How far a run has come.
@@ -90,6 +105,12 @@ pub(crate) struct Extent {
     /// What its events take in the log.
     pub(crate) bytes: u32,
     pub(crate) status: RunStatus,
+    /// The event that asked it to cancel; 0 for none.
+    pub(crate) cancel_requested: u32,
+    /// A reset made another run take over.
+    pub(crate) replaced: bool,
+    /// Its closing event names the run that follows.
+    pub(crate) continued: bool,
     pub(crate) closed_at: Option<Timestamp>,
 }
 
@@ -101,8 +122,31 @@ impl Extent {
             next_event: batch.next_event(),
             bytes: batch.run_bytes,
             status: RunStatus::after(last.kind),
+            cancel_requested: 0,
+            replaced: false,
+            continued: false,
             closed_at: last.kind.is_closing().then_some(last.time),
         }
+    }
+}
+
+/// What a number of runs add up to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Size {
+    /// How many runs.
+    pub runs: u64,
+    /// Their events.
+    pub events: u64,
+    /// The bytes of their events in the log: the sum of [`Event::size`](crate::Event::size).
+    /// What a reset made two runs share counts in both.
+    pub bytes: u64,
+}
+
+impl std::ops::AddAssign for Size {
+    fn add_assign(&mut self, other: Size) {
+        self.runs += other.runs;
+        self.events += other.events;
+        self.bytes += other.bytes;
     }
 }
 

@@ -72,6 +72,12 @@ impl<'a> Batch<'a> {
         RawEvents { next: self.first_event, end: self.next_event(), rest: self.rest }
     }
 
+    /// As [`Batch::raw_events`], from the event `id` on, which lies `bytes` behind the first one.
+    pub(crate) fn raw_events_from(&self, id: u32, bytes: usize) -> RawEvents<'a> {
+        let rest = self.rest.get(bytes..).unwrap_or_default();
+        RawEvents { next: id, end: self.next_event(), rest }
+    }
+
     /// Its events in order.
     pub(crate) fn events(&self) -> impl Iterator<Item = Result<Event<'a>, Malformed>> + use<'a> {
         self.raw_events().map(|raw| raw.and_then(|(id, raw)| Event::check(id, raw)))

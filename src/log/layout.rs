@@ -9,7 +9,7 @@ use crate::id::Position;
 use crate::limits::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 
 /// The version of everything in this directory; `docs/format.md` describes it.
-pub(crate) const FORMAT_VERSION: u32 = 1;
+pub(crate) const FORMAT_VERSION: u32 = 2;
 /// A segment's header has a page of its own, which no later write shares.
 pub(crate) const SEGMENT_HEADER_BYTES: usize = 4096;
 /// The manifest's two slots stand a page apart, so that a torn write damages one.

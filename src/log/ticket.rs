@@ -6,7 +6,6 @@ use std::task::{Context, Poll};
 
 use super::writer::{Durability, Span, Writer};
 use crate::error::Result;
-use crate::id::Position;
 
 /// A commit on its way to the disk.
 pub(crate) struct Ticket {
@@ -20,10 +19,6 @@ impl Ticket {
     pub(crate) fn submit(writer: Arc<Writer>, span: Span, durability: Durability) -> Self {
         writer.submit();
         Ticket { writer, span, durability }
-    }
-
-    pub(crate) fn position(&self) -> Position {
-        self.span.start
     }
 
     /// Blocks until the commit is as durable as it asked for.

@@ -1,13 +1,14 @@
 //! The last check of a transaction and its way into the log, under one lock.
 
+use super::commit::Notice;
 use super::start::Current;
-use super::touched::{Begins, Touched, too_many_runs};
+use super::touched::{Begins, Place, Touched, too_many_runs};
 use super::transaction::Transaction;
 use crate::bytes::wide;
 use crate::error::{Error, Result};
-use crate::event::{Buffer, Started};
+use crate::event::Buffer;
 use crate::id::Position;
-use crate::index::{Index, Payload};
+use crate::index::{Index, Payload, Refusal};
 use crate::log::batch::{BATCH_HEADER_BYTES, write_batch_header};
 use crate::log::frame::{HEADER_BYTES, TRAILER_BYTES};
 use crate::log::{Durability, Span};
@@ -15,10 +16,13 @@ use crate::log::{Durability, Span};
 impl Transaction<'_> {
     /// Checks the transaction against the state of now and appends it to the log; `None` if it
     /// holds nothing.
-    pub(super) fn enqueue(mut self, durability: Durability) -> Result<Option<Span>> {
+    pub(super) fn enqueue(mut self, durability: Durability) -> Result<Option<(Span, Vec<Notice>)>> {
         let writer = self.shared.writer()?;
-        self.runs.retain(|touched| touched.count > 0);
+        let expected = self.runs.extract_if(.., |touched| touched.progress.count == 0);
+        let expected: Vec<_> =
+            expected.filter(|touched| touched.place == Place::Expected).collect();
         if self.runs.is_empty() && self.rows.is_empty() {
+            check_expected(&self.shared.index.read(), &expected)?;
             return Ok(None);
         }
         let batches = u16::try_from(self.runs.len()).map_err(|_| too_many_runs(self.runs.len()))?;
@@ -26,6 +30,7 @@ impl Transaction<'_> {
         let bytes = events + self.rows.len();
         let appended = writer.append(bytes, batches, durability, |position, buffer| {
             let mut index = self.shared.index.write();
+            check_expected(&index, &expected)?;
             let order = self.check(&index)?;
             let start = buffer.len();
             self.assemble(&index, &order, position, buffer);
@@ -36,12 +41,17 @@ impl Transaction<'_> {
                 commit: commit_of(position),
                 end: end_of(position, bytes),
             };
-            // Cannot fail after `check`; if it did, refusing keeps log and index in step.
-            index.check(payload).map_err(|_| Error::invalid("a commit contradicts itself"))?;
+            index.check(payload).map_err(|refusal| match refusal {
+                Refusal::Illegal(illegal) => illegal.into(),
+                Refusal::Malformed => Error::invalid("a commit contradicts itself"),
+            })?;
             index.apply(payload, self.shared.pins.oldest(|| self.shared.published.end()));
-            Ok(())
+            let extents = order.iter().filter_map(|(number, i)| {
+                Some((self.runs.get(*i)?, index.runs.get(*number)?.extent.latest()))
+            });
+            Ok(extents.filter_map(|(touched, extent)| Notice::of(touched, extent)).collect())
         });
-        appended.map(|((), span)| Some(span))
+        appended.map(|(notices, span)| Some((span, notices)))
     }
 
     /// Checks every run against the index as it is now, and returns them in the order of their
@@ -59,7 +69,8 @@ impl Transaction<'_> {
             let run = touched.id;
             let number = index.runs.number(&run).ok_or(Error::RunNotFound { run })?;
             let extent = index.runs.get(number).ok_or(Error::RunNotFound { run })?.extent.latest();
-            if !touched.any && extent.next_event != touched.first_event {
+            let held = matches!(touched.place, Place::Found | Place::Expected);
+            if held && extent.next_event != touched.first_event {
                 let (expected, found) = (touched.first_event, extent.next_event);
                 return Err(Error::Conflict { run, expected, found });
             }
@@ -67,6 +78,7 @@ impl Transaction<'_> {
                 return Err(Error::RunClosed { run });
             }
             touched.check_growth(extent)?;
+            self.check_waiting(index, touched)?;
             order.push((number, i));
         }
         order.sort_unstable();
@@ -80,15 +92,21 @@ impl Transaction<'_> {
         if touched.recorded {
             return Ok(());
         }
-        let started = Started {
-            namespace: &begins.namespace,
-            workflow_id: &begins.workflow_id,
-            ..Default::default()
-        };
-        match Current::of(index, &started) {
-            Some(current) if begins.seen != Some(current.run) => Err(current.in_the_way(&started)),
+        let (namespace, workflow_id) = (&begins.kin.namespace, &begins.kin.workflow_id);
+        match Current::of(index, namespace, workflow_id) {
+            Some(current) if begins.seen != Some(current.run) => {
+                Err(current.in_the_way(namespace, workflow_id))
+            }
             _ => Ok(()),
         }
+    }
+
+    /// Checks once more how much a run waits for.
+    fn check_waiting(&self, index: &Index, touched: &Touched) -> Result<()> {
+        if touched.recorded || !touched.progress.status.is_open() || !self.draft.waits(touched.id) {
+            return Ok(());
+        }
+        [10, 22, 29, 37].into_iter().try_for_each(|kind| self.check_open(index, touched, kind, 0))
     }
 
     /// Writes the payload of the commit at `position`, run after run.
@@ -103,15 +121,19 @@ impl Transaction<'_> {
         for (number, i) in order {
             let Some(touched) = self.runs.get(*i) else { continue };
             let extent = index.runs.get(*number).map(|run| *run.extent.latest());
-            let (first_event, previous, before) = extent
-                .map_or((1, Position::START, 0), |extent| {
-                    (extent.next_event, extent.last_batch, u64::from(extent.bytes))
-                });
+            let previous = touched.begins.as_ref().and_then(|begins| begins.previous);
+            let begins = || {
+                let previous = previous.unwrap_or(Position::START);
+                (touched.first_event, previous, touched.bytes_before)
+            };
+            let (first_event, previous, before) = extent.map_or_else(begins, |extent| {
+                (extent.next_event, extent.last_batch, u64::from(extent.bytes))
+            });
             // `append` and `check` keep both within their fields.
-            let count = u16::try_from(touched.count).unwrap_or(u16::MAX);
-            let run_bytes = u32::try_from(before + touched.bytes).unwrap_or(u32::MAX);
+            let count = u16::try_from(touched.progress.count).unwrap_or(u16::MAX);
+            let run_bytes = u32::try_from(before + touched.progress.bytes).unwrap_or(u32::MAX);
             write_batch_header(buffer, *number, first_event, count, previous, run_bytes);
-            let mut chunk = touched.chunks.map(|(first, _)| first);
+            let mut chunk = touched.progress.chunks.map(|(first, _)| first);
             while let Some(link) = chunk.and_then(|chunk| self.chunks.get(chunk)) {
                 buffer.extend_from_slice(self.events.get(link.start..link.end).unwrap_or_default());
                 chunk = link.next;
@@ -120,6 +142,17 @@ impl Transaction<'_> {
         buffer.extend_from_slice(&self.rows);
         debug_assert_eq!(end_of(position, buffer.len() - start).as_u64() % 4, 0);
     }
+}
+
+/// Checks where runs are that get no events, where the caller said it matters.
+fn check_expected(index: &Index, runs: &[Touched]) -> Result<()> {
+    runs.iter().try_for_each(|touched| {
+        let (run, expected) = (touched.id, touched.first_event);
+        let number = index.runs.number(&run).ok_or(Error::RunNotFound { run })?;
+        let found = index.runs.get(number).ok_or(Error::RunNotFound { run })?;
+        let found = found.extent.latest().next_event;
+        if found == expected { Ok(()) } else { Err(Error::Conflict { run, expected, found }) }
+    })
 }
 
 fn commit_of(payload: Position) -> Position {

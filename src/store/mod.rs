@@ -1,16 +1,41 @@
 //! The store: the log, the index over it, and the transactions that go into both.
 
+mod begin;
+mod bookmark;
+mod chain;
+mod child;
+mod children;
 mod commit;
+mod deliver;
+mod duties;
 mod enqueue;
+#[cfg(test)]
+mod handmade;
 mod history;
+mod kin;
+mod lineage;
+mod next;
+mod parent;
 mod pins;
+#[cfg(test)]
+mod related;
+mod relation;
+mod report;
+mod request;
+mod reset;
 mod run;
+mod sequence;
+mod settle;
+mod size;
 mod snapshot;
+mod spawn;
 mod start;
 mod stats;
+mod steps;
 mod tail;
 mod touched;
 mod transaction;
+mod tree;
 mod verify;
 
 use std::path::Path;
@@ -18,24 +43,35 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 
-pub use commit::{Commit, CommitHandle};
+pub use chain::{Chain, ChainEvents, Link};
+pub use child::{Child, ChildState};
+pub use children::Children;
+pub use commit::{Commit, CommitHandle, Notice};
+pub use duties::{Duty, DutyFilter, DutyList};
 pub use history::{Events, History};
+pub use next::NextRun;
+pub use parent::{Parent, Root};
+pub use request::{CancelRequest, Target};
+pub use reset::NewReset;
 pub use run::{RunFilter, RunInfo, Runs};
+pub use settle::Settled;
 pub use snapshot::{Row, Rows, Snapshot};
+pub use spawn::{NewChild, StartChildFailedCause};
 pub use start::{Close, NewRun};
 pub use stats::Stats;
 pub use tail::{BatchView, CommitView, RowChange, Tail};
 pub use transaction::{Expect, Transaction};
+pub use tree::{Tree, TreeNode};
 pub use verify::{VerifyProgress, VerifyReport};
 
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::event::NewEvent;
-use crate::id::{Position, RunId};
+use crate::id::{Position, RunId, Timestamp};
 use crate::index::{Index, NAMESPACES_TABLE, encode_limits};
 use crate::limits::Limits;
 use crate::log::{self, OpenReport, Opening, Paths, Published, Replay, Verdict, Writer};
-use crate::options::Options;
+use crate::options::{Clock, Options};
 use pins::Pins;
 
 /// A store of histories: one directory, one process that writes it, any number that read it.
@@ -51,6 +87,7 @@ pub struct Store {
 /// What transactions, snapshots and tails need of their store.
 pub(crate) struct Shared {
     disk: Arc<dyn Disk>,
+    clock: Option<Clock>,
     paths: Paths,
     published: Arc<Published>,
     writer: Option<Arc<Writer>>,
@@ -86,7 +123,7 @@ impl Store {
         Options::new().open(path)
     }
 
-    pub(crate) fn open_with(opening: Opening) -> Result<Self> {
+    pub(crate) fn open_with(opening: Opening, clock: Option<Clock>) -> Result<Self> {
         let mut index = Index::default();
         let mut opened = log::open(&opening, &mut index);
         if log::overtaken(&opening, &opened)? {
@@ -99,6 +136,7 @@ impl Store {
         let report = opened.report;
         let shared = Shared {
             disk: opening.disk,
+            clock,
             paths: opening.paths,
             published: opened.published,
             writer,
@@ -266,6 +304,11 @@ impl std::fmt::Debug for Store {
 }
 
 impl Shared {
+    /// The time of now, for events that do not say when they happened.
+    fn now(&self) -> Timestamp {
+        self.clock.as_ref().map_or_else(|| self.disk.now(), |clock| clock())
+    }
+
     fn writer(&self) -> Result<&Arc<Writer>> {
         self.writer.as_ref().ok_or(Error::ReadOnly)
     }
@@ -291,7 +334,7 @@ struct Following<'a> {
 impl Replay for Following<'_> {
     fn commit(&mut self, frame: &log::frame::Frame<'_>) -> Result<(), crate::event::Malformed> {
         let payload = crate::index::Payload::of(frame);
-        self.index.check(payload)?;
+        self.index.check(payload).map_err(|_| crate::event::Malformed)?;
         self.index.apply(payload, self.oldest);
         Ok(())
     }

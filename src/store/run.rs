@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::snapshot::Snapshot;
 use crate::id::{RunId, Timestamp};
-use crate::index::{Index, Run, RunStatus};
+use crate::index::{Index, RunStatus};
 
 /// One run, as of a snapshot.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -12,12 +12,20 @@ use crate::index::{Index, Run, RunStatus};
 pub struct RunInfo {
     /// Its id.
     pub id: RunId,
+    /// The first run of its chain, which names the chain. For a run that was recorded, this is
+    /// what its Started event says; that run need not be in the store.
+    pub first_run_id: RunId,
+    /// For a run made by a reset: the run it was reset from, and the last event that they share.
+    /// The events that they share count for both.
+    pub base: Option<(RunId, u32)>,
     /// Its namespace.
     pub namespace: Arc<str>,
     /// Its workflow id.
     pub workflow_id: Arc<str>,
     /// How it stands.
     pub status: RunStatus,
+    /// Whether it was asked to cancel.
+    pub cancel_requested: bool,
     /// How many events it has; the next one gets the id that follows.
     pub events: u32,
     /// The bytes that its events take in the log.
@@ -124,7 +132,9 @@ impl Iterator for Runs<'_> {
                     number
                 }
             };
-            let info = info(&index, index.runs.get(number)?, number, self.snapshot);
+            // Beyond the last run.
+            index.runs.get(number)?;
+            let info = info(&index, number, self.snapshot);
             if let Some(info) = info.filter(|info| self.filter.admits(info)) {
                 return Some(info);
             }
@@ -133,14 +143,20 @@ impl Iterator for Runs<'_> {
 }
 
 /// What `snapshot` sees of a run; `None` if it began later.
-pub(super) fn info(index: &Index, run: &Run, number: u32, snapshot: &Snapshot) -> Option<RunInfo> {
+pub(super) fn info(index: &Index, number: u32, snapshot: &Snapshot) -> Option<RunInfo> {
+    let run = index.runs.get(number)?;
     let extent = run.extent.at(snapshot.end())?;
     let (namespace, workflow) = index.workflow_of(run)?;
+    let base =
+        run.fork.as_ref().and_then(|fork| Some((index.runs.get(fork.base)?.id, fork.shared)));
     Some(RunInfo {
         id: run.id,
+        first_run_id: index.chains.get(run.chain)?.first,
+        base,
         namespace: namespace.name.clone(),
         workflow_id: workflow.id.clone(),
         status: extent.status,
+        cancel_requested: extent.cancel_requested != 0,
         events: extent.next_event - 1,
         bytes: extent.bytes.into(),
         started_at: run.started_at,

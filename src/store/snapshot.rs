@@ -8,10 +8,12 @@ use parking_lot::RwLockReadGuard;
 
 use super::Shared;
 use super::history::History;
+use super::lineage::{Lineage, started};
 use super::pins::Pin;
 use super::run::{RunFilter, RunInfo, Runs, info};
 use crate::bytes::wide;
 use crate::error::{Error, Result};
+use crate::event::Started;
 use crate::id::{Position, RunId};
 use crate::index::{Index, Place};
 use crate::log::View;
@@ -19,12 +21,13 @@ use crate::log::View;
 /// How many rows of a table are looked up at a time.
 const PAGE_ROWS: usize = 256;
 
-/// The store as it was published at one position. Cheap to take; while it is held, the index keeps
-/// what it sees.
+/// The store as it was published at one position. Cheap to take and to clone; while it is held,
+/// the index keeps what it sees.
+#[derive(Clone)]
 pub struct Snapshot {
     shared: Arc<Shared>,
     view: View,
-    _pin: Pin,
+    _pin: Arc<Pin>,
 }
 
 impl Snapshot {
@@ -33,7 +36,7 @@ impl Snapshot {
         let pin = shared.pins.pin(|| view.insert(shared.published.view()).end);
         // `pin` has called the closure.
         let view = view.unwrap_or_else(|| shared.published.view());
-        Snapshot { shared: shared.clone(), view, _pin: pin }
+        Snapshot { shared: shared.clone(), view, _pin: Arc::new(pin) }
     }
 
     /// The position: the snapshot holds every commit before it and none from it on.
@@ -50,17 +53,43 @@ impl Snapshot {
         &self.view
     }
 
+    /// The number of a run that the snapshot sees.
+    pub(super) fn number(&self, index: &Index, run: &RunId) -> Result<u32> {
+        let number = index.runs.number(run).filter(|number| self.sees(index, *number));
+        number.ok_or(Error::RunNotFound { run: *run })
+    }
+
+    /// Whether the run began before the snapshot.
+    pub(super) fn sees(&self, index: &Index, number: u32) -> bool {
+        index.runs.get(number).is_some_and(|run| run.first_batch < self.end())
+    }
+
+    /// Whether a run is in the store.
+    pub(super) fn holds(&self, run: &RunId) -> bool {
+        self.number(&self.index(), run).is_ok()
+    }
+
+    /// What a run's own first event says; for a run that was not made by a reset.
+    pub(super) fn started(&self, run: &RunId) -> Result<Started<'_>> {
+        let (number, first_batch) = {
+            let index = self.index();
+            let number = self.number(&index, run)?;
+            let found = index.runs.get(number).ok_or(Error::RunNotFound { run: *run })?;
+            (number, found.first_batch)
+        };
+        started(&self.view, number, first_batch)
+    }
+
     /// The history of a run.
     ///
     /// # Errors
     /// [`Error::RunNotFound`].
     pub fn history(&self, run: &RunId) -> Result<History> {
         let index = self.index();
-        let not_found = || Error::RunNotFound { run: *run };
-        let number = index.runs.number(run).ok_or_else(not_found)?;
-        let found = index.runs.get(number).ok_or_else(not_found)?;
-        let extent = *found.extent.at(self.end()).ok_or_else(not_found)?;
-        Ok(History::new(self.view.clone(), *run, number, found.first_batch, extent))
+        let number = self.number(&index, run)?;
+        let lineage = Lineage::of(&index, number, self.end());
+        let lineage = lineage.ok_or(Error::RunNotFound { run: *run })?;
+        Ok(History::new(self.view.clone(), lineage))
     }
 
     /// What is known about a run.
@@ -69,10 +98,8 @@ impl Snapshot {
     /// [`Error::RunNotFound`].
     pub fn run(&self, run: &RunId) -> Result<RunInfo> {
         let index = self.index();
-        let found = index.runs.number(run).and_then(|n| Some((n, index.runs.get(n)?)));
-        found
-            .and_then(|(number, found)| info(&index, found, number, self))
-            .ok_or(Error::RunNotFound { run: *run })
+        let number = self.number(&index, run)?;
+        info(&index, number, self).ok_or(Error::RunNotFound { run: *run })
     }
 
     /// The runs that `filter` admits, in the order in which they came into the store. With both

@@ -2,8 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::event::{
-    Body, Canceled, Closed, IdConflictPolicy, IdReusePolicy, Initiator, NewEvent, Started,
-    Terminated,
+    Body, Canceled, Closed, IdConflictPolicy, IdReusePolicy, NewEvent, Started, Terminated,
 };
 use crate::id::{RunId, Timestamp};
 use crate::index::{Index, RunStatus};
@@ -88,24 +87,6 @@ impl<'a> NewRun<'a> {
         self
     }
 
-    /// The run whose child this one is, and its Initiated event.
-    #[must_use]
-    pub fn parent(mut self, workflow_id: &'a str, run: RunId, initiated_event_id: u32) -> Self {
-        self.started.parent_workflow_id = workflow_id;
-        self.started.parent_run_id = Some(run);
-        self.started.parent_initiated_event_id = initiated_event_id;
-        self
-    }
-
-    /// The run that this one continues, the first run of their chain, and why.
-    #[must_use]
-    pub fn continues(mut self, run: RunId, first: RunId, initiator: Initiator) -> Self {
-        self.started.continued_run_id = Some(run);
-        self.started.first_run_id = first;
-        self.started.initiator = initiator;
-        self
-    }
-
     /// The run's id; by default a fresh one.
     #[must_use]
     pub fn id(mut self, id: RunId) -> Self {
@@ -165,19 +146,19 @@ pub(super) struct Current<'a> {
 }
 
 impl<'a> Current<'a> {
-    /// The current run of the workflow that `started` names, if it has one.
-    pub(super) fn of(index: &'a Index, started: &Started<'_>) -> Option<Self> {
-        let workflow = index.namespaces.find(started.namespace, started.workflow_id)?;
+    /// The current run of a workflow, if it has one.
+    pub(super) fn of(index: &'a Index, namespace: &str, workflow_id: &str) -> Option<Self> {
+        let workflow = index.namespaces.find(namespace, workflow_id)?;
         let run = index.runs.get(*workflow.current.latest())?;
         let status = run.extent.latest().status;
         Some(Current { run: run.id, status, request_id: &workflow.request_id })
     }
 
     /// The error that says this run is in the way.
-    pub(super) fn in_the_way(&self, started: &Started<'_>) -> Error {
+    pub(super) fn in_the_way(&self, namespace: &str, workflow_id: &str) -> Error {
         Error::WorkflowExists {
-            namespace: started.namespace.to_owned(),
-            workflow_id: started.workflow_id.to_owned(),
+            namespace: namespace.to_owned(),
+            workflow_id: workflow_id.to_owned(),
             run: self.run,
             open: self.status.is_open(),
         }
@@ -246,7 +227,18 @@ impl<'a> Close<'a> {
     /// It was terminated, for this reason in words.
     #[must_use]
     pub fn terminated(reason: &'a str) -> Self {
-        Self::new(Body::WorkflowExecutionTerminated(Terminated { reason }), &[])
+        Self::new(Body::WorkflowExecutionTerminated(Terminated { reason, reset_run_id: None }), &[])
+    }
+
+    /// Temporal's `RetryState`, for a run that failed or timed out.
+    #[must_use]
+    pub fn retry_state(mut self, retry_state: u8) -> Self {
+        if let Body::WorkflowExecutionFailed(closed) | Body::WorkflowExecutionTimedOut(closed) =
+            &mut self.0.body
+        {
+            closed.retry_state = retry_state;
+        }
+        self
     }
 
     /// When it closes; by default now.

@@ -2,12 +2,13 @@
 
 use crate::bytes::wide;
 use crate::error::{Error, Result};
-use crate::event::NewEvent;
-use crate::id::RunId;
+use crate::event::{EventKind, NewEvent};
+use crate::id::{Position, RunId};
 use crate::index::{Extent, RunStatus};
 use crate::limits::{BATCH_EVENTS_MAX, COMMIT_RUNS_MAX, Limits};
 
 /// Neighbouring bytes in `events` that belong to one run; linked per run.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Chunk {
     pub(super) start: usize,
     pub(super) end: usize,
@@ -19,25 +20,68 @@ pub(super) struct Touched {
     pub(super) id: RunId,
     /// The event that the first of the transaction's becomes.
     pub(super) first_event: u32,
-    /// Any place will do.
-    pub(super) any: bool,
-    pub(super) count: usize,
+    pub(super) place: Place,
     pub(super) bytes_before: u64,
-    pub(super) bytes: u64,
-    /// How it stands after the transaction's events.
-    pub(super) status: RunStatus,
     pub(super) limits: Limits,
     pub(super) recorded: bool,
-    pub(super) chunks: Option<(usize, usize)>,
-    /// For a run that begins here: where its workflow was seen.
+    /// For a run that begins here.
     pub(super) begins: Option<Begins>,
+    pub(super) progress: Progress,
 }
 
+/// Where a run must be when the transaction is committed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Place {
+    /// Where the transaction found it, if it adds events to it.
+    Found,
+    /// There in any case: the caller said so.
+    Expected,
+    /// Anywhere: the caller said so.
+    Anywhere,
+    /// Anywhere so far: only duties were settled, whose events say the same in any place.
+    Loose,
+}
+
+/// What the transaction has added to a run so far.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Progress {
+    pub(super) count: usize,
+    pub(super) bytes: u64,
+    /// How the run stands after the transaction's events.
+    pub(super) status: RunStatus,
+    /// Events and bytes up to the last one that is held against the limits.
+    pub(super) measured: (usize, u64),
+    pub(super) chunks: Option<(usize, usize)>,
+    /// Where in `events` its last event begins.
+    pub(super) last: usize,
+}
+
+impl Progress {
+    pub(super) fn none(status: RunStatus) -> Self {
+        Progress { count: 0, bytes: 0, status, measured: (0, 0), chunks: None, last: 0 }
+    }
+}
+
+/// What is known of a run that begins in the transaction.
 pub(super) struct Begins {
-    pub(super) namespace: Box<str>,
-    pub(super) workflow_id: Box<str>,
+    pub(super) kin: Kinship,
     /// The workflow's current run, if it had one.
     pub(super) seen: Option<RunId>,
+    /// For a reset: the batch that the first one of its own follows.
+    pub(super) previous: Option<Position>,
+}
+
+/// Who a run is to others.
+#[derive(Clone, Debug)]
+pub(super) struct Kinship {
+    pub(super) namespace: Box<str>,
+    pub(super) workflow_id: Box<str>,
+    /// The first run of its chain.
+    pub(super) first: RunId,
+    /// The parent's workflow id and run, and the Initiated event there.
+    pub(super) parent: Option<(Box<str>, RunId, u32)>,
+    /// The root's workflow id and run, for a run with a parent.
+    pub(super) root: Option<(Box<str>, RunId)>,
 }
 
 impl Touched {
@@ -56,10 +100,10 @@ impl Touched {
                 limits.id_bytes.into(),
             )?;
         }
-        let count = self.count + 1;
+        let count = self.progress.count + 1;
         check_max("events of one run in one commit", count, BATCH_EVENTS_MAX)?;
         let now = u64::from(self.next_event()) - 1;
-        if !event.kind().is_closing() {
+        if !is_exempt(event.kind()) {
             let max = limits.history_events.into();
             check_max_of("events in one run", run, now, now + 1, max)?;
         }
@@ -68,19 +112,28 @@ impl Touched {
 
     /// Checks the run's limits once more, from where it is now.
     pub(super) fn check_growth(&self, extent: &Extent) -> Result<()> {
+        let (events, bytes) = (self.progress.count, self.progress.bytes);
+        self.check_grown(extent, &UNLIMITED, events, bytes)?;
+        let (events, bytes) = self.progress.measured;
+        let exempt = events == 0 || self.recorded || !self.progress.status.is_open();
+        if exempt { Ok(()) } else { self.check_grown(extent, &self.limits, events, bytes) }
+    }
+
+    fn check_grown(&self, extent: &Extent, most: &Limits, events: usize, bytes: u64) -> Result<()> {
         let (run, now) = (Some(self.id), u64::from(extent.bytes));
-        let unmeasured = self.recorded || !self.status.is_open();
-        let limits = if unmeasured { UNLIMITED } else { self.limits };
-        let bytes_max = u64::from(limits.history_bytes);
-        check_max_of("bytes in one run", run, now, now + self.bytes, bytes_max)?;
+        check_max_of("bytes in one run", run, now, now + bytes, most.history_bytes.into())?;
         let now = u64::from(extent.next_event) - 1;
-        let asked = now + wide(self.count);
-        check_max_of("events in one run", run, now, asked, limits.history_events.into())
+        check_max_of("events in one run", run, now, now + wide(events), most.history_events.into())
     }
 
     pub(super) fn next_event(&self) -> u32 {
-        self.first_event.saturating_add(u32::try_from(self.count).unwrap_or(u32::MAX))
+        self.first_event.saturating_add(u32::try_from(self.progress.count).unwrap_or(u32::MAX))
     }
+}
+
+/// Whether an event may be added however long its run has grown.
+pub(super) fn is_exempt(kind: EventKind) -> bool {
+    kind.is_closing() || kind == EventKind::WORKFLOW_EXECUTION_CANCEL_REQUESTED
 }
 
 /// What a recorded run is measured by: only by what the format can hold.
@@ -89,6 +142,14 @@ pub(super) const UNLIMITED: Limits = Limits {
     history_bytes: u32::MAX,
     payload_bytes: u32::MAX,
     id_bytes: u32::MAX,
+    warn_events: u32::MAX,
+    warn_bytes: u32::MAX,
+    suggest_events: u32::MAX,
+    suggest_bytes: u32::MAX,
+    open_children: u32::MAX,
+    open_activities: u32::MAX,
+    open_signals: u32::MAX,
+    open_cancels: u32::MAX,
 };
 
 pub(super) fn too_many_runs(asked: usize) -> Error {

@@ -4,8 +4,8 @@ use super::Store;
 use super::run::info;
 use crate::bytes::wide;
 use crate::error::{Corruption, Error, Result};
-use crate::id::Position;
-use crate::index::Index;
+use crate::id::{Position, RunId};
+use crate::index::{Contradiction, Index};
 use crate::log::frame::OVERHEAD_BYTES;
 use crate::log::{Replay, SEGMENT_HEADER_BYTES};
 
@@ -36,7 +36,10 @@ pub struct VerifyReport {
 impl Store {
     /// Reads the whole log as of now, beside whoever writes: verifies every frame, decodes every
     /// event, builds the index anew from nothing and compares it with the one in use, reads every
-    /// run back and adds up its sizes. `progress` is called now and then.
+    /// run back and adds up its sizes. Proves the trees: one parent each, no run below itself,
+    /// counts and open duties computed again from the histories. `progress` is called now and then.
+    ///
+    /// Relations and duties in use are compared if nothing is committed meanwhile.
     ///
     /// # Errors
     /// [`Error::Corrupt`] for the first thing that is not as it should be.
@@ -57,13 +60,11 @@ impl Store {
             }
         }
         self.verify_tails(&snapshot)?;
+        fresh.prove().map_err(|contradiction| contradicted(view, &contradiction))?;
+        self.verify_ties(&snapshot, &fresh)?;
         for number in 0..fresh.runs.len() {
-            let Some(expected) = fresh.runs.get(number) else { break };
-            let found = {
-                let index = snapshot.index();
-                index.runs.get(number).and_then(|run| info(&index, run, number, &snapshot))
-            };
-            let expected = info(&fresh, expected, number, &snapshot);
+            let found = info(&snapshot.index(), number, &snapshot);
+            let expected = info(&fresh, number, &snapshot);
             let (Some(expected), Some(found)) = (expected, found) else {
                 return Err(mismatch(view, "a run is missing from the index", 1, 0));
             };
@@ -80,19 +81,33 @@ impl Store {
             if (events, bytes) != (expected.events, expected.bytes) {
                 let what = "a run does not add up to its size";
                 let error = mismatch(view, what, expected.bytes, bytes);
-                return Err(match error {
-                    Error::Corrupt(corruption) => {
-                        let runs = vec![expected.id];
-                        Error::Corrupt(Box::new(Corruption { runs, ..*corruption }))
-                    }
-                    other => other,
-                });
+                return Err(of_run(error, expected.id));
             }
             report.events += u64::from(events);
             report.runs += 1;
         }
         progress(VerifyProgress { bytes: report.bytes, commits: report.commits });
         Ok(report)
+    }
+
+    /// Compares relations, chains and duties with those in use, if nothing was committed since.
+    fn verify_ties(&self, snapshot: &super::Snapshot, fresh: &Index) -> Result<()> {
+        let view = snapshot.view();
+        let index = snapshot.index();
+        if index.end != view.end {
+            return Ok(());
+        }
+        let differs = (0..fresh.runs.len()).find(|number| {
+            let runs = fresh.runs.get(*number).zip(index.runs.get(*number));
+            runs.is_none_or(|(expected, found)| expected.ties != found.ties)
+        });
+        if differs.is_some() || fresh.chains != index.chains || fresh.duties != index.duties {
+            let run = differs.and_then(|number| fresh.runs.get(number)).map(|run| run.id);
+            let what = "relations, chains or duties differ from the log";
+            let error = mismatch(view, what, 0, 0);
+            return Err(run.map_or(error.clone(), |run| of_run(error, run)));
+        }
+        Ok(())
     }
 
     /// What lies behind the frame that seals a segment must be zero.
@@ -120,6 +135,19 @@ impl Store {
             }
         }
         Ok(())
+    }
+}
+
+fn contradicted(view: &crate::log::View, found: &Contradiction) -> Error {
+    of_run(mismatch(view, found.what, found.expected, found.found), found.run)
+}
+
+fn of_run(error: Error, run: RunId) -> Error {
+    match error {
+        Error::Corrupt(corruption) if !run.is_nil() => {
+            Error::Corrupt(Box::new(Corruption { runs: vec![run], ..*corruption }))
+        }
+        other => other,
     }
 }
 

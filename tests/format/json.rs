@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use kinlog::{
-    Body, Event, IdReusePolicy, Initiator, ParentClosePolicy, RunFilter, RunId, Snapshot, Store,
+    Body, Event, EventIds, IdConflictPolicy, IdReusePolicy, Initiator, ParentClosePolicy,
+    RunFilter, RunId, Snapshot, Store,
 };
 
 /// One JSON object a line for each event: run by run, in the order in which they came.
@@ -97,6 +98,13 @@ impl Field for Option<RunId> {
     }
 }
 
+impl Field for EventIds<'_> {
+    fn json(&self) -> String {
+        let ids: Vec<_> = self.iter().map(|id| id.to_string()).collect();
+        format!("[{}]", ids.join(","))
+    }
+}
+
 macro_rules! by_name {
     ($($type:ty)*) => {$(
         impl Field for $type {
@@ -106,7 +114,7 @@ macro_rules! by_name {
         }
     )*};
 }
-by_name!(Initiator ParentClosePolicy IdReusePolicy);
+by_name!(Initiator ParentClosePolicy IdReusePolicy IdConflictPolicy);
 
 macro_rules! records {
     ($body:expr, $(($($variant:ident)+) { $($field:ident)* })*) => {
@@ -130,7 +138,8 @@ fn body(body: &Body<'_>) -> String {
             new_run_id workflow_task_completed_event_id retry_state
         }
         (WorkflowExecutionCanceled) { workflow_task_completed_event_id }
-        (WorkflowExecutionTerminated) { reason }
+        (WorkflowExecutionTerminated) { reason reset_run_id }
+        (WorkflowReset) { run_id base_run_id reason request_id open_activities }
         (WorkflowExecutionContinuedAsNew) {
             new_run_id workflow_task_completed_event_id initiator
         }
@@ -149,7 +158,7 @@ fn body(body: &Body<'_>) -> String {
         }
         (StartChildWorkflowExecutionInitiated) {
             workflow_id workflow_type task_queue workflow_task_completed_event_id close_policy
-            reuse_policy
+            reuse_policy conflict_policy
         }
         (StartChildWorkflowExecutionFailed) { initiated_event_id cause }
         (ChildWorkflowExecutionStarted) { run_id initiated_event_id }

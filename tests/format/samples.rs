@@ -2,10 +2,10 @@
 
 use kinlog::{
     ActivityScheduled, ActivityTask, Body, CancelRequested, Canceled, ChildClosed, ChildInitiated,
-    ChildStartFailed, ChildStarted, Closed, ContinuedAsNew, Durability, EventKind, Expect,
-    ExternalInitiated, ExternalResolved, IdReusePolicy, Initiator, NewEvent, NewRun,
-    ParentClosePolicy, RunId, Signaled, Started, Store, Terminated, TimerEnded, TimerStarted,
-    Timestamp, WorkflowTask,
+    ChildStartFailed, ChildStarted, Close, Closed, ContinuedAsNew, Durability, EventKind, Expect,
+    ExternalInitiated, ExternalResolved, IdConflictPolicy, IdReusePolicy, Initiator, NewChild,
+    NewEvent, NewReset, NewRun, NextRun, ParentClosePolicy, RunId, Signaled, Started, Store,
+    Terminated, TimerEnded, TimerStarted, Timestamp, WorkflowTask,
 };
 
 /// What the fields of the bodies are filled with.
@@ -22,7 +22,7 @@ pub(crate) const fn id(n: u8) -> RunId {
     RunId::from_bytes([n; 16])
 }
 
-/// One body of every typed kind that a run can go on after.
+/// One body of every typed kind that a run recorded elsewhere can go on after.
 pub(crate) fn bodies(with: Filling<'_>) -> Vec<Body<'_>> {
     let Filling { text, other, run, number, small } = with;
     let task = WorkflowTask { scheduled_event_id: number, started_event_id: number / 2 };
@@ -85,6 +85,7 @@ pub(crate) fn bodies(with: Filling<'_>) -> Vec<Body<'_>> {
             workflow_task_completed_event_id: number,
             close_policy: ParentClosePolicy::from_number(small),
             reuse_policy: IdReusePolicy::from_number(small),
+            conflict_policy: IdConflictPolicy::from_number(small),
         }),
         Body::StartChildWorkflowExecutionFailed(ChildStartFailed {
             initiated_event_id: number,
@@ -105,7 +106,8 @@ pub(crate) fn bodies(with: Filling<'_>) -> Vec<Body<'_>> {
     ]
 }
 
-/// One body of every kind that ends a run.
+/// One body of every kind that ends a run; those that name another run, and the last two whatever
+/// they name, only one recorded elsewhere.
 pub(crate) fn closings(with: Filling<'_>) -> Vec<Body<'_>> {
     let Filling { text, run, number, small, .. } = with;
     let closed =
@@ -115,7 +117,7 @@ pub(crate) fn closings(with: Filling<'_>) -> Vec<Body<'_>> {
         Body::WorkflowExecutionFailed(closed),
         Body::WorkflowExecutionTimedOut(closed),
         Body::WorkflowExecutionCanceled(Canceled { workflow_task_completed_event_id: number }),
-        Body::WorkflowExecutionTerminated(Terminated { reason: text }),
+        Body::WorkflowExecutionTerminated(Terminated { reason: text, reset_run_id: run }),
         Body::WorkflowExecutionContinuedAsNew(ContinuedAsNew {
             new_run_id: run,
             workflow_task_completed_event_id: number,
@@ -174,4 +176,150 @@ pub(crate) fn interleave(store: &Store, commits: u32) {
         let durability = if i % 5 == 0 { Durability::Sync } else { Durability::Buffered };
         tx.commit_with(durability).unwrap();
     }
+}
+
+pub(crate) const fn time(n: i64) -> Timestamp {
+    Timestamp::from_unix_nanos(1_700_000_000_000_000_000 + n)
+}
+
+/// A parent, its children, what passes between them, and its resets. Ids and times are the same
+/// every time.
+pub(crate) fn family(store: &Store) {
+    let (order, bill, pack, ship) = (id(0x40), id(0x41), id(0x42), id(0x43));
+    let at = |n: i64| time(1000 + n);
+    let event = |body, n| NewEvent::new(body).at(at(n));
+    let decided = WorkflowTask { scheduled_event_id: 2, started_event_id: 3 };
+
+    // Events 1 to 6: one child is there at once, one is to come.
+    let mut tx = store.begin();
+    tx.start(NewRun::new("shop", "order-43", "Order").id(order).at(at(0)).input(b"43")).unwrap();
+    tx.append(&order, event(Body::WorkflowTaskCompleted(decided), 1)).unwrap();
+    let child = NewChild::new("bill-43", "Bill").id(bill).input(b"9.99").decided_by(2);
+    tx.spawn_child(&order, child.on_parent_close(ParentClosePolicy::RequestCancel).at(at(2)))
+        .unwrap();
+    let child = NewChild::new("bill-43", "Bill").on_reuse(IdReusePolicy::RejectDuplicate);
+    let refused = tx.initiate_child(&order, child.task_queue("a long task queue").at(at(3)));
+    let activity = ActivityScheduled { activity_id: "a", activity_type: "Reserve", ..EMPTY };
+    let activity = tx.append(&order, event(Body::ActivityTaskScheduled(activity), 4)).unwrap();
+    tx.commit().unwrap();
+    let refused = refused.unwrap();
+
+    // Events 7 to 9.
+    let mut tx = store.begin();
+    let failed = ChildStartFailed { initiated_event_id: refused, cause: 1 };
+    tx.append(&order, event(Body::StartChildWorkflowExecutionFailed(failed), 5)).unwrap();
+    let child = NewChild::new("pack-43", "Pack").on_parent_close(ParentClosePolicy::Abandon);
+    tx.spawn_child(&order, child.id(pack).at(at(6))).unwrap();
+    tx.commit().unwrap();
+
+    // The first child signals its parent, asks an unknown workflow to cancel, and goes on as new;
+    // then it fails, tries again, and completes.
+    let mut tx = store.begin();
+    let signal = ExternalInitiated { workflow_id: "order-43", signal_name: "paid", ..TO_NOBODY };
+    let signal = Body::SignalExternalWorkflowExecutionInitiated(signal);
+    let signal = tx.append(&bill, event(signal, 7)).unwrap();
+    let cancel = ExternalInitiated { workflow_id: "nobody", run_id: Some(id(1)), ..TO_NOBODY };
+    let cancel = Body::RequestCancelExternalWorkflowExecutionInitiated(cancel);
+    let cancel = tx.append(&bill, event(cancel, 8)).unwrap();
+    tx.commit().unwrap();
+    let mut tx = store.begin();
+    let signaled = Signaled {
+        signal_name: "paid",
+        request_id: "",
+        external_run_id: Some(bill),
+        external_initiated_event_id: signal,
+    };
+    tx.append(&order, event(Body::WorkflowExecutionSignaled(signaled), 9)).unwrap();
+    let answer = ExternalResolved { initiated_event_id: signal, cause: 0 };
+    tx.append(&bill, event(Body::ExternalWorkflowExecutionSignaled(answer), 9)).unwrap();
+    let answer = ExternalResolved { initiated_event_id: cancel, cause: 1 };
+    let answer = Body::RequestCancelExternalWorkflowExecutionFailed(answer);
+    tx.append(&bill, event(answer, 10)).unwrap();
+    tx.commit().unwrap();
+    let mut tx = store.begin();
+    tx.continue_as_new(&bill, NextRun::new("Bill").id(id(0x51)).input(b"2").at(at(11))).unwrap();
+    tx.commit().unwrap();
+    let mut tx = store.begin();
+    let retry = NextRun::retry("Bill", 2).id(id(0x52)).at(at(12));
+    tx.close_and_continue(&id(0x51), Close::failed(b"no").at(at(12)), retry).unwrap();
+    tx.commit().unwrap();
+
+    // The parent is reset into its second batch; the children stay children, in the new run.
+    let reset = NewReset::to(activity + 1).reason("a bad deployment").request_id("reset-1");
+    let mut tx = store.begin();
+    tx.reset(&order, reset.id(id(0x53)).payload(b"why").at(at(13))).unwrap();
+    tx.commit().unwrap();
+    let mut tx = store.begin();
+    tx.close(&id(0x52), Close::completed(b"paid").at(at(14))).unwrap();
+    let closed = ChildClosed {
+        run_id: id(0x52),
+        initiated_event_id: 3,
+        started_event_id: 4,
+        retry_state: 0,
+    };
+    let closed = Body::ChildWorkflowExecutionCompleted(closed);
+    tx.append(&id(0x53), event(closed, 15).payload(b"paid")).unwrap();
+    let done = ActivityTask { scheduled_event_id: activity, started_event_id: 0 };
+    tx.append(&id(0x53), event(Body::ActivityTaskCompleted(done), 16)).unwrap();
+    tx.commit().unwrap();
+
+    // A reset of the reset, to within what it shares with the first run: the activity is open
+    // again, and the refusal is said again.
+    let mut tx = store.begin();
+    tx.reset(&id(0x53), NewReset::to(activity).id(id(0x54)).at(at(17))).unwrap();
+    tx.commit().unwrap();
+    let mut tx = store.begin();
+    let cancel = CancelRequested { external_workflow_id: "", ..Default::default() };
+    tx.append(&id(0x54), event(Body::WorkflowExecutionCancelRequested(cancel), 18)).unwrap();
+    tx.spawn_child(&id(0x54), NewChild::new("ship-43", "Ship").id(ship).at(at(19))).unwrap();
+    tx.commit().unwrap();
+    store.close(&id(0x54), Close::canceled(b"").at(at(20))).unwrap();
+    store.close(&ship, Close::terminated("by parent close policy").at(at(21))).unwrap();
+}
+
+const EMPTY: ActivityScheduled<'_> =
+    ActivityScheduled { activity_id: "", activity_type: "", workflow_task_completed_event_id: 0 };
+const TO_NOBODY: ExternalInitiated<'_> = ExternalInitiated {
+    workflow_id: "",
+    run_id: None,
+    signal_name: "",
+    workflow_task_completed_event_id: 0,
+    child_workflow_only: 0,
+};
+
+/// Resets of resets, cut at every event of batches of several, with texts of many lengths.
+pub(crate) fn resets(store: &Store, text: &str) -> RunId {
+    let mut tx = store.begin();
+    let first = tx.start(NewRun::new("ns", "reset", "T")).unwrap();
+    tx.commit().unwrap();
+    let mut runs = vec![first];
+    for (n, len) in (0..).zip([1, 3, 4, 2, 1]) {
+        let mut tx = store.begin();
+        for i in 0..len {
+            let scheduled = ActivityScheduled { activity_type: "A", ..EMPTY };
+            let body = Body::ActivityTaskScheduled(scheduled);
+            let payload = vec![7; n * 10 + i];
+            tx.append(&first, NewEvent::new(body).payload(&payload)).unwrap();
+        }
+        tx.commit().unwrap();
+    }
+    for (n, last) in (1..=12).chain([12, 5, 1, 9, 12]).enumerate() {
+        // Of the first run, of the last one, of one between.
+        let base = [first, runs[n], runs[n / 2]][n % 3];
+        let len = (n * 7) % (text.len() + 1);
+        let cut = (0..=len).rev().find(|cut| text.is_char_boundary(*cut)).unwrap();
+        let mut tx = store.begin();
+        let reset = NewReset::to(last.min(store.history(&base).unwrap().len() - 1));
+        let request_id = format!("{n} {}", &text[..cut]);
+        let run = tx
+            .reset(&base, reset.reason(&text[..cut]).request_id(&request_id).payload(&[n as u8]))
+            .unwrap();
+        tx.append(&run, NewEvent::opaque(EventKind::MARKER_RECORDED, b"with the reset")).unwrap();
+        tx.commit().unwrap();
+        let mut tx = store.begin();
+        tx.append(&run, NewEvent::opaque(EventKind::MARKER_RECORDED, b"after")).unwrap();
+        tx.commit().unwrap();
+        runs.push(run);
+    }
+    first
 }

@@ -2,5 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
+mod expect;
+mod kin;
 mod start;
 mod store;

@@ -1,8 +1,8 @@
 //! The rules on workflow ids (`temporal-semantics` 2.4): one open run, reuse, conflict, dedup.
 
 use kinlog::{
-    Body, Close, Error, IdConflictPolicy, IdReusePolicy, NewRun, Options, RunId, RunStatus,
-    Started, Store, Timestamp,
+    Body, Close, Error, EventKind, IdConflictPolicy, IdReusePolicy, NewEvent, NewRun, Options,
+    RunId, RunStatus, Started, Store, Timestamp,
 };
 
 fn store(dir: &tempfile::TempDir) -> Store {
@@ -152,4 +152,19 @@ fn recorded_runs_are_kept_in_any_order_and_never_displace_an_open_run() {
     let live = start(&store, order()).unwrap();
     start(&store, recorded(3, i64::MAX / 1_000_000_000)).unwrap();
     assert_eq!(store.current_run("shop", "order-42"), Some(live));
+}
+
+#[test]
+fn a_start_that_is_refused_has_not_found_the_run_in_its_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let first = start(&store, order()).unwrap();
+    let mut tx = store.begin();
+    let again = order().on_conflict(IdConflictPolicy::TerminateExisting).id(first);
+    assert!(matches!(tx.start(again), Err(Error::RunExists { .. })));
+    let marker = NewEvent::opaque(EventKind::MARKER_RECORDED, b"");
+    store.append(&first, marker).unwrap();
+    // The transaction meets the run only now.
+    assert_eq!(tx.append(&first, marker).unwrap(), 3);
+    tx.commit().unwrap();
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use kinlog::{
-    Close, Durability, Error, EventKind, Expect, NewEvent, NewRun, Options, Position, RunFilter,
-    RunStatus, Store, Verdict,
+    Close, Durability, Error, EventKind, Expect, Limits, NewEvent, NewRun, Options, Position,
+    RunFilter, RunStatus, Store, Verdict,
 };
 
 fn small() -> Options {
@@ -241,4 +241,25 @@ fn a_snapshot_stands_still_beside_a_busy_writer() {
     assert_eq!(store.current_run("shop", "order-42"), Some(other));
     assert_eq!(store.snapshot().rows("t", ..).count(), 2);
     assert_eq!(store.run(&run).unwrap().status, RunStatus::Terminated);
+}
+
+#[test]
+fn a_limit_that_was_lowered_keeps_nobody_from_waiting_for_less() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = small().open(dir.path()).unwrap();
+    let mut tx = store.begin();
+    let run = tx.start(NewRun::new("shop", "order-42", "Order")).unwrap();
+    for expected in 2..=4 {
+        assert_eq!(tx.append(&run, NewEvent::activity_scheduled("Pack")).unwrap(), expected);
+    }
+    tx.commit().unwrap();
+    let mut limits = Limits::default();
+    limits.open_activities = 1;
+    store.set_limits("shop", limits).unwrap();
+    store.append(&run, NewEvent::activity_completed(2)).unwrap();
+    let mut tx = store.begin();
+    tx.request_cancel(&run, b"").unwrap();
+    tx.commit().unwrap();
+    let more = store.append(&run, NewEvent::activity_scheduled("Pack"));
+    assert!(matches!(more, Err(Error::LimitExceeded { now: 2, asked: 3, max: 1, .. })));
 }

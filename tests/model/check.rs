@@ -15,6 +15,7 @@ pub(crate) fn refusal(error: Error) -> Refusal {
         Error::RunExists { run } => Refusal::RunExists(run),
         Error::Conflict { run, expected, found } => Refusal::Conflict { run, expected, found },
         Error::WorkflowExists { run, open, .. } => Refusal::WorkflowExists { run, open },
+        Error::IllegalEvent { run, .. } => Refusal::Illegal(run),
         Error::LimitExceeded { run, now, asked, max, .. } => {
             Refusal::Limit { run, now, asked, max }
         }
@@ -71,6 +72,9 @@ pub(crate) fn history(history: &History, run: &Run) {
 pub(crate) fn info(found: &RunInfo, run: &Run, state: &State) {
     let current = state.current(run.namespace, run.workflow_id).unwrap();
     assert_eq!(found.id, run.id);
+    assert_eq!((found.first_run_id, found.base), (run.started().first_run_id, None));
+    let is_asked = |event: &Event| event.kind().number() == 20;
+    assert_eq!(found.cancel_requested, run.events.iter().any(is_asked));
     assert_eq!((&*found.namespace, &*found.workflow_id), (run.namespace, run.workflow_id));
     assert_eq!(found.status, run.status());
     assert_eq!((found.events + 1, found.bytes), (run.next(), run.bytes()));

@@ -287,7 +287,10 @@ fn typed(rng: &mut Rng, number: u16) -> Body<'static> {
             external_run_id: maybe_run(rng),
             external_initiated_event_id: rng.small(),
         }),
-        27 => Body::WorkflowExecutionTerminated(Terminated { reason: text(rng) }),
+        27 => Body::WorkflowExecutionTerminated(Terminated {
+            reason: text(rng),
+            reset_run_id: maybe_run(rng),
+        }),
         28 => Body::WorkflowExecutionContinuedAsNew(ContinuedAsNew {
             new_run_id: maybe_run(rng),
             workflow_task_completed_event_id: rng.small(),
@@ -300,6 +303,7 @@ fn typed(rng: &mut Rng, number: u16) -> Body<'static> {
             workflow_task_completed_event_id: rng.small(),
             close_policy: ParentClosePolicy::from_number(rng.byte() % 5),
             reuse_policy: IdReusePolicy::from_number(rng.byte() % 6),
+            conflict_policy: IdConflictPolicy::from_number(rng.byte() % 5),
         }),
         30 => Body::StartChildWorkflowExecutionFailed(ChildStartFailed {
             initiated_event_id: rng.small(),
@@ -319,6 +323,23 @@ fn typed(rng: &mut Rng, number: u16) -> Body<'static> {
         39 => Body::ExternalWorkflowExecutionSignaled(resolved(rng)),
         other => panic!("kind {other} is not typed"),
     }
+}
+
+/// The same event, but as the answer to the event `id` if it answers one.
+pub(crate) fn aimed(mut event: Event, id: u32) -> Event {
+    match &mut event.body {
+        Body::ActivityTaskCompleted(b)
+        | Body::ActivityTaskFailed(b)
+        | Body::ActivityTaskTimedOut(b)
+        | Body::ActivityTaskCanceled(b) => b.scheduled_event_id = id,
+        Body::StartChildWorkflowExecutionFailed(b) => b.initiated_event_id = id,
+        Body::SignalExternalWorkflowExecutionFailed(b)
+        | Body::ExternalWorkflowExecutionSignaled(b)
+        | Body::RequestCancelExternalWorkflowExecutionFailed(b)
+        | Body::ExternalWorkflowExecutionCancelRequested(b) => b.initiated_event_id = id,
+        _ => {}
+    }
+    event
 }
 
 /// The bytes of a body's typed record: fixed part, texts of more than eight bytes, run ids; and
@@ -344,7 +365,9 @@ pub(crate) fn head(body: &Body<'static>) -> (usize, Vec<&'static str>) {
         | Body::WorkflowExecutionTimedOut(b) => (record(8 + 4 + 1, [], [b.new_run_id]), vec![]),
         Body::WorkflowExecutionContinuedAsNew(b) => (record(8 + 4 + 1, [], [b.new_run_id]), vec![]),
         Body::WorkflowExecutionCanceled(_) => (4, vec![]),
-        Body::WorkflowExecutionTerminated(b) => (record(8, [b.reason], none), vec![]),
+        Body::WorkflowExecutionTerminated(b) => {
+            (record(2 * 8, [b.reason], [b.reset_run_id]), vec![])
+        }
         Body::WorkflowTaskStarted(_)
         | Body::WorkflowTaskCompleted(_)
         | Body::WorkflowTaskTimedOut(_)
@@ -383,7 +406,7 @@ pub(crate) fn head(body: &Body<'static>) -> (usize, Vec<&'static str>) {
         | Body::StartChildWorkflowExecutionFailed(_) => (8, vec![]),
         Body::StartChildWorkflowExecutionInitiated(b) => {
             let texts = [b.workflow_id, b.workflow_type, b.task_queue];
-            (record(3 * 8 + 4 + 2, texts, none), texts.to_vec())
+            (record(3 * 8 + 4 + 3, texts, none), texts.to_vec())
         }
         Body::ChildWorkflowExecutionStarted(_) => (16 + 4, vec![]),
         Body::ChildWorkflowExecutionCompleted(_)

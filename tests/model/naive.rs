@@ -1,11 +1,11 @@
 //! The naive model: runs in a list, rows in maps, rules written down one by one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kinlog::{
-    Body, EventKind, Expect, IdConflictPolicy, IdReusePolicy, Limits, RunId, RunStatus, Started,
-    Terminated, Timestamp,
+    Body, EventKind, Expect, IdConflictPolicy, IdReusePolicy, Limits, ParentClosePolicy, RunId,
+    RunStatus, Started, Terminated, Timestamp,
 };
 
 use crate::draw::{self, Start};
@@ -91,6 +91,7 @@ pub(crate) enum Refusal {
     RunExists(RunId),
     Conflict { run: RunId, expected: u32, found: u32 },
     WorkflowExists { run: RunId, open: bool },
+    Illegal(RunId),
     Limit { run: Option<RunId>, now: u64, asked: u64, max: u64 },
 }
 
@@ -139,9 +140,9 @@ impl State {
 
     /// Commits `tx`; `None` if it holds nothing.
     pub(crate) fn commit(&mut self, mut tx: Tx) -> Result<Option<Commit>> {
-        tx.touched.retain(|touched| !touched.events.is_empty());
+        let idle: Vec<_> = tx.touched.extract_if(.., |touched| touched.events.is_empty()).collect();
         if tx.touched.is_empty() && tx.rows.is_empty() {
-            return Ok(None);
+            return self.check_idle(&idle).map(|()| None);
         }
         let events: u64 = tx.touched.iter().map(Touched::bytes).sum();
         let row_bytes: u64 = tx.rows.iter().map(row_size).sum();
@@ -150,11 +151,23 @@ impl State {
         if asked > max {
             return Err(Refusal::Limit { run: None, now: 0, asked, max });
         }
+        self.check_idle(&idle)?;
         for touched in &tx.touched {
             self.check(touched)?;
         }
-        let (begun, known): (Vec<_>, Vec<_>) =
+        let (begun, mut known): (Vec<_>, Vec<_>) =
             tx.touched.into_iter().partition(|touched| touched.begins.is_some());
+        known.sort_by_key(|touched| self.find(&touched.id).unwrap().0);
+        for touched in known.iter().chain(&begun).filter(|touched| !touched.recorded) {
+            // Under the ids that its events get.
+            let run = self.find(&touched.id).map(|(_, run)| run);
+            let mut waits = run.map(Waits::of).unwrap_or_default();
+            let first = run.map_or(1, Run::next);
+            for (id, event) in (first..).zip(&touched.events) {
+                waits.check(touched.id, &event.body)?;
+                waits.take(id, &event.body);
+            }
+        }
         let mut commit = Commit::default();
         for touched in known {
             let place = self.find(&touched.id).unwrap().0;
@@ -175,6 +188,17 @@ impl State {
         self.batches += commit.batches.len() as u64;
         self.row_bytes += row_bytes;
         Ok(Some(commit))
+    }
+
+    /// Runs that get no events are where the transaction was told to expect them.
+    fn check_idle(&self, idle: &[Touched]) -> Result<()> {
+        for touched in idle.iter().filter(|touched| touched.expected) {
+            let (expected, found) = (touched.found, self.find(&touched.id).unwrap().1.next());
+            if expected != found {
+                return Err(Refusal::Conflict { run: touched.id, expected, found });
+            }
+        }
+        Ok(())
     }
 
     fn check(&self, touched: &Touched) -> Result<()> {
@@ -201,12 +225,28 @@ impl State {
         if !run.is_open() {
             return Err(Refusal::RunClosed(run.id));
         }
-        // A run may have grown since the events were measured.
-        if touched.is_open() && !touched.recorded {
-            let (now, bytes) = (run.bytes(), touched.bytes());
+        // A run may have grown since the events were measured, up to the last that is.
+        let measured = touched.events.iter().rposition(|event| !is_exempt(event.kind()));
+        if let Some(last) = measured.filter(|_| touched.is_open() && !touched.recorded) {
+            let measured = &touched.events[..=last];
+            let bytes: u64 = measured.iter().map(|event| event.size).sum();
+            let now = run.bytes();
             within(Some(run.id), now, now + bytes, touched.limits.history_bytes)?;
-            let (now, count) = (run.events.len() as u64, touched.events.len() as u64);
+            let (now, count) = (run.events.len() as u64, measured.len() as u64);
             within(Some(run.id), now, now + count, touched.limits.history_events)?;
+        }
+        if touched.is_open() && !touched.recorded {
+            let before = Waits::of(run);
+            let mut waits = Waits::of(run);
+            for (id, event) in (run.next()..).zip(&touched.events) {
+                waits.take(id, &event.body);
+            }
+            for kind in [10, 22, 29, 37] {
+                // A limit that was lowered keeps nobody from waiting for less.
+                if waits.count(kind) > before.count(kind) {
+                    waits.within(run.id, kind, 0, &touched.limits)?;
+                }
+            }
         }
         Ok(())
     }
@@ -248,11 +288,21 @@ impl State {
 
     /// What [`kinlog::Store::set_limits`] does.
     pub(crate) fn set_limits(&mut self, namespace: &'static str, limits: Limits) -> Commit {
-        let Limits { history_events, history_bytes, payload_bytes, id_bytes, .. } = limits;
-        let value: Vec<u8> = [history_events, history_bytes, payload_bytes, id_bytes]
-            .into_iter()
-            .flat_map(u32::to_le_bytes)
-            .collect();
+        let fields = [
+            limits.history_events,
+            limits.history_bytes,
+            limits.payload_bytes,
+            limits.id_bytes,
+            limits.warn_events,
+            limits.warn_bytes,
+            limits.suggest_events,
+            limits.suggest_bytes,
+            limits.open_children,
+            limits.open_activities,
+            limits.open_signals,
+            limits.open_cancels,
+        ];
+        let value: Vec<u8> = fields.into_iter().flat_map(u32::to_le_bytes).collect();
         let row = (LIMITS_TABLE, namespace.as_bytes().to_vec(), Some(value.into()));
         let tx = Tx { rows: vec![row], ..Tx::default() };
         self.namespaces.insert(namespace, limits);
@@ -270,15 +320,156 @@ fn within(run: Option<RunId>, now: u64, asked: u64, max: u32) -> Result<()> {
     if asked > max { Err(Refusal::Limit { run, now, asked, max }) } else { Ok(()) }
 }
 
+/// What closes a run or asks it to cancel may be added however long the run has grown.
+fn is_exempt(kind: EventKind) -> bool {
+    kind.is_closing() || kind.number() == 20
+}
+
+/// The kind of a typed body; 0 for one without record, which says nothing.
+fn typed_as(body: &Body<'_>) -> u16 {
+    match body {
+        Body::Opaque(_) => 0,
+        body => body.kind().number(),
+    }
+}
+
+/// What a run that was started here waits for, and what it has been asked.
+#[derive(Default)]
+struct Waits {
+    activities: BTreeSet<u32>,
+    children: BTreeSet<u32>,
+    signals: BTreeSet<u32>,
+    cancels: BTreeSet<u32>,
+    canceled: bool,
+}
+
+impl Waits {
+    fn of(run: &Run) -> Self {
+        let mut waits = Waits::default();
+        for (id, event) in (1..).zip(&run.events) {
+            waits.take(id, &event.body);
+        }
+        waits
+    }
+
+    fn take(&mut self, id: u32, body: &Body<'_>) {
+        match body {
+            Body::ActivityTaskScheduled(_) => self.activities.insert(id),
+            Body::ActivityTaskCompleted(b)
+            | Body::ActivityTaskFailed(b)
+            | Body::ActivityTaskTimedOut(b)
+            | Body::ActivityTaskCanceled(b) => self.activities.remove(&b.scheduled_event_id),
+            Body::WorkflowExecutionCancelRequested(_) => {
+                std::mem::replace(&mut self.canceled, true)
+            }
+            Body::RequestCancelExternalWorkflowExecutionInitiated(_) => self.cancels.insert(id),
+            Body::RequestCancelExternalWorkflowExecutionFailed(b)
+            | Body::ExternalWorkflowExecutionCancelRequested(b) => {
+                self.cancels.remove(&b.initiated_event_id)
+            }
+            Body::StartChildWorkflowExecutionInitiated(_) => self.children.insert(id),
+            Body::StartChildWorkflowExecutionFailed(b) => {
+                self.children.remove(&b.initiated_event_id)
+            }
+            Body::SignalExternalWorkflowExecutionInitiated(_) => self.signals.insert(id),
+            Body::SignalExternalWorkflowExecutionFailed(b)
+            | Body::ExternalWorkflowExecutionSignaled(b) => {
+                self.signals.remove(&b.initiated_event_id)
+            }
+            _ => false,
+        };
+    }
+
+    /// Whether the run may say this next. No run here has a child that started: a model of its
+    /// own is for that.
+    fn check(&self, run: RunId, body: &Body<'_>) -> Result<()> {
+        let sound = match body {
+            Body::ActivityTaskCompleted(b)
+            | Body::ActivityTaskFailed(b)
+            | Body::ActivityTaskTimedOut(b)
+            | Body::ActivityTaskCanceled(b) => self.activities.contains(&b.scheduled_event_id),
+            Body::WorkflowExecutionCancelRequested(_) => !self.canceled,
+            Body::RequestCancelExternalWorkflowExecutionInitiated(b)
+            | Body::SignalExternalWorkflowExecutionInitiated(b) => !b.workflow_id.is_empty(),
+            Body::RequestCancelExternalWorkflowExecutionFailed(b)
+            | Body::ExternalWorkflowExecutionCancelRequested(b) => {
+                self.cancels.contains(&b.initiated_event_id)
+            }
+            Body::SignalExternalWorkflowExecutionFailed(b)
+            | Body::ExternalWorkflowExecutionSignaled(b) => {
+                self.signals.contains(&b.initiated_event_id)
+            }
+            Body::StartChildWorkflowExecutionInitiated(b) => {
+                let policies = [
+                    ParentClosePolicy::Terminate,
+                    ParentClosePolicy::Abandon,
+                    ParentClosePolicy::RequestCancel,
+                ];
+                !b.workflow_id.is_empty() && policies.contains(&b.close_policy)
+            }
+            Body::StartChildWorkflowExecutionFailed(b) => {
+                self.children.contains(&b.initiated_event_id)
+            }
+            body => !(32..=36).contains(&typed_as(body)),
+        };
+        if sound { Ok(()) } else { Err(Refusal::Illegal(run)) }
+    }
+
+    /// For how much it waits that events of this kind begin.
+    fn count(&self, kind: u16) -> u64 {
+        let of = match kind {
+            10 => &self.activities,
+            22 => &self.cancels,
+            29 => &self.children,
+            37 => &self.signals,
+            _ => return 0,
+        };
+        of.len() as u64
+    }
+
+    /// Whether the run may wait for this many more of what events of this kind begin.
+    fn within(&self, run: RunId, kind: u16, more: u64, limits: &Limits) -> Result<()> {
+        let max = match kind {
+            10 => limits.open_activities,
+            22 => limits.open_cancels,
+            29 => limits.open_children,
+            37 => limits.open_signals,
+            _ => return Ok(()),
+        };
+        within(Some(run), self.count(kind), self.count(kind) + more, max)
+    }
+}
+
+/// Whether an event may stand for itself in a run that was started here.
+fn is_for_itself(body: &Body<'_>) -> bool {
+    match body {
+        Body::ChildWorkflowExecutionStarted(_) | Body::WorkflowExecutionContinuedAsNew(_) => false,
+        Body::WorkflowExecutionCompleted(b)
+        | Body::WorkflowExecutionFailed(b)
+        | Body::WorkflowExecutionTimedOut(b) => b.new_run_id.is_none(),
+        Body::WorkflowExecutionTerminated(b) => b.reset_run_id.is_none(),
+        Body::Opaque(kind) => !RULED.contains(&kind.number()),
+        _ => true,
+    }
+}
+
+/// The kinds that say something about other runs, or what a run waits for.
+const RULED: [u16; 26] = [
+    2, 3, 4, 10, 12, 13, 14, 16, 20, 21, 22, 23, 24, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37,
+    38, 39,
+];
+
 /// A run as a transaction found it, and the events it adds.
 #[derive(Clone)]
 pub(crate) struct Touched {
     pub(crate) id: RunId,
     /// The event to come when it was found.
-    found: u32,
+    pub(crate) found: u32,
     bytes_found: u64,
     open_found: bool,
     any: bool,
+    /// Somebody said where it is.
+    expected: bool,
     limits: Limits,
     recorded: bool,
     pub(crate) events: Vec<Event>,
@@ -319,7 +510,7 @@ impl Touched {
         for name in draw::head(&event.body).1 {
             within(run, 0, name.len() as u64, limits.id_bytes)?;
         }
-        if event.kind().is_closing() {
+        if is_exempt(event.kind()) {
             return Ok(());
         }
         let (next, bytes) = (u64::from(self.next()), self.bytes_found + self.bytes());
@@ -356,6 +547,7 @@ impl Tx {
                     bytes_found: run.bytes(),
                     open_found: run.is_open(),
                     any: false,
+                    expected: false,
                     limits: state.limits(run.namespace),
                     recorded: run.recorded,
                     events: vec![],
@@ -370,20 +562,29 @@ impl Tx {
     pub(crate) fn expect(&mut self, state: &State, id: &RunId, expect: Expect) -> Result<()> {
         let touched = self.find(state, id)?;
         match expect {
-            Expect::Any => touched.any = true,
+            Expect::Any => (touched.any, touched.expected) = (true, false),
             Expect::NextEvent(expected) if expected != touched.next() => {
                 return Err(Refusal::Conflict { run: *id, expected, found: touched.next() });
             }
-            Expect::NextEvent(_) => touched.any = false,
+            Expect::NextEvent(_) => (touched.any, touched.expected) = (false, true),
         }
         Ok(())
     }
 
     pub(crate) fn append(&mut self, state: &State, id: &RunId, event: Event) -> Result<u32> {
-        if event.kind().number() < 2 {
+        let touched = self.find(state, id)?;
+        if event.kind().number() < 2 || !(touched.recorded || is_for_itself(&event.body)) {
             return Err(Refusal::Invalid);
         }
-        let touched = self.find(state, id)?;
+        if touched.is_open() && !touched.recorded {
+            // What others have committed meanwhile counts as well.
+            let mut waits = state.find(id).map(|(_, run)| Waits::of(run)).unwrap_or_default();
+            for (id, event) in (touched.found..).zip(&touched.events) {
+                waits.take(id, &event.body);
+            }
+            waits.check(*id, &event.body)?;
+            waits.within(*id, typed_as(&event.body), 1, &touched.limits)?;
+        }
         touched.check(&event)?;
         touched.events.push(event);
         Ok(touched.next() - 1)
@@ -445,6 +646,7 @@ impl Tx {
             bytes_found: 0,
             open_found: true,
             any: false,
+            expected: false,
             limits: state.limits(namespace),
             recorded: start.recorded,
             events: vec![],
@@ -454,7 +656,7 @@ impl Tx {
         touched.events.push(event);
         if let Some(current) = terminates {
             let reason = "TerminateIfRunning WorkflowIdReusePolicy";
-            let body = Body::WorkflowExecutionTerminated(Terminated { reason });
+            let body = Body::WorkflowExecutionTerminated(Terminated { reason, reset_run_id: None });
             let found = self.find(state, &current)?;
             if found.is_open() {
                 found.events.push(Event::new(body, [].into(), now));

@@ -58,6 +58,7 @@ struct Done {
     run_closed: u64,
     run_exists: u64,
     workflow_exists: u64,
+    illegal: u64,
     too_large: u64,
     run_too_large: u64,
     empty: u64,
@@ -347,9 +348,24 @@ impl Session {
     }
 
     fn append(&mut self, tx: &mut Transaction<'_>, model: &mut Tx, run: &RunId, event: Event) {
+        let event = self.aimed(model, run, event);
         self.note(format!("append to {run}: {:?}, {} B", event.body, event.payload.len()));
         let found = tx.append(run, new_event(&event)).map_err(refusal);
         self.stepped(found, model.append(&self.state, run, event));
+    }
+
+    /// Answers go to something that waits for one, mostly.
+    fn aimed(&mut self, model: &Tx, run: &RunId, event: Event) -> Event {
+        let state = self.state.find(run).map(|(_, run)| (1, run.events.as_slice()));
+        let own = model.get(run).map(|own| (own.found, own.events.as_slice()));
+        let events = state.into_iter().chain(own).flat_map(|(first, events)| (first..).zip(events));
+        let waiting = events.filter(|(_, e)| matches!(e.kind().number(), 10 | 22 | 29 | 37));
+        let waiting: Vec<u32> = waiting.map(|(id, _)| id).collect();
+        if waiting.is_empty() || self.rng.chance(10) {
+            return event;
+        }
+        let id = self.rng.pick(&waiting[waiting.len().saturating_sub(4)..]);
+        draw::aimed(event, id)
     }
 
     fn stepped<T: PartialEq + std::fmt::Debug>(
@@ -473,6 +489,7 @@ impl Session {
             Err(Refusal::Limit { .. }) => self.done.run_too_large += 1,
             Err(Refusal::RunExists(_)) => self.done.run_exists += 1,
             Err(Refusal::WorkflowExists { .. }) => self.done.workflow_exists += 1,
+            Err(Refusal::Illegal(_)) => self.done.illegal += 1,
             _ => {}
         }
     }
@@ -522,6 +539,7 @@ impl Session {
         let (run, now) = (self.some_run(&Tx::default()), self.now());
         let closes = self.rng.chance(40);
         let event = if closes { self.closing() } else { draw::event(&mut self.rng, now) };
+        let event = self.aimed(&Tx::default(), &run, event);
         self.note(format!("at once to {run}: {:?}, {} B", event.body, event.payload.len()));
         let mut tx = Tx::default();
         let mut after = self.state.clone();
@@ -554,6 +572,10 @@ impl Session {
         small(&mut limits.history_bytes, 150, 8_000);
         small(&mut limits.payload_bytes, 10, 600);
         small(&mut limits.id_bytes, 8, 60);
+        small(&mut limits.open_activities, 0, 4);
+        small(&mut limits.open_children, 0, 3);
+        small(&mut limits.open_signals, 0, 3);
+        small(&mut limits.open_cancels, 0, 3);
         self.note(format!("{limits:?}"));
         let found = store.set_limits(NAMESPACES[0], limits).unwrap();
         let mut after = self.state.clone();
@@ -827,7 +849,10 @@ impl Session {
             3 => (Body::WorkflowExecutionTimedOut(Closed::default()), false),
             _ => {
                 let reason = draw::text(&mut self.rng);
-                (Body::WorkflowExecutionTerminated(Terminated { reason }), false)
+                (
+                    Body::WorkflowExecutionTerminated(Terminated { reason, reset_run_id: None }),
+                    false,
+                )
             }
         };
         let payload = if payload { draw::payload(&mut self.rng) } else { [].into() };

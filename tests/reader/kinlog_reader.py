@@ -28,7 +28,7 @@ try:
 except ImportError:  # Not a Unix: no writer can be asked for.
     fcntl = None
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 class Corrupt(Exception):
@@ -291,51 +291,72 @@ class Event:
 # --- 9. Heads -----------------------------------------------------------------------------------
 
 
-def pointed(head, field, offset, length):
-    """What a field points to, which must lie in the head."""
-    start = field + offset
-    if start < 0 or start + length > len(head):
-        raise Malformed("a field points out of its head")
-    return head[start : start + length]
+class Head:
+    """A head, and the part of it that the next field may point to."""
+
+    def __init__(self, data, record):
+        self.data, self.begin, self.end = data, 0, record
+
+    def pointed(self, field, offset, length):
+        """What a field points to: behind what the one before points to, and before the record."""
+        start = field + offset
+        if start < self.begin or start + length > self.end:
+            raise Malformed("a field points to where it must not")
+        self.begin = start + length
+        return self.data[start : start + length]
 
 
 def read_u8(head, at):
-    return head[at]
+    return head.data[at]
 
 
 def read_u32(head, at):
-    return u32(head, at)
+    return u32(head.data, at)
 
 
 def read_run(head, at):
-    return run_id(head[at : at + 16])
+    return run_id(head.data[at : at + 16])
+
+
+def read_bytes(head, at):
+    return head.pointed(at, i32(head.data, at), u32(head.data, at + 4))
 
 
 def read_optional_run(head, at):
-    found = pointed(head, at, i32(head, at), u32(head, at + 4)) if u32(head, at + 4) else b""
+    found = read_bytes(head, at)
     return run_id(found) if len(found) == 16 else None
 
 
 def read_text(head, at):
-    if head[at] & 0xC0 == 0x80:
-        word = u32(head, at)
+    data = head.data
+    if data[at] & 0xC0 == 0x80:
+        word = u32(data, at)
         length = (word & 0x3F) | ((word >> 8) << 6)
         if length <= 8:
             raise Malformed("a long text is short")
-        text = pointed(head, at, i32(head, at + 4), length)
+        text = head.pointed(at, i32(data, at + 4), length)
     else:
-        text = head[at : at + 8].split(b"\xff", 1)[0]
+        text = data[at : at + 8].split(b"\xff", 1)[0]
     try:
         return bytes(text).decode("utf-8")
     except UnicodeDecodeError:
         raise Malformed("a text is not UTF-8") from None
 
 
+def read_event_ids(head, at):
+    """Bytes that hold ids of four bytes each; what is left over means nothing."""
+    found = read_bytes(head, at)
+    return [u32(found, place) for place in range(0, len(found) & ~3, 4)]
+
+
 def enumeration(*names):
     """A number from 0 on, shown by name."""
-    return FieldType(
-        1, 1, lambda head, at: names[head[at]] if head[at] < len(names) else f"Unknown({head[at]})"
-    )
+
+    def read(head, at):
+        number = head.data[at]
+        return names[number] if number < len(names) else f"Unknown({number})"
+
+    return FieldType(1, 1, read)
 
 
 class FieldType:
@@ -348,6 +369,7 @@ U32 = FieldType(4, 4, read_u32)
 RUN = FieldType(16, 1, read_run)
 OPTIONAL_RUN = FieldType(8, 4, read_optional_run)
 TEXT = FieldType(8, 4, read_text)
+EVENT_IDS = FieldType(8, 4, read_event_ids)
 
 
 class Record:
@@ -367,6 +389,7 @@ class Record:
         root = len(head) - self.size
         if root < 0:
             raise Malformed("a head is shorter than its record")
+        head = Head(head, root)
         return {name: kind.read(head, root + offset) for name, offset, kind in self.fields}
 
 
@@ -381,6 +404,7 @@ REUSE_POLICY = enumeration(
     "RejectDuplicate",
     "TerminateIfRunning",
 )
+CONFLICT_POLICY = enumeration("Unspecified", "Fail", "UseExisting", "TerminateExisting")
 
 STARTED = Record(
     run_id=RUN,
@@ -402,7 +426,10 @@ STARTED = Record(
 )
 CLOSED = Record(new_run_id=OPTIONAL_RUN, workflow_task_completed_event_id=U32, retry_state=U8)
 CANCELED = Record(workflow_task_completed_event_id=U32)
-TERMINATED = Record(reason=TEXT)
+TERMINATED = Record(reason=TEXT, reset_run_id=OPTIONAL_RUN)
+RESET = Record(
+    run_id=RUN, base_run_id=RUN, reason=TEXT, request_id=TEXT, open_activities=EVENT_IDS
+)
 CONTINUED_AS_NEW = Record(
     new_run_id=OPTIONAL_RUN, workflow_task_completed_event_id=U32, initiator=INITIATOR
 )
@@ -430,6 +457,7 @@ CHILD_INITIATED = Record(
     workflow_task_completed_event_id=U32,
     close_policy=CLOSE_POLICY,
     reuse_policy=REUSE_POLICY,
+    conflict_policy=CONFLICT_POLICY,
 )
 CHILD_START_FAILED = Record(initiated_event_id=U32, cause=U8)
 CHILD_STARTED = Record(run_id=RUN, initiated_event_id=U32)
@@ -447,6 +475,7 @@ RECORDS = [
     CLOSED,
     CANCELED,
     TERMINATED,
+    RESET,
     CONTINUED_AS_NEW,
     CANCEL_REQUESTED,
     SIGNALED,
@@ -527,7 +556,11 @@ KINDS = {
     60: ("WorkflowExecutionTimeSkippingTransitioned", None),
 }
 
+# The records of version 2.
+KINDS_2 = {9: RESET}
+
 START = 1
+RESET_KIND = (9, 2)
 CLOSING = {2, 3, 4, 21, 27, 28}
 
 
@@ -537,7 +570,11 @@ def kind_name(kind):
 
 def read_record(kind, version, head):
     """The fields of the record; none for a kind or a version without one that is known."""
-    record = KINDS[kind][1] if kind in KINDS and version == 1 else None
+    record = None
+    if version == 1 and kind in KINDS:
+        record = KINDS[kind][1]
+    elif version == 2:
+        record = KINDS_2.get(kind)
     return record.read(head) if record else {}
 
 
@@ -545,6 +582,7 @@ def read_record(kind, version, head):
 
 ROW_HEADER = 8
 NAMESPACES = "kinlog.namespaces"
+LIMITS_BYTES = 48
 
 
 class Row:
@@ -574,7 +612,7 @@ class Row:
             self.key.decode("utf-8")
         except UnicodeDecodeError:
             raise Malformed("a namespace's name is not UTF-8") from None
-        if self.value is None or len(self.value) < 16:
+        if self.value is None or len(self.value) < LIMITS_BYTES:
             raise Malformed("a namespace's limits are missing")
 
 
@@ -732,11 +770,150 @@ def last_byte(data, start):
 NIL = run_id(bytes(16))
 
 
+class Chain:
+    """The runs of one execution."""
+
+    def __init__(self, first, namespace=None, workflow_id=None, root=None, parent=None):
+        self.first, self.namespace, self.workflow_id = first.id, namespace, workflow_id
+        self.root, self.parent = root, parent
+        self.last = first
+
+
+class Relation:
+    """A run's relation to a child: the events that say that it started and ended, and the child."""
+
+    def __init__(self, started=0, ended=0, child=None):
+        self.started, self.ended, self.child = started, ended, child
+        # The run to which a reset has taken it.
+        self.moved = None
+
+    def is_open(self):
+        return not self.ended and not self.moved
+
+    def until(self, event_id):
+        """As the events up to this one tell it, with the child as it is."""
+        within = [event if event <= event_id else 0 for event in (self.started, self.ended)]
+        return Relation(*within, self.child)
+
+
 class Run:
-    def __init__(self, number, identity):
-        self.number, self.id = number, identity
-        self.batches = 0
-        self.last_batch, self.next_event, self.bytes, self.closed = 0, 1, 0, False
+    def __init__(self, number, identity, recorded=False, base=None, shared=0):
+        self.number, self.id, self.recorded = number, identity, recorded
+        # For a run that a reset made: the run whose events it shares, and the last of them.
+        self.base, self.shared = base, shared
+        self.batches, self.own_events, self.own_bytes = 0, 0, 0
+        self.last_batch, self.next_event, self.bytes = 0, 1, 0
+        # The closing event's kind, and whether it names a run that follows.
+        self.closed, self.continued = None, False
+        self.chain = None
+        self.relations, self.requests, self.activities, self.canceled = {}, {}, set(), 0
+
+    def owner(self, event_id):
+        """The run in whose batches an event of this one lies."""
+        return self.base.owner(event_id) if event_id <= self.shared else self
+
+    def held(self, initiated):
+        """The relation where resets have taken it."""
+        relation = self.relations[initiated]
+        return relation.moved.held(initiated) if relation.moved else relation
+
+
+CHILD_ENDS = {32: 2, 33: 3, 34: 21, 35: 4, 36: 27}
+REQUESTS = {22, 37}
+ANSWERS = {23: 22, 24: 22, 38: 37, 39: 37}
+ACTIVITY_ENDS = {12, 13, 14, 16}
+
+
+class Draft:
+    """What the runs of one commit say of each other, which must agree in the end."""
+
+    def __init__(self):
+        self.begun = {}
+        # By run: the run that it names as the next, and the one that a reset made of it.
+        self.closings = {}
+        self.starts, self.ends = {}, []
+
+    def say(self, run, event):
+        kind, body = event.kind, event.body
+        if kind in CLOSING:
+            self.closings[run.id] = (body.get("new_run_id"), body.get("reset_run_id"))
+            if kind == 28 and not body.get("new_run_id"):
+                raise Malformed("a run continues as new without a run that follows")
+        if not body:
+            return
+        if kind == 20:
+            if run.canceled:
+                raise Malformed("a run is asked to cancel twice")
+            run.canceled = event.id
+        elif kind in REQUESTS or kind == 29:
+            if not body["workflow_id"]:
+                raise Malformed("a workflow id is missing")
+            if kind == 29:
+                if body["close_policy"] not in ("Terminate", "Abandon", "RequestCancel"):
+                    raise Malformed("a child has no close policy")
+                run.relations[event.id] = Relation()
+            else:
+                run.requests[event.id] = kind
+        elif kind == 10:
+            run.activities.add(event.id)
+        elif kind in ACTIVITY_ENDS:
+            if body["scheduled_event_id"] not in run.activities:
+                raise Malformed("an activity ends that is not open")
+            run.activities.remove(body["scheduled_event_id"])
+        elif kind in ANSWERS:
+            self.answer(run, body["initiated_event_id"], ANSWERS[kind])
+        elif kind in (30, 31) or kind in CHILD_ENDS:
+            self.relate(run, event)
+
+    def answer(self, run, initiated, request):
+        repeats = run.id in self.begun and initiated <= run.shared
+        found = run.requests.get(initiated, request if repeats else None)
+        if found != request:
+            raise Malformed("no request waits for an answer")
+        # Answered, and not to be repeated twice.
+        run.requests[initiated] = 0
+
+    def relate(self, run, event):
+        kind, body = event.kind, event.body
+        relation = run.relations.get(body["initiated_event_id"])
+        if relation is None or not relation.is_open():
+            raise Malformed("no child waits for this")
+        if kind not in CHILD_ENDS and relation.started:
+            raise Malformed("a child starts twice")
+        if kind == 31:
+            repeats = run.id in self.begun and run.base
+            if repeats and relation.child != body["run_id"]:
+                raise Malformed("a reset has taken another child along")
+            if not repeats:
+                self.starts[body["run_id"]] = (run.id, body["initiated_event_id"])
+            relation.started, relation.child = event.id, body["run_id"]
+        else:
+            relation.ended = event.id
+        if kind in CHILD_ENDS:
+            if not relation.started or relation.started != body["started_event_id"]:
+                raise Malformed("a child ends that has not started")
+            self.ends.append((relation.child, body["run_id"], CHILD_ENDS[kind]))
+
+    def finish(self, by_id):
+        """Whether both sides of everything are there."""
+        for run, (following, replacing) in self.closings.items():
+            if following and getattr(self.begun.get(following), "continues", None) != run:
+                raise Malformed("the run that follows does not begin in the same commit")
+            made = self.begun.get(replacing)
+            if replacing and (made is None or made.base is None or made.base.id != run):
+                raise Malformed("the run that a reset makes does not begin in the same commit")
+        for run in self.begun.values():
+            if run.continues and self.closings.get(run.continues, (None, None))[0] != run.id:
+                raise Malformed("the run before does not close in the same commit")
+            if run.parent and not run.continues and self.starts.get(run.id) != run.parent:
+                raise Malformed("the parent does not say that its child started")
+        for child, place in self.starts.items():
+            if getattr(self.begun.get(child), "parent", None) != place:
+                raise Malformed("a child does not begin in the same commit")
+        for child, last, kind in self.ends:
+            run = by_id[child].chain.last
+            if run.closed != kind or run.continued or run.id != last:
+                raise Malformed("a child's chain has not ended so")
 
 
 class Index:
@@ -744,19 +921,27 @@ class Index:
 
     def __init__(self):
         self.runs = []
-        self.run_ids = set()
+        self.by_id = {}
         self.tables = {}
 
     def commit(self, frame):
-        at, last_run = 0, -1
+        at, last_run, known = 0, -1, len(self.runs)
         place = frame.position + FRAME_HEADER
+        batches, draft = [], Draft()
         for _ in range(frame.batches):
             batch = Batch(frame.payload, at, place + at)
             if batch.run <= last_run:
                 raise Malformed("batches are not in order of run number")
             last_run = batch.run
-            self.add(batch)
+            batches.append(batch)
             at += batch.size
+        # First, because a reset looks at its base run as it was before the commit.
+        for batch in batches:
+            if batch.run >= known or batch.first_event == 1:
+                self.begin(batch, draft)
+        for batch in batches:
+            self.add(batch, draft)
+        draft.finish(self.by_id)
         while at < len(frame.payload):
             row = Row(frame.payload, at)
             rows = self.tables.setdefault(row.table, {})
@@ -766,54 +951,142 @@ class Index:
                 rows[row.key] = row.value
             at += row.size
 
-    def add(self, batch):
-        if batch.first_event == 1:
-            self.begin(batch)
-        if batch.run >= len(self.runs):
-            raise Malformed("a batch belongs to no run")
+    def add(self, batch, draft):
         run = self.runs[batch.run]
         if run.closed or batch.first_event != run.next_event or batch.previous != run.last_batch:
             raise Malformed(f"a batch does not follow the last one of run {run.id}")
+        size = 0
         for event in batch.events:
             if (event.kind == START) != (event.id == 1):
                 raise Malformed("a run begins in the middle")
             if event.kind in CLOSING and event.id + 1 != batch.next_event:
                 raise Malformed("a run goes on behind its end")
-            run.bytes += event.size
+            if not run.recorded:
+                draft.say(run, event)
+            size += event.size
+        if run.base and not run.batches:
+            # What is shared is added up when the run is read.
+            run.bytes = batch.run_bytes - size
+            if run.bytes <= 0:
+                raise Malformed(f"run {run.id} shares no bytes")
+        run.bytes += size
         if run.bytes != batch.run_bytes:
             raise Malformed(f"run {run.id} has {run.bytes} bytes, its batch says {batch.run_bytes}")
         run.batches += 1
+        run.own_events += batch.count
+        run.own_bytes += size
         run.last_batch, run.next_event = batch.position, batch.next_event
-        run.closed = batch.events[-1].kind in CLOSING
+        last = batch.events[-1]
+        if last.kind in CLOSING:
+            run.closed, run.continued = last.kind, bool(last.body.get("new_run_id"))
 
-    def begin(self, batch):
-        started = batch.events[0]
-        if started.kind != START or not started.body:
-            raise Malformed("a run does not begin with a Started record")
-        identity = started.body["run_id"]
-        known = identity in self.run_ids or identity == NIL
-        if batch.run != len(self.runs) or known:
-            raise Malformed(f"run {identity} is not new")
-        self.run_ids.add(identity)
-        self.runs.append(Run(batch.run, identity))
+    def begin(self, batch, draft):
+        first = batch.events[0]
+        if batch.first_event == 1:
+            if first.kind != START or not first.body:
+                raise Malformed("a run does not begin with a Started record")
+            run = Run(batch.run, first.body["run_id"], first.body["recorded"] != 0)
+        else:
+            run = self.begin_reset(batch, first)
+        if batch.run != len(self.runs) or run.id in self.by_id or run.id == NIL:
+            raise Malformed(f"run {run.id} is not new")
+        run.continues, run.parent = None, None
+        if batch.first_event == 1 and not run.recorded:
+            self.begin_chain(run, first.body)
+        if not run.recorded:
+            draft.begun[run.id] = run
+        self.by_id[run.id] = run
+        self.runs.append(run)
+
+    def begin_chain(self, run, started):
+        """A run that was started here: where it stands among others."""
+        names = started["namespace"], started["workflow_id"]
+        if started["parent_run_id"]:
+            run.parent = started["parent_run_id"], started["parent_initiated_event_id"]
+        run.continues = started["continued_run_id"]
+        if run.continues:
+            chain = self.live(run.continues).chain
+            kin = chain.namespace, chain.workflow_id, chain.first, chain.root, chain.parent
+            found = *names, started["first_run_id"], started["root_run_id"], bool(run.parent)
+            if found != kin:
+                raise Malformed("a run is not of the chain that it continues")
+            run.chain, chain.last = chain, run
+            return
+        root = None
+        if run.parent:
+            above = self.live(run.parent[0])
+            root = above.chain.root or above.id
+            if (above.chain.namespace, root) != (started["namespace"], started["root_run_id"]):
+                raise Malformed("a child is not in its parent's tree")
+        if started["first_run_id"] != run.id:
+            raise Malformed("a run begins in the middle of a chain")
+        run.chain = Chain(run, *names, root, bool(run.parent))
+
+    def live(self, identity):
+        """A run that was not recorded elsewhere."""
+        run = self.by_id.get(identity)
+        if run is None or run.recorded:
+            raise Malformed(f"there is no run {identity} to follow")
+        return run
+
+    def begin_reset(self, batch, first):
+        if (first.kind, first.version) != RESET_KIND:
+            raise Malformed("a batch belongs to no run")
+        shared = first.id - 1
+        base = self.live(first.body["base_run_id"])
+        last = base.next_event - 1 - (base.closed is not None)
+        if not base.batches or shared > last or batch.previous > base.last_batch:
+            raise Malformed("a reset shares what its base run does not have")
+        run = Run(batch.run, first.body["run_id"], base=base, shared=shared)
+        run.next_event, run.last_batch = first.id, batch.previous
+        run.chain, base.chain.last = base.chain, run
+        run.activities = set(first.body["open_activities"])
+        run.canceled = base.canceled if base.canceled <= shared else 0
+        run.requests = {i: kind for i, kind in base.requests.items() if i <= shared and kind}
+        for initiated, relation in base.relations.items():
+            if initiated <= shared:
+                held = base.held(initiated)
+                then = relation.until(shared)
+                then.child = held.child
+                if then.is_open():
+                    held.moved = run
+                run.relations[initiated] = then
+        return run
 
 
 # --- 15. Reading a run --------------------------------------------------------------------------
 
 
+def is_forked(run, next_event):
+    """Whether a reset made the run, or one that it shares events with, begin at this event."""
+    while run:
+        if run.base and run.shared + 1 == next_event:
+            return True
+        run = run.base
+    return False
+
+
 def history(log, run):
     """The events of a run: back along the links to the first batch, then forwards."""
-    positions, position, next_event = [], run.last_batch, run.next_event
+    positions, position, next_event, size = [], run.last_batch, run.next_event, run.bytes
     while position:
         batch = log.batch(position)
-        if batch.run != run.number or batch.next_event != next_event:
+        owner = run.owner(next_event - 1)
+        # Only a reset leaves a batch in the middle: one of the run that it is based on.
+        later = [event for event in batch.events if event.id >= next_event]
+        joins = not later or is_forked(run, next_event)
+        holds = batch.first_event < next_event <= batch.next_event
+        if batch.run != owner.number or not holds or not joins:
             raise Corrupt(f"run {run.id}", position, "a link leads to a batch of something else")
-        positions.append(position)
+        if batch.run_bytes - sum(event.size for event in later) != size:
+            raise Corrupt(f"run {run.id}", position, "the bytes of its events do not add up")
+        size -= sum(event.size for event in batch.events if event.id < next_event)
+        positions.append((position, next_event))
         position, next_event = batch.previous, batch.first_event
-    if next_event != 1 or len(positions) != run.batches:
+    if next_event != 1 or size != 0:
         raise Corrupt(f"run {run.id}", 0, "the links do not lead to the first event")
-    for position in reversed(positions):
-        yield from log.batch(position).events
+    for position, next_event in reversed(positions):
+        yield from (event for event in log.batch(position).events if event.id < next_event)
 
 
 # --- 16. Layout fingerprint ---------------------------------------------------------------------
@@ -876,8 +1149,8 @@ def print_report(log):
             "segments": len(log.segments),
             "remains_bytes": log.remains_bytes,
             "runs": len(log.index.runs),
-            "events": sum(run.next_event - 1 for run in log.index.runs),
-            "event_bytes": sum(run.bytes for run in log.index.runs),
+            "events": sum(run.own_events for run in log.index.runs),
+            "event_bytes": sum(run.own_bytes for run in log.index.runs),
         }
     )
 

@@ -1,6 +1,8 @@
 //! The typed fields of an event, by name.
 
-use kinlog::{Body, IdReusePolicy, Initiator, ParentClosePolicy, RunId};
+use kinlog::{
+    Body, EventIds, IdConflictPolicy, IdReusePolicy, Initiator, ParentClosePolicy, RunId,
+};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
@@ -11,8 +13,9 @@ impl Fields {
     /// The fields that say something.
     pub(super) fn telling(&self) -> impl Iterator<Item = &(&'static str, Value)> {
         self.0.iter().filter(|(_, value)| {
+            let empty = value.as_array().is_some_and(Vec::is_empty);
             let nothing = value.is_null() || value == 0 || value == "" || value == "Unspecified";
-            !nothing
+            !(nothing || empty)
         })
     }
 }
@@ -51,6 +54,12 @@ impl Field for Option<RunId> {
     }
 }
 
+impl Field for EventIds<'_> {
+    fn value(&self) -> Value {
+        self.iter().collect()
+    }
+}
+
 macro_rules! named {
     ($($type:ty)*) => {$(
         impl Field for $type {
@@ -60,7 +69,7 @@ macro_rules! named {
         }
     )*};
 }
-named!(IdReusePolicy Initiator ParentClosePolicy);
+named!(IdConflictPolicy IdReusePolicy Initiator ParentClosePolicy);
 
 macro_rules! records {
     ($body:expr, $(($($variant:ident)+) { $($field:ident)* })*) => {
@@ -85,7 +94,8 @@ pub(super) fn fields(body: &Body<'_>) -> Fields {
             new_run_id workflow_task_completed_event_id retry_state
         }
         (WorkflowExecutionCanceled) { workflow_task_completed_event_id }
-        (WorkflowExecutionTerminated) { reason }
+        (WorkflowExecutionTerminated) { reason reset_run_id }
+        (WorkflowReset) { run_id base_run_id reason request_id open_activities }
         (WorkflowExecutionContinuedAsNew) {
             new_run_id workflow_task_completed_event_id initiator
         }
@@ -104,7 +114,7 @@ pub(super) fn fields(body: &Body<'_>) -> Fields {
         }
         (StartChildWorkflowExecutionInitiated) {
             workflow_id workflow_type task_queue workflow_task_completed_event_id close_policy
-            reuse_policy
+            reuse_policy conflict_policy
         }
         (StartChildWorkflowExecutionFailed) { initiated_event_id cause }
         (ChildWorkflowExecutionStarted) { run_id initiated_event_id }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use kinlog::{RunFilter, RunInfo, Snapshot};
+use kinlog::{DutyKind, RunFilter, RunInfo, Snapshot, Store};
 use serde::Serialize;
 
 use crate::args::LsArgs;
@@ -35,7 +35,10 @@ pub(crate) fn ls(store: &Path, args: &LsArgs, out: &mut Output) -> Result<ExitCo
     let runs: Vec<RunInfo> = snapshot.runs(filter).collect();
     match args.json {
         true => json(&snapshot, &runs, out)?,
-        false => table(&snapshot, &runs, out)?,
+        false => {
+            table(&snapshot, &runs, out)?;
+            footer(&store, &runs, out)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -98,10 +101,10 @@ fn table(snapshot: &Snapshot, runs: &[RunInfo], out: &mut Output) -> Result<(), 
         let history = snapshot.history(&run.id)?;
         let id = run.id.to_string();
         let mut cells = vec![ui::head(id.get(..digits).unwrap_or(&id)).to_string()];
-        cells.extend(many.then(|| run.namespace.to_string()));
+        cells.extend(many.then(|| ui::plain(&run.namespace).into_owned()));
         cells.extend([
-            run.workflow_id.to_string(),
-            history.started()?.workflow_type.to_owned(),
+            ui::plain(&run.workflow_id).into_owned(),
+            ui::plain(history.started()?.workflow_type).into_owned(),
             ui::status(run.status).to_string(),
             ui::count(run.events),
             ui::time(run.started_at),
@@ -114,10 +117,19 @@ fn table(snapshot: &Snapshot, runs: &[RunInfo], out: &mut Output) -> Result<(), 
     if !runs.is_empty() {
         table.print(out)?;
     }
+    Ok(())
+}
+
+fn footer(store: &Store, runs: &[RunInfo], out: &mut Output) -> Result<(), Failure> {
     let events: u64 = runs.iter().map(|run| u64::from(run.events)).sum();
     let bytes: u64 = runs.iter().map(|run| run.bytes).sum();
     let (runs, events) = (ui::many(runs.len() as u64, "run"), ui::many(events, "event"));
     writeln!(out, "{}", ui::dim(format!("{runs}, {events}, {}", ui::bytes(bytes))))?;
+    let duties: u64 = DutyKind::ALL.into_iter().map(|kind| store.duty_count(kind)).sum();
+    if duties > 0 {
+        let open = format!("{} open in the store: `kinlog duties`", ui::many(duties, "duty"));
+        writeln!(out, "{}", ui::dim(open))?;
+    }
     Ok(())
 }
 

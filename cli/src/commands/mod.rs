@@ -1,19 +1,28 @@
 //! The commands, one a module.
 
 mod body;
+mod chain;
+mod children;
 mod demo;
+mod duties;
 mod export;
 mod import;
 mod ls;
 mod payload;
 mod show;
+mod standing;
 mod stats;
+mod tree;
 mod verify;
 
+pub(crate) use chain::chain;
+pub(crate) use children::children;
 pub(crate) use demo::demo;
+pub(crate) use duties::duties;
 pub(crate) use export::export;
 pub(crate) use import::import;
 pub(crate) use ls::ls;
 pub(crate) use show::show;
 pub(crate) use stats::stats;
+pub(crate) use tree::tree;
 pub(crate) use verify::verify;

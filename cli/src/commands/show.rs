@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use kinlog::{Event, History, RunId, RunInfo};
+use kinlog::{Event, History, RunId, RunInfo, Snapshot};
 use serde::Serialize;
 
 use super::body::{Fields, fields};
@@ -18,7 +18,7 @@ use crate::open;
 use crate::ui::{self, Align, Output, Table};
 
 /// What every event of a run would repeat.
-const IN_THE_HEADER: [&str; 10] = [
+const IN_THE_HEADER: [&str; 13] = [
     "run_id",
     "first_run_id",
     "continued_run_id",
@@ -27,6 +27,9 @@ const IN_THE_HEADER: [&str; 10] = [
     "workflow_type",
     "parent_workflow_id",
     "parent_run_id",
+    "parent_initiated_event_id",
+    "root_workflow_id",
+    "root_run_id",
     "recorded",
     "attempt",
 ];
@@ -42,7 +45,7 @@ pub(crate) fn show(store: &Path, args: &ShowArgs, out: &mut Output) -> Result<Ex
         }
         return Ok(ExitCode::SUCCESS);
     }
-    header(&run, &history, out)?;
+    header(&snapshot, &run, &history, out)?;
     let mut table = Table::new([
         ("EVENT", Align::Right),
         ("TIME (UTC)", Align::Whole),
@@ -115,25 +118,24 @@ fn line(run: &RunId, event: &Event<'_>) -> Line {
     }
 }
 
-fn header(run: &RunInfo, history: &History, out: &mut Output) -> Result<(), Failure> {
+fn header(
+    snapshot: &Snapshot,
+    run: &RunInfo,
+    history: &History,
+    out: &mut Output,
+) -> Result<(), Failure> {
     let started = history.started()?;
-    let title = ui::bold(&run.workflow_id);
-    writeln!(out, "{title}  {}  {}", started.workflow_type, ui::status(run.status))?;
+    let (name, kind) = (ui::plain(&run.workflow_id), ui::plain(started.workflow_type));
+    writeln!(out, "{}  {kind}  {}", ui::bold(name), ui::status(run.status))?;
     let mut table = Table::new([("", Align::Left), ("", Align::Left)]).indent(2);
     let mut say = |what: &str, text: String| table.row([ui::dim(what).to_string(), text]);
     let recorded = if run.is_recorded { ", recorded elsewhere" } else { "" };
     say("run", format!("{}{recorded}", ui::head(run.id)));
-    say("namespace", run.namespace.to_string());
-    if !started.parent_workflow_id.is_empty() {
-        let id = started.parent_run_id.map(|run| format!(", run {run}")).unwrap_or_default();
-        say("parent", format!("{}{id}", started.parent_workflow_id));
-    }
-    if let Some(run) = started.continued_run_id {
+    say("namespace", ui::plain(&run.namespace).into_owned());
+    if let Some(run) = started.continued_run_id.filter(|_| run.base.is_none()) {
         say("continues", run.to_string());
     }
-    if started.first_run_id != run.id {
-        say("first run", started.first_run_id.to_string());
-    }
+    kin(snapshot, run, &mut say)?;
     say("started", ui::time(run.started_at));
     if let Some(closed_at) = run.closed_at {
         say("closed", ui::time(closed_at));
@@ -141,6 +143,39 @@ fn header(run: &RunInfo, history: &History, out: &mut Output) -> Result<(), Fail
     say("size", format!("{}, {}", ui::many(run.events, "event"), ui::bytes(run.bytes)));
     table.print(out)?;
     writeln!(out)?;
+    Ok(())
+}
+
+/// Where the run stands between others.
+fn kin(
+    snapshot: &Snapshot,
+    run: &RunInfo,
+    say: &mut impl FnMut(&str, String),
+) -> Result<(), Failure> {
+    let place = |run: RunId, is_here| format!("{run}{}", if is_here { "" } else { ", not here" });
+    let named = |id: &str, run, is_here| format!("{}, run {}", ui::plain(id), place(run, is_here));
+    if let Some(parent) = snapshot.parent(&run.id)? {
+        let at = named(&parent.workflow_id, parent.run, parent.is_here);
+        say("parent", format!("{at}, event {}", parent.initiated_event_id));
+        let root = snapshot.root(&run.id)?;
+        say("root", named(&root.workflow_id, root.run, root.is_here));
+    }
+    let chain = snapshot.chain(&run.id)?;
+    if chain.len() > 1 || !chain.first_is_here() {
+        let number = chain.runs().take_while(|other| other.id != run.id).count() as u64 + 1;
+        let runs = ui::many(chain.len() as u64, "run");
+        say("chain", format!("number {} of {runs}", ui::count(number)));
+        say("first run", place(chain.first_run_id(), chain.first_is_here()));
+    }
+    if let Some((base, last_event)) = run.base {
+        say("reset of", format!("{base} to event {last_event}"));
+    }
+    let root = snapshot.tree(&run.id)?.max_depth(0).next().transpose()?;
+    if let Some(children) = root.map(|root| root.children).filter(|children| *children > 0) {
+        let open = snapshot.children(&run.id)?.open();
+        let open = open.map(|child| child.map(|_| 1)).sum::<kinlog::Result<u64>>()?;
+        say("children", format!("{} ({} open)", ui::count(children), ui::count(open)));
+    }
     Ok(())
 }
 
@@ -152,6 +187,7 @@ fn what(event: &Event<'_>) -> String {
     let mut parts: Vec<String> = telling
         .map(|(name, value)| {
             let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let value = ui::plain(&value);
             format!("{}{value}", ui::dim(format!("{}=", short(name))))
         })
         .collect();

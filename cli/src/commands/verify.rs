@@ -23,7 +23,7 @@ pub(crate) fn verify(
         Ok(report) if args.json => out.json(&Sound::of(&report))?,
         Ok(report) => {
             let ok = ui::check("✓ the store is sound");
-            writeln!(out, "{ok}: every commit, event and size is as it should be")?;
+            writeln!(out, "{ok}: every commit, event, sum and relation is as it should be")?;
             let commits = ui::many(report.commits, "commit");
             let (runs, events) = (ui::many(report.runs, "run"), ui::many(report.events, "event"));
             let (bytes, time) = (ui::bytes(report.bytes), ui::span(started.elapsed()));

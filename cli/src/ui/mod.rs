@@ -1,13 +1,15 @@
 //! What the terminal shows: output, tables, units, colours, progress.
 
 mod output;
+mod plain;
 mod progress;
 mod style;
 mod table;
 mod units;
 
 pub(crate) use output::Output;
+pub(crate) use plain::{clip, plain};
 pub(crate) use progress::{byte_bar, count_bar};
-pub(crate) use style::{bold, check, dim, head, status};
+pub(crate) use style::{bold, check, dim, head, like, status};
 pub(crate) use table::{Align, Table};
 pub(crate) use units::{bytes, clock, count, many, rate, ratio, rfc3339, share, span, time};

@@ -25,7 +25,12 @@ pub(crate) fn check<D>(text: D) -> StyledObject<D> {
 
 /// How a run stands.
 pub(crate) fn status(status: RunStatus) -> StyledObject<RunStatus> {
-    let styled = style(status);
+    like(status, status)
+}
+
+/// A text in the colour of a status.
+pub(crate) fn like<D>(status: RunStatus, text: D) -> StyledObject<D> {
+    let styled = style(text);
     match status {
         RunStatus::Running => styled.cyan(),
         RunStatus::Completed => styled.green(),

@@ -17,6 +17,7 @@ pub(crate) fn many(number: impl Into<u64>, thing: &str) -> String {
     let things = match thing {
         "child" => "children".to_owned(),
         "activity" => "activities".to_owned(),
+        "duty" => "duties".to_owned(),
         thing => format!("{thing}s"),
     };
     format!("{} {}", count(number), if number == 1 { thing } else { &things })

@@ -150,7 +150,8 @@ fn stats_account_for_every_byte() {
 #[test]
 fn verify_finds_damage() {
     let (_dir, store) = store();
-    assert!(call(&store, ["verify"]).ok().out.contains("the store is sound"));
+    let sound = "the store is sound: every commit, event, sum and relation is as it should be";
+    assert!(call(&store, ["verify"]).ok().out.contains(sound));
     let report = call(&store, ["verify", "--json"]).ok().json().remove(0);
     assert_eq!((&report["ok"], &report["events"]), (&json!(true), &json!(6)));
 
@@ -169,7 +170,17 @@ fn verify_finds_damage() {
 fn a_store_that_is_not_there_is_not_made() {
     let dir = tempfile::tempdir().unwrap();
     let store = dir.path().join("none");
-    let look: [&[&str]; 5] = [&["ls"], &["show", "x"], &["export", "x"], &["stats"], &["verify"]];
+    let look: [&[&str]; 9] = [
+        &["ls"],
+        &["show", "x"],
+        &["tree", "x"],
+        &["chain", "x"],
+        &["children", "x"],
+        &["duties"],
+        &["export", "x"],
+        &["stats"],
+        &["verify"],
+    ];
     for args in look {
         call(&store, args).fails(5, "there is no kinlog store in");
     }

@@ -2,8 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod chain;
+mod children;
 mod common;
 mod demo;
+mod duties;
+mod family;
 mod import;
 mod killed;
 mod look;
+mod tree;

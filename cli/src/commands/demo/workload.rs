@@ -1,19 +1,30 @@
 //! A parent workflow, its children and their activities, as an engine would commit them.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use kinlog::{
-    ActivityScheduled, ActivityTask, Body, ChildClosed, ChildInitiated, ChildStarted, Close,
-    Durability, Expect, NewEvent, NewRun, ParentClosePolicy, Result, RunId, Store, Transaction,
+    ActivityScheduled, ActivityTask, Body, Close, Commit, Durability, Error, NewChild, NewEvent,
+    NewRun, ParentClosePolicy, Result, RunId, Store, Transaction,
 };
 
 /// The parent's workflow id.
 pub(super) const PARENT: &str = "fulfilment";
-const NAMESPACE: &str = "demo";
+pub(super) const NAMESPACE: &str = "demo";
 const TASK_QUEUE: &str = "orders";
+/// How many children one workflow task of the parent starts.
+const CHILDREN_AT_ONCE: u32 = 1000;
+/// How many activities one workflow task of a child schedules.
+const ACTIVITIES_AT_ONCE: u32 = 25;
 /// How many children run at a time; their commits share the syncs of the disk.
-const WORKERS: u32 = 64;
+const WORKERS: u32 = 32;
+/// Every so many children one completes before its parent does.
+const COMPLETES: usize = 10;
+
+/// What happens to the children when the parent closes, in turn.
+const POLICIES: [ParentClosePolicy; 3] =
+    [ParentClosePolicy::Terminate, ParentClosePolicy::RequestCancel, ParentClosePolicy::Abandon];
 
 pub(super) struct Workload {
     pub(super) children: u32,
@@ -22,10 +33,11 @@ pub(super) struct Workload {
 }
 
 impl Workload {
-    /// How many events it comes to.
+    /// How many events it comes to before the fan-out.
     pub(super) fn events(&self) -> u64 {
-        let child = 2 + 3 * u64::from(self.activities);
-        2 + u64::from(self.children) * (3 + child)
+        let children = u64::from(self.children);
+        let complete = children.div_ceil(COMPLETES as u64);
+        2 + children * (3 + 3 * u64::from(self.activities)) + 2 * complete
     }
 
     /// What its commits wait for, in words.
@@ -36,8 +48,9 @@ impl Workload {
         }
     }
 
-    /// Runs it all; `progress` is told of events that were committed.
-    pub(super) fn run(&self, store: &Store, progress: impl Fn(u64) + Sync) -> Result<()> {
+    /// Starts the parent and its children, and runs the children's activities; `progress` is told
+    /// of events that were committed. The parent stays open.
+    pub(super) fn run(&self, store: &Store, progress: impl Fn(u64) + Sync) -> Result<RunId> {
         self.make_room(store)?;
         let mut tx = store.begin();
         let new = NewRun::new(NAMESPACE, PARENT, "FulfilOrders").task_queue(TASK_QUEUE);
@@ -46,145 +59,129 @@ impl Workload {
         self.commit(tx)?;
         progress(1);
 
-        let next = AtomicU32::new(1);
-        let work = || -> Result<()> {
-            loop {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                if number > self.children {
-                    return Ok(());
-                }
-                self.run_child(store, &parent, number, &progress)?;
+        let mut children = vec![];
+        for first in (1..=self.children).step_by(CHILDREN_AT_ONCE as usize) {
+            let last = self.children.min(first.saturating_add(CHILDREN_AT_ONCE - 1));
+            self.start_children(store, &parent, first..=last, &mut children)?;
+            progress(3 * u64::from(last - first + 1));
+        }
+        if self.activities > 0 {
+            self.run_children(store, &children, &progress)?;
+        }
+        let completed: Vec<_> = children.iter().step_by(COMPLETES).collect();
+        for page in completed.chunks(CHILDREN_AT_ONCE as usize) {
+            let mut tx = store.begin();
+            for child in page {
+                tx.close(child, Close::completed(br#"{"status":"shipped"}"#))?;
             }
-        };
-        thread::scope(|scope| {
-            let workers: Vec<_> =
-                (0..WORKERS.min(self.children)).map(|_| scope.spawn(work)).collect();
-            let panicked = kinlog::Error::InvalidArgument { what: "a worker panicked" };
-            workers.into_iter().try_for_each(|it| it.join().unwrap_or(Err(panicked.clone())))
-        })?;
-
-        let mut tx = store.begin();
-        tx.close(&parent, Close::completed(br#"{"shipped":true}"#))?;
-        self.commit(tx)?;
-        progress(1);
-        Ok(())
+            self.commit(tx)?;
+            // Their outcomes are what the parent is owed now.
+            let reported = store.settle_all()?.duties;
+            progress(page.len() as u64 + reported);
+        }
+        Ok(parent)
     }
 
-    /// Lifts the limits of the namespace to what the parent needs.
+    /// The parent completes while most of its children still run.
+    pub(super) fn close(&self, store: &Store, parent: &RunId) -> Result<Commit> {
+        store.close(parent, Close::completed(br#"{"shipped":true}"#))
+    }
+
+    /// Lifts the limits of the namespace to what is asked for.
     fn make_room(&self, store: &Store) -> Result<()> {
-        let mut limits = store.limits(NAMESPACE);
-        let (events, bytes) = (limits.history_events, limits.history_bytes);
-        limits.history_events = events.max(self.children.saturating_mul(4));
-        limits.history_events = limits.history_events.max(self.activities.saturating_mul(4));
-        limits.history_bytes = limits.history_events.saturating_mul(256).max(bytes);
-        if (events, bytes) != (limits.history_events, limits.history_bytes) {
+        let before = store.limits(NAMESPACE);
+        let mut limits = before;
+        limits.open_children = limits.open_children.max(self.children);
+        let longest = self.children.max(self.activities).saturating_add(10).saturating_mul(3);
+        if longest > limits.history_events {
+            limits.history_events = longest;
+            limits.history_bytes = limits.history_bytes.max(longest.saturating_mul(256));
+        }
+        if limits != before {
             store.set_limits(NAMESPACE, limits)?;
         }
         Ok(())
     }
 
-    fn run_child(
+    /// One workflow task of the parent: the children begin and it knows of them, in one commit.
+    fn start_children(
         &self,
         store: &Store,
         parent: &RunId,
-        number: u32,
-        progress: &impl Fn(u64),
+        numbers: RangeInclusive<u32>,
+        children: &mut Vec<RunId>,
     ) -> Result<()> {
-        let child = self.start_child(store, parent, number)?;
-        progress(3);
-        for activity in 1..=self.activities {
-            self.run_activity(store, &child.run, activity)?;
-            progress(3);
+        let mut tx = store.begin();
+        for (number, policy) in numbers.zip(POLICIES.into_iter().cycle()) {
+            let workflow_id = format!("order-{number}");
+            let input = format!(r#"{{"order":{number},"items":3}}"#);
+            let child = NewChild::new(&workflow_id, "Order").task_queue(TASK_QUEUE);
+            let child = child.on_parent_close(policy).input(input.as_bytes());
+            children.push(tx.spawn_child(parent, child)?);
         }
-        self.close_child(store, parent, &child)?;
-        progress(2);
-        Ok(())
-    }
-
-    /// The child begins, and its parent knows of it: one commit.
-    fn start_child(&self, store: &Store, parent: &RunId, number: u32) -> Result<Child> {
-        loop {
-            match self.try_start_child(store, parent, number) {
-                // The parent got another event meanwhile, and the ids are others now.
-                Err(error) if error.is_conflict() => {}
-                started => return started,
-            }
-        }
-    }
-
-    fn try_start_child(&self, store: &Store, parent: &RunId, number: u32) -> Result<Child> {
-        let workflow_id = format!("order-{number}");
-        let (workflow_id, workflow_type) = (workflow_id.as_str(), "Order");
-        let mut tx = store.begin();
-        let initiated = ChildInitiated {
-            workflow_id,
-            workflow_type,
-            task_queue: TASK_QUEUE,
-            close_policy: ParentClosePolicy::Terminate,
-            ..Default::default()
-        };
-        let body = Body::StartChildWorkflowExecutionInitiated(initiated);
-        let initiated_event_id = tx.append(parent, NewEvent::new(body))?;
-        let input = format!(r#"{{"order":{number},"items":3}}"#);
-        let run = tx.start(
-            NewRun::new(NAMESPACE, workflow_id, workflow_type)
-                .task_queue(TASK_QUEUE)
-                .parent(PARENT, *parent, initiated_event_id)
-                .input(input.as_bytes()),
-        )?;
-        let started = ChildStarted { run_id: run, initiated_event_id };
-        let body = Body::ChildWorkflowExecutionStarted(started);
-        let started_event_id = tx.append(parent, NewEvent::new(body))?;
-        self.commit(tx)?;
-        Ok(Child { run, initiated_event_id, started_event_id })
-    }
-
-    /// Scheduled before it is run, and then what came of it: two commits.
-    fn run_activity(&self, store: &Store, run: &RunId, number: u32) -> Result<()> {
-        let id = number.to_string();
-        let scheduled =
-            ActivityScheduled { activity_id: &id, activity_type: "ShipItem", ..Default::default() };
-        let input = format!(r#"{{"item":{number},"carrier":"post"}}"#);
-        let mut tx = store.begin();
-        let body = Body::ActivityTaskScheduled(scheduled);
-        let scheduled_event_id = tx.append(run, NewEvent::new(body).payload(input.as_bytes()))?;
-        self.commit(tx)?;
-
-        let mut tx = store.begin();
-        let task = ActivityTask { scheduled_event_id, started_event_id: 0 };
-        let started_event_id = tx.append(run, NewEvent::new(Body::ActivityTaskStarted(task)))?;
-        let body = Body::ActivityTaskCompleted(ActivityTask { started_event_id, ..task });
-        let result = format!(r#"{{"tracking":"KL{number:08}"}}"#);
-        tx.append(run, NewEvent::new(body).payload(result.as_bytes()))?;
         self.commit(tx)
     }
 
-    /// The child closes, and its parent knows of it: one commit.
-    fn close_child(&self, store: &Store, parent: &RunId, child: &Child) -> Result<()> {
-        let result = br#"{"status":"shipped"}"#;
-        let mut tx = store.begin();
-        tx.close(&child.run, Close::completed(result))?;
-        // Other children close meanwhile; the order does not matter.
-        tx.expect(parent, Expect::Any)?;
-        let closed = ChildClosed {
-            run_id: child.run,
-            initiated_event_id: child.initiated_event_id,
-            started_event_id: child.started_event_id,
-            retry_state: 0,
+    /// Runs the activities of all children, many children at a time.
+    fn run_children(
+        &self,
+        store: &Store,
+        children: &[RunId],
+        progress: &(impl Fn(u64) + Sync),
+    ) -> Result<()> {
+        let next = AtomicUsize::new(0);
+        let work = || -> Result<()> {
+            while let Some(child) = children.get(next.fetch_add(1, Ordering::Relaxed)) {
+                for first in (1..=self.activities).step_by(ACTIVITIES_AT_ONCE as usize) {
+                    let last = self.activities.min(first.saturating_add(ACTIVITIES_AT_ONCE - 1));
+                    self.run_activities(store, child, first..=last)?;
+                    progress(3 * u64::from(last - first + 1));
+                }
+            }
+            Ok(())
         };
-        let body = Body::ChildWorkflowExecutionCompleted(closed);
-        tx.append(parent, NewEvent::new(body).payload(result))?;
+        thread::scope(|scope| {
+            let workers: Vec<_> =
+                (0..WORKERS.min(self.children)).map(|_| scope.spawn(work)).collect();
+            let panicked = Error::InvalidArgument { what: "a worker panicked" };
+            workers.into_iter().try_for_each(|it| it.join().unwrap_or(Err(panicked.clone())))
+        })
+    }
+
+    /// One workflow task of a child schedules activities; the next commit has what came of them.
+    fn run_activities(
+        &self,
+        store: &Store,
+        run: &RunId,
+        numbers: RangeInclusive<u32>,
+    ) -> Result<()> {
+        let mut tx = store.begin();
+        let mut scheduled = Vec::with_capacity(ACTIVITIES_AT_ONCE as usize);
+        for number in numbers {
+            let id = number.to_string();
+            let input = format!(r#"{{"item":{number},"carrier":"post"}}"#);
+            let body = Body::ActivityTaskScheduled(ActivityScheduled {
+                activity_id: &id,
+                activity_type: "ShipItem",
+                ..Default::default()
+            });
+            scheduled.push(tx.append(run, NewEvent::new(body).payload(input.as_bytes()))?);
+        }
+        self.commit(tx)?;
+
+        let mut tx = store.begin();
+        for scheduled_event_id in scheduled {
+            let task = ActivityTask { scheduled_event_id, started_event_id: 0 };
+            let started_event_id =
+                tx.append(run, NewEvent::new(Body::ActivityTaskStarted(task)))?;
+            let body = Body::ActivityTaskCompleted(ActivityTask { started_event_id, ..task });
+            let result = format!(r#"{{"tracking":"KL{scheduled_event_id:08}"}}"#);
+            tx.append(run, NewEvent::new(body).payload(result.as_bytes()))?;
+        }
         self.commit(tx)
     }
 
     fn commit(&self, tx: Transaction<'_>) -> Result<()> {
         tx.commit_with(self.durability).map(drop)
     }
-}
-
-/// A child that runs, and its two events in the parent.
-struct Child {
-    run: RunId,
-    initiated_event_id: u32,
-    started_event_id: u32,
 }

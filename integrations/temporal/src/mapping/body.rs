@@ -3,7 +3,7 @@
 use kinlog::{
     ActivityScheduled, ActivityTask, Body, CancelRequested, Canceled, ChildClosed, ChildInitiated,
     ChildStartFailed, ChildStarted, Closed, ContinuedAsNew, EventKind, ExternalInitiated,
-    ExternalResolved, Signaled, Started, Terminated, TimerEnded, TimerStarted, WorkflowTask,
+    ExternalResolved, Reset, Signaled, Started, Terminated, TimerEnded, TimerStarted, WorkflowTask,
 };
 
 use super::slot::Slot;
@@ -62,6 +62,11 @@ records! {
     }
     Terminated<'m> {
         reason: "reason",
+    }
+    Reset<'m> {
+        base_run_id: "base_run_id",
+        run_id: "new_run_id",
+        reason: "failure.message",
     }
     ContinuedAsNew {
         new_run_id: "new_execution_run_id",
@@ -149,6 +154,8 @@ macro_rules! kinds {
         pub(super) fn visit<'m>(body: &mut Body<'m>, visitor: &mut impl Visit<'m>) {
             match body {
                 $(Body::$variant(record) => record.visit(visitor),)*
+                // Written by kinlog alone: in Temporal it is a WorkflowTaskFailed like others.
+                Body::WorkflowReset(record) => record.visit(visitor),
                 _ => {}
             }
         }

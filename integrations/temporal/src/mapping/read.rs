@@ -2,7 +2,7 @@
 
 use kinlog::{Body, Event, Timestamp};
 use prost_reflect::prost::encoding::{WireType, decode_key, decode_varint};
-use prost_reflect::{DynamicMessage, FieldDescriptor, ReflectMessage, Value};
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, ReflectMessage, Value};
 
 use super::body::{Visit, visit};
 use super::path::{find, put, resolve};
@@ -49,8 +49,23 @@ pub(super) fn join(
     if let Some(attributes) = schema.attributes(kind) {
         let mut back = PutBack { message: &mut message, attributes, bit: EVENT_ID_BIT, absent };
         visit(&mut body.clone(), &mut back);
+        if let Body::WorkflowReset(_) = body {
+            put_reset_cause(&mut message, attributes);
+        }
     }
     Ok(RecordedEvent::from_checked(message))
+}
+
+/// Says that the workflow task failed because of a reset, unless the payload says why.
+fn put_reset_cause(message: &mut DynamicMessage, attributes: &FieldDescriptor) {
+    let path = format!("{}.cause", attributes.name());
+    let Some(Kind::Enum(causes)) = resolve(&message.descriptor(), &path).map(|it| it.kind()) else {
+        return;
+    };
+    let reset = causes.get_value_by_name("WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW");
+    if let Some(reset) = reset.filter(|_| find(message, &path).is_none()) {
+        put(message, &path, Value::EnumNumber(reset.number()));
+    }
 }
 
 /// Reads what a payload lacks off its front.

@@ -212,6 +212,43 @@ fn unknown_fields_are_kept() {
 }
 
 #[test]
+fn a_reset_is_a_failed_workflow_task() {
+    let (base_run_id, new_run_id) = (RunId::from_bytes([1; 16]), run().run_id);
+    let reset = Body::WorkflowReset(kinlog::Reset {
+        run_id: new_run_id,
+        base_run_id,
+        reason: "a bad deployment",
+        request_id: "r",
+        ..Default::default()
+    });
+    // The engine says who reset it.
+    let identity = r#""workflowTaskFailedEventAttributes": {"identity": "me"}"#;
+    let (_, payload) = round_trip(&event("WorkflowTaskFailed", identity), 0, run());
+    let found = join(&reset, 7, kinlog::Timestamp::default(), &payload).unwrap();
+    let expected = event(
+        "WorkflowTaskFailed",
+        &format!(
+            r#""eventId": 7, "workflowTaskFailedEventAttributes": {{
+                "identity": "me", "cause": "WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW",
+                "baseRunId": "{base_run_id}", "newRunId": "{new_run_id}",
+                "failure": {{"message": "a bad deployment"}}
+            }}"#
+        ),
+    );
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn what_a_closing_event_says_of_a_reset_is_not_temporals() {
+    let terminated = kinlog::Terminated { reason: "reset", reset_run_id: Some(run().run_id) };
+    let body = Body::WorkflowExecutionTerminated(terminated);
+    let found = join(&body, 3, kinlog::Timestamp::default(), &[]).unwrap();
+    let attributes = r#""workflowExecutionTerminatedEventAttributes": {"reason": "reset"}"#;
+    let expected = format!(r#""eventId": 3, {attributes}"#);
+    assert_eq!(found, event("WorkflowExecutionTerminated", &expected));
+}
+
+#[test]
 fn what_is_not_temporals_is_refused() {
     let time = kinlog::Timestamp::default();
     let own = Body::opaque(EventKind::from_number(EventKind::FIRST_CUSTOM));
@@ -232,9 +269,10 @@ fn every_path_leads_somewhere() {
     }
     let schema = Schema::get().unwrap();
     let mut found = std::collections::BTreeMap::new();
-    for kind in (1..=60).map(EventKind::from_number) {
-        let mut body = empty(kind);
-        let attributes = schema.attributes(i32::from(kind.number())).unwrap().kind();
+    let reset = Body::WorkflowReset(kinlog::Reset::default());
+    let bodies = (1..=60).map(|kind| empty(EventKind::from_number(kind)));
+    for mut body in bodies.chain([reset]) {
+        let attributes = schema.attributes(i32::from(body.kind().number())).unwrap().kind();
         let mut paths = Resolve(attributes.as_message().unwrap(), Vec::new());
         visit(&mut body, &mut paths);
         let record = format!("{body:?}");

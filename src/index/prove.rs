@@ -1,0 +1,149 @@
+//! Proving an index from its own parts: what is kept beside the runs is computed from them again.
+
+use super::chains::Chain;
+use super::duties::{Duties, DutyKey};
+use super::ties::Parent;
+use super::{Index, Run, Size};
+use crate::bytes::wide;
+use crate::id::RunId;
+
+/// What does not add up, and the run where it shows.
+pub(crate) struct Contradiction {
+    pub(crate) run: RunId,
+    pub(crate) what: &'static str,
+    pub(crate) expected: u64,
+    pub(crate) found: u64,
+}
+
+impl Index {
+    /// Whether relations, chains, duties and sums say the same as the runs: each child has one
+    /// parent, no run is below itself, what waits is counted right, and the duties are those that
+    /// the histories leave open.
+    pub(crate) fn prove(&self) -> Result<(), Contradiction> {
+        let mut duties = Duties::default();
+        let mut sizes = vec![Size::default(); self.namespaces.iter().count()];
+        for number in 0..self.runs.len() {
+            let Some(run) = self.runs.get(number) else { break };
+            self.prove_relations(number, run, &mut duties)?;
+            let extent = run.extent.latest();
+            let (events, bytes) = (extent.next_event - 1, extent.bytes);
+            let namespace = self.namespaces.namespace_of(run.workflow);
+            if let Some(size) = namespace.and_then(|namespace| sizes.get_mut(namespace)) {
+                *size += Size { runs: 1, events: events.into(), bytes: bytes.into() };
+            }
+        }
+        self.prove_ancestors()?;
+        for (namespace, size) in self.namespaces.iter().zip(sizes) {
+            let found = *namespace.size.latest();
+            if found != size {
+                let what = "a namespace does not add up to its size";
+                let (expected, found) = (size.bytes, found.bytes);
+                return Err(Contradiction { run: RunId::NIL, what, expected, found });
+            }
+        }
+        if duties != self.duties {
+            let what = "the open duties are not those that the histories leave open";
+            let (expected, found) = (wide(duties.len()), wide(self.duties.len()));
+            return Err(Contradiction { run: RunId::NIL, what, expected, found });
+        }
+        Ok(())
+    }
+
+    /// Proves what a run says of its children, and collects the duties that it has.
+    fn prove_relations(
+        &self,
+        number: u32,
+        run: &Run,
+        duties: &mut Duties,
+    ) -> Result<(), Contradiction> {
+        let wrong = |what, expected: usize, found: u32| {
+            let (expected, found) = (wide(expected), found.into());
+            Err(Contradiction { run: run.id, what, expected, found })
+        };
+        let Some(ties) = run.ties.as_deref() else { return Ok(()) };
+        let open = ties.children.iter().filter(|relation| relation.is_open()).count();
+        if wide(open) != u64::from(ties.open_children) {
+            return wrong("a run does not add up to its open children", open, ties.open_children);
+        }
+        let requests = ties.open_signals + ties.open_cancels;
+        if wide(ties.externals.len()) != u64::from(requests) {
+            let what = "a run does not add up to its requests";
+            return wrong(what, ties.externals.len(), requests);
+        }
+        let parent = self.parent(number);
+        for (place, relation) in ties.children.iter().enumerate() {
+            let child = relation.child.and_then(|child| self.runs.get(child));
+            let chain = child.and_then(|child| self.chains.get(child.chain));
+            let held = u32::try_from(place).ok().map(|place| (number, place));
+            if chain.is_some_and(|chain| relation.is_open() && chain.parent != held) {
+                return wrong("a child has another parent than this", place, relation.initiated);
+            }
+            let ended = chain.is_some_and(|chain| self.has_ended(chain));
+            if relation.is_open() && ended != relation.child_ended {
+                let what = "a relation does not know whether the child's chain has ended";
+                return wrong(what, usize::from(ended), relation.child_ended.into());
+            }
+            if relation.due(parent) != relation.duty.map(|(kind, _)| kind) {
+                return wrong(
+                    "a relation has another duty than follows",
+                    place,
+                    relation.initiated,
+                );
+            }
+            let event = relation.initiated;
+            duties.extend(relation.duty.map(|(kind, since)| DutyKey {
+                since,
+                kind,
+                run: number,
+                event,
+            }));
+        }
+        for (initiated, external) in &ties.externals {
+            if external.since.is_some() != (parent == Parent::Open) {
+                return wrong("a request has another duty than follows", 0, *initiated);
+            }
+            duties.extend(external.since.map(|_| external.key(number, *initiated)));
+        }
+        Ok(())
+    }
+
+    fn has_ended(&self, chain: &Chain) -> bool {
+        let newest = self.runs.get(chain.newest()).map(|run| *run.extent.latest());
+        newest.is_some_and(|extent| !extent.status.is_open() && !extent.continued)
+    }
+
+    /// Proves that the way up from every chain ends.
+    fn prove_ancestors(&self) -> Result<(), Contradiction> {
+        let mut proven = vec![false; self.chains.len()];
+        let mut way = vec![];
+        for start in 0..self.chains.len() {
+            let mut next = Some(start);
+            while let Some(at) = next {
+                match proven.get_mut(at) {
+                    Some(proven) if !*proven => {}
+                    _ => break,
+                }
+                way.push(at);
+                if way.len() > self.chains.len() {
+                    let run = self.chain_at(at).map_or(RunId::NIL, |chain| chain.first);
+                    let what = "a run is below itself";
+                    let (expected, found) = (wide(self.chains.len()), wide(way.len()));
+                    return Err(Contradiction { run, what, expected, found });
+                }
+                let parent = self.chain_at(at).and_then(|chain| chain.parent);
+                let above = parent.and_then(|(parent, _)| self.runs.get(parent));
+                next = above.and_then(|above| usize::try_from(above.chain).ok());
+            }
+            for at in way.drain(..) {
+                if let Some(proven) = proven.get_mut(at) {
+                    *proven = true;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn chain_at(&self, place: usize) -> Option<&Chain> {
+        self.chains.get(u32::try_from(place).ok()?)
+    }
+}

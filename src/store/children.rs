@@ -1,0 +1,136 @@
+//! Listing the children of a run.
+
+use std::collections::VecDeque;
+
+use super::child::{Bookmarks, Child, ChildState, Tie, visible};
+use super::snapshot::Snapshot;
+use crate::error::Result;
+use crate::id::RunId;
+
+/// How many relations are looked up at a time.
+const PAGE_CHILDREN: usize = 256;
+
+/// The children of a run, in the order in which they were initiated: those that have ended too.
+/// After an error the next child follows. Holds the snapshot that it was read from.
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let store = kinlog::Store::open(dir.path())?;
+/// # let mut tx = store.begin();
+/// # let run = tx.start(kinlog::NewRun::new("shop", "order-42", "Order"))?;
+/// # tx.commit()?;
+/// for child in store.children(&run)?.open() {
+///     let child = child?;
+///     println!("{} {} {} B", child.workflow_id, child.state, child.size.bytes);
+/// }
+/// # Ok::<(), kinlog::Error>(())
+/// ```
+pub struct Children {
+    snapshot: Snapshot,
+    parent: u32,
+    wanted: Wanted,
+    /// The Initiated event after which the next page begins; `None` after the last one.
+    after: Option<u32>,
+    page: VecDeque<Tie>,
+    marks: Bookmarks,
+}
+
+/// Which children to list.
+#[derive(Clone, Copy, Debug)]
+enum Wanted {
+    All,
+    Open,
+    State(ChildState),
+}
+
+impl Wanted {
+    fn admits(self, state: ChildState) -> bool {
+        match self {
+            Wanted::All => true,
+            Wanted::Open => state.is_open(),
+            Wanted::State(wanted) => wanted == state,
+        }
+    }
+}
+
+impl Snapshot {
+    /// The children of a run. For a run made by a reset, also those that were initiated before it;
+    /// for a chain, ask run by run.
+    ///
+    /// # Errors
+    /// [`Error::RunNotFound`](crate::Error::RunNotFound).
+    pub fn children(&self, run: &RunId) -> Result<Children> {
+        let parent = self.number(&self.index(), run)?;
+        Ok(Children {
+            snapshot: self.clone(),
+            parent,
+            wanted: Wanted::All,
+            after: Some(0),
+            page: VecDeque::new(),
+            marks: Bookmarks::default(),
+        })
+    }
+}
+
+impl Children {
+    /// Only those that were initiated after this event: to go on where another listing ended.
+    #[must_use]
+    pub fn after(mut self, initiated_event_id: u32) -> Self {
+        self.after = Some(initiated_event_id);
+        self.page.clear();
+        self
+    }
+
+    /// Only those that are in this state.
+    #[must_use]
+    pub fn state(mut self, state: ChildState) -> Self {
+        self.wanted = Wanted::State(state);
+        self
+    }
+
+    /// Only those for which more is to come; see [`ChildState::is_open`].
+    #[must_use]
+    pub fn open(mut self) -> Self {
+        self.wanted = Wanted::Open;
+        self
+    }
+
+    /// Looks up the next relations, as far as they may be wanted.
+    fn turn(&mut self, after: u32) {
+        let index = self.snapshot.index();
+        let ties = index.runs.get(self.parent).and_then(|run| run.ties.as_deref());
+        let Some(ties) = ties else { return };
+        let from = ties.children.partition_point(|relation| relation.initiated <= after);
+        let to = from.saturating_add(PAGE_CHILDREN).min(visible(&self.snapshot, ties));
+        let page = ties.children.get(from..to).unwrap_or_default();
+        self.after = page.last().map(|relation| relation.initiated);
+        let ties =
+            (from..to).filter_map(|place| Tie::at(&index, &self.snapshot, self.parent, place));
+        let wanted = self.wanted;
+        self.page.extend(ties.filter(|tie| !(matches!(wanted, Wanted::Open) && tie.is_settled())));
+    }
+}
+
+impl Iterator for Children {
+    type Item = Result<Child>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let Some(tie) = self.page.pop_front() else {
+                let after = self.after.take()?;
+                self.turn(after);
+                continue;
+            };
+            match self.marks.find(&self.snapshot, &tie) {
+                Ok(found) if !self.wanted.admits(found.child.state) => {}
+                found => return Some(found.map(|found| found.child)),
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Children {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Children").field("wanted", &self.wanted).finish_non_exhaustive()
+    }
+}

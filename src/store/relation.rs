@@ -1,0 +1,63 @@
+//! Looking up relations and the events they are made of.
+
+use super::Shared;
+use super::bookmark::Spot;
+use crate::error::Result;
+use crate::event::{Body, ChildClosed};
+use crate::id::{Position, RunId};
+use crate::index::{Index, Relation, RunStatus};
+use crate::log::{Durability, Span, View};
+
+/// The relation that an event of `parent` initiated, and the parent's number.
+pub(super) fn relation<'i>(
+    index: &'i Index,
+    parent: &RunId,
+    initiated: u32,
+) -> Option<(u32, &'i Relation)> {
+    let number = index.runs.number(parent)?;
+    let ties = index.runs.get(number)?.ties.as_deref()?;
+    Some((number, ties.children.get(ties.find(initiated)?)?))
+}
+
+impl Shared {
+    /// A view that reaches beyond `position`, where something lies that the index knows; what is
+    /// still on its way is written first.
+    pub(super) fn view_of(&self, position: Position) -> Result<View> {
+        if self.published.end() <= position {
+            let end = self.index.read().end;
+            let span = Span { start: position, end };
+            self.writer()?.wait(span, Durability::Buffered)?;
+        }
+        Ok(self.published.view())
+    }
+}
+
+/// Where the last event of a run lies that has closed: its batch, and the place in it.
+pub(super) fn closing_event(index: &Index, run: &RunId) -> Option<(Position, Spot)> {
+    let number = index.runs.number(run)?;
+    let extent = index.runs.get(number)?.extent.latest();
+    let batch = extent.last_batch;
+    Some((batch, Spot::of(index, number, batch, extent.next_event - 1)))
+}
+
+/// What a parent records of a child that ended like this.
+pub(super) fn outcome(status: RunStatus, closed: ChildClosed) -> Option<Body<'static>> {
+    match status {
+        RunStatus::Completed => Some(Body::ChildWorkflowExecutionCompleted(closed)),
+        RunStatus::Failed => Some(Body::ChildWorkflowExecutionFailed(closed)),
+        RunStatus::Canceled => Some(Body::ChildWorkflowExecutionCanceled(closed)),
+        RunStatus::TimedOut => Some(Body::ChildWorkflowExecutionTimedOut(closed)),
+        RunStatus::Terminated => Some(Body::ChildWorkflowExecutionTerminated(closed)),
+        RunStatus::Running | RunStatus::ContinuedAsNew => None,
+    }
+}
+
+/// The retry state that a closing event tells.
+pub(super) fn retry_state(body: &Body<'_>) -> u8 {
+    match body {
+        Body::WorkflowExecutionFailed(closed) | Body::WorkflowExecutionTimedOut(closed) => {
+            closed.retry_state
+        }
+        _ => 0,
+    }
+}

@@ -1,0 +1,56 @@
+//! Telling a parent how a child ended.
+
+use super::bookmark::Bookmark;
+use super::relation::{closing_event, outcome, retry_state};
+use super::transaction::Transaction;
+use crate::error::{Error, Result};
+use crate::event::{ChildClosed, Event, EventKind, NewEvent, RawEvent};
+use crate::id::RunId;
+
+const NOT_ENDED: &str = "the child's chain has not ended";
+
+impl Transaction<'_> {
+    /// Records in `parent` how a child's chain ended, be it in this transaction, with the payload of
+    /// the child's closing event. Returns the event's id.
+    ///
+    /// # Errors
+    /// [`Error::IllegalEvent`] if the child has not started or not ended, or was reported already,
+    /// and as [`Transaction::append`].
+    pub fn report_child(&mut self, parent: &RunId, initiated_event_id: u32) -> Result<u32> {
+        let run = self.find(parent)?;
+        let not_ended = || {
+            let (kind, why) = (EventKind::CHILD_WORKFLOW_EXECUTION_COMPLETED, NOT_ENDED);
+            Error::IllegalEvent { run: *parent, kind, refers_to: initiated_event_id, why }
+        };
+        let (ended, place) = {
+            let index = self.shared.index.read();
+            let ended = self.draft.ended_child(&index, *parent, initiated_event_id);
+            let ended = ended.ok_or_else(not_ended)?;
+            (ended, closing_event(&index, &ended.last))
+        };
+        let (own, view);
+        let closing = if let Some(bytes) = self.own_closing(&ended.last) {
+            own = bytes;
+            RawEvent::parse(&own).and_then(|raw| Event::check(1, raw)).map_err(|_| not_ended())?
+        } else {
+            let (batch, spot) = place.ok_or_else(not_ended)?;
+            view = self.shared.view_of(batch)?;
+            Bookmark::default().read(&view, spot)?
+        };
+        let closed = ChildClosed {
+            run_id: ended.last,
+            initiated_event_id,
+            started_event_id: ended.started,
+            retry_state: retry_state(closing.body()),
+        };
+        let body = outcome(ended.status, closed).ok_or_else(not_ended)?;
+        self.add(run, &NewEvent::new(body).payload(closing.payload()))
+    }
+
+    /// The closing event of a run that this transaction closes.
+    fn own_closing(&self, run: &RunId) -> Option<Vec<u8>> {
+        let progress = self.touched_by_id(run)?.progress;
+        let closes = progress.count > 0 && !progress.status.is_open();
+        self.events.get(progress.last..).filter(|_| closes).map(<[u8]>::to_vec)
+    }
+}

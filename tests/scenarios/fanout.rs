@@ -1,0 +1,152 @@
+//! Many children: a fan-out that is interrupted goes on where it was.
+
+use kinlog::{Close, DutyFilter, DutyKind, ParentClosePolicy, RunId, RunStatus};
+
+use super::support::{ABANDON, REQUEST_CANCEL, TERMINATE, World, child};
+
+const POLICIES: [ParentClosePolicy; 3] = [TERMINATE, REQUEST_CANCEL, ABANDON];
+
+fn parent_of(world: &World, count: usize) -> (RunId, Vec<RunId>) {
+    world.limit(|limits| limits.open_children = 5_000);
+    let parent = world.start("p");
+    let mut children = vec![];
+    while children.len() < count {
+        world.commit(|tx| {
+            for number in children.len()..count.min(children.len() + 500) {
+                let workflow_id = format!("c{number}");
+                let new = child(&workflow_id, POLICIES[number % 3]);
+                children.push(tx.spawn_child(&parent, new).unwrap());
+            }
+        });
+    }
+    (parent, children)
+}
+
+/// Whether the policies have reached every child once.
+fn reached(world: &World, children: &[RunId]) {
+    for (child, policy) in children.iter().zip(POLICIES.iter().cycle()) {
+        let expected: &[u16] = match *policy {
+            TERMINATE => &[1, 27],
+            REQUEST_CANCEL => &[1, 20],
+            _ => &[1],
+        };
+        assert_eq!(world.kinds(child), expected);
+    }
+}
+
+/// A fan-out that a crash interrupts is finished by whoever opens the store next: every child is
+/// reached once, however many there are. (The crash itself is played in `tests/kill.rs`.)
+fn interrupted(count: usize) {
+    let mut world = World::with_segments(16 << 20);
+    let (parent, children) = parent_of(&world, count);
+    world.shut(&parent, Close::terminated("stop"));
+    let due = count - count / 3;
+    assert_eq!(world.due(DutyKind::ApplyClosePolicy), due);
+
+    // Some in one commit, some each in its own, then the store is gone.
+    let some: Vec<_> = world.duties(DutyFilter::all()).take(due / 3).collect();
+    world.commit(|tx| some.iter().for_each(|duty| assert!(tx.settle(duty).unwrap())));
+    let one_by_one = world.duties(DutyFilter::all()).take(3);
+    let singles: Vec<_> = one_by_one.collect();
+    for duty in &singles {
+        assert!(world.settle(duty).unwrap().is_some());
+    }
+    world.reopen();
+    for duty in some.iter().chain(&singles) {
+        assert!(world.settle(duty).unwrap().is_none(), "what was done stays done");
+    }
+    let left = due - some.len() - singles.len();
+    assert_eq!(world.due(DutyKind::ApplyClosePolicy), left);
+    assert_eq!(world.drain(), left as u64);
+    world.ends(|world| reached(world, &children));
+}
+
+#[test]
+fn s15_interrupted_fan_out_of_9() {
+    interrupted(9);
+}
+
+#[test]
+fn s15_interrupted_fan_out_of_10() {
+    interrupted(10);
+}
+
+#[test]
+fn s15_interrupted_fan_out_of_11() {
+    interrupted(11);
+}
+
+#[test]
+fn s15_interrupted_fan_out_of_1000() {
+    interrupted(1_000);
+}
+
+#[test]
+fn s15_interrupted_fan_out_of_2500() {
+    interrupted(2_500);
+}
+
+/// A thousand children are reached in one commit; more take a commit per thousand.
+#[test]
+fn a_thousand_duties_are_one_commit() {
+    for (count, commits) in [(1_500, 1), (2_500, 2)] {
+        let world = World::with_segments(16 << 20);
+        let (parent, children) = parent_of(&world, count);
+        world.complete(&parent);
+        let settled = world.settle_all().unwrap();
+        assert_eq!((settled.duties, settled.commits), ((count - count / 3) as u64, commits));
+        world.ends(|world| reached(world, &children));
+    }
+}
+
+/// The outcomes of a thousand children reach a parent that is open, each once and in the order in
+/// which the children ended.
+#[test]
+fn a_thousand_outcomes_are_reported() {
+    let world = World::with_segments(16 << 20);
+    let (parent, mut children) = parent_of(&world, 1_000);
+    children.reverse();
+    for some in children.chunks(100) {
+        world.commit(|tx| {
+            for run in some {
+                tx.close(run, Close::completed(b"")).unwrap();
+            }
+        });
+    }
+    assert_eq!(world.drain(), 1_000);
+    world.ends(|world| {
+        let kinds = world.kinds(&parent);
+        assert_eq!(kinds.iter().filter(|kind| **kind == 32).count(), 1_000);
+        let states = world.children(&parent).unwrap().map(|child| child.unwrap());
+        let outcomes = states.map(|child| (child.outcome, child.reported));
+        assert!(outcomes.into_iter().all(|told| told == (Some(RunStatus::Completed), true)));
+    });
+}
+
+/// Duties that fit into a commit each, but not both, take two.
+#[test]
+fn duties_that_do_not_fit_together() {
+    let world = World::with_segments(64 << 10);
+    let parent = world.start("p");
+    let kids = ["c", "d"].map(|workflow_id| world.spawn(&parent, workflow_id, TERMINATE));
+    for (kid, bytes) in kids.iter().zip([12 << 10, 55 << 10]) {
+        world.shut(kid, Close::completed(&vec![1; bytes]));
+    }
+    assert_eq!(world.drain(), 2);
+    world.ends(|world| assert_eq!(world.kinds(&parent), [1, 29, 31, 29, 31, 32, 32]));
+}
+
+/// A duty that fits into no commit is counted as refused, and others are settled.
+#[test]
+fn a_duty_that_fits_nowhere_holds_up_nobody() {
+    let world = World::with_segments(64 << 10);
+    let (parent, other) = (world.start("p"), world.start("q"));
+    // Just short enough for its Initiated event, too long for the two that start it.
+    let payload = vec![1; 61_300];
+    world.commit(|tx| tx.initiate_child(&parent, child("c", ABANDON).input(&payload)).unwrap());
+    let kid = world.spawn(&other, "d", TERMINATE);
+    world.complete(&kid);
+    let settled = world.settle_all().unwrap();
+    assert_eq!((settled.duties, settled.refused), (1, 1));
+    world.ends_with_duties(|world| assert_eq!(world.kinds(&other), [1, 29, 31, 32]));
+}

@@ -1,0 +1,236 @@
+//! Resets that meet others: of the same base run, of its children, in one commit with other steps.
+
+use kinlog::{
+    ActivityScheduled, Body, ChildClosed, Close, NewEvent, NewReset, NextRun, RunId, Target,
+};
+
+use super::support::{REQUEST_CANCEL, TERMINATE, World, assert_limit, child, note};
+
+fn reset(world: &World, base: &RunId, to: u32) -> RunId {
+    world.commit(|tx| tx.reset(base, NewReset::to(to)).unwrap())
+}
+
+/// A second reset of the same base run takes its children from the first one's run. What was told
+/// to that run after the point is told to the new one too.
+#[test]
+fn a_second_reset_takes_over_from_the_first() {
+    let world = World::new();
+    let parent = world.start("p");
+    let kid = world.spawn(&parent, "c", TERMINATE);
+    let first = reset(&world, &parent, 3);
+    world.complete(&kid);
+    assert_eq!(world.drain(), 1);
+    let second = reset(&world, &parent, 2);
+    assert_eq!(world.kinds(&second), [1, 29, 9, 31]);
+    assert_eq!(world.drain(), 1);
+    let third = reset(&world, &parent, 1);
+    world.ends(|world| {
+        assert_eq!(world.kinds(&first), [1, 29, 31, 9, 32, 27]);
+        assert_eq!(world.kinds(&second), [1, 29, 9, 31, 32, 27]);
+        assert_eq!(world.kinds(&third), [1, 9]);
+    });
+}
+
+/// The same for what only the first one's run did: a child that was started there is not started
+/// again, a signal that was delivered there is not delivered again.
+#[test]
+fn what_a_sibling_did_is_not_done_again() {
+    let world = World::new();
+    let (parent, target) = (world.start("p"), world.start("t"));
+    world.commit(|tx| {
+        tx.initiate_child(&parent, child("c", TERMINATE)).unwrap();
+        tx.signal_external(&parent, Target::workflow("t"), "s", b"").unwrap();
+    });
+    let first = reset(&world, &parent, 3);
+    assert_eq!(world.drain(), 2);
+    assert_eq!(world.kinds(&first), [1, 29, 37, 9, 31, 39]);
+    let second = reset(&world, &parent, 3);
+    world.drain();
+    world.complete(&second);
+    assert_eq!(world.drain(), 1);
+    world.ends(|world| {
+        assert_eq!(world.kinds(&second), [1, 29, 37, 9, 31, 39, 2]);
+        assert_eq!((world.runs_of("c"), world.kinds(&target)), (1, vec![1, 26]));
+    });
+}
+
+/// A child that is reset after its outcome was told is not told of again and no policy reaches it;
+/// a reset of the parent to before the outcome takes it up again.
+#[test]
+fn a_child_that_is_reset_after_it_was_told_of() {
+    let told = || {
+        let world = World::new();
+        let parent = world.start("p");
+        let kid = world.spawn(&parent, "c", TERMINATE);
+        world.complete(&kid);
+        assert_eq!(world.drain(), 1);
+        let again = reset(&world, &kid, 1);
+        assert_eq!(world.drain(), 0);
+        (world, parent, again)
+    };
+    let (world, parent, kid) = told();
+    world.complete(&parent);
+    world.ends(|world| assert_eq!(world.kinds(&kid), [1, 9]));
+
+    let (world, parent, kid) = told();
+    let again = reset(&world, &parent, 3);
+    assert_eq!(world.children(&again).unwrap().open().count(), 1);
+    world.complete(&kid);
+    assert_eq!(world.drain(), 1);
+    world.ends(|world| assert_eq!(world.kinds(&again), [1, 29, 31, 9, 32]));
+}
+
+/// A parent whose policy was applied and that is reset afterwards: the children are its own again,
+/// and are not asked a second time.
+#[test]
+fn a_reset_after_the_policy_was_applied() {
+    let world = World::new();
+    let parent = world.start("p");
+    let kid = world.spawn(&parent, "c", REQUEST_CANCEL);
+    let next = world.commit(|tx| tx.continue_as_new(&parent, NextRun::new("P")).unwrap());
+    assert_eq!(world.drain(), 1);
+    let again = reset(&world, &parent, 3);
+    world.complete(&again);
+    world.ends(|world| {
+        assert_eq!(world.kinds(&kid), [1, 20]);
+        assert_eq!(world.kinds(&next), [1, 27]);
+        assert_eq!(world.parent(&kid).unwrap().unwrap().run, again);
+    });
+}
+
+/// Parent and child may be reset in one commit, in either order.
+#[test]
+fn parent_and_child_in_one_commit() {
+    for child_first in [true, false] {
+        let world = World::new();
+        let parent = world.start("p");
+        let kid = world.spawn(&parent, "c", TERMINATE);
+        world.complete(&kid);
+        let mut order = [(parent, 3), (kid, 1)];
+        if child_first {
+            order.reverse();
+        }
+        world.commit(|tx| {
+            for (base, to) in order {
+                tx.reset(&base, NewReset::to(to)).unwrap();
+            }
+        });
+        world.nothing_is_due();
+        let [parent, kid] = ["p", "c"].map(|workflow_id| world.current(workflow_id).unwrap());
+        world.complete(&parent);
+        assert_eq!(world.drain(), 1);
+        world.ends(|world| assert_eq!(world.kinds(&kid), [1, 9, 27]));
+    }
+}
+
+/// A child may end in the commit that resets its parent, and be told of there.
+#[test]
+fn a_child_ends_in_the_commit_of_the_reset() {
+    let world = World::new();
+    let parent = world.start("p");
+    let kid = world.spawn(&parent, "c", TERMINATE);
+    let again = world.commit(|tx| {
+        let again = tx.reset(&parent, NewReset::to(3)).unwrap();
+        tx.close(&kid, Close::completed(b"")).unwrap();
+        again
+    });
+    assert_eq!(world.drain(), 1);
+    let told =
+        ChildClosed { run_id: kid, initiated_event_id: 2, started_event_id: 3, retry_state: 0 };
+    let told = NewEvent::new(Body::ChildWorkflowExecutionCompleted(told));
+    let third = world.commit(|tx| {
+        let third = tx.reset(&again, NewReset::to(4)).unwrap();
+        tx.append(&third, told).unwrap();
+        third
+    });
+    world.ends(|world| {
+        assert_eq!(world.kinds(&again), [1, 29, 31, 9, 32, 27]);
+        assert_eq!(world.kinds(&third), [1, 29, 31, 9, 9, 32]);
+    });
+}
+
+/// The new run may go on in the commit of the reset.
+#[test]
+fn the_new_run_goes_on_in_the_same_commit() {
+    let world = World::new();
+    let parent = world.start("p");
+    let kid = world.spawn(&parent, "c", TERMINATE);
+    let (again, next) = world.commit(|tx| {
+        let again = tx.reset(&parent, NewReset::to(3)).unwrap();
+        tx.append(&again, note()).unwrap();
+        (again, tx.continue_as_new(&again, NextRun::new("P")).unwrap())
+    });
+    assert_eq!(world.drain(), 1);
+    world.ends(|world| {
+        assert_eq!(world.kinds(&again), [1, 29, 31, 9, 25, 28]);
+        assert_eq!((world.kinds(&next), world.kinds(&kid)), (vec![1], vec![1, 27]));
+    });
+}
+
+/// The new run may have children of its own in the commit of the reset.
+#[test]
+fn the_new_run_starts_a_child_in_the_same_commit() {
+    let world = World::new();
+    let parent = world.start("p");
+    let again = world.commit(|tx| {
+        let again = tx.reset(&parent, NewReset::to(1)).unwrap();
+        tx.spawn_child(&again, child("d", TERMINATE)).unwrap();
+        again
+    });
+    world.ends(|world| assert_eq!(world.kinds(&again), [1, 9, 29, 31]));
+}
+
+fn activity() -> NewEvent<'static> {
+    NewEvent::new(Body::ActivityTaskScheduled(ActivityScheduled::default()))
+}
+
+/// What the new run waits for counts against its limits, from the commit of the reset on.
+#[test]
+fn limits_count_what_was_taken_over() {
+    let world = World::new();
+    world.limit(|limits| {
+        (limits.open_children, limits.open_activities, limits.open_signals) = (1, 1, 1);
+    });
+    let parent = world.start("p");
+    let nobody = Target::workflow("nobody");
+    world.commit(|tx| {
+        tx.append(&parent, activity()).unwrap();
+        tx.signal_external(&parent, nobody, "s", b"").unwrap();
+        tx.spawn_child(&parent, child("c", TERMINATE)).unwrap();
+    });
+    let check = |tx: &mut kinlog::Transaction<'_>, run: &RunId| {
+        assert_limit(tx.spawn_child(run, child("d", TERMINATE)), (1, 2, 1));
+        assert_limit(tx.signal_external(run, nobody, "s", b""), (1, 2, 1));
+    };
+    let again = world.commit(|tx| {
+        let again = tx.reset(&parent, NewReset::to(5)).unwrap();
+        check(tx, &again);
+        again
+    });
+    check(&mut world.begin(), &again);
+    assert_limit(world.begin().append(&again, activity()), (1, 2, 1));
+    let early = reset(&world, &parent, 1);
+    world.commit(|tx| {
+        tx.append(&early, activity()).unwrap();
+        tx.signal_external(&early, nobody, "s", b"").unwrap();
+        tx.spawn_child(&early, child("d", TERMINATE)).unwrap();
+    });
+    world.drain();
+    world.ends(|world| assert_eq!(world.kinds(&early), [1, 9, 10, 37, 29, 31, 38]));
+}
+
+/// So do its activities, which a cancel request in the commit of the reset names.
+#[test]
+fn activities_taken_over_are_known_in_the_commit_of_the_reset() {
+    let world = World::new();
+    world.limit(|limits| limits.open_activities = 1);
+    let base = world.start("p");
+    world.commit(|tx| tx.append(&base, activity()).unwrap());
+    let again = world.commit(|tx| {
+        let again = tx.reset(&base, NewReset::to(2)).unwrap();
+        assert_limit(tx.append(&again, activity()), (1, 2, 1));
+        assert_eq!(tx.request_cancel(&again, b"").unwrap().open_activities, [2]);
+        again
+    });
+    world.ends(|world| assert_eq!(world.open_activities(&again).unwrap(), [2]));
+}

@@ -1,0 +1,243 @@
+//! Two transactions that were built on the same state: the first is committed, the second is
+//! refused and writes nothing, unless both can be true.
+
+use kinlog::{
+    ActivityScheduled, Body, Close, DutyFilter, Error, Expect, NewEvent, NewReset, NextRun, RunId,
+    Store, Transaction,
+};
+
+use super::support::{ABANDON, REQUEST_CANCEL, TERMINATE, World, child, note, run};
+
+/// Commits one and the other, built in this order; returns why the other was refused.
+fn race<'s, T, U>(
+    store: &'s Store,
+    one: impl FnOnce(&mut Transaction<'s>) -> T,
+    other: impl FnOnce(&mut Transaction<'s>) -> U,
+) -> Result<(), Error> {
+    let (mut first, mut second) = (store.begin(), store.begin());
+    one(&mut first);
+    other(&mut second);
+    first.commit().unwrap();
+    let end = store.end();
+    let outcome = second.commit().map(|_| ());
+    assert_eq!(outcome.is_err(), store.end() == end, "what is refused writes nothing");
+    outcome
+}
+
+fn twice<'s, T>(store: &'s Store, step: impl Fn(&mut Transaction<'s>) -> T) -> Result<(), Error> {
+    race(store, &step, &step)
+}
+
+#[test]
+fn two_appends() {
+    let world = World::new();
+    let id = world.start("p");
+    match twice(&world, |tx| tx.append(&id, note()).unwrap()) {
+        Err(Error::Conflict { run, expected: 2, found: 3 }) => assert_eq!(run, id),
+        other => panic!("{other:?}"),
+    }
+    let anywhere = |tx: &mut Transaction<'_>| {
+        tx.expect(&id, Expect::Any).unwrap();
+        tx.append(&id, note()).unwrap();
+    };
+    twice(&world, anywhere).unwrap();
+    world.ends(|world| assert_eq!(world.kinds(&id), [1, 25, 25, 25]));
+}
+
+#[test]
+fn two_starts_of_one_workflow_id() {
+    let world = World::new();
+    let (p, q) = (world.start("p"), world.start("q"));
+    let refused = twice(&world, |tx| tx.start(run("new")).unwrap());
+    assert!(matches!(refused, Err(Error::WorkflowExists { open: true, .. })));
+    let spawn = |parent: RunId| {
+        move |tx: &mut Transaction<'_>| {
+            tx.spawn_child(&parent, child("c", ABANDON)).unwrap();
+        }
+    };
+    let refused = race(&world, spawn(p), spawn(q));
+    assert!(matches!(refused, Err(Error::WorkflowExists { open: true, .. })));
+    world.ends(|world| {
+        assert_eq!(world.kinds(&p), [1, 29, 31]);
+        assert_eq!(world.kinds(&q), [1], "no initiation without its start");
+    });
+}
+
+#[test]
+fn two_ways_to_go_on() {
+    let world = World::new();
+    let id = world.start("p");
+    let goes_on = |tx: &mut Transaction<'_>| tx.continue_as_new(&id, NextRun::new("P")).unwrap();
+    let resets = |tx: &mut Transaction<'_>| tx.reset(&id, NewReset::to(1)).unwrap();
+    assert!(race(&world, goes_on, resets).is_err());
+    let id = world.current("p").unwrap();
+    let resets = |tx: &mut Transaction<'_>| tx.reset(&id, NewReset::to(1)).unwrap();
+    assert!(twice(&world, resets).is_err());
+    world.ends(|world| assert_eq!(world.runs_of("p"), 3));
+}
+
+/// The parent closes while its child is being started: the child never starts.
+#[test]
+fn a_start_and_the_parents_close() {
+    let world = World::new();
+    let parent = world.start("p");
+    world.commit(|tx| tx.initiate_child(&parent, child("c", ABANDON)).unwrap());
+    let duty = world.duties(DutyFilter::all()).next().unwrap();
+    let refused = race(
+        &world,
+        |tx| tx.close(&parent, Close::completed(b"")).unwrap(),
+        |tx| assert!(tx.settle(&duty).unwrap()),
+    );
+    assert!(matches!(refused, Err(Error::RunClosed { .. })));
+    assert!(world.settle(&duty).unwrap().is_none());
+    world.ends(|world| assert_eq!(world.runs_of("c"), 0));
+}
+
+/// The child continues as new while a policy is on its way to it: the policy is built again and
+/// reaches the next run.
+#[test]
+fn a_policy_and_the_childs_continue_as_new() {
+    let world = World::new();
+    let parent = world.start("p");
+    let kid = world.spawn(&parent, "c", TERMINATE);
+    world.complete(&parent);
+    let duty = world.duties(DutyFilter::all()).next().unwrap();
+    let refused = race(
+        &world,
+        |tx| tx.continue_as_new(&kid, NextRun::new("C")).unwrap(),
+        |tx| assert!(tx.settle(&duty).unwrap()),
+    );
+    assert!(matches!(refused, Err(Error::RunClosed { .. })));
+    assert!(world.settle(&duty).unwrap().is_some());
+    world.ends(|world| {
+        assert_eq!(world.kinds(&kid), [1, 28]);
+        assert_eq!(world.kinds(&world.current("c").unwrap()), [1, 27]);
+    });
+}
+
+/// The child is reset while its end is on its way to the parent: it has not ended after all.
+#[test]
+fn a_report_and_the_childs_reset() {
+    let world = World::new();
+    let parent = world.start("p");
+    let kid = world.spawn(&parent, "c", TERMINATE);
+    world.complete(&kid);
+    let duty = world.duties(DutyFilter::all()).next().unwrap();
+    let refused = race(
+        &world,
+        |tx| tx.reset(&kid, NewReset::to(1)).unwrap(),
+        |tx| assert!(tx.settle(&duty).unwrap()),
+    );
+    assert!(matches!(refused, Err(Error::IllegalEvent { refers_to: 2, .. })));
+    world.ends(|world| assert_eq!(world.kinds(&parent), [1, 29, 31]));
+}
+
+/// The parent is reset while its child's end is on its way to it: the new run is told.
+#[test]
+fn a_report_and_the_parents_reset() {
+    let world = World::new();
+    let parent = world.start("p");
+    let kid = world.spawn(&parent, "c", TERMINATE);
+    world.complete(&kid);
+    let duty = world.duties(DutyFilter::all()).next().unwrap();
+    let refused = race(
+        &world,
+        |tx| tx.reset(&parent, NewReset::to(3)).unwrap(),
+        |tx| assert!(tx.settle(&duty).unwrap()),
+    );
+    assert!(matches!(refused, Err(Error::RunClosed { .. })));
+    assert!(world.settle(&duty).unwrap().is_none(), "this run has no such duty any more");
+    assert_eq!(world.drain(), 1);
+    world.ends(|world| {
+        assert_eq!(world.kinds(&world.current("p").unwrap()), [1, 29, 31, 9, 32]);
+    });
+}
+
+/// Of two that ask a run to cancel, wherever it is by then, one does.
+#[test]
+fn two_cancel_requests() {
+    let world = World::new();
+    let id = world.start("p");
+    let refused = twice(&world, |tx| {
+        tx.expect(&id, Expect::Any).unwrap();
+        tx.request_cancel(&id, b"").unwrap();
+    });
+    assert!(matches!(refused, Err(Error::IllegalEvent { run, .. }) if run == id));
+    let parent = world.start("q");
+    let kid = world.spawn(&parent, "c", REQUEST_CANCEL);
+    world.complete(&parent);
+    let duty = world.duties(DutyFilter::all()).next().unwrap();
+    let refused = twice(&world, |tx| assert!(tx.settle(&duty).unwrap()));
+    assert!(matches!(refused, Err(Error::IllegalEvent { run, .. }) if run == kid));
+    world.ends(|world| {
+        assert_eq!(world.kinds(&id), [1, 20]);
+        assert_eq!(world.kinds(&kid), [1, 20]);
+    });
+}
+
+/// Limits hold for what two transactions add up to, also where any place will do.
+#[test]
+fn limits_hold_over_both() {
+    let world = World::new();
+    world.limit(|limits| (limits.open_activities, limits.history_events) = (1, 5));
+    let id = world.start("p");
+    let activity = NewEvent::new(Body::ActivityTaskScheduled(ActivityScheduled::default()));
+    let refused = twice(&world, |tx| {
+        tx.expect(&id, Expect::Any).unwrap();
+        tx.append(&id, activity).unwrap();
+    });
+    assert!(matches!(refused, Err(Error::LimitExceeded { max: 1, .. })), "{refused:?}");
+    let refused = twice(&world, |tx| {
+        tx.expect(&id, Expect::Any).unwrap();
+        tx.append(&id, note()).unwrap();
+        tx.append(&id, note()).unwrap();
+    });
+    let full = Error::LimitExceeded {
+        limit: "events in one run",
+        run: Some(id),
+        now: 4,
+        asked: 6,
+        max: 5,
+    };
+    assert_eq!(format!("{:?}", refused.unwrap_err()), format!("{full:?}"));
+    world.ends(|world| assert_eq!(world.kinds(&id), [1, 10, 25, 25]));
+}
+
+/// Both can be true: a child ends while another one of the same parent is reported.
+#[test]
+fn reports_do_not_stand_in_each_others_way() {
+    let world = World::new();
+    let parent = world.start("p");
+    let kids = ["c", "d"].map(|workflow_id| world.spawn(&parent, workflow_id, TERMINATE));
+    kids.iter().for_each(|kid| world.complete(kid));
+    let duties: Vec<_> = world.duties(DutyFilter::all()).collect();
+    race(
+        &world,
+        |tx| assert!(tx.settle(&duties[0]).unwrap()),
+        |tx| assert!(tx.settle(&duties[1]).unwrap()),
+    )
+    .unwrap();
+    world.ends(|world| assert_eq!(world.kinds(&parent), [1, 29, 31, 29, 31, 32, 32]));
+}
+
+/// The ids that `append` gives out hold, also in a transaction that settled a duty of that run
+/// before: settling alone goes anywhere.
+#[test]
+fn ids_hold_after_settling() {
+    let world = World::new();
+    let parent = world.start("p");
+    let kid = world.spawn(&parent, "c", TERMINATE);
+    world.complete(&kid);
+    let duty = world.duties(DutyFilter::all()).next().unwrap();
+    let refused = race(
+        &world,
+        |tx| tx.append(&parent, note()).unwrap(),
+        |tx| {
+            assert!(tx.settle(&duty).unwrap());
+            assert_eq!(tx.append(&parent, note()).unwrap(), 5);
+        },
+    );
+    assert!(matches!(refused, Err(Error::Conflict { .. })));
+    assert_eq!(world.drain(), 1);
+    world.ends(|world| assert_eq!(world.kinds(&parent), [1, 29, 31, 25, 32]));
+}

@@ -1,0 +1,55 @@
+//! A naive model of relations, chains, close policies, duties, limits and resets beside the store,
+//! under random steps.
+//!
+//! Every seed is a world of its own. `KINLOG_SEED` runs one seed and says what happens,
+//! `KINLOG_STEPS` multiplies the work. A failure is made smaller before it is shown.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+#[path = "trees/body.rs"]
+mod body;
+#[path = "trees/check.rs"]
+mod check;
+#[path = "model/disk.rs"]
+mod disk;
+#[path = "trees/done.rs"]
+mod done;
+#[path = "trees/draft.rs"]
+mod draft;
+#[path = "trees/draw.rs"]
+mod draw;
+#[path = "trees/naive.rs"]
+mod naive;
+#[path = "trees/op.rs"]
+mod op;
+#[path = "trees/regressions.rs"]
+mod regressions;
+#[path = "trees/seeds.rs"]
+mod seeds;
+#[path = "trees/settle.rs"]
+mod settle;
+#[path = "trees/settling.rs"]
+mod settling;
+#[path = "trees/steps.rs"]
+mod steps;
+#[path = "trees/stock.rs"]
+mod stock;
+#[path = "trees/world.rs"]
+mod world;
+
+use seeds::Plan;
+
+#[test]
+fn many_small_worlds_agree_with_a_naive_model() {
+    seeds::run(&Plan { seeds: 1..1_001, steps: 60 });
+}
+
+#[test]
+fn worlds_agree_with_a_naive_model() {
+    seeds::run(&Plan { seeds: 10_001..10_301, steps: 200 });
+}
+
+#[test]
+fn large_worlds_agree_with_a_naive_model() {
+    seeds::run(&Plan { seeds: 20_001..20_021, steps: 600 });
+}

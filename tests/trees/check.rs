@@ -1,0 +1,199 @@
+//! Comparing what a snapshot says with what the model says.
+
+use kinlog::{Child, ChildState, ParentClosePolicy, RunId, RunInfo, Size, Snapshot, TreeNode};
+
+use crate::body::{TYPE, body, payload};
+use crate::draw::{Rng, WORKFLOWS};
+use crate::naive::{NAMESPACES, Relation, State};
+
+/// Everything that there is to say.
+pub(crate) fn everything(snapshot: &Snapshot, state: &State, rng: &mut Rng) {
+    for number in 0..state.runs.len() {
+        run(snapshot, state, number, rng);
+    }
+    for (number, namespace) in NAMESPACES.into_iter().enumerate() {
+        let runs = (0..state.runs.len()).filter(|run| state.runs[*run].namespace == number);
+        let expected = sum(snapshot, state, runs);
+        assert_eq!(snapshot.namespace_size(namespace), expected, "namespace {namespace}");
+        for workflow in WORKFLOWS {
+            let current = state.current(number, workflow).map(|run| state.runs[run].id);
+            assert_eq!(snapshot.current_run(namespace, workflow), current, "{workflow}");
+        }
+    }
+}
+
+/// All that is said about one run.
+pub(crate) fn run(snapshot: &Snapshot, state: &State, number: usize, rng: &mut Rng) {
+    history(snapshot, state, number, rng);
+    info(snapshot, state, number);
+    children(snapshot, state, number);
+    family(snapshot, state, number);
+    chain(snapshot, state, number);
+    tree(snapshot, state, number);
+}
+
+fn history(snapshot: &Snapshot, state: &State, number: usize, rng: &mut Rng) {
+    let it = &state.runs[number];
+    let history = snapshot.history(&it.id).unwrap();
+    let mut sizes = vec![0];
+    for ((id, expected), found) in it.numbered().zip(&history) {
+        let found = found.unwrap();
+        assert_eq!(found.id(), id, "{}", it.id);
+        let writer = state.origin(number, id);
+        let body = body(state, writer, &expected.what);
+        assert_eq!(*found.body(), body, "event {id} of {}", it.id);
+        assert!(
+            found.payload() == payload(expected.note),
+            "the payload of event {id} of {}",
+            it.id
+        );
+        sizes.push(sizes.last().unwrap() + u64::from(found.size()));
+    }
+    assert_eq!(history.len(), it.len(), "{}", it.id);
+    assert_eq!(sizes.len() - 1, it.events.len(), "{}", it.id);
+    assert_eq!(history.bytes(), *sizes.last().unwrap(), "{}", it.id);
+    let k = rng.below(sizes.len());
+    let found = history.size_at(u32::try_from(k).unwrap()).unwrap();
+    assert_eq!(found, sizes[k], "the size of {} at {k}", it.id);
+    let from = rng.below(it.events.len() + 2);
+    let found = history.from(u32::try_from(from).unwrap()).count();
+    assert_eq!(found, it.events.len() + 1 - from.max(1), "{} from {from}", it.id);
+    let back = history.rev().map(|event| event.unwrap().id());
+    assert!(back.eq((1..=it.len()).rev()), "{} backwards", it.id);
+}
+
+fn info(snapshot: &Snapshot, state: &State, number: usize) {
+    let it = &state.runs[number];
+    let found = snapshot.run(&it.id).unwrap();
+    let base = it.base.map(|(base, shared)| (state.runs[base].id, shared));
+    let current = state.current(it.namespace, it.workflow) == Some(number);
+    assert_eq!((found.id, found.first_run_id), (it.id, state.runs[it.first].id));
+    assert_eq!((&*found.namespace, &*found.workflow_id), (NAMESPACES[it.namespace], it.workflow));
+    assert_eq!((found.status, found.events), (it.status(), it.len()), "{}", it.id);
+    assert_eq!((found.base, found.is_current, found.is_recorded), (base, current, false));
+    assert_eq!(found.cancel_requested, it.cancel_requested(), "{}", it.id);
+    assert_eq!(found.closed_at.is_some(), !it.is_open(), "{}", it.id);
+    assert_eq!(found.bytes, snapshot.history(&it.id).unwrap().bytes());
+}
+
+fn children(snapshot: &Snapshot, state: &State, number: usize) {
+    let it = &state.runs[number];
+    let found: Vec<Child> = snapshot.children(&it.id).unwrap().map(Result::unwrap).collect();
+    let relations = it.relations();
+    assert_eq!(found.len(), relations.len(), "the children of {}", it.id);
+    for (found, relation) in found.iter().zip(&relations) {
+        child(snapshot, state, number, relation, found);
+    }
+    let open = found.iter().filter(|child| child.state.is_open()).count();
+    assert_eq!(snapshot.children(&it.id).unwrap().open().count(), open, "{}", it.id);
+}
+
+fn child(snapshot: &Snapshot, state: &State, number: usize, relation: &Relation, found: &Child) {
+    let (it, wish) = (&state.runs[number], &relation.wish);
+    let name = format!("child {} of {}", relation.initiated, it.id);
+    let (initiated, policy): (u32, ParentClosePolicy) = (relation.initiated, wish.policy);
+    assert_eq!((found.initiated_event_id, found.policy), (initiated, policy), "{name}");
+    assert_eq!((&*found.workflow_id, &*found.workflow_type), (wish.workflow, TYPE), "{name}");
+    let first = relation.started.map(|(_, run)| run);
+    assert_eq!(found.first_run, first, "{name}");
+    let chain = first.map(|first| state.find(&first).unwrap());
+    let last = chain.map(|chain| state.newest(chain));
+    assert_eq!(id_of(found.current.as_ref()), last.map(|last| state.runs[last].id), "{name}");
+    let told = relation.ended.flatten();
+    let ended = chain.and_then(|chain| state.end_of_chain(chain)).map(|(_, how)| how);
+    assert_eq!((found.outcome, found.reported), (told.or(ended), told.is_some()), "{name}");
+    assert_eq!(found.state, state_of(state, number, relation, found), "{name}");
+    let size = chain.map(|chain| sum(snapshot, state, state.chain(chain)));
+    assert_eq!(found.size, size.unwrap_or_default(), "{name}");
+    // A child that was never started is nobody's, unless a reset asked another run to start it.
+    let held = chain.is_some() || state.is_moved(number, initiated);
+    let holder = Some(state.holder(number, initiated)).filter(|run| held && *run != number);
+    assert_eq!(found.held_by, holder.map(|holder| state.runs[holder].id), "{name}");
+}
+
+fn state_of(state: &State, number: usize, relation: &Relation, found: &Child) -> ChildState {
+    match (relation.started, relation.ended) {
+        _ if state.is_moved(number, relation.initiated) => ChildState::Moved,
+        (_, Some(None)) => ChildState::StartFailed,
+        (_, Some(Some(_))) => ChildState::Closed,
+        (Some(_), None) if found.outcome.is_some() => ChildState::Closed,
+        (Some(_), None) => ChildState::Running,
+        (None, None) if state.runs[number].is_open() => ChildState::Initiated,
+        (None, None) => ChildState::NeverStarted,
+    }
+}
+
+fn id_of(info: Option<&RunInfo>) -> Option<RunId> {
+    info.map(|info| info.id)
+}
+
+fn family(snapshot: &Snapshot, state: &State, number: usize) {
+    let it = &state.runs[number];
+    let found = snapshot.parent(&it.id).unwrap().map(|it| (it.run, it.initiated_event_id));
+    let parent = state.parent(number).map(|(run, event)| (state.runs[run].id, event));
+    assert_eq!(found, parent, "the parent of {}", it.id);
+    let root = state.told_root(number).unwrap_or(it.id);
+    assert_eq!(snapshot.root(&it.id).unwrap().run, root, "the root of {}", it.id);
+}
+
+fn chain(snapshot: &Snapshot, state: &State, number: usize) {
+    let it = &state.runs[number];
+    let found = snapshot.chain(&it.id).unwrap();
+    let runs = state.chain(number);
+    let ids: Vec<RunId> = runs.iter().map(|run| state.runs[*run].id).collect();
+    assert_eq!(found.runs().map(|run| run.id).collect::<Vec<_>>(), ids, "the chain of {}", it.id);
+    assert_eq!((found.first_run_id(), Some(&found.current().id)), (ids[0], ids.last()));
+    assert_eq!(found.len(), ids.len());
+    let size = sum(snapshot, state, runs);
+    assert_eq!((found.size(), snapshot.chain_size(&it.id).unwrap()), (size, size), "{}", it.id);
+}
+
+/// One line of a tree: how deep, by which event of which run, and the runs that stand there.
+#[derive(Debug, PartialEq, Eq)]
+struct Line {
+    depth: usize,
+    initiated: u32,
+    runs: Vec<usize>,
+}
+
+fn tree(snapshot: &Snapshot, state: &State, number: usize) {
+    let it = &state.runs[number];
+    let mut lines = vec![Line { depth: 0, initiated: 0, runs: vec![number] }];
+    below(state, &[number], 1, &mut lines);
+    let nodes: Vec<TreeNode> = snapshot.tree(&it.id).unwrap().map(Result::unwrap).collect();
+    assert_eq!(nodes.len(), lines.len(), "the tree of {}", it.id);
+    for (node, line) in nodes.iter().zip(&lines) {
+        let last = line.runs.last().map(|run| state.runs[*run].id);
+        let initiated = node.relation.as_ref().map_or(0, |child| child.initiated_event_id);
+        let found = (node.depth, initiated, id_of(node.run.as_ref()));
+        assert_eq!(found, (line.depth, line.initiated, last), "the tree of {}", it.id);
+        assert_eq!(node.runs, u64::try_from(line.runs.len()).unwrap(), "the tree of {}", it.id);
+    }
+    let runs = lines.into_iter().flat_map(|line| line.runs);
+    assert_eq!(snapshot.tree_size(&it.id).unwrap(), sum(snapshot, state, runs), "{}", it.id);
+}
+
+fn below(state: &State, above: &[usize], depth: usize, lines: &mut Vec<Line>) {
+    for run in above {
+        for relation in state.runs[*run].relations() {
+            let initiated = relation.initiated;
+            let held = state.holder(*run, initiated) == *run;
+            let first = relation.started.filter(|_| held).map(|(_, run)| run);
+            let runs = first.map(|first| state.chain(state.find(&first).unwrap()));
+            let runs = runs.unwrap_or_default();
+            lines.push(Line { depth, initiated, runs: runs.clone() });
+            below(state, &runs, depth + 1, lines);
+        }
+    }
+}
+
+/// What runs add up to, by reading them.
+fn sum(snapshot: &Snapshot, state: &State, runs: impl IntoIterator<Item = usize>) -> Size {
+    let mut size = Size::default();
+    for run in runs {
+        let history = snapshot.history(&state.runs[run].id).unwrap();
+        let bytes = history.iter().map(|event| u64::from(event.unwrap().size())).sum();
+        size += Size { runs: 1, events: history.len().into(), bytes };
+    }
+    size
+}

@@ -1,0 +1,359 @@
+//! A store and its model, and what happens to them. A step depends on the seed and its own number
+//! alone, so that a failure can be made smaller by leaving steps out.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use kinlog::{
+    Commit, Durability, DutyFilter, DutyKind, Limits, Options, Position, Snapshot, Store,
+    Timestamp, Transaction,
+};
+
+use crate::check;
+use crate::disk::TestDisk;
+use crate::done::Done;
+use crate::draft::{Draft, No, Step};
+use crate::draw::{Rng, STAND_IN};
+use crate::naive::{Key, NAMESPACES, State, What};
+use crate::op::{Op, Out, refusal};
+
+const SEGMENT_BYTES: u32 = 64 << 10;
+
+pub(crate) struct World {
+    pub(crate) rng: Rng,
+    dir: tempfile::TempDir,
+    disk: Arc<TestDisk>,
+    store: Option<Store>,
+    pub(crate) state: State,
+    /// Where commits lie, as far as they said.
+    positions: HashMap<u64, Position>,
+    held: Vec<(Snapshot, State)>,
+    /// Whether to say what happens.
+    loud: bool,
+    pub(crate) done: Done,
+}
+
+/// A transaction in the store and in the model.
+struct Both<'s> {
+    store: &'s Store,
+    tx: Transaction<'s>,
+    model: Draft,
+}
+
+impl World {
+    pub(crate) fn new(loud: bool) -> Self {
+        let memory = std::path::Path::new("/dev/shm");
+        let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+        let mut world = World {
+            rng: Rng::new(0),
+            dir: dir.unwrap(),
+            disk: Arc::default(),
+            store: None,
+            state: State::new([Limits::default(), tight()]),
+            positions: HashMap::new(),
+            held: vec![],
+            loud,
+            done: Done::default(),
+        };
+        world.open();
+        world.set_limits(tight());
+        world
+    }
+
+    fn open(&mut self) {
+        let options = Options::new().segment_bytes(SEGMENT_BYTES).disk(self.disk.clone());
+        self.store = Some(options.open(self.dir.path()).unwrap());
+    }
+
+    pub(crate) fn note(&self, text: impl FnOnce() -> String) {
+        if self.loud {
+            eprintln!("{}", text());
+        }
+    }
+
+    /// One step of the world with this seed.
+    pub(crate) fn step(&mut self, seed: u64, number: u64) {
+        self.rng = Rng::new(seed.wrapping_mul(1_000_003).wrapping_add(number));
+        let store = self.store.take().unwrap();
+        self.disk.set_now(Timestamp::from_unix_nanos(i64::try_from(number).unwrap() * 500_000));
+        self.note(|| format!("step {number}"));
+        match self.rng.below(100) {
+            0..62 => self.transaction(&store),
+            62..70 => self.rivals(&store),
+            70..78 => self.settle_one(&store),
+            78..81 => self.settle_kinds(&store, &DutyKind::ALL),
+            81..84 => {
+                let kind = self.rng.below(DutyKind::ALL.len());
+                self.settle_kinds(&store, &DutyKind::ALL[kind..=kind]);
+            }
+            84..90 => self.hold(&store),
+            90 => self.change_limits(&store),
+            91..95 => {
+                drop(store);
+                self.reopen();
+                return;
+            }
+            95 => drop(store.verify(|_| ()).unwrap()),
+            _ => self.everything(&store),
+        }
+        self.store = Some(store);
+    }
+
+    pub(crate) fn finish(&mut self) {
+        let store = self.store.take().unwrap();
+        self.everything(&store);
+        for (snapshot, state) in std::mem::take(&mut self.held) {
+            check::everything(&snapshot, &state, &mut self.rng);
+        }
+        store.verify(|_| ()).unwrap();
+        drop(store);
+        self.reopen();
+        self.done.runs = u64::try_from(self.state.runs.len()).unwrap();
+        let bases = self.state.runs.iter().filter(|run| run.base.is_some());
+        self.done.resets = u64::try_from(bases.count()).unwrap();
+        let moved = (0..self.state.runs.len()).flat_map(|run| {
+            let state = &self.state;
+            let relations = state.runs[run].relations().into_iter();
+            relations.filter(move |relation| state.is_moved(run, relation.initiated))
+        });
+        self.done.moved = u64::try_from(moved.count()).unwrap();
+    }
+
+    fn reopen(&mut self) {
+        self.done.reopened += 1;
+        self.note(|| "reopen".into());
+        self.open();
+        let store = self.store.take().unwrap();
+        self.everything(&store);
+        self.store = Some(store);
+    }
+
+    pub(crate) fn everything(&mut self, store: &Store) {
+        check::everything(&store.snapshot(), &self.state, &mut self.rng);
+        self.duties(store);
+        for run in &self.state.runs {
+            let found = store.open_activities(&run.id).unwrap();
+            assert!(found.iter().eq(&run.activities()), "the activities of {}", run.id);
+        }
+    }
+
+    /// The duties and what is said about them.
+    fn duties(&self, store: &Store) {
+        let expected = self.state.by_age();
+        let named = |key: &Key| (key.0, self.state.runs[key.1].id, key.2);
+        let found: Vec<_> = store.duties(DutyFilter::all()).collect();
+        let keys = found.iter().map(|duty| (duty.kind(), duty.run(), duty.initiated_event_id()));
+        let keys: Vec<_> = keys.collect();
+        let names: Vec<_> = expected.iter().map(|(_, key)| named(key)).collect();
+        assert_eq!(keys, names, "the duties, oldest first");
+        for (duty, (since, _)) in found.iter().zip(&expected) {
+            let position = self.positions.get(since);
+            assert!(position.is_none_or(|position| *position == duty.since()), "{duty:?}");
+        }
+        for kind in DutyKind::ALL {
+            let count = expected.iter().filter(|(_, key)| key.0 == kind).count();
+            assert_eq!(store.duty_count(kind), u64::try_from(count).unwrap(), "{kind}");
+        }
+    }
+
+    fn both<'s>(&self, store: &'s Store) -> Both<'s> {
+        Both { store, tx: store.begin(), model: Draft::new(&self.state) }
+    }
+
+    /// A step in the store and in the model; whether it was taken.
+    fn take(&mut self, both: &mut Both<'_>, op: &Op) -> bool {
+        self.done.steps += 1;
+        let found = op.take(both.store, &mut both.tx, &both.model);
+        let stand_in = self.rng.stand_in();
+        let id = match &found {
+            Ok(Out::Run(run)) => *run,
+            _ => stand_in,
+        };
+        let expected = op.plan(&mut both.model, id);
+        self.note(|| format!("  {op:?}\n    {found:?}"));
+        same(&found, &expected, op);
+        self.done.refused += u64::from(found.is_err());
+        let limits = expected.err().unwrap_or_default();
+        self.done.limits += u64::from(limits.iter().any(|no| matches!(no, No::Limit { .. })));
+        found.is_ok()
+    }
+
+    fn transaction(&mut self, store: &Store) {
+        let mut both = self.both(store);
+        for _ in 0..1 + self.rng.below(5) {
+            let op = self.rng.op(&both.model);
+            self.take(&mut both, &op);
+        }
+        self.end(both);
+    }
+
+    /// Transactions that are built on the same state and committed one after the other.
+    fn rivals(&mut self, store: &Store) {
+        let mut rivals = vec![];
+        for _ in 0..2 {
+            let mut both = self.both(store);
+            for _ in 0..1 + self.rng.below(3) {
+                let op = self.rng.op(&both.model);
+                if !self.take(&mut both, &op) {
+                    break;
+                }
+            }
+            rivals.push(both);
+        }
+        for both in rivals {
+            self.end(both);
+        }
+    }
+
+    /// Commits, or drops what was built.
+    fn end(&mut self, both: Both<'_>) {
+        if self.rng.chance(5) {
+            self.note(|| "  dropped".into());
+            return self.everything(both.store);
+        }
+        let Both { store, tx, model } = both;
+        let overtaken = self.state.commits != model.before.commits;
+        let limits = self.state.limits;
+        let expected = model.commit(&self.state);
+        let found = match self.rng.below(4) {
+            0 => tx.submit(Durability::Buffered).and_then(kinlog::CommitHandle::wait),
+            1 => tx.commit(),
+            _ => tx.commit_with(Durability::Buffered),
+        };
+        self.note(|| format!("  commit: {:?}", found.as_ref().map(Commit::position)));
+        match (found, expected) {
+            (Ok(found), Ok((after, runs))) => {
+                if !runs.is_empty() {
+                    self.committed(store, after, &runs, &limits, &found);
+                }
+            }
+            (Err(error), Err(no)) => {
+                self.done.untrue += u64::from(!overtaken);
+                self.done.overtaken += u64::from(overtaken);
+                assert!(no.contains(&refusal(&error)), "{error}, expected {no:?}");
+                self.duties(store);
+            }
+            (found, expected) => {
+                let expected = expected.map(|(_, runs)| runs);
+                panic!("committed: {found:?}\nexpected: {expected:?}");
+            }
+        }
+    }
+
+    pub(crate) fn committed(
+        &mut self,
+        store: &Store,
+        after: State,
+        runs: &[usize],
+        limits: &[Limits; 2],
+        commit: &Commit,
+    ) {
+        self.state = after;
+        self.done.commits += 1;
+        self.positions.insert(self.state.commits, commit.position());
+        self.learn_ids(store);
+        let snapshot = store.snapshot();
+        for run in runs {
+            check::run(&snapshot, &self.state, *run, &mut self.rng);
+        }
+        self.duties(store);
+        let opened =
+            self.state.by_age().into_iter().filter(|(since, _)| *since == self.state.commits);
+        assert_eq!(commit.duties().count(), opened.count(), "the duties of a commit");
+        self.notices(runs, limits, commit);
+    }
+
+    fn notices(&mut self, runs: &[usize], limits: &[Limits; 2], commit: &Commit) {
+        let mut expected = vec![];
+        for run in runs.iter().map(|run| &self.state.runs[*run]).filter(|run| run.is_open()) {
+            let limits = &limits[run.namespace];
+            let (suggest, warn) =
+                (run.len() >= limits.suggest_events, run.len() > limits.warn_events);
+            assert_eq!(commit.suggests_continue_as_new(&run.id), suggest);
+            expected.extend((suggest || warn).then_some((run.id, run.len(), suggest, warn)));
+        }
+        let found = commit.notices().iter();
+        let found: Vec<_> =
+            found.map(|it| (it.run, it.events, it.suggest_continue_as_new, it.warn)).collect();
+        assert_eq!(found, expected, "the notices");
+        self.done.notices += u64::try_from(found.len()).unwrap();
+    }
+
+    /// The ids of the children that the store started by itself.
+    pub(crate) fn learn_ids(&mut self, store: &Store) {
+        let unknown = |run: &usize| self.state.runs[*run].id.as_bytes()[0] == STAND_IN;
+        for run in (0..self.state.runs.len()).filter(unknown).collect::<Vec<_>>() {
+            let run = &self.state.runs[run];
+            let What::Started { parent: Some((parent, initiated)), .. } = run.events[0].what else {
+                panic!("a run that nobody named");
+            };
+            let history = store.history(&parent).unwrap();
+            let id = history.iter().find_map(|event| match event.unwrap().body() {
+                kinlog::Body::ChildWorkflowExecutionStarted(it)
+                    if it.initiated_event_id == initiated =>
+                {
+                    Some(it.run_id)
+                }
+                _ => None,
+            });
+            let from = run.id;
+            self.state.rename(from, id.expect("the child was not started"));
+        }
+    }
+
+    /// Keeps a snapshot for later, or looks at one again.
+    fn hold(&mut self, store: &Store) {
+        if self.held.len() < 4 {
+            return self.held.push((store.snapshot(), self.state.clone()));
+        }
+        let i = self.rng.below(self.held.len());
+        let (snapshot, state) = self.held.swap_remove(i);
+        self.note(|| format!("  look at commit {} again", state.commits));
+        check::everything(&snapshot, &state, &mut self.rng);
+    }
+
+    fn change_limits(&mut self, store: &Store) {
+        self.store = None;
+        let mut limits = tight();
+        let more = |rng: &mut Rng, of: &mut u32| *of += u32::try_from(rng.below(3)).unwrap();
+        let rng = &mut self.rng;
+        more(rng, &mut limits.open_children);
+        more(rng, &mut limits.open_activities);
+        more(rng, &mut limits.open_signals);
+        more(rng, &mut limits.open_cancels);
+        more(rng, &mut limits.history_events);
+        self.note(|| format!("  {limits:?}"));
+        self.write_limits(store, limits);
+    }
+
+    fn set_limits(&mut self, limits: Limits) {
+        let store = self.store.take().unwrap();
+        self.write_limits(&store, limits);
+        self.store = Some(store);
+    }
+
+    fn write_limits(&mut self, store: &Store, limits: Limits) {
+        store.set_limits(NAMESPACES[1], limits).unwrap();
+        self.state.limits[1] = limits;
+        self.state.commits += 1;
+    }
+}
+
+/// A namespace that is soon full.
+fn tight() -> Limits {
+    let mut limits = Limits::default();
+    (limits.history_events, limits.suggest_events, limits.warn_events) = (18, 8, 11);
+    (limits.open_children, limits.open_activities) = (2, 2);
+    (limits.open_signals, limits.open_cancels) = (1, 1);
+    limits
+}
+
+fn same(found: &Result<Out, kinlog::Error>, expected: &Step<Out>, op: &Op) {
+    match (found, expected) {
+        (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{op:?}"),
+        (Err(error), Err(no)) => {
+            assert!(no.contains(&refusal(error)), "{op:?}: {error}, expected {no:?}");
+        }
+        _ => panic!("{op:?}: {found:?}, expected {expected:?}"),
+    }
+}
