@@ -87,7 +87,13 @@ impl Duties {
     ) -> Vec<DutyKey> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let ranges = kinds.iter().map(|kind| self.of(*kind).range((from, Bound::Unbounded)));
-        let mut ranges: Vec<_> = ranges.map(|range| range.copied().peekable()).collect();
+        let ranges = ranges.map(|range| range.copied().peekable());
+        let mut ranges: Vec<_> =
+            ranges.filter_map(|mut range| range.peek().is_some().then_some(range)).collect();
+        // Almost always there are duties of one kind alone: nothing to merge.
+        if let [range] = ranges.as_mut_slice() {
+            return range.take(count).collect();
+        }
         let mut page = vec![];
         while page.len() < count {
             let heads = ranges.iter_mut().filter_map(|range| Some((*range.peek()?, range)));

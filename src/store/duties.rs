@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::{Shared, Store};
 use crate::error::{Error, Result};
 use crate::id::{Position, RunId};
-use crate::index::{DutyKey, DutyKind, Index, Ties};
+use crate::index::{DutyKey, DutyKind, Ties};
 
 /// How many duties are looked up at a time.
 const PAGE_DUTIES: usize = 256;
@@ -144,7 +144,7 @@ pub struct DutyList<'s> {
     opened_by: Option<Position>,
     /// The duty after which the next page begins; `None` after the last one.
     after: Option<DutyKey>,
-    page: VecDeque<DutyKey>,
+    page: VecDeque<Duty>,
 }
 
 impl<'s> DutyList<'s> {
@@ -159,22 +159,22 @@ impl<'s> DutyList<'s> {
         let mut list = DutyList { shared, kinds, opened_by, after: Some(before), page };
         if let Some(run) = run {
             list.after = None;
-            list.page = list.of_run(&run, before).into();
+            list.page = list.of_run(run, before).into();
         }
         list
     }
 
     /// All duties of one run after `after`.
-    fn of_run(&self, run: &RunId, after: DutyKey) -> Vec<DutyKey> {
+    fn of_run(&self, run: RunId, after: DutyKey) -> Vec<Duty> {
         let index = self.shared.index.read();
-        let Some(number) = index.runs.number(run) else { return vec![] };
+        let Some(number) = index.runs.number(&run) else { return vec![] };
         let ties = index.runs.get(number).and_then(|run| run.ties.as_deref());
         let keys = ties.into_iter().flat_map(|ties| keys(number, ties));
         let mut keys: Vec<_> = keys
             .filter(|key| *key > after && self.kinds.contains(&key.kind) && self.admits(key))
             .collect();
         keys.sort_unstable();
-        keys
+        keys.into_iter().map(|key| Duty { key, run }).collect()
     }
 
     /// Whether the duty was opened when it should have been, and is published.
@@ -184,11 +184,13 @@ impl<'s> DutyList<'s> {
     }
 
     /// Looks up the next duties.
-    fn turn(&mut self, index: &Index, after: DutyKey) {
+    fn turn(&mut self, after: DutyKey) {
+        let index = self.shared.index.read();
         let page = index.duties.page(&self.kinds, Some(after), PAGE_DUTIES);
         let page: Vec<_> = page.into_iter().take_while(|key| self.admits(key)).collect();
         self.after = page.last().copied().filter(|_| page.len() == PAGE_DUTIES);
-        self.page = page.into();
+        let duty = |key: DutyKey| Some(Duty { key, run: index.runs.get(key.run)?.id });
+        self.page = page.into_iter().filter_map(duty).collect();
     }
 }
 
@@ -209,13 +211,11 @@ impl Iterator for DutyList<'_> {
     type Item = Duty;
 
     fn next(&mut self) -> Option<Duty> {
-        let index = self.shared.index.read();
         if self.page.is_empty() {
             let after = self.after.take()?;
-            self.turn(&index, after);
+            self.turn(after);
         }
-        let key = self.page.pop_front()?;
-        Some(Duty { key, run: index.runs.get(key.run)?.id })
+        self.page.pop_front()
     }
 }
 

@@ -78,6 +78,7 @@ pub(crate) fn span(span: Duration) -> String {
     let seconds = span.as_secs();
     match seconds {
         0 if span.as_micros() < 1000 => format!("{} µs", span.as_micros()),
+        0 if span.as_micros() < 10_000 => format!("{:.1} ms", span.as_secs_f64() * 1000.0),
         0 => format!("{} ms", span.as_millis()),
         1..60 => format!("{:.1} s", span.as_secs_f64()),
         60..3600 => format!("{} m {:02} s", seconds / 60, seconds % 60),
@@ -94,6 +95,7 @@ mod tests {
     fn lengths_of_time_have_two_units() {
         let of = |millis| span(Duration::from_millis(millis));
         assert_eq!(span(Duration::from_micros(17)), "17 µs");
+        assert_eq!(of(1), "1.0 ms");
         assert_eq!(of(17), "17 ms");
         assert_eq!(of(1_740), "1.7 s");
         assert_eq!(of(61_000), "1 m 01 s");
