@@ -9,16 +9,12 @@ mod commit;
 mod deliver;
 mod duties;
 mod enqueue;
-#[cfg(test)]
-mod handmade;
 mod history;
 mod kin;
 mod lineage;
 mod next;
 mod parent;
 mod pins;
-#[cfg(test)]
-mod related;
 mod relation;
 mod report;
 mod request;
