@@ -27,6 +27,8 @@ pub use duties::DutyKind;
 pub(crate) use duties::{Duties, DutyKey};
 pub(crate) use namespaces::{NAMESPACES_TABLE, Namespace, Workflow, encode_limits};
 pub(crate) use prove::Contradiction;
+#[cfg(test)]
+pub(crate) use prove::DAMAGES;
 pub(crate) use rules::{Illegal, is_ruled, next_run, outcome_kind, replaced_by};
 pub(crate) use runs::{Extent, Run, Runs};
 pub use runs::{RunStatus, Size};

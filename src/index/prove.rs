@@ -147,3 +147,36 @@ impl Index {
         self.chains.get(u32::try_from(place).ok()?)
     }
 }
+
+/// A name, and what it does to an index.
+#[cfg(test)]
+type Damage = (&'static str, fn(&mut Index));
+
+/// Ways to break an index in which run 0 has the open child 1, for tests of those who must notice.
+#[cfg(test)]
+pub(crate) const DAMAGES: [Damage; 7] = [
+    ("duties forgotten", |index| index.duties = Duties::default()),
+    ("a duty too many", |index| {
+        let (since, kind) = (index.end, crate::index::DutyKind::ReportClose);
+        index.duties.add(DutyKey { since, kind, run: 0, event: 2 });
+    }),
+    ("an open child not counted", |index| ties(index).open_children -= 1),
+    ("a child taken for ended", |index| ties(index).children[0].child_ended = true),
+    ("a child without parent", |index| chain(index, 1).parent = None),
+    ("a run below itself", |index| chain(index, 0).parent = Some((1, 0))),
+    ("a namespace too large", |index| {
+        let size = Size { runs: 1, ..Size::default() };
+        let commit = crate::id::Position::from_u64(index.end.as_u64() - 1);
+        index.namespaces.grow(0, size, commit, index.end);
+    }),
+];
+
+#[cfg(test)]
+fn ties(index: &mut Index) -> &mut super::Ties {
+    index.runs.get_mut(0).unwrap().ties.as_deref_mut().unwrap()
+}
+
+#[cfg(test)]
+fn chain(index: &mut Index, number: u32) -> &mut Chain {
+    index.chains.get_mut(number).unwrap()
+}

@@ -62,6 +62,14 @@ impl Store {
         self.verify_tails(&snapshot)?;
         fresh.prove().map_err(|contradiction| contradicted(view, &contradiction))?;
         self.verify_ties(&snapshot, &fresh)?;
+        for namespace in fresh.namespaces.iter() {
+            let (expected, found) =
+                (*namespace.size.latest(), snapshot.namespace_size(&namespace.name));
+            if expected != found {
+                let what = "the size of a namespace differs from the log";
+                return Err(mismatch(view, what, expected.bytes, found.bytes));
+            }
+        }
         for number in 0..fresh.runs.len() {
             let found = info(&snapshot.index(), number, &snapshot);
             let expected = info(&fresh, number, &snapshot);
@@ -153,4 +161,31 @@ fn of_run(error: Error, run: RunId) -> Error {
 
 fn mismatch(view: &crate::log::View, what: &'static str, expected: u64, found: u64) -> Error {
     view.corrupt(view.end, what, expected, found)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::index::DAMAGES;
+    use crate::{NewChild, NewRun, Options};
+
+    #[test]
+    fn an_index_that_differs_from_the_log_is_found_out() {
+        for (damage, inflict) in DAMAGES {
+            let dir = tempfile::tempdir().unwrap();
+            let store = Options::new().segment_bytes(1 << 20).open(dir.path()).unwrap();
+            let mut tx = store.begin();
+            let parent = tx.start(NewRun::new("shop", "order", "Order")).unwrap();
+            tx.spawn_child(&parent, NewChild::new("ship", "Shipping")).unwrap();
+            tx.initiate_child(&parent, NewChild::new("late", "Shipping")).unwrap();
+            tx.commit().unwrap();
+            store.verify(|_| ()).unwrap();
+            let proof = {
+                let mut index = store.shared.index.write();
+                inflict(&mut index);
+                index.prove()
+            };
+            assert!(proof.is_err(), "{damage} is proven");
+            assert!(store.verify(|_| ()).is_err(), "{damage} is verified");
+        }
+    }
 }
