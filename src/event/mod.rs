@@ -1,6 +1,5 @@
 //! Events: what an engine appends and what it reads back.
 
-mod answers;
 mod body;
 mod codec;
 mod field;
@@ -8,6 +7,7 @@ mod field;
 mod golden;
 mod kind;
 mod raw;
+mod refers;
 mod values;
 
 pub(crate) use body::LAYOUT_FINGERPRINT;

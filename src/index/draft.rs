@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::Index;
 use super::duties::DutyKind;
-use super::rules::{next_run, replaced_by};
 use super::ties::{Relation, Ties};
 use crate::event::{Body, EventKind};
 use crate::id::RunId;
@@ -203,7 +202,7 @@ impl Draft {
                 changes.waiting.activities += count(changes.activities_opened.len());
             }
             _ if kind.is_closing() => {
-                let (next, replaced_by) = (next_run(body), replaced_by(body));
+                let (next, replaced_by) = (body.next_run(), body.replaced_by());
                 self.closed.insert(run, Closing { kind, next, replaced_by });
             }
             _ => {}

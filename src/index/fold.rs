@@ -2,7 +2,6 @@
 //! a commit comes first makes no difference.
 
 use super::duties::{DutyKey, DutyKind};
-use super::rules::{next_run, replaced_by};
 use super::runs::{Extent, Size};
 use super::ties::{External, Parent, Relation, Ties};
 use super::{Beginning, Index, beginning};
@@ -78,8 +77,8 @@ impl Index {
         if last.kind.is_closing() {
             self.aftermath.closed.push(batch.run);
             let event = Event::check(batch.next_event() - 1, last).ok();
-            extent.replaced = event.is_some_and(|event| replaced_by(event.body()).is_some());
-            extent.continued = event.is_some_and(|event| next_run(event.body()).is_some());
+            extent.replaced = event.is_some_and(|event| event.body().replaced_by().is_some());
+            extent.continued = event.is_some_and(|event| event.body().next_run().is_some());
         }
         if canceled != 0 {
             self.aftermath.canceled.push(batch.run);

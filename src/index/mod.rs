@@ -29,7 +29,7 @@ pub(crate) use namespaces::{NAMESPACES_TABLE, Namespace, Workflow, encode_limits
 pub(crate) use prove::Contradiction;
 #[cfg(test)]
 pub(crate) use prove::DAMAGES;
-pub(crate) use rules::{Illegal, is_ruled, next_run, outcome_kind, replaced_by};
+pub(crate) use rules::{Illegal, is_ruled, outcome_kind};
 pub(crate) use runs::{Extent, Run, Runs};
 pub use runs::{RunStatus, Size};
 pub(crate) use tables::{Place, Tables};

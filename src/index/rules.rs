@@ -269,25 +269,6 @@ fn started(relation: Option<Known>, event: u32) -> Result<(), &'static str> {
     }
 }
 
-/// The run that a closing event says follows in the chain.
-pub(crate) fn next_run(body: &Body<'_>) -> Option<RunId> {
-    match body {
-        Body::WorkflowExecutionCompleted(closed)
-        | Body::WorkflowExecutionFailed(closed)
-        | Body::WorkflowExecutionTimedOut(closed) => closed.new_run_id,
-        Body::WorkflowExecutionContinuedAsNew(continued) => continued.new_run_id,
-        _ => None,
-    }
-}
-
-/// The run that took over by a reset.
-pub(crate) fn replaced_by(body: &Body<'_>) -> Option<RunId> {
-    match body {
-        Body::WorkflowExecutionTerminated(terminated) => terminated.reset_run_id,
-        _ => None,
-    }
-}
-
 /// The event in a parent that tells how a child ended.
 pub(crate) fn outcome_kind(status: RunStatus) -> Option<EventKind> {
     match status {

@@ -7,7 +7,7 @@ use super::snapshot::Snapshot;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::id::RunId;
-use crate::index::{Size, next_run};
+use crate::index::Size;
 
 /// The runs of one execution that are in the store, from its first to its last: a run, those that
 /// continue it, and those that resets made of them. Holds the snapshot that it was read from.
@@ -120,7 +120,7 @@ impl Chain {
     pub fn next_not_here(&self) -> Result<Option<RunId>> {
         let history = self.snapshot.history(&self.current.id)?;
         let last = history.rev().next().transpose()?;
-        let next = last.and_then(|event| next_run(event.body()));
+        let next = last.and_then(|event| event.body().next_run());
         Ok(next.filter(|next| !self.snapshot.holds(next)))
     }
 

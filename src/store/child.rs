@@ -10,7 +10,7 @@ use super::snapshot::Snapshot;
 use crate::error::Result;
 use crate::event::{Body, ParentClosePolicy};
 use crate::id::RunId;
-use crate::index::{Index, Relation, RunStatus, Size, Ties, outcome_kind};
+use crate::index::{Index, Relation, RunStatus, Size, outcome_kind};
 
 /// One child of a run. A child is a chain: it may have continued as new any number of times.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -100,12 +100,6 @@ pub(super) struct Tie {
     /// Else the event that says which it is, if it was started at all.
     started: Option<Spot>,
     moved_to: Option<RunId>,
-}
-
-/// How many of a run's relations the snapshot sees.
-pub(super) fn visible(snapshot: &Snapshot, ties: &Ties) -> usize {
-    // In the order of their events, hence of their batches.
-    ties.children.partition_point(|relation| relation.initiated_batch < snapshot.end())
 }
 
 /// Where resets have taken a relation, however many of them, as far as the snapshot sees.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::child::{Bookmarks, Child, ChildState, Tie, visible};
+use super::child::{Bookmarks, Child, ChildState, Tie};
 use super::snapshot::Snapshot;
 use crate::error::Result;
 use crate::id::RunId;
@@ -101,7 +101,7 @@ impl Children {
         let ties = index.runs.get(self.parent).and_then(|run| run.ties.as_deref());
         let Some(ties) = ties else { return };
         let from = ties.children.partition_point(|relation| relation.initiated <= after);
-        let to = from.saturating_add(PAGE_CHILDREN).min(visible(&self.snapshot, ties));
+        let to = from.saturating_add(PAGE_CHILDREN).min(self.snapshot.children_of(ties));
         let page = ties.children.get(from..to).unwrap_or_default();
         self.after = page.last().map(|relation| relation.initiated);
         let ties =

@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use super::child::visible;
 use super::lineage::started;
 use super::snapshot::Snapshot;
 use crate::bytes::wide;
@@ -87,7 +86,7 @@ impl Sequence {
         let mut count = 0;
         self.each(snapshot, |index, run| {
             let ties = index.runs.get(run).and_then(|run| run.ties.as_deref());
-            count += ties.map_or(0, |ties| wide(visible(snapshot, ties)));
+            count += ties.map_or(0, |ties| wide(snapshot.children_of(ties)));
         });
         count
     }

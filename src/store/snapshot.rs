@@ -15,7 +15,7 @@ use crate::bytes::wide;
 use crate::error::{Error, Result};
 use crate::event::Started;
 use crate::id::{Position, RunId};
-use crate::index::{Index, Place};
+use crate::index::{Index, Place, Ties};
 use crate::log::View;
 
 /// How many rows of a table are looked up at a time.
@@ -47,6 +47,12 @@ impl Snapshot {
 
     pub(super) fn index(&self) -> RwLockReadGuard<'_, Index> {
         self.shared.index.read()
+    }
+
+    /// How many of a run's relations there are.
+    pub(super) fn children_of(&self, ties: &Ties) -> usize {
+        // In the order of their events, hence of their batches.
+        ties.children.partition_point(|relation| relation.initiated_batch < self.end())
     }
 
     pub(super) fn view(&self) -> &View {

@@ -11,7 +11,7 @@ use super::touched::{Chunk, Place, Touched, check_max};
 use crate::error::{Error, Result};
 use crate::event::{Body, Buffer, NewEvent};
 use crate::id::{RunId, Timestamp};
-use crate::index::{Draft, NAMESPACES_TABLE, is_ruled, next_run, replaced_by};
+use crate::index::{Draft, NAMESPACES_TABLE, is_ruled};
 use crate::limits::{KEY_BYTES_MAX, TABLE_NAME_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::log::batch::{is_start, write_put};
 use crate::log::{Durability, Ticket};
@@ -210,8 +210,8 @@ fn check_appendable(event: &NewEvent<'_>, recorded: bool) -> Result<()> {
     let what = match event.body {
         Body::ChildWorkflowExecutionStarted(_) => "ChildStarted is written by start_child",
         Body::WorkflowExecutionContinuedAsNew(_) => "a run continues by continue_as_new",
-        body if next_run(&body).is_some() => "a run continues by close_and_continue",
-        body if replaced_by(&body).is_some() => "a run is replaced by reset",
+        body if body.next_run().is_some() => "a run continues by close_and_continue",
+        body if body.replaced_by().is_some() => "a run is replaced by reset",
         Body::Opaque(kind) if is_ruled(kind) => "events of this kind need their typed record",
         _ => return Ok(()),
     };

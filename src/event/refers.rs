@@ -1,6 +1,7 @@
-//! Which earlier event of the same run an event goes back to.
+//! What an event refers to: an earlier event of its run, or another run of its chain.
 
 use super::body::Body;
+use crate::id::RunId;
 
 impl Body<'_> {
     /// The event that this one answers or follows: the Scheduled event of an activity or a workflow
@@ -41,5 +42,24 @@ impl Body<'_> {
             _ => return None,
         };
         Some(event)
+    }
+
+    /// The run that a closing event says follows in the chain.
+    pub(crate) fn next_run(&self) -> Option<RunId> {
+        match self {
+            Body::WorkflowExecutionCompleted(closed)
+            | Body::WorkflowExecutionFailed(closed)
+            | Body::WorkflowExecutionTimedOut(closed) => closed.new_run_id,
+            Body::WorkflowExecutionContinuedAsNew(continued) => continued.new_run_id,
+            _ => None,
+        }
+    }
+
+    /// The run that a reset made to take over from one that it terminated.
+    pub(crate) fn replaced_by(&self) -> Option<RunId> {
+        match self {
+            Body::WorkflowExecutionTerminated(terminated) => terminated.reset_run_id,
+            _ => None,
+        }
     }
 }
