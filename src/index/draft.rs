@@ -270,8 +270,20 @@ impl Draft {
         before == Some(true) && !ended && !self.begun.contains_key(&run)
     }
 
+    /// Whether the child of this event was neither started nor refused.
+    pub(crate) fn may_start(&self, index: &Index, run: RunId, initiated: u32) -> bool {
+        let known = self.relation(index, run, initiated);
+        known.is_some_and(|known| known.started == 0 && !known.ended)
+    }
+
+    /// Whether the child of this event has ended and its parent was not told.
+    pub(crate) fn may_report(&self, index: &Index, run: RunId, initiated: u32) -> bool {
+        let known = self.relation(index, run, initiated);
+        known.is_some_and(|known| !known.ended) && self.ended_child(index, run, initiated).is_some()
+    }
+
     /// The request of this event, if it has no answer.
-    pub(super) fn waits_for(&self, index: &Index, run: RunId, initiated: u32) -> Option<DutyKind> {
+    pub(crate) fn waits_for(&self, index: &Index, run: RunId, initiated: u32) -> Option<DutyKind> {
         let here = self.runs.get(&run).and_then(|changes| changes.externals.get(&initiated));
         let before = || {
             let found = self.with_ties(index, run, |ties, shared| {

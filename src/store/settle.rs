@@ -176,7 +176,8 @@ struct Page {
 }
 
 impl Transaction<'_> {
-    /// Does what a duty asks, as part of this transaction; whether there was anything left to do.
+    /// Does what a duty asks, as part of this transaction; whether there was anything left to do,
+    /// also after the transaction's own steps.
     ///
     /// # Errors
     /// [`Error::LimitExceeded`] if the run that is to be told has no room for it; nothing has
@@ -195,8 +196,6 @@ impl Transaction<'_> {
                     page.refused += 1;
                     page.refusal = page.refusal.or(Some(error));
                 }
-                // The transaction itself has closed the run that was to be told.
-                Err(Error::RunClosed { .. } | Error::IllegalEvent { .. }) => {}
                 Err(error) => return Err(error),
             }
             page.looked += 1;
@@ -211,16 +210,31 @@ impl Transaction<'_> {
     fn settle_key(&mut self, key: &DutyKey) -> Result<bool> {
         let run = {
             let index = self.shared.index.read();
-            if !is_open(&index, key) {
+            let run = index.runs.get(key.run).map(|run| run.id);
+            let Some(run) = run.filter(|run| self.is_open(&index, *run, key)) else {
                 return Ok(false);
-            }
-            let Some(run) = index.runs.get(key.run) else { return Ok(false) };
-            run.id
+            };
+            run
         };
         self.settling = true;
         let settled = self.settle_open(&run, key);
         self.settling = false;
         settled
+    }
+
+    /// Whether a duty is still open after the steps so far.
+    fn is_open(&self, index: &Index, run: RunId, key: &DutyKey) -> bool {
+        let closes = || {
+            let touched = self.touched_by_id(&run);
+            touched.is_some_and(|touched| !touched.progress.status.is_open())
+        };
+        let open = match key.kind {
+            DutyKind::ApplyClosePolicy => true,
+            DutyKind::StartChild => !closes() && self.draft.may_start(index, run, key.event),
+            DutyKind::ReportClose => !closes() && self.draft.may_report(index, run, key.event),
+            kind => !closes() && self.draft.waits_for(index, run, key.event) == Some(kind),
+        };
+        open && is_due(index, key)
     }
 
     fn settle_open(&mut self, run: &RunId, key: &DutyKey) -> Result<bool> {
@@ -275,8 +289,8 @@ impl Transaction<'_> {
     }
 }
 
-/// Whether a duty is still open.
-fn is_open(index: &Index, key: &DutyKey) -> bool {
+/// Whether a duty is open before this transaction.
+fn is_due(index: &Index, key: &DutyKey) -> bool {
     let ties = index.runs.get(key.run).and_then(|run| run.ties.as_deref());
     ties.is_some_and(|ties| match key.kind {
         DutyKind::DeliverSignal | DutyKind::DeliverCancel => {

@@ -62,14 +62,7 @@ impl Store {
         self.verify_tails(&snapshot)?;
         fresh.prove().map_err(|contradiction| contradicted(view, &contradiction))?;
         self.verify_ties(&snapshot, &fresh)?;
-        for namespace in fresh.namespaces.iter() {
-            let (expected, found) =
-                (*namespace.size.latest(), snapshot.namespace_size(&namespace.name));
-            if expected != found {
-                let what = "the size of a namespace differs from the log";
-                return Err(mismatch(view, what, expected.bytes, found.bytes));
-            }
-        }
+        verify_namespaces(&snapshot, &fresh)?;
         for number in 0..fresh.runs.len() {
             let found = info(&snapshot.index(), number, &snapshot);
             let expected = info(&fresh, number, &snapshot);
@@ -144,6 +137,18 @@ impl Store {
         }
         Ok(())
     }
+}
+
+fn verify_namespaces(snapshot: &super::Snapshot, fresh: &Index) -> Result<()> {
+    fresh.namespaces.iter().try_for_each(|namespace| {
+        let expected = *namespace.size.latest();
+        let found = snapshot.namespace_size(&namespace.name);
+        if expected == found {
+            return Ok(());
+        }
+        let what = "the size of a namespace differs from the log";
+        Err(mismatch(snapshot.view(), what, expected.bytes, found.bytes))
+    })
 }
 
 fn contradicted(view: &crate::log::View, found: &Contradiction) -> Error {

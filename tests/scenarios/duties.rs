@@ -252,3 +252,43 @@ fn s29_terminate_then_policy_then_nothing_is_due() {
         assert_eq!(of_parent.count(), 0);
     });
 }
+
+/// What a transaction has settled, or made pointless by closing the run that was to be told, it
+/// finds settled.
+#[test]
+fn a_transaction_settles_a_duty_once() {
+    let family = || {
+        let world = World::new();
+        let (parent, gone) = (world.start("p"), world.start("gone"));
+        let kid = world.spawn(&parent, "c", TERMINATE);
+        world.spawn(&gone, "k", REQUEST_CANCEL);
+        world.start("t");
+        world.complete(&gone);
+        world.complete(&kid);
+        world.commit(|tx| {
+            tx.initiate_child(&parent, child("d", TERMINATE)).unwrap();
+            tx.signal_external(&parent, Target::workflow("t"), "s", b"").unwrap();
+            tx.cancel_external(&parent, Target::workflow("t")).unwrap();
+        });
+        let duties: Vec<_> = world.duties(DutyFilter::all()).collect();
+        assert_eq!(duties.len(), DutyKind::ALL.len());
+        (world, parent, duties)
+    };
+    let (world, _, duties) = family();
+    world.commit(|tx| {
+        for expected in [true, false] {
+            assert!(duties.iter().all(|duty| tx.settle(duty).unwrap() == expected));
+        }
+    });
+    world.ends(|_| ());
+
+    let (world, parent, duties) = family();
+    world.commit(|tx| {
+        tx.close(&parent, Close::completed(b"")).unwrap();
+        for duty in &duties {
+            let expected = duty.kind() == DutyKind::ApplyClosePolicy;
+            assert_eq!(tx.settle(duty).unwrap(), expected, "{}", duty.kind());
+        }
+    });
+    world.ends(|_| ());
+}

@@ -10,7 +10,8 @@ const NOT_FOUND: u8 = 1;
 const SIGNAL_LIMIT: u8 = 3;
 
 impl Draft {
-    /// Does what a duty asks; `child` is the run that a child gets.
+    /// Does what a duty asks, unless it was settled before or the steps so far leave nothing to do;
+    /// `child` is the run that a child gets.
     pub(crate) fn settle(&mut self, key: Key, child: RunId) -> Step<bool> {
         if !self.before.duties.contains_key(&key) {
             return Ok(false);
@@ -18,7 +19,10 @@ impl Draft {
         self.settling = true;
         let settled = self.settle_open(key, child);
         self.settling = false;
-        settled
+        match settled {
+            Err(no) if no.iter().any(is_overtaken) => Ok(false),
+            settled => settled,
+        }
     }
 
     fn settle_open(&mut self, (kind, run, event): Key, child: RunId) -> Step<bool> {
@@ -126,7 +130,7 @@ pub(crate) fn settle_all(
         for (_, key) in due {
             match tx.settle(key, fresh()) {
                 Ok(settled) => done += u64::from(settled),
-                Err(no) => settled.refused += u64::from(!no.iter().any(is_overtaken)),
+                Err(_) => settled.refused += 1,
             }
         }
         settled.duties += done;
@@ -135,7 +139,7 @@ pub(crate) fn settle_all(
     }
 }
 
-/// Whether an earlier step of the same commit has made a duty void.
+/// Whether an earlier step of the same transaction has made a duty void.
 fn is_overtaken(no: &No) -> bool {
     matches!(no, No::Closed | No::Illegal)
 }
