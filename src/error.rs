@@ -39,6 +39,18 @@ pub enum Error {
         /// The directory.
         path: PathBuf,
     },
+    /// What is to be made here needs a directory that is empty or not there yet.
+    NotEmpty {
+        /// What is in the way.
+        path: PathBuf,
+    },
+    /// The directory holds no former backup that this store has grown from.
+    NotABase {
+        /// The directory.
+        path: PathBuf,
+        /// Why it is none.
+        why: &'static str,
+    },
     /// The store was written by another version of kinlog, or by a build that lays events out
     /// differently.
     UnsupportedFormat {
@@ -58,6 +70,17 @@ pub enum Error {
     NotWritten {
         /// Why.
         cause: Arc<Error>,
+    },
+    /// The commit is not in the log, as the disk has no room for more of it. Closing runs and asking
+    /// them to cancel still work, on space that is kept for that: a sixteenth of a segment. The
+    /// store need not be opened again; commits go on when there is space.
+    DiskFull {
+        /// What was attempted.
+        operation: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's own error.
+        source: Arc<io::Error>,
     },
     /// A write or a sync failed while the commit was on its way: it may be in the log or not.
     /// The store takes no more commits; reopen it to see.
@@ -197,6 +220,16 @@ impl fmt::Display for Error {
             Error::NotAStore { path } => {
                 write!(f, "there is no kinlog store in {}", path.display())
             }
+            Error::NotEmpty { path } => write!(
+                f,
+                "{} is in the way; give a directory that is empty or not there yet",
+                path.display()
+            ),
+            Error::NotABase { path, why } => write!(
+                f,
+                "{} is no former backup of this store: {why}; give another one, or none",
+                path.display()
+            ),
             Error::UnsupportedFormat { path, what, supported, found } => write!(
                 f,
                 "{}: {what} is {found:#x}, this build reads {supported:#x}; \
@@ -205,6 +238,12 @@ impl fmt::Display for Error {
             ),
             Error::ReadOnly => f.write_str("the store is open for reading only"),
             Error::NotWritten { cause } => write!(f, "the commit was not written: {cause}"),
+            Error::DiskFull { operation, path, source } => write!(
+                f,
+                "the commit was not written, the disk is full: cannot {operation} {}: {source}; \
+                 free space, new work goes on by itself then; closing and cancelling go on now",
+                path.display()
+            ),
             Error::OutcomeUnknown { position, cause } => write!(
                 f,
                 "the commit at position {position} may or may not be in the log, \
@@ -265,7 +304,7 @@ impl fmt::Display for Corruption {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Error::Io { source, .. } => Some(source.as_ref()),
+            Error::Io { source, .. } | Error::DiskFull { source, .. } => Some(source.as_ref()),
             Error::NotWritten { cause } | Error::OutcomeUnknown { cause, .. } => {
                 Some(cause.as_ref())
             }

@@ -40,7 +40,9 @@ mod index;
 pub mod limits;
 mod log;
 mod options;
+mod salvage;
 mod store;
+mod sync;
 
 pub use error::{Corruption, Error, Result};
 pub use event::{
@@ -55,10 +57,14 @@ pub use index::{DutyKind, RunStatus, Size};
 pub use limits::Limits;
 pub use log::{Durability, OpenReport, Verdict};
 pub use options::{OnAmbiguous, Options};
+pub use salvage::{
+    CutRun, DamagedFile, FileDamage, LostRange, ManifestState, SalvageProgress, SalvageReport,
+    Shortfall, StaleTable, Standing, UnknownRun, salvage,
+};
 pub use store::{
-    BatchView, CancelRequest, Chain, ChainEvents, Child, ChildState, Children, Close, Commit,
-    CommitHandle, CommitView, Duty, DutyFilter, DutyList, Events, Expect, History, Link, NewChild,
-    NewReset, NewRun, NextRun, Notice, Parent, Root, Row, RowChange, Rows, RunFilter, RunInfo,
-    Runs, Settled, Snapshot, StartChildFailedCause, Stats, Store, Tail, Target, Transaction, Tree,
-    TreeNode, VerifyProgress, VerifyReport,
+    BackupProgress, BackupReport, BatchView, CancelRequest, Chain, ChainEvents, Child, ChildState,
+    Children, Close, Commit, CommitHandle, CommitView, Duty, DutyFilter, DutyList, Events, Expect,
+    History, Link, NewChild, NewReset, NewRun, NextRun, Notice, Parent, Root, Row, RowChange, Rows,
+    RunFilter, RunInfo, Runs, Settled, Snapshot, StartChildFailedCause, Stats, Store, Tail, Target,
+    Transaction, Tree, TreeNode, VerifyProgress, VerifyReport,
 };

@@ -30,7 +30,7 @@ pub enum OnAmbiguous {
 /// ```
 #[derive(Clone)]
 pub struct Options {
-    disk: Arc<dyn Disk>,
+    pub(crate) disk: Arc<dyn Disk>,
     create: bool,
     read_only: bool,
     segment_bytes: u32,

@@ -364,7 +364,9 @@ fn segments_that_a_killed_writer_had_prepared_are_used_and_not_made_again() {
     interleave(&store, 400);
     copy(&store_dir, &image);
     drop(store);
+    // As if the power had gone: neither mark of how far the log was on the device has survived.
     fs::write(image.join("MANIFEST"), &manifest).unwrap();
+    fs::remove_file(image.join("LOCK")).unwrap();
     // As if a group of commits for many segments had not got further than into the first.
     for entry in fs::read_dir(image.join("log")).unwrap() {
         let path = entry.unwrap().path();

@@ -14,6 +14,8 @@ mod cut;
 mod disk;
 #[path = "verdict/flip.rs"]
 mod flip;
+#[path = "verdict/forged.rs"]
+mod forged;
 #[path = "verdict/healing.rs"]
 mod healing;
 #[path = "verdict/holes.rs"]

@@ -14,7 +14,7 @@ use super::{Disk, DiskFile, Map, OpenMode};
 use crate::id::Timestamp;
 
 /// The machine's own file system, clock and randomness. Files are made readable and writable for
-/// their owner only.
+/// their owner only. A file that turns out to be a symbolic link, a pipe or a device is not opened.
 #[derive(Debug)]
 pub struct FileSystem {
     /// Keyed from the operating system's randomness, once per store.
@@ -49,7 +49,8 @@ impl Disk for FileSystem {
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
         let mut options = OpenOptions::new();
-        options.read(true).mode(0o600);
+        // Not to block: a pipe would keep whoever opens it waiting.
+        options.read(true).mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
         match mode {
             OpenMode::Read => {}
             OpenMode::Write => {
@@ -59,7 +60,21 @@ impl Disk for FileSystem {
                 options.write(true).create_new(true);
             }
         }
-        Ok(Arc::new(options.open(path)?))
+        let file = options.open(path).map_err(|error| match error.raw_os_error() {
+            Some(libc::ELOOP) => io::Error::other("a symbolic link, which is not followed"),
+            _ => error,
+        })?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("not a regular file"));
+        }
+        Ok(Arc::new(file))
+    }
+
+    fn is_link(&self, path: &Path) -> io::Result<bool> {
+        match fs::symlink_metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            found => found.map(|found| found.is_symlink()),
+        }
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -68,6 +83,10 @@ impl Disk for FileSystem {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::hard_link(from, to)
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {

@@ -7,19 +7,23 @@ use std::io;
 use std::ops::Range;
 use std::slice;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use memmap2::{MmapOptions, MmapRaw};
 
 use super::DiskFile;
+use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// A file in memory, for reading. It hands out no bytes by itself.
 #[derive(Debug)]
 pub struct Map(MmapRaw);
 
 impl Map {
-    /// Maps the first `len` bytes of `file`, which must be at least that long.
-    pub(super) fn of_file(file: &File, len: usize) -> io::Result<Self> {
+    /// Maps the first `len` bytes of `file`, which must be at least that long and must not become
+    /// shorter while the map lives.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::UnexpectedEof`] for a file that is shorter; else whatever the system says.
+    pub fn of_file(file: &File, len: usize) -> io::Result<Self> {
         if file.metadata()?.len() < len as u64 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
@@ -84,5 +88,91 @@ impl MappedFile {
     /// Returns when everything written is on the device.
     pub(crate) fn sync(&self) -> io::Result<()> {
         self.file.sync()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::{Disk, FileSystem, OpenMode};
+
+    const LEN: usize = 8192;
+
+    /// A file of zeros in a directory of its own, readable up to `mark`.
+    fn mapped(mark: usize) -> (MappedFile, tempfile::TempDir) {
+        let dir = tempfile::tempdir().unwrap();
+        let file = FileSystem::new().open(&dir.path().join("file"), OpenMode::Create).unwrap();
+        file.write_at(&[0; LEN], 0).unwrap();
+        let map = file.map(LEN).unwrap();
+        (MappedFile::new(file, map, mark), dir)
+    }
+
+    fn content(offset: usize) -> u8 {
+        u8::try_from(offset % 251).unwrap()
+    }
+
+    #[test]
+    #[allow(clippy::reversed_empty_ranges)]
+    fn bytes_are_handed_out_below_the_mark_only() {
+        let places = [0, 1, 4095, 4096, 4097, LEN - 1, LEN, LEN + 1, usize::MAX];
+        for mark in places {
+            let (file, _dir) = mapped(mark);
+            for (start, end) in places.iter().flat_map(|a| places.iter().map(|b| (*a, *b))) {
+                let readable = start <= end && end <= mark.min(LEN);
+                let found = file.bytes(start..end).map(<[u8]>::to_vec);
+                assert_eq!(found, readable.then(|| vec![0; end.wrapping_sub(start)]));
+            }
+        }
+    }
+
+    #[test]
+    fn a_mark_never_falls_and_stays_within_the_file() {
+        let (file, _dir) = mapped(100);
+        for (mark, then) in [(50, 100), (101, 101), (0, 101), (usize::MAX, LEN), (1, LEN)] {
+            file.publish(mark);
+            assert_eq!((file.mark(), file.is_published_whole()), (then, then == LEN));
+        }
+    }
+
+    #[test]
+    fn only_what_nobody_can_read_is_written() {
+        let (file, _dir) = mapped(100);
+        let held = file.bytes(0..100).unwrap();
+        for offset in [0, 99, LEN - 3, LEN, usize::MAX] {
+            assert!(file.write_at(&[1; 4], offset).is_err(), "{offset}");
+        }
+        file.write_at(&[1; 4], 100).unwrap();
+        assert!(file.bytes(100..104).is_none());
+        assert_eq!(held, [0; 100]);
+        file.publish(104);
+        assert_eq!(file.bytes(100..104).unwrap(), [1; 4]);
+        assert!(file.write_at(&[2; 4], 100).is_err());
+    }
+
+    #[test]
+    fn what_is_published_is_read_beside_the_writer() {
+        let (file, _dir) = mapped(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for start in (0..LEN).step_by(64) {
+                    let bytes: Vec<u8> = (start..start + 64).map(content).collect();
+                    file.write_at(&bytes, start).unwrap();
+                    file.publish(start + 64);
+                }
+            });
+            while !file.is_published_whole() {
+                let bytes = file.bytes(0..file.mark()).unwrap();
+                assert!(bytes.iter().enumerate().all(|(offset, byte)| *byte == content(offset)));
+            }
+        });
+    }
+
+    #[test]
+    fn a_file_shorter_than_its_map_is_refused() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(LEN as u64).unwrap();
+        assert!(Map::of_file(&file, LEN).is_ok());
+        let refused = Map::of_file(&file, LEN + 1).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::UnexpectedEof);
     }
 }

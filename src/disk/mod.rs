@@ -47,6 +47,15 @@ pub trait Disk: Send + Sync + 'static {
     /// Whatever the file system says; [`io::ErrorKind::NotFound`] if it must exist and does not.
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>>;
 
+    /// Whether the path is a symbolic link. The store follows none of those inside its directory.
+    ///
+    /// # Errors
+    /// Whatever the file system says; a disk without links needs no more than this default.
+    fn is_link(&self, path: &Path) -> io::Result<bool> {
+        let _ = path;
+        Ok(false)
+    }
+
     /// Renames a file; lasts through a power loss after [`Disk::sync_dir`].
     ///
     /// # Errors
@@ -58,6 +67,17 @@ pub trait Disk: Send + Sync + 'static {
     /// # Errors
     /// Whatever the file system says.
     fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Gives a file a second name, `to`, which must not exist; lasts through a power loss after
+    /// [`Disk::sync_dir`]. Where this fails for whatever reason, the file is copied instead, so
+    /// that a disk without links needs no more than this default.
+    ///
+    /// # Errors
+    /// Whatever the file system says; [`io::ErrorKind::Unsupported`] by default.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let _ = (from, to);
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// Makes the entries of a directory durable.
     ///

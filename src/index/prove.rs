@@ -99,7 +99,8 @@ impl Index {
             }));
         }
         for (initiated, external) in &ties.externals {
-            if external.since.is_some() != (parent == Parent::Open) {
+            // A reset may have taken it from a run whose own end is lost.
+            if external.since.is_some() != (parent == Parent::Open && external.moved.is_none()) {
                 return wrong("a request has another duty than follows", 0, *initiated);
             }
             duties.extend(external.since.map(|_| external.key(number, *initiated)));

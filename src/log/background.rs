@@ -5,15 +5,14 @@
 //! store is idle, the manifest says how far the log is on the device.
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
-
-use parking_lot::MutexGuard;
 
 use super::layout::Manifest;
 use super::writer::{State, Writer};
 use crate::error::{Error, Result};
 use crate::id::Position;
+use crate::sync::MutexGuard;
+use crate::sync::thread::{self, JoinHandle};
 
 /// How long nothing must be committed before the manifest is marked.
 const REST: Duration = Duration::from_millis(50);
@@ -28,7 +27,7 @@ impl Background {
     pub(super) fn start(writer: Arc<Writer>) -> Result<Self> {
         let path = writer.paths.root.clone();
         let working = writer.clone();
-        let thread = std::thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("kinlog".into())
             .spawn(move || working.work())
             .map_err(|e| Error::io("start a thread for", path, e))?;

@@ -172,13 +172,16 @@ fn parse_header(fixed: &[u8], position: Position) -> Option<Header> {
         _ => return None,
     };
     let payload_bytes = usize::try_from(u32_at(fixed, 4)?).ok()?;
+    let batches = u16_at(fixed, 18)?;
     let lag = 4 * u64::from(u32_at(fixed, 12)?);
-    (payload_bytes % 4 == 0 && *fixed.get(17)? == 0).then_some(Header {
+    // A seal holds nothing: what follows its fixed part would be neither read nor zero.
+    let holds = kind == FrameKind::Commit || (payload_bytes, batches) == (0, 0);
+    (payload_bytes % 4 == 0 && *fixed.get(17)? == 0 && holds).then_some(Header {
         kind,
         payload_bytes,
         epoch: u32_at(fixed, 8)?,
         durable_upto: Position::from_u64(position.as_u64().checked_sub(lag)?),
-        batches: u16_at(fixed, 18)?,
+        batches,
     })
 }
 
@@ -273,6 +276,21 @@ mod tests {
             let mut bytes = bytes.clone();
             bytes[bit / 8] ^= 1 << (bit % 8);
             assert!(Frame::verify(&bytes, &SALT, position).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_seal_holds_nothing() {
+        let position = Position::from_u64(8192);
+        for (payload, batches, sound) in [(&b""[..], 0, true), (b"", 1, false), (b"four", 0, false)]
+        {
+            let mut buffer = Buffer::new();
+            open(&mut buffer);
+            buffer.extend_from_slice(payload);
+            close(&mut buffer, 0, FrameKind::Seal, batches, 9);
+            seal_checks(&mut buffer, &SALT, position, Position::from_u64(4096));
+            let verified = Frame::verify(&buffer, &SALT, position);
+            assert_eq!(verified.is_ok(), sound, "{} B, {batches} batches", payload.len());
         }
     }
 

@@ -39,6 +39,21 @@ impl Paths {
         self.root.join("MANIFEST")
     }
 
+    /// Where a manifest is made before it takes its name.
+    pub(crate) fn staged_manifest(&self) -> PathBuf {
+        self.root.join("MANIFEST.tmp")
+    }
+
+    /// Space that is given back when the disk is too full to open the store.
+    pub(crate) fn reserve(&self) -> PathBuf {
+        self.root.join("RESERVE")
+    }
+
+    /// Where that space is made before it takes its name.
+    pub(crate) fn staged_reserve(&self) -> PathBuf {
+        self.root.join("RESERVE.tmp")
+    }
+
     pub(crate) fn log(&self) -> PathBuf {
         self.root.join("log")
     }

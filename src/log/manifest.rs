@@ -19,8 +19,14 @@ pub(crate) struct ManifestFile {
 impl ManifestFile {
     /// Makes the manifest of a new store.
     pub(crate) fn create(disk: &dyn Disk, paths: &Paths, manifest: Manifest) -> Result<Self> {
+        Self::stage(disk, paths, manifest)?.establish(disk, paths)
+    }
+
+    /// Writes and syncs the manifest of a store to be, under a name that makes no store of its
+    /// directory.
+    pub(super) fn stage(disk: &dyn Disk, paths: &Paths, manifest: Manifest) -> Result<Self> {
         let path = paths.manifest();
-        let temporary = paths.root.join("MANIFEST.tmp");
+        let temporary = paths.staged_manifest();
         let failed = |operation| {
             let path = path.clone();
             move |source| Error::io(operation, path, source)
@@ -31,10 +37,17 @@ impl ManifestFile {
         pages.rotate_right(slot_offset(manifest.generation));
         file.write_at(&pages, 0).map_err(failed("write"))?;
         file.sync().map_err(failed("sync"))?;
-        disk.rename(&temporary, &path).map_err(failed("rename"))?;
+        Ok(ManifestFile { file, path, current: manifest, damaged: false })
+    }
+
+    /// Gives a staged manifest its name, with which the store exists.
+    pub(super) fn establish(self, disk: &dyn Disk, paths: &Paths) -> Result<Self> {
+        let path = &self.path;
+        let failed = |operation| move |source| Error::io(operation, path, source);
+        disk.rename(&paths.staged_manifest(), &self.path).map_err(failed("rename"))?;
         // The store exists from here on: the entry in its directory must last.
         disk.sync_dir(&paths.root).map_err(failed("sync the directory of"))?;
-        Ok(ManifestFile { file, path, current: manifest, damaged: false })
+        Ok(self)
     }
 
     /// Reads the manifest; the whole slot with the higher generation counts.
@@ -86,6 +99,7 @@ impl ManifestFile {
     }
 }
 
-fn slot_offset(generation: u64) -> usize {
+/// Where the slot of a generation lies.
+pub(super) fn slot_offset(generation: u64) -> usize {
     if generation.is_multiple_of(2) { 0 } else { SLOT_BYTES }
 }

@@ -1,7 +1,11 @@
 //! The log: what every commit is written to, and what everything else is derived from.
 
+pub(crate) mod audit;
 mod background;
+mod base;
 pub(crate) mod batch;
+mod copy;
+mod destination;
 pub(crate) mod frame;
 mod heal;
 mod layout;
@@ -9,17 +13,27 @@ mod lock;
 mod manifest;
 mod open;
 mod recovery;
+mod reserve;
 mod roll;
 mod segment;
 mod ticket;
 mod view;
+#[cfg(all(loom, test))]
+mod weak_memory;
+mod whole;
 mod writer;
 
 pub(crate) use background::Background;
-pub(crate) use layout::{Paths, SEGMENT_HEADER_BYTES, is_segment_size, segment_number};
+pub(crate) use copy::{Copied, copy};
+pub(crate) use layout::{
+    Identity, Manifest, Paths, SEGMENT_HEADER_BYTES, SLOT_BYTES, SegmentHeader, corrupt,
+    is_segment_size, segment_number,
+};
+pub(crate) use lock::vouched;
 pub use open::{OpenReport, Verdict};
-pub(crate) use open::{Opening, follow, open, overtaken};
+pub(crate) use open::{Opening, follow, make_space, open, overtaken};
 pub(crate) use recovery::Replay;
+pub(crate) use roll::Reserve;
 pub(crate) use ticket::Ticket;
 pub(crate) use view::{Published, View};
 pub use writer::Durability;

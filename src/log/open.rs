@@ -13,6 +13,7 @@ use super::layout::{
 use super::lock::{LockFile, Word};
 use super::manifest::ManifestFile;
 use super::recovery::{Remains, Replay, Scan, scan};
+use super::reserve;
 use super::segment::Segment;
 use super::view::Published;
 use super::writer::Writer;
@@ -90,6 +91,7 @@ pub(crate) struct Opened {
 /// Opens a log; `replay` is told of every commit in it.
 pub(crate) fn open(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     let started = Instant::now();
+    refuse_links(opening)?;
     let mut opened = if opening.read_only {
         open_reader(opening, replay)
     } else {
@@ -97,6 +99,17 @@ pub(crate) fn open(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened>
     }?;
     opened.report.elapsed = started.elapsed();
     Ok(opened)
+}
+
+/// A link in the place of a directory leads who knows where.
+fn refuse_links(Opening { disk, paths, .. }: &Opening) -> Result<()> {
+    for dir in [paths.log(), paths.quarantine()] {
+        if disk.is_link(&dir).map_err(|e| Error::io("look at", &dir, e))? {
+            let source = std::io::Error::other("a symbolic link, which is not followed");
+            return Err(Error::io("enter", dir, source));
+        }
+    }
+    Ok(())
 }
 
 fn open_writer(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
@@ -123,8 +136,10 @@ fn open_writer(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     let scan = scan(disk_ref, paths, &manifest.current, None, replay)?;
     let mut report = report(&scan, &manifest.current, created);
     report.manifest_damaged = manifest.damaged;
-    let exhausted = Error::invalid("the store was opened more often than epochs can count");
-    report.epoch = report.epoch.checked_add(1).ok_or(exhausted)?;
+    let counted = u64::from(report.epoch);
+    let what = "the store was opened more often than epochs can count";
+    let exhausted = || corrupt(&paths.manifest(), 44, what, counted + 1, counted);
+    report.epoch = report.epoch.checked_add(1).ok_or_else(exhausted)?;
     if let Some(remains) = &scan.remains {
         if !remains.torn && opening.refuse_ambiguous {
             return Err(ambiguous(paths, remains));
@@ -144,6 +159,7 @@ fn open_writer(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     // Into both slots: should one rot, the other still knows the epoch of the frames to come.
     manifest.write(next)?;
     manifest.write(next)?;
+    reserve::keep(disk_ref, paths, &next.identity)?;
     let published = Arc::new(Published::new(next.identity, segments, scan.end));
     let writer = Writer::new(disk.clone(), paths.clone(), published.clone(), manifest, lock)?;
     let writer = Arc::new(writer);
@@ -179,6 +195,11 @@ pub(crate) fn overtaken(opening: &Opening, opened: &Result<Opened>) -> Result<bo
     let live = opened.as_ref().is_ok_and(|opened| opened.report.verdict == Verdict::Live);
     let quiet = !opening.read_only || live || matches!(opened, Err(Error::NotAStore { .. }));
     Ok(!quiet && LockFile::is_held(opening.disk.as_ref(), &opening.paths)?)
+}
+
+/// Whether a log that could not be opened for writing for want of space has got some.
+pub(crate) fn make_space(opening: &Opening, error: &Error) -> bool {
+    !opening.read_only && reserve::release(opening.disk.as_ref(), &opening.paths, error)
 }
 
 /// Reads on to where a writer of the epoch `since` or later has published meanwhile; whether one
@@ -221,19 +242,19 @@ pub(crate) fn follow(
     Ok(true)
 }
 
-fn make_directories(disk: &dyn Disk, paths: &Paths) -> Result<()> {
+/// Makes the store's directories, and makes the entries that lead to them last as long as what is
+/// acknowledged in the store.
+pub(super) fn make_directories(disk: &dyn Disk, paths: &Paths) -> Result<()> {
     let dir = paths.log();
-    let missing = |dir: &&Path| {
-        let listed = if dir.as_os_str().is_empty() { Ok(vec![]) } else { disk.list(dir) };
-        listed.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
-    };
-    let made: Vec<&Path> = dir.ancestors().take_while(missing).collect();
     disk.create_dir(&dir).map_err(|e| Error::io("create", &dir, e))?;
-    // The entries that lead to the store must last as long as what is acknowledged in it; its own
-    // may have been made by an attempt that was cut short.
-    for parent in made.into_iter().chain([&*paths.root]).filter_map(Path::parent) {
+    // Any of them may have been made by an attempt that was cut short, so all are synced.
+    for parent in dir.ancestors().skip(1) {
         let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-        disk.sync_dir(parent).map_err(|e| Error::io("sync", parent, e))?;
+        match disk.sync_dir(parent) {
+            // Not ours, hence not made by us.
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {}
+            synced => synced.map_err(|e| Error::io("sync", parent, e))?,
+        }
     }
     Ok(())
 }

@@ -4,8 +4,8 @@
 //! from there on decide:
 //!
 //! - all zero, and nothing says that more was acknowledged: the log is whole;
-//! - anything says that the bytes at this place were on the device once (a later frame's or the
-//!   manifest's `durable_upto` lies above): acknowledged data is damaged, refuse;
+//! - anything says that the bytes at this place were on the device once (the durable mark of a later
+//!   frame, of the manifest or of the lock file lies above): acknowledged data is damaged, refuse;
 //! - otherwise they are what is left of the last group of writes. A zero check proves that it was
 //!   never written completely, hence never acknowledged: torn. Without that proof: ambiguous.
 
@@ -16,6 +16,7 @@ use super::batch::{Part, Parts};
 use super::frame::{self, Fault, Frame, FrameKind};
 use super::layout::segment_number;
 use super::layout::{Identity, Manifest, Paths, SEGMENT_HEADER_BYTES, SegmentHeader, corrupt};
+use super::lock::vouched;
 use super::segment::Segment;
 use crate::bytes::u32_at;
 use crate::disk::{Disk, OpenMode};
@@ -62,10 +63,11 @@ pub(crate) fn scan(
 ) -> Result<Scan> {
     let segments = list_segments(disk, paths, manifest)?;
     let first = manifest.identity.first_frame(0);
+    let remembered = vouched(disk, paths, &manifest.identity.store, manifest.epoch)?;
     let scan = Scan {
         segments,
         end: first,
-        durable_upto: manifest.durable_upto.max(first),
+        durable_upto: manifest.durable_upto.max(first).max(remembered),
         commits: 0,
         remains: None,
     };

@@ -2,20 +2,28 @@
 
 use std::sync::Arc;
 
-use parking_lot::MutexGuard;
-
 use super::frame::{self, FrameKind, OVERHEAD_BYTES};
 use super::layout::SegmentHeader;
+use super::reserve::{is_full, reserve_bytes};
 use super::segment::Segment;
 use super::writer::{State, Writer};
 use crate::bytes::wide;
 use crate::disk::random_bytes;
 use crate::error::{Error, Result};
 use crate::limits::POSITION_MAX;
+use crate::sync::{MutexGuard, thread};
 
 /// A group that has grown to this size takes no more commits until it is written: memory is
 /// bounded however far committers run ahead of the disk.
 const GROUP_BYTES_MAX: usize = 8 << 20;
+
+/// Whether a commit may take the room that is kept for closing and cancelling while there is no
+/// next segment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Reserve {
+    Keep,
+    Use,
+}
 
 impl Writer {
     /// Waits until a frame of `bytes` can be appended, and rolls over to the next segment if it
@@ -24,6 +32,7 @@ impl Writer {
         self: &Arc<Self>,
         state: &mut MutexGuard<'_, State>,
         bytes: usize,
+        reserve: Reserve,
     ) -> Result<()> {
         let mut tried = false;
         loop {
@@ -39,9 +48,10 @@ impl Writer {
                 }
                 continue;
             }
+            let kept = self.kept(state, reserve);
             let (_, offset) = self.published.identity.locate(state.next);
             let segment_bytes = self.published.identity.segment_bytes;
-            if wide(offset + bytes + OVERHEAD_BYTES) <= u64::from(segment_bytes) {
+            if wide(offset + bytes + OVERHEAD_BYTES) + kept <= u64::from(segment_bytes) {
                 return Ok(());
             }
             if let Some(next) = state.prepared.take() {
@@ -51,7 +61,7 @@ impl Writer {
             if !state.preparing {
                 // A failure from before this commit says nothing about now.
                 if let Some(error) = state.prepare_failed.take().filter(|_| tried) {
-                    return Err(Error::NotWritten { cause: Arc::new(error) });
+                    return Err(refusal(error));
                 }
                 tried = true;
                 self.prepare(state);
@@ -59,6 +69,16 @@ impl Writer {
             if state.preparing {
                 self.progress.wait(state);
             }
+        }
+    }
+
+    /// How many bytes of the segment a commit must leave: none if the next one is there.
+    fn kept(&self, state: &State, reserve: Reserve) -> u64 {
+        match reserve {
+            Reserve::Keep if state.prepared.is_none() => {
+                reserve_bytes(self.published.identity.segment_bytes)
+            }
+            Reserve::Keep | Reserve::Use => 0,
         }
     }
 
@@ -131,7 +151,7 @@ impl Writer {
             drop(state);
             writer.progress.notify_all();
         };
-        match std::thread::Builder::new().name("kinlog-prepare".into()).spawn(work) {
+        match thread::Builder::new().name("kinlog-prepare".into()).spawn(work) {
             Ok(thread) => (state.preparing, state.prepare_thread) = (true, Some(thread)),
             Err(error) => {
                 state.prepare_failed =
@@ -139,5 +159,15 @@ impl Writer {
                 self.progress.notify_all();
             }
         }
+    }
+}
+
+/// What becomes of a commit that needs a segment which could not be prepared.
+fn refusal(error: Error) -> Error {
+    match error {
+        Error::Io { operation, path, source } if is_full(&source) => {
+            Error::DiskFull { operation, path, source }
+        }
+        error => Error::NotWritten { cause: Arc::new(error) },
     }
 }

@@ -20,6 +20,16 @@ impl Segment {
     /// Makes an empty segment: zeroed, synced and then named, so that a segment with its proper
     /// name always has a header and space that is really there.
     pub(crate) fn prepare(disk: &dyn Disk, paths: &Paths, header: SegmentHeader) -> Result<Self> {
+        let prepared = Self::make(disk, paths, header);
+        if prepared.is_err() {
+            // On a full disk this is space that others need. If it fails, the next attempt removes
+            // it, or the file has its name already.
+            let _ = disk.remove(&paths.prepared());
+        }
+        prepared
+    }
+
+    fn make(disk: &dyn Disk, paths: &Paths, header: SegmentHeader) -> Result<Self> {
         let temporary = paths.prepared();
         let failed = |operation| {
             let path = temporary.clone();

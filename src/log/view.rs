@@ -1,11 +1,8 @@
 //! Reading the published part of the log.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::Duration;
-
-use parking_lot::{Condvar, Mutex, RwLock};
 
 use super::batch::Batch;
 use super::frame::{Fault, Frame, FrameKind};
@@ -13,6 +10,8 @@ use super::layout::{Identity, corrupt};
 use super::segment::Segment;
 use crate::error::{Error, Result};
 use crate::id::Position;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Condvar, Mutex, RwLock};
 
 type Segments = Arc<Vec<Arc<Segment>>>;
 

@@ -2,14 +2,12 @@
 //! has gathered; meanwhile the others gather the next group. There is no timer.
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
-
-use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::frame::{self, FrameKind, OVERHEAD_BYTES};
 use super::layout::{Paths, SEGMENT_HEADER_BYTES};
 use super::lock::LockFile;
 use super::manifest::ManifestFile;
+use super::roll::Reserve;
 use super::segment::Segment;
 use super::view::Published;
 use crate::bytes::wide;
@@ -17,6 +15,8 @@ use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::event::Buffer;
 use crate::id::Position;
+use crate::sync::thread::JoinHandle;
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// How long a commit waits before it returns.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
@@ -134,7 +134,7 @@ impl Writer {
             spare: None,
             background: Default::default(),
         };
-        lock.announce(manifest.current.epoch, end)?;
+        lock.announce(&published.identity.store, manifest.current.epoch, end)?;
         Ok(Writer {
             disk,
             paths,
@@ -162,6 +162,7 @@ impl Writer {
         payload_bytes: usize,
         batches: u16,
         durability: Durability,
+        reserve: Reserve,
         fill: impl FnOnce(Position, &mut Buffer) -> Result<T>,
     ) -> Result<(T, Span)> {
         if payload_bytes > self.payload_bytes_max() {
@@ -170,7 +171,7 @@ impl Writer {
             return Err(Error::LimitExceeded { limit, run: None, now: 0, asked, max });
         }
         let mut state = self.state.lock();
-        self.make_room(&mut state, payload_bytes + OVERHEAD_BYTES)?;
+        self.make_room(&mut state, payload_bytes + OVERHEAD_BYTES, reserve)?;
         let start = state.next;
         let group = self.group(&mut state);
         let frame_start = group.bytes.len();
@@ -283,7 +284,10 @@ impl Writer {
                 self.published.publish(end);
             }
             written.and_then(|()| match &*self.lock.lock() {
-                Some(lock) => lock.publish(end),
+                Some(lock) => {
+                    let durable = if sync { end } else { durable };
+                    lock.publish(&self.published.identity.store, self.epoch, end, durable)
+                }
                 None => Ok(()),
             })
         });

@@ -11,7 +11,7 @@ use crate::id::Position;
 use crate::index::{Index, Payload, Refusal};
 use crate::log::batch::{BATCH_HEADER_BYTES, write_batch_header};
 use crate::log::frame::{HEADER_BYTES, TRAILER_BYTES};
-use crate::log::{Durability, Span};
+use crate::log::{Durability, Reserve, Span};
 
 impl Transaction<'_> {
     /// Checks the transaction against the state of now and appends it to the log; `None` if it
@@ -28,30 +28,38 @@ impl Transaction<'_> {
         let batches = u16::try_from(self.runs.len()).map_err(|_| too_many_runs(self.runs.len()))?;
         let events = self.events.len() + self.runs.len() * BATCH_HEADER_BYTES;
         let bytes = events + self.rows.len();
-        let appended = writer.append(bytes, batches, durability, |position, buffer| {
-            let mut index = self.shared.index.write();
-            check_expected(&index, &expected)?;
-            let order = self.check(&index)?;
-            let start = buffer.len();
-            self.assemble(&index, &order, position, buffer);
-            let payload = Payload {
-                bytes: buffer.get(start..).unwrap_or_default(),
-                position,
-                batches,
-                commit: commit_of(position),
-                end: end_of(position, bytes),
-            };
-            index.check(payload).map_err(|refusal| match refusal {
-                Refusal::Illegal(illegal) => illegal.into(),
-                Refusal::Malformed => Error::invalid("a commit contradicts itself"),
-            })?;
-            index.apply(payload, self.shared.pins.oldest(|| self.shared.published.end()));
-            let extents = order.iter().filter_map(|(number, i)| {
-                Some((self.runs.get(*i)?, index.runs.get(*number)?.extent.latest()))
+        let appended =
+            writer.append(bytes, batches, durability, self.reserve(), |position, buffer| {
+                let mut index = self.shared.index.write();
+                check_expected(&index, &expected)?;
+                let order = self.check(&index)?;
+                let start = buffer.len();
+                self.assemble(&index, &order, position, buffer);
+                let payload = Payload {
+                    bytes: buffer.get(start..).unwrap_or_default(),
+                    position,
+                    batches,
+                    commit: commit_of(position),
+                    end: end_of(position, bytes),
+                };
+                index.check(payload).map_err(|refusal| match refusal {
+                    Refusal::Illegal(illegal) => illegal.into(),
+                    Refusal::Malformed => Error::invalid("a commit contradicts itself"),
+                })?;
+                index.apply(payload, self.shared.pins.oldest(|| self.shared.published.end()));
+                let extents = order.iter().filter_map(|(number, i)| {
+                    Some((self.runs.get(*i)?, index.runs.get(*number)?.extent.latest()))
+                });
+                Ok(extents.filter_map(|(touched, extent)| Notice::of(touched, extent)).collect())
             });
-            Ok(extents.filter_map(|(touched, extent)| Notice::of(touched, extent)).collect())
-        });
         appended.map(|(notices, span)| Some((span, notices)))
+    }
+
+    /// Closing runs and asking them to cancel frees space in the end, so it may use what is kept.
+    fn reserve(&self) -> Reserve {
+        let closes = |touched: &Touched| touched.begins.is_none() && touched.is_exempt();
+        let all = !self.runs.is_empty() && self.runs.iter().all(closes);
+        if all { Reserve::Use } else { Reserve::Keep }
     }
 
     /// Checks every run against the index as it is now, and returns them in the order of their
@@ -155,10 +163,10 @@ fn check_expected(index: &Index, runs: &[Touched]) -> Result<()> {
     })
 }
 
-fn commit_of(payload: Position) -> Position {
+pub(super) fn commit_of(payload: Position) -> Position {
     Position::from_u64(payload.as_u64() - wide(HEADER_BYTES))
 }
 
-fn end_of(payload: Position, bytes: usize) -> Position {
+pub(super) fn end_of(payload: Position, bytes: usize) -> Position {
     payload.plus(wide(bytes + TRAILER_BYTES))
 }

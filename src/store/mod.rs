@@ -1,5 +1,6 @@
 //! The store: the log, the index over it, and the transactions that go into both.
 
+mod backup;
 mod begin;
 mod bookmark;
 mod chain;
@@ -10,6 +11,7 @@ mod deliver;
 mod duties;
 mod enqueue;
 mod history;
+mod intake;
 mod kin;
 mod lineage;
 mod next;
@@ -37,14 +39,14 @@ mod verify;
 use std::path::Path;
 use std::sync::Arc;
 
-use parking_lot::{Mutex, RwLock};
-
+pub use backup::{BackupProgress, BackupReport};
 pub use chain::{Chain, ChainEvents, Link};
 pub use child::{Child, ChildState};
 pub use children::Children;
 pub use commit::{Commit, CommitHandle, Notice};
 pub use duties::{Duty, DutyFilter, DutyList};
 pub use history::{Events, History};
+pub(crate) use intake::Intake;
 pub use next::NextRun;
 pub use parent::{Parent, Root};
 pub use request::{CancelRequest, Target};
@@ -68,6 +70,7 @@ use crate::index::{Index, NAMESPACES_TABLE, encode_limits};
 use crate::limits::Limits;
 use crate::log::{self, OpenReport, Opening, Paths, Published, Replay, Verdict, Writer};
 use crate::options::{Clock, Options};
+use crate::sync::{Mutex, RwLock};
 use pins::Pins;
 
 /// A store of histories: one directory, one process that writes it, any number that read it.
@@ -122,7 +125,9 @@ impl Store {
     pub(crate) fn open_with(opening: Opening, clock: Option<Clock>) -> Result<Self> {
         let mut index = Index::default();
         let mut opened = log::open(&opening, &mut index);
-        if log::overtaken(&opening, &opened)? {
+        let overtaken = log::overtaken(&opening, &opened)?;
+        let full = opened.as_ref().is_err_and(|error| log::make_space(&opening, error));
+        if overtaken || full {
             index = Index::default();
             opened = log::open(&opening, &mut index);
         }

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use crate::id::Position;
+use crate::sync::Mutex;
 
 /// Counts readers by the position they hold.
 #[derive(Default)]

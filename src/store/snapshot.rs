@@ -4,8 +4,6 @@ use std::collections::VecDeque;
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
-use parking_lot::RwLockReadGuard;
-
 use super::Shared;
 use super::history::History;
 use super::lineage::{Lineage, started};
@@ -17,6 +15,7 @@ use crate::event::Started;
 use crate::id::{Position, RunId};
 use crate::index::{Index, Place, Ties};
 use crate::log::View;
+use crate::sync::RwLockReadGuard;
 
 /// How many rows of a table are looked up at a time.
 const PAGE_ROWS: usize = 256;

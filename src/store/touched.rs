@@ -115,8 +115,13 @@ impl Touched {
         let (events, bytes) = (self.progress.count, self.progress.bytes);
         self.check_grown(extent, &UNLIMITED, events, bytes)?;
         let (events, bytes) = self.progress.measured;
-        let exempt = events == 0 || self.recorded || !self.progress.status.is_open();
+        let exempt = self.recorded || self.is_exempt();
         if exempt { Ok(()) } else { self.check_grown(extent, &self.limits, events, bytes) }
+    }
+
+    /// Whether the transaction closes the run, or does nothing but ask it to cancel.
+    pub(super) fn is_exempt(&self) -> bool {
+        self.progress.measured.0 == 0 || !self.progress.status.is_open()
     }
 
     fn check_grown(&self, extent: &Extent, most: &Limits, events: usize, bytes: u64) -> Result<()> {

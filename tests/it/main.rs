@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
 mod expect;
+mod files;
 mod kin;
 mod start;
 mod store;

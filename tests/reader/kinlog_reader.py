@@ -206,6 +206,8 @@ class Frame:
         self.batches = u16(data, offset + 18)
         if self.kind not in (COMMIT, SEAL) or zero or length % 4 or self.durable_upto < 0:
             raise Fault("a frame's header makes no sense")
+        if self.kind == SEAL and (length, self.batches) != (0, 0):
+            raise Fault("a seal holds something")
         self.payload_offset = offset + FRAME_HEADER
         payload_end = self.payload_offset + length
         self.end_offset = payload_end + FRAME_TRAILER
@@ -638,6 +640,19 @@ def published_by_writer(store):
             return u64(content, 16) if whole else 0
 
 
+def remembered_by_writer(store, manifest):
+    """How far the last writer knew the log to be on the device, as far as its lock file tells."""
+    try:
+        with open(os.path.join(store, "LOCK"), "rb") as file:
+            content = file.read(40)
+    except FileNotFoundError:
+        return 0
+    if len(content) < 40 or u32(content, 32) != manifest.epoch:
+        return 0
+    check = zlib.crc32(content[24:36], zlib.crc32(manifest.store))
+    return u64(content, 24) if check == u32(content, 36) else 0
+
+
 # --- 13. The end of the log ---------------------------------------------------------------------
 
 
@@ -654,7 +669,8 @@ class Log:
         self.segments = open_segments(store, self.manifest)
         self.commits = 0
         self.epoch = 0
-        self.known = max(self.manifest.durable_upto, PAGE)
+        remembered = remembered_by_writer(store, self.manifest)
+        self.known = max(self.manifest.durable_upto, remembered, PAGE)
         self.end = PAGE
         self.behind_seals = 0
         self.index = Index()

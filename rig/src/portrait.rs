@@ -1,0 +1,105 @@
+//! Everything that a store says about what it holds, in lines that can be compared.
+
+use kinlog::{CommitView, DutyFilter, DutyKind, Position, Result, RunFilter, Snapshot, Store};
+
+use crate::world::{COMMITS, TIMERS};
+
+/// What happened, one line for each commit. Times are left out: clocks jump.
+///
+/// # Errors
+/// What the store says.
+pub fn commits(store: &Store) -> Result<Vec<String>> {
+    let mut tail = store.tail(Position::START);
+    let mut lines = vec![];
+    while let Some(commit) = tail.try_next()? {
+        lines.push(line(&commit)?);
+    }
+    Ok(lines)
+}
+
+fn line(commit: &CommitView) -> Result<String> {
+    let mut line = format!("@{}", commit.position());
+    for batch in commit.batches() {
+        line += &format!(" {}", batch.run());
+        for event in batch.events() {
+            let event = event?;
+            line += &format!(" {} {:?} {}", event.id(), event.body(), sum(event.payload()));
+        }
+    }
+    for row in commit.rows() {
+        line += &format!(" {} {:?} {:?}", row.table, row.key, row.value.map(sum));
+    }
+    Ok(line)
+}
+
+fn sum(bytes: &[u8]) -> String {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    bytes.iter().for_each(|byte| hash = (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
+    format!("{}:{hash:x}", bytes.len())
+}
+
+/// What follows from it: runs, chains, relations, duties, sizes, rows.
+///
+/// # Errors
+/// What the store says.
+pub fn state(store: &Store) -> Result<Vec<String>> {
+    let snapshot = store.snapshot();
+    let mut lines = vec![];
+    for run in snapshot.runs(RunFilter::all()) {
+        lines.push(format!("{run:?}"));
+        of_run(store, &snapshot, &run.id, &mut lines)?;
+    }
+    for duty in store.duties(DutyFilter::all()) {
+        let (kind, run, event) = (duty.kind(), duty.run(), duty.initiated_event_id());
+        lines.push(format!("duty {kind} of {run} {event} since {}", duty.since()));
+    }
+    for kind in DutyKind::ALL {
+        lines.push(format!("{kind}: {}", store.duty_count(kind)));
+    }
+    for namespace in store.namespaces() {
+        let (size, limits) = (snapshot.namespace_size(&namespace), store.limits(&namespace));
+        lines.push(format!("namespace {namespace} {size:?} {limits:?}"));
+    }
+    for table in [COMMITS, TIMERS] {
+        for row in snapshot.rows(table, ..) {
+            let row = row?;
+            lines.push(format!("{table} {:?} {}", row.key, sum(row.value)));
+        }
+    }
+    let stats = store.stats()?;
+    let unaccounted = stats.file_bytes.abs_diff(stats.accounted_bytes());
+    let (events, frames, rows) = (stats.event_bytes, stats.frame_bytes, stats.row_bytes);
+    lines.push(format!("bytes of events {events}, frames {frames}, rows {rows}"));
+    lines.push(format!("bytes not accounted for: {unaccounted}"));
+    Ok(lines)
+}
+
+fn of_run(
+    store: &Store,
+    snapshot: &Snapshot,
+    run: &kinlog::RunId,
+    lines: &mut Vec<String>,
+) -> Result<()> {
+    let chain = snapshot.chain(run)?;
+    let runs: Vec<_> = chain.runs().map(|run| run.id.to_string()).collect();
+    lines.push(format!("  chain {} {:?}", runs.join(" "), chain.size()));
+    for child in snapshot.children(run)? {
+        lines.push(format!("  child {:?}", child?));
+    }
+    lines.push(format!("  parent {:?} root {:?}", snapshot.parent(run)?, snapshot.root(run)?));
+    let (size, activities) = (snapshot.tree_size(run)?, store.open_activities(run)?);
+    lines.push(format!("  tree {size:?} activities {activities:?}"));
+    // What the run says of itself must be what its events say.
+    let history = snapshot.history(run)?;
+    let (mut count, mut bytes) = (0, 0);
+    for event in &history {
+        count += 1;
+        bytes += u64::from(event?.size());
+    }
+    lines.push(format!(
+        "  {count} of {} events, {bytes} of {} bytes",
+        history.len(),
+        history.bytes()
+    ));
+    Ok(())
+}

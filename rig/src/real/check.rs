@@ -1,0 +1,130 @@
+//! What must hold of a store after its process, or its machine, came to a sudden end.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use kinlog::{Error, Options, Store, Verdict};
+
+use super::follower::Follower;
+use crate::portrait;
+use crate::reference::SEGMENT_BYTES;
+use crate::steady::SteadyDisk;
+use crate::world::{Given, World};
+
+/// How many commits a store is given after it was compared: it must not only be read.
+const COMMITS_ON: usize = 5;
+
+/// Compares a store with what its world comes to.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The directory of the store.
+    dir: PathBuf,
+    /// The seed of the world.
+    #[arg(long, value_name = "N")]
+    seed: u64,
+    /// So many commits must be there.
+    #[arg(long, value_name = "N")]
+    at_least: usize,
+    /// No more commits than these can be there.
+    #[arg(long, value_name = "N")]
+    at_most: usize,
+    /// The size of segments that the store was made with.
+    #[arg(long, value_name = "BYTES", default_value_t = SEGMENT_BYTES)]
+    segment_bytes: u32,
+}
+
+impl Check {
+    /// Checks, and prints what was found.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn run(&self) -> Result<(), String> {
+        let mut follower = Follower::new(World { seed: self.seed }, self.segment_bytes)?;
+        let found = check(&self.dir, &mut follower, self.at_least, self.at_most)?;
+        println!("{:?}: {} commits, {} after going on", found.verdict, found.commits, found.end);
+        Ok(())
+    }
+}
+
+/// What was found, all of which was as it must be.
+#[derive(Clone, Copy, Debug)]
+pub struct Found {
+    /// What opening made of the log.
+    pub verdict: Verdict,
+    /// How many commits were there.
+    pub commits: usize,
+    /// How many there are now, the store being closed.
+    pub end: usize,
+}
+
+/// Opens the store in `dir`, first for reading only, and compares it with its world: it must hold
+/// between `at_least` and `at_most` commits, and nothing that the world has not. Goes on for a few
+/// commits, closes it, and opens it once more.
+///
+/// # Errors
+/// What is wrong.
+pub fn check(
+    dir: &Path,
+    follower: &mut Follower,
+    at_least: usize,
+    at_most: usize,
+) -> Result<Found, String> {
+    let disk = Arc::new(SteadyDisk::new(!follower.world().seed));
+    let options = Options::new().segment_bytes(SEGMENT_BYTES).disk(disk.clone());
+    let seen = seen_by_reader(&options, dir)?;
+    let store = options.open(dir).map_err(|error| format!("refused: {error}"))?;
+    let (verdict, commits) = (store.report().verdict, count(&store));
+    if commits < at_least {
+        return Err(format!("LOST: {commits} commits are there, {at_least} were acknowledged"));
+    }
+    if commits > at_most {
+        return Err(format!("INVENTED: {commits} commits are there, {at_most} were given"));
+    }
+    if seen != commits {
+        return Err(format!("a reader saw {seen} commits, a writer {commits}"));
+    }
+    follower.go_to(commits)?;
+    compare(&store, follower, "opened")?;
+    let end = commits + COMMITS_ON;
+    for number in commits..end {
+        follower.world().prepare(&*disk, number);
+        let given = follower.world().commit(&store, number);
+        let done = given.and_then(|given| match given {
+            Given::Submitted(handle, _) => handle.wait().map(drop),
+            Given::Done(..) => Ok(()),
+        });
+        done.map_err(|error| format!("going on with commit {number}: {error}"))?;
+    }
+    store.shut_down().map_err(|error| format!("closing: {error}"))?;
+    let store = options.open(dir).map_err(|error| format!("refused once closed: {error}"))?;
+    if store.report().verdict != Verdict::Clean {
+        return Err(format!("closed and opened again: {:?}", store.report()));
+    }
+    follower.go_to(end)?;
+    compare(&store, follower, "opened again")?;
+    store.shut_down().map_err(|error| format!("closing again: {error}"))?;
+    Ok(Found { verdict, commits, end })
+}
+
+/// How many commits a reader sees, who comes first and changes nothing.
+fn seen_by_reader(options: &Options, dir: &Path) -> Result<usize, String> {
+    match options.clone().read_only(true).open(dir) {
+        Ok(store) => portrait::commits(&store)
+            .map(|lines| lines.len())
+            .map_err(|error| format!("reading only: {error}")),
+        // The end came before the store was made.
+        Err(Error::NotAStore { .. }) => Ok(0),
+        Err(error) => Err(format!("a reader is refused: {error}")),
+    }
+}
+
+fn compare(store: &Store, follower: &Follower, when: &str) -> Result<(), String> {
+    follower.compare(store).map_err(|what| format!("{when}: {what}"))?;
+    store.verify(|_| {}).map_err(|error| format!("{when}: verify: {error}"))?;
+    Ok(())
+}
+
+fn count(store: &Store) -> usize {
+    usize::try_from(store.report().commits).unwrap_or(usize::MAX)
+}

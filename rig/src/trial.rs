@@ -1,0 +1,392 @@
+//! One schedule carried out, and what must hold after it.
+//!
+//! The store either refuses to open with an error that names the place, or holds every commit that
+//! it acknowledged, whole and in order, and nothing that was not given to it. There is no third
+//! result. Where nothing but crashes and failing operations happened, it does not refuse either.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use kinlog::{CommitHandle, Durability, Error, OnAmbiguous, Options, Store, Verdict};
+
+use crate::disk::{Content, Operation, SimulatedDisk};
+use crate::portrait;
+use crate::reference::{Reference, SEGMENT_BYTES, STORE};
+use crate::schedule::{End, Harm, Life, Schedule};
+use crate::world::{Given, World};
+
+/// What a trial came to, if it came to what it must.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// Everything acknowledged is there, and nothing else.
+    Complete,
+    /// The store was refused, for the reason given.
+    Refused(String),
+}
+
+/// What a trial found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Found {
+    /// The result.
+    pub outcome: Outcome,
+    /// How many operations on the disk each life took.
+    pub operations: Vec<u64>,
+    /// The last opening found bytes in doubt behind the last commit.
+    pub ambiguous: bool,
+}
+
+/// Carries out a schedule.
+///
+/// # Errors
+/// What is wrong.
+pub fn run(schedule: &Schedule, reference: &Reference) -> Result<Found, String> {
+    let mut trial = Trial {
+        reference,
+        content: Content::default(),
+        kept: 0,
+        durable: 0,
+        possible: 0,
+        quarantined: vec![],
+        operations: vec![],
+    };
+    let mut ends = vec![];
+    for (number, life) in schedule.lives.iter().enumerate() {
+        trial.live(life, number as u64).map_err(|what| format!("life {number}: {what}"))?;
+        ends.push(trial.content.clone());
+    }
+    let mut harmed = false;
+    for harm in &schedule.harms {
+        harmed |= do_harm(*harm, &mut trial.content, &ends);
+    }
+    let (outcome, ambiguous) = trial.examine(harmed).map_err(|what| format!("at last: {what}"))?;
+    Ok(Found { outcome, operations: trial.operations, ambiguous })
+}
+
+struct Trial<'a> {
+    reference: &'a Reference,
+    content: Content,
+    /// So many commits must be there now.
+    kept: usize,
+    /// So many must be there after a power loss.
+    durable: usize,
+    /// No more than so many may be there.
+    possible: usize,
+    /// Files with what openings removed from the log: they stay.
+    quarantined: Vec<(PathBuf, Vec<u8>)>,
+    operations: Vec<u64>,
+}
+
+/// A commit on its way.
+type Pending = (usize, CommitHandle, Durability);
+
+/// Why a life ends before its time.
+struct Over;
+
+impl Trial<'_> {
+    fn options(disk: &SimulatedDisk) -> Options {
+        Options::new().segment_bytes(SEGMENT_BYTES).disk(Arc::new(disk.clone()))
+    }
+
+    fn live(&mut self, life: &Life, number: u64) -> Result<(), String> {
+        let disk = SimulatedDisk::with(self.content.clone(), self.reference.world.seed ^ number);
+        disk.set_faults(life.faults.clone());
+        if let End::Kill(at) | End::PowerLoss(at, _) = life.end {
+            disk.cut_power_at(at);
+        }
+        match Self::options(&disk).open(STORE) {
+            Ok(store) => self.go_on(life, &disk, store)?,
+            Err(Error::Io { .. }) if disk.was_disturbed() => {}
+            Err(error) => return Err(format!("opening: {error}")),
+        }
+        self.operations.push(disk.count(Operation::Any));
+        self.content = disk.content();
+        if let End::PowerLoss(_, survivors) = life.end {
+            self.content = self.content.after_power_loss(survivors);
+            self.kept = self.durable;
+        }
+        Ok(())
+    }
+
+    fn go_on(&mut self, life: &Life, disk: &SimulatedDisk, store: Store) -> Result<(), String> {
+        self.take_in(&store, disk)?;
+        let whole = self.commit_upto(life, disk, &store)?.is_ok();
+        if !disk.is_dead() {
+            self.check_commits(&store, "while it is open")?;
+        }
+        if !whole && !disk.was_disturbed() {
+            return Err("a commit failed though nothing disturbed it".into());
+        }
+        match life.end {
+            End::Close => match store.shut_down() {
+                Err(error) if !disk.was_disturbed() => return Err(format!("closing: {error}")),
+                _ => {}
+            },
+            End::Kill(_) | End::PowerLoss(..) => {
+                disk.cut_power();
+                drop(store);
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks what a store holds that was just opened. It vouches for all of it.
+    fn take_in(&mut self, store: &Store, disk: &SimulatedDisk) -> Result<(), String> {
+        let found = self.check_commits(store, "opened")?;
+        (self.kept, self.durable, self.possible) = (found, found, found);
+        for path in &store.report().quarantined {
+            let copy = disk.content().file(path).map(<[u8]>::to_vec);
+            self.quarantined.push((path.clone(), copy.ok_or("there is no copy in quarantine")?));
+        }
+        let expected = &self.reference.states[found];
+        let state = match portrait::state(store) {
+            Ok(state) => state,
+            // It asks the disk for the lengths of files.
+            Err(Error::Io { .. }) if disk.was_disturbed() => return Ok(()),
+            Err(error) => return Err(error.to_string()),
+        };
+        if let Some(line) =
+            (0..state.len().max(expected.len())).find(|i| state.get(*i) != expected.get(*i))
+        {
+            let (found, expected) = (state.get(line), expected.get(line));
+            return Err(format!("the state is {found:?}, should be {expected:?}"));
+        }
+        Ok(())
+    }
+
+    fn check_commits(&self, store: &Store, when: &str) -> Result<usize, String> {
+        let lines = portrait::commits(store).map_err(|error| format!("{when}: {error}"))?;
+        let found = lines.len();
+        let same = |i: &usize| self.reference.commits.get(*i) == lines.get(*i);
+        if let Some(i) = (0..found).find(|i| !same(i)) {
+            let (is, should) = (&lines[i], self.reference.commits.get(i));
+            return Err(format!("{when}: commit {i} is {is:?}, should be {should:?}"));
+        }
+        if found < self.kept {
+            let kept = self.kept;
+            return Err(format!("{when}: {found} commits are there, {kept} were acknowledged"));
+        }
+        if found > self.possible {
+            let possible = self.possible;
+            return Err(format!("{when}: {found} commits are there, only {possible} can be"));
+        }
+        Ok(found)
+    }
+
+    fn commit_upto(
+        &mut self,
+        life: &Life,
+        disk: &SimulatedDisk,
+        store: &Store,
+    ) -> Result<Result<(), Over>, String> {
+        let mut pending = vec![];
+        let mut tries = 0;
+        let mut number = self.kept;
+        let last = life.commits.min(self.reference.commits.len());
+        while number < last {
+            let world = &self.reference.world;
+            if !world.is_independent(number) && self.wait(&mut pending)?.is_err() {
+                return Ok(Err(Over));
+            }
+            world.prepare(disk, number);
+            self.possible = self.possible.max(number + 1);
+            match world.commit(store, number) {
+                Ok(Given::Done(_, durability)) => self.acknowledge(number, durability),
+                Ok(Given::Submitted(handle, durability)) => {
+                    pending.push((number, handle, durability));
+                }
+                Err(error) => {
+                    self.fail(number, &error, disk)?;
+                    tries += 1;
+                    if tries < 3
+                        && matches!(error, Error::NotWritten { .. } | Error::DiskFull { .. })
+                    {
+                        continue;
+                    }
+                    let _ = self.wait(&mut pending)?;
+                    return Ok(Err(Over));
+                }
+            }
+            number += 1;
+        }
+        self.wait(&mut pending)
+    }
+
+    fn wait(&mut self, pending: &mut Vec<Pending>) -> Result<Result<(), Over>, String> {
+        let mut over = Ok(());
+        for (number, handle, durability) in pending.drain(..) {
+            match handle.wait() {
+                Ok(_) => self.acknowledge(number, durability),
+                Err(Error::NotWritten { .. }) => {
+                    self.possible = self.possible.min(number);
+                    over = Err(Over);
+                }
+                Err(Error::OutcomeUnknown { .. }) => over = Err(Over),
+                Err(error) => return Err(format!("commit {number}: {error}")),
+            }
+        }
+        Ok(over)
+    }
+
+    fn acknowledge(&mut self, number: usize, durability: Durability) {
+        self.kept = self.kept.max(number + 1);
+        if durability == Durability::Sync {
+            self.durable = self.durable.max(number + 1);
+        }
+    }
+
+    fn fail(&mut self, number: usize, error: &Error, disk: &SimulatedDisk) -> Result<(), String> {
+        match error {
+            Error::NotWritten { .. } | Error::DiskFull { .. } => {
+                self.possible = self.possible.min(number);
+            }
+            Error::OutcomeUnknown { .. } => {}
+            other => return Err(format!("commit {number}: {other}")),
+        }
+        if disk.was_disturbed() {
+            Ok(())
+        } else {
+            Err(format!("commit {number}: {error}, though nothing disturbed it"))
+        }
+    }
+
+    /// Opens the store for the last time, on a disk that does not fail, and goes on with it.
+    fn examine(&mut self, harmed: bool) -> Result<(Outcome, bool), String> {
+        let disk = SimulatedDisk::with(self.content.clone(), !self.reference.world.seed);
+        let reader = Self::options(&disk).read_only(true).open(STORE);
+        self.unchanged(&disk, "opening it for reading only")?;
+        let ambiguity = if harmed { OnAmbiguous::Refuse } else { OnAmbiguous::Heal };
+        let store = match Self::options(&disk).on_ambiguous(ambiguity).open(STORE) {
+            Ok(store) => store,
+            Err(error) if harmed => {
+                self.unchanged(&disk, "a refusal")?;
+                return names_place(&error).map(|text| (Outcome::Refused(text), false));
+            }
+            Err(error) => return Err(format!("refused: {error}")),
+        };
+        let ambiguous = store.report().verdict == Verdict::Ambiguous;
+        let lost = |(path, bytes): &&(PathBuf, Vec<u8>)| self.content.file(path) != Some(bytes);
+        if let Some((path, _)) = self.quarantined.iter().find(lost)
+            && !harmed
+        {
+            return Err(format!("{} is lost or another", path.display()));
+        }
+        self.take_in(&store, &disk)?;
+        if let Ok(reader) = &reader
+            && portrait::commits(reader).ok() != portrait::commits(&store).ok()
+        {
+            return Err("a reader sees other commits than a writer".into());
+        }
+        let exists = self.content.file(&Path::new(STORE).join("MANIFEST")).is_some();
+        if exists && let Err(error) = reader {
+            return Err(format!("a reader is refused: {error}"));
+        }
+        store.verify(|_| {}).map_err(|error| format!("verify: {error}"))?;
+        self.finish(&disk, store)?;
+        Ok((Outcome::Complete, ambiguous))
+    }
+
+    /// Lets the world go on to its end, and looks at the store once more.
+    fn finish(&mut self, disk: &SimulatedDisk, store: Store) -> Result<(), String> {
+        let commits = self.reference.commits.len();
+        let life = Life { commits, faults: vec![], end: End::Close };
+        if self.commit_upto(&life, disk, &store)?.is_err() {
+            return Err("a commit failed on a sound disk".into());
+        }
+        store.shut_down().map_err(|error| format!("closing: {error}"))?;
+        let store = Self::options(disk).open(STORE).map_err(|error| format!("again: {error}"))?;
+        if store.report().verdict != Verdict::Clean {
+            return Err(format!("again: {:?}", store.report()));
+        }
+        self.take_in(&store, disk)?;
+        store.verify(|_| {}).map_err(|error| format!("verify, again: {error}"))?;
+        Ok(())
+    }
+
+    /// Nothing but the lock file may have changed.
+    fn unchanged(&self, disk: &SimulatedDisk, by: &str) -> Result<(), String> {
+        let lock = Path::new(STORE).join("LOCK");
+        let content = disk.content();
+        let now = content.files().filter(|(path, _)| *path != lock);
+        if now.eq(self.content.files().filter(|(path, _)| *path != lock)) {
+            Ok(())
+        } else {
+            Err(format!("files were changed by {by}"))
+        }
+    }
+}
+
+/// Whether a refusal says where to look.
+fn names_place(error: &Error) -> Result<String, String> {
+    let path = match error {
+        Error::Corrupt(corruption) => &corruption.path,
+        Error::UnsupportedFormat { path, .. } | Error::NotAStore { path } => path,
+        other => return Err(format!("refused without a place: {other}")),
+    };
+    if path.starts_with(STORE) { Ok(error.to_string()) } else { Err(format!("no place: {error}")) }
+}
+
+/// Does harm to the files; whether anything is different after it.
+fn do_harm(harm: Harm, content: &mut Content, ends: &[Content]) -> bool {
+    let before: Vec<(PathBuf, Vec<u8>)> =
+        content.files().map(|(path, bytes)| (path.to_owned(), bytes.to_vec())).collect();
+    if before.is_empty() {
+        return false;
+    }
+    let file = |number: usize| before[number % before.len()].clone();
+    match harm {
+        Harm::Flip(number, offset, bit) => {
+            let (path, mut bytes) = file(number);
+            if bytes.is_empty() {
+                return false;
+            }
+            let len = bytes.len();
+            bytes[offset % len] ^= 1 << bit;
+            content.put_file(&path, bytes);
+        }
+        Harm::Truncate(number, len) => {
+            let (path, mut bytes) = file(number);
+            bytes.truncate(len);
+            content.put_file(&path, bytes);
+        }
+        Harm::Remove(number) => content.remove_file(&file(number).0),
+        Harm::Swap(a, b) => {
+            let (a, b) = (file(a), file(b));
+            content.put_file(&a.0, b.1);
+            content.put_file(&b.0, a.1);
+        }
+        Harm::Duplicate(from, to) => content.put_file(&file(to).0, file(from).1),
+        Harm::Foreign(number) => {
+            let (path, _) = file(number);
+            if let Some(bytes) = foreign().file(&path) {
+                content.put_file(&path, bytes.to_vec());
+            }
+        }
+        Harm::Old(number, life) => {
+            let (path, _) = file(number);
+            let old = ends.get(life % ends.len().max(1));
+            if let Some(bytes) = old.and_then(|content| content.file(&path)) {
+                content.put_file(&path, bytes.to_vec());
+            }
+        }
+    }
+    let after = content.files().map(|(path, bytes)| (path.to_owned(), bytes.to_vec()));
+    !after.eq(before)
+}
+
+/// The files of another store in the same place.
+fn foreign() -> &'static Content {
+    static FOREIGN: OnceLock<Content> = OnceLock::new();
+    FOREIGN.get_or_init(|| {
+        let disk = SimulatedDisk::new(0xf0e1);
+        let world = World { seed: 0xf0e1 };
+        let store = Trial::options(&disk).open(STORE).expect("a store on a sound disk");
+        for number in 0..40 {
+            world.prepare(&disk, number);
+            if let Given::Submitted(handle, _) = world.commit(&store, number).expect("a commit") {
+                handle.wait().expect("a commit");
+            }
+        }
+        store.shut_down().expect("a sound disk");
+        disk.content()
+    })
+}

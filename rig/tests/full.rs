@@ -1,0 +1,166 @@
+//! A disk without space: closing, cancelling and opening go on, new work is refused and goes on by
+//! itself when there is space.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use kinlog::{
+    Close, DutyFilter, Error, EventKind, NewChild, NewEvent, NewRun, NextRun, Options,
+    ParentClosePolicy, Result, RunFilter, RunId, RunStatus, Store, Verdict,
+};
+use kinlog_rig::disk::{SimulatedDisk, Survivors};
+
+const STORE: &str = "/data/store";
+
+fn open(disk: &SimulatedDisk) -> Result<Store> {
+    Options::new().segment_bytes(64 << 10).disk(Arc::new(disk.clone())).open(STORE)
+}
+
+fn marker(store: &Store, run: &RunId, len: usize) -> Result<()> {
+    store.append(run, NewEvent::opaque(EventKind::MARKER_RECORDED, &vec![7; len])).map(drop)
+}
+
+/// A parent with children, on a disk that takes nothing more than it holds now.
+fn full(disk: &SimulatedDisk, children: usize) -> (Store, RunId) {
+    let store = open(disk).unwrap();
+    let mut tx = store.begin();
+    let parent = tx.start(NewRun::new("n", "parent", "T")).unwrap();
+    for child in 0..children {
+        let policy = match child % 2 {
+            0 => ParentClosePolicy::Terminate,
+            _ => ParentClosePolicy::RequestCancel,
+        };
+        let child = format!("child-{child}");
+        tx.spawn_child(&parent, NewChild::new(&child, "C").on_parent_close(policy)).unwrap();
+    }
+    tx.commit().unwrap();
+    disk.set_capacity(disk.used());
+    (store, parent)
+}
+
+/// Commits until there is no room, not even for a small one; how many there were.
+fn fill(store: &Store, run: &RunId) -> usize {
+    let fits = |len: &usize| match marker(store, run, *len) {
+        Ok(()) => true,
+        Err(Error::DiskFull { path, .. }) => {
+            assert!(path.starts_with(STORE));
+            false
+        }
+        Err(error) => panic!("{error}"),
+    };
+    [500, 0].map(|len| std::iter::repeat_n(len, 1000).take_while(fits).count()).iter().sum()
+}
+
+#[test]
+fn closing_and_cancelling_go_on_and_new_work_is_refused() {
+    let disk = SimulatedDisk::new(1);
+    let (store, parent) = full(&disk, 20);
+    assert!(fill(&store, &parent) > 50, "most of the segment is for everybody");
+    let before = store.end();
+
+    // Everything that makes more work is refused, again and again, and changes nothing.
+    for _ in 0..3 {
+        let mut tx = store.begin();
+        tx.start(NewRun::new("n", "another", "T")).unwrap();
+        assert!(matches!(tx.commit(), Err(Error::DiskFull { .. })));
+        let mut tx = store.begin();
+        tx.continue_as_new(&parent, NextRun::new("T")).unwrap();
+        assert!(matches!(tx.commit(), Err(Error::DiskFull { .. })));
+        let mut tx = store.begin();
+        tx.put("t", b"k", &[1; 200]).unwrap();
+        assert!(matches!(tx.commit(), Err(Error::DiskFull { .. })));
+        assert!(matches!(marker(&store, &parent, 1), Err(Error::DiskFull { .. })));
+    }
+    assert_eq!(store.end(), before);
+    assert_eq!(store.current_run("n", "another"), None);
+
+    let mut tx = store.begin();
+    tx.request_cancel(&parent, b"why").unwrap();
+    tx.commit().unwrap();
+    let mut tx = store.begin();
+    // What comes with a close goes with it.
+    tx.append(&parent, NewEvent::opaque(EventKind::MARKER_RECORDED, b"last")).unwrap();
+    tx.close(&parent, Close::completed(b"ok")).unwrap();
+    tx.delete("t", b"k").unwrap();
+    tx.commit().unwrap();
+    store.settle_all().unwrap();
+    assert_eq!(store.duties(DutyFilter::all()).count(), 0);
+    let terminated = RunFilter::all().status(RunStatus::Terminated);
+    assert_eq!(store.snapshot().runs(terminated).count(), 10);
+    store.verify(|_| {}).unwrap();
+}
+
+#[test]
+fn new_work_goes_on_by_itself_when_there_is_space() {
+    let disk = SimulatedDisk::new(2);
+    let (store, parent) = full(&disk, 0);
+    fill(&store, &parent);
+    let used = disk.used();
+    disk.set_capacity(used + (64 << 10));
+    for _ in 0..50 {
+        marker(&store, &parent, 500).unwrap();
+    }
+    // A failed attempt leaves nothing that takes space.
+    disk.set_capacity(disk.used() + (32 << 10));
+    fill(&store, &parent);
+    assert!(disk.used() <= used + (64 << 10), "an attempt left its file");
+    store.verify(|_| {}).unwrap();
+}
+
+#[test]
+fn the_reserve_is_bounded_and_its_end_is_an_error_too() {
+    let disk = SimulatedDisk::new(3);
+    let (store, parent) = full(&disk, 80);
+    fill(&store, &parent);
+    let children: Vec<_> =
+        store.children(&parent).unwrap().map(|it| it.unwrap().first_run).collect();
+    let closed = children.iter().take_while(|child| {
+        match store.close(child.as_ref().unwrap(), Close::completed(&[0; 100])) {
+            Ok(_) => true,
+            Err(Error::DiskFull { .. }) => false,
+            Err(error) => panic!("{error}"),
+        }
+    });
+    let closed = closed.count();
+    assert!((10..80).contains(&closed), "{closed} children could close");
+    disk.set_capacity(u64::MAX);
+    marker(&store, &parent, 500).unwrap();
+    store.close(&parent, Close::completed(b"")).unwrap();
+}
+
+#[test]
+fn a_store_opens_on_a_full_disk_after_a_power_loss() {
+    let mut healed = 0;
+    for seed in 0..60 {
+        let disk = SimulatedDisk::new(seed);
+        let (store, parent) = full(&disk, 0);
+        fill(&store, &parent);
+        // Bytes beyond the end that must go to quarantine before they are removed.
+        let mut tx = store.begin();
+        tx.request_cancel(&parent, &[9; 1500]).unwrap();
+        tx.submit(kinlog::Durability::Buffered).unwrap().wait().unwrap();
+        let content = disk.content().after_power_loss(Survivors::Sectors(seed));
+        disk.cut_power();
+        drop(store);
+
+        let disk = SimulatedDisk::with(content, seed);
+        disk.set_capacity(disk.used());
+        let store = open(&disk).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        let report = store.report();
+        if matches!(report.verdict, Verdict::Torn | Verdict::Ambiguous) {
+            healed += 1;
+            assert_eq!(report.quarantined.len(), 1, "seed {seed}: {report:?}");
+            assert!(disk.content().file(&report.quarantined[0]).is_some());
+        }
+        store.close(&parent, Close::completed(b"")).unwrap();
+        store.shut_down().unwrap();
+        // With space, the reserve comes back.
+        disk.set_capacity(u64::MAX);
+        let store = open(&disk).unwrap();
+        assert_eq!(store.report().verdict, Verdict::Clean);
+        let reserve = disk.content().file(&Path::new(STORE).join("RESERVE")).map(<[u8]>::len);
+        assert_eq!(reserve, Some(4096));
+        store.verify(|_| {}).unwrap();
+    }
+    assert!(healed > 10, "only {healed} were healed");
+}

@@ -1,0 +1,72 @@
+//! Kills and limits of the machine, in small numbers; `rig/real` does the rest.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+const RIG: &str = env!("CARGO_BIN_EXE_kinlog-rig");
+
+fn load(limit: &str, dir: &Path, segment_bytes: u32) -> Output {
+    Command::new("sh")
+        .args(["-c", &format!("ulimit {limit} && exec \"$0\" \"$@\""), RIG, "load"])
+        .arg(dir)
+        .args(["--seed", "4", "--commits", "900", "--segment-bytes", &segment_bytes.to_string()])
+        .output()
+        .expect("a shell")
+}
+
+/// So many commits must be there, and can be there, by what a load has said.
+fn bounds(said: &str) -> (usize, usize) {
+    let highest = |what: &str| {
+        let numbers = said.lines().filter_map(|line| line.strip_prefix(what));
+        let number = |rest: &str| rest.split(' ').next().and_then(|number| number.parse().ok());
+        numbers.filter_map(number).max().map_or(0, |number: usize| number + 1)
+    };
+    (highest("acked "), highest("given "))
+}
+
+fn check(dir: &Path, (at_least, at_most): (usize, usize)) {
+    let output = Command::new(RIG)
+        .arg("check")
+        .arg(dir)
+        .args(["--seed", "4", "--at-least", &at_least.to_string()])
+        .args(["--at-most", &at_most.to_string()])
+        .output()
+        .expect("the rig");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// It ended by itself, in an orderly way, and said why.
+fn refused(output: &Output, why: &str) {
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains(why), "{said}");
+}
+
+#[test]
+fn kills_lose_nothing() {
+    let output = Command::new(RIG).args(["kill", "--times", "12"]).output().expect("the rig");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stdout).starts_with("| kill | 12 |"));
+}
+
+#[test]
+fn too_few_file_descriptors_are_an_error_and_lose_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = dir.path().join("store");
+    let output = load("-n 16", &store, 64 << 10);
+    refused(&output, "Too many open files");
+    let bounds = bounds(&String::from_utf8_lossy(&output.stdout));
+    assert!(bounds.0 > 0, "it got as far as committing: {output:?}");
+    // What has outgrown the limit is refused as a whole, and nothing is the worse for it.
+    refused(&load("-n 8", &store, 64 << 10), "Too many open files");
+    check(&store, bounds);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn too_little_address_space_is_an_error() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = dir.path().join("store");
+    // One segment is more than the process may map.
+    refused(&load("-v 49152", &store, 64 << 20), "cannot map");
+}

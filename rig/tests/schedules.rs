@@ -1,0 +1,95 @@
+//! A few thousand schedules of every class. A failure prints the schedule, made small, and the
+//! command that runs it again.
+
+use std::collections::BTreeMap;
+use std::thread;
+
+use kinlog_rig::campaign::{self, Count, sweep, table, world};
+use kinlog_rig::sweep::Class;
+
+/// The worlds whose every place is tried.
+const WORLDS: [u64; 2] = [101, 102];
+
+/// Runs `each` schedules of some classes in each world, from all over the world's life.
+fn run(classes: &[Class], each: u64) -> BTreeMap<Class, Count> {
+    let mut counts = BTreeMap::<Class, Count>::new();
+    let worlds = thread::scope(|scope| {
+        let one = |seed| scope.spawn(move || run_in(seed, classes, each));
+        WORLDS.map(one).map(|thread| thread.join().expect("a world"))
+    });
+    for (class, count) in worlds.into_iter().flatten() {
+        *counts.entry(class).or_default() += count;
+    }
+    println!("{}", table(&counts));
+    counts
+}
+
+fn run_in(seed: u64, classes: &[Class], each: u64) -> Vec<(Class, Count)> {
+    let (reference, operations) = world(seed).unwrap_or_else(|failure| panic!("{failure}"));
+    let all = |class: &Class| {
+        let count = sweep(*class, &reference, operations, 0..each);
+        (*class, count.unwrap_or_else(|failure| panic!("{failure}")))
+    };
+    classes.iter().map(all).collect()
+}
+
+/// Crashes and failing operations: never a reason to refuse a store.
+fn complete(classes: &[Class], each: u64) {
+    for (class, count) in run(classes, each) {
+        assert_eq!(count.refused, 0, "{}", class.name());
+        assert_eq!(count.complete, each * WORLDS.len() as u64, "{}", class.name());
+    }
+}
+
+#[test]
+fn kills_lose_nothing() {
+    complete(&[Class::Kill], 300);
+}
+
+#[test]
+fn power_losses_lose_nothing_that_was_synced() {
+    complete(&[Class::PowerLoss], 300);
+}
+
+#[test]
+fn power_losses_during_recovery_lose_nothing() {
+    complete(&[Class::LossInRecovery], 300);
+}
+
+#[test]
+fn failing_operations_lose_nothing_and_are_never_taken_for_success() {
+    complete(&[Class::FailOnce, Class::FailForGood, Class::FailInPart], 150);
+}
+
+#[test]
+fn a_full_disk_loses_nothing() {
+    complete(&[Class::Full], 150);
+}
+
+#[test]
+fn harm_is_found_or_without_effect() {
+    for (class, count) in run(&[Class::Flip, Class::Truncate, Class::Misplace], 200) {
+        assert!(count.refused > 0 && count.complete > 0, "{}: {count:?}", class.name());
+    }
+}
+
+#[test]
+fn all_of_it_in_several_lives() {
+    run(&[Class::Mixed], 300);
+}
+
+/// What the rig rests on: the same schedule, the same result.
+#[test]
+fn a_schedule_says_the_same_twice() {
+    let (reference, operations) = world(103).unwrap_or_else(|failure| panic!("{failure}"));
+    for class in [Class::PowerLoss, Class::Mixed, Class::Flip] {
+        for number in [3, 40, 77] {
+            let schedule = class.schedule(&reference, operations, number);
+            let text = schedule.to_string();
+            assert_eq!(text.parse().as_ref(), Ok(&schedule), "{text}");
+            let [one, two] = [0; 2].map(|_| campaign::attempt(&schedule, &reference));
+            let outcomes = [one, two].map(|found| found.map(|found| found.outcome));
+            assert_eq!(outcomes[0], outcomes[1], "{text}");
+        }
+    }
+}

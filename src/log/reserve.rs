@@ -1,0 +1,54 @@
+//! Space that is kept for the day when the disk is full: part of each segment for closing and
+//! cancelling, and a file that is removed to make room for opening.
+
+use std::io::{Error as IoError, ErrorKind};
+
+use super::layout::{Identity, Paths};
+use crate::disk::{Disk, OpenMode, create_anew};
+use crate::error::{Error, Result};
+
+/// How much of a segment is kept as long as the next one is not there; the size of the file, too.
+pub(super) fn reserve_bytes(segment_bytes: u32) -> u64 {
+    u64::from(segment_bytes) / 16
+}
+
+/// Whether an error says that there is no space.
+pub(super) fn is_full(error: &IoError) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}
+
+/// Makes the reserve file if it is not there. A disk that has no room for it is no error: the
+/// store has used its reserve, and gets it back when it is opened with more space.
+pub(super) fn keep(disk: &dyn Disk, paths: &Paths, identity: &Identity) -> Result<()> {
+    let path = paths.reserve();
+    match disk.open(&path, OpenMode::Read) {
+        Ok(_) => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(Error::io("open", path, error)),
+    }
+    let temporary = paths.staged_reserve();
+    let zeros = vec![0; usize::try_from(reserve_bytes(identity.segment_bytes)).unwrap_or_default()];
+    let made = create_anew(disk, &temporary)
+        .and_then(|file| file.write_at(&zeros, 0).and_then(|()| file.sync()))
+        .and_then(|()| disk.rename(&temporary, &path))
+        .and_then(|()| disk.sync_dir(&paths.root));
+    match made {
+        Err(error) if is_full(&error) => {
+            // What was written of it is space that commits can use.
+            let _ = disk.remove(&temporary);
+            Ok(())
+        }
+        made => made.map_err(|e| Error::io("make", path, e)),
+    }
+}
+
+/// Gives the reserve file's space back, if `error` says that there is none; whether trying again
+/// may help.
+pub(super) fn release(disk: &dyn Disk, paths: &Paths, error: &Error) -> bool {
+    let Error::Io { source, .. } = error else { return false };
+    let path = paths.reserve();
+    is_full(source)
+        && disk.remove(&path).is_ok()
+        // Some file systems free blocks only with the change of the directory.
+        && disk.sync_dir(&paths.root).is_ok()
+}

@@ -1,0 +1,81 @@
+//! The bytes of one segment, as far as they can be read.
+
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+
+use crate::bytes::wide;
+use crate::disk::{Disk, OpenMode};
+use crate::event::Buffer;
+
+/// Where one read fails, it is tried again in pieces of this size: what a damaged sector takes
+/// with it.
+const PAGE_BYTES: usize = 4096;
+
+/// A segment in memory, zero where it cannot be read.
+#[derive(Default)]
+pub(super) struct Image {
+    pub(super) bytes: Buffer,
+    /// Ranges that could not be read, in order.
+    unread: Vec<Unread>,
+}
+
+/// A range that could not be read.
+struct Unread {
+    range: Range<usize>,
+    what: &'static str,
+}
+
+impl Image {
+    /// Reads the `len` bytes of a segment from a file of `size` bytes.
+    pub(super) fn load(&mut self, disk: &dyn Disk, path: &Path, size: u64, len: usize) {
+        self.bytes.clear();
+        self.bytes.resize(len, 0);
+        self.unread.clear();
+        let there = usize::try_from(size).unwrap_or(usize::MAX).min(len);
+        if self.read(disk, path, 0..there).is_err() {
+            for start in (0..there).step_by(PAGE_BYTES) {
+                let page = start..there.min(start + PAGE_BYTES);
+                if self.read(disk, path, page.clone()).is_err() {
+                    self.miss(page, "the system cannot read it");
+                }
+            }
+        }
+        if there < len {
+            self.miss(there..len, "the file ends before");
+        }
+    }
+
+    fn read(&mut self, disk: &dyn Disk, path: &Path, range: Range<usize>) -> io::Result<()> {
+        let file = disk.open(path, OpenMode::Read)?;
+        let offset = wide(range.start);
+        file.read_at(self.bytes.get_mut(range).unwrap_or_default(), offset)
+    }
+
+    fn miss(&mut self, range: Range<usize>, what: &'static str) {
+        // A read that failed may have left anything.
+        self.bytes.get_mut(range.clone()).unwrap_or_default().fill(0);
+        match self.unread.last_mut() {
+            Some(last) if last.range.end == range.start && last.what == what => {
+                last.range.end = range.end;
+            }
+            _ => self.unread.push(Unread { range, what }),
+        }
+    }
+
+    /// Why some byte of `range` could not be read; `None` if all were.
+    pub(super) fn unread(&self, range: &Range<usize>) -> Option<&'static str> {
+        let overlaps =
+            |unread: &&Unread| unread.range.start < range.end && range.start < unread.range.end;
+        self.unread.iter().find(overlaps).map(|unread| unread.what)
+    }
+
+    /// Behind the last byte from `from` on that is not zero or could not be read; `from` if there
+    /// is none.
+    pub(super) fn dirty_end(&self, from: usize) -> usize {
+        let bytes = self.bytes.get(from..).unwrap_or_default();
+        let written = bytes.iter().rposition(|byte| *byte != 0).map_or(from, |at| from + at + 1);
+        let unread = self.unread.last().map_or(from, |unread| unread.range.end);
+        written.max(unread)
+    }
+}

@@ -1,0 +1,205 @@
+//! Through the segments of the source: every commit to the rescue, every damaged place into the
+//! report.
+
+use super::image::Image;
+use super::losses::{Damage, Extent, Known, first_byte, missing};
+use super::report::{
+    ManifestState, SalvageProgress, SalvageReport, Shortfall, StaleTable, Standing,
+};
+use super::rescue::Rescue;
+use super::source::{SegmentFile, Source};
+use super::walk::{End, Step, Walk, Wrong};
+use crate::bytes::{u16_at, wide};
+use crate::disk::Disk;
+use crate::error::Result;
+use crate::event::Malformed;
+use crate::id::{Position, RunId};
+use crate::log::batch::{Part, Parts};
+use crate::log::frame::{Frame, HEADER_BYTES};
+use crate::store::Intake;
+
+/// Commits between two calls of `progress`.
+const PROGRESS_COMMITS: u64 = 1024;
+
+/// A salvage under way.
+pub(super) struct Salvage<'a, P> {
+    disk: &'a dyn Disk,
+    source: &'a Source,
+    rescue: Rescue<'a>,
+    damage: Vec<Damage>,
+    /// Everything below was on the device once, as the manifest or a frame says.
+    known: Position,
+    /// Where the last frame ends.
+    end: Position,
+    /// Of the last frame.
+    epoch: u32,
+    /// How many segments there must have been at the least.
+    segments: u32,
+    /// Where the new store ended when the last segment was found missing.
+    gap: Option<Position>,
+    done: SalvageProgress,
+    progress: P,
+}
+
+impl<'a, P: FnMut(SalvageProgress)> Salvage<'a, P> {
+    pub(super) fn new(
+        disk: &'a dyn Disk,
+        source: &'a Source,
+        intake: Intake<'a>,
+        progress: P,
+    ) -> Self {
+        let total_bytes = source.segments.values().map(|file| file.size).sum();
+        Salvage {
+            disk,
+            source,
+            rescue: Rescue::new(intake),
+            damage: vec![],
+            known: source.durable_upto,
+            end: source.identity.first_frame(0),
+            epoch: 0,
+            segments: 0,
+            gap: None,
+            done: SalvageProgress { bytes: 0, total_bytes, commits: 0 },
+            progress,
+        }
+    }
+
+    /// Reads every segment.
+    pub(super) fn read(&mut self) -> Result<()> {
+        let (mut image, mut next) = (Image::default(), 0);
+        for (number, file) in &self.source.segments {
+            if *number > next {
+                self.gap = Some(self.rescue.intake.index().end);
+            }
+            next = number.saturating_add(1);
+            let len = usize::try_from(self.source.identity.segment_bytes).unwrap_or(usize::MAX);
+            image.load(self.disk, &file.path, file.size, len);
+            self.segments = next;
+            self.segment(*number, file, &image)?;
+            self.done.bytes += file.size;
+            (self.progress)(self.done);
+        }
+        Ok(())
+    }
+
+    /// Takes in the commits of one segment.
+    fn segment(&mut self, number: u32, file: &SegmentFile, image: &Image) -> Result<()> {
+        let base = first_byte(&self.source.identity, number);
+        let mut walk = Walk::new(image, &file.salt, base, self.epoch);
+        let damaged = |range, wrong, extent| {
+            let (path, runs, mark) = (file.path.clone(), vec![], Position::START);
+            Damage { segment: number, path, range, wrong, extent, runs, mark }
+        };
+        while let Some(step) = walk.next() {
+            match step {
+                Step::Frame(frame) => {
+                    self.end = frame.end();
+                    self.done.commits += 1;
+                    if self.done.commits.is_multiple_of(PROGRESS_COMMITS) {
+                        (self.progress)(self.done);
+                    }
+                    if let Err(Malformed) = self.rescue.commit(&frame)? {
+                        let start = walk.offset() - frame.header.frame_bytes();
+                        let wrong = Wrong::new("a commit makes no sense");
+                        self.note(damaged(start..walk.offset(), wrong, Extent::Gap), image);
+                    }
+                }
+                Step::Gap(range, wrong) => {
+                    self.note(damaged(range, wrong, Extent::Gap), image);
+                }
+            }
+        }
+        (self.epoch, self.known) = (walk.epoch, self.known.max(walk.durable_upto));
+        let (from, wrong, extent) = match walk.end() {
+            End::Sealed(from) => {
+                // Only sealed when the next one is there.
+                self.segments = number.saturating_add(2);
+                self.end = self.source.identity.first_frame(number.saturating_add(1));
+                (from, Wrong::new("bytes behind the end of a full segment"), Extent::Unused)
+            }
+            End::Open(from, wrong) => (from, wrong, Extent::Tail),
+        };
+        self.note(damaged(from..image.dirty_end(from), wrong, extent), image);
+        if file.size > u64::from(self.source.identity.segment_bytes) {
+            let len = usize::try_from(file.size).unwrap_or(usize::MAX);
+            let wrong = Wrong::new("bytes behind the end of a segment");
+            self.note(damaged(image.bytes.len()..len, wrong, Extent::Unused), image);
+        }
+        Ok(())
+    }
+
+    /// Notes a damaged place, and which runs can still be made out there.
+    fn note(&mut self, mut damage: Damage, image: &Image) {
+        if damage.extent != Extent::Unused {
+            damage.mark = self.rescue.intake.index().end;
+            damage.runs = self.runs_at(&damage, image);
+        }
+        self.damage.push(damage);
+    }
+
+    /// The runs that a damaged place names, taken for a frame.
+    fn runs_at(&self, damage: &Damage, image: &Image) -> Vec<RunId> {
+        let bytes = image.bytes.get(damage.range.start..).unwrap_or_default();
+        let batches = u16_at(bytes, 18).unwrap_or_default();
+        let payload = bytes.get(HEADER_BYTES..).unwrap_or_default();
+        let base = first_byte(&self.source.identity, damage.segment);
+        let place = Frame::payload_place(base.plus(wide(damage.range.start)));
+        let parts = Parts::new(payload, place, batches).take(usize::from(batches));
+        let numbers = parts.map_while(Result::ok).filter_map(|(part, _)| match part {
+            Part::Batch(batch) => Some(batch.run),
+            Part::Put(_) => None,
+        });
+        let mut runs = self.rescue.runs.ids(numbers);
+        runs.sort_unstable();
+        runs.dedup();
+        runs
+    }
+
+    /// What was kept and what is lost.
+    pub(super) fn report(self) -> SalvageReport {
+        let Salvage { source, rescue, damage, known, end, done, .. } = self;
+        let index = rescue.intake.index();
+        let mut expected = self.segments.max(1);
+        if known > end {
+            let last = Position::from_u64(known.as_u64().saturating_sub(1));
+            expected = expected.max(source.identity.locate(last).0.saturating_add(1));
+        }
+        let gap = if expected > source.next_segment() { Some(index.end) } else { self.gap };
+        let stale = source.epoch.is_some_and(|epoch| self.epoch > epoch);
+        let closed_at = source.closed_at.filter(|_| !stale);
+        let facts = Known { identity: source.identity, durable_upto: known, closed_at, end };
+        let (mut lost, mut mark) = (vec![], gap);
+        for (range, at) in damage.into_iter().filter_map(|damage| damage.settle(&facts)) {
+            if range.standing != Standing::NeverAcknowledged {
+                mark = mark.max(Some(at));
+            }
+            lost.push(range);
+        }
+        let runs = u64::from(index.runs.len());
+        let (runs_cut, runs_unknown, parts) = rescue.runs.report(&index);
+        drop(index);
+        let tables = mark.map(|mark| rescue.intake.rows_before(mark)).unwrap_or_default();
+        let tables = tables.into_iter().map(|(table, rows)| StaleTable { table, rows });
+        let counts = rescue.counts;
+        SalvageReport {
+            manifest: if stale { ManifestState::Stale } else { source.manifest },
+            segments: wide(source.segments.len()),
+            bytes_read: done.bytes,
+            bytes_kept: counts.bytes,
+            commits_whole: counts.whole,
+            commits_partial: counts.partial,
+            commits_dropped: counts.dropped,
+            events_kept: counts.events,
+            rows_kept: counts.rows,
+            rows_dropped: counts.rows_dropped,
+            runs_whole: runs.saturating_sub(parts),
+            runs_cut,
+            runs_unknown,
+            lost,
+            files: source.files.clone(),
+            missing_segments: missing(source.segments.keys().copied(), expected),
+            shortfall: (known > end).then_some(Shortfall { acknowledged: known, found: end }),
+            stale_tables: tables.collect(),
+        }
+    }
+}

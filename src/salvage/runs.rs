@@ -1,0 +1,139 @@
+//! The runs of the source: how far each is in the new store, and how far it went.
+
+use std::collections::HashMap;
+
+use super::report::{CutRun, UnknownRun};
+use crate::id::{Position, RunId};
+use crate::index::Index;
+use crate::log::batch::Batch;
+
+/// Why a run is cut whose next batch was not found.
+pub(super) const BATCH_MISSING: &str = "the batch that follows is missing";
+
+/// The runs of the source, by the numbers that the source gave them.
+#[derive(Default)]
+pub(super) struct SourceRuns(HashMap<u32, SourceRun>);
+
+/// A run of the source.
+pub(super) struct SourceRun {
+    id: RunId,
+    /// Its last batch that is in the new store.
+    kept: Option<Kept>,
+    /// Why nothing more of it is kept.
+    cut: Option<&'static str>,
+    /// The first event that was found and is not kept.
+    first_left: u32,
+    /// The event that would follow the last one found.
+    seen: u32,
+    /// Namespace and workflow id, if the new store does not know them.
+    name: Option<Box<Name>>,
+}
+
+/// Who a run is that is not in the new store.
+#[derive(Default)]
+pub(super) struct Name {
+    pub(super) id: RunId,
+    pub(super) namespace: String,
+    pub(super) workflow_id: String,
+}
+
+/// How far a run is in the new store.
+#[derive(Clone, Copy)]
+pub(super) struct Kept {
+    /// Where its last batch lies in the source.
+    pub(super) last_batch: Position,
+    pub(super) next_event: u32,
+    pub(super) bytes: u32,
+}
+
+impl SourceRun {
+    /// How far it is in the new store, if it can go on there.
+    pub(super) fn open(&self) -> Option<(RunId, Kept)> {
+        let kept = self.kept.filter(|_| self.cut.is_none())?;
+        Some((self.id, kept))
+    }
+}
+
+impl SourceRuns {
+    pub(super) fn get(&self, number: u32) -> Option<&SourceRun> {
+        self.0.get(&number)
+    }
+
+    /// The ids of those among `numbers` that are known.
+    pub(super) fn ids(&self, numbers: impl Iterator<Item = u32>) -> Vec<RunId> {
+        let known = numbers.filter_map(|number| Some(self.0.get(&number)?.id));
+        known.filter(|id| !id.is_nil()).collect()
+    }
+
+    /// A batch is in the new store.
+    pub(super) fn keep(&mut self, batch: &Batch<'_>, id: RunId) {
+        let run = self.see(batch);
+        let (last_batch, next_event) = (batch.position, batch.next_event());
+        run.id = id;
+        run.kept = Some(Kept { last_batch, next_event, bytes: batch.run_bytes });
+    }
+
+    /// A batch is left out, and so is all that follows it. `name` is of a run that begins with it.
+    pub(super) fn cut(&mut self, batch: &Batch<'_>, name: Option<Name>, why: &'static str) {
+        let run = self.see(batch);
+        if run.cut.is_none() {
+            (run.cut, run.first_left) = (Some(why), batch.first_event);
+        }
+        run.first_left = run.first_left.min(batch.first_event);
+        if let Some(name) = name.filter(|_| run.id.is_nil()) {
+            run.id = name.id;
+            run.name = Some(Box::new(name));
+        }
+    }
+
+    fn see(&mut self, batch: &Batch<'_>) -> &mut SourceRun {
+        let run = self.0.entry(batch.run).or_insert(SourceRun {
+            id: RunId::NIL,
+            kept: None,
+            cut: None,
+            first_left: batch.first_event,
+            seen: 0,
+            name: None,
+        });
+        run.seen = run.seen.max(batch.next_event());
+        run
+    }
+
+    /// The runs that are cut and those that are not known, and how many of those that are cut have
+    /// a part in the new store, of which `index` knows.
+    pub(super) fn report(self, index: &Index) -> (Vec<CutRun>, Vec<UnknownRun>, u64) {
+        let mut cut: Vec<_> = self.0.into_iter().filter(|(_, run)| run.cut.is_some()).collect();
+        cut.sort_unstable_by_key(|(number, _)| *number);
+        let (mut runs, mut unknown, mut parts) = (vec![], vec![], 0);
+        for (number, run) in cut {
+            parts += u64::from(run.kept.is_some());
+            if run.id.is_nil() {
+                let (first_found, last_found) = (run.first_left, run.seen.saturating_sub(1));
+                unknown.push(UnknownRun { number, first_found, last_found });
+            } else {
+                runs.push(cut_run(run, index));
+            }
+        }
+        (runs, unknown, parts)
+    }
+}
+
+fn cut_run(run: SourceRun, index: &Index) -> CutRun {
+    let known = index.runs.number(&run.id).and_then(|number| index.runs.get(number));
+    let workflow = known.and_then(|known| index.workflow_of(known));
+    let (namespace, workflow_id) = match (workflow, run.name) {
+        (Some((namespace, workflow)), _) => (namespace.name.to_string(), workflow.id.to_string()),
+        (None, Some(name)) => (name.namespace, name.workflow_id),
+        (None, None) => Default::default(),
+    };
+    let first_lost = run.kept.map_or(run.first_left, |kept| kept.next_event);
+    CutRun {
+        id: run.id,
+        namespace,
+        workflow_id,
+        events_kept: run.kept.map_or(0, |kept| kept.next_event.saturating_sub(1)),
+        first_lost,
+        events_lost: run.seen.saturating_sub(first_lost),
+        why: run.cut.unwrap_or(BATCH_MISSING),
+    }
+}

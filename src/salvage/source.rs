@@ -1,0 +1,275 @@
+//! Which store the source is, and which files are its segments.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::report::{DamagedFile, FileDamage, ManifestState};
+use crate::bytes::{array_at, u32_at};
+use crate::disk::{Disk, OpenMode};
+use crate::error::{Error, Result};
+use crate::id::Position;
+use crate::log::{
+    Identity, Manifest, Paths, SEGMENT_HEADER_BYTES, SLOT_BYTES, SegmentHeader, corrupt,
+    is_segment_size, segment_number, vouched,
+};
+
+/// A damaged header is taken for one of this store if so many of the sixteen random bytes that
+/// name the store are right: those of another store would not be.
+const STORE_BYTES_MIN: usize = 8;
+
+/// What the source is.
+pub(super) struct Source {
+    pub(super) identity: Identity,
+    pub(super) manifest: ManifestState,
+    /// What the manifest and the lock file vouch for.
+    pub(super) durable_upto: Position,
+    /// Where the log ends, as the manifest says.
+    pub(super) closed_at: Option<Position>,
+    /// Of the manifest: no frame is newer.
+    pub(super) epoch: Option<u32>,
+    /// In the order of their numbers.
+    pub(super) segments: BTreeMap<u32, SegmentFile>,
+    pub(super) files: Vec<DamagedFile>,
+}
+
+/// A file to be read as a segment.
+pub(super) struct SegmentFile {
+    pub(super) path: PathBuf,
+    pub(super) size: u64,
+    pub(super) salt: [u8; 16],
+    claim: Claim,
+}
+
+/// What says that a file is a segment of this number; what says more comes later.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Claim {
+    /// Its name alone: the header is damaged.
+    Name,
+    /// Its header alone.
+    Header,
+    Both,
+}
+
+/// A file with the name of a segment.
+struct Candidate {
+    path: PathBuf,
+    /// In its name.
+    number: u32,
+    size: u64,
+    page: Vec<u8>,
+    header: Result<SegmentHeader>,
+}
+
+impl Source {
+    /// Looks at the manifest and at the header of every segment.
+    pub(super) fn find(disk: &dyn Disk, paths: &Paths) -> Result<Self> {
+        let mut files = vec![];
+        let candidates = candidates(disk, paths, &mut files)?;
+        let slots = read_slots(disk, paths)?;
+        if slots.is_none() && candidates.is_empty() && files.is_empty() {
+            return Err(Error::NotAStore { path: paths.root.clone() });
+        }
+        let (manifest, state) = manifest(slots);
+        let identity = identify(paths, manifest.as_ref(), &candidates)?;
+        let own = manifest.as_ref().ok().filter(|manifest| manifest.identity == identity);
+        let foreign = manifest.is_ok() && own.is_none();
+        let marked = own.map(|own| {
+            // What cannot be read vouches for nothing.
+            let lock = vouched(disk, paths, &identity.store, own.epoch).unwrap_or_default();
+            own.durable_upto.max(lock)
+        });
+        let mut source = Source {
+            identity,
+            manifest: if foreign { ManifestState::Foreign } else { state },
+            durable_upto: marked.unwrap_or_default(),
+            closed_at: own.filter(|own| own.closed).map(|own| own.durable_upto),
+            epoch: own.map(|manifest| manifest.epoch),
+            segments: BTreeMap::new(),
+            files,
+        };
+        for candidate in candidates {
+            source.place(candidate);
+        }
+        source.files.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(source)
+    }
+
+    /// The number behind the last segment that is there.
+    pub(super) fn next_segment(&self) -> u32 {
+        self.segments.keys().next_back().map_or(0, |last| last.saturating_add(1))
+    }
+
+    /// Takes a file for the segment that it is, if it is one of this store.
+    fn place(&mut self, candidate: Candidate) {
+        let Candidate { path, number: named, size, page, header } = candidate;
+        let mut damaged = |damage| self.files.push(DamagedFile { path: path.clone(), damage });
+        let number = match &header {
+            Ok(header) if header.identity != self.identity => return damaged(FileDamage::Foreign),
+            Ok(header) => header.number,
+            Err(Error::UnsupportedFormat { .. }) => return damaged(FileDamage::OtherFormat),
+            Err(_) if !resembles(&page, &self.identity) => return damaged(FileDamage::Unproven),
+            Err(_) => named,
+        };
+        let expected = u64::from(self.identity.segment_bytes);
+        if size != expected {
+            damaged(FileDamage::WrongLength { expected, found: size });
+        }
+        if header.is_err() {
+            damaged(FileDamage::HeaderDamaged);
+        }
+        if number != named {
+            damaged(FileDamage::Misnamed(number));
+        }
+        let salt = array_at(&page, 48).unwrap_or_default();
+        let claim = match header {
+            Err(_) => Claim::Name,
+            Ok(_) if number != named => Claim::Header,
+            Ok(_) => Claim::Both,
+        };
+        let file = SegmentFile { path, size, salt, claim };
+        match self.segments.entry(number) {
+            Entry::Vacant(entry) => {
+                entry.insert(file);
+            }
+            Entry::Occupied(mut entry) => {
+                let better = file.claim > entry.get().claim;
+                let other = if better { entry.insert(file) } else { file };
+                self.files.retain(|known| known.path != other.path);
+                let damage = FileDamage::Duplicate(number);
+                self.files.push(DamagedFile { path: other.path, damage });
+            }
+        }
+    }
+}
+
+/// Every file with the name of a segment, in the order of the names; `files` gets those that
+/// cannot be opened.
+fn candidates(
+    disk: &dyn Disk,
+    paths: &Paths,
+    files: &mut Vec<DamagedFile>,
+) -> Result<Vec<Candidate>> {
+    let dir = paths.log();
+    let mut names = match disk.list(&dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => vec![],
+        listed => listed.map_err(|e| Error::io("list", &dir, e))?,
+    };
+    names.sort_unstable();
+    let mut candidates = vec![];
+    for (name, number) in names.iter().filter_map(|name| Some((name, segment_number(name)?))) {
+        let path = dir.join(name);
+        match look(disk, path.clone(), number) {
+            Ok(candidate) => candidates.push(candidate),
+            Err(_) => files.push(DamagedFile { path, damage: FileDamage::Unreadable }),
+        }
+    }
+    Ok(candidates)
+}
+
+fn look(disk: &dyn Disk, path: PathBuf, number: u32) -> io::Result<Candidate> {
+    let file = disk.open(&path, OpenMode::Read)?;
+    let size = file.size()?;
+    let mut page = vec![0; SEGMENT_HEADER_BYTES];
+    let there = usize::try_from(size).unwrap_or(usize::MAX).min(page.len());
+    let read = file.read_at(page.get_mut(..there).unwrap_or_default(), 0);
+    if read.is_err() {
+        page.fill(0);
+    }
+    // Whose it is and which one, as it says itself.
+    let identity = identity_in(&page);
+    let says = u32_at(&page, 12).unwrap_or_default();
+    let header = SegmentHeader::decode(&page, &path, says, &identity).and_then(|header| {
+        let sound = is_segment_size(identity.segment_bytes);
+        let what = "no segment can have this size";
+        let found = identity.segment_bytes.into();
+        sound.then_some(header).ok_or_else(|| corrupt(&path, 40, what, 0, found))
+    });
+    Ok(Candidate { path, number, size, page, header })
+}
+
+fn identity_in(page: &[u8]) -> Identity {
+    Identity {
+        store: array_at(page, 24).unwrap_or_default(),
+        segment_bytes: u32_at(page, 40).unwrap_or_default(),
+    }
+}
+
+/// Whether a damaged header is one of this store rather than of another.
+fn resembles(page: &[u8], identity: &Identity) -> bool {
+    let pairs = identity_in(page).store.into_iter().zip(identity.store);
+    pairs.filter(|(found, expected)| found == expected).count() >= STORE_BYTES_MIN
+}
+
+/// The manifest's two slots, as far as they can be read; `None` if there is no manifest.
+fn read_slots(disk: &dyn Disk, paths: &Paths) -> Result<Option<[Vec<u8>; 2]>> {
+    let path = paths.manifest();
+    let file = match disk.open(&path, OpenMode::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(|e| Error::io("open", &path, e))?,
+    };
+    Ok(Some([0, SLOT_BYTES as u64].map(|offset| {
+        let mut slot = vec![0; SLOT_BYTES];
+        if file.read_at(&mut slot, offset).is_err() {
+            // Not whole, and not a slot that was never written either.
+            slot.fill(0xff);
+        }
+        slot
+    })))
+}
+
+/// What the whole slot with the higher generation says, or what is wrong with both.
+fn manifest(slots: Option<[Vec<u8>; 2]>) -> (Result<Manifest>, ManifestState) {
+    let path = Path::new("MANIFEST");
+    let Some(slots) = slots else {
+        return (Err(corrupt(path, 0, "the manifest is missing", 1, 0)), ManifestState::Missing);
+    };
+    let [first, second] = slots.each_ref().map(|slot| Manifest::decode(slot, path));
+    let damaged = slots
+        .iter()
+        .zip([first.is_ok(), second.is_ok()])
+        .any(|(slot, whole)| !whole && slot.iter().any(|byte| *byte != 0));
+    let state = if damaged { ManifestState::OneSlotDamaged } else { ManifestState::Whole };
+    match (first, second) {
+        (Ok(a), Ok(b)) => (Ok(if a.generation > b.generation { a } else { b }), state),
+        (Ok(one), Err(_)) | (Err(_), Ok(one)) => (Ok(one), state),
+        (Err(other @ Error::UnsupportedFormat { .. }), _) | (_, Err(other)) => {
+            (Err(other), ManifestState::Damaged)
+        }
+    }
+}
+
+/// Which store it is: what the manifest says, unless whole headers say otherwise or there is none;
+/// then what most headers say.
+fn identify(
+    paths: &Paths,
+    manifest: Result<&Manifest, &Error>,
+    candidates: &[Candidate],
+) -> Result<Identity> {
+    let mut votes: Vec<(usize, Identity)> = vec![];
+    for header in candidates.iter().filter_map(|candidate| candidate.header.as_ref().ok()) {
+        match votes.iter_mut().find(|(_, identity)| *identity == header.identity) {
+            Some((count, _)) => *count += 1,
+            None => votes.push((1, header.identity)),
+        }
+    }
+    votes.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
+    let agrees = |identity| votes.is_empty() || votes.iter().any(|(_, other)| *other == identity);
+    if let Some(manifest) = manifest.ok().filter(|manifest| agrees(manifest.identity)) {
+        return Ok(manifest.identity);
+    }
+    let what = match votes.as_slice() {
+        [(first, _), (second, _), ..] if first == second => {
+            "segments of several stores, and no manifest says which of them this is"
+        }
+        [(_, identity), ..] => return Ok(*identity),
+        [] => "neither the manifest nor any segment says which store this is",
+    };
+    let errors = candidates.iter().filter_map(|candidate| candidate.header.as_ref().err());
+    let other_format = |error: &&Error| matches!(error, Error::UnsupportedFormat { .. });
+    match manifest.err().into_iter().chain(errors).find(other_format) {
+        Some(error) => Err(error.clone()),
+        None => Err(corrupt(&paths.manifest(), 0, what, 0, 0)),
+    }
+}

@@ -1,0 +1,70 @@
+//! Going on in the next segment while a thread prepares it.
+
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use kinlog::Durability::Buffered;
+use kinlog::Error;
+use shuttle::thread;
+
+use crate::device::{Op, is_log};
+use crate::explore::explore;
+use crate::world::{SEGMENT_BYTES, World, draw, either, token};
+
+const THREADS: usize = 2;
+const ROUNDS: usize = 3;
+/// Two fit into a segment.
+const LARGE: usize = 24 << 10;
+
+#[test]
+fn commits_go_on_over_the_end_of_a_segment() {
+    explore(300, || {
+        let world = World::new();
+        thread::scope(|scope| {
+            for number in 0..THREADS {
+                let world = &world;
+                scope.spawn(move || {
+                    for round in 0..ROUNDS {
+                        world.commit(token(number, round), LARGE, either()).unwrap();
+                    }
+                });
+            }
+        });
+        assert!(world.store.stats().unwrap().file_bytes >= 3 * SEGMENT_BYTES);
+        let log = world.check(&world.store, THREADS * ROUNDS, Buffered);
+        assert_eq!(log.len(), THREADS * ROUNDS);
+        world.end();
+    });
+}
+
+#[test]
+fn a_segment_that_cannot_be_prepared_refuses_commits_only_until_it_can() {
+    explore(400, || {
+        let at = [Op::Create, Op::Write, Op::Sync][draw(3)];
+        let failures = 1 + draw(3);
+        let (calls, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let world = World::with(move |op, path| {
+            let prepares = path.parent().is_some_and(|dir| dir.ends_with("log")) && !is_log(path);
+            prepares && op == at && calls.fetch_add(1, SeqCst) < failures
+        });
+        thread::scope(|scope| {
+            for number in 0..THREADS {
+                let (world, refused) = (&world, &refused);
+                scope.spawn(move || {
+                    for round in 0..ROUNDS {
+                        let token = token(number, round);
+                        while let Err(error) = world.commit(token, LARGE, either()) {
+                            assert!(matches!(error, Error::NotWritten { .. }), "{error}");
+                            assert!(!world.device.tried(&token));
+                            refused.fetch_add(1, SeqCst);
+                        }
+                    }
+                });
+            }
+        });
+        // A failure is told to one committer at most.
+        assert!(refused.load(SeqCst) <= failures);
+        let log = world.check(&world.store, THREADS * ROUNDS, Buffered);
+        assert_eq!(log.len(), THREADS * ROUNDS);
+        world.end();
+    });
+}
