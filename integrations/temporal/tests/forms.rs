@@ -191,6 +191,20 @@ fn unknown_protobuf_fields_are_kept() {
 }
 
 #[test]
+fn a_number_is_the_same_in_every_form() -> Result<(), ExportError> {
+    for number in ["131071.99951171876", "2.0", "0.1", "5e-324", "1.7976931348623157e+308"] {
+        let policy =
+            format!(r#"{{"retryPolicy": {{"backoffCoefficient": {number}}}, "workflowId""#);
+        let started = STARTED.replace(r#"{"workflowId""#, &policy);
+        let history = read(&format!(r#"{{"events": [{started}]}}"#));
+        let text = history.to_json()?;
+        assert!(text.contains(&format!(r#""backoffCoefficient": {number}"#)), "{text}");
+        assert_eq!(read(&text), history, "{number}");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_time_json_cannot_say_is_an_export_error() -> Result<(), ExportError> {
     let bytes = [10, 14, 18, 10, 8, 255, 255, 255, 255, 255, 255, 255, 127, 0, 24, 1];
     let seconds = [10, 14, 18, 10, 8, 255, 255, 255, 255, 255, 255, 255, 255, 127, 24, 1];
