@@ -20,6 +20,12 @@ Exit codes:
   3  the store is corrupt
   4  some files could not be imported
   5  there is no such store or run, or more than one run fits
+  6  another process uses the store
+  7  the store is of another version of kinlog
+  8  the system refused to read or write a file
+  9  the last bytes of the store are in doubt: a crash left them, or damage
+ 10  no backup can be made there, or not from that former one
+ 11  what is whole was salvaged, and something is lost
 
 Try `kinlog demo`, then `kinlog tree fulfilment`.";
 
@@ -49,6 +55,8 @@ pub(crate) enum Command {
     Export(ExportArgs),
     Stats(StatsArgs),
     Verify(VerifyArgs),
+    Backup(BackupArgs),
+    Salvage(SalvageArgs),
     Demo(DemoArgs),
 }
 
@@ -219,10 +227,48 @@ pub(crate) struct StatsArgs {
     pub(crate) json: bool,
 }
 
-/// Read everything back and check it: every commit, every event, sum and relation.
+/// Read everything back and check it: every byte, every event, sum and relation.
+///
+/// Works beside a writer. Without one, the space beyond the last commit is checked as well.
 #[derive(Debug, clap::Args)]
 pub(crate) struct VerifyArgs {
-    /// One JSON object.
+    /// One JSON object, whatever the result: `ok`, and `kind`, `path`, `offset` of what is wrong.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Copy the store as it is now into another folder, beside whoever writes.
+///
+/// The copy is a store itself: to restore it, copy it to where it is needed. A backup that was cut
+/// short is no store, and is begun anew by the next one into the same folder.
+#[derive(Debug, clap::Args)]
+pub(crate) struct BackupArgs {
+    /// The folder for the copy: empty, or not there yet.
+    #[arg(value_name = "DST")]
+    pub(crate) to: PathBuf,
+    /// A former backup of this store: what it has already is compared and linked, not copied. The
+    /// two then share files; deleting either is safe, damage to a shared file hurts both.
+    #[arg(long, value_name = "FORMER")]
+    pub(crate) base: Option<PathBuf>,
+    /// One JSON object, whatever the result.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Copy what is provably whole in a corrupt store into a new one, and list what is lost.
+///
+/// Nothing is written to the corrupt store. The new one is a store like any other: runs are there up
+/// to their first event that is lost, and open if their close is. It is made beside its folder, with
+/// `.partial` behind the name, and gets its own name when it is finished.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SalvageArgs {
+    /// The folder of the corrupt store.
+    #[arg(value_name = "SRC")]
+    pub(crate) from: PathBuf,
+    /// The folder for the new one: empty, or not there yet, and not within the other.
+    #[arg(value_name = "DST")]
+    pub(crate) to: PathBuf,
+    /// One JSON object, whatever the result.
     #[arg(long)]
     pub(crate) json: bool,
 }

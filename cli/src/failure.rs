@@ -2,10 +2,15 @@
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use console::style;
+use kinlog::Error;
 use kinlog_temporal::{ExportError, ImportError};
+use serde::Serialize;
+
+use crate::ui::Output;
 
 /// Exit code: the store is corrupt.
 pub(crate) const CORRUPT: u8 = 3;
@@ -13,11 +18,23 @@ pub(crate) const CORRUPT: u8 = 3;
 pub(crate) const PARTIAL: u8 = 4;
 /// Exit code: no such store or run, or more than one.
 pub(crate) const NOT_FOUND: u8 = 5;
+/// Exit code: another process uses the store.
+const IN_USE: u8 = 6;
+/// Exit code: the store is of another version.
+const UNSUPPORTED: u8 = 7;
+/// Exit code: the system refused to read or write a file.
+const IO: u8 = 8;
+/// Exit code: the last bytes of the store are in doubt.
+pub(crate) const IN_DOUBT: u8 = 9;
+/// Exit code: no backup can be made there, or not from that former one.
+const NO_BACKUP: u8 = 10;
+/// Exit code: what is whole was salvaged, and something is lost.
+pub(crate) const LOSSES: u8 = 11;
 
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// The store failed.
-    Store(kinlog::Error),
+    Store(Error),
     /// No run, or more than one, is meant; the text says which there are.
     NotFound(String),
     /// The result could not be written.
@@ -34,22 +51,102 @@ impl Failure {
             return ExitCode::SUCCESS;
         }
         eprintln!("{} {self}", style("error:").for_stderr().red().bold());
-        if let Failure::Store(kinlog::Error::NotAStore { .. }) = self {
+        if let Failure::Store(Error::NotAStore { .. }) = self {
             eprintln!("`kinlog demo` makes one to look at, `kinlog import` one of histories");
         }
         ExitCode::from(self.code())
     }
 
+    /// For a command with `--json`, whose result it is: says it there; the exit code is the same.
+    pub(crate) fn in_json(self, out: &mut Output) -> Result<ExitCode, Failure> {
+        if let Failure::Output(_) = self {
+            return Err(self);
+        }
+        out.json(&Told::of(&self))?;
+        Ok(ExitCode::from(self.code()))
+    }
+
     fn code(&self) -> u8 {
-        match self {
-            Failure::Store(kinlog::Error::Corrupt(_)) => CORRUPT,
-            Failure::Store(kinlog::Error::NotAStore { .. }) | Failure::NotFound(_) => NOT_FOUND,
-            _ => 1,
+        self.kind_and_code().1
+    }
+
+    /// A word for scripts, and the exit code.
+    fn kind_and_code(&self) -> (&'static str, u8) {
+        let error = match self {
+            Failure::Store(error) => error,
+            Failure::NotFound(_) => return ("not_found", NOT_FOUND),
+            Failure::Output(_) | Failure::Other(_) => return ("error", 1),
+        };
+        match error {
+            Error::Corrupt(_) => ("corrupt", CORRUPT),
+            Error::NotAStore { .. } => ("not_a_store", NOT_FOUND),
+            Error::Locked { .. } => ("in_use", IN_USE),
+            Error::UnsupportedFormat { .. } => ("unsupported_format", UNSUPPORTED),
+            Error::Io { .. } => ("io", IO),
+            Error::NotEmpty { .. } => ("not_empty", NO_BACKUP),
+            Error::NotABase { .. } => ("not_a_base", NO_BACKUP),
+            _ => ("error", 1),
         }
     }
 
     fn is_broken_pipe(&self) -> bool {
         matches!(self, Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+/// A failure, for scripts.
+#[derive(Serialize)]
+struct Told {
+    ok: bool,
+    kind: &'static str,
+    error: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+    #[serde(flatten)]
+    damage: Option<Damage>,
+}
+
+/// Where a store is damaged.
+#[derive(Serialize)]
+struct Damage {
+    offset: u64,
+    what: &'static str,
+    expected: u64,
+    found: u64,
+    runs: Vec<String>,
+}
+
+impl Told {
+    fn of(failure: &Failure) -> Self {
+        let (kind, _) = failure.kind_and_code();
+        let (mut path, mut damage) = (None, None);
+        if let Failure::Store(error) = failure {
+            path = path_of(error).map(|path| path.display().to_string());
+            damage = match error {
+                Error::Corrupt(found) => Some(Damage {
+                    offset: found.offset,
+                    what: found.what,
+                    expected: found.expected,
+                    found: found.found,
+                    runs: found.runs.iter().map(ToString::to_string).collect(),
+                }),
+                _ => None,
+            };
+        }
+        Told { ok: false, kind, error: failure.to_string(), path, damage }
+    }
+}
+
+fn path_of(error: &Error) -> Option<&Path> {
+    match error {
+        Error::Corrupt(found) => Some(&found.path),
+        Error::Io { path, .. }
+        | Error::Locked { path, .. }
+        | Error::NotAStore { path }
+        | Error::NotEmpty { path }
+        | Error::NotABase { path, .. }
+        | Error::UnsupportedFormat { path, .. } => Some(path),
+        _ => None,
     }
 }
 
@@ -63,8 +160,8 @@ impl fmt::Display for Failure {
     }
 }
 
-impl From<kinlog::Error> for Failure {
-    fn from(error: kinlog::Error) -> Self {
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
         Failure::Store(error)
     }
 }

@@ -36,6 +36,8 @@ fn run(args: &Args) -> Result<ExitCode, Failure> {
         Command::Export(args) => commands::export(store, args, &mut out)?,
         Command::Stats(args) => commands::stats(store, args, &mut out)?,
         Command::Verify(args) => commands::verify(store, args, &mut out)?,
+        Command::Backup(args) => commands::backup(store, args, &mut out)?,
+        Command::Salvage(args) => commands::salvage(args, &mut out)?,
         Command::Demo(args) => commands::demo(store, args, &mut out)?,
     };
     out.finish()?;

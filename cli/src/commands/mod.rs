@@ -1,5 +1,6 @@
 //! The commands, one a module.
 
+mod backup;
 mod body;
 mod chain;
 mod children;
@@ -9,12 +10,14 @@ mod export;
 mod import;
 mod ls;
 mod payload;
+mod salvage;
 mod show;
 mod standing;
 mod stats;
 mod tree;
 mod verify;
 
+pub(crate) use backup::backup;
 pub(crate) use chain::chain;
 pub(crate) use children::children;
 pub(crate) use demo::demo;
@@ -22,6 +25,7 @@ pub(crate) use duties::duties;
 pub(crate) use export::export;
 pub(crate) use import::import;
 pub(crate) use ls::ls;
+pub(crate) use salvage::salvage;
 pub(crate) use show::show;
 pub(crate) use stats::stats;
 pub(crate) use tree::tree;

@@ -3,13 +3,13 @@
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use kinlog::{Error, VerifyReport};
+use kinlog::{VerifyProgress, VerifyReport};
 use serde::Serialize;
 
 use crate::args::VerifyArgs;
-use crate::failure::{CORRUPT, Failure};
+use crate::failure::{Failure, IN_DOUBT};
 use crate::open;
 use crate::ui::{self, Output};
 
@@ -19,73 +19,98 @@ pub(crate) fn verify(
     out: &mut Output,
 ) -> Result<ExitCode, Failure> {
     let started = Instant::now();
-    match check(store) {
-        Ok(report) if args.json => out.json(&Sound::of(&report))?,
-        Ok(report) => {
-            let ok = ui::check("✓ the store is sound");
-            writeln!(out, "{ok}: every commit, event, sum and relation is as it should be")?;
-            let commits = ui::many(report.commits, "commit");
-            let (runs, events) = (ui::many(report.runs, "run"), ui::many(report.events, "event"));
-            let (bytes, time) = (ui::bytes(report.bytes), ui::span(started.elapsed()));
-            writeln!(out, "  {runs}, {events}, {commits}, {bytes}, checked in {time}")?;
-        }
-        Err(error) if args.json => {
-            if let Failure::Store(Error::Corrupt(corruption)) = &error {
-                out.json(&Damaged::of(corruption))?;
-                return Ok(ExitCode::from(CORRUPT));
-            }
-            return Err(error);
-        }
-        Err(error) => return Err(error),
+    let (report, read) = match check(store) {
+        Ok(found) => found,
+        Err(failure) if args.json => return failure.in_json(out),
+        Err(failure) => return Err(failure),
+    };
+    match args.json {
+        true => out.json(&Found::of(&report, started.elapsed()))?,
+        false => print(&report, read, started.elapsed(), out)?,
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(ExitCode::from(if report.is_sound() { 0 } else { IN_DOUBT }))
 }
 
-fn check(store: &Path) -> Result<VerifyReport, Failure> {
-    let store = open::to_read(store)?;
-    let stats = store.stats()?;
-    let total = stats.event_bytes + stats.frame_bytes + stats.row_bytes;
-    let bar = ui::byte_bar(total, "verify");
-    let report = store.verify(|progress| bar.set_position(progress.bytes));
+/// The report, and how many bytes were read for it.
+fn check(store: &Path) -> Result<(VerifyReport, u64), Failure> {
+    let spinner = ui::spinner("open");
+    let opened = open::to_read(store);
+    spinner.finish_and_clear();
+    let store = opened?;
+    let bar = ui::byte_bar(0, "verify");
+    let mut last = None::<VerifyProgress>;
+    let report = store.verify(|progress| {
+        ui::advance(&bar, progress.bytes, progress.total);
+        last = Some(progress);
+    });
     bar.finish_and_clear();
-    Ok(report?)
+    Ok((report?, last.map_or(0, |progress| progress.bytes)))
+}
+
+fn print(
+    report: &VerifyReport,
+    read: u64,
+    time: Duration,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    if report.is_sound() {
+        let ok = ui::check("✓ the store is sound");
+        writeln!(out, "{ok}: every commit, event, sum and relation is as it should be")?;
+    } else {
+        let bytes = ui::bytes(report.doubtful_bytes);
+        writeln!(out, "what can be read is sound, but the last {bytes} of the log are in doubt:")?;
+        writeln!(out, "  they may have been a commit; the next writer moves them to quarantine")?;
+    }
+    let commits = ui::many(report.commits, "commit");
+    let (runs, events) = (ui::many(report.runs, "run"), ui::many(report.events, "event"));
+    let (bytes, rate) = (ui::bytes(report.bytes), ui::byte_rate(read, time));
+    let time = ui::span(time);
+    writeln!(out, "  {runs}, {events}, {commits}, {bytes}, checked in {time} ({rate})")?;
+    if !report.quarantined.is_empty() {
+        let copies = ui::many(report.quarantined.len() as u64, "file");
+        writeln!(out, "  in quarantine: {copies}")?;
+    }
+    for path in &report.unknown {
+        writeln!(out, "  not the store's: {}", ui::plain(&path.display().to_string()))?;
+    }
+    Ok(())
 }
 
 #[derive(Serialize)]
-struct Sound {
+struct Found {
     ok: bool,
+    kind: &'static str,
     commits: u64,
     events: u64,
     runs: u64,
     bytes: u64,
+    segments: u32,
+    unfinished_bytes: u64,
+    doubtful_bytes: u64,
+    quarantined: Vec<String>,
+    unknown: Vec<String>,
+    seconds: f64,
 }
 
-impl Sound {
-    fn of(report: &VerifyReport) -> Self {
-        let VerifyReport { commits, events, runs, bytes, .. } = *report;
-        Sound { ok: true, commits, events, runs, bytes }
-    }
-}
-
-#[derive(Serialize)]
-struct Damaged {
-    ok: bool,
-    error: String,
-    path: String,
-    offset: u64,
-    what: &'static str,
-    runs: Vec<String>,
-}
-
-impl Damaged {
-    fn of(corruption: &kinlog::Corruption) -> Self {
-        Damaged {
-            ok: false,
-            error: corruption.to_string(),
-            path: corruption.path.display().to_string(),
-            offset: corruption.offset,
-            what: corruption.what,
-            runs: corruption.runs.iter().map(ToString::to_string).collect(),
+impl Found {
+    fn of(report: &VerifyReport, time: Duration) -> Self {
+        let ok = report.is_sound();
+        let names = |paths: &[std::path::PathBuf]| -> Vec<String> {
+            paths.iter().map(|path| path.display().to_string()).collect()
+        };
+        Found {
+            ok,
+            kind: if ok { "sound" } else { "in_doubt" },
+            commits: report.commits,
+            events: report.events,
+            runs: report.runs,
+            bytes: report.bytes,
+            segments: report.segments,
+            unfinished_bytes: report.unfinished_bytes,
+            doubtful_bytes: report.doubtful_bytes,
+            quarantined: names(&report.quarantined),
+            unknown: names(&report.unknown),
+            seconds: time.as_secs_f64(),
         }
     }
 }

@@ -9,7 +9,9 @@ mod units;
 
 pub(crate) use output::Output;
 pub(crate) use plain::{clip, plain};
-pub(crate) use progress::{byte_bar, count_bar};
+pub(crate) use progress::{advance, byte_bar, count_bar, spinner};
 pub(crate) use style::{bold, check, dim, head, like, status};
 pub(crate) use table::{Align, Table};
-pub(crate) use units::{bytes, clock, count, many, rate, ratio, rfc3339, share, span, time};
+pub(crate) use units::{
+    byte_rate, bytes, clock, count, many, rate, ratio, rfc3339, share, span, time,
+};

@@ -1,9 +1,11 @@
 //! Progress bars: on standard error, and only where that is a terminal.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
+const TICK: Duration = Duration::from_millis(100);
 const CHARS: &str = "━╸─";
 
 /// A bar over bytes; its message goes in front.
@@ -13,6 +15,19 @@ pub(crate) fn byte_bar(total: u64, message: &str) -> ProgressBar {
         message,
         "{msg} {bar:32.cyan/dim} {percent:>3}%  {binary_bytes}  {binary_bytes_per_sec}  {eta} left",
     )
+}
+
+/// Moves a bar whose total is told on the way.
+pub(crate) fn advance(bar: &ProgressBar, done: u64, total: u64) {
+    bar.set_length(total);
+    bar.set_position(done);
+}
+
+/// Something that moves while nobody knows for how long.
+pub(crate) fn spinner(message: &str) -> ProgressBar {
+    let spinner = ProgressBar::new_spinner().with_message(message.to_owned());
+    spinner.enable_steady_tick(TICK);
+    spinner
 }
 
 /// A bar over things of this name.

@@ -46,6 +46,12 @@ pub(crate) fn rate(number: u64, time: Duration) -> String {
     format!("{}/s", count(u64::try_from(rate).unwrap_or(u64::MAX)))
 }
 
+/// So many bytes in that time, a second.
+pub(crate) fn byte_rate(number: u64, time: Duration) -> String {
+    let rate = u128::from(number) * 1_000_000 / time.as_micros().max(1);
+    format!("{}/s", bytes(u64::try_from(rate).unwrap_or(u64::MAX)))
+}
+
 /// A point in time to the second; a dash for none.
 pub(crate) fn time(time: Timestamp) -> String {
     match moment(time) {

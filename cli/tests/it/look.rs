@@ -137,7 +137,7 @@ fn stats_account_for_every_byte() {
     let stats = call(&store, ["stats", "--json"]).ok().json().remove(0);
     assert_eq!((&stats["runs"], &stats["events"]), (&json!(2), &json!(6)));
     assert_eq!(stats["file_bytes"], stats["accounted_bytes"]);
-    let files = ["LOCK", "MANIFEST", "log/00000000.seg"].map(|it| fs::metadata(store.join(it)));
+    let files = ["LOCK", "MANIFEST", "RESERVE", "log/00000000.seg"].map(|it| fs::metadata(store.join(it)));
     let on_disk: u64 = files.into_iter().map(|file| file.unwrap().len()).sum();
     assert_eq!(stats["file_bytes"], on_disk);
     assert_eq!(stats["temporal"]["runs"], 2);
@@ -170,7 +170,7 @@ fn verify_finds_damage() {
 fn a_store_that_is_not_there_is_not_made() {
     let dir = tempfile::tempdir().unwrap();
     let store = dir.path().join("none");
-    let look: [&[&str]; 9] = [
+    let look: [&[&str]; 10] = [
         &["ls"],
         &["show", "x"],
         &["tree", "x"],
@@ -180,6 +180,7 @@ fn a_store_that_is_not_there_is_not_made() {
         &["export", "x"],
         &["stats"],
         &["verify"],
+        &["backup", "copy"],
     ];
     for args in look {
         call(&store, args).fails(5, "there is no kinlog store in");
@@ -196,7 +197,7 @@ fn looking_works_beside_a_writer() {
     call(&store, ["verify"]).ok();
     call(&store, ["stats"]).ok();
     let import = ["import", dir.path().join("in").to_str().unwrap()].map(str::to_owned);
-    call(&store, import).fails(1, "the store is in use");
+    call(&store, import).fails(6, "the store is in use");
     drop(writer);
 }
 

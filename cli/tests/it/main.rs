@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod backup;
 mod chain;
 mod children;
 mod common;
@@ -11,4 +12,5 @@ mod family;
 mod import;
 mod killed;
 mod look;
+mod salvage;
 mod tree;

@@ -45,8 +45,8 @@ pub(crate) fn demo(store: &Path, args: &DemoArgs, out: &mut Output) -> Result<Ex
     let store = open::to_write(&place)?;
     let stats = store.stats()?;
     let started = Instant::now();
-    let bar = ui::byte_bar(stats.log_bytes(), "verify");
-    let verified = store.verify(|progress| bar.set_position(progress.bytes));
+    let bar = ui::byte_bar(0, "verify");
+    let verified = store.verify(|progress| ui::advance(&bar, progress.bytes, progress.total));
     bar.finish_and_clear();
     let verified = (verified?, started.elapsed());
     let reopened = store.report().elapsed;
