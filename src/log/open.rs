@@ -295,9 +295,11 @@ fn remove_unfinished(disk: &dyn Disk, paths: &Paths) -> Result<()> {
 fn is_unused(disk: &dyn Disk, path: &Path) -> std::io::Result<bool> {
     let file = disk.open(path, OpenMode::Read)?;
     let size = file.size()?;
-    let mut page = [0; SEGMENT_HEADER_BYTES];
+    let mut page = vec![0; SEGMENT_HEADER_BYTES];
     let mut offset = SEGMENT_HEADER_BYTES as u64;
     while offset < size {
+        // The file may be shorter than it was to be.
+        page.truncate(usize::try_from(size - offset).unwrap_or(SEGMENT_HEADER_BYTES));
         file.read_at(&mut page, offset)?;
         if page.iter().any(|byte| *byte != 0) {
             return Ok(false);
