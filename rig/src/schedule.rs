@@ -43,6 +43,8 @@ pub enum End {
 pub enum Harm {
     /// A bit of a file is flipped: file, offset, bit.
     Flip(usize, usize, u8),
+    /// A bit of the log is flipped, so many bytes before its last one that is not zero.
+    FlipLast(usize, u8),
     /// A file is cut to this length.
     Truncate(usize, usize),
     /// A file is missing.
@@ -81,6 +83,7 @@ impl fmt::Display for Schedule {
         }
         self.harms.iter().try_for_each(|harm| match harm {
             Harm::Flip(file, offset, bit) => write!(f, " flip={file}:{offset}:{bit}"),
+            Harm::FlipLast(back, bit) => write!(f, " flip_last={back}:{bit}"),
             Harm::Truncate(file, len) => write!(f, " truncate={file}:{len}"),
             Harm::Remove(file) => write!(f, " remove={file}"),
             Harm::Swap(a, b) => write!(f, " swap={a}:{b}"),
@@ -147,6 +150,7 @@ fn harm(name: &str, value: &str) -> Result<Harm, String> {
     let numbers: Vec<usize> = value.split(':').map(number).collect::<Result<_, _>>()?;
     match (name, &numbers[..]) {
         ("flip", [file, offset, bit]) => Ok(Harm::Flip(*file, *offset, *bit as u8 % 8)),
+        ("flip_last", [back, bit]) => Ok(Harm::FlipLast(*back, *bit as u8 % 8)),
         ("truncate", [file, len]) => Ok(Harm::Truncate(*file, *len)),
         ("remove", [file]) => Ok(Harm::Remove(*file)),
         ("swap", [a, b]) => Ok(Harm::Swap(*a, *b)),

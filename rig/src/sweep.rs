@@ -182,11 +182,13 @@ fn closed_or_not(random: &mut Random, commits: usize) -> Vec<Life> {
 }
 
 fn flip(random: &mut Random) -> Harm {
-    let offset = match random.below(3) {
-        0 => random.below(4200),
-        _ => random.below(1 << 16),
-    };
-    Harm::Flip(random.below(64), offset, random.below(8) as u8)
+    let bit = random.below(8) as u8;
+    match random.below(4) {
+        0 => Harm::Flip(random.below(64), random.below(4200), bit),
+        // Where the last commits are, for which the least vouches.
+        1 => Harm::FlipLast(random.below(3000), bit),
+        _ => Harm::Flip(random.below(64), random.below(1 << 16), bit),
+    }
 }
 
 fn misplaced(random: &mut Random, commits: usize) -> (Vec<Life>, Vec<Harm>) {
@@ -194,7 +196,7 @@ fn misplaced(random: &mut Random, commits: usize) -> (Vec<Life>, Vec<Harm>) {
     if random.chance(20) {
         // An older manifest must not make damage to what came later look like a torn end.
         let old = Harm::Old(MANIFEST, 0);
-        return (lives, vec![old, Harm::Flip(random.below(64), random.below(1 << 16), 0)]);
+        return (lives, vec![old, Harm::FlipLast(random.below(400), random.below(8) as u8)]);
     }
     let harm = misplace(random);
     if let (Harm::Old(..), Some(last)) = (harm, lives.last_mut()) {

@@ -58,6 +58,10 @@ pub fn run(schedule: &Schedule, reference: &Reference) -> Result<Found, String> 
     for harm in &schedule.harms {
         harmed |= do_harm(*harm, &mut trial.content, &ends);
     }
+    if harmed && schedule.lives.last().is_some_and(|life| life.end != End::Close) {
+        // Nothing vouches for what was only buffered, unless the store was closed.
+        trial.kept = trial.durable;
+    }
     let (outcome, ambiguous) = trial.examine(harmed).map_err(|what| format!("at last: {what}"))?;
     Ok(Found { outcome, operations: trial.operations, ambiguous })
 }
@@ -343,6 +347,16 @@ fn do_harm(harm: Harm, content: &mut Content, ends: &[Content]) -> bool {
             bytes[offset % len] ^= 1 << bit;
             content.put_file(&path, bytes);
         }
+        Harm::FlipLast(back, bit) => {
+            let written = |(path, bytes): &&(PathBuf, Vec<u8>)| {
+                path.extension().is_some_and(|end| end == "seg") && last_byte(bytes) > PAGE_BYTES
+            };
+            let Some((path, bytes)) = before.iter().rfind(written) else { return false };
+            let mut bytes = bytes.clone();
+            let at = last_byte(&bytes).saturating_sub(back).max(PAGE_BYTES);
+            bytes[at] ^= 1 << bit;
+            content.put_file(path, bytes);
+        }
         Harm::Truncate(number, len) => {
             let (path, mut bytes) = file(number);
             bytes.truncate(len);
@@ -371,6 +385,14 @@ fn do_harm(harm: Harm, content: &mut Content, ends: &[Content]) -> bool {
     }
     let after = content.files().map(|(path, bytes)| (path.to_owned(), bytes.to_vec()));
     !after.eq(before)
+}
+
+/// The page of a segment's header.
+const PAGE_BYTES: usize = 4096;
+
+/// The last byte that is not zero.
+fn last_byte(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|byte| *byte != 0).unwrap_or_default()
 }
 
 /// The files of another store in the same place.

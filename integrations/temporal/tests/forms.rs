@@ -192,7 +192,7 @@ fn unknown_protobuf_fields_are_kept() {
 
 #[test]
 fn a_number_is_the_same_in_every_form() -> Result<(), ExportError> {
-    for number in ["131071.99951171876", "2.0", "0.1", "5e-324", "1.7976931348623157e+308"] {
+    for number in ["131071.99951171875", "2.0", "0.1", "5e-324", "1.7976931348623157e+308"] {
         let policy =
             format!(r#"{{"retryPolicy": {{"backoffCoefficient": {number}}}, "workflowId""#);
         let started = STARTED.replace(r#"{"workflowId""#, &policy);
