@@ -48,13 +48,14 @@ fn step(schedule: &mut Schedule, step: &[u8; 8]) {
         }
         _ => {
             let (file, offset) = (usize::from(c), usize::from(u16::from_le_bytes([d, e])));
-            schedule.harms.push(match f % 5 {
+            // One only: a store without any of its files is no store.
+            schedule.harms = vec![match f % 5 {
                 0 => Harm::Flip(file, offset, g % 8),
                 1 => Harm::Truncate(file, offset),
                 2 => Harm::Remove(file),
                 3 => Harm::Swap(file, offset),
                 _ => Harm::Foreign(file),
-            });
+            }];
         }
     }
 }

@@ -79,7 +79,8 @@ impl Store {
     /// find, one random error in 2^32, is not found.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] for the first thing that is not as it should be; [`Error::Io`].
+    /// [`Error::Corrupt`] for the first thing that is not as it should be;
+    /// [`Error::UnsupportedFormat`] for a page of another version; [`Error::Io`].
     pub fn verify(&self, mut progress: impl FnMut(VerifyProgress)) -> Result<VerifyReport> {
         let snapshot = self.snapshot();
         let view = snapshot.view();

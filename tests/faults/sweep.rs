@@ -159,9 +159,8 @@ fn run(op: Op, failing: std::ops::Range<usize>, fate: fn() -> Fate, what: &str) 
             outcomes = work(&store, what);
             // What cannot be written can still be read.
             let visible = visible(&store, what);
-            let unseen = outcomes
-                .iter()
-                .find(|(i, said)| **said == Said::Committed && !visible.contains(i));
+            let unseen =
+                outcomes.iter().find(|(i, said)| **said == Said::Committed && !visible.contains(i));
             assert!(unseen.is_none(), "{what}: {unseen:?} cannot be read");
             let _ = store.shut_down();
         }

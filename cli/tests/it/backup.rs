@@ -16,7 +16,7 @@ const SEGMENT: u64 = 64 << 10;
 fn store() -> (TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");
-    let store = Options::new().segment_bytes(SEGMENT as u32).open(&path).unwrap();
+    let store = Options::new().segment_bytes(u32::try_from(SEGMENT).unwrap()).open(&path).unwrap();
     grow(&store, "first");
     (dir, path)
 }

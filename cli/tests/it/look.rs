@@ -137,7 +137,8 @@ fn stats_account_for_every_byte() {
     let stats = call(&store, ["stats", "--json"]).ok().json().remove(0);
     assert_eq!((&stats["runs"], &stats["events"]), (&json!(2), &json!(6)));
     assert_eq!(stats["file_bytes"], stats["accounted_bytes"]);
-    let files = ["LOCK", "MANIFEST", "RESERVE", "log/00000000.seg"].map(|it| fs::metadata(store.join(it)));
+    let files =
+        ["LOCK", "MANIFEST", "RESERVE", "log/00000000.seg"].map(|it| fs::metadata(store.join(it)));
     let on_disk: u64 = files.into_iter().map(|file| file.unwrap().len()).sum();
     assert_eq!(stats["file_bytes"], on_disk);
     assert_eq!(stats["temporal"]["runs"], 2);

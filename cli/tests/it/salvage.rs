@@ -14,7 +14,7 @@ const SEGMENT: usize = 64 << 10;
 fn store() -> (TempDir, PathBuf, RunId, Vec<usize>) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");
-    let store = Options::new().segment_bytes(SEGMENT as u32).open(&path).unwrap();
+    let store = Options::new().segment_bytes(u32::try_from(SEGMENT).unwrap()).open(&path).unwrap();
     let mut tx = store.begin();
     let parent = tx.start(NewRun::new("shop", "order-42", "Order")).unwrap();
     tx.spawn_child(&parent, NewChild::new("ship-42", "Ship")).unwrap();
