@@ -14,6 +14,7 @@
 
 pub mod campaign;
 pub mod disk;
+mod harm;
 mod portrait;
 mod random;
 pub mod real;

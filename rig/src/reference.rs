@@ -13,6 +13,11 @@ pub const SEGMENT_BYTES: u32 = 64 << 10;
 /// Where the store lies on simulated disks.
 pub const STORE: &str = "/data/store";
 
+/// How the store on a simulated disk is opened.
+pub(crate) fn options(disk: &SimulatedDisk) -> Options {
+    Options::new().segment_bytes(SEGMENT_BYTES).disk(Arc::new(disk.clone()))
+}
+
 /// What a world's store holds after each of its commits.
 pub struct Reference {
     /// The world.
@@ -31,8 +36,7 @@ impl Reference {
     #[must_use]
     pub fn new(world: World, commits: usize) -> Self {
         let disk = SimulatedDisk::new(world.seed);
-        let options = Options::new().segment_bytes(SEGMENT_BYTES).disk(Arc::new(disk.clone()));
-        let store = options.open(STORE).expect("a store on a sound disk");
+        let store = options(&disk).open(STORE).expect("a store on a sound disk");
         let mut states = vec![portrait::state(&store).expect("a sound store")];
         for number in 0..commits {
             world.prepare(&disk, number);

@@ -5,15 +5,15 @@
 //! result. Where nothing but crashes and failing operations happened, it does not refuse either.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
 
-use kinlog::{CommitHandle, Durability, Error, OnAmbiguous, Options, Store, Verdict};
+use kinlog::{CommitHandle, Durability, Error, OnAmbiguous, Store, Verdict};
 
 use crate::disk::{Content, Operation, SimulatedDisk};
+use crate::harm::do_harm;
 use crate::portrait;
-use crate::reference::{Reference, SEGMENT_BYTES, STORE};
+use crate::reference::{Reference, STORE, options};
 use crate::schedule::{End, Harm, Life, Schedule};
-use crate::world::{Given, World};
+use crate::world::Given;
 
 /// What a trial came to, if it came to what it must.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -94,17 +94,13 @@ type Pending = (usize, CommitHandle, Durability);
 struct Over;
 
 impl Trial<'_> {
-    fn options(disk: &SimulatedDisk) -> Options {
-        Options::new().segment_bytes(SEGMENT_BYTES).disk(Arc::new(disk.clone()))
-    }
-
     fn live(&mut self, life: &Life, number: u64) -> Result<(), String> {
         let disk = SimulatedDisk::with(self.content.clone(), self.reference.world.seed ^ number);
         disk.set_faults(life.faults.clone());
         if let End::Kill(at) | End::PowerLoss(at, _) = life.end {
             disk.cut_power_at(at);
         }
-        match Self::options(&disk).open(STORE) {
+        match options(&disk).open(STORE) {
             Ok(store) => self.go_on(life, &disk, store)?,
             Err(Error::Io { .. }) if disk.was_disturbed() => {}
             Err(error) => return Err(format!("opening: {error}")),
@@ -271,7 +267,7 @@ impl Trial<'_> {
     /// nothing vouches for that one, but no earlier.
     fn heal_no_damage(&self) -> Result<(), String> {
         let disk = SimulatedDisk::with(self.content.clone(), self.reference.world.seed);
-        let Ok(store) = Self::options(&disk).open(STORE) else { return Ok(()) };
+        let Ok(store) = options(&disk).open(STORE) else { return Ok(()) };
         let found = portrait::commits(&store).map_err(|error| error.to_string())?.len();
         if found < self.vouched {
             let (vouched, verdict) = (self.vouched, store.report().verdict);
@@ -283,10 +279,10 @@ impl Trial<'_> {
     /// Opens the store for the last time, on a disk that does not fail, and goes on with it.
     fn examine(&mut self, harmed: bool) -> Result<(Outcome, bool), String> {
         let disk = SimulatedDisk::with(self.content.clone(), !self.reference.world.seed);
-        let reader = Self::options(&disk).read_only(true).open(STORE);
+        let reader = options(&disk).read_only(true).open(STORE);
         self.unchanged(&disk, "opening it for reading only")?;
         let ambiguity = if harmed { OnAmbiguous::Refuse } else { OnAmbiguous::Heal };
-        let store = match Self::options(&disk).on_ambiguous(ambiguity).open(STORE) {
+        let store = match options(&disk).on_ambiguous(ambiguity).open(STORE) {
             Ok(store) => store,
             Err(error) if harmed => {
                 self.unchanged(&disk, "a refusal")?;
@@ -324,7 +320,7 @@ impl Trial<'_> {
             return Err("a commit failed on a sound disk".into());
         }
         store.shut_down().map_err(|error| format!("closing: {error}"))?;
-        let store = Self::options(disk).open(STORE).map_err(|error| format!("again: {error}"))?;
+        let store = options(disk).open(STORE).map_err(|error| format!("again: {error}"))?;
         if store.report().verdict != Verdict::Clean {
             return Err(format!("again: {:?}", store.report()));
         }
@@ -354,88 +350,4 @@ fn names_place(error: &Error) -> Result<String, String> {
         other => return Err(format!("refused without a place: {other}")),
     };
     if path.starts_with(STORE) { Ok(error.to_string()) } else { Err(format!("no place: {error}")) }
-}
-
-/// Does harm to the files; whether anything is different after it.
-fn do_harm(harm: Harm, content: &mut Content, ends: &[Content]) -> bool {
-    let before: Vec<(PathBuf, Vec<u8>)> =
-        content.files().map(|(path, bytes)| (path.to_owned(), bytes.to_vec())).collect();
-    if before.is_empty() {
-        return false;
-    }
-    let file = |number: usize| before[number % before.len()].clone();
-    match harm {
-        Harm::Flip(number, offset, bit) => {
-            let (path, mut bytes) = file(number);
-            if bytes.is_empty() {
-                return false;
-            }
-            let len = bytes.len();
-            bytes[offset % len] ^= 1 << bit;
-            content.put_file(&path, bytes);
-        }
-        Harm::FlipLast(back, bit) => {
-            let written = |(path, bytes): &&(PathBuf, Vec<u8>)| {
-                path.extension().is_some_and(|end| end == "seg") && last_byte(bytes) > PAGE_BYTES
-            };
-            let Some((path, bytes)) = before.iter().rfind(written) else { return false };
-            let mut bytes = bytes.clone();
-            let at = last_byte(&bytes).saturating_sub(back).max(PAGE_BYTES);
-            bytes[at] ^= 1 << bit;
-            content.put_file(path, bytes);
-        }
-        Harm::Truncate(number, len) => {
-            let (path, mut bytes) = file(number);
-            bytes.truncate(len);
-            content.put_file(&path, bytes);
-        }
-        Harm::Remove(number) => content.remove_file(&file(number).0),
-        Harm::Swap(a, b) => {
-            let (a, b) = (file(a), file(b));
-            content.put_file(&a.0, b.1);
-            content.put_file(&b.0, a.1);
-        }
-        Harm::Duplicate(from, to) => content.put_file(&file(to).0, file(from).1),
-        Harm::Foreign(number) => {
-            let (path, _) = file(number);
-            if let Some(bytes) = foreign().file(&path) {
-                content.put_file(&path, bytes.to_vec());
-            }
-        }
-        Harm::Old(number, life) => {
-            let (path, _) = file(number);
-            let old = ends.get(life % ends.len().max(1));
-            if let Some(bytes) = old.and_then(|content| content.file(&path)) {
-                content.put_file(&path, bytes.to_vec());
-            }
-        }
-    }
-    let after = content.files().map(|(path, bytes)| (path.to_owned(), bytes.to_vec()));
-    !after.eq(before)
-}
-
-/// The page of a segment's header.
-const PAGE_BYTES: usize = 4096;
-
-/// The last byte that is not zero.
-fn last_byte(bytes: &[u8]) -> usize {
-    bytes.iter().rposition(|byte| *byte != 0).unwrap_or_default()
-}
-
-/// The files of another store in the same place.
-fn foreign() -> &'static Content {
-    static FOREIGN: OnceLock<Content> = OnceLock::new();
-    FOREIGN.get_or_init(|| {
-        let disk = SimulatedDisk::new(0xf0e1);
-        let world = World { seed: 0xf0e1 };
-        let store = Trial::options(&disk).open(STORE).expect("a store on a sound disk");
-        for number in 0..40 {
-            world.prepare(&disk, number);
-            if let Given::Submitted(handle, _) = world.commit(&store, number).expect("a commit") {
-                handle.wait().expect("a commit");
-            }
-        }
-        store.shut_down().expect("a sound disk");
-        disk.content()
-    })
 }
