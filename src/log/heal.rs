@@ -58,9 +58,15 @@ fn quarantine(
         let path = paths.quarantine().join(name);
         match disk.open(&path, OpenMode::Create) {
             Ok(file) => {
-                file.write_at(bytes, 0).map_err(|e| Error::io("write", &path, e))?;
-                file.sync().map_err(|e| Error::io("sync", &path, e))?;
-                return Ok(path);
+                let written = file
+                    .write_at(bytes, 0)
+                    .map_err(|e| Error::io("write", &path, e))
+                    .and_then(|()| file.sync().map_err(|e| Error::io("sync", &path, e)));
+                if written.is_err() {
+                    // Half a copy is none, and may be what fills the disk.
+                    let _ = disk.remove(&path);
+                }
+                return written.map(|()| path);
             }
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => attempt += 1,
             Err(error) => return Err(Error::io("create", path, error)),
