@@ -35,6 +35,7 @@ mod bytes;
 pub mod disk;
 mod error;
 mod event;
+mod hash;
 mod id;
 mod index;
 pub mod limits;

@@ -44,7 +44,7 @@ pub struct NewEvent<'a> {
 }
 
 impl<'a> NewEvent<'a> {
-    /// An event with this body, no payload, and the time of its append.
+    /// An event with this body, no payload, and the time at which its transaction began.
     #[must_use]
     pub const fn new(body: Body<'a>) -> Self {
         NewEvent { body, payload: &[], time: None }
@@ -100,7 +100,7 @@ impl<'a> NewEvent<'a> {
         self
     }
 
-    /// Sets the time, which is otherwise the moment of the append.
+    /// Sets the time, which is otherwise when the transaction began.
     #[must_use]
     pub const fn at(mut self, time: Timestamp) -> Self {
         self.time = Some(time);

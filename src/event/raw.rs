@@ -41,6 +41,11 @@ impl<'a> RawEvent<'a> {
         Self::parse_inner(bytes).ok_or(Malformed)
     }
 
+    /// Whether it has no typed record: nothing in it is kinlog's to understand.
+    pub(crate) fn is_opaque(&self) -> bool {
+        self.version == 0
+    }
+
     fn parse_inner(bytes: &'a [u8]) -> Option<Self> {
         let len = usize::try_from(u32_at(bytes, 4)?).ok()?;
         if len > EVENT_BYTES_MAX - HEADER_BYTES {

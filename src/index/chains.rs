@@ -1,6 +1,6 @@
 //! Chains: the runs of one execution, from its first to its last.
 
-use std::collections::HashMap;
+use crate::hash::Map;
 
 use crate::id::RunId;
 
@@ -46,7 +46,7 @@ impl Chain {
 pub(crate) struct Chains {
     list: Vec<Chain>,
     /// Recorded chains by their first run.
-    recorded: HashMap<RunId, u32>,
+    recorded: Map<RunId, u32>,
 }
 
 impl Chains {

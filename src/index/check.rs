@@ -1,6 +1,6 @@
 //! Whether a commit can follow those before it.
 
-use std::collections::HashMap;
+use crate::hash::Map;
 
 use super::draft::{Begun, Draft};
 use super::namespaces::Namespaces;
@@ -36,8 +36,8 @@ struct Checking<'i, 'a> {
     index: &'i Index,
     /// The number that the next new run gets.
     next_new: u32,
-    begun: HashMap<RunId, Started<'a>>,
-    resets: HashMap<RunId, RunId>,
+    begun: Map<RunId, Started<'a>>,
+    resets: Map<RunId, RunId>,
     draft: Draft,
 }
 
@@ -48,21 +48,22 @@ impl Index {
         let mut checking = Checking {
             index: self,
             next_new: self.runs.len(),
-            begun: HashMap::new(),
-            resets: HashMap::new(),
+            begun: Map::default(),
+            resets: Map::default(),
             draft: Draft::default(),
         };
-        for part in payload.parts() {
-            match part?.0 {
-                Part::Batch(batch) => {
-                    // In order of run number, so that no run comes twice.
-                    if last_run.is_some_and(|last| last >= batch.run) {
-                        return Err(Refusal::Malformed);
-                    }
-                    last_run = Some(batch.run);
-                    checking.batch(&batch)?;
-                }
-                Part::Put(row) => Namespaces::check(&row)?,
+        let mut parts = payload.parts();
+        while let Some(batch) = parts.batch()? {
+            // In order of run number, so that no run comes twice.
+            if last_run.is_some_and(|last| last >= batch.run) {
+                return Err(Refusal::Malformed);
+            }
+            last_run = Some(batch.run);
+            parts.pass(checking.batch(&batch)?)?;
+        }
+        for part in parts {
+            if let Part::Put(row) = part?.0 {
+                Namespaces::check(&row)?;
             }
         }
         Ok(checking.draft.finish(self)?)
@@ -70,24 +71,26 @@ impl Index {
 }
 
 impl<'a> Checking<'_, 'a> {
-    fn batch(&mut self, batch: &Batch<'a>) -> Result<(), Refusal> {
+    /// Checks a batch, and returns the bytes that its events take.
+    fn batch(&mut self, batch: &Batch<'a>) -> Result<usize, Refusal> {
         let (run, recorded, before) = match beginning(batch, self.next_new)? {
             Some(Beginning::Started(started)) => self.start(batch, started)?,
             Some(Beginning::Reset(reset)) => self.reset(batch, &reset)?,
             None => self.follow(batch)?,
         };
-        let mut bytes = before;
+        let mut own = 0;
         for event in batch.raw_events() {
             let (id, raw) = event?;
             self.event(batch, (run, recorded), id, raw)?;
-            bytes += u64::from(raw.size);
+            own += u64::from(raw.size);
         }
+        let bytes = before + own;
         // What a reset shares is known from the base run's batches alone.
         let reset = batch.first_event != 1 && batch.run == self.next_new;
         self.next_new += u32::from(batch.run == self.next_new);
         let adds_up =
             bytes == u64::from(batch.run_bytes) || (reset && bytes < u64::from(batch.run_bytes));
-        adds_up.then_some(()).ok_or(Refusal::Malformed)
+        usize::try_from(own).ok().filter(|_| adds_up).ok_or(Refusal::Malformed)
     }
 
     fn event(
@@ -100,6 +103,9 @@ impl<'a> Checking<'_, 'a> {
         let last = id + 1 == batch.next_event();
         if is_start(raw.kind) != (id == 1) || (raw.kind.is_closing() && !last) {
             return Err(Refusal::Malformed);
+        }
+        if raw.is_opaque() {
+            return Ok(());
         }
         let event = Event::check(id, raw)?;
         let resets = matches!(event.body(), Body::WorkflowReset(_));

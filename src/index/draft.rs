@@ -1,19 +1,20 @@
 //! A commit as it is built: what its steps have changed, as far as rules depend on it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Index;
 use super::duties::DutyKind;
 use super::ties::{Relation, Ties};
 use crate::event::{Body, EventKind};
+use crate::hash::Map;
 use crate::id::RunId;
 
 /// What the steps of a commit have changed, as far as rules depend on it.
 #[derive(Default)]
 pub(crate) struct Draft {
-    pub(super) runs: HashMap<RunId, Changes>,
-    pub(super) begun: HashMap<RunId, Begun>,
-    pub(super) closed: HashMap<RunId, Closing>,
+    pub(super) runs: Map<RunId, Changes>,
+    pub(super) begun: Map<RunId, Begun>,
+    pub(super) closed: Map<RunId, Closing>,
 }
 
 /// How a run begins.
@@ -207,6 +208,13 @@ impl Draft {
             }
             _ => {}
         }
+    }
+
+    /// Forgets all steps.
+    pub(crate) fn clear(&mut self) {
+        self.runs.clear();
+        self.begun.clear();
+        self.closed.clear();
     }
 
     /// Takes in that a run begins.

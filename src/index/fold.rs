@@ -53,19 +53,22 @@ impl External {
 }
 
 impl Index {
-    pub(super) fn apply_batch(&mut self, batch: &Batch<'_>, fold: Fold) {
+    /// Takes in a batch, and returns the bytes that its events take.
+    pub(super) fn apply_batch(&mut self, batch: &Batch<'_>, fold: Fold) -> usize {
         let mut last: Option<RawEvent<'_>> = None;
         let mut bytes = 0;
         let mut canceled = 0;
+        let mut tied = false;
         for (id, raw) in batch.raw_events().map_while(Result::ok) {
             bytes += u64::from(raw.size);
+            tied |= ties(raw.kind);
             self.totals.payload_bytes += raw.payload.len() as u64;
             if raw.kind == EventKind::WORKFLOW_EXECUTION_CANCEL_REQUESTED && canceled == 0 {
                 canceled = id;
             }
             last = Some(raw);
         }
-        let Some(last) = last else { return };
+        let Some(last) = last else { return 0 };
         let begins = beginning(batch, self.runs.len()).ok().flatten();
         self.totals.event_bytes += bytes;
         self.totals.batches += 1;
@@ -92,11 +95,18 @@ impl Index {
         let namespace = workflow.and_then(|workflow| self.namespaces.namespace_of(workflow));
         let size = Size { runs: 0, events: batch.count.into(), bytes };
         self.aftermath.grow(namespace, size);
+        if tied {
+            self.apply_ties(batch, fold.commit);
+        }
+        usize::try_from(bytes).unwrap_or(usize::MAX)
+    }
+
+    fn apply_ties(&mut self, batch: &Batch<'_>, commit: Position) {
         for (id, raw) in batch.raw_events().map_while(Result::ok) {
             if ties(raw.kind)
                 && let Ok(event) = Event::check(id, raw)
             {
-                self.tie(batch, &event, fold.commit);
+                self.tie(batch, &event, commit);
             }
         }
     }

@@ -35,6 +35,7 @@ pub use runs::{RunStatus, Size};
 pub(crate) use tables::{Place, Tables};
 pub(crate) use ties::{Relation, Ties};
 
+use crate::bytes::wide;
 use crate::event::{Body, Malformed, Reset, Started};
 use crate::id::{Position, RunId};
 use crate::log::Replay;
@@ -106,15 +107,20 @@ impl Index {
     /// reader holds.
     pub(crate) fn apply(&mut self, payload: Payload<'_>, oldest: Position) {
         let fold = Fold { commit: payload.commit, oldest };
-        for part in payload.parts().map_while(Result::ok) {
-            match part {
-                (Part::Batch(batch), _) => self.apply_batch(&batch, fold),
-                (Part::Put(row), size) => {
-                    self.totals.rows_written += 1;
-                    self.totals.row_bytes += size as u64;
-                    self.namespaces.put(&row);
-                    self.tables.put(&row, payload.commit);
-                }
+        let mut parts = payload.parts();
+        // Nothing here can fail after `check`.
+        while let Ok(Some(batch)) = parts.batch() {
+            let bytes = self.apply_batch(&batch, fold);
+            if parts.pass(bytes).is_err() {
+                break;
+            }
+        }
+        for part in parts.map_while(Result::ok) {
+            if let (Part::Put(row), size) = part {
+                self.totals.rows_written += 1;
+                self.totals.row_bytes += wide(size);
+                self.namespaces.put(&row);
+                self.tables.put(&row, payload.commit);
             }
         }
         self.settle_up(payload.commit, oldest);

@@ -1,6 +1,6 @@
 //! Namespaces with their limits, and the workflows in them with their current runs.
 
-use std::collections::HashMap;
+use crate::hash::Map;
 use std::sync::Arc;
 
 use super::runs::Size;
@@ -20,7 +20,7 @@ pub(crate) struct Namespace {
     pub(crate) limits: Limits,
     /// What all its runs add up to.
     pub(crate) size: Versioned<Size>,
-    workflows: HashMap<Arc<str>, u32>,
+    workflows: Map<Arc<str>, u32>,
 }
 
 /// One workflow: the runs under one workflow id.
@@ -39,7 +39,7 @@ pub(crate) struct Workflow {
 #[derive(Default)]
 pub(crate) struct Namespaces {
     list: Vec<Namespace>,
-    by_name: HashMap<Arc<str>, usize>,
+    by_name: Map<Arc<str>, usize>,
     workflows: Vec<Workflow>,
 }
 
@@ -179,7 +179,7 @@ impl Namespaces {
             name,
             limits: Limits::default(),
             size: Versioned::new(Position::START, Size::default()),
-            workflows: HashMap::new(),
+            workflows: Map::default(),
         });
         self.list.len() - 1
     }

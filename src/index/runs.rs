@@ -1,6 +1,6 @@
 //! Runs by number and by id: where each ends, what it adds up to, how it stands.
 
-use std::collections::HashMap;
+use crate::hash::Map;
 
 use super::ties::Ties;
 use super::versioned::Versioned;
@@ -154,7 +154,7 @@ impl std::ops::AddAssign for Size {
 #[derive(Default)]
 pub(crate) struct Runs {
     runs: Vec<Run>,
-    by_id: HashMap<RunId, u32>,
+    by_id: Map<RunId, u32>,
 }
 
 impl Runs {

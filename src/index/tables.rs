@@ -1,10 +1,11 @@
 //! Rows of tables: ordered by key, each version with the position of its commit, so that a reader
 //! at an earlier position still finds what was there.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
+use crate::hash::Map;
 use crate::id::Position;
 use crate::log::batch::Put;
 
@@ -35,7 +36,7 @@ struct Table {
 /// All tables.
 #[derive(Default)]
 pub(crate) struct Tables {
-    tables: HashMap<Arc<str>, Table>,
+    tables: Map<Arc<str>, Table>,
     /// Rows with versions that no reader will need once all hold later positions.
     stale: VecDeque<(Position, Arc<str>, Box<[u8]>)>,
 }

@@ -1,5 +1,7 @@
 //! A value that readers at different positions may see differently.
 
+use std::collections::VecDeque;
+
 use crate::id::Position;
 
 /// The latest value and the commit that made it, and what it was before for as long as a reader
@@ -10,7 +12,7 @@ pub(crate) struct Versioned<T> {
     value: T,
     /// Oldest first; almost always empty, so it costs a word.
     #[allow(clippy::box_collection)]
-    before: Option<Box<Vec<(Position, T)>>>,
+    before: Option<Box<VecDeque<(Position, T)>>>,
 }
 
 impl<T: Clone> Versioned<T> {
@@ -40,7 +42,7 @@ impl<T: Clone> Versioned<T> {
             self.before = None;
             return;
         }
-        self.before.get_or_insert_default().push((made, latest));
+        self.before.get_or_insert_default().push_back((made, latest));
         self.forget(oldest);
     }
 
@@ -50,8 +52,9 @@ impl<T: Clone> Versioned<T> {
             self.before = None;
         }
         if let Some(before) = self.before.as_deref_mut() {
-            let superseded = before.partition_point(|(made, _)| *made < oldest).saturating_sub(1);
-            before.drain(..superseded);
+            while before.get(1).is_some_and(|(made, _)| *made < oldest) {
+                before.pop_front();
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::layout::Manifest;
-use super::writer::{State, Writer};
+use super::writer::{Lead, Requests, State, Thread, Writer};
 use crate::error::{Error, Result};
 use crate::id::Position;
 use crate::sync::MutexGuard;
@@ -16,6 +16,9 @@ use crate::sync::thread::{self, JoinHandle};
 
 /// How long nothing must be committed before the manifest is marked.
 const REST: Duration = Duration::from_millis(50);
+/// How long the thread lets submitted commits gather after it has written some. Whoever waits for
+/// one ends this at once.
+const GATHER: Duration = Duration::from_micros(100);
 
 /// The running thread; dropping it ends the thread and closes the log in order.
 pub(crate) struct Background {
@@ -56,16 +59,34 @@ impl Drop for Background {
 impl Writer {
     /// Notes that a commit was appended. The thread looks again by itself while commits come, so
     /// that only the first one after a rest wakes it.
-    pub(super) fn note_commit(&self, state: &mut State) {
-        state.background.dirty = true;
-        if std::mem::take(&mut state.background.asleep) {
-            self.work.notify_one();
+    pub(super) fn note_commit(&self, state: &mut State, lead: Lead) {
+        let requests = &mut state.background;
+        requests.dirty = true;
+        requests.submitted |= lead == Lead::Thread;
+        match requests.thread {
+            Thread::Asleep => self.wake(requests),
+            Thread::Resting if lead == Lead::Thread => self.wake(requests),
+            _ => {}
         }
     }
 
-    /// Has the thread lead, for commits that nobody waits for.
-    pub(crate) fn submit(&self) {
-        self.state.lock().background.submitted = true;
+    /// Notes that somebody awaits a commit that was submitted: it has gathered enough.
+    pub(super) fn note_awaited(&self, state: &mut State) {
+        state.background.awaited = true;
+        if state.background.thread == Thread::Gathering {
+            self.wake(&mut state.background);
+        }
+    }
+
+    /// Notes that a leader has finished.
+    pub(super) fn note_round(&self, state: &mut State) {
+        if state.background.thread == Thread::Following {
+            self.wake(&mut state.background);
+        }
+    }
+
+    fn wake(&self, requests: &mut Requests) {
+        requests.thread = Thread::Awake;
         self.work.notify_one();
     }
 
@@ -73,12 +94,15 @@ impl Writer {
         let mut state = self.state.lock();
         while !state.background.stop {
             if state.background.submitted && state.leading {
-                self.work.wait(&mut state);
+                self.pause(&mut state, Thread::Following, None);
             } else if state.background.submitted {
                 state.background.submitted = false;
                 self.lead(&mut state);
+                if !std::mem::take(&mut state.background.awaited) {
+                    self.pause(&mut state, Thread::Gathering, Some(GATHER));
+                }
             } else if std::mem::take(&mut state.background.dirty) {
-                let rested = self.work.wait_for(&mut state, REST).timed_out();
+                let rested = self.pause(&mut state, Thread::Resting, Some(REST));
                 if !rested {
                     // Something else was asked for: the rest begins anew.
                     state.background.dirty = true;
@@ -87,11 +111,31 @@ impl Writer {
                     MutexGuard::unlocked(&mut state, || self.mark(durable, false));
                 }
             } else {
-                state.background.asleep = true;
-                self.work.wait(&mut state);
-                state.background.asleep = false;
+                self.pause(&mut state, Thread::Asleep, None);
             }
         }
+    }
+
+    /// Waits until the thread is woken, or until `most` is over; whether it was.
+    fn pause(
+        &self,
+        state: &mut MutexGuard<'_, State>,
+        thread: Thread,
+        most: Option<Duration>,
+    ) -> bool {
+        if state.background.stop {
+            return false;
+        }
+        state.background.thread = thread;
+        let over = match most {
+            Some(most) => self.work.wait_for(state, most).timed_out(),
+            None => {
+                self.work.wait(state);
+                false
+            }
+        };
+        state.background.thread = Thread::Awake;
+        over
     }
 
     /// Tells the manifest how far the log is on the device. A failure is no loss: the mark only

@@ -72,6 +72,13 @@ impl<'a> Batch<'a> {
         RawEvents { next: self.first_event, end: self.next_event(), rest: self.rest }
     }
 
+    /// The bytes that its events take.
+    fn events_bytes(&self) -> Result<usize, Malformed> {
+        let sizes =
+            self.raw_events().map(|event| usize::try_from(event?.1.size).map_err(|_| Malformed));
+        sizes.sum()
+    }
+
     /// As [`Batch::raw_events`], from the event `id` on, which lies `bytes` behind the first one.
     pub(crate) fn raw_events_from(&self, id: u32, bytes: usize) -> RawEvents<'a> {
         let rest = self.rest.get(bytes..).unwrap_or_default();
@@ -149,21 +156,37 @@ impl<'a> Parts<'a> {
         Parts { rest: payload, position, batches }
     }
 
-    fn step(&mut self) -> Result<(Part<'a>, usize), Malformed> {
-        let (part, size) = if self.batches > 0 {
-            self.batches -= 1;
-            let batch = Batch::parse(self.rest, self.position)?;
-            let mut size = BATCH_HEADER_BYTES;
-            for event in batch.raw_events() {
-                size += usize::try_from(event?.1.size).map_err(|_| Malformed)?;
+    /// The next batch, for a caller that reads its events anyway and tells by [`Parts::pass`] how
+    /// far they reach; `None` after the last one.
+    pub(crate) fn batch(&mut self) -> Result<Option<Batch<'a>>, Malformed> {
+        match self.batches.checked_sub(1) {
+            Some(left) => {
+                self.batches = left;
+                Batch::parse(self.rest, self.position).map(Some)
             }
-            (Part::Batch(batch), size)
+            None => Ok(None),
+        }
+    }
+
+    /// Goes on behind a batch whose events take `bytes`.
+    pub(crate) fn pass(&mut self, bytes: usize) -> Result<(), Malformed> {
+        self.skip(BATCH_HEADER_BYTES + bytes)
+    }
+
+    fn skip(&mut self, size: usize) -> Result<(), Malformed> {
+        self.rest = self.rest.get(size..).ok_or(Malformed)?;
+        self.position = self.position.plus(wide(size));
+        Ok(())
+    }
+
+    fn step(&mut self) -> Result<(Part<'a>, usize), Malformed> {
+        let (part, size) = if let Some(batch) = self.batch()? {
+            (Part::Batch(batch), BATCH_HEADER_BYTES + batch.events_bytes()?)
         } else {
             let (row, size) = parse_put(self.rest, self.position).ok_or(Malformed)?;
             (Part::Put(row), size)
         };
-        self.rest = self.rest.get(size..).ok_or(Malformed)?;
-        self.position = self.position.plus(wide(size));
+        self.skip(size)?;
         Ok((part, size))
     }
 }

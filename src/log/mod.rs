@@ -37,4 +37,4 @@ pub(crate) use roll::Reserve;
 pub(crate) use ticket::Ticket;
 pub(crate) use view::{Published, View};
 pub use writer::Durability;
-pub(crate) use writer::{Span, Writer};
+pub(crate) use writer::{Lead, Span, Writer};

@@ -15,9 +15,8 @@ pub(crate) struct Ticket {
 }
 
 impl Ticket {
-    /// The ticket of a commit that was appended; the store's thread sees to it from here on.
-    pub(crate) fn submit(writer: Arc<Writer>, span: Span, durability: Durability) -> Self {
-        writer.submit();
+    /// The ticket of a commit that was appended for the store's own thread to lead.
+    pub(crate) fn new(writer: Arc<Writer>, span: Span, durability: Durability) -> Self {
         Ticket { writer, span, durability }
     }
 
@@ -33,10 +32,13 @@ impl Future for Ticket {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
         // Registered before the look: a change after it finds the waker.
         self.writer.published.register(context.waker());
-        let state = self.writer.state.lock();
+        let mut state = self.writer.state.lock();
         match self.writer.outcome(&state, self.span, self.durability) {
             Some(outcome) => Poll::Ready(outcome),
-            None => Poll::Pending,
+            None => {
+                self.writer.note_awaited(&mut state);
+                Poll::Pending
+            }
         }
     }
 }

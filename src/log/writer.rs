@@ -73,9 +73,35 @@ pub(super) struct Requests {
     pub(super) dirty: bool,
     /// Commits were submitted that nobody may wait for.
     pub(super) submitted: bool,
+    /// Somebody awaits one of them.
+    pub(super) awaited: bool,
     pub(super) stop: bool,
-    /// The thread sleeps until it is woken.
-    pub(super) asleep: bool,
+    pub(super) thread: Thread,
+}
+
+/// What the store's own thread does.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Thread {
+    /// It looks at its requests before it waits again.
+    #[default]
+    Awake,
+    /// It waits until another leader has finished.
+    Following,
+    /// It lets submitted commits gather, for a moment.
+    Gathering,
+    /// It waits for the store to come to rest.
+    Resting,
+    /// It sleeps until it is woken.
+    Asleep,
+}
+
+/// Who sees to it that an appended commit is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Lead {
+    /// The caller, who will wait for it.
+    Caller,
+    /// The store's own thread.
+    Thread,
 }
 
 /// The writing half of an open store's log.
@@ -161,7 +187,7 @@ impl Writer {
         self: &Arc<Self>,
         payload_bytes: usize,
         batches: u16,
-        durability: Durability,
+        (durability, lead): (Durability, Lead),
         reserve: Reserve,
         fill: impl FnOnce(Position, &mut Buffer) -> Result<T>,
     ) -> Result<(T, Span)> {
@@ -196,7 +222,7 @@ impl Writer {
             state.wanted = end;
         }
         self.prepare_ahead(&mut state);
-        self.note_commit(&mut state);
+        self.note_commit(&mut state, lead);
         Ok((value, Span { start, end }))
     }
 
@@ -311,9 +337,7 @@ impl Writer {
             state.spare = Some(group.bytes);
         }
         self.progress.notify_all();
-        if state.background.submitted {
-            self.work.notify_one();
-        }
+        self.note_round(state);
         // Wakers are foreign code, which must not find the state locked.
         MutexGuard::unlocked(state, || self.published.wake());
     }

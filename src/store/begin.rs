@@ -76,7 +76,7 @@ impl Transaction<'_> {
 
     /// The id that a run gets, and the time of now.
     pub(super) fn fresh_id(&self, wanted: Option<RunId>) -> (RunId, Timestamp) {
-        let now = self.shared.now();
+        let now = self.now;
         let fresh = || RunId::fresh(now, [self.shared.disk.random(), self.shared.disk.random()]);
         (wanted.unwrap_or_else(fresh), now)
     }
@@ -88,7 +88,7 @@ impl Transaction<'_> {
             return Err(Error::invalid("a run needs an id other than zero"));
         }
         let index = self.shared.index.read();
-        if self.by_id.contains_key(&id) || index.runs.number(&id).is_some() {
+        if self.work.by_id.contains_key(&id) || index.runs.number(&id).is_some() {
             return Err(Error::RunExists { run: id });
         }
         let limits = index.namespaces.get(&kin.namespace);
@@ -96,19 +96,24 @@ impl Transaction<'_> {
         drop(index);
         let touched = Touched {
             id,
+            number: None,
             first_event: shares.map_or(1, |(shared, ..)| shared + 1),
             place: Place::Found,
             bytes_before: shares.map_or(0, |(_, _, bytes)| bytes),
             limits,
             recorded,
-            begins: Some(Begins { kin, seen, previous: shares.map(|(_, batch, _)| batch) }),
+            begins: Some(Box::new(Begins {
+                kin,
+                seen,
+                previous: shares.map(|(_, batch, _)| batch),
+            })),
             progress: Progress::none(RunStatus::Running),
         };
         touched.check_event(&event)?;
         let run = self.touch(touched)?;
         self.write(run, &event)?;
         if !recorded {
-            self.draft.begin(id, begun);
+            self.work.draft.begin(id, begun);
         }
         Ok(id)
     }
@@ -141,8 +146,8 @@ impl Transaction<'_> {
 
     /// The last run that the transaction begins for a workflow.
     pub(super) fn begun_for(&self, namespace: &str, workflow_id: &str) -> Option<&Touched> {
-        let starts = self.starts.get(workflow_id)?;
-        let runs = starts.iter().rev().filter_map(|index| self.runs.get(*index));
+        let starts = self.work.starts.get(workflow_id)?;
+        let runs = starts.iter().rev().filter_map(|index| self.work.runs.get(*index));
         let mut same = runs.filter(|touched| {
             touched.begins.as_ref().is_some_and(|begins| *begins.kin.namespace == *namespace)
         });

@@ -81,7 +81,7 @@ impl Transaction<'_> {
         let touched = self.touched(target)?;
         let (run, open) = (touched.id, touched.progress.status.is_open());
         if event.kind() == EventKind::WORKFLOW_EXECUTION_CANCEL_REQUESTED {
-            let asked = self.draft.cancel_requested(&self.shared.index.read(), run);
+            let asked = self.work.draft.cancel_requested(&self.shared.index.read(), run);
             let needed = open && !asked;
             return needed.then(|| self.put_event(target, event)).transpose().map(Ok);
         }

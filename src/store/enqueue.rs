@@ -11,28 +11,38 @@ use crate::id::Position;
 use crate::index::{Index, Payload, Refusal};
 use crate::log::batch::{BATCH_HEADER_BYTES, write_batch_header};
 use crate::log::frame::{HEADER_BYTES, TRAILER_BYTES};
-use crate::log::{Durability, Reserve, Span};
+use crate::log::{Durability, Lead, Reserve, Span};
 
 impl Transaction<'_> {
     /// Checks the transaction against the state of now and appends it to the log; `None` if it
     /// holds nothing.
-    pub(super) fn enqueue(mut self, durability: Durability) -> Result<Option<(Span, Vec<Notice>)>> {
+    pub(super) fn enqueue(
+        mut self,
+        durability: Durability,
+        lead: Lead,
+    ) -> Result<Option<(Span, Vec<Notice>)>> {
         let writer = self.shared.writer()?;
-        let expected = self.runs.extract_if(.., |touched| touched.progress.count == 0);
+        let expected = self.work.runs.extract_if(.., |touched| touched.progress.count == 0);
         let expected: Vec<_> =
             expected.filter(|touched| touched.place == Place::Expected).collect();
-        if self.runs.is_empty() && self.rows.is_empty() {
+        if self.work.runs.is_empty() && self.work.rows.is_empty() {
             check_expected(&self.shared.index.read(), &expected)?;
             return Ok(None);
         }
-        let batches = u16::try_from(self.runs.len()).map_err(|_| too_many_runs(self.runs.len()))?;
-        let events = self.events.len() + self.runs.len() * BATCH_HEADER_BYTES;
-        let bytes = events + self.rows.len();
-        let appended =
-            writer.append(bytes, batches, durability, self.reserve(), |position, buffer| {
+        let batches =
+            u16::try_from(self.work.runs.len()).map_err(|_| too_many_runs(self.work.runs.len()))?;
+        let mut order = std::mem::take(&mut self.work.order);
+        let events = self.work.events.len() + self.work.runs.len() * BATCH_HEADER_BYTES;
+        let bytes = events + self.work.rows.len();
+        let appended = writer.append(
+            bytes,
+            batches,
+            (durability, lead),
+            self.reserve(),
+            |position, buffer| {
                 let mut index = self.shared.index.write();
                 check_expected(&index, &expected)?;
-                let order = self.check(&index)?;
+                self.check(&index, &mut order)?;
                 let start = buffer.len();
                 self.assemble(&index, &order, position, buffer);
                 let payload = Payload {
@@ -48,26 +58,27 @@ impl Transaction<'_> {
                 })?;
                 index.apply(payload, self.shared.pins.oldest(|| self.shared.published.end()));
                 let extents = order.iter().filter_map(|(number, i)| {
-                    Some((self.runs.get(*i)?, index.runs.get(*number)?.extent.latest()))
+                    Some((self.work.runs.get(*i)?, index.runs.get(*number)?.extent.latest()))
                 });
                 Ok(extents.filter_map(|(touched, extent)| Notice::of(touched, extent)).collect())
-            });
+            },
+        );
+        self.work.order = order;
         appended.map(|(notices, span)| Some((span, notices)))
     }
 
     /// Closing runs and asking them to cancel frees space in the end, so it may use what is kept.
     fn reserve(&self) -> Reserve {
         let closes = |touched: &Touched| touched.begins.is_none() && touched.is_exempt();
-        let all = !self.runs.is_empty() && self.runs.iter().all(closes);
+        let all = !self.work.runs.is_empty() && self.work.runs.iter().all(closes);
         if all { Reserve::Use } else { Reserve::Keep }
     }
 
-    /// Checks every run against the index as it is now, and returns them in the order of their
+    /// Checks every run against the index as it is now, and puts them in the order of their
     /// numbers, which is the order in the frame.
-    fn check(&self, index: &Index) -> Result<Vec<(u32, usize)>> {
-        let mut order = Vec::with_capacity(self.runs.len());
+    fn check(&self, index: &Index, order: &mut Vec<(u32, usize)>) -> Result<()> {
         let mut next_new = index.runs.len();
-        for (i, touched) in self.runs.iter().enumerate() {
+        for (i, touched) in self.work.runs.iter().enumerate() {
             if let Some(begins) = &touched.begins {
                 self.check_beginning(index, touched, begins)?;
                 order.push((next_new, i));
@@ -75,8 +86,7 @@ impl Transaction<'_> {
                 continue;
             }
             let run = touched.id;
-            let number = index.runs.number(&run).ok_or(Error::RunNotFound { run })?;
-            let extent = index.runs.get(number).ok_or(Error::RunNotFound { run })?.extent.latest();
+            let (number, extent) = touched.known(index)?;
             let held = matches!(touched.place, Place::Found | Place::Expected);
             if held && extent.next_event != touched.first_event {
                 let (expected, found) = (touched.first_event, extent.next_event);
@@ -90,7 +100,7 @@ impl Transaction<'_> {
             order.push((number, i));
         }
         order.sort_unstable();
-        Ok(order)
+        Ok(())
     }
 
     fn check_beginning(&self, index: &Index, touched: &Touched, begins: &Begins) -> Result<()> {
@@ -111,7 +121,10 @@ impl Transaction<'_> {
 
     /// Checks once more how much a run waits for.
     fn check_waiting(&self, index: &Index, touched: &Touched) -> Result<()> {
-        if touched.recorded || !touched.progress.status.is_open() || !self.draft.waits(touched.id) {
+        if touched.recorded
+            || !touched.progress.status.is_open()
+            || !self.work.draft.waits(touched.id)
+        {
             return Ok(());
         }
         [10, 22, 29, 37].into_iter().try_for_each(|kind| self.check_open(index, touched, kind, 0))
@@ -127,7 +140,7 @@ impl Transaction<'_> {
     ) {
         let start = buffer.len();
         for (number, i) in order {
-            let Some(touched) = self.runs.get(*i) else { continue };
+            let Some(touched) = self.work.runs.get(*i) else { continue };
             let extent = index.runs.get(*number).map(|run| *run.extent.latest());
             let previous = touched.begins.as_ref().and_then(|begins| begins.previous);
             let begins = || {
@@ -142,12 +155,14 @@ impl Transaction<'_> {
             let run_bytes = u32::try_from(before + touched.progress.bytes).unwrap_or(u32::MAX);
             write_batch_header(buffer, *number, first_event, count, previous, run_bytes);
             let mut chunk = touched.progress.chunks.map(|(first, _)| first);
-            while let Some(link) = chunk.and_then(|chunk| self.chunks.get(chunk)) {
-                buffer.extend_from_slice(self.events.get(link.start..link.end).unwrap_or_default());
+            while let Some(link) = chunk.and_then(|chunk| self.work.chunks.get(chunk)) {
+                buffer.extend_from_slice(
+                    self.work.events.get(link.start..link.end).unwrap_or_default(),
+                );
                 chunk = link.next;
             }
         }
-        buffer.extend_from_slice(&self.rows);
+        buffer.extend_from_slice(&self.work.rows);
         debug_assert_eq!(end_of(position, buffer.len() - start).as_u64() % 4, 0);
     }
 }
@@ -156,9 +171,7 @@ impl Transaction<'_> {
 fn check_expected(index: &Index, runs: &[Touched]) -> Result<()> {
     runs.iter().try_for_each(|touched| {
         let (run, expected) = (touched.id, touched.first_event);
-        let number = index.runs.number(&run).ok_or(Error::RunNotFound { run })?;
-        let found = index.runs.get(number).ok_or(Error::RunNotFound { run })?;
-        let found = found.extent.latest().next_event;
+        let found = touched.known(index)?.1.next_event;
         if found == expected { Ok(()) } else { Err(Error::Conflict { run, expected, found }) }
     })
 }

@@ -12,7 +12,7 @@ use crate::event::Buffer;
 use crate::id::{Position, RunId};
 use crate::index::{Index, Payload, Refusal};
 use crate::log::frame::HEADER_BYTES;
-use crate::log::{Durability, Reserve, Span};
+use crate::log::{Durability, Lead, Reserve, Span};
 use crate::sync::RwLockReadGuard;
 
 /// How many rows of a table are looked up at a time.
@@ -62,8 +62,8 @@ impl Intake<'_> {
             Ok(())
         };
         let writer = shared.writer()?;
-        let appended =
-            writer.append(payload.len(), batches, Durability::Buffered, Reserve::Keep, fill);
+        let how = (Durability::Buffered, Lead::Caller);
+        let appended = writer.append(payload.len(), batches, how, Reserve::Keep, fill);
         match (appended, refusal) {
             (_, Some(refusal)) => Ok(Err(refusal)),
             (Ok(((), span)), None) => {

@@ -35,6 +35,7 @@ mod touched;
 mod transaction;
 mod tree;
 mod verify;
+mod workspace;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -72,6 +73,7 @@ use crate::log::{self, OpenReport, Opening, Paths, Published, Replay, Verdict, W
 use crate::options::{Clock, Options};
 use crate::sync::{Mutex, RwLock};
 use pins::Pins;
+use workspace::Workspaces;
 
 /// A store of histories: one directory, one process that writes it, any number that read it.
 ///
@@ -94,6 +96,7 @@ pub(crate) struct Shared {
     since: u32,
     index: RwLock<Index>,
     pins: Arc<Pins>,
+    workspaces: Workspaces,
 }
 
 impl Store {
@@ -144,6 +147,7 @@ impl Store {
             since: report.epoch.saturating_add(u32::from(report.verdict != Verdict::Live)),
             index: RwLock::new(index),
             pins: Arc::default(),
+            workspaces: Workspaces::default(),
         };
         let background = Mutex::new(background);
         Ok(Store { shared: Arc::new(shared), background, report })

@@ -24,7 +24,7 @@ impl Transaction<'_> {
         };
         let (ended, place) = {
             let index = self.shared.index.read();
-            let ended = self.draft.ended_child(&index, *parent, initiated_event_id);
+            let ended = self.work.draft.ended_child(&index, *parent, initiated_event_id);
             let ended = ended.ok_or_else(not_ended)?;
             (ended, closing_event(&index, &ended.last))
         };
@@ -51,6 +51,6 @@ impl Transaction<'_> {
     fn own_closing(&self, run: &RunId) -> Option<Vec<u8>> {
         let progress = self.touched_by_id(run)?.progress;
         let closes = progress.count > 0 && !progress.status.is_open();
-        self.events.get(progress.last..).filter(|_| closes).map(<[u8]>::to_vec)
+        self.work.events.get(progress.last..).filter(|_| closes).map(<[u8]>::to_vec)
     }
 }

@@ -70,7 +70,7 @@ impl Transaction<'_> {
         let body = Body::WorkflowExecutionCancelRequested(CancelRequested::default());
         let touched = self.touched(index)?;
         let open = touched.progress.status.is_open();
-        if open && self.draft.cancel_requested(&self.shared.index.read(), *run) {
+        if open && self.work.draft.cancel_requested(&self.shared.index.read(), *run) {
             return Ok(CancelRequest { event_id: None, open_activities });
         }
         let event_id = Some(self.add(index, &NewEvent::new(body).payload(reason))?);
@@ -117,7 +117,7 @@ impl Transaction<'_> {
 
     /// The open activities of a run, with what the transaction has done to them.
     fn open_activities(&self, run: &RunId) -> Vec<u32> {
-        self.draft.activities(&self.shared.index.read(), *run)
+        self.work.draft.activities(&self.shared.index.read(), *run)
     }
 }
 

@@ -200,7 +200,7 @@ impl Transaction<'_> {
             }
             page.looked += 1;
             page.last = Some(*key);
-            if wide(self.events.len()) >= PAGE_BYTES.min(segment / 4) {
+            if wide(self.work.events.len()) >= PAGE_BYTES.min(segment / 4) {
                 break;
             }
         }
@@ -230,9 +230,9 @@ impl Transaction<'_> {
         };
         let open = match key.kind {
             DutyKind::ApplyClosePolicy => true,
-            DutyKind::StartChild => !closes() && self.draft.may_start(index, run, key.event),
-            DutyKind::ReportClose => !closes() && self.draft.may_report(index, run, key.event),
-            kind => !closes() && self.draft.waits_for(index, run, key.event) == Some(kind),
+            DutyKind::StartChild => !closes() && self.work.draft.may_start(index, run, key.event),
+            DutyKind::ReportClose => !closes() && self.work.draft.may_report(index, run, key.event),
+            kind => !closes() && self.work.draft.waits_for(index, run, key.event) == Some(kind),
         };
         open && is_due(index, key)
     }
@@ -273,7 +273,7 @@ impl Transaction<'_> {
             return Ok(false);
         }
         if policy == ParentClosePolicy::RequestCancel {
-            if self.draft.cancel_requested(&self.shared.index.read(), child) {
+            if self.work.draft.cancel_requested(&self.shared.index.read(), child) {
                 return Ok(false);
             }
             let body = Body::WorkflowExecutionCancelRequested(CancelRequested {

@@ -200,8 +200,8 @@ impl Transaction<'_> {
         let initiated_id = initiated_event_id;
         let not_initiated = || not_initiated(*parent, initiated_id);
         self.check_start_of(run, initiated_id)?;
-        let own = self.initiated.get(&(run, initiated_id));
-        let own = own.and_then(|offset| self.events.get(*offset..)).map(<[u8]>::to_vec);
+        let own = self.work.initiated.get(&(run, initiated_id));
+        let own = own.and_then(|offset| self.work.events.get(*offset..)).map(<[u8]>::to_vec);
         let view;
         let event = if let Some(bytes) = &own {
             let raw = RawEvent::parse(bytes).map_err(|_| not_initiated())?;
@@ -210,7 +210,7 @@ impl Transaction<'_> {
             let place = {
                 let index = self.shared.index.read();
                 // A run that a reset makes here shares the event with its base run.
-                let relation = relation(&index, &self.draft.source(*parent).0, initiated_id);
+                let relation = relation(&index, &self.work.draft.source(*parent).0, initiated_id);
                 relation.map(|(number, found)| {
                     let batch = found.initiated_batch;
                     (batch, Spot::of(&index, number, batch, initiated_id))
@@ -291,7 +291,7 @@ impl Transaction<'_> {
         if parent.recorded {
             return Err(Error::invalid("a run recorded from elsewhere starts no children here"));
         }
-        Ok(self.draft.check(&self.shared.index.read(), parent.id, &body)?)
+        Ok(self.work.draft.check(&self.shared.index.read(), parent.id, &body)?)
     }
 
     /// Begins a child's run and writes the parent's ChildStarted, which is to be recorded by the

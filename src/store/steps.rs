@@ -13,21 +13,22 @@ use crate::limits::{COMMIT_RUNS_MAX, RUN_BYTES_MAX};
 impl Transaction<'_> {
     /// The place of a run in `runs`; looked up in the store the first time.
     pub(super) fn find(&mut self, run: &RunId) -> Result<usize> {
-        if let Some(index) = self.by_id.get(run).copied() {
+        if let Some(index) = self.work.by_id.get(run).copied() {
             if !self.settling {
                 self.hold(index);
             }
             return Ok(index);
         }
-        let not_found = Error::RunNotFound { run: *run };
         let index = self.shared.index.read();
-        let Some(found) = index.runs.number(run).and_then(|number| index.runs.get(number)) else {
-            return Err(not_found);
+        let number = index.runs.number(run);
+        let Some(found) = number.and_then(|number| index.runs.get(number)) else {
+            return Err(Error::RunNotFound { run: *run });
         };
         let extent = found.extent.latest();
         let limits = index.workflow_of(found).map(|(n, _)| n.limits).unwrap_or_default();
         let touched = Touched {
             id: *run,
+            number,
             first_event: extent.next_event,
             place: if self.settling { Place::Loose } else { Place::Found },
             bytes_before: extent.bytes.into(),
@@ -41,31 +42,31 @@ impl Transaction<'_> {
     }
 
     pub(super) fn touch(&mut self, touched: Touched) -> Result<usize> {
-        let index = self.runs.len();
+        let index = self.work.runs.len();
         if index >= COMMIT_RUNS_MAX {
             return Err(too_many_runs(index + 1));
         }
-        self.by_id.insert(touched.id, index);
+        self.work.by_id.insert(touched.id, index);
         if let Some(begins) = &touched.begins {
             let workflow_id = begins.kin.workflow_id.clone();
-            self.starts.entry(workflow_id).or_default().push(index);
+            self.work.starts.entry(workflow_id).or_default().push(index);
         }
-        self.runs.push(touched);
+        self.work.runs.push(touched);
         Ok(index)
     }
 
     pub(super) fn touched(&self, run: usize) -> Result<&Touched> {
-        self.runs.get(run).ok_or(Error::invalid("no such run"))
+        self.work.runs.get(run).ok_or_else(|| Error::invalid("no such run"))
     }
 
     /// The run that the transaction found or begins, if it has anything to do with it.
     pub(super) fn touched_by_id(&self, run: &RunId) -> Option<&Touched> {
-        self.runs.get(*self.by_id.get(run)?)
+        self.work.runs.get(*self.work.by_id.get(run)?)
     }
 
     /// Holds a run to where it was found, unless the caller said otherwise.
     fn hold(&mut self, run: usize) {
-        if let Some(touched) = self.runs.get_mut(run)
+        if let Some(touched) = self.work.runs.get_mut(run)
             && touched.place == Place::Loose
         {
             touched.place = Place::Found;
@@ -75,7 +76,7 @@ impl Transaction<'_> {
     /// Holds a run to where it was found, for steps that other runs refer to by the ids of their
     /// events.
     pub(super) fn pin(&mut self, run: usize) {
-        if let Some(touched) = self.runs.get_mut(run)
+        if let Some(touched) = self.work.runs.get_mut(run)
             && touched.place != Place::Expected
         {
             touched.place = Place::Found;
@@ -95,13 +96,13 @@ impl Transaction<'_> {
         let touched = self.touched(run)?;
         if is_ruled(event.kind()) && !touched.recorded && touched.progress.status.is_open() {
             let index = self.shared.index.read();
-            self.draft.check(&index, touched.id, &event.body)?;
+            self.work.draft.check(&index, touched.id, &event.body)?;
             self.check_open(&index, touched, event.kind().number(), 1)?;
         }
-        let offset = self.events.len();
+        let offset = self.work.events.len();
         let id = self.put_unruled(run, event)?;
         if let Body::StartChildWorkflowExecutionInitiated(_) = event.body {
-            self.initiated.insert((run, id), offset);
+            self.work.initiated.insert((run, id), offset);
         }
         Ok(id)
     }
@@ -118,10 +119,10 @@ impl Transaction<'_> {
 
     /// Takes note of what an event says about others.
     pub(super) fn record(&mut self, run: usize, id: u32, body: &Body<'_>) {
-        let Some(touched) = self.runs.get(run) else { return };
+        let Some(touched) = self.work.runs.get(run) else { return };
         let noted = is_ruled(body.kind()) || matches!(body, Body::WorkflowReset(_));
         if noted && !touched.recorded {
-            self.draft.record(&self.shared.index.read(), touched.id, id, body);
+            self.work.draft.record(&self.shared.index.read(), touched.id, id, body);
         }
     }
 
@@ -141,7 +142,7 @@ impl Transaction<'_> {
             37 => ("signals of one run on their way", limits.open_signals),
             _ => return Ok(()),
         };
-        let now = self.draft.waiting(index, touched.id).of(kind);
+        let now = self.work.draft.waiting(index, touched.id).of(kind);
         // A limit that was lowered stands against what is added, not against what is there.
         if more == 0 && now <= Draft::default().waiting(index, touched.id).of(kind) {
             return Ok(());
@@ -152,12 +153,12 @@ impl Transaction<'_> {
 
     /// Encodes the event and, if the run has room for it, makes it the run's last.
     pub(super) fn write(&mut self, run: usize, event: &NewEvent<'_>) -> Result<u32> {
-        let time = event.time.unwrap_or_else(|| self.shared.now());
-        let start = self.events.len();
-        let size = event::encode(event, time, &mut self.events)
+        let time = event.time.unwrap_or(self.now);
+        let start = self.work.events.len();
+        let size = event::encode(event, time, &mut self.work.events)
             .map_err(|_| Error::invalid("an event is larger than 16 MiB"))?;
-        let end = self.events.len();
-        let touched = self.runs.get_mut(run).ok_or(Error::invalid("no such run"))?;
+        let end = self.work.events.len();
+        let touched = self.work.runs.get_mut(run).ok_or_else(|| Error::invalid("no such run"))?;
         let now = touched.bytes_before + touched.progress.bytes;
         let asked = now + u64::from(size);
         let exempt = is_exempt(event.kind());
@@ -167,7 +168,7 @@ impl Transaction<'_> {
             touched.limits.history_bytes.into()
         };
         if let Err(error) = check_max_of("bytes in one run", Some(touched.id), now, asked, max) {
-            self.events.resize(start, 0);
+            self.work.events.resize(start, 0);
             return Err(error);
         }
         let id = touched.next_event();
@@ -181,15 +182,17 @@ impl Transaction<'_> {
         progress.last = start;
         match progress.chunks {
             // The run's last chunk ends here: it grows.
-            Some((_, last)) if self.chunks.get(last).is_some_and(|chunk| chunk.end == start) => {
-                if let Some(chunk) = self.chunks.get_mut(last) {
+            Some((_, last))
+                if self.work.chunks.get(last).is_some_and(|chunk| chunk.end == start) =>
+            {
+                if let Some(chunk) = self.work.chunks.get_mut(last) {
                     chunk.end = end;
                 }
             }
             chunks => {
-                let new = self.chunks.len();
-                self.chunks.push(Chunk { start, end, next: None });
-                if let Some(chunk) = chunks.and_then(|(_, last)| self.chunks.get_mut(last)) {
+                let new = self.work.chunks.len();
+                self.work.chunks.push(Chunk { start, end, next: None });
+                if let Some(chunk) = chunks.and_then(|(_, last)| self.work.chunks.get_mut(last)) {
                     chunk.next = Some(new);
                 }
                 progress.chunks = Some((chunks.map_or(new, |(first, _)| first), new));
@@ -205,35 +208,38 @@ impl Transaction<'_> {
         known: &[RunId],
         steps: impl FnOnce(&mut Self) -> Result<T>,
     ) -> Result<T> {
-        let (runs, chunks, events) = (self.runs.len(), self.chunks.len(), self.events.len());
-        let known = known.iter().filter_map(|run| self.by_id.get(run));
+        let (runs, chunks, events) =
+            (self.work.runs.len(), self.work.chunks.len(), self.work.events.len());
+        let known = known.iter().filter_map(|run| self.work.by_id.get(run));
         let before: Vec<_> = known.filter_map(|run| self.save(*run)).collect();
         steps(self).inspect_err(|_| {
-            for touched in self.runs.drain(runs..) {
-                self.by_id.remove(&touched.id);
-                self.draft.forget(&touched.id);
+            for touched in self.work.runs.drain(runs..) {
+                self.work.by_id.remove(&touched.id);
+                self.work.draft.forget(&touched.id);
                 let begins = touched.begins.as_ref();
-                if let Some(starts) = begins.and_then(|b| self.starts.get_mut(&b.kin.workflow_id)) {
+                if let Some(starts) =
+                    begins.and_then(|b| self.work.starts.get_mut(&b.kin.workflow_id))
+                {
                     starts.retain(|start| *start < runs);
                 }
             }
             for (run, progress, place, chunk) in before {
-                if let Some(touched) = self.runs.get_mut(run) {
+                if let Some(touched) = self.work.runs.get_mut(run) {
                     (touched.progress, touched.place) = (progress, place);
                 }
-                let last = progress.chunks.and_then(|(_, last)| self.chunks.get_mut(last));
+                let last = progress.chunks.and_then(|(_, last)| self.work.chunks.get_mut(last));
                 if let (Some(last), Some(chunk)) = (last, chunk) {
                     *last = chunk;
                 }
             }
-            self.chunks.truncate(chunks);
-            self.events.resize(events, 0);
+            self.work.chunks.truncate(chunks);
+            self.work.events.resize(events, 0);
         })
     }
 
     fn save(&self, run: usize) -> Option<(usize, Progress, Place, Option<Chunk>)> {
-        let touched = self.runs.get(run)?;
-        let last = touched.progress.chunks.and_then(|(_, last)| self.chunks.get(last));
+        let touched = self.work.runs.get(run)?;
+        let last = touched.progress.chunks.and_then(|(_, last)| self.work.chunks.get(last));
         Some((run, touched.progress, touched.place, last.copied()))
     }
 

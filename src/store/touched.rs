@@ -4,7 +4,7 @@ use crate::bytes::wide;
 use crate::error::{Error, Result};
 use crate::event::{EventKind, NewEvent};
 use crate::id::{Position, RunId};
-use crate::index::{Extent, RunStatus};
+use crate::index::{Extent, Index, RunStatus};
 use crate::limits::{BATCH_EVENTS_MAX, COMMIT_RUNS_MAX, Limits};
 
 /// Neighbouring bytes in `events` that belong to one run; linked per run.
@@ -18,6 +18,8 @@ pub(super) struct Chunk {
 /// A run that the transaction adds events to.
 pub(super) struct Touched {
     pub(super) id: RunId,
+    /// For a run that is in the store: its number, which stays.
+    pub(super) number: Option<u32>,
     /// The event that the first of the transaction's becomes.
     pub(super) first_event: u32,
     pub(super) place: Place,
@@ -25,7 +27,7 @@ pub(super) struct Touched {
     pub(super) limits: Limits,
     pub(super) recorded: bool,
     /// For a run that begins here.
-    pub(super) begins: Option<Begins>,
+    pub(super) begins: Option<Box<Begins>>,
     pub(super) progress: Progress,
 }
 
@@ -85,6 +87,13 @@ pub(super) struct Kinship {
 }
 
 impl Touched {
+    /// The number of a run that is in the store, and how far it has come by now.
+    pub(super) fn known<'i>(&self, index: &'i Index) -> Result<(u32, &'i Extent)> {
+        let found = self.number.and_then(|number| Some((number, index.runs.get(number)?)));
+        let (number, run) = found.ok_or_else(|| Error::RunNotFound { run: self.id })?;
+        Ok((number, run.extent.latest()))
+    }
+
     /// Checks the limits that can be told before the event is encoded.
     pub(super) fn check_event(&self, event: &NewEvent<'_>) -> Result<()> {
         let run = Some(self.id);

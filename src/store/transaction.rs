@@ -1,20 +1,20 @@
 //! Transactions: built and checked step by step against the state of now, checked once more and
 //! written in one frame when they are committed.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Shared;
 use super::commit::{Commit, CommitHandle};
 use super::start::Close;
-use super::touched::{Chunk, Place, Touched, check_max};
+use super::touched::{Place, check_max};
+use super::workspace::Workspace;
 use crate::error::{Error, Result};
-use crate::event::{Body, Buffer, NewEvent};
+use crate::event::{Body, NewEvent};
 use crate::id::{RunId, Timestamp};
-use crate::index::{Draft, NAMESPACES_TABLE, is_ruled};
+use crate::index::{NAMESPACES_TABLE, is_ruled};
 use crate::limits::{KEY_BYTES_MAX, TABLE_NAME_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::log::batch::{is_start, write_put};
-use crate::log::{Durability, Ticket};
+use crate::log::{Durability, Lead, Ticket};
 
 /// Where a transaction expects a run to be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,43 +33,24 @@ pub enum Expect {
 /// where the transaction found it.
 pub struct Transaction<'s> {
     pub(super) shared: &'s Arc<Shared>,
-    /// Events in the order in which they were appended.
-    pub(super) events: Buffer,
-    pub(super) chunks: Vec<Chunk>,
-    pub(super) runs: Vec<Touched>,
-    pub(super) by_id: HashMap<RunId, usize>,
-    /// The runs that begin here, by workflow id.
-    pub(super) starts: HashMap<Box<str>, Vec<usize>>,
-    pub(super) rows: Buffer,
-    /// What was said about relations, chains and requests.
-    pub(super) draft: Draft,
+    /// When it began: the time of its events that do not say theirs.
+    pub(super) now: Timestamp,
+    pub(super) work: Workspace,
     /// A duty is being settled.
     pub(super) settling: bool,
-    /// Where in `events` the children are that were initiated here: by run and event.
-    pub(super) initiated: HashMap<(usize, u32), usize>,
 }
 
 impl<'s> Transaction<'s> {
     pub(super) fn new(shared: &'s Arc<Shared>) -> Self {
-        Transaction {
-            shared,
-            events: Buffer::new(),
-            chunks: vec![],
-            runs: vec![],
-            by_id: HashMap::new(),
-            starts: HashMap::new(),
-            rows: Buffer::new(),
-            draft: Draft::default(),
-            settling: false,
-            initiated: HashMap::new(),
-        }
+        let (now, work) = (shared.now(), shared.workspaces.take());
+        Transaction { shared, now, work, settling: false }
     }
 
     /// Whether `run` begins in this transaction, as opposed to one that [`Transaction::start`]
     /// found.
     #[must_use]
     pub fn begins(&self, run: &RunId) -> bool {
-        let touched = self.by_id.get(run).and_then(|index| self.runs.get(*index));
+        let touched = self.work.by_id.get(run).and_then(|index| self.work.runs.get(*index));
         touched.is_some_and(|touched| touched.begins.is_some())
     }
 
@@ -80,7 +61,7 @@ impl<'s> Transaction<'s> {
     /// [`Error::Conflict`] if it is not there now, [`Error::RunNotFound`].
     pub fn expect(&mut self, run: &RunId, expect: Expect) -> Result<()> {
         let index = self.find(run)?;
-        let Some(touched) = self.runs.get_mut(index) else { return Ok(()) };
+        let Some(touched) = self.work.runs.get_mut(index) else { return Ok(()) };
         match expect {
             Expect::Any => touched.place = Place::Anywhere,
             Expect::NextEvent(expected) => {
@@ -105,7 +86,7 @@ impl<'s> Transaction<'s> {
     /// next run by [`Transaction::close_and_continue`], a reset by [`Transaction::reset`].
     pub fn append(&mut self, run: &RunId, event: NewEvent<'_>) -> Result<u32> {
         let run = self.find(run)?;
-        let recorded = self.runs.get(run).is_some_and(|touched| touched.recorded);
+        let recorded = self.work.runs.get(run).is_some_and(|touched| touched.recorded);
         check_appendable(&event, recorded)?;
         self.add(run, &event)
     }
@@ -141,7 +122,7 @@ impl<'s> Transaction<'s> {
         check_max("bytes in the name of a table", table.len(), TABLE_NAME_BYTES_MAX)?;
         check_max("bytes in a key", key.len(), KEY_BYTES_MAX)?;
         check_max("bytes in a value", value.map_or(0, <[u8]>::len), VALUE_BYTES_MAX)?;
-        write_put(&mut self.rows, table, key, value);
+        write_put(&mut self.work.rows, table, key, value);
         Ok(())
     }
 
@@ -163,7 +144,7 @@ impl<'s> Transaction<'s> {
     /// As [`Transaction::commit`].
     pub fn commit_with(self, durability: Durability) -> Result<Commit> {
         let shared = self.shared;
-        let Some((span, notices)) = self.enqueue(durability)? else {
+        let Some((span, notices)) = self.enqueue(durability, Lead::Caller)? else {
             return Ok(Commit::nothing(shared));
         };
         shared.writer()?.wait(span, durability)?;
@@ -177,10 +158,10 @@ impl<'s> Transaction<'s> {
     /// As [`Transaction::commit`], as far as it is known by now.
     pub fn submit(self, durability: Durability) -> Result<CommitHandle> {
         let shared = self.shared;
-        let Some((span, notices)) = self.enqueue(durability)? else {
+        let Some((span, notices)) = self.enqueue(durability, Lead::Thread)? else {
             return Ok(CommitHandle::done(Commit::nothing(shared)));
         };
-        let ticket = Ticket::submit(shared.writer()?.clone(), span, durability);
+        let ticket = Ticket::new(shared.writer()?.clone(), span, durability);
         Ok(CommitHandle::new(Commit::new(shared, span.start, notices), ticket))
     }
 
@@ -188,14 +169,21 @@ impl<'s> Transaction<'s> {
     /// or starting a child reaches: whom an engine has to wake.
     #[must_use]
     pub fn runs(&self) -> Vec<RunId> {
-        let touched = self.runs.iter().filter(|touched| touched.progress.count > 0);
+        let touched = self.work.runs.iter().filter(|touched| touched.progress.count > 0);
         touched.map(|touched| touched.id).collect()
     }
 
-    /// When an event appended now would happen.
+    /// When the transaction began, which is when its events happen that do not say a time of their
+    /// own.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        self.shared.now()
+        self.now
+    }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        self.shared.workspaces.give_back(std::mem::take(&mut self.work));
     }
 }
 

@@ -521,11 +521,17 @@ impl Touched {
 
 #[derive(Clone, Default)]
 pub(crate) struct Tx {
+    /// When it began.
+    pub(crate) now: Timestamp,
     pub(crate) touched: Vec<Touched>,
     pub(crate) rows: Vec<RowChange>,
 }
 
 impl Tx {
+    pub(crate) fn begun(now: Timestamp) -> Self {
+        Tx { now, ..Tx::default() }
+    }
+
     pub(crate) fn get(&self, id: &RunId) -> Option<&Touched> {
         self.touched.iter().find(|touched| touched.id == *id)
     }
@@ -597,9 +603,9 @@ impl Tx {
         state: &State,
         start: &Start,
         payload: &Arc<[u8]>,
-        now: Timestamp,
         offered: RunId,
     ) -> Result<RunId> {
+        let now = self.now;
         let Started { namespace, workflow_id, .. } = start.started;
         if namespace.is_empty() || workflow_id.is_empty() {
             return Err(Refusal::Invalid);

@@ -206,7 +206,7 @@ impl Session {
     fn go_on<'s>(&mut self, store: &'s Store, tail: &mut Tail, slot: &mut Option<Slot<'s>>) {
         let Some(open) = slot else {
             let left = 1 + self.rng.below(6);
-            let mut new = Slot { tx: store.begin(), model: Tx::default(), left };
+            let mut new = Slot { tx: store.begin(), model: Tx::begun(self.now()), left };
             self.step(&mut new);
             *slot = Some(new);
             return;
@@ -231,7 +231,7 @@ impl Session {
             return self.refused_then_used(store, tail, &run);
         }
         for _ in 0..2 + self.rng.below(2) {
-            let (mut tx, mut model) = (store.begin(), Tx::default());
+            let (mut tx, mut model) = (store.begin(), Tx::begun(self.now()));
             match what {
                 0 => {
                     let other = draw::start(&mut self.rng, None);
@@ -277,9 +277,9 @@ impl Session {
         let started = Started { namespace, workflow_id, recorded: 0, ..drawn.started };
         let conflict = kinlog::IdConflictPolicy::TerminateExisting;
         let start = Start { started, recorded: false, id: Some(*id), conflict, ..drawn };
-        let (mut first, mut first_model) = (store.begin(), Tx::default());
+        let (mut first, mut first_model) = (store.begin(), Tx::begun(self.now()));
         self.start_as(&mut first, &mut first_model, &start);
-        let (mut second, mut second_model) = (store.begin(), Tx::default());
+        let (mut second, mut second_model) = (store.begin(), Tx::begun(self.now()));
         let now = self.now();
         let event = draw::event(&mut self.rng, now);
         self.append(&mut second, &mut second_model, id, event);
@@ -300,7 +300,7 @@ impl Session {
             }
             70..74 => {
                 let run = self.some_run(model);
-                let event = self.closing();
+                let event = self.closing(model.now);
                 self.note(format!("close {run}: {:?}", event.kind()));
                 let found = tx.close(&run, close(&event)).map_err(refusal);
                 self.stepped(found, model.append(&self.state, &run, event));
@@ -411,7 +411,7 @@ impl Session {
             Ok(run) | Err(Refusal::Limit { run: Some(run), .. }) => *run,
             Err(_) => RunId::from_bytes([1; 16]),
         };
-        let expected = model.start(&self.state, start, &payload, self.now(), offered);
+        let expected = model.start(&self.state, start, &payload, offered);
         // Tells a run that begins from one that was found.
         assert_eq!(tx.begins(&offered), model.begins(&offered));
         let refused = found.is_err();
@@ -538,10 +538,10 @@ impl Session {
     fn at_once(&mut self, store: &Store, tail: &mut Tail) {
         let (run, now) = (self.some_run(&Tx::default()), self.now());
         let closes = self.rng.chance(40);
-        let event = if closes { self.closing() } else { draw::event(&mut self.rng, now) };
+        let event = if closes { self.closing(now) } else { draw::event(&mut self.rng, now) };
         let event = self.aimed(&Tx::default(), &run, event);
         self.note(format!("at once to {run}: {:?}, {} B", event.body, event.payload.len()));
-        let mut tx = Tx::default();
+        let mut tx = Tx::begun(now);
         let mut after = self.state.clone();
         let expected = tx.expect(&self.state, &run, Expect::Any);
         let expected = expected.and_then(|()| tx.append(&self.state, &run, event.clone()));
@@ -839,9 +839,8 @@ impl Session {
         self.state.runs[self.rng.below(self.state.runs.len())].id
     }
 
-    fn closing(&mut self) -> Event {
+    fn closing(&mut self, now: Timestamp) -> Event {
         use kinlog::{Body, Canceled, Closed, Terminated};
-        let now = self.now();
         let (body, payload) = match self.rng.below(5) {
             0 => (Body::WorkflowExecutionCompleted(Closed::default()), true),
             1 => (Body::WorkflowExecutionFailed(Closed::default()), true),

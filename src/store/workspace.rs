@@ -1,0 +1,77 @@
+//! What a transaction gathers, kept for the next one: in steady state building a commit allocates
+//! nothing.
+
+use super::touched::{Chunk, Touched};
+use crate::event::Buffer;
+use crate::hash::Map;
+use crate::id::RunId;
+use crate::index::Draft;
+use crate::sync::Mutex;
+
+/// How many workspaces are kept: more transactions at a time than this allocate their own.
+const KEPT_MAX: usize = 16;
+/// A workspace that has grown beyond this many bytes of events or rows is not kept.
+const KEPT_BYTES_MAX: usize = 1 << 20;
+/// Nor one that has touched more runs than this.
+const KEPT_RUNS_MAX: usize = 2048;
+
+/// What a transaction has gathered so far.
+#[derive(Default)]
+pub(super) struct Workspace {
+    /// Events in the order in which they were appended.
+    pub(super) events: Buffer,
+    pub(super) chunks: Vec<Chunk>,
+    pub(super) runs: Vec<Touched>,
+    pub(super) by_id: Map<RunId, usize>,
+    /// The runs that begin here, by workflow id.
+    pub(super) starts: Map<Box<str>, Vec<usize>>,
+    pub(super) rows: Buffer,
+    /// What was said about relations, chains and requests.
+    pub(super) draft: Draft,
+    /// Where in `events` the children are that were initiated here: by run and event.
+    pub(super) initiated: Map<(usize, u32), usize>,
+    /// The runs by number, as they stand in the frame: filled under the lock that orders commits.
+    pub(super) order: Vec<(u32, usize)>,
+}
+
+impl Workspace {
+    fn is_small(&self) -> bool {
+        self.events.capacity().max(self.rows.capacity()) <= KEPT_BYTES_MAX
+            && self.runs.capacity().max(self.by_id.capacity()) <= KEPT_RUNS_MAX
+            && self.chunks.capacity() <= KEPT_RUNS_MAX
+    }
+
+    fn clear(&mut self) {
+        self.events.clear();
+        self.chunks.clear();
+        self.runs.clear();
+        self.by_id.clear();
+        self.starts.clear();
+        self.rows.clear();
+        self.draft.clear();
+        self.initiated.clear();
+        self.order.clear();
+    }
+}
+
+/// Workspaces that nobody uses now.
+#[derive(Default)]
+pub(super) struct Workspaces(Mutex<Vec<Workspace>>);
+
+impl Workspaces {
+    /// An empty workspace.
+    pub(super) fn take(&self) -> Workspace {
+        self.0.lock().pop().unwrap_or_default()
+    }
+
+    /// Keeps a workspace for the next transaction, unless it or their number has grown large.
+    pub(super) fn give_back(&self, mut workspace: Workspace) {
+        if workspace.is_small() {
+            workspace.clear();
+            let mut kept = self.0.lock();
+            if kept.len() < KEPT_MAX {
+                kept.push(workspace);
+            }
+        }
+    }
+}
