@@ -35,6 +35,8 @@ mod explored {
     /// Whoever waits so long says that it never ends by the clock. Shuttle then finds a wakeup that
     /// was lost as a deadlock.
     const FOR_EVER: Duration = Duration::from_secs(60);
+    /// Whoever waits so briefly counts on the clock.
+    const MOMENT: Duration = Duration::from_millis(1);
     /// How often others may run before the time of a shorter wait is up.
     const TURNS: u32 = 32;
 
@@ -75,7 +77,7 @@ mod explored {
             guard: &mut MutexGuard<'_, T>,
             timeout: Duration,
         ) -> WaitTimeoutResult {
-            let times_out = timeout < FOR_EVER && thread_rng().r#gen();
+            let times_out = timeout <= MOMENT || (timeout < FOR_EVER && thread_rng().r#gen());
             if times_out {
                 let turns = thread_rng().gen_range(0..TURNS);
                 MutexGuard::unlocked(guard, || (0..turns).for_each(|_| thread::sleep(timeout)));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::layout::Manifest;
-use super::writer::{Lead, Requests, State, Thread, Writer};
+use super::writer::{Lead, Requests, State, ThreadState, Writer};
 use crate::error::{Error, Result};
 use crate::id::Position;
 use crate::sync::MutexGuard;
@@ -64,8 +64,8 @@ impl Writer {
         requests.dirty = true;
         requests.submitted |= lead == Lead::Thread;
         match requests.thread {
-            Thread::Asleep => self.wake(requests),
-            Thread::Resting if lead == Lead::Thread => self.wake(requests),
+            ThreadState::Asleep => self.wake(requests),
+            ThreadState::Resting if lead == Lead::Thread => self.wake(requests),
             _ => {}
         }
     }
@@ -73,20 +73,20 @@ impl Writer {
     /// Notes that somebody awaits a commit that was submitted: it has gathered enough.
     pub(super) fn note_awaited(&self, state: &mut State) {
         state.background.awaited = true;
-        if state.background.thread == Thread::Gathering {
+        if state.background.thread == ThreadState::Gathering {
             self.wake(&mut state.background);
         }
     }
 
     /// Notes that a leader has finished.
     pub(super) fn note_round(&self, state: &mut State) {
-        if state.background.thread == Thread::Following {
+        if state.background.thread == ThreadState::Following {
             self.wake(&mut state.background);
         }
     }
 
     fn wake(&self, requests: &mut Requests) {
-        requests.thread = Thread::Awake;
+        requests.thread = ThreadState::Awake;
         self.work.notify_one();
     }
 
@@ -94,24 +94,24 @@ impl Writer {
         let mut state = self.state.lock();
         while !state.background.stop {
             if state.background.submitted && state.leading {
-                self.pause(&mut state, Thread::Following, None);
+                self.pause(&mut state, ThreadState::Following, None);
             } else if state.background.submitted {
                 state.background.submitted = false;
                 self.lead(&mut state);
                 if !std::mem::take(&mut state.background.awaited) {
-                    self.pause(&mut state, Thread::Gathering, Some(GATHER));
+                    self.pause(&mut state, ThreadState::Gathering, Some(GATHER));
                 }
             } else if std::mem::take(&mut state.background.dirty) {
-                let rested = self.pause(&mut state, Thread::Resting, Some(REST));
+                let rested = self.pause(&mut state, ThreadState::Resting, Some(REST));
                 if !rested {
                     // Something else was asked for: the rest begins anew.
                     state.background.dirty = true;
                 } else if !state.background.dirty && state.failure.is_none() {
-                    let durable = state.durable;
+                    let durable = self.durable();
                     MutexGuard::unlocked(&mut state, || self.mark(durable, false));
                 }
             } else {
-                self.pause(&mut state, Thread::Asleep, None);
+                self.pause(&mut state, ThreadState::Asleep, None);
             }
         }
     }
@@ -120,7 +120,7 @@ impl Writer {
     fn pause(
         &self,
         state: &mut MutexGuard<'_, State>,
-        thread: Thread,
+        thread: ThreadState,
         most: Option<Duration>,
     ) -> bool {
         if state.background.stop {
@@ -134,7 +134,7 @@ impl Writer {
                 false
             }
         };
-        state.background.thread = Thread::Awake;
+        state.background.thread = ThreadState::Awake;
         over
     }
 

@@ -18,6 +18,7 @@ mod roll;
 mod segment;
 mod ticket;
 mod view;
+mod waiting;
 #[cfg(all(loom, test))]
 mod weak_memory;
 mod whole;

@@ -10,12 +10,14 @@ use super::manifest::ManifestFile;
 use super::roll::Reserve;
 use super::segment::Segment;
 use super::view::Published;
+use super::waiting::{Company, Waiter};
 use crate::bytes::wide;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::event::Buffer;
 use crate::id::Position;
-use crate::sync::thread::JoinHandle;
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::sync::thread::{JoinHandle, Thread};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// How long a commit waits before it returns.
@@ -40,7 +42,7 @@ pub(super) struct Group {
 pub(super) struct Failure {
     pub(super) cause: Arc<Error>,
     /// Commits that begin below were on their way: their outcome is unknown.
-    tried: Position,
+    pub(super) tried: Position,
 }
 
 pub(super) struct State {
@@ -50,13 +52,13 @@ pub(super) struct State {
     pub(super) groups: Vec<Group>,
     /// Somebody writes groups.
     pub(super) leading: bool,
-    /// On the device up to here.
-    pub(super) durable: Position,
     /// Somebody wants it on the device up to here.
     pub(super) wanted: Position,
     /// Segments written to since their last sync.
     pub(super) unsynced: Vec<Arc<Segment>>,
     pub(super) failure: Option<Failure>,
+    pub(super) waiters: Vec<Waiter>,
+    pub(super) company: Company,
     pub(super) prepared: Option<Arc<Segment>>,
     pub(super) preparing: bool,
     pub(super) prepare_thread: Option<JoinHandle<()>>,
@@ -76,12 +78,12 @@ pub(super) struct Requests {
     /// Somebody awaits one of them.
     pub(super) awaited: bool,
     pub(super) stop: bool,
-    pub(super) thread: Thread,
+    pub(super) thread: ThreadState,
 }
 
 /// What the store's own thread does.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Thread {
+pub(super) enum ThreadState {
     /// It looks at its requests before it waits again.
     #[default]
     Awake,
@@ -111,6 +113,10 @@ pub(crate) struct Writer {
     pub(super) published: Arc<Published>,
     pub(super) epoch: u32,
     pub(super) state: Mutex<State>,
+    /// On the device up to here. Rises under the state's lock, and is read without it.
+    durable: AtomicU64,
+    /// How many commits have gathered for the next round.
+    pub(super) gathered: AtomicU32,
     /// A group was written, a segment prepared, or something failed.
     pub(super) progress: Condvar,
     pub(super) manifest: Mutex<ManifestFile>,
@@ -149,10 +155,11 @@ impl Writer {
             segment: current,
             groups: vec![],
             leading: false,
-            durable: end,
             wanted: end,
             unsynced: vec![],
             failure: None,
+            waiters: vec![],
+            company: Company::default(),
             prepared: number.checked_add(1).and_then(segment),
             preparing: false,
             prepare_thread: None,
@@ -167,6 +174,8 @@ impl Writer {
             published,
             epoch: manifest.current.epoch,
             state: Mutex::new(state),
+            durable: AtomicU64::new(end.as_u64()),
+            gathered: AtomicU32::new(0),
             progress: Condvar::new(),
             manifest: Mutex::new(manifest),
             lock: Mutex::new(Some(lock)),
@@ -218,6 +227,7 @@ impl Writer {
         frame::close(&mut group.bytes, frame_start, FrameKind::Commit, batches, self.epoch);
         let end = start.plus(wide(payload_bytes + OVERHEAD_BYTES));
         state.next = end;
+        self.gathered.fetch_add(1, Ordering::Relaxed);
         if durability == Durability::Sync {
             state.wanted = end;
         }
@@ -240,53 +250,12 @@ impl Writer {
         &mut state.groups[last]
     }
 
-    /// Blocks until the commit is as durable as asked, writing and syncing if nobody else does.
-    pub(crate) fn wait(&self, span: Span, durability: Durability) -> Result<()> {
-        let mut state = self.state.lock();
-        loop {
-            if let Some(outcome) = self.outcome(&state, span, durability) {
-                return outcome;
-            }
-            if durability == Durability::Sync {
-                state.wanted = state.wanted.max(span.end);
-            }
-            if state.leading {
-                self.progress.wait(&mut state);
-            } else {
-                self.lead(&mut state);
-            }
-        }
-    }
-
-    /// What became of a commit, once that is known.
-    pub(super) fn outcome(
-        &self,
-        state: &State,
-        span: Span,
-        durability: Durability,
-    ) -> Option<Result<()>> {
-        let done = match durability {
-            Durability::Sync => state.durable.min(self.published.end()),
-            Durability::Buffered => self.published.end(),
-        };
-        if done >= span.end {
-            return Some(Ok(()));
-        }
-        let failure = state.failure.as_ref()?;
-        let (position, cause) = (span.start, failure.cause.clone());
-        Some(Err(if position < failure.tried {
-            Error::OutcomeUnknown { position, cause }
-        } else {
-            Error::NotWritten { cause }
-        }))
-    }
-
     /// Returns when everything committed so far is on the device.
     pub(crate) fn sync(&self) -> Result<()> {
         // Should it fail, everything since the last sync is in doubt.
         let span = {
             let state = self.state.lock();
-            Span { start: state.durable, end: state.next }
+            Span { start: self.durable(), end: state.next }
         };
         self.wait(span, Durability::Sync)
     }
@@ -300,9 +269,11 @@ impl Writer {
             return;
         }
         state.leading = true;
+        self.await_company(state);
+        self.gathered.store(0, Ordering::Relaxed);
         let mut groups = std::mem::take(&mut state.groups);
         let mut unsynced = std::mem::take(&mut state.unsynced);
-        let (durable, end) = (state.durable, state.next);
+        let (durable, end) = (self.durable(), state.next);
         let sync = state.wanted > durable;
         let round = MutexGuard::unlocked(state, || {
             let written = self.write(&mut groups, &mut unsynced, durable, sync);
@@ -320,7 +291,7 @@ impl Writer {
         state.leading = false;
         match round {
             Ok(()) if sync => {
-                state.durable = end;
+                self.durable.store(end.as_u64(), Ordering::Release);
                 unsynced.clear();
             }
             Ok(()) => {}
@@ -338,8 +309,12 @@ impl Writer {
         }
         self.progress.notify_all();
         self.note_round(state);
+        let woken = self.take_woken(state);
         // Wakers are foreign code, which must not find the state locked.
-        MutexGuard::unlocked(state, || self.published.wake());
+        MutexGuard::unlocked(state, || {
+            woken.iter().for_each(Thread::unpark);
+            self.published.wake();
+        });
     }
 
     fn write(
@@ -372,7 +347,7 @@ impl Writer {
 
     /// How far the log is known to be on the device.
     pub(crate) fn durable(&self) -> Position {
-        self.state.lock().durable
+        Position::from_u64(self.durable.load(Ordering::Acquire))
     }
 
     /// Lets another writer open the store.

@@ -1,0 +1,121 @@
+//! Waiting until a commit is as durable as it asked. A committer that finds a leader sleeps; whoever
+//! is done is woken alone, and takes no lock to go on.
+
+use super::writer::{Durability, Span, State, Writer};
+use crate::error::{Error, Result};
+use crate::sync::MutexGuard;
+use crate::sync::atomic::Ordering;
+use crate::sync::thread::{self, Thread};
+
+/// A committer that sleeps until its commit is done, or until it is its turn to lead.
+pub(super) struct Waiter {
+    span: Span,
+    durability: Durability,
+    thread: Thread,
+}
+
+/// Who may come to the next round. Committers that were woken by the last one mostly come back at once
+/// with their next commits; to wait for them for a moment makes one sync of two.
+#[derive(Default)]
+pub(super) struct Company {
+    /// How many commits the next round can count on.
+    expected: u32,
+    /// How often the leader yields to them before it goes without. Falls where it did not pay.
+    patience: u32,
+}
+
+const PATIENCE_MAX: u32 = 32;
+
+impl Writer {
+    /// Gives those a moment who were woken by the last round.
+    pub(super) fn await_company(&self, state: &mut MutexGuard<'_, State>) {
+        let Company { expected, patience } = state.company;
+        let missing = || self.gathered.load(Ordering::Relaxed) < expected;
+        if !missing() || patience == 0 {
+            return;
+        }
+        MutexGuard::unlocked(state, || {
+            for _ in 0..patience {
+                thread::yield_now();
+                if !missing() {
+                    break;
+                }
+            }
+        });
+        if missing() {
+            state.company.patience /= 2;
+        }
+    }
+
+    /// Notes how many a round has woken.
+    fn expect_company(&self, state: &mut State, woken: u32) {
+        let expected = woken + 1 + self.gathered.load(Ordering::Relaxed);
+        let patience =
+            if expected > 1 { (state.company.patience + 1).min(PATIENCE_MAX) } else { 0 };
+        state.company = Company { expected, patience };
+    }
+
+    /// Blocks until the commit is as durable as asked, writing and syncing if nobody else does.
+    pub(crate) fn wait(&self, span: Span, durability: Durability) -> Result<()> {
+        let mut state = self.state.lock();
+        loop {
+            if let Some(outcome) = self.outcome(&state, span, durability) {
+                return outcome;
+            }
+            if durability == Durability::Sync {
+                state.wanted = state.wanted.max(span.end);
+            }
+            if !state.leading {
+                self.lead(&mut state);
+                continue;
+            }
+            state.waiters.push(Waiter { span, durability, thread: thread::current() });
+            drop(state);
+            thread::park();
+            if self.is_done(span, durability) {
+                return Ok(());
+            }
+            state = self.state.lock();
+        }
+    }
+
+    /// What became of a commit, once that is known.
+    pub(super) fn outcome(
+        &self,
+        state: &State,
+        span: Span,
+        durability: Durability,
+    ) -> Option<Result<()>> {
+        if self.is_done(span, durability) {
+            return Some(Ok(()));
+        }
+        let failure = state.failure.as_ref()?;
+        let (position, cause) = (span.start, failure.cause.clone());
+        Some(Err(if position < failure.tried {
+            Error::OutcomeUnknown { position, cause }
+        } else {
+            Error::NotWritten { cause }
+        }))
+    }
+
+    /// Whether a commit is as durable as asked.
+    fn is_done(&self, span: Span, durability: Durability) -> bool {
+        let published = self.published.end();
+        let done = match durability {
+            Durability::Sync => self.durable().min(published),
+            Durability::Buffered => published,
+        };
+        done >= span.end
+    }
+
+    /// The sleepers to wake after a round: first the one that leads the next, then all that are
+    /// done.
+    pub(super) fn take_woken(&self, state: &mut State) -> Vec<Thread> {
+        let failed = state.failure.is_some();
+        let is_over = |waiter: &mut Waiter| failed || self.is_done(waiter.span, waiter.durability);
+        let done: Vec<_> = state.waiters.extract_if(.., is_over).collect();
+        self.expect_company(state, u32::try_from(done.len()).unwrap_or(u32::MAX));
+        let next = (!state.waiters.is_empty()).then(|| state.waiters.remove(0));
+        next.into_iter().chain(done).map(|waiter| waiter.thread).collect()
+    }
+}

@@ -1,0 +1,142 @@
+//! What is allocated in steady state: nothing for an event, whether it is appended or read, and a
+//! small constant for what is done around it. Counted in the thread that asks; the store's own
+//! thread writes and marks beside it.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+#[path = "../benches/counted/allocator.rs"]
+mod allocator;
+
+use std::hint::black_box;
+
+use kinlog::{
+    Durability, Event, EventKind, History, Limits, NewChild, NewEvent, NewRun, RunId, Store,
+};
+
+#[global_allocator]
+static ALLOCATOR: allocator::Counting = allocator::Counting;
+
+/// A commit of one event to one run, from the beginning of its transaction on.
+const COMMIT: u64 = 9;
+/// The same for a commit of so many events, whose buffers begin empty and double.
+const LARGER_COMMITS: [(u32, u64); 2] = [(64, 15), (1024, 19)];
+/// How often a transaction's buffer may double when it takes ten times the events it holds.
+const DOUBLINGS: u64 = 3;
+/// Opening the history of a run.
+const OPEN_HISTORY: u64 = 2;
+/// Reading all of one, by the number of batches that its events lie in: forward, where the batches
+/// lie is noted first; backward, the events of one batch at a time.
+const READ: [(u32, u64, u64); 2] = [(1, 1, 6), (100, 6, 1)];
+/// Looking something up as of now, which holds the store still meanwhile.
+const LOOK_UP: u64 = 1;
+
+fn allocated(mut work: impl FnMut()) -> u64 {
+    let before = allocator::allocations();
+    work();
+    allocator::allocations() - before
+}
+
+fn event() -> NewEvent<'static> {
+    NewEvent::opaque(EventKind::MARKER_RECORDED, &[7; 120])
+}
+
+/// A store in which runs may grow without limit, and one run.
+fn store() -> (tempfile::TempDir, Store, RunId) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let mut limits = Limits::default();
+    (limits.history_events, limits.history_bytes) = (u32::MAX - 1, u32::MAX);
+    store.set_limits("shop", limits).unwrap();
+    let run = start(&store, "order-42");
+    (dir, store, run)
+}
+
+fn start(store: &Store, workflow_id: &str) -> RunId {
+    let mut tx = store.begin();
+    let run = tx.start(NewRun::new("shop", workflow_id, "Order")).unwrap();
+    tx.commit_with(Durability::Buffered).unwrap();
+    run
+}
+
+fn commit(store: &Store, run: &RunId, events: u32) {
+    let mut tx = store.begin();
+    for _ in 0..events {
+        tx.append(run, event()).unwrap();
+    }
+    black_box(tx.commit_with(Durability::Buffered).unwrap());
+}
+
+/// A run of 100 events besides its first, in so many batches.
+fn run_of_100(store: &Store, batches: u32) -> RunId {
+    let run = start(store, &format!("order of {batches}"));
+    for _ in 0..batches {
+        commit(store, &run, 100 / batches);
+    }
+    run
+}
+
+fn read<'h>(events: impl Iterator<Item = kinlog::Result<Event<'h>>>) {
+    assert_eq!(events.map(|event| event.unwrap().payload().len()).sum::<usize>(), 100 * 120);
+}
+
+#[test]
+fn a_commit_allocates_a_constant() {
+    let (_dir, store, _) = store();
+    let runs: Vec<_> = (0..20).map(|n| start(&store, &format!("order-{n}"))).collect();
+    for (events, bound) in [(1, COMMIT)].into_iter().chain(LARGER_COMMITS) {
+        let work = || runs.iter().for_each(|run| commit(&store, run, events));
+        work();
+        let found = allocated(work);
+        assert!(found <= 20 * bound, "{found} in 20 commits of {events}");
+    }
+}
+
+#[test]
+fn an_event_that_is_appended_allocates_nothing() {
+    let (_dir, store, run) = store();
+    let mut tx = store.begin();
+    let mut work = |events| {
+        (0..events).for_each(|_| {
+            black_box(tx.append(&run, event()).unwrap());
+        });
+    };
+    work(1000);
+    let found = allocated(|| work(9000));
+    assert!(found <= DOUBLINGS, "{found} for 9000 events");
+}
+
+#[test]
+fn an_event_that_is_read_allocates_nothing() {
+    let (_dir, store, _) = store();
+    for (batches, forward, backward) in READ {
+        let run = run_of_100(&store, batches);
+        let history = store.history(&run).unwrap();
+        let found = allocated(|| read(history.iter()));
+        assert!(found <= forward, "{found} forward, {batches} batches");
+        let found = allocated(|| read(history.rev()));
+        assert!(found <= backward, "{found} backward, {batches} batches");
+    }
+}
+
+#[test]
+fn what_is_looked_up_allocates_a_constant() {
+    let (_dir, store, run) = store();
+    let mut tx = store.begin();
+    let child = tx.spawn_child(&run, NewChild::new("ship-42", "Shipping")).unwrap();
+    tx.commit().unwrap();
+    let history = |of: &RunId| -> History { store.history(of).unwrap() };
+    let look_ups: [(&str, u64, &dyn Fn()); 5] = [
+        ("history", OPEN_HISTORY, &|| assert_eq!(history(&run).len(), 3)),
+        ("current_run", LOOK_UP, &|| {
+            assert_eq!(store.current_run("shop", "order-42"), Some(run));
+        }),
+        ("parent", LOOK_UP, &|| assert_eq!(store.parent(&child).unwrap().unwrap().run, run)),
+        ("chain_size", LOOK_UP, &|| assert_eq!(store.chain_size(&run).unwrap().events, 3)),
+        ("namespace_size", LOOK_UP, &|| assert_eq!(store.namespace_size("shop").runs, 2)),
+    ];
+    for (name, bound, look_up) in look_ups {
+        look_up();
+        let found = allocated(|| (0..100).for_each(|_| look_up()));
+        assert!(found <= 100 * bound, "{found} for 100 calls of {name}");
+    }
+}
