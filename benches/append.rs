@@ -1,106 +1,92 @@
-//! Appending: one event or many per commit, durable and buffered, one thread and many; each beside
-//! the bare device writing and syncing the same bytes.
+//! Appending: events to an open transaction, and commits that the operating system has when they
+//! return, or soon; beside copying the same bytes, checking them and writing them.
 
-#![allow(missing_docs, clippy::unwrap_used, dead_code)]
+#![allow(missing_docs, clippy::indexing_slicing, clippy::unwrap_used, dead_code)]
 
 mod support;
 
 use std::hint::black_box;
-use std::time::{Duration, Instant};
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use kinlog::{Durability, Expect, RunId, Store};
-use support::{Bare, COMMIT_OVERHEAD, EVENT_OVERHEAD, Scratch, event, start};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use kinlog::{Durability, RunId, Store};
+use support::{Bare, EVENT_OVERHEAD, Scratch, commit_bytes, event, quick};
 
-fn commit(store: &Store, run: &RunId, payload: &[u8], events: usize, durability: Durability) {
-    let mut tx = store.begin();
+const PAYLOAD: [u8; 120] = [7; 120];
+const MANY: u32 = 1_000;
+const FEW: u32 = 3;
+
+/// Copies events into `buffer` as they would lie in the log, and returns their checksum.
+fn copy_and_check(buffer: &mut Vec<u8>, events: u32) -> u32 {
     for _ in 0..events {
-        tx.append(run, event(payload)).unwrap();
+        buffer.extend_from_slice(&black_box([1; EVENT_OVERHEAD]));
+        buffer.extend_from_slice(black_box(&PAYLOAD));
     }
-    black_box(tx.commit_with(durability).unwrap());
+    crc32fast::hash(buffer)
 }
 
-fn durable(c: &mut Criterion) {
-    for events in [1usize, 64, 1024] {
-        let payload = [7; 240];
-        let bytes = COMMIT_OVERHEAD + events * (EVENT_OVERHEAD + payload.len());
-        let mut group = c.benchmark_group(format!("append/durable-{events}"));
-        group.throughput(Throughput::Elements(events as u64));
-        let scratch = Scratch::new();
-        let (store, run) = scratch.store();
-        group.bench_function("kinlog", |b| {
-            b.iter(|| commit(&store, &run, &payload, events, Durability::Sync));
-        });
-        drop(store);
-        let mut bare = Bare::new(&scratch);
-        let frame = vec![7; bytes];
-        group.bench_function("bare", |b| b.iter(|| bare.write_and_sync(&frame)));
-        group.finish();
-    }
-}
-
-fn buffered(c: &mut Criterion) {
-    let payload = [7; 120];
-    let bytes = COMMIT_OVERHEAD + 3 * (EVENT_OVERHEAD + payload.len());
-    let mut group = c.benchmark_group("append/buffered-3");
-    group.throughput(Throughput::Elements(3));
+fn events(c: &mut Criterion) {
+    let mut group = c.benchmark_group("append/event");
+    group.throughput(Throughput::Elements(MANY.into()));
     let scratch = Scratch::new();
     let (store, run) = scratch.store();
     group.bench_function("kinlog", |b| {
-        b.iter(|| commit(&store, &run, &payload, 3, Durability::Buffered));
+        let append = |mut tx: kinlog::Transaction<'_>| {
+            let ids = (0..MANY).map(|_| tx.append(&run, event(&PAYLOAD)).unwrap());
+            assert_eq!(ids.last(), Some(1 + MANY));
+        };
+        b.iter_batched(|| store.begin(), append, BatchSize::PerIteration);
     });
-    group.bench_function("kinlog-submit", |b| {
+    group.bench_function("copy-crc", |b| {
+        let mut buffer = vec![];
         b.iter(|| {
-            let mut tx = store.begin();
-            for _ in 0..3 {
-                tx.append(&run, event(&payload)).unwrap();
-            }
-            black_box(tx.submit(Durability::Buffered).unwrap());
+            buffer.clear();
+            black_box(copy_and_check(&mut buffer, MANY));
         });
     });
-    drop(store);
-    let mut bare = Bare::new(&scratch);
-    let frame = vec![7; bytes];
-    group.bench_function("bare", |b| b.iter(|| bare.write(&frame)));
     group.finish();
 }
 
-/// `threads` threads commit one event each, durably, `rounds` times; the time for all.
-fn together(store: &Store, runs: &[RunId], rounds: u64) -> Duration {
-    let started = Instant::now();
-    std::thread::scope(|scope| {
-        for run in runs {
-            scope.spawn(move || {
-                for _ in 0..rounds {
-                    let mut tx = store.begin();
-                    tx.expect(run, Expect::Any).unwrap();
-                    tx.append(run, event(&[7; 240])).unwrap();
-                    tx.commit().unwrap();
-                }
-            });
-        }
-    });
-    started.elapsed()
-}
-
-fn threads(c: &mut Criterion) {
-    for threads in [1u32, 16] {
-        let mut group = c.benchmark_group(format!("append/threads-{threads}"));
-        group.throughput(Throughput::Elements(u64::from(threads)));
-        let scratch = Scratch::new();
-        let (store, _) = scratch.store();
-        let runs: Vec<_> = (1..=threads).map(|n| start(&store, n)).collect();
-        group.bench_function("kinlog", |b| b.iter_custom(|rounds| together(&store, &runs, rounds)));
-        group.finish();
+fn transaction<'s>(store: &'s Store, run: &RunId) -> kinlog::Transaction<'s> {
+    let mut tx = store.begin();
+    for _ in 0..FEW {
+        tx.append(run, event(&PAYLOAD)).unwrap();
     }
+    tx
 }
 
-criterion_group! {
-    name = benches;
-    config = Criterion::default()
-        .sample_size(20)
-        .warm_up_time(Duration::from_millis(500))
-        .measurement_time(Duration::from_secs(3));
-    targets = durable, buffered, threads
+fn commits(c: &mut Criterion) {
+    let mut group = c.benchmark_group(format!("append/commit-{FEW}"));
+    group.throughput(Throughput::Elements(FEW.into()));
+    let scratch = Scratch::new();
+    let (store, run) = scratch.store();
+    let mut commits = 0;
+    group.bench_function("kinlog-waited", |b| {
+        b.iter(|| {
+            transaction(&store, &run).commit_with(Durability::Buffered).unwrap();
+            commits += 1;
+        });
+    });
+    group.bench_function("kinlog-submitted", |b| {
+        b.iter(|| {
+            transaction(&store, &run).submit(Durability::Buffered).unwrap();
+            commits += 1;
+        });
+    });
+    store.sync().unwrap();
+    assert_eq!(store.history(&run).unwrap().len(), 1 + FEW * commits);
+    let mut bare = Bare::new(&scratch);
+    group.bench_function("copy-crc-write", |b| {
+        let mut frame = vec![];
+        b.iter(|| {
+            frame.clear();
+            let check = copy_and_check(&mut frame, FEW);
+            frame.resize(commit_bytes(FEW as usize, PAYLOAD.len()), 0);
+            frame[..4].copy_from_slice(&check.to_le_bytes());
+            bare.write(&frame);
+        });
+    });
+    group.finish();
 }
+
+criterion_group!(name = benches; config = quick(); targets = events, commits);
 criterion_main!(benches);

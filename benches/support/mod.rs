@@ -1,16 +1,33 @@
-//! What the benches share: stores to measure and the bare device loop to measure beside.
+//! What the benches share: stores to measure, and the bare device to measure beside.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-use kinlog::{EventKind, Limits, NewEvent, NewRun, RunId, Store};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion};
+use kinlog::{
+    Durability, EventKind, Limits, NewChild, NewEvent, NewRun, ParentClosePolicy, RunId, Store,
+};
 
 /// Bytes of a frame and of a batch header around the events: what kinlog adds to a commit.
 pub(crate) const COMMIT_OVERHEAD: usize = 24 + 20;
 /// Bytes of an event's header.
 pub(crate) const EVENT_OVERHEAD: usize = 16;
+/// How many runs are started in one commit where nothing is measured yet.
+const AT_ONCE: u32 = 1_000;
+
+pub(crate) type Group<'c> = BenchmarkGroup<'c, WallTime>;
+
+/// Short enough to run while working.
+pub(crate) fn quick() -> Criterion {
+    Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(200))
+        .measurement_time(Duration::from_secs(1))
+}
 
 /// A directory on the disk that the build lies on, removed when dropped.
 pub(crate) struct Scratch(PathBuf);
@@ -28,23 +45,18 @@ impl Scratch {
         &self.0
     }
 
-    /// A store without limits on a run's length, and a run in it.
-    pub(crate) fn store(&self) -> (Store, RunId) {
-        let store = self.open();
-        let run = start(&store, 0);
-        (store, run)
-    }
-}
-
-impl Scratch {
     /// A store without limits on what one run may hold.
     pub(crate) fn open(&self) -> Store {
         let store = Store::open(self.0.join("store")).unwrap();
-        let mut limits = Limits::default();
-        (limits.history_events, limits.history_bytes) = (u32::MAX - 1, u32::MAX);
-        (limits.open_children, limits.open_activities) = (u32::MAX, u32::MAX);
-        store.set_limits("bench", limits).unwrap();
+        lift_limits(&store);
         store
+    }
+
+    /// Such a store, and a run in it.
+    pub(crate) fn store(&self) -> (Store, RunId) {
+        let store = self.open();
+        let run = start_many(&store, 1)[0];
+        (store, run)
     }
 }
 
@@ -54,17 +66,59 @@ impl Drop for Scratch {
     }
 }
 
-/// Starts run number `n`.
-pub(crate) fn start(store: &Store, n: u32) -> RunId {
+/// Lets a run of the namespace hold whatever a bench adds to it.
+pub(crate) fn lift_limits(store: &Store) {
+    let mut limits = Limits::default();
+    (limits.history_events, limits.history_bytes) = (u32::MAX - 1, u32::MAX);
+    (limits.open_children, limits.open_activities) = (u32::MAX, u32::MAX);
+    store.set_limits("bench", limits).unwrap();
+}
+
+/// Starts so many runs, as `workflow-0` and so on.
+pub(crate) fn start_many(store: &Store, runs: u32) -> Vec<RunId> {
+    let mut started = vec![];
+    for first in (0..runs).step_by(AT_ONCE as usize) {
+        let mut tx = store.begin();
+        let numbers = first..runs.min(first + AT_ONCE);
+        let start = |n| tx.start(NewRun::new("bench", &format!("workflow-{n}"), "Bench")).unwrap();
+        started.extend(numbers.map(start));
+        tx.commit_with(Durability::Buffered).unwrap();
+    }
+    store.sync().unwrap();
+    started
+}
+
+/// A parent with open children, half of which are to be terminated, half asked to cancel.
+pub(crate) fn family(store: &Store, children: u32) -> RunId {
     let mut tx = store.begin();
-    let run = tx.start(NewRun::new("bench", &format!("workflow-{n}"), "Bench")).unwrap();
-    tx.commit().unwrap();
-    run
+    let name = format!("parent-{}", store.end());
+    let parent = tx.start(NewRun::new("bench", &name, "Parent")).unwrap();
+    tx.commit_with(Durability::Buffered).unwrap();
+    for first in (0..children).step_by(AT_ONCE as usize) {
+        let mut tx = store.begin();
+        for number in first..children.min(first + AT_ONCE) {
+            let policy = match number % 2 {
+                0 => ParentClosePolicy::Terminate,
+                _ => ParentClosePolicy::RequestCancel,
+            };
+            let workflow_id = format!("{name}/{number}");
+            let child = NewChild::new(&workflow_id, "Child").on_parent_close(policy);
+            tx.spawn_child(&parent, child).unwrap();
+        }
+        tx.commit_with(Durability::Buffered).unwrap();
+    }
+    store.sync().unwrap();
+    parent
 }
 
 /// An event of `payload`.
 pub(crate) fn event(payload: &[u8]) -> NewEvent<'_> {
     NewEvent::opaque(EventKind::MARKER_RECORDED, payload)
+}
+
+/// The bytes that a commit of so many events to one run takes in the log.
+pub(crate) fn commit_bytes(events: usize, payload: usize) -> usize {
+    COMMIT_OVERHEAD + events * (EVENT_OVERHEAD + payload)
 }
 
 /// The bare device: a zeroed, synced file that is overwritten from front to back.

@@ -113,10 +113,13 @@ fn encode_inner(
     if size > EVENT_BYTES_MAX {
         return Err(Malformed);
     }
-    put(buffer, start, &event.kind().number().to_le_bytes());
-    put(buffer, start + 2, &[event.body.version(), short.unwrap_or(LONG_HEAD)]);
-    put(buffer, start + 4, &u32::try_from(len).map_err(|_| Malformed)?.to_le_bytes());
-    put(buffer, start + 8, &time.unix_nanos().to_le_bytes());
+    let [k0, k1] = event.kind().number().to_le_bytes();
+    let len = u32::try_from(len).map_err(|_| Malformed)?.to_le_bytes();
+    let mut header = [0; HEADER_BYTES];
+    put(&mut header, 0, &[k0, k1, event.body.version(), short.unwrap_or(LONG_HEAD)]);
+    put(&mut header, 4, &len);
+    put(&mut header, 8, &time.unix_nanos().to_le_bytes());
+    put(buffer, start, &header);
     u32::try_from(size).map_err(|_| Malformed)
 }
 

@@ -2,10 +2,11 @@
 
 use super::Index;
 use super::fold::Fold;
+use super::former::Current;
 use super::namespaces::{NewRun, Place};
 use super::runs::{Extent, Fork, Run, Size};
 use super::ties::{External, Relation, Ties};
-use super::versioned::Versioned;
+use super::waypoints::Waypoints;
 use crate::event::{Reset, Started};
 use crate::id::{Position, Timestamp};
 use crate::log::batch::Batch;
@@ -36,7 +37,8 @@ impl Index {
             recorded,
             first_batch: batch.position,
             started_at,
-            extent: Versioned::new(fold.commit, extent),
+            extent: Current::new(fold.commit, extent),
+            waypoints: Waypoints::default(),
             fork: None,
             ties: None,
         };
@@ -102,7 +104,8 @@ impl Index {
             recorded: false,
             first_batch: batch.position,
             started_at: first_time(batch),
-            extent: Versioned::new(fold.commit, extent),
+            extent: Current::new(fold.commit, extent),
+            waypoints: Waypoints::default(),
             fork: Some(Box::new(Fork { base: number, shared })),
             ties: (!ties.is_empty()).then(|| Box::new(ties)),
         };

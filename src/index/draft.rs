@@ -229,9 +229,9 @@ impl Draft {
         self.closed.remove(run);
     }
 
-    /// Whether a run begins to wait for something here.
-    pub(crate) fn waits(&self, run: RunId) -> bool {
-        self.runs.contains_key(&run)
+    /// By how much the steps so far change what `run` waits for.
+    pub(crate) fn added(&self, run: RunId) -> Waiting {
+        self.runs.get(&run).map(|changes| changes.waiting).unwrap_or_default()
     }
 
     /// How much `run` waits for after the steps so far.

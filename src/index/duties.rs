@@ -92,9 +92,11 @@ impl Duties {
             ranges.filter_map(|mut range| range.peek().is_some().then_some(range)).collect();
         // Almost always there are duties of one kind alone: nothing to merge.
         if let [range] = ranges.as_mut_slice() {
-            return range.take(count).collect();
+            let mut page = Vec::with_capacity(count);
+            page.extend(range.take(count));
+            return page;
         }
-        let mut page = vec![];
+        let mut page = Vec::with_capacity(count);
         while page.len() < count {
             let heads = ranges.iter_mut().filter_map(|range| Some((*range.peek()?, range)));
             let Some((key, range)) = heads.min_by_key(|(key, _)| *key) else { break };

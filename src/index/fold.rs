@@ -91,7 +91,11 @@ impl Index {
             Some(Beginning::Reset(reset)) => self.begin_reset(batch, &reset, extent, bytes, fold),
             None => self.extend_run(batch.run, extent, fold),
         }
-        let workflow = self.runs.get(batch.run).map(|run| run.workflow);
+        let run = self.runs.get_mut(batch.run);
+        let workflow = run.map(|run| {
+            run.waypoints.pass(batch);
+            run.workflow
+        });
         let namespace = workflow.and_then(|workflow| self.namespaces.namespace_of(workflow));
         let size = Size { runs: 0, events: batch.count.into(), bytes };
         self.aftermath.grow(namespace, size);
@@ -112,13 +116,12 @@ impl Index {
     }
 
     fn extend_run(&mut self, number: u32, mut extent: Extent, fold: Fold) {
-        let Some(run) = self.runs.get_mut(number) else { return };
+        let Some(run) = self.runs.get(number) else { return };
         let before = run.extent.latest().cancel_requested;
         if before != 0 {
             extent.cancel_requested = before;
         }
-        run.extent.set(fold.commit, extent, fold.oldest);
-        self.recent.push_back((fold.commit, number));
+        self.runs.extend(number, fold.commit, extent);
     }
 
     /// What an event changes in its run's ties.

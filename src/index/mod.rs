@@ -10,6 +10,7 @@ mod check;
 mod draft;
 mod duties;
 mod fold;
+mod former;
 mod namespaces;
 mod prove;
 mod rules;
@@ -17,8 +18,7 @@ mod runs;
 mod tables;
 mod ties;
 mod versioned;
-
-use std::collections::VecDeque;
+mod waypoints;
 
 pub(crate) use chains::Chains;
 pub(crate) use check::Refusal;
@@ -34,6 +34,7 @@ pub(crate) use runs::{Extent, Run, Runs};
 pub use runs::{RunStatus, Size};
 pub(crate) use tables::{Place, Tables};
 pub(crate) use ties::{Relation, Ties};
+pub(crate) use waypoints::Waypoint;
 
 use crate::bytes::wide;
 use crate::event::{Body, Malformed, Reset, Started};
@@ -66,8 +67,6 @@ pub(crate) struct Index {
     pub(crate) duties: Duties,
     pub(crate) tables: Tables,
     pub(crate) totals: Totals,
-    /// Runs whose extents keep what they were before a commit, for readers before it.
-    recent: VecDeque<(Position, u32)>,
     aftermath: Aftermath,
     /// Where the last commit taken in ends.
     pub(crate) end: Position,
@@ -125,19 +124,9 @@ impl Index {
         }
         self.settle_up(payload.commit, oldest);
         self.tables.forget(oldest);
-        self.forget(oldest);
+        self.runs.forget(oldest);
         self.totals.commits += 1;
         self.end = payload.end;
-    }
-
-    /// Drops what runs were before commits that every reader sees.
-    fn forget(&mut self, oldest: Position) {
-        while self.recent.front().is_some_and(|(commit, _)| *commit < oldest) {
-            let touched = self.recent.pop_front().map(|(_, run)| run);
-            if let Some(run) = touched.and_then(|run| self.runs.get_mut(run)) {
-                run.extent.forget(oldest);
-            }
-        }
     }
 
     /// The namespace and the workflow of a run.

@@ -2,8 +2,9 @@
 
 use crate::hash::Map;
 
+use super::former::{Current, Formers};
 use super::ties::Ties;
-use super::versioned::Versioned;
+use super::waypoints::Waypoints;
 use crate::event::{EventKind, RawEvent};
 use crate::id::{Position, RunId, Timestamp};
 use crate::log::batch::Batch;
@@ -83,7 +84,8 @@ pub(crate) struct Run {
     /// The first batch of its own.
     pub(crate) first_batch: Position,
     pub(crate) started_at: Timestamp,
-    pub(crate) extent: Versioned<Extent>,
+    pub(crate) extent: Current,
+    pub(crate) waypoints: Waypoints,
     pub(crate) fork: Option<Box<Fork>>,
     pub(crate) ties: Option<Box<Ties>>,
 }
@@ -155,6 +157,7 @@ impl std::ops::AddAssign for Size {
 pub(crate) struct Runs {
     runs: Vec<Run>,
     by_id: Map<RunId, u32>,
+    formers: Formers,
 }
 
 impl Runs {
@@ -174,6 +177,24 @@ impl Runs {
 
     pub(super) fn get_mut(&mut self, number: u32) -> Option<&mut Run> {
         self.runs.get_mut(usize::try_from(number).ok()?)
+    }
+
+    /// How far a run had come for a reader at `at`; `None` if it began later.
+    pub(crate) fn extent_at<'r>(&'r self, run: &'r Run, at: Position) -> Option<&'r Extent> {
+        self.formers.at(&run.extent, at)
+    }
+
+    /// Takes a run on to `extent` from `commit` on.
+    pub(super) fn extend(&mut self, number: u32, commit: Position, extent: Extent) {
+        let run = usize::try_from(number).ok().and_then(|number| self.runs.get_mut(number));
+        if let Some(run) = run {
+            self.formers.replace(&mut run.extent, commit, extent);
+        }
+    }
+
+    /// Drops what runs were before commits that every reader from `oldest` on sees.
+    pub(super) fn forget(&mut self, oldest: Position) {
+        self.formers.forget(oldest);
     }
 
     pub(super) fn push(&mut self, run: Run) {

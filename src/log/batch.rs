@@ -91,6 +91,11 @@ impl<'a> Batch<'a> {
     }
 }
 
+/// The first event of the batch at the start of `bytes`, and the run's previous batch.
+pub(crate) fn link_of(bytes: &[u8]) -> Option<(u32, Position)> {
+    Some((u32_at(bytes, 4)?, Position::from_u64(u64_at(bytes, 8)? & POSITION_MAX)))
+}
+
 /// The events of a batch, as they lie.
 #[derive(Clone, Debug)]
 pub(crate) struct RawEvents<'a> {

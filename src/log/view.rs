@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use super::batch::Batch;
+use super::batch::{Batch, link_of};
 use super::frame::{Fault, Frame, FrameKind};
 use super::layout::{Identity, corrupt};
 use super::segment::Segment;
@@ -142,6 +142,17 @@ impl View {
             return Err(self.corrupt(position, "a batch belongs to another run", expected, found));
         }
         Ok(batch)
+    }
+
+    /// The first event of the batch at `position`, and the batch before it. Cheaper than the batch,
+    /// which is not looked at otherwise.
+    pub(crate) fn link(&self, position: Position) -> Result<(u32, Position)> {
+        let link = || {
+            let (_, _, bytes) = self.bytes_from(position)?;
+            let link = link_of(bytes)?;
+            (link.1 < position).then_some(link)
+        };
+        link().ok_or_else(|| self.corrupt(position, "a batch header is malformed", 0, 0))
     }
 
     /// The frames from `position` on, which must be where a frame begins or the end.

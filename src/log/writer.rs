@@ -307,6 +307,10 @@ impl Writer {
             group.bytes.clear();
             state.spare = Some(group.bytes);
         }
+        if state.groups.is_empty() {
+            groups.clear();
+            state.groups = groups;
+        }
         self.progress.notify_all();
         self.note_round(state);
         let woken = self.take_woken(state);

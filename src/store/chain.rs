@@ -58,7 +58,7 @@ impl Snapshot {
         };
         let runs = Sequence::of(self, number)?;
         let index = self.index();
-        let current = runs.last(&index).and_then(|last| info(&index, last, self));
+        let current = runs.last(&index).and_then(|last| info(&index, last, self.end()));
         let current = current.ok_or(not_found)?;
         Ok(Chain { snapshot: self.clone(), first, first_is_here, current, runs })
     }
@@ -94,7 +94,7 @@ impl Chain {
     pub fn runs(&self) -> impl Iterator<Item = RunInfo> {
         (0..self.len()).filter_map(|place| {
             let index = self.snapshot.index();
-            info(&index, self.runs.get(&index, place)?, &self.snapshot)
+            info(&index, self.runs.get(&index, place)?, self.snapshot.end())
         })
     }
 

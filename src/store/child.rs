@@ -139,7 +139,7 @@ impl Tie {
         let elsewhere = chain.is_none() && relation.started != 0;
         Some(Tie {
             parent: run.id,
-            parent_open: run.extent.at(end)?.status.is_open(),
+            parent_open: index.runs.extent_at(run, end)?.status.is_open(),
             initiated: spot(relation.initiated_batch, relation.initiated),
             chain,
             started: elsewhere.then(|| spot(relation.started_batch, relation.started)),
@@ -246,10 +246,10 @@ impl Tie {
 fn last_run(snapshot: &Snapshot, runs: &Sequence) -> (Option<RunInfo>, Option<RunStatus>) {
     let index = snapshot.index();
     let Some(last) = runs.last(&index) else { return (None, None) };
-    let extent = index.runs.get(last).and_then(|run| run.extent.at(snapshot.end()));
+    let extent = index.runs.get(last).and_then(|run| index.runs.extent_at(run, snapshot.end()));
     // A recorded run may be followed by one that is not here.
     let ended = extent.filter(|extent| !extent.status.is_open() && !extent.continued);
-    (info(&index, last, snapshot), ended.map(|extent| extent.status))
+    (info(&index, last, snapshot.end()), ended.map(|extent| extent.status))
 }
 
 /// How the child ended, as the parent's history tells it.

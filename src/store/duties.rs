@@ -4,18 +4,29 @@ use std::collections::VecDeque;
 
 use super::{Shared, Store};
 use crate::error::{Error, Result};
+use crate::event::ParentClosePolicy;
 use crate::id::{Position, RunId};
-use crate::index::{DutyKey, DutyKind, Ties};
+use crate::index::{DutyKey, DutyKind, Index, Ties};
 
 /// How many duties are looked up at a time.
 const PAGE_DUTIES: usize = 256;
 
-/// Something that must still happen between two runs.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// Something that must still happen between two runs. Two are equal if they ask for the same thing.
+#[derive(Clone, Copy, Debug)]
 pub struct Duty {
     pub(super) key: DutyKey,
     run: RunId,
+    child: Option<RunId>,
+    close_policy: Option<ParentClosePolicy>,
 }
+
+impl PartialEq for Duty {
+    fn eq(&self, other: &Duty) -> bool {
+        (self.key, self.run) == (other.key, other.run)
+    }
+}
+
+impl Eq for Duty {}
 
 impl Duty {
     /// What must happen.
@@ -40,6 +51,41 @@ impl Duty {
     #[must_use]
     pub fn initiated_event_id(&self) -> u32 {
         self.key.event
+    }
+
+    /// The current run of the child that it is about, as of when it was listed; `None` where the child has
+    /// not started, and for signals and cancel requests.
+    #[must_use]
+    pub fn child(&self) -> Option<RunId> {
+        self.child
+    }
+
+    /// What is to become of that child when its parent closes; `None` for signals and cancel
+    /// requests.
+    #[must_use]
+    pub fn close_policy(&self) -> Option<ParentClosePolicy> {
+        self.close_policy
+    }
+
+    /// The duty as it is now. `near` is the place of a relation next to which its own may lie.
+    fn look_up(index: &Index, key: DutyKey, near: &mut usize) -> Option<Self> {
+        let run = index.runs.get(key.run)?;
+        let mut duty = Duty { key, run: run.id, child: None, close_policy: None };
+        if matches!(key.kind, DutyKind::DeliverSignal | DutyKind::DeliverCancel) {
+            return Some(duty);
+        }
+        let ties = run.ties.as_deref()?;
+        let is_it = |place: &usize| {
+            ties.children.get(*place).is_some_and(|relation| relation.initiated == key.event)
+        };
+        *near = Some(*near + 1).filter(is_it).or_else(|| ties.find(key.event))?;
+        let relation = ties.children.get(*near)?;
+        let first = relation.child.and_then(|child| index.runs.get(child));
+        let chain = first.and_then(|first| index.chains.get(first.chain));
+        let current = chain.and_then(|chain| index.runs.get(chain.newest()));
+        duty.child = current.map(|current| current.id);
+        duty.close_policy = Some(relation.policy);
+        Some(duty)
     }
 }
 
@@ -174,7 +220,8 @@ impl<'s> DutyList<'s> {
             .filter(|key| *key > after && self.kinds.contains(&key.kind) && self.admits(key))
             .collect();
         keys.sort_unstable();
-        keys.into_iter().map(|key| Duty { key, run }).collect()
+        let mut near = 0;
+        keys.into_iter().filter_map(|key| Duty::look_up(&index, key, &mut near)).collect()
     }
 
     /// Whether the duty was opened when it should have been, and is published.
@@ -187,10 +234,12 @@ impl<'s> DutyList<'s> {
     fn turn(&mut self, after: DutyKey) {
         let index = self.shared.index.read();
         let page = index.duties.page(&self.kinds, Some(after), PAGE_DUTIES);
-        let page: Vec<_> = page.into_iter().take_while(|key| self.admits(key)).collect();
-        self.after = page.last().copied().filter(|_| page.len() == PAGE_DUTIES);
-        let duty = |key: DutyKey| Some(Duty { key, run: index.runs.get(key.run)?.id });
-        self.page = page.into_iter().filter_map(duty).collect();
+        let admitted = page.iter().take_while(|key| self.admits(key)).count();
+        let keys = page.get(..admitted).unwrap_or_default();
+        self.after = keys.last().copied().filter(|_| admitted == PAGE_DUTIES);
+        let mut near = 0;
+        let duties = keys.iter().filter_map(|key| Duty::look_up(&index, *key, &mut near));
+        self.page.extend(duties);
     }
 }
 

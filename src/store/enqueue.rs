@@ -121,13 +121,13 @@ impl Transaction<'_> {
 
     /// Checks once more how much a run waits for.
     fn check_waiting(&self, index: &Index, touched: &Touched) -> Result<()> {
-        if touched.recorded
-            || !touched.progress.status.is_open()
-            || !self.work.draft.waits(touched.id)
-        {
+        if touched.recorded || !touched.progress.status.is_open() {
             return Ok(());
         }
-        [10, 22, 29, 37].into_iter().try_for_each(|kind| self.check_open(index, touched, kind, 0))
+        // A limit that was lowered stands against what is added, not against what is there.
+        let added = self.work.draft.added(touched.id);
+        let mut kinds = [10, 22, 29, 37].into_iter().filter(|kind| added.of(*kind) > 0);
+        kinds.try_for_each(|kind| self.check_open(index, touched, kind, 0))
     }
 
     /// Writes the payload of the commit at `position`, run after run.

@@ -1,10 +1,11 @@
 //! Where the events of a run lie: in its own batches and, for a run made by a reset, before them
 //! in those of the runs it goes back to.
 
+use super::way::Way;
 use crate::error::{Corruption, Error, Result};
 use crate::event::{Body, Event, Malformed, Started};
 use crate::id::{Position, RunId};
-use crate::index::{Extent, Index};
+use crate::index::{Extent, Index, Waypoint};
 use crate::log::View;
 use crate::log::batch::{Batch, RawEvents};
 
@@ -17,6 +18,9 @@ pub(super) struct Lineage {
     first_batch: Position,
     /// Whose batches hold which events, the run itself first; never empty.
     stretches: Vec<Stretch>,
+    /// Batches of the run itself, and how far apart they are at most.
+    waypoints: Vec<Waypoint>,
+    stride: u32,
 }
 
 /// Events that lie in one run's batches, from `from` on.
@@ -31,7 +35,11 @@ impl Lineage {
     pub(super) fn of(index: &Index, number: u32, end: Position) -> Option<Self> {
         let mut number = number;
         let mut run = index.runs.get(number)?;
-        let (id, extent) = (run.id, *run.extent.at(end)?);
+        let (id, extent) = (run.id, *index.runs.extent_at(run, end)?);
+        let stride = run.waypoints.stride();
+        let waypoints = run.waypoints.points();
+        let seen = waypoints.partition_point(|point| point.batch < extent.last_batch);
+        let waypoints = waypoints.get(..seen).unwrap_or_default().to_vec();
         let mut stretches = vec![];
         let mut next = extent.next_event;
         loop {
@@ -46,7 +54,8 @@ impl Lineage {
             number = fork.base;
             run = index.runs.get(number)?;
         }
-        Some(Lineage { id, extent, first_batch: run.first_batch, stretches })
+        let first_batch = run.first_batch;
+        Some(Lineage { id, extent, first_batch, stretches, waypoints, stride })
     }
 
     /// What the first event says: for a run made by a reset, that of the run it goes back to.
@@ -80,18 +89,13 @@ impl Lineage {
 
     /// Where each batch begins that holds an event from `from` on, the last one first.
     fn batches_from(&self, view: &View, from: u32) -> Result<Vec<Position>> {
-        let mut positions = vec![];
         if from >= self.extent.next_event {
-            return Ok(positions);
+            return Ok(vec![]);
         }
-        let mut back = self.back();
-        while let Some((batch, _)) = back.step(self, view)? {
-            positions.push(batch.position);
-            if batch.first_event <= from {
-                break;
-            }
-        }
-        Ok(positions)
+        let beyond = self.waypoints.partition_point(|point| point.event <= from);
+        let points = self.waypoints.get(beyond..).unwrap_or_default();
+        let mut way = Way::new(self.extent.last_batch, points, self.stride);
+        way.walk(view, from).map_err(|error| self.with_run(error))
     }
 
     /// The batches from the last one back to the first.
@@ -225,14 +229,25 @@ impl<'v> Cursor<'v> {
         }
     }
 
-    /// Goes on with the last of `batches`, which holds the next event.
+    /// Goes on with the last of `batches`, which must hold the next event.
     fn enter(&mut self, lineage: &Lineage, view: &'v View, batches: Vec<Position>) -> Result<()> {
         let mut rest = batches;
         self.state = match rest.pop() {
             Some(at) => {
                 let (run, end) = lineage.stretch(self.next);
-                let events = lineage.batch(view, at, run)?.raw_events();
-                State::Reading(Reading { rest, at, end, events })
+                let batch = lineage.batch(view, at, run)?;
+                if !(batch.first_event..batch.next_event()).contains(&self.next) {
+                    return Err(lineage.corrupt(
+                        view,
+                        at,
+                        "a batch does not join the one before it",
+                    ));
+                }
+                State::Reading(Reading { rest, at, end, events: batch.raw_events() })
+            }
+            None if self.next < lineage.extent.next_event => {
+                let at = lineage.extent.last_batch;
+                return Err(lineage.corrupt(view, at, "a run's batches end before the run does"));
             }
             None => State::Ended,
         };

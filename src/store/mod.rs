@@ -22,6 +22,7 @@ mod report;
 mod request;
 mod reset;
 mod run;
+mod seen;
 mod sequence;
 mod settle;
 mod size;
@@ -35,6 +36,7 @@ mod touched;
 mod transaction;
 mod tree;
 mod verify;
+mod way;
 mod workspace;
 
 use std::path::Path;
@@ -73,6 +75,7 @@ use crate::log::{self, OpenReport, Opening, Paths, Published, Replay, Verdict, W
 use crate::options::{Clock, Options};
 use crate::sync::{Mutex, RwLock};
 use pins::Pins;
+use seen::Seen;
 use workspace::Workspaces;
 
 /// A store of histories: one directory, one process that writes it, any number that read it.
@@ -240,7 +243,12 @@ impl Store {
     /// # Errors
     /// [`Error::RunNotFound`].
     pub fn history(&self, run: &RunId) -> Result<History> {
-        self.snapshot().history(run)
+        // Under the lock, nothing that the view sees is forgotten.
+        let index = self.shared.index.read();
+        let view = self.shared.published.view();
+        let lineage = Seen { index: &index, end: view.end }.lineage(run)?;
+        drop(index);
+        Ok(History::new(view, lineage))
     }
 
     /// What is known about a run, as of now.
@@ -248,13 +256,13 @@ impl Store {
     /// # Errors
     /// [`Error::RunNotFound`].
     pub fn run(&self, run: &RunId) -> Result<RunInfo> {
-        self.snapshot().run(run)
+        self.shared.seen(&self.shared.index.read()).run(run)
     }
 
     /// The run that a workflow id stands for, as of now; `None` if there was never one.
     #[must_use]
     pub fn current_run(&self, namespace: &str, workflow_id: &str) -> Option<RunId> {
-        self.snapshot().current_run(namespace, workflow_id)
+        self.shared.seen(&self.shared.index.read()).current_run(namespace, workflow_id)
     }
 
     /// A row of a table, as of now.
@@ -309,6 +317,11 @@ impl std::fmt::Debug for Store {
 }
 
 impl Shared {
+    /// The index as of now. Nothing of it is forgotten while its lock is held.
+    fn seen<'i>(&self, index: &'i Index) -> Seen<'i> {
+        Seen { index, end: self.published.end() }
+    }
+
     /// The time of now, for events that do not say when they happened.
     fn now(&self) -> Timestamp {
         self.clock.as_ref().map_or_else(|| self.disk.now(), |clock| clock())

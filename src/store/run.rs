@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::snapshot::Snapshot;
-use crate::id::{RunId, Timestamp};
+use crate::id::{Position, RunId, Timestamp};
 use crate::index::{Index, RunStatus};
 
 /// One run, as of a snapshot.
@@ -134,7 +134,7 @@ impl Iterator for Runs<'_> {
             };
             // Beyond the last run.
             index.runs.get(number)?;
-            let info = info(&index, number, self.snapshot);
+            let info = info(&index, number, self.snapshot.end());
             if let Some(info) = info.filter(|info| self.filter.admits(info)) {
                 return Some(info);
             }
@@ -142,10 +142,10 @@ impl Iterator for Runs<'_> {
     }
 }
 
-/// What `snapshot` sees of a run; `None` if it began later.
-pub(super) fn info(index: &Index, number: u32, snapshot: &Snapshot) -> Option<RunInfo> {
+/// What a reader at `end` sees of a run; `None` if it began later.
+pub(super) fn info(index: &Index, number: u32, end: Position) -> Option<RunInfo> {
     let run = index.runs.get(number)?;
-    let extent = run.extent.at(snapshot.end())?;
+    let extent = index.runs.extent_at(run, end)?;
     let (namespace, workflow) = index.workflow_of(run)?;
     let base =
         run.fork.as_ref().and_then(|fork| Some((index.runs.get(fork.base)?.id, fork.shared)));
@@ -161,7 +161,7 @@ pub(super) fn info(index: &Index, number: u32, snapshot: &Snapshot) -> Option<Ru
         bytes: extent.bytes.into(),
         started_at: run.started_at,
         closed_at: extent.closed_at,
-        is_current: workflow.current.at(snapshot.end()) == Some(&number),
+        is_current: workflow.current.at(end) == Some(&number),
         is_recorded: run.recorded,
     })
 }

@@ -72,7 +72,8 @@ impl Sequence {
     pub(super) fn size(&self, snapshot: &Snapshot) -> Size {
         let mut size = Size::default();
         self.each(snapshot, |index, run| {
-            if let Some(extent) = index.runs.get(run).and_then(|run| run.extent.at(snapshot.end()))
+            if let Some(extent) =
+                index.runs.get(run).and_then(|run| index.runs.extent_at(run, snapshot.end()))
             {
                 let events = u64::from(extent.next_event - 1);
                 size += Size { runs: 1, events, bytes: extent.bytes.into() };

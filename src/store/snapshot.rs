@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use super::Shared;
 use super::history::History;
-use super::lineage::{Lineage, started};
+use super::lineage::started;
 use super::pins::Pin;
-use super::run::{RunFilter, RunInfo, Runs, info};
+use super::run::{RunFilter, RunInfo, Runs};
+use super::seen::Seen;
 use crate::bytes::wide;
 use crate::error::{Error, Result};
 use crate::event::Started;
@@ -48,6 +49,10 @@ impl Snapshot {
         self.shared.index.read()
     }
 
+    fn seen<'i>(&self, index: &'i Index) -> Seen<'i> {
+        Seen { index, end: self.end() }
+    }
+
     /// How many of a run's relations there are.
     pub(super) fn children_of(&self, ties: &Ties) -> usize {
         // In the order of their events, hence of their batches.
@@ -60,13 +65,12 @@ impl Snapshot {
 
     /// The number of a run that the snapshot sees.
     pub(super) fn number(&self, index: &Index, run: &RunId) -> Result<u32> {
-        let number = index.runs.number(run).filter(|number| self.sees(index, *number));
-        number.ok_or(Error::RunNotFound { run: *run })
+        self.seen(index).number(run)
     }
 
     /// Whether the run began before the snapshot.
     pub(super) fn sees(&self, index: &Index, number: u32) -> bool {
-        index.runs.get(number).is_some_and(|run| run.first_batch < self.end())
+        self.seen(index).sees(number)
     }
 
     /// Whether a run is in the store.
@@ -90,10 +94,7 @@ impl Snapshot {
     /// # Errors
     /// [`Error::RunNotFound`].
     pub fn history(&self, run: &RunId) -> Result<History> {
-        let index = self.index();
-        let number = self.number(&index, run)?;
-        let lineage = Lineage::of(&index, number, self.end());
-        let lineage = lineage.ok_or(Error::RunNotFound { run: *run })?;
+        let lineage = self.seen(&self.index()).lineage(run)?;
         Ok(History::new(self.view.clone(), lineage))
     }
 
@@ -102,9 +103,7 @@ impl Snapshot {
     /// # Errors
     /// [`Error::RunNotFound`].
     pub fn run(&self, run: &RunId) -> Result<RunInfo> {
-        let index = self.index();
-        let number = self.number(&index, run)?;
-        info(&index, number, self).ok_or(Error::RunNotFound { run: *run })
+        self.seen(&self.index()).run(run)
     }
 
     /// The runs that `filter` admits, in the order in which they came into the store. With both
@@ -117,10 +116,7 @@ impl Snapshot {
     /// The run that a workflow id stands for; `None` if there was never one.
     #[must_use]
     pub fn current_run(&self, namespace: &str, workflow_id: &str) -> Option<RunId> {
-        let index = self.index();
-        let workflow = index.namespaces.find(namespace, workflow_id)?;
-        let current = *workflow.current.at(self.end())?;
-        index.runs.get(current).map(|run| run.id)
+        self.seen(&self.index()).current_run(namespace, workflow_id)
     }
 
     /// A row of a table, borrowed from the log; `None` if it is not there.

@@ -7,13 +7,16 @@ use super::transaction::Transaction;
 use crate::error::{Error, Result};
 use crate::event::{self, Body, NewEvent};
 use crate::id::RunId;
-use crate::index::{Draft, Illegal, Index, RunStatus, is_ruled};
+use crate::index::{Illegal, Index, RunStatus, is_ruled};
 use crate::limits::{COMMIT_RUNS_MAX, RUN_BYTES_MAX};
 
 impl Transaction<'_> {
     /// The place of a run in `runs`; looked up in the store the first time.
     pub(super) fn find(&mut self, run: &RunId) -> Result<usize> {
-        if let Some(index) = self.work.by_id.get(run).copied() {
+        // Events of one run mostly come one after the other.
+        let last = self.work.runs.len().checked_sub(1);
+        let is_it = |place: &usize| self.work.runs.get(*place).is_some_and(|last| last.id == *run);
+        if let Some(index) = last.filter(is_it).or_else(|| self.work.by_id.get(run).copied()) {
             if !self.settling {
                 self.hold(index);
             }
@@ -143,10 +146,6 @@ impl Transaction<'_> {
             _ => return Ok(()),
         };
         let now = self.work.draft.waiting(index, touched.id).of(kind);
-        // A limit that was lowered stands against what is added, not against what is there.
-        if more == 0 && now <= Draft::default().waiting(index, touched.id).of(kind) {
-            return Ok(());
-        }
         let now = u64::try_from(now).unwrap_or_default();
         check_max_of(limit, Some(touched.id), now, now + more, max.into())
     }

@@ -2,7 +2,7 @@
 
 use crate::bytes::wide;
 use crate::error::{Error, Result};
-use crate::event::{EventKind, NewEvent};
+use crate::event::{Body, EventKind, NewEvent};
 use crate::id::{Position, RunId};
 use crate::index::{Extent, Index, RunStatus};
 use crate::limits::{BATCH_EVENTS_MAX, COMMIT_RUNS_MAX, Limits};
@@ -90,24 +90,21 @@ impl Touched {
     /// The number of a run that is in the store, and how far it has come by now.
     pub(super) fn known<'i>(&self, index: &'i Index) -> Result<(u32, &'i Extent)> {
         let found = self.number.and_then(|number| Some((number, index.runs.get(number)?)));
-        let (number, run) = found.ok_or_else(|| Error::RunNotFound { run: self.id })?;
+        let (number, run) = found.ok_or(Error::RunNotFound { run: self.id })?;
         Ok((number, run.extent.latest()))
     }
 
     /// Checks the limits that can be told before the event is encoded.
     pub(super) fn check_event(&self, event: &NewEvent<'_>) -> Result<()> {
         let run = Some(self.id);
-        let limits = if self.recorded { UNLIMITED } else { self.limits };
+        let limits = if self.recorded { &UNLIMITED } else { &self.limits };
         let payload = wide(event.payload.len());
         check_max_of("bytes in a payload", run, 0, payload, limits.payload_bytes.into())?;
-        for (_, text) in event.body.texts() {
-            check_max_of(
-                "bytes in an id or a name",
-                run,
-                0,
-                wide(text.len()),
-                limits.id_bytes.into(),
-            )?;
+        if !matches!(event.body, Body::Opaque(_)) {
+            let max = limits.id_bytes.into();
+            event.body.texts().try_for_each(|(_, text)| {
+                check_max_of("bytes in an id or a name", run, 0, wide(text.len()), max)
+            })?;
         }
         let count = self.progress.count + 1;
         check_max("events of one run in one commit", count, BATCH_EVENTS_MAX)?;

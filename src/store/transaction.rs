@@ -86,6 +86,9 @@ impl<'s> Transaction<'s> {
     /// next run by [`Transaction::close_and_continue`], a reset by [`Transaction::reset`].
     pub fn append(&mut self, run: &RunId, event: NewEvent<'_>) -> Result<u32> {
         let run = self.find(run)?;
+        if is_plain(&event) {
+            return self.put_unruled(run, &event);
+        }
         let recorded = self.work.runs.get(run).is_some_and(|touched| touched.recorded);
         check_appendable(&event, recorded)?;
         self.add(run, &event)
@@ -184,6 +187,14 @@ impl<'s> Transaction<'s> {
 impl Drop for Transaction<'_> {
     fn drop(&mut self) {
         self.shared.workspaces.give_back(std::mem::take(&mut self.work));
+    }
+}
+
+/// Whether no rule speaks of an event: the short way for most of them.
+fn is_plain(event: &NewEvent<'_>) -> bool {
+    match event.body {
+        Body::Opaque(kind) => kind.number() != 0 && !is_start(kind) && !is_ruled(kind),
+        _ => false,
     }
 }
 

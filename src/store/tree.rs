@@ -98,7 +98,7 @@ impl Tree {
     }
 
     fn root_node(&mut self, root: u32) -> Option<TreeNode> {
-        let run = info(&self.snapshot.index(), root, &self.snapshot)?;
+        let run = info(&self.snapshot.index(), root, self.snapshot.end())?;
         let node = TreeNode { run: Some(run), ..TreeNode::new(0, true) };
         Some(self.enter(node, Sequence::One(root)))
     }

@@ -218,8 +218,8 @@ fn verify_runs(
 ) -> Result<()> {
     let view = snapshot.view();
     for number in 0..fresh.runs.len() {
-        let found = info(&snapshot.index(), number, snapshot);
-        let expected = info(fresh, number, snapshot);
+        let found = info(&snapshot.index(), number, snapshot.end());
+        let expected = info(fresh, number, snapshot.end());
         let (Some(expected), Some(found)) = (expected, found) else {
             return Err(mismatch(view, "a run is missing from the index", 1, 0));
         };
