@@ -132,6 +132,7 @@ impl Index {
         let (id, at) = (event.id(), batch.position);
         let touched = match event.body() {
             Body::StartChildWorkflowExecutionInitiated(b) => {
+                self.totals.relations += 1;
                 ties.children.push(Relation::new(id, b.close_policy, at));
                 ties.open_children += 1;
                 ties.children.len().checked_sub(1)

@@ -52,6 +52,8 @@ pub(crate) struct Totals {
     pub(crate) batches: u64,
     pub(crate) events: u64,
     pub(crate) open_runs: u64,
+    /// Relations to children that runs have initiated.
+    pub(crate) relations: u64,
     pub(crate) event_bytes: u64,
     pub(crate) payload_bytes: u64,
     pub(crate) rows_written: u64,
@@ -127,6 +129,14 @@ impl Index {
         self.runs.forget(oldest);
         self.totals.commits += 1;
         self.end = payload.end;
+    }
+
+    /// The bytes that a run of a workflow of its own takes in memory, and those of a relation to a child:
+    /// entries and the slots of maps, without names, waypoints and what the allocator adds.
+    pub(crate) const fn entry_bytes() -> (usize, usize) {
+        let run = size_of::<Run>() + size_of::<(RunId, u32)>();
+        let workflow = size_of::<Workflow>() + size_of::<(std::sync::Arc<str>, u32)>();
+        (run + workflow + size_of::<chains::Chain>(), size_of::<Relation>())
     }
 
     /// The namespace and the workflow of a run.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::layout::Manifest;
-use super::writer::{Lead, Requests, State, ThreadState, Writer};
+use super::writer::{Durability, Lead, Requests, State, ThreadState, Writer};
 use crate::error::{Error, Result};
 use crate::id::Position;
 use crate::sync::MutexGuard;
@@ -58,15 +58,20 @@ impl Drop for Background {
 
 impl Writer {
     /// Notes that a commit was appended. The thread looks again by itself while commits come, so
-    /// that only the first one after a rest wakes it.
-    pub(super) fn note_commit(&self, state: &mut State, lead: Lead) {
+    /// that only the first one after a rest wakes it. Commits that ask for a sync gather during the
+    /// syncs of others, and need no other time for it.
+    pub(super) fn note_commit(&self, state: &mut State, durability: Durability, lead: Lead) {
         let requests = &mut state.background;
         requests.dirty = true;
-        requests.submitted |= lead == Lead::Thread;
-        match requests.thread {
-            ThreadState::Asleep => self.wake(requests),
-            ThreadState::Resting if lead == Lead::Thread => self.wake(requests),
+        match (lead, requests.thread) {
+            (_, ThreadState::Asleep) | (Lead::Thread, ThreadState::Resting) => self.wake(requests),
             _ => {}
+        }
+        if lead == Lead::Thread {
+            requests.submitted = true;
+            if durability == Durability::Sync {
+                self.note_awaited(state);
+            }
         }
     }
 

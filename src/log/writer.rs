@@ -232,7 +232,7 @@ impl Writer {
             state.wanted = end;
         }
         self.prepare_ahead(&mut state);
-        self.note_commit(&mut state, lead);
+        self.note_commit(&mut state, durability, lead);
         Ok((value, Span { start, end }))
     }
 

@@ -6,6 +6,7 @@ use super::Store;
 use crate::bytes::wide;
 use crate::disk::OpenMode;
 use crate::error::{Error, Result};
+use crate::index::Index;
 use crate::log::batch::BATCH_HEADER_BYTES;
 use crate::log::frame::OVERHEAD_BYTES;
 use crate::log::{SEGMENT_HEADER_BYTES, segment_number};
@@ -18,6 +19,13 @@ pub struct Stats {
     pub runs: u64,
     /// Runs that take events.
     pub open_runs: u64,
+    /// Relations to children that runs have initiated, whatever became of them.
+    pub relations: u64,
+    /// Bytes of memory that the index takes for a run: its entries and those of a chain and a workflow of its
+    /// own, without names and what the allocator adds.
+    pub index_bytes_per_run: u64,
+    /// Bytes of memory that the index takes for a relation to a child.
+    pub index_bytes_per_relation: u64,
     /// Commits.
     pub commits: u64,
     /// Events of all runs.
@@ -121,6 +129,10 @@ impl Store {
         let totals = index.totals;
         stats.runs = index.runs.len().into();
         stats.open_runs = totals.open_runs;
+        stats.relations = totals.relations;
+        let (run, relation) = Index::entry_bytes();
+        stats.index_bytes_per_run = wide(run);
+        stats.index_bytes_per_relation = wide(relation);
         stats.commits = totals.commits;
         stats.events = totals.events;
         stats.payload_bytes = totals.payload_bytes;

@@ -59,6 +59,9 @@ fn temporal(store: &Store) -> Result<Temporal, Failure> {
 struct Report<'a> {
     runs: u64,
     open_runs: u64,
+    relations: u64,
+    index_bytes_per_run: u64,
+    index_bytes_per_relation: u64,
     commits: u64,
     events: u64,
     payload_bytes: u64,
@@ -81,6 +84,9 @@ impl<'a> Report<'a> {
         Report {
             runs: stats.runs,
             open_runs: stats.open_runs,
+            relations: stats.relations,
+            index_bytes_per_run: stats.index_bytes_per_run,
+            index_bytes_per_relation: stats.index_bytes_per_relation,
             commits: stats.commits,
             events: stats.events,
             payload_bytes: stats.payload_bytes,
@@ -126,6 +132,9 @@ fn print(
     let protobuf = (temporal.protobuf_bytes, temporal.log_per_protobuf_byte);
     compare("log / the same as Temporal's protobuf", protobuf.0, protobuf.1);
     table.print(out)?;
+    let (run, relation) = (stats.index_bytes_per_run, stats.index_bytes_per_relation);
+    let relations = ui::many(stats.relations, "relation");
+    writeln!(out, "\n  in memory: {run} B a run, {relation} B a relation; {runs}, {relations}")?;
     if temporal.runs > 0 && temporal.runs < stats.runs {
         let (runs, bytes) = (ui::many(temporal.runs, "run"), ui::bytes(temporal.protobuf_bytes));
         writeln!(out, "  of Temporal: {runs}, {bytes} as protobuf")?;
