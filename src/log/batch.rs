@@ -96,6 +96,13 @@ pub(crate) fn link_of(bytes: &[u8]) -> Option<(u32, Position)> {
     Some((u32_at(bytes, 4)?, Position::from_u64(u64_at(bytes, 8)? & POSITION_MAX)))
 }
 
+/// A byte at the end of the first event of the batch at the start of `bytes`.
+pub(crate) fn end_of_first_event(bytes: &[u8]) -> Option<u8> {
+    let event = bytes.get(BATCH_HEADER_BYTES..)?;
+    let len = usize::try_from(u32_at(event, 4)?).ok()?;
+    event.get(len).copied()
+}
+
 /// The events of a batch, as they lie.
 #[derive(Clone, Debug)]
 pub(crate) struct RawEvents<'a> {

@@ -6,10 +6,11 @@ use super::layout::{Identity, Paths, SEGMENT_HEADER_BYTES, SegmentHeader, corrup
 use crate::disk::{Disk, MappedFile, OpenMode, create_anew};
 use crate::error::{Error, Result};
 
-/// How much is zeroed at a time while a segment is prepared.
-/// Zeros are written in pieces of this size, as the page cache then keeps the file in pieces of this size:
-/// with 1 MiB a later write of a few hundred bytes takes twice as long.
+/// How much is zeroed at a time while a segment is prepared. The page cache goes on to keep the file in
+/// pieces of this size: with 1 MiB a later write of a few hundred bytes takes twice as long.
 const ZERO_BYTES: usize = 64 << 10;
+/// How much is zeroed between two syncs, behind which a commit's own sync may have to wait.
+const SYNC_BYTES: u64 = 1 << 20;
 
 /// An open segment.
 pub(crate) struct Segment {
@@ -45,6 +46,9 @@ impl Segment {
             let len = usize::try_from(size - offset).unwrap_or(ZERO_BYTES).min(ZERO_BYTES);
             file.write_at(zeros.get(..len).unwrap_or_default(), offset).map_err(failed("zero"))?;
             offset += len as u64;
+            if offset.is_multiple_of(SYNC_BYTES) && offset < size {
+                file.sync().map_err(failed("sync"))?;
+            }
         }
         file.write_at(&header.encode(), 0).map_err(failed("write"))?;
         // The name must not exist before the content does: recovery trusts a named segment.

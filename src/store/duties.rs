@@ -6,7 +6,7 @@ use super::{Shared, Store};
 use crate::error::{Error, Result};
 use crate::event::ParentClosePolicy;
 use crate::id::{Position, RunId};
-use crate::index::{DutyKey, DutyKind, Index, Ties};
+use crate::index::{DutyKey, DutyKind, Index, Relation};
 
 /// How many duties are looked up at a time.
 const PAGE_DUTIES: usize = 256;
@@ -70,22 +70,24 @@ impl Duty {
     /// The duty as it is now. `near` is the place of a relation next to which its own may lie.
     fn look_up(index: &Index, key: DutyKey, near: &mut usize) -> Option<Self> {
         let run = index.runs.get(key.run)?;
-        let mut duty = Duty { key, run: run.id, child: None, close_policy: None };
         if matches!(key.kind, DutyKind::DeliverSignal | DutyKind::DeliverCancel) {
-            return Some(duty);
+            return Some(Duty { key, run: run.id, child: None, close_policy: None });
         }
         let ties = run.ties.as_deref()?;
         let is_it = |place: &usize| {
             ties.children.get(*place).is_some_and(|relation| relation.initiated == key.event)
         };
         *near = Some(*near + 1).filter(is_it).or_else(|| ties.find(key.event))?;
-        let relation = ties.children.get(*near)?;
+        Some(Duty::about(index, key, run.id, ties.children.get(*near)?))
+    }
+
+    /// A duty about a relation of `run`.
+    fn about(index: &Index, key: DutyKey, run: RunId, relation: &Relation) -> Self {
         let first = relation.child.and_then(|child| index.runs.get(child));
         let chain = first.and_then(|first| index.chains.get(first.chain));
         let current = chain.and_then(|chain| index.runs.get(chain.newest()));
-        duty.child = current.map(|current| current.id);
-        duty.close_policy = Some(relation.policy);
-        Some(duty)
+        let child = current.map(|current| current.id);
+        Duty { key, run, child, close_policy: Some(relation.policy) }
     }
 }
 
@@ -214,14 +216,24 @@ impl<'s> DutyList<'s> {
     fn of_run(&self, run: RunId, after: DutyKey) -> Vec<Duty> {
         let index = self.shared.index.read();
         let Some(number) = index.runs.number(&run) else { return vec![] };
-        let ties = index.runs.get(number).and_then(|run| run.ties.as_deref());
-        let keys = ties.into_iter().flat_map(|ties| keys(number, ties));
-        let mut keys: Vec<_> = keys
-            .filter(|key| *key > after && self.kinds.contains(&key.kind) && self.admits(key))
-            .collect();
-        keys.sort_unstable();
-        let mut near = 0;
-        keys.into_iter().filter_map(|key| Duty::look_up(&index, key, &mut near)).collect()
+        let Some(ties) = index.runs.get(number).and_then(|run| run.ties.as_deref()) else {
+            return vec![];
+        };
+        let asked =
+            |key: &DutyKey| *key > after && self.kinds.contains(&key.kind) && self.admits(key);
+        let mut duties = Vec::with_capacity(ties.children.len().min(PAGE_DUTIES));
+        duties.extend(ties.children.iter().filter_map(|relation| {
+            let (kind, since) = relation.duty?;
+            let key = DutyKey { since, kind, run: number, event: relation.initiated };
+            asked(&key).then(|| Duty::about(&index, key, run, relation))
+        }));
+        duties.extend(ties.externals.iter().filter_map(|(initiated, external)| {
+            let (kind, since) = (external.kind, external.since?);
+            let key = DutyKey { since, kind, run: number, event: *initiated };
+            asked(&key).then_some(Duty { key, run, child: None, close_policy: None })
+        }));
+        duties.sort_unstable_by_key(|duty| duty.key);
+        duties
     }
 
     /// Whether the duty was opened when it should have been, and is published.
@@ -241,19 +253,6 @@ impl<'s> DutyList<'s> {
         let duties = keys.iter().filter_map(|key| Duty::look_up(&index, *key, &mut near));
         self.page.extend(duties);
     }
-}
-
-/// The duties that a run's ties hold.
-fn keys(run: u32, ties: &Ties) -> impl Iterator<Item = DutyKey> {
-    let children = ties.children.iter().filter_map(move |relation| {
-        let (kind, since) = relation.duty?;
-        Some(DutyKey { since, kind, run, event: relation.initiated })
-    });
-    let externals = ties.externals.iter().filter_map(move |(initiated, external)| {
-        let (kind, since) = (external.kind, external.since?);
-        Some(DutyKey { since, kind, run, event: *initiated })
-    });
-    children.chain(externals)
 }
 
 impl Iterator for DutyList<'_> {
