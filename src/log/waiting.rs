@@ -1,17 +1,40 @@
 //! Waiting until a commit is as durable as it asked. A committer that finds a leader sleeps; whoever
 //! is done is woken alone, and takes no lock to go on.
 
+use std::sync::Arc;
+
 use super::writer::{Durability, Span, State, Writer};
 use crate::error::{Error, Result};
-use crate::sync::MutexGuard;
 use crate::sync::atomic::Ordering;
-use crate::sync::thread::{self, Thread};
+use crate::sync::{Condvar, Mutex, MutexGuard, thread};
 
 /// A committer that sleeps until its commit is done, or until it is its turn to lead.
 pub(super) struct Waiter {
     span: Span,
     durability: Durability,
-    thread: Thread,
+    bed: Arc<Bed>,
+}
+
+/// Where one committer sleeps. Not `thread::park`, whose token may be somebody else's: an executor's, say,
+/// that polls what commits.
+#[derive(Default)]
+pub(super) struct Bed {
+    woken: Mutex<bool>,
+    bell: Condvar,
+}
+
+impl Bed {
+    fn sleep(&self) {
+        let mut woken = self.woken.lock();
+        while !*woken {
+            self.bell.wait(&mut woken);
+        }
+    }
+
+    pub(super) fn wake(&self) {
+        *self.woken.lock() = true;
+        self.bell.notify_one();
+    }
 }
 
 /// Who may come to the next round. Committers that were woken by the last one mostly come back at once
@@ -24,6 +47,7 @@ pub(super) struct Company {
     patience: u32,
 }
 
+/// A few microseconds when there is nobody else to run.
 const PATIENCE_MAX: u32 = 32;
 
 impl Writer {
@@ -49,7 +73,8 @@ impl Writer {
 
     /// Notes how many a round has woken.
     fn expect_company(&self, state: &mut State, woken: u32) {
-        let expected = woken + 1 + self.gathered.load(Ordering::Relaxed);
+        let gathered = self.gathered.load(Ordering::Relaxed);
+        let expected = woken.saturating_add(1).saturating_add(gathered);
         let patience =
             if expected > 1 { (state.company.patience + 1).min(PATIENCE_MAX) } else { 0 };
         state.company = Company { expected, patience };
@@ -69,9 +94,10 @@ impl Writer {
                 self.lead(&mut state);
                 continue;
             }
-            state.waiters.push(Waiter { span, durability, thread: thread::current() });
+            let bed = Arc::<Bed>::default();
+            state.waiters.push(Waiter { span, durability, bed: bed.clone() });
             drop(state);
-            thread::park();
+            bed.sleep();
             if self.is_done(span, durability) {
                 return Ok(());
             }
@@ -110,12 +136,12 @@ impl Writer {
 
     /// The sleepers to wake after a round: first the one that leads the next, then all that are
     /// done.
-    pub(super) fn take_woken(&self, state: &mut State) -> Vec<Thread> {
+    pub(super) fn take_woken(&self, state: &mut State) -> Vec<Arc<Bed>> {
         let failed = state.failure.is_some();
         let is_over = |waiter: &mut Waiter| failed || self.is_done(waiter.span, waiter.durability);
         let done: Vec<_> = state.waiters.extract_if(.., is_over).collect();
         self.expect_company(state, u32::try_from(done.len()).unwrap_or(u32::MAX));
         let next = (!state.waiters.is_empty()).then(|| state.waiters.remove(0));
-        next.into_iter().chain(done).map(|waiter| waiter.thread).collect()
+        next.into_iter().chain(done).map(|waiter| waiter.bed).collect()
     }
 }

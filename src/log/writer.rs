@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::event::Buffer;
 use crate::id::Position;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use crate::sync::thread::{JoinHandle, Thread};
+use crate::sync::thread::JoinHandle;
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// How long a commit waits before it returns.
@@ -316,7 +316,7 @@ impl Writer {
         let woken = self.take_woken(state);
         // Wakers are foreign code, which must not find the state locked.
         MutexGuard::unlocked(state, || {
-            woken.iter().for_each(Thread::unpark);
+            woken.iter().for_each(|bed| bed.wake());
             self.published.wake();
         });
     }

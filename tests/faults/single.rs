@@ -49,6 +49,32 @@ fn is_segment(path: &Path) -> bool {
     path.extension().is_some_and(|end| end == "seg")
 }
 
+/// A commit's sync waits behind what the device is given at once: the zeros of a segment come in pieces.
+#[test]
+fn a_segment_is_prepared_a_mebibyte_a_sync() {
+    use Ordering::SeqCst;
+    const LIMIT: usize = 1 << 20;
+    let unsynced = Arc::new(AtomicUsize::new(0));
+    let (most, now) = (Arc::new(AtomicUsize::new(0)), unsynced.clone());
+    let (seen, piece) = (most.clone(), 64 << 10);
+    let disk = Faulty::disk(move |op, path| {
+        let prepared = path.file_name().is_some_and(|name| name == "prepared.tmp");
+        match op {
+            Op::Write if prepared => {
+                let bytes = now.fetch_add(piece, SeqCst) + piece;
+                seen.fetch_max(bytes, SeqCst);
+            }
+            Op::Sync if prepared => now.store(0, SeqCst),
+            _ => {}
+        }
+        Fate::Done
+    });
+    let dir = tempfile::tempdir().unwrap();
+    drop(Options::new().segment_bytes(4 << 20).disk(disk).open(dir.path()).unwrap());
+    // The header is written over the last piece.
+    assert_eq!((most.load(SeqCst), unsynced.load(SeqCst)), (LIMIT + piece, 0));
+}
+
 #[test]
 fn a_failed_sync_is_not_tried_again_for_a_commit_that_came_meanwhile() {
     for round in 0..20 {

@@ -5,5 +5,6 @@
 mod expect;
 mod files;
 mod kin;
+mod long;
 mod start;
 mod store;

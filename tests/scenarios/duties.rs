@@ -62,6 +62,42 @@ fn apply_close_policy_arises_and_is_settled() {
     world.ends(|world| assert_eq!(world.kinds(&kids[2]), [1, 20, 27]));
 }
 
+/// A duty about a child names the run that it reaches: none before the child started, and the current one of
+/// its chain, however it is listed.
+#[test]
+fn a_duty_names_the_current_run_of_its_child() {
+    let world = World::new();
+    let parent = world.start("p");
+    world.commit(|tx| tx.initiate_child(&parent, child("late", TERMINATE)).unwrap());
+    let kids: Vec<_> = (0..600)
+        .map(|n| {
+            let policy = if n % 3 == 0 { REQUEST_CANCEL } else { TERMINATE };
+            world.spawn(&parent, &format!("kid-{n}"), policy)
+        })
+        .collect();
+    world.commit(|tx| tx.signal_external(&parent, Target::workflow("t"), "s", b"").unwrap());
+    let named: Vec<_> =
+        world.duties(DutyFilter::all()).map(|d| (d.child(), d.close_policy())).collect();
+    assert_eq!(named, [(None, Some(TERMINATE)), (None, None)]);
+    let current: Vec<_> = kids
+        .iter()
+        .enumerate()
+        .map(|(n, kid)| match n % 5 {
+            0 => world.commit(|tx| tx.continue_as_new(kid, NextRun::new("Next")).unwrap()),
+            _ => *kid,
+        })
+        .collect();
+    let commit = world.close(&parent, Close::timed_out()).unwrap();
+    let policies = (0..600).map(|n| if n % 3 == 0 { REQUEST_CANCEL } else { TERMINATE });
+    let expected: Vec<_> = current.iter().copied().map(Some).zip(policies.map(Some)).collect();
+    let of = |duties: kinlog::DutyList<'_>| -> Vec<_> {
+        duties.map(|duty| (duty.child(), duty.close_policy())).collect()
+    };
+    assert_eq!(of(commit.duties()), expected);
+    assert_eq!(of(world.duties(DutyFilter::all())), expected);
+    assert_eq!(of(world.duties(DutyFilter::all().run(parent))), expected);
+}
+
 /// ReportClose follows from the end of a child's chain while its parent is open, and ends with the
 /// outcome in the parent, with the parent, or when the chain goes on by a reset.
 #[test]

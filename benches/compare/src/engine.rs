@@ -1,0 +1,140 @@
+//! What every engine is asked to do. One small trait for the log, one for relations; an engine that
+//! cannot do a thing says so and gets an N/A.
+
+use std::ops::Range;
+
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// How long a commit waits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Durability {
+    /// Until the operating system has it: it survives a kill of the process.
+    Os,
+    /// Until it is on the device: it survives a loss of power.
+    Device,
+}
+
+/// The events that one commit adds to one run. Runs are numbered from 0; events of a run from 1,
+/// and the first one begins it, as its workflow's current run.
+#[derive(Clone, Debug)]
+pub struct Batch<'a> {
+    pub run: u32,
+    /// The id of the first event.
+    pub first: u32,
+    pub events: Vec<&'a [u8]>,
+}
+
+/// An open store. Methods may be called from any number of threads.
+pub trait Engine: Send + Sync {
+    /// Adds all batches in one transaction, and returns when it is as durable as asked. No run comes
+    /// twice.
+    fn append(&self, batches: &[Batch<'_>], durability: Durability) -> Result<()>;
+
+    /// As [`Engine::append`] with [`Durability::Os`], but need not wait; [`Engine::drain`] does.
+    fn append_ahead(&self, batches: &[Batch<'_>]) -> Result<()> {
+        self.append(batches, Durability::Os)
+    }
+
+    /// As [`Engine::append`] with [`Durability::Device`], but returns as soon as the commit before this one
+    /// is on the device; [`Engine::drain`] waits for the last one. `None` where the engine has no commit
+    /// that can be submitted.
+    fn append_in_flight(&self, _batches: &[Batch<'_>]) -> Option<Result<()>> {
+        None
+    }
+
+    /// Returns when all that was appended ahead is where it should be.
+    fn drain(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The events of a run in their order, borrowed if the engine can lend them.
+    fn read(&self, run: u32, each: &mut dyn FnMut(u32, &[u8])) -> Result<()>;
+
+    /// Returns when everything is on the device, and done with what the engine would otherwise do
+    /// behind the next measurement: flushing, compacting.
+    fn settle(&self) -> Result<()>;
+
+    /// How long the log is that opening may have to read, where the engine can tell.
+    fn log_bytes(&self) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
+    /// Families and current runs; `None` where the engine has neither tables nor indexes.
+    fn relations(&self) -> Option<&dyn Relations> {
+        None
+    }
+}
+
+/// What happens to a child when its parent closes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Policy {
+    Terminate,
+    RequestCancel,
+}
+
+/// What a parent's close asks for, for one child.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Due {
+    /// The child's current run.
+    pub run: [u8; 16],
+    pub policy: Policy,
+}
+
+/// Parents, children and current runs.
+///
+/// For a general store the natural schema is: a row per event, keyed by run and event id; an index
+/// parent → child with the close policy and whether it was applied; a row per workflow id with its
+/// current run and how that stands. Every step changes all of them in one transaction.
+pub trait Relations {
+    /// Starts a parent run and `children` child runs, each Initiated and Started in the parent and
+    /// begun by an event of its own; [`policy`] says which policy each has. `children` may come in
+    /// several calls; the first begins with 0. Durability: [`Durability::Os`].
+    fn start_family(&self, family: Family, children: Range<u32>) -> Result<()>;
+
+    /// Closes the parent with one event.
+    fn close_parent(&self, family: Family, durability: Durability) -> Result<()>;
+
+    /// What the close asks for: every open child of the closed parent whose policy was not applied.
+    fn plan(&self, family: Family) -> Result<Vec<Due>>;
+
+    /// Applies all of it: Terminated or CancelRequested in the child, and the mark that it is done,
+    /// in as few transactions as the engine does best; how many children it reached. It plans anew.
+    fn apply(&self, family: Family, durability: Durability) -> Result<usize>;
+
+    /// The current run of a workflow id.
+    fn current_run(&self, workflow_id: &str) -> Result<Option<[u8; 16]>>;
+}
+
+/// A parent and its children: their run numbers follow one another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Family {
+    /// The parent's run number; child `n` has `parent + 1 + n`.
+    pub parent: u32,
+}
+
+impl Family {
+    pub fn child(self, n: u32) -> u32 {
+        self.parent + 1 + n
+    }
+}
+
+/// The policy of child `n` of any parent.
+pub fn policy(n: u32) -> Policy {
+    if n.is_multiple_of(2) { Policy::Terminate } else { Policy::RequestCancel }
+}
+
+/// The id of a run: as random as a v4 UUID is, and the same every time.
+pub fn run_id(run: u32) -> [u8; 16] {
+    let mut id = [0; 16];
+    let mut state = u64::from(run) ^ 0x6b69_6e6c_6f67;
+    for half in id.chunks_exact_mut(8) {
+        half.copy_from_slice(&crate::data::next(&mut state).to_le_bytes());
+    }
+    id
+}
+
+/// The workflow id of a run.
+pub fn workflow_id(run: u32) -> String {
+    format!("workflow-{run:08}")
+}

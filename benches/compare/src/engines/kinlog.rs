@@ -1,0 +1,197 @@
+//! kinlog, as an engine on top of it would use it.
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use kinlog::{
+    Close, CommitHandle, DutyFilter, DutyKind, EventKind, Limits, NewChild, NewEvent, NewRun,
+    ParentClosePolicy, RunId, Store, Transaction,
+};
+
+use super::Peer;
+use crate::engine::{
+    Batch, Due, Durability, Engine, Family, Policy, Relations, Result, policy, run_id, workflow_id,
+};
+
+pub const PEER: Peer = Peer {
+    name: "kinlog",
+    version: "this tree",
+    setup: "the defaults; limits of the namespace lifted",
+    has_os: true,
+    open: |dir| open_with(&kinlog::Options::new(), dir),
+};
+
+/// Opens the store with other options than the defaults.
+pub fn open_with(options: &kinlog::Options, dir: &Path) -> Result<Box<dyn Engine>> {
+    Ok(Box::new(Kinlog::open(options, dir)?))
+}
+
+const NAMESPACE: &str = "bench";
+/// How many duties go into one commit that does not wait for the device.
+const DUTIES_AT_ONCE: usize = 1000;
+
+struct Kinlog {
+    store: Store,
+    /// The last commit that was submitted; the log is written in order.
+    last: Mutex<Option<CommitHandle>>,
+}
+
+impl Kinlog {
+    fn open(options: &kinlog::Options, dir: &Path) -> Result<Self> {
+        let store = options.open(dir)?;
+        let mut limits = Limits::default();
+        (limits.history_events, limits.history_bytes) = (u32::MAX - 1, u32::MAX);
+        (limits.open_children, limits.open_activities) = (u32::MAX, u32::MAX);
+        if store.limits(NAMESPACE) != limits {
+            store.set_limits(NAMESPACE, limits)?;
+        }
+        Ok(Kinlog { store, last: Mutex::default() })
+    }
+
+    fn transaction(&self, batches: &[Batch<'_>]) -> Result<Transaction<'_>> {
+        let mut tx = self.store.begin();
+        for batch in batches {
+            let id = id(batch.run);
+            let mut events = batch.events.iter();
+            if batch.first == 1 {
+                let input = events.next().copied().unwrap_or_default();
+                let workflow_id = workflow_id(batch.run);
+                tx.start(NewRun::new(NAMESPACE, &workflow_id, "Bench").id(id).input(input))?;
+            }
+            for payload in events {
+                tx.append(&id, NewEvent::opaque(EventKind::MARKER_RECORDED, payload))?;
+            }
+        }
+        Ok(tx)
+    }
+
+    fn duties(&self, family: Family) -> impl Iterator<Item = kinlog::Duty> + '_ {
+        let of_parent = DutyFilter::all().kind(DutyKind::ApplyClosePolicy).run(id(family.parent));
+        self.store.duties(of_parent)
+    }
+}
+
+impl Engine for Kinlog {
+    fn append(&self, batches: &[Batch<'_>], durability: Durability) -> Result<()> {
+        self.transaction(batches)?.commit_with(of(durability))?;
+        Ok(())
+    }
+
+    fn append_ahead(&self, batches: &[Batch<'_>]) -> Result<()> {
+        let tx = self.transaction(batches)?;
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = Some(tx.submit(kinlog::Durability::Buffered)?);
+        Ok(())
+    }
+
+    fn append_in_flight(&self, batches: &[Batch<'_>]) -> Option<Result<()>> {
+        let submit = || {
+            let next = self.transaction(batches)?.submit(kinlog::Durability::Sync)?;
+            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            last.replace(next).map(CommitHandle::wait).transpose()?;
+            Ok(())
+        };
+        Some(submit())
+    }
+
+    fn drain(&self) -> Result<()> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).take();
+        last.map(CommitHandle::wait).transpose()?;
+        Ok(())
+    }
+
+    fn read(&self, run: u32, each: &mut dyn FnMut(u32, &[u8])) -> Result<()> {
+        for event in &self.store.history(&id(run))? {
+            let event = event?;
+            each(event.id(), event.payload());
+        }
+        Ok(())
+    }
+
+    fn settle(&self) -> Result<()> {
+        Ok(self.store.sync()?)
+    }
+
+    fn log_bytes(&self) -> Result<Option<u64>> {
+        Ok(Some(self.store.stats()?.log_bytes()))
+    }
+
+    fn relations(&self) -> Option<&dyn Relations> {
+        Some(self)
+    }
+}
+
+impl Relations for Kinlog {
+    fn start_family(&self, family: Family, children: std::ops::Range<u32>) -> Result<()> {
+        let parent = id(family.parent);
+        let mut tx = self.store.begin();
+        if children.start == 0 {
+            let workflow_id = workflow_id(family.parent);
+            tx.start(NewRun::new(NAMESPACE, &workflow_id, "Parent").id(parent))?;
+        }
+        for n in children {
+            let run = family.child(n);
+            let workflow_id = workflow_id(run);
+            let policy = match policy(n) {
+                Policy::Terminate => ParentClosePolicy::Terminate,
+                Policy::RequestCancel => ParentClosePolicy::RequestCancel,
+            };
+            let child = NewChild::new(&workflow_id, "Child").id(id(run)).on_parent_close(policy);
+            tx.spawn_child(&parent, child)?;
+        }
+        tx.commit_with(kinlog::Durability::Buffered)?;
+        Ok(())
+    }
+
+    fn close_parent(&self, family: Family, durability: Durability) -> Result<()> {
+        let mut tx = self.store.begin();
+        tx.close(&id(family.parent), Close::completed(b""))?;
+        tx.commit_with(of(durability))?;
+        Ok(())
+    }
+
+    fn plan(&self, family: Family) -> Result<Vec<Due>> {
+        let due = |duty: kinlog::Duty| {
+            let policy = match duty.close_policy() {
+                Some(ParentClosePolicy::RequestCancel) => Policy::RequestCancel,
+                _ => Policy::Terminate,
+            };
+            let run = *duty.child().ok_or("a child that is due has no run")?.as_bytes();
+            Ok(Due { run, policy })
+        };
+        self.duties(family).map(due).collect()
+    }
+
+    /// Durably: all that is due in the store, which is no more than this family's.
+    fn apply(&self, family: Family, durability: Durability) -> Result<usize> {
+        if durability == Durability::Device {
+            let settled = self.store.settle_kinds(&[DutyKind::ApplyClosePolicy])?;
+            return Ok(usize::try_from(settled.duties)?);
+        }
+        let duties: Vec<_> = self.duties(family).collect();
+        let mut reached = 0;
+        for page in duties.chunks(DUTIES_AT_ONCE) {
+            let mut tx = self.store.begin();
+            for duty in page {
+                reached += usize::from(tx.settle(duty)?);
+            }
+            tx.commit_with(kinlog::Durability::Buffered)?;
+        }
+        Ok(reached)
+    }
+
+    fn current_run(&self, workflow_id: &str) -> Result<Option<[u8; 16]>> {
+        Ok(self.store.current_run(NAMESPACE, workflow_id).map(|run| *run.as_bytes()))
+    }
+}
+
+fn id(run: u32) -> RunId {
+    RunId::from_bytes(run_id(run))
+}
+
+fn of(durability: Durability) -> kinlog::Durability {
+    match durability {
+        Durability::Os => kinlog::Durability::Buffered,
+        Durability::Device => kinlog::Durability::Sync,
+    }
+}

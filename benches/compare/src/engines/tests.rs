@@ -1,0 +1,172 @@
+//! What every engine must do, for all of them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{Peer, all};
+use crate::data::{Data, Digest};
+use crate::engine::{Batch, Due, Durability, Engine, Family, policy, run_id, workflow_id};
+
+/// A directory that goes when it is dropped.
+struct Dir(PathBuf);
+
+impl Dir {
+    fn new(name: &str) -> Self {
+        let dir =
+            std::env::temp_dir().join(format!("kinlog-compare-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir_all(&dir).unwrap();
+        Dir(dir)
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Runs a test on every engine that can be read, in a directory of its own.
+fn with_all(name: &str, test: impl Fn(&Peer, &Path)) {
+    for peer in all().into_iter().filter(|peer| peer.name != "bare") {
+        let dir = Dir::new(&format!("{name}-{}", peer.name));
+        test(&peer, &dir.0);
+    }
+}
+
+fn batch(data: &Data, run: u32, ids: std::ops::Range<u32>) -> Batch<'_> {
+    let events = ids.clone().map(|id| data.payload(run, id)).collect();
+    Batch { run, first: ids.start, events }
+}
+
+fn written(data: &Data, run: u32, count: u32) -> Digest {
+    let mut digest = Digest::default();
+    (1..=count).for_each(|id| digest.take(id, data.payload(run, id)));
+    digest
+}
+
+fn read(engine: &dyn Engine, run: u32) -> Digest {
+    let mut digest = Digest::default();
+    engine.read(run, &mut |id, payload| digest.take(id, payload)).unwrap();
+    digest
+}
+
+#[test]
+fn what_is_appended_is_read_and_outlives_the_store() {
+    const COUNT: u32 = 40;
+    let data = Data::default();
+    with_all("append", |peer, dir| {
+        let check = |engine: &dyn Engine| {
+            for run in 0..4 {
+                assert_eq!(read(engine, run), written(&data, run, COUNT), "{} {run}", peer.name);
+            }
+        };
+        let engine = (peer.open)(dir).unwrap();
+        for (from, durability) in [(1, Durability::Os), (21, Durability::Device)] {
+            let two = [0, 1].map(|run| batch(&data, run, from..from + 20));
+            engine.append(&two, durability).unwrap();
+            for id in from..from + 20 {
+                engine.append(&[batch(&data, 2, id..id + 1)], durability).unwrap();
+            }
+            engine.append_ahead(&[batch(&data, 3, from..from + 20)]).unwrap();
+        }
+        engine.drain().unwrap();
+        check(&*engine);
+        engine.settle().unwrap();
+        check(&*engine);
+        drop(engine);
+        check(&*(peer.open)(dir).unwrap());
+    });
+}
+
+/// What the operating system has survives a kill: a copy of the files stands for what is found then.
+#[test]
+fn a_commit_survives_a_kill() {
+    let data = Data::default();
+    with_all("kill", |peer, dir| {
+        let (killed, found) = (dir.join("killed"), dir.join("found"));
+        let engine = (peer.open)(&killed).unwrap();
+        engine.append(&[batch(&data, 0, 1..11)], Durability::Device).unwrap();
+        copy(&killed, &found);
+        assert_eq!(read(&*(peer.open)(&found).unwrap(), 0), written(&data, 0, 10), "{}", peer.name);
+        fs::remove_dir_all(&found).unwrap();
+
+        engine.append(&[batch(&data, 0, 11..21)], Durability::Os).unwrap();
+        engine.append_ahead(&[batch(&data, 0, 21..31)]).unwrap();
+        engine.drain().unwrap();
+        copy(&killed, &found);
+        assert_eq!(read(&*(peer.open)(&found).unwrap(), 0), written(&data, 0, 30), "{}", peer.name);
+    });
+}
+
+fn copy(from: &Path, to: &Path) {
+    // Keeps holes, which some make large.
+    let mut copy = std::process::Command::new("cp");
+    let done = copy.args(["-r", "--sparse=always"]).args([from, to]).status();
+    assert!(done.unwrap().success());
+}
+
+#[test]
+fn threads_append_to_runs_of_their_own() {
+    const THREADS: u32 = 16;
+    const COUNT: u32 = 30;
+    let data = Data::default();
+    with_all("threads", |peer, dir| {
+        let engine = &*(peer.open)(dir).unwrap();
+        std::thread::scope(|threads| {
+            for run in 0..THREADS {
+                let data = &data;
+                threads.spawn(move || {
+                    for id in 1..=COUNT {
+                        let event = batch(data, run, id..id + 1);
+                        engine.append(&[event], Durability::Device).unwrap();
+                    }
+                });
+            }
+        });
+        for run in 0..THREADS {
+            assert_eq!(read(engine, run), written(&data, run, COUNT), "{} {run}", peer.name);
+        }
+    });
+}
+
+#[test]
+fn a_closed_parent_reaches_its_children_once() {
+    const CHILDREN: u32 = 100;
+    let (family, other) = (Family { parent: 7 }, Family { parent: 1000 });
+    let run = |n| family.child(n);
+    with_all("family", |peer, dir| {
+        let engine = (peer.open)(dir).unwrap();
+        let Some(relations) = engine.relations() else {
+            return;
+        };
+        let durability = Durability::Device;
+        for (family, children) in [(family, 0..60), (other, 0..10), (family, 60..CHILDREN)] {
+            relations.start_family(family, children).unwrap();
+        }
+        assert_eq!(relations.plan(family).unwrap(), [], "{}", peer.name);
+        relations.close_parent(family, durability).unwrap();
+        let due = |n| Due { run: run_id(run(n)), policy: policy(n) };
+        let planned = relations.plan(family).unwrap();
+        assert_eq!(planned, (0..CHILDREN).map(due).collect::<Vec<_>>(), "{}", peer.name);
+        assert_eq!(relations.apply(family, durability).unwrap(), CHILDREN as usize);
+
+        let check = |engine: &dyn Engine| {
+            let relations = engine.relations().unwrap();
+            assert_eq!(relations.plan(family).unwrap(), [], "{}", peer.name);
+            assert_eq!(relations.apply(family, durability).unwrap(), 0, "{}", peer.name);
+            for n in 0..CHILDREN {
+                let current = relations.current_run(&workflow_id(run(n))).unwrap();
+                assert_eq!(current, Some(run_id(run(n))), "{} {n}", peer.name);
+                assert_eq!(read(engine, run(n)).events, 2, "{} {n}", peer.name);
+            }
+            assert_eq!(read(engine, family.parent).events, 2 + 2 * u64::from(CHILDREN));
+            assert_eq!(relations.current_run("nobody").unwrap(), None, "{}", peer.name);
+            assert_eq!(read(engine, other.child(9)).events, 1, "{}", peer.name);
+        };
+        check(&*engine);
+        engine.settle().unwrap();
+        drop(engine);
+        check(&*(peer.open)(dir).unwrap());
+    });
+}

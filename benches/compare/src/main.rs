@@ -1,0 +1,180 @@
+//! Measures kinlog beside other stores, and beside the bare loop that no log can do without.
+
+mod agree;
+mod data;
+mod engine;
+mod engines;
+mod latency;
+mod machine;
+mod process;
+mod report;
+mod runner;
+mod sample;
+mod stats;
+mod worker;
+mod workloads;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::data::Data;
+use crate::engine::Result;
+use crate::engines::{Peer, kinlog};
+use crate::runner::{Options, Runner};
+use crate::sample::Samples;
+use crate::worker::Said;
+use crate::workloads::{Cell, STAGES, say};
+
+/// Measures kinlog beside other stores; without a command: rows, growth, children and latency.
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+#[derive(Args)]
+struct Flags {
+    /// How often everything is measured [default: 5, 1 with --quick]
+    #[arg(long, global = true, value_parser = clap::value_parser!(u32).range(1..100))]
+    rounds: Option<u32>,
+    /// Only these engines and kinlog, separated by commas
+    #[arg(long, global = true, value_delimiter = ',')]
+    engines: Vec<String>,
+    /// Where the report goes
+    #[arg(long, global = true, default_value = "target/compare")]
+    out: PathBuf,
+    /// Small and short: to see that it works, not for figures
+    #[arg(long, global = true)]
+    quick: bool,
+    /// How large stores grow [default: 10,000,000, 10,000 with --quick]
+    #[arg(long, global = true)]
+    max_events: Option<u64>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The rows of the table
+    Rows,
+    /// The same at growing sizes of the store
+    Growth,
+    /// Fan-outs of growing families
+    Children,
+    /// Latencies of commits at fixed rates
+    Latency {
+        /// Only these
+        scenarios: Vec<String>,
+    },
+    /// Whether two runs agree in every ratio
+    Agree { a: PathBuf, b: PathBuf },
+    /// One measurement, for this program itself
+    #[command(hide = true)]
+    Worker(Task),
+}
+
+#[derive(Args)]
+struct Task {
+    engine: String,
+    workload: String,
+    dir: PathBuf,
+    #[arg(long)]
+    size: u64,
+    #[arg(long)]
+    from: u64,
+    #[arg(long)]
+    round: u32,
+    #[arg(long)]
+    turns: u32,
+}
+
+/// On the disk that the build lies on.
+const STORES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/compare-stores");
+
+fn main() -> ExitCode {
+    let Cli { command, flags } = Cli::parse();
+    let done = match command {
+        Some(Command::Agree { a, b }) => agree(&a, &b),
+        Some(Command::Worker(task)) => work(task, flags.quick).map(|()| true),
+        command => compare(command.as_ref(), &flags),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("compare: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Measures and reports; whether nothing failed.
+fn compare(command: Option<&Command>, flags: &Flags) -> Result<bool> {
+    let options = Options {
+        rounds: flags.rounds.unwrap_or(if flags.quick { 1 } else { 5 }),
+        quick: flags.quick,
+        max_events: flags.max_events.unwrap_or(STAGES[if flags.quick { 0 } else { 3 }]),
+    };
+    let latency = |only: &[String]| {
+        latency::measure(&options, only, &Path::new(STORES).join("latency"), &flags.out)
+    };
+    if let Some(Command::Latency { scenarios }) = command {
+        return latency(scenarios).map(|()| true);
+    }
+    let mut runner = Runner::new(chosen(&flags.engines)?, options, STORES.into())?;
+    match command {
+        Some(Command::Rows) => runner.rows()?,
+        Some(Command::Growth) => runner.growth()?,
+        Some(Command::Children) => runner.children()?,
+        _ => {
+            runner.rows()?;
+            runner.growth()?;
+            runner.children()?;
+        }
+    }
+    report::write(&runner, Path::new(STORES), &flags.out)?;
+    if command.is_none() {
+        latency(&[])?;
+    }
+    Ok(!runner.failed())
+}
+
+/// The engines to measure; kinlog always, all others are measured against it.
+fn chosen(names: &[String]) -> Result<Vec<Peer>> {
+    let all = engines::all();
+    if let Some(unknown) = names.iter().find(|name| !all.iter().any(|peer| peer.name == **name)) {
+        let known: Vec<_> = all.iter().map(|peer| peer.name).collect();
+        return Err(format!("no engine {unknown}; there are {}", known.join(", ")).into());
+    }
+    let wanted = |peer: &Peer| {
+        names.is_empty() || peer.name == kinlog::PEER.name || names.iter().any(|it| it == peer.name)
+    };
+    Ok(all.into_iter().filter(wanted).collect())
+}
+
+fn work(task: Task, quick: bool) -> Result<()> {
+    let Task { engine, workload, dir, size, from, round, turns } = task;
+    let peer = engines::all().into_iter().find(|peer| peer.name == engine);
+    let peer = peer.ok_or("no such engine")?;
+    let workload = workloads::named(&workload).ok_or("no such workload")?;
+    let data = Data::default();
+    let outcome = (workload.run)(&Cell { peer, dir, size, from, round, turns, quick, data })?;
+    say(&Said::Done(outcome))
+}
+
+/// Prints every ratio of two runs; whether all of them agree.
+fn agree(a: &Path, b: &Path) -> Result<bool> {
+    let pairs = agree::pairs(&Samples::read(a)?, &Samples::read(b)?);
+    for pair in &pairs {
+        let mark = if pair.agrees() { ' ' } else { '!' };
+        let ([workload, metric, engine], [a, b]) = (&pair.what, pair.ratios);
+        let apart = pair.apart() * 100.0;
+        println!("{mark} {apart:>5.1} %  {a:>10.3} {b:>10.3}  {workload} {metric} {engine}");
+    }
+    let apart = pairs.iter().filter(|pair| !pair.agrees()).count();
+    let margin = agree::MARGIN * 100.0;
+    println!("{apart} of {} ratios are more than {margin} % apart", pairs.len());
+    Ok(apart == 0 && !pairs.is_empty())
+}

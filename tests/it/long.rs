@@ -1,0 +1,115 @@
+//! Long histories: hundreds of batches between those of other runs, read from any event on, by readers of
+//! any age, and across a reset.
+
+use kinlog::{Durability, EventKind, History, NewEvent, NewReset, NewRun, Options, RunId, Store};
+
+const BATCHES: u32 = 700;
+
+/// A generator of no ambition; the same numbers every time.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: u32) -> u32 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (self.0 >> 33) as u32 % end
+    }
+}
+
+/// What the event `id` of a run says, in up to 200 bytes.
+fn payload(of: u8, id: u32) -> Vec<u8> {
+    let mut payload = vec![of; (id * 7 % 200) as usize];
+    payload.extend_from_slice(&id.to_le_bytes());
+    payload
+}
+
+/// A run that grows, and what its events say, by id; `None` for one that kinlog wrote.
+struct Grown {
+    run: RunId,
+    of: u8,
+    said: Vec<Option<Vec<u8>>>,
+}
+
+impl Grown {
+    fn start(store: &Store, of: u8) -> Self {
+        let mut tx = store.begin();
+        let first = payload(of, 1);
+        let name = format!("order-{of}");
+        let run = tx.start(NewRun::new("shop", &name, "Order").input(&first)).unwrap();
+        tx.commit_with(Durability::Buffered).unwrap();
+        Grown { run, of, said: vec![Some(first)] }
+    }
+
+    /// One more batch.
+    fn grow(&mut self, store: &Store, events: u32) {
+        let mut tx = store.begin();
+        for _ in 0..events {
+            let payload = payload(self.of, self.said.len() as u32 + 1);
+            tx.append(&self.run, NewEvent::opaque(EventKind::MARKER_RECORDED, &payload)).unwrap();
+            self.said.push(Some(payload));
+        }
+        tx.commit_with(Durability::Buffered).unwrap();
+    }
+
+    /// Holds a history against the first `len` events, read from here and there on.
+    fn check(&self, history: &History, len: usize, numbers: &mut Numbers) {
+        assert_eq!(history.len() as usize, len);
+        let mut bytes = 0;
+        for (event, said) in history.iter().zip(&self.said) {
+            let event = event.unwrap();
+            bytes += u64::from(event.size());
+            assert_eq!(history.size_at(event.id()).unwrap(), bytes);
+            assert!(said.as_ref().is_none_or(|said| said == event.payload()));
+        }
+        assert_eq!(bytes, history.bytes());
+        let some = (0..20).map(|_| numbers.below(len as u32 + 2)).collect::<Vec<_>>();
+        for from in some.into_iter().chain([1, len as u32, len as u32 + 1]) {
+            let ids: Vec<_> = history.from(from).map(|event| event.unwrap().id()).collect();
+            assert_eq!(ids, (from.max(1)..=len as u32).collect::<Vec<_>>(), "from {from} of {len}");
+        }
+        let back: Vec<_> = history.rev().map(|event| event.unwrap().id()).collect();
+        assert_eq!(back, (1..=len as u32).rev().collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn every_reader_finds_every_event_of_a_long_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || Options::new().segment_bytes(1 << 20).open(dir.path()).unwrap();
+    let store = open();
+    let mut numbers = Numbers(7);
+    let mut runs = [Grown::start(&store, 1), Grown::start(&store, 2)];
+    let mut readers = vec![];
+    for batch in 0..BATCHES {
+        let events = 1 + numbers.below(4);
+        runs[numbers.below(2) as usize].grow(&store, events);
+        if batch % 61 == 0 {
+            readers.push((store.snapshot(), runs[0].said.len(), runs[1].said.len()));
+        }
+    }
+    for (reader, first, second) in &readers {
+        for (run, len) in [(&runs[0], *first), (&runs[1], *second)] {
+            run.check(&reader.history(&run.run).unwrap(), len, &mut numbers);
+        }
+    }
+    drop(readers);
+
+    // A reset to the middle of a batch, and of the way.
+    let shared = runs[0].said.len() / 2 + 1;
+    let mut tx = store.begin();
+    let reset = tx.reset(&runs[0].run, NewReset::to(shared as u32)).unwrap();
+    tx.commit().unwrap();
+    let mut said = runs[0].said[..shared].to_vec();
+    said.push(None);
+    let mut reset = Grown { run: reset, of: 3, said };
+    runs[0].said.push(None);
+    (0..BATCHES / 2).for_each(|_| reset.grow(&store, 1 + numbers.below(3)));
+
+    let check = |store: &Store, numbers: &mut Numbers| {
+        for run in runs.iter().chain([&reset]) {
+            run.check(&store.history(&run.run).unwrap(), run.said.len(), numbers);
+        }
+    };
+    check(&store, &mut numbers);
+    drop(store);
+    check(&open(), &mut numbers);
+}
