@@ -12,28 +12,28 @@ use crate::sync::{Condvar, Mutex, MutexGuard, thread};
 pub(super) struct Waiter {
     span: Span,
     durability: Durability,
-    bed: Arc<Bed>,
+    parker: Arc<Parker>,
 }
 
-/// Where one committer sleeps. Not `thread::park`, whose token may be somebody else's: an executor's, say,
+/// Parks one committer once. Not `thread::park`, whose token may be somebody else's: an executor's, say,
 /// that polls what commits.
 #[derive(Default)]
-pub(super) struct Bed {
-    woken: Mutex<bool>,
-    bell: Condvar,
+pub(super) struct Parker {
+    token: Mutex<bool>,
+    given: Condvar,
 }
 
-impl Bed {
-    fn sleep(&self) {
-        let mut woken = self.woken.lock();
-        while !*woken {
-            self.bell.wait(&mut woken);
+impl Parker {
+    fn park(&self) {
+        let mut token = self.token.lock();
+        while !*token {
+            self.given.wait(&mut token);
         }
     }
 
-    pub(super) fn wake(&self) {
-        *self.woken.lock() = true;
-        self.bell.notify_one();
+    pub(super) fn unpark(&self) {
+        *self.token.lock() = true;
+        self.given.notify_one();
     }
 }
 
@@ -94,10 +94,10 @@ impl Writer {
                 self.lead(&mut state);
                 continue;
             }
-            let bed = Arc::<Bed>::default();
-            state.waiters.push(Waiter { span, durability, bed: bed.clone() });
+            let parker = Arc::<Parker>::default();
+            state.waiters.push(Waiter { span, durability, parker: parker.clone() });
             drop(state);
-            bed.sleep();
+            parker.park();
             if self.is_done(span, durability) {
                 return Ok(());
             }
@@ -136,12 +136,12 @@ impl Writer {
 
     /// The sleepers to wake after a round: first the one that leads the next, then all that are
     /// done.
-    pub(super) fn take_woken(&self, state: &mut State) -> Vec<Arc<Bed>> {
+    pub(super) fn take_woken(&self, state: &mut State) -> Vec<Arc<Parker>> {
         let failed = state.failure.is_some();
         let is_over = |waiter: &mut Waiter| failed || self.is_done(waiter.span, waiter.durability);
         let done: Vec<_> = state.waiters.extract_if(.., is_over).collect();
         self.expect_company(state, u32::try_from(done.len()).unwrap_or(u32::MAX));
         let next = (!state.waiters.is_empty()).then(|| state.waiters.remove(0));
-        next.into_iter().chain(done).map(|waiter| waiter.bed).collect()
+        next.into_iter().chain(done).map(|waiter| waiter.parker).collect()
     }
 }

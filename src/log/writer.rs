@@ -316,7 +316,7 @@ impl Writer {
         let woken = self.take_woken(state);
         // Wakers are foreign code, which must not find the state locked.
         MutexGuard::unlocked(state, || {
-            woken.iter().for_each(|bed| bed.wake());
+            woken.iter().for_each(|parker| parker.unpark());
             self.published.wake();
         });
     }
