@@ -104,7 +104,8 @@ impl<'a> Checking<'_, 'a> {
         if is_start(raw.kind) != (id == 1) || (raw.kind.is_closing() && !last) {
             return Err(Refusal::Malformed);
         }
-        if raw.is_opaque() {
+        // A closing event may have no record, and is held against the rules all the same.
+        if raw.is_opaque() && !is_ruled(raw.kind) {
             return Ok(());
         }
         let event = Event::check(id, raw)?;

@@ -3,60 +3,65 @@
 
 use std::collections::VecDeque;
 
-use super::runs::Extent;
 use crate::id::Position;
 
-/// How far a run has come, and by which commit.
+/// What is known of a run, and the commit that made it so.
 #[derive(Clone, Debug)]
-pub(crate) struct Current {
+pub(crate) struct Current<T> {
     commit: Position,
-    extent: Extent,
+    value: T,
     /// The number of what it was before, counted from 1; 0 for nothing.
     former: u64,
 }
 
-impl Current {
-    pub(super) fn new(commit: Position, extent: Extent) -> Self {
-        Current { commit, extent, former: 0 }
+impl<T> Current<T> {
+    pub(super) fn new(commit: Position, value: T) -> Self {
+        Current { commit, value, former: 0 }
     }
 
-    /// The latest extent, published or not.
-    pub(crate) fn latest(&self) -> &Extent {
-        &self.extent
+    /// The latest value, published or not.
+    pub(crate) fn latest(&self) -> &T {
+        &self.value
     }
 }
 
 /// What a run was until some commit.
 #[derive(Clone, Debug)]
-struct Former {
-    was: Current,
+struct Former<T> {
+    was: Current<T>,
     until: Position,
 }
 
 /// The queue, the oldest commit first.
-#[derive(Default, Debug)]
-pub(super) struct Formers {
-    entries: VecDeque<Former>,
+#[derive(Debug)]
+pub(super) struct Formers<T> {
+    entries: VecDeque<Former<T>>,
     /// How many have been taken out.
     gone: u64,
 }
 
-impl Formers {
-    /// Replaces an extent from `commit` on, which is later than all before.
-    pub(super) fn replace(&mut self, current: &mut Current, commit: Position, extent: Extent) {
+impl<T> Default for Formers<T> {
+    fn default() -> Self {
+        Formers { entries: VecDeque::new(), gone: 0 }
+    }
+}
+
+impl<T> Formers<T> {
+    /// Replaces a value from `commit` on, which is later than all before.
+    pub(super) fn replace(&mut self, current: &mut Current<T>, commit: Position, value: T) {
         let number = self.gone.saturating_add(self.entries.len() as u64 + 1);
-        let was = std::mem::replace(current, Current { commit, extent, former: number });
+        let was = std::mem::replace(current, Current { commit, value, former: number });
         self.entries.push_back(Former { was, until: commit });
     }
 
-    /// The extent as a reader at `at` sees it: made by the last commit before.
-    pub(super) fn at<'f>(&'f self, current: &'f Current, at: Position) -> Option<&'f Extent> {
+    /// The value as a reader at `at` sees it: made by the last commit before.
+    pub(super) fn at<'f>(&'f self, current: &'f Current<T>, at: Position) -> Option<&'f T> {
         let mut seen = current;
         while seen.commit >= at {
             let place = seen.former.checked_sub(self.gone)?.checked_sub(1)?;
             seen = &self.entries.get(usize::try_from(place).ok()?)?.was;
         }
-        Some(&seen.extent)
+        Some(&seen.value)
     }
 
     /// Drops what only readers before `oldest` would see.
@@ -70,34 +75,20 @@ impl Formers {
 
 #[cfg(test)]
 mod tests {
-    use super::super::runs::RunStatus;
     use super::*;
-
-    fn extent(next_event: u32) -> Extent {
-        Extent {
-            last_batch: Position::START,
-            next_event,
-            bytes: 0,
-            status: RunStatus::Running,
-            cancel_requested: 0,
-            replaced: false,
-            continued: false,
-            closed_at: None,
-        }
-    }
 
     #[test]
     fn each_reader_sees_the_last_commit_before_it() {
         let at = Position::from_u64;
         let mut formers = Formers::default();
-        let mut runs = [10, 20].map(|commit| Current::new(at(commit), extent(1)));
+        let mut runs = [10, 20].map(|commit| Current::new(at(commit), 1));
         // Commits 30, 40, 50 and 60 extend the two runs in turn.
         for (commit, run) in [(30, 0), (40, 1), (50, 0), (60, 1)] {
-            let next = runs[run].latest().next_event + 1;
-            formers.replace(&mut runs[run], at(commit), extent(next));
+            let next = runs[run].latest() + 1;
+            formers.replace(&mut runs[run], at(commit), next);
         }
-        let seen = |formers: &Formers, run: usize, reader| {
-            formers.at(&runs[run], at(reader)).map(|extent| extent.next_event)
+        let seen = |formers: &Formers<u32>, run: usize, reader| {
+            formers.at(&runs[run], at(reader)).copied()
         };
         for (reader, first, second) in [
             (10, None, None),

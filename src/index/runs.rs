@@ -84,7 +84,7 @@ pub(crate) struct Run {
     /// The first batch of its own.
     pub(crate) first_batch: Position,
     pub(crate) started_at: Timestamp,
-    pub(crate) extent: Current,
+    pub(crate) extent: Current<Extent>,
     pub(crate) waypoints: Waypoints,
     pub(crate) fork: Option<Box<Fork>>,
     pub(crate) ties: Option<Box<Ties>>,
@@ -157,7 +157,7 @@ impl std::ops::AddAssign for Size {
 pub(crate) struct Runs {
     runs: Vec<Run>,
     by_id: Map<RunId, u32>,
-    formers: Formers,
+    formers: Formers<Extent>,
 }
 
 impl Runs {

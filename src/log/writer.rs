@@ -1,5 +1,5 @@
 //! Group commit: the first committer that finds nobody writing becomes the leader and writes what
-//! has gathered; meanwhile the others gather the next group. There is no timer.
+//! has gathered; meanwhile the others gather the next group. Nobody who waits waits for a timer.
 
 use std::sync::Arc;
 

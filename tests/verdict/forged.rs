@@ -70,3 +70,28 @@ fn a_store_in_its_last_epoch_is_read_and_not_written() {
     }
     Image::read(dir.path()).assert_same(&image, "refused");
 }
+
+/// Found by fuzzing: events without a record were not held against the rules, closing ones neither.
+#[test]
+fn a_run_does_not_continue_as_new_by_an_event_without_a_record() {
+    let builder = Builder::new();
+    let run = builder.start("one");
+    builder.append(&run, b"", kinlog::Durability::Sync);
+    let killed = builder.killed();
+    let last = *places(&killed).last().unwrap();
+    // The frame's header, then the batch's, then the kind of its first event.
+    let kind = last.start + 20 + 20;
+    for (number, continues) in [(1024u16, false), (2, false), (28, true)] {
+        let mut image = killed.clone();
+        image.segment_mut(last.segment)[kind..kind + 2].copy_from_slice(&number.to_le_bytes());
+        seal_frame(&mut image, last.segment, last.start, last.end);
+        match examine(&image, "an event of another kind") {
+            Outcome::Opened(..) => assert!(!continues, "kind {number}"),
+            Outcome::Refused(corruption) => {
+                assert!(continues, "kind {number}: {corruption}");
+                assert_eq!(corruption.offset, last.start as u64);
+            }
+            Outcome::Failed(error) => panic!("kind {number}: {error}"),
+        }
+    }
+}
