@@ -155,7 +155,9 @@ impl<'s> Transaction<'s> {
     }
 
     /// Commits without waiting. The handle can be waited on or awaited; whatever was submitted is
-    /// written in order even if the handle is dropped.
+    /// written in order even if the handle is dropped. Buffered commits that nobody waits for or
+    /// awaits may gather for up to 100 us before they are written: a kill within that time takes
+    /// them.
     ///
     /// # Errors
     /// As [`Transaction::commit`], as far as it is known by now.
