@@ -231,15 +231,19 @@ pub(crate) fn follow(
     // shown to anybody.
     published.raise_marks(end);
     let view = published.view_upto(end);
-    for frame in view.frames(from) {
+    let mut reached = from;
+    let read = view.frames(from).try_for_each(|frame| {
         let frame = frame?;
         replay
             .commit(&frame)
             .map_err(|_| view.corrupt(frame.position, "a commit makes no sense", 0, 0))?;
-    }
-    published.publish(end);
+        reached = frame.end();
+        Ok(())
+    });
+    // What came before a bad frame is in the index and is published, so that a later call goes on there.
+    published.publish(if read.is_ok() { end } else { reached });
     published.wake();
-    Ok(true)
+    read.map(|()| true)
 }
 
 /// Makes the store's directories, and makes the entries that lead to them last as long as what is

@@ -1,5 +1,7 @@
 //! One thing at a time: what a user does first.
 
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::time::Duration;
 
 use kinlog::{
@@ -174,6 +176,37 @@ fn a_reader_follows_a_living_writer() {
     let reader = Options::new().read_only(true).open(dir.path()).unwrap();
     assert_eq!(reader.report().verdict, Verdict::Clean);
     assert_eq!(reader.history(&run).unwrap().len(), 201);
+}
+
+/// Turns a byte of the first segment over.
+fn flip(dir: &Path, offset: u64) {
+    let path = dir.join("log").join("00000000.seg");
+    let file = std::fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, offset).unwrap();
+    file.write_all_at(&[!byte[0]], offset).unwrap();
+}
+
+#[test]
+fn a_reader_that_met_a_bad_frame_goes_on_once_the_frame_is_good_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = small().open(dir.path()).unwrap();
+    let reader = Options::new().read_only(true).open(dir.path()).unwrap();
+    let mut tx = store.begin();
+    let run = tx.start(NewRun::new("shop", "order-42", "Order")).unwrap();
+    tx.commit().unwrap();
+    let bad = store.append(&run, marker(b"bad for a while")).unwrap().position();
+    flip(dir.path(), bad.as_u64() + 20);
+
+    assert!(matches!(reader.refresh(), Err(Error::Corrupt(_))));
+    assert_eq!(reader.end(), bad, "what came before is taken in");
+    assert_eq!(reader.history(&run).unwrap().len(), 1);
+    assert!(matches!(reader.refresh(), Err(Error::Corrupt(_))), "it is still bad");
+
+    flip(dir.path(), bad.as_u64() + 20);
+    assert!(reader.refresh().unwrap());
+    assert_eq!((reader.end(), reader.history(&run).unwrap().len()), (store.end(), 2));
+    reader.verify(|_| {}).unwrap();
 }
 
 #[test]
