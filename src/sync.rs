@@ -8,11 +8,15 @@
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic;
 #[cfg(not(shuttle))]
-pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard};
+pub(crate) use parking_lot::{
+    Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+};
 #[cfg(shuttle)]
 pub(crate) use shuttle::{sync::atomic, thread};
 #[cfg(shuttle)]
-pub(crate) use shuttle_parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
+pub(crate) use shuttle_parking_lot::{
+    Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+};
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) use std::sync::atomic;
 #[cfg(not(shuttle))]

@@ -42,7 +42,7 @@ impl<'a> RawEvent<'a> {
     }
 
     /// Whether it has no typed record: nothing in it is kinlog's to understand.
-    pub(crate) fn is_opaque(&self) -> bool {
+    pub(crate) const fn is_opaque(&self) -> bool {
         self.version == 0
     }
 

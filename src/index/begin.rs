@@ -91,6 +91,10 @@ impl Index {
         if canceled <= shared && extent.cancel_requested == 0 {
             extent.cancel_requested = canceled;
         }
+        if extent.cancel_requested != 0 {
+            // Also by an event that it shares: a close policy that is due wants no more than that.
+            self.aftermath.canceled.push(batch.run);
+        }
         let inherited = u64::from(extent.bytes).saturating_sub(own_bytes);
         let size = Size { runs: 1, events: shared.into(), bytes: inherited };
         self.chains.add(chain, batch.run);
@@ -144,6 +148,8 @@ impl Index {
         let Some(known) = self.runs.get(base).and_then(|base| base.ties.as_deref()) else {
             return ties;
         };
+        let signals = known.signal_requests.iter().filter(|(_, id)| **id <= shared);
+        ties.signal_requests = signals.map(|(request, id)| (request.clone(), *id)).collect();
         let initiated: Vec<u32> = known.children.iter().map(|child| child.initiated).collect();
         let requests: Vec<u32> = known.externals.keys().copied().collect();
         for request in requests.into_iter().take_while(|request| *request <= shared) {

@@ -15,6 +15,8 @@ pub(crate) struct Draft {
     pub(super) runs: Map<RunId, Changes>,
     pub(super) begun: Map<RunId, Begun>,
     pub(super) closed: Map<RunId, Closing>,
+    /// The runs that resets begin, each with its base run and the last event that they share.
+    pub(super) resets: Vec<(RunId, (RunId, u32))>,
 }
 
 /// How a run begins.
@@ -41,6 +43,7 @@ pub(super) struct Changes {
     /// What was initiated here, and `None` for what was answered here.
     pub(super) externals: BTreeMap<u32, Option<DutyKind>>,
     cancel_requested: bool,
+    signal_requests: BTreeMap<Box<str>, u32>,
     activities_opened: BTreeSet<u32>,
     activities_ended: BTreeSet<u32>,
     /// What this adds to all that the run waits for.
@@ -210,15 +213,34 @@ impl Draft {
         }
     }
 
+    /// Takes in a signal that came with a request id.
+    pub(crate) fn record_signal(&mut self, run: RunId, request_id: &str, id: u32) {
+        self.changes(run).signal_requests.insert(request_id.into(), id);
+    }
+
+    /// The signal of `run` that came with this request id.
+    pub(crate) fn signaled(&self, index: &Index, run: RunId, request_id: &str) -> Option<u32> {
+        let here = self.runs.get(&run).and_then(|changes| changes.signal_requests.get(request_id));
+        let before = || {
+            let found = self.with_ties(index, run, |ties, shared| {
+                ties.signal_requests.get(request_id).copied().filter(|id| *id <= shared)
+            });
+            found.flatten()
+        };
+        here.copied().or_else(before)
+    }
+
     /// Forgets all steps.
     pub(crate) fn clear(&mut self) {
         self.runs.clear();
         self.begun.clear();
         self.closed.clear();
+        self.resets.clear();
     }
 
     /// Takes in that a run begins.
     pub(crate) fn begin(&mut self, run: RunId, begun: Begun) {
+        self.resets.extend(begun.base.map(|base| (run, base)));
         self.begun.insert(run, begun);
     }
 
@@ -227,6 +249,17 @@ impl Draft {
         self.begun.remove(run);
         self.runs.remove(run);
         self.closed.remove(run);
+        self.resets.retain(|(reset, _)| reset != run);
+    }
+
+    /// The run to which a reset among the steps so far gives the relation that `holder` has.
+    pub(crate) fn taken_by(&self, index: &Index, holder: u32, initiated: u32) -> Option<RunId> {
+        self.resets.iter().find_map(|(run, (base, shared))| {
+            let base = index.runs.number(base)?;
+            let told = index.relation_until(base, initiated, *shared)?;
+            let ((held_by, _), _) = index.held(base, initiated)?;
+            (told.is_open() && held_by == holder).then_some(*run)
+        })
     }
 
     /// By how much the steps so far change what `run` waits for.

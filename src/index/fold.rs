@@ -20,7 +20,7 @@ pub(super) struct Fold {
 #[derive(Default)]
 pub(super) struct Aftermath {
     closed: Vec<u32>,
-    canceled: Vec<u32>,
+    pub(super) canceled: Vec<u32>,
     /// A run, and the place of a relation among its children.
     pub(super) relations: Vec<(u32, u32)>,
     /// By how much namespaces grew.
@@ -42,8 +42,13 @@ impl Aftermath {
 }
 
 /// Whether events of this kind change a run's ties.
-const fn ties(kind: EventKind) -> bool {
-    matches!(kind.number(), 10 | 12..=14 | 16 | 22..=24 | 29..=39)
+const fn ties(raw: &RawEvent<'_>) -> bool {
+    match raw.kind.number() {
+        10 | 12..=14 | 16 | 22..=24 | 29..=39 => true,
+        // A signal does if it has a request id, which is in its record.
+        26 => !raw.is_opaque(),
+        _ => false,
+    }
 }
 
 impl External {
@@ -61,7 +66,7 @@ impl Index {
         let mut tied = false;
         for (id, raw) in batch.raw_events().map_while(Result::ok) {
             bytes += u64::from(raw.size);
-            tied |= ties(raw.kind);
+            tied |= ties(&raw);
             self.totals.payload_bytes += raw.payload.len() as u64;
             if raw.kind == EventKind::WORKFLOW_EXECUTION_CANCEL_REQUESTED && canceled == 0 {
                 canceled = id;
@@ -107,7 +112,7 @@ impl Index {
 
     fn apply_ties(&mut self, batch: &Batch<'_>, commit: Position) {
         for (id, raw) in batch.raw_events().map_while(Result::ok) {
-            if ties(raw.kind)
+            if ties(&raw)
                 && let Ok(event) = Event::check(id, raw)
             {
                 self.tie(batch, &event, commit);
@@ -127,6 +132,13 @@ impl Index {
     /// What an event changes in its run's ties.
     fn tie(&mut self, batch: &Batch<'_>, event: &Event<'_>, commit: Position) {
         let Some(run) = self.runs.get_mut(batch.run) else { return };
+        if let Body::WorkflowExecutionSignaled(b) = event.body() {
+            if !run.recorded && !b.request_id.is_empty() {
+                let ties = run.ties.get_or_insert_default();
+                ties.signal_requests.entry(b.request_id.into()).or_insert(event.id());
+            }
+            return;
+        }
         let since = (!run.recorded).then_some(commit);
         let ties = run.ties.get_or_insert_default();
         let (id, at) = (event.id(), batch.position);

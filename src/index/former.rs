@@ -23,6 +23,11 @@ impl<T> Current<T> {
     pub(crate) fn latest(&self) -> &T {
         &self.value
     }
+
+    /// The commit that made the latest value.
+    pub(crate) fn changed(&self) -> Position {
+        self.commit
+    }
 }
 
 /// What a run was until some commit.

@@ -11,6 +11,7 @@ mod draft;
 mod duties;
 mod fold;
 mod former;
+mod lock;
 mod namespaces;
 mod prove;
 mod rules;
@@ -20,11 +21,12 @@ mod ties;
 mod versioned;
 mod waypoints;
 
-pub(crate) use chains::Chains;
+pub(crate) use chains::{Chain, Chains};
 pub(crate) use check::Refusal;
 pub(crate) use draft::{Begun, Draft};
 pub use duties::DutyKind;
-pub(crate) use duties::{Duties, DutyKey};
+pub(crate) use duties::{Duties, DutyKey, is_due, since_due};
+pub(crate) use lock::{IndexLock, IndexReadGuard};
 pub(crate) use namespaces::{NAMESPACES_TABLE, Namespace, Workflow, encode_limits};
 pub(crate) use prove::Contradiction;
 #[cfg(test)]
@@ -72,6 +74,8 @@ pub(crate) struct Index {
     aftermath: Aftermath,
     /// Where the last commit taken in ends.
     pub(crate) end: Position,
+    /// The last commit that set the limits of a namespace.
+    pub(crate) limits_changed: Position,
 }
 
 /// A commit's payload and its place.
@@ -120,7 +124,9 @@ impl Index {
             if let (Part::Put(row), size) = part {
                 self.totals.rows_written += 1;
                 self.totals.row_bytes += wide(size);
-                self.namespaces.put(&row);
+                if self.namespaces.put(&row) {
+                    self.limits_changed = payload.commit;
+                }
                 self.tables.put(&row, payload.commit);
             }
         }
@@ -137,6 +143,17 @@ impl Index {
         let run = size_of::<Run>() + size_of::<(RunId, u32)>();
         let workflow = size_of::<Workflow>() + size_of::<(std::sync::Arc<str>, u32)>();
         (run + workflow + size_of::<chains::Chain>(), size_of::<Relation>())
+    }
+
+    /// Whether a run takes events.
+    pub(crate) fn is_open(&self, run: u32) -> bool {
+        self.runs.get(run).is_some_and(|run| run.extent.latest().status.is_open())
+    }
+
+    /// The next event of a run; 0 if there is no such run.
+    pub(crate) fn next_event(&self, run: &RunId) -> u32 {
+        let run = self.runs.number(run).and_then(|number| self.runs.get(number));
+        run.map_or(0, |run| run.extent.latest().next_event)
     }
 
     /// The namespace and the workflow of a run.

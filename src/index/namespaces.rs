@@ -71,12 +71,16 @@ impl Namespaces {
 
     /// The workflow with this id.
     pub(crate) fn find(&self, namespace: &str, id: &str) -> Option<&Workflow> {
-        let number = *self.get(namespace)?.workflows.get(id)?;
-        self.workflows.get(usize::try_from(number).ok()?)
+        self.workflows.get(usize::try_from(self.number(namespace, id)?).ok()?)
+    }
+
+    /// The number of the workflow with this id.
+    pub(crate) fn number(&self, namespace: &str, id: &str) -> Option<u32> {
+        self.get(namespace)?.workflows.get(id).copied()
     }
 
     /// The workflow with this number, and its namespace.
-    pub(super) fn workflow(&self, number: u32) -> Option<(&Namespace, &Workflow)> {
+    pub(crate) fn workflow(&self, number: u32) -> Option<(&Namespace, &Workflow)> {
         let workflow = self.workflows.get(usize::try_from(number).ok()?)?;
         Some((self.list.get(workflow.namespace)?, workflow))
     }
@@ -89,16 +93,16 @@ impl Namespaces {
         sound.then_some(()).ok_or(Malformed)
     }
 
-    /// Takes in a row, if it is a namespace.
-    pub(super) fn put(&mut self, row: &Put<'_>) {
+    /// Takes in a row, if it is a namespace; whether it is.
+    pub(super) fn put(&mut self, row: &Put<'_>) -> bool {
         let namespace = (row.table == NAMESPACES_TABLE)
             .then(|| Some((std::str::from_utf8(row.key).ok()?, decode_limits(row.value?.1)?)));
-        if let Some((name, limits)) = namespace.flatten() {
-            let index = self.namespace_for(name);
-            if let Some(namespace) = self.list.get_mut(index) {
-                namespace.limits = limits;
-            }
+        let Some((name, limits)) = namespace.flatten() else { return false };
+        let index = self.namespace_for(name);
+        if let Some(namespace) = self.list.get_mut(index) {
+            namespace.limits = limits;
         }
+        true
     }
 
     /// The place of a workflow; its namespace is made with default limits if it is not there.

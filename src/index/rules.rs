@@ -7,7 +7,7 @@
 use super::Index;
 use super::draft::{Draft, Known};
 use super::duties::DutyKind;
-use super::runs::RunStatus;
+use super::runs::{Run, RunStatus};
 use crate::event::{Body, EventKind, ParentClosePolicy};
 use crate::id::RunId;
 
@@ -197,27 +197,73 @@ impl Draft {
 
     /// The last run of the chain that `first` began and how it closed, if the chain has ended.
     fn end_of_chain(&self, index: &Index, first: RunId) -> Option<(RunId, RunStatus)> {
+        let (last, status) = self.last_of_chain(index, first)?;
+        (!status.is_open()).then_some((last, status))
+    }
+
+    /// The last run of the chain that `first` began and how it stands, as the steps so far leave it.
+    fn last_of_chain(&self, index: &Index, first: RunId) -> Option<(RunId, RunStatus)> {
         let known = index.runs.number(&first).and_then(|number| index.runs.get(number));
         let chain = known.and_then(|run| index.chains.get(run.chain));
-        let newest = chain.and_then(|chain| index.runs.get(chain.newest()));
-        let mut last = newest.map_or(first, |run| run.id);
+        match chain.and_then(|chain| index.runs.get(chain.newest())) {
+            Some(newest) => Some(self.last_after(index, newest)),
+            None => self.last_begun(first),
+        }
+    }
+
+    /// The last run of a chain and how it stands; `newest` was its last one before.
+    pub(crate) fn last_after(&self, index: &Index, newest: &Run) -> (RunId, RunStatus) {
         let in_chain = |base: &RunId| {
             let base = index.runs.number(base).and_then(|number| index.runs.get(number));
-            base.zip(known).is_some_and(|(base, first)| base.chain == first.chain)
+            base.is_some_and(|base| base.chain == newest.chain)
         };
         // A reset of any of its runs takes the chain on.
-        let bases = self.begun.iter().filter_map(|(run, begun)| Some((run, begun.base?.0)));
-        if let Some((run, _)) = bases.into_iter().find(|(_, base)| in_chain(base)) {
-            last = *run;
-        }
+        let reset = self.resets.iter().find(|(_, (base, _))| in_chain(base));
+        let last = reset.map_or(newest.id, |(run, _)| *run);
+        self.last_begun(last).unwrap_or((newest.id, newest.extent.latest().status))
+    }
+
+    /// The same for a chain whose last run, before the continuations here, is `last`; `None` if that neither
+    /// begins nor closes here.
+    fn last_begun(&self, last: RunId) -> Option<(RunId, RunStatus)> {
+        let mut last = last;
         while let Some(next) = self.closed.get(&last).and_then(|closing| closing.next) {
             last = next;
         }
-        let status = match self.closed.get(&last) {
-            Some(closing) => RunStatus::after(closing.kind),
-            None => newest.filter(|run| run.id == last)?.extent.latest().status,
+        match self.closed.get(&last) {
+            Some(closing) => Some((last, RunStatus::after(closing.kind))),
+            None => self.begun.contains_key(&last).then_some((last, RunStatus::Running)),
+        }
+    }
+
+    /// Whether the steps so far tell a parent how the chain of the run `of` ended: a reset would make that
+    /// untrue.
+    pub(crate) fn tells_end_of(&self, index: &Index, of: RunId) -> bool {
+        let chain = |run: &RunId| index.runs.get(index.runs.number(run)?).map(|run| run.chain);
+        let told = self.runs.values().flat_map(|changes| changes.relations.values());
+        let mut told = told.filter(|known| known.told.is_some()).filter_map(|known| known.child);
+        told.any(|child| child == of || (chain(&child).is_some() && chain(&child) == chain(&of)))
+    }
+
+    /// Whether what an event tells of a child's end is so after the steps so far.
+    pub(crate) fn check_told(
+        &self,
+        index: &Index,
+        run: RunId,
+        body: &Body<'_>,
+    ) -> Result<(), Illegal> {
+        let (Body::ChildWorkflowExecutionCompleted(b)
+        | Body::ChildWorkflowExecutionFailed(b)
+        | Body::ChildWorkflowExecutionCanceled(b)
+        | Body::ChildWorkflowExecutionTimedOut(b)
+        | Body::ChildWorkflowExecutionTerminated(b)) = body
+        else {
+            return Ok(());
         };
-        (!status.is_open()).then_some((last, status))
+        let initiated = b.initiated_event_id;
+        let known = self.relation(index, run, initiated).unwrap_or_default();
+        let told = Known { told: Some((body.kind(), b.run_id)), starts: false, ..known };
+        self.finish_relation(index, run, initiated, &told)
     }
 
     fn answers(

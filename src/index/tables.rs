@@ -30,6 +30,8 @@ type Rows = BTreeMap<Box<[u8]>, Vec<Version>>;
 struct Table {
     /// The commit that set its first row.
     since: Position,
+    /// The last commit that set or deleted one.
+    changed: Position,
     rows: Rows,
 }
 
@@ -53,8 +55,9 @@ impl Tables {
             None if place.is_none() => return,
             None => row.table.into(),
         };
-        let new = || Table { since: commit, rows: Rows::new() };
-        let rows = &mut self.tables.entry(name.clone()).or_insert_with(new).rows;
+        let table = self.tables.entry(name.clone()).or_insert_with(|| Table::new(commit));
+        table.changed = commit;
+        let rows = &mut table.rows;
         let version = Version { commit, place };
         let supersedes = match rows.get_mut(row.key) {
             Some(versions) => {
@@ -79,7 +82,9 @@ impl Tables {
             let Some(versions) = rows.get_mut(&key) else { continue };
             let superseded = versions.partition_point(|v| v.commit < oldest).saturating_sub(1);
             versions.drain(..superseded);
-            if versions.iter().all(|version| version.commit < oldest && version.place.is_none()) {
+            if let [Version { commit, place: None }] = versions.as_slice()
+                && *commit < oldest
+            {
                 rows.remove(&key);
             }
         }
@@ -112,9 +117,41 @@ impl Tables {
         (places, None)
     }
 
+    /// The row as the last commit left it, published or not, and the last commit that may have changed it:
+    /// of a row that is not there, the last one that changed the table.
+    pub(crate) fn latest(&self, table: &str, key: &[u8]) -> (Option<Place>, Position) {
+        let Some(table) = self.tables.get(table) else { return (None, Position::START) };
+        match table.rows.get(key).and_then(|versions| versions.last()) {
+            Some(version) => (version.place, version.commit),
+            None => (None, table.changed),
+        }
+    }
+
+    /// The rows of a key range as the last commit left them, in order.
+    pub(crate) fn latest_rows(
+        &self,
+        table: &str,
+        range: (Bound<&[u8]>, Bound<&[u8]>),
+    ) -> impl DoubleEndedIterator<Item = (&[u8], Place)> {
+        let table = self.tables.get(table).filter(|_| !is_empty(range));
+        let rows = table.into_iter().flat_map(move |table| table.rows.range::<[u8], _>(range));
+        rows.filter_map(|(key, versions)| Some((&**key, versions.last()?.place?)))
+    }
+
+    /// The last commit that set or deleted a row of the table.
+    pub(crate) fn changed(&self, table: &str) -> Position {
+        self.tables.get(table).map_or(Position::START, |table| table.changed)
+    }
+
     /// The names of all tables that ever held a row as a reader at `at` sees it, in no order.
     pub(crate) fn names(&self, at: Position) -> impl Iterator<Item = &Arc<str>> {
         self.tables.iter().filter(move |(_, table)| table.since < at).map(|(name, _)| name)
+    }
+}
+
+impl Table {
+    fn new(since: Position) -> Self {
+        Table { since, changed: since, rows: Rows::new() }
     }
 }
 

@@ -21,6 +21,8 @@ pub(crate) struct Ties {
     /// How many of them are signals, and how many cancel requests.
     pub(crate) open_signals: u32,
     pub(crate) open_cancels: u32,
+    /// The signals that came with a request id, by that id: a repeated one counts once.
+    pub(crate) signal_requests: BTreeMap<Box<str>, u32>,
 }
 
 impl Ties {
@@ -30,7 +32,10 @@ impl Ties {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.children.is_empty() && self.activities.is_empty() && self.externals.is_empty()
+        self.children.is_empty()
+            && self.activities.is_empty()
+            && self.externals.is_empty()
+            && self.signal_requests.is_empty()
     }
 
     /// Adds a signal or a cancel request.

@@ -25,6 +25,11 @@ impl<T: Clone> Versioned<T> {
         &self.value
     }
 
+    /// The commit that made the latest value.
+    pub(crate) fn changed(&self) -> Position {
+        self.commit
+    }
+
     /// The value as a reader at `at` sees it: made by the last commit before.
     pub(crate) fn at(&self, at: Position) -> Option<&T> {
         if self.commit < at {
