@@ -90,7 +90,8 @@ pub enum Error {
         /// The failure.
         cause: Arc<Error>,
     },
-    /// The run is not where the caller expected it: another commit came first. Begin again.
+    /// The run is not where the caller said that it is expected. Whoever says so must look at the run
+    /// again first; see [`Expect`](crate::Expect).
     Conflict {
         /// The run.
         run: RunId,
@@ -98,6 +99,25 @@ pub enum Error {
         expected: u32,
         /// The next event id of the run.
         found: u32,
+    },
+    /// A row is not what the caller required it to be; see [`RowIs`](crate::RowIs).
+    RowConflict {
+        /// The table.
+        table: String,
+        /// The key.
+        key: Vec<u8>,
+        /// What was required.
+        required: &'static str,
+    },
+    /// Another commit changed what a step of this transaction had seen, so that the steps would no
+    /// longer come to the same: a serialization failure, as databases with optimistic concurrency
+    /// control call it. Nothing was written, and the transaction cannot be committed any more. Begin it
+    /// again: [`Store::transact`](crate::Store::transact) does.
+    Overtaken {
+        /// What moved.
+        moved: Moved,
+        /// How often the transaction was begun before this was given up.
+        attempts: u32,
     },
     /// No run has this id.
     RunNotFound {
@@ -166,6 +186,54 @@ pub enum Error {
     },
 }
 
+/// What another commit changed that a transaction had seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Moved {
+    /// A run: it has other events than it had.
+    Run {
+        /// The run.
+        run: RunId,
+        /// The next event id that the transaction found.
+        expected: u32,
+        /// The next event id by now.
+        found: u32,
+    },
+    /// A workflow: its id stands for another run, or its run was open and has closed.
+    Workflow {
+        /// The namespace.
+        namespace: String,
+        /// The workflow id.
+        workflow_id: String,
+    },
+    /// A chain: it has another last run, that run has closed, or a reset gave it another parent.
+    Chain {
+        /// The first run of the chain.
+        first: RunId,
+    },
+    /// A duty: somebody else settled it, or a reset moved it.
+    Duty {
+        /// The run that it begins with.
+        run: RunId,
+        /// The event of that run that it goes back to.
+        initiated_event_id: u32,
+    },
+    /// A row of a table.
+    Row {
+        /// The table.
+        table: String,
+        /// The key.
+        key: Vec<u8>,
+    },
+    /// Some row of a range of a table that was read.
+    Rows {
+        /// The table.
+        table: String,
+    },
+    /// The limits of some namespace.
+    Limits,
+}
+
 /// Where a store is damaged and what was found there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Corruption {
@@ -198,10 +266,16 @@ impl Error {
         matches!(self, Error::OutcomeUnknown { .. })
     }
 
-    /// Whether beginning the same transaction again can succeed.
+    /// Whether beginning the same transaction again can succeed: it was overtaken, and says nothing
+    /// about the store as it is now. Every other error is an answer: the same steps would meet it again
+    /// right away.
     #[must_use]
-    pub fn is_conflict(&self) -> bool {
-        matches!(self, Error::Conflict { .. })
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Error::Overtaken { .. })
+    }
+
+    pub(crate) fn overtaken(moved: Moved) -> Self {
+        Error::Overtaken { moved, attempts: 1 }
     }
 }
 
@@ -252,8 +326,17 @@ impl fmt::Display for Error {
             Error::Conflict { run, expected, found } => write!(
                 f,
                 "run {run}: expected the next event to be {expected}, but it is {found}; \
-                 another commit came first"
+                 look at the run again"
             ),
+            Error::RowConflict { table, key, required } => write!(
+                f,
+                "the row {:?} of table {table:?} is not {required}",
+                key.escape_ascii().to_string()
+            ),
+            Error::Overtaken { moved, attempts } => {
+                write!(f, "another commit came first: {moved}; begin the transaction again")?;
+                if *attempts > 1 { write!(f, " (begun {attempts} times)") } else { Ok(()) }
+            }
             Error::RunNotFound { run } => write!(f, "there is no run {run}"),
             Error::RunClosed { run } => write!(f, "run {run} has closed and takes no more events"),
             Error::RunExists { run } => write!(f, "run {run} is already in the store"),
@@ -278,6 +361,34 @@ impl fmt::Display for Error {
                 run.map_or(Ok(()), |run| write!(f, " (run {run})"))
             }
             Error::InvalidArgument { what } => f.write_str(what),
+        }
+    }
+}
+
+impl fmt::Display for Moved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Moved::Run { run, expected, found } => {
+                write!(f, "the next event of run {run} was {expected} and is {found}")
+            }
+            Moved::Workflow { namespace, workflow_id } => write!(
+                f,
+                "workflow {workflow_id:?} in namespace {namespace:?} stands for another run, or its \
+                 run has closed"
+            ),
+            Moved::Chain { first } => {
+                write!(f, "the chain that run {first} began has gone on, ended or moved")
+            }
+            Moved::Duty { run, initiated_event_id } => write!(
+                f,
+                "the duty of run {run} that goes back to its event {initiated_event_id} was settled \
+                 or moved"
+            ),
+            Moved::Row { table, key } => {
+                write!(f, "the row {:?} of table {table:?} changed", key.escape_ascii().to_string())
+            }
+            Moved::Rows { table } => write!(f, "rows of table {table:?} changed that were read"),
+            Moved::Limits => f.write_str("the limits of a namespace changed"),
         }
     }
 }

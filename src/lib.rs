@@ -45,7 +45,7 @@ mod salvage;
 mod store;
 mod sync;
 
-pub use error::{Corruption, Error, Result};
+pub use error::{Corruption, Error, Moved, Result};
 pub use event::{
     ActivityScheduled, ActivityTask, Body, CancelRequested, Canceled, ChildClosed, ChildInitiated,
     ChildStartFailed, ChildStarted, Closed, ContinuedAsNew, Event, EventIds, EventKind,
@@ -65,7 +65,8 @@ pub use salvage::{
 pub use store::{
     BackupProgress, BackupReport, BatchView, CancelRequest, Chain, ChainEvents, Child, ChildState,
     Children, Close, Commit, CommitHandle, CommitView, Duty, DutyFilter, DutyList, Events, Expect,
-    History, Link, NewChild, NewReset, NewRun, NextRun, Notice, Parent, Root, Row, RowChange, Rows,
-    RunFilter, RunInfo, Runs, Settled, Snapshot, StartChildFailedCause, Stats, Store, Tail, Target,
-    Transaction, Tree, TreeNode, VerifyProgress, VerifyReport,
+    History, Link, NewChild, NewReset, NewRun, NextRun, Notice, OwnedRow, Parent, Root, Row,
+    RowChange, RowIs, RowScan, Rows, RunFilter, RunInfo, Runs, Settled, Snapshot,
+    StartChildFailedCause, StartOutcome, Stats, Store, Tail, Target, Transaction, Tree, TreeNode,
+    VerifyProgress, VerifyReport,
 };

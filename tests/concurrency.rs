@@ -157,9 +157,7 @@ fn acknowledge(acknowledged: &Acknowledged, built: Building<'_>, rng: &mut Rng) 
             acknowledged.lock().unwrap().push((told, ids));
             true
         }
-        Err(Error::Conflict { .. } | Error::WorkflowExists { .. } | Error::RunClosed { .. }) => {
-            false
-        }
+        Err(Error::Overtaken { .. }) => false,
         Err(other) => panic!("{other}"),
     }
 }
@@ -194,7 +192,8 @@ fn write(store: &Store, shared: &[RunId], writer: u32, acknowledged: &Acknowledg
             };
             match made {
                 Ok(()) => {}
-                Err(Error::RunClosed { .. } | Error::WorkflowExists { .. }) if what == 4 => break,
+                Err(Error::Overtaken { .. }) if what == 4 => break,
+                Err(Error::Overtaken { .. }) => continue,
                 Err(other) => panic!("{other}"),
             }
             built.put(format!("{writer}/{round}").as_bytes(), &token);

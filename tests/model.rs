@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+#[path = "model/beside.rs"]
+mod beside;
 #[path = "model/check.rs"]
 mod check;
 #[path = "model/disk.rs"]
@@ -33,17 +35,21 @@ fn number(name: &str) -> Option<u64> {
 fn the_store_agrees_with_a_naive_model() {
     let operations = number("KINLOG_OPS").unwrap_or(OPERATIONS);
     if let Some(seed) = number("KINLOG_SEED") {
-        return Session::new(seed).run(operations);
+        Session::new(seed).run(operations);
+        return;
     }
     let seeds = number("KINLOG_SEEDS").unwrap_or(SEEDS);
     let next = AtomicU64::new(1);
+    let (beside, overtaken) = (AtomicU64::new(0), AtomicU64::new(0));
     let work = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed > seeds {
                 return;
             }
-            Session::new(seed).run(operations);
+            let (came_through, did_not) = Session::new(seed).run(operations);
+            beside.fetch_add(came_through, Ordering::Relaxed);
+            overtaken.fetch_add(did_not, Ordering::Relaxed);
         }
     };
     std::thread::scope(|scope| {
@@ -51,4 +57,7 @@ fn the_store_agrees_with_a_naive_model() {
         let failed = threads.into_iter().filter_map(|thread| thread.join().err()).count();
         assert_eq!(failed, 0, "a thread found a difference, see above");
     });
+    // A store that refuses whatever others come before would agree with any model.
+    let (beside, overtaken) = (beside.into_inner(), overtaken.into_inner());
+    assert!(beside > overtaken / 2, "{beside} commits beside others, {overtaken} overtaken");
 }

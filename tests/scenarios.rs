@@ -14,6 +14,8 @@
 #[path = "scenarios/support.rs"]
 mod support;
 
+#[path = "scenarios/accepted.rs"]
+mod accepted;
 #[path = "scenarios/chain.rs"]
 mod chain;
 #[path = "scenarios/decisions.rs"]
@@ -26,6 +28,8 @@ mod duties;
 mod fanout;
 #[path = "scenarios/limits.rs"]
 mod limits;
+#[path = "scenarios/overtaken.rs"]
+mod overtaken;
 #[path = "scenarios/policy.rs"]
 mod policy;
 #[path = "scenarios/recorded.rs"]

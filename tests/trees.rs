@@ -24,6 +24,8 @@ mod naive;
 mod op;
 #[path = "trees/regressions.rs"]
 mod regressions;
+#[path = "trees/rivals.rs"]
+mod rivals;
 #[path = "trees/seeds.rs"]
 mod seeds;
 #[path = "trees/settle.rs"]

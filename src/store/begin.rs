@@ -1,7 +1,8 @@
 //! Starting runs: the rules on workflow ids, and the first event.
 
-use super::start::{Current, NewRun, Resolution, check_namespace};
-use super::touched::{Begins, Kinship, Place, Progress, Touched};
+use super::start::{Current, NewRun, Resolution, StartOutcome, check_namespace, check_policies};
+use super::step::Step;
+use super::touched::{Begins, Kinship, Place, Progress, Source, Touched};
 use super::transaction::Transaction;
 use crate::error::{Error, Result};
 use crate::event::{Body, NewEvent, Started, Terminated};
@@ -12,9 +13,9 @@ use crate::index::{Begun, RunStatus};
 pub(super) struct Beginning<'a> {
     pub(super) id: RunId,
     pub(super) event: NewEvent<'a>,
+    pub(super) source: Source,
     pub(super) kin: Kinship,
-    /// The workflow's current run.
-    pub(super) seen: Option<RunId>,
+    pub(super) request_id: &'a str,
     pub(super) recorded: bool,
     /// For a reset: the last event it shares, the batch with it, and the bytes up to it.
     pub(super) shares: Option<(u32, Position, u64)>,
@@ -23,34 +24,67 @@ pub(super) struct Beginning<'a> {
 
 impl Transaction<'_> {
     /// Starts a run, or finds the one that the policies and the request id say it is; see
-    /// [`Transaction::begins`]. Its first event is `WorkflowExecutionStarted`.
+    /// [`Transaction::start_or_find`]. Its first event is `WorkflowExecutionStarted`.
+    ///
+    /// # Errors
+    /// As [`Transaction::start_or_find`].
+    pub fn start(&mut self, run: NewRun<'_>) -> Result<RunId> {
+        self.start_or_find(run).map(StartOutcome::run)
+    }
+
+    /// Starts a run, or finds the one that the policies and the request id say it is, and says which of
+    /// them was the reason.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = kinlog::Store::open(dir.path())?;
+    /// use kinlog::{NewRun, StartOutcome};
+    ///
+    /// let order = NewRun::new("shop", "order-42", "Order").request_id("5f3a");
+    /// let mut tx = store.begin();
+    /// let StartOutcome::Begun(run) = tx.start_or_find(order)? else { unreachable!() };
+    /// tx.commit()?;
+    /// // The answer was lost, and whoever asked asks once more.
+    /// assert_eq!(store.begin().start_or_find(order)?, StartOutcome::Repeated(run));
+    /// # Ok::<(), kinlog::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::WorkflowExists`] where the workflow id is taken, [`Error::RunExists`] for a run id
     /// in use, [`Error::LimitExceeded`] for names and input that are too long,
-    /// [`Error::InvalidArgument`] for an empty workflow id or namespace.
-    pub fn start(&mut self, run: NewRun<'_>) -> Result<RunId> {
+    /// [`Error::InvalidArgument`] for an empty workflow id or namespace, for a policy that is not known
+    /// and for [`RejectDuplicate`](crate::IdReusePolicy::RejectDuplicate) with
+    /// [`TerminateExisting`](crate::IdConflictPolicy::TerminateExisting).
+    pub fn start_or_find(&mut self, run: NewRun<'_>) -> Result<StartOutcome> {
         check_namespace(run.started.namespace)?;
+        check_policies(run.reuse, run.conflict)?;
         if run.started.workflow_id.is_empty() {
             return Err(Error::invalid("a run needs a workflow id"));
         }
+        self.step(|step| step.start(&run))
+    }
+}
+
+impl Step<'_> {
+    fn start(&mut self, run: &NewRun<'_>) -> Result<StartOutcome> {
         if run.is_recorded() {
-            return self.atomically(&[], |tx| tx.start_as(&run, None));
+            return self.start_as(run).map(StartOutcome::Begun);
         }
-        match self.resolve(&run)? {
-            (Resolution::Existing, Some(current)) => Ok(current),
-            (Resolution::TerminateAndStart, Some(current)) => self.atomically(&[current], |tx| {
-                let in_the_way = tx.find(&current)?;
-                let id = tx.start_as(&run, Some(current))?;
-                tx.make_way(in_the_way)?;
-                Ok(id)
+        match self.resolve(run)? {
+            (Resolution::Repeated, Some(current)) => Ok(StartOutcome::Repeated(current)),
+            (Resolution::Existing, Some(current)) => Ok(StartOutcome::Existing(current)),
+            (Resolution::TerminateAndStart, Some(current)) => self.atomically(&[current], |step| {
+                let in_the_way = step.find(&current)?;
+                let id = step.start_as(run)?;
+                step.make_way(in_the_way)?;
+                Ok(StartOutcome::Begun(id))
             }),
-            (_, seen) => self.atomically(&[], |tx| tx.start_as(&run, seen)),
+            _ => self.start_as(run).map(StartOutcome::Begun),
         }
     }
 
-    /// Begins a run of its own, on the workflow whose current run is `seen`.
-    fn start_as(&mut self, run: &NewRun<'_>, seen: Option<RunId>) -> Result<RunId> {
+    /// Begins a run of its own.
+    fn start_as(&mut self, run: &NewRun<'_>) -> Result<RunId> {
         let (id, now) = self.fresh_id(run.id);
         let mut started = Started { run_id: id, ..run.started };
         if started.first_run_id.is_nil() {
@@ -66,8 +100,9 @@ impl Transaction<'_> {
         self.begin(Beginning {
             id,
             event: first_event(started, run.payload, run.time.unwrap_or(now)),
+            source: Source::Caller,
             kin,
-            seen,
+            request_id: started.request_id,
             recorded: run.is_recorded(),
             shares: None,
             begun: Begun::default(),
@@ -76,92 +111,105 @@ impl Transaction<'_> {
 
     /// The id that a run gets, and the time of now.
     pub(super) fn fresh_id(&self, wanted: Option<RunId>) -> (RunId, Timestamp) {
-        let now = self.now;
-        let fresh = || RunId::fresh(now, [self.shared.disk.random(), self.shared.disk.random()]);
-        (wanted.unwrap_or_else(fresh), now)
+        let fresh = || RunId::fresh(self.now, [self.disk.random(), self.disk.random()]);
+        (wanted.unwrap_or_else(fresh), self.now)
     }
 
     /// Adds a run with its first event.
     pub(super) fn begin(&mut self, beginning: Beginning<'_>) -> Result<RunId> {
-        let Beginning { id, event, kin, seen, recorded, shares, begun } = beginning;
+        let Beginning { id, event, source, kin, request_id, recorded, shares, begun } = beginning;
         if id.is_nil() {
             return Err(Error::invalid("a run needs an id other than zero"));
         }
-        let index = self.shared.index.read();
-        if self.work.by_id.contains_key(&id) || index.runs.number(&id).is_some() {
+        if self.work.by_id.contains_key(&id) || self.index.runs.number(&id).is_some() {
             return Err(Error::RunExists { run: id });
         }
-        let limits = index.namespaces.get(&kin.namespace);
-        let limits = limits.map(|found| found.limits).unwrap_or_default();
-        drop(index);
+        self.see(self.index.limits_changed)?;
+        let limits = self.index.namespaces.get(&kin.namespace);
         let touched = Touched {
             id,
             number: None,
             first_event: shares.map_or(1, |(shared, ..)| shared + 1),
             place: Place::Found,
+            held: false,
+            ruled: false,
             bytes_before: shares.map_or(0, |(_, _, bytes)| bytes),
-            limits,
+            limits: limits.map(|found| found.limits).unwrap_or_default(),
             recorded,
             begins: Some(Box::new(Begins {
                 kin,
-                seen,
+                request_id: request_id.into(),
+                started_at: event.time.unwrap_or(self.now),
                 previous: shares.map(|(_, batch, _)| batch),
             })),
             progress: Progress::none(RunStatus::Running),
         };
-        touched.check_event(&event)?;
-        let run = self.touch(touched)?;
-        self.write(run, &event)?;
+        touched.check_event(&event, source)?;
+        self.atomically(&[], |step| {
+            let run = step.work.touch(touched)?;
+            step.work.write(run, &event, step.now)
+        })?;
         if !recorded {
             self.work.draft.begin(id, begun);
         }
         Ok(id)
     }
 
-    /// What a start comes to, and the workflow's current run: one that this transaction begins,
-    /// or the one in the store.
-    pub(super) fn resolve(&self, run: &NewRun<'_>) -> Result<(Resolution, Option<RunId>)> {
-        let started = &run.started;
-        if let Some(own) = self.begun_for(started.namespace, started.workflow_id) {
-            return Err(Error::WorkflowExists {
-                namespace: started.namespace.to_owned(),
-                workflow_id: started.workflow_id.to_owned(),
-                run: own.id,
-                open: own.progress.status.is_open(),
-            });
-        }
-        let index = self.shared.index.read();
-        let Some(mut current) = Current::of(&index, started.namespace, started.workflow_id) else {
-            return Ok((Resolution::Start, None));
-        };
-        // The transaction itself may close it.
-        let touched = self.touched_by_id(&current.run).map(|touched| touched.progress.status);
-        let closes = touched.filter(|status| !status.is_open());
-        current.status = closes.unwrap_or(current.status);
+    /// What a start comes to, and the workflow's current run.
+    pub(super) fn resolve(&mut self, run: &NewRun<'_>) -> Result<(Resolution, Option<RunId>)> {
+        let (namespace, workflow_id) = (run.started.namespace, run.started.workflow_id);
+        let current = self.current(namespace, workflow_id, run.started.request_id)?;
+        let Some(current) = current else { return Ok((Resolution::Start, None)) };
         match run.resolve(&current) {
-            Resolution::Refuse => Err(current.in_the_way(started.namespace, started.workflow_id)),
+            Resolution::Refuse => Err(current.in_the_way(namespace, workflow_id)),
             resolution => Ok((resolution, Some(current.run))),
         }
     }
 
-    /// The last run that the transaction begins for a workflow.
-    pub(super) fn begun_for(&self, namespace: &str, workflow_id: &str) -> Option<&Touched> {
-        let starts = self.work.starts.get(workflow_id)?;
-        let runs = starts.iter().rev().filter_map(|index| self.work.runs.get(*index));
-        let mut same = runs.filter(|touched| {
-            touched.begins.as_ref().is_some_and(|begins| *begins.kin.namespace == *namespace)
+    /// The run that a workflow id stands for after the steps so far: one that begins here, or the one in
+    /// the store, which the transaction may have closed.
+    pub(super) fn current(
+        &mut self,
+        namespace: &str,
+        workflow_id: &str,
+        request_id: &str,
+    ) -> Result<Option<Current>> {
+        let repeats = |of: &str| !request_id.is_empty() && of == request_id;
+        let known = self.read_workflow(namespace, workflow_id)?;
+        let mut current = known.map(|(workflow, run)| Current {
+            run: run.id,
+            status: self.work.closed(&run.id).unwrap_or(run.extent.latest().status),
+            started_at: run.started_at,
+            repeats: repeats(&workflow.request_id),
         });
-        same.next()
+        let starts = self.work.starts.get(workflow_id).into_iter().flatten();
+        for touched in starts.filter_map(|start| self.work.runs.get(*start)) {
+            let Some(begins) = touched.begins.as_ref() else { continue };
+            let yields = |before: &Current| {
+                !before.status.is_open() && before.started_at <= begins.started_at
+            };
+            let displaces = !touched.recorded || current.as_ref().is_none_or(yields);
+            if *begins.kin.namespace == *namespace && displaces {
+                current = Some(Current {
+                    run: touched.id,
+                    status: touched.progress.status,
+                    started_at: begins.started_at,
+                    repeats: repeats(&begins.request_id),
+                });
+            }
+        }
+        Ok(current)
     }
 
     /// Terminates the open run of a workflow that is to begin another one.
     pub(super) fn make_way(&mut self, run: usize) -> Result<()> {
-        if !self.touched(run)?.progress.status.is_open() {
+        if !self.work.touched(run)?.progress.status.is_open() {
             return Ok(());
         }
         let reason = "TerminateIfRunning WorkflowIdReusePolicy";
         let terminated = Terminated { reason, reset_run_id: None };
-        self.add(run, &NewEvent::new(Body::WorkflowExecutionTerminated(terminated)))?;
+        let event = NewEvent::new(Body::WorkflowExecutionTerminated(terminated));
+        self.add(run, &event, Source::Store)?;
         Ok(())
     }
 }

@@ -25,12 +25,8 @@ impl Commit {
         Commit { position, shared: shared.clone(), notices }
     }
 
-    /// For a transaction that held nothing.
-    pub(super) fn nothing(shared: &Arc<Shared>) -> Self {
-        Self::new(shared, shared.published.end(), vec![])
-    }
-
-    /// Where it lies in the log. For a transaction that held nothing: where the log ended.
+    /// Where it lies in the log. For a transaction that changed nothing: the position before which the log was
+    /// as the transaction saw it.
     #[must_use]
     pub fn position(&self) -> Position {
         self.position

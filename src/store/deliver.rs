@@ -1,8 +1,10 @@
 //! Delivering signals and cancel requests from one run to another.
 
 use super::bookmark::{Bookmark, Spot};
+use super::reads::Read;
 use super::request::is_child_of;
-use super::transaction::Transaction;
+use super::step::{Step, Stepped};
+use super::touched::Source;
 use crate::error::{Error, Result};
 use crate::event::{
     Body, CancelRequested, EventKind, ExternalInitiated, ExternalResolved, NewEvent, Signaled,
@@ -14,110 +16,152 @@ use crate::index::{DutyKey, DutyKind};
 const NOT_FOUND: u8 = 1;
 const SIGNAL_LIMIT: u8 = 3;
 
-impl Transaction<'_> {
+/// What the target of a request gets.
+struct Delivery<'a> {
+    target: Option<RunId>,
+    event: NewEvent<'a>,
+}
+
+impl Step<'_> {
     /// Delivers a signal or a cancel request, or answers why not.
-    pub(super) fn settle_request(&mut self, sender: &RunId, key: &DutyKey) -> Result<bool> {
-        let place = {
-            let index = self.shared.index.read();
-            let ties = index.runs.get(key.run).and_then(|run| run.ties.as_deref());
-            let external = ties.and_then(|ties| ties.externals.get(&key.event));
-            external.map(|external| {
-                (external.batch, Spot::of(&index, key.run, external.batch, key.event))
-            })
+    pub(super) fn settle_request(&mut self, sender: &RunId, key: &DutyKey) -> Stepped<bool> {
+        let index = self.index;
+        let ties = index.runs.get(key.run).and_then(|run| run.ties.as_deref());
+        let Some(external) = ties.and_then(|ties| ties.externals.get(&key.event)) else {
+            return Ok(false);
         };
-        let Some((batch, spot)) = place else { return Ok(false) };
-        let view = self.shared.view_of(batch)?;
+        let view = self.view_of(external.batch)?;
+        let spot = Spot::of(index, key.run, external.batch, key.event);
         let event = Bookmark::default().read(&view, spot)?;
         let (Body::SignalExternalWorkflowExecutionInitiated(request)
         | Body::RequestCancelExternalWorkflowExecutionInitiated(request)) = *event.body()
         else {
-            return Ok(false);
+            return Err(spot.unexpected(&view).into());
         };
-        let target = self.target(sender, key.run, &request);
-        let touching: Vec<_> = [*sender].into_iter().chain(target).collect();
+        let from = self.kinship(sender)?;
         let signals = key.kind == DutyKind::DeliverSignal;
-        let from_kin = self.kinship(sender)?;
-        let cancel = Body::WorkflowExecutionCancelRequested(CancelRequested {
-            external_workflow_id: &from_kin.workflow_id,
-            external_run_id: Some(*sender),
-            external_initiated_event_id: key.event,
-        });
-        let signal = Body::WorkflowExecutionSignaled(Signaled {
-            signal_name: request.signal_name,
-            request_id: "",
-            external_run_id: Some(*sender),
-            external_initiated_event_id: key.event,
-        });
-        let body = if signals { signal } else { cancel };
-        let delivery = NewEvent::new(body).payload(if signals { event.payload() } else { &[] });
-        self.atomically(&touching, |tx| {
-            let from = tx.find(sender)?;
-            let delivered = match target {
+        let body = match signals {
+            true => Body::WorkflowExecutionSignaled(Signaled {
+                signal_name: request.signal_name,
+                request_id: "",
+                external_run_id: Some(*sender),
+                external_initiated_event_id: key.event,
+            }),
+            false => Body::WorkflowExecutionCancelRequested(CancelRequested {
+                external_workflow_id: &from.workflow_id,
+                external_run_id: Some(*sender),
+                external_initiated_event_id: key.event,
+            }),
+        };
+        let target = self.target(&from.namespace, sender, key.run, &request)?;
+        let payload = if signals { event.payload() } else { &[] };
+        let delivery = Delivery { target, event: NewEvent::new(body).payload(payload) };
+        match self.deliver_and_answer(sender, key, &delivery) {
+            // There is room for the answer, but not for the signal as well.
+            Err(Error::LimitExceeded { .. }) if signals && target == Some(*sender) => {
+                self.keep_named();
+                self.answer(sender, key, SIGNAL_LIMIT)?;
+            }
+            settled => settled?,
+        }
+        Ok(true)
+    }
+
+    fn deliver_and_answer(
+        &mut self,
+        sender: &RunId,
+        key: &DutyKey,
+        delivery: &Delivery<'_>,
+    ) -> Result<()> {
+        let touching: Vec<_> = [*sender].into_iter().chain(delivery.target).collect();
+        self.atomically(&touching, |step| {
+            let delivered = match delivery.target {
                 None => Err(NOT_FOUND),
                 Some(target) => {
-                    let target = tx.find(&target)?;
-                    tx.deliver(target, &delivery)?.map(|id| Some((target, id?)))
+                    let target = step.find(&target)?;
+                    step.deliver(target, &delivery.event)?.map(|id| Some((target, id?)))
                 }
             };
-            let cause = delivered.err().unwrap_or_default();
-            let answer = ExternalResolved { initiated_event_id: key.event, cause };
-            let answer = match (signals, cause) {
-                (true, 0) => Body::ExternalWorkflowExecutionSignaled(answer),
-                (true, _) => Body::SignalExternalWorkflowExecutionFailed(answer),
-                (false, 0) => Body::ExternalWorkflowExecutionCancelRequested(answer),
-                (false, _) => Body::RequestCancelExternalWorkflowExecutionFailed(answer),
-            };
-            tx.add(from, &NewEvent::new(answer))?;
+            step.answer(sender, key, delivered.err().unwrap_or_default())?;
             if let Ok(Some((target, id))) = delivered {
-                tx.record(target, id, &body);
+                step.record(target, id, &delivery.event.body);
             }
-            Ok(true)
+            Ok(())
         })
+    }
+
+    /// Records in the run that sent a request what became of it; cause 0: it was delivered.
+    fn answer(&mut self, sender: &RunId, key: &DutyKey, cause: u8) -> Result<()> {
+        let from = self.find(sender)?;
+        let answer = ExternalResolved { initiated_event_id: key.event, cause };
+        let answer = match (key.kind == DutyKind::DeliverSignal, cause) {
+            (true, 0) => Body::ExternalWorkflowExecutionSignaled(answer),
+            (true, _) => Body::SignalExternalWorkflowExecutionFailed(answer),
+            (false, 0) => Body::ExternalWorkflowExecutionCancelRequested(answer),
+            (false, _) => Body::RequestCancelExternalWorkflowExecutionFailed(answer),
+        };
+        self.add(from, &NewEvent::new(answer), Source::Store)?;
+        Ok(())
     }
 
     /// Writes a signal or a cancel request to its target; the cause if it cannot be delivered, no
     /// event if there is no need: a run that has closed, or was asked to cancel before.
     fn deliver(&mut self, target: usize, event: &NewEvent<'_>) -> Result<Result<Option<u32>, u8>> {
-        let touched = self.touched(target)?;
-        let (run, open) = (touched.id, touched.progress.status.is_open());
+        let touched = self.work.touched(target)?;
+        let (run, number) = (touched.id, touched.number);
+        let open = touched.progress.status.is_open();
         if event.kind() == EventKind::WORKFLOW_EXECUTION_CANCEL_REQUESTED {
-            let asked = self.work.draft.cancel_requested(&self.shared.index.read(), run);
-            let needed = open && !asked;
-            return needed.then(|| self.put_event(target, event)).transpose().map(Ok);
+            let needed = open && !self.work.draft.cancel_requested(self.index, run);
+            let put = needed.then(|| self.put_event(target, event, Source::Store));
+            return put.transpose().map(Ok);
         }
         if !open {
             return Ok(Err(NOT_FOUND));
         }
-        match self.put_event(target, event) {
-            Err(Error::LimitExceeded { .. }) => Ok(Err(SIGNAL_LIMIT)),
+        match self.put_event(target, event, Source::Store) {
+            Err(Error::LimitExceeded { .. }) => {
+                // As long as the run stays as it is.
+                number.into_iter().for_each(|number| self.keep_end(number));
+                Ok(Err(SIGNAL_LIMIT))
+            }
             written => written.map(|id| Ok(Some(id))),
         }
     }
 
     /// The run that a request is for, if there is one and it may be reached.
     fn target(
-        &self,
+        &mut self,
+        namespace: &str,
         sender: &RunId,
         number: u32,
         request: &ExternalInitiated<'_>,
-    ) -> Option<RunId> {
-        let namespace = self.kinship(sender).ok()?.namespace;
-        let index = self.shared.index.read();
-        let begun = self.begun_for(&namespace, request.workflow_id);
-        if let Some(begun) = begun.filter(|_| request.run_id.is_none()) {
-            let parent = begun.begins.as_ref().and_then(|begins| begins.kin.parent.as_ref());
-            let child = parent.is_some_and(|(_, run, _)| run == sender);
-            return (request.child_workflow_only == 0 || child).then_some(begun.id);
-        }
-        let workflow = index.namespaces.find(&namespace, request.workflow_id)?;
+    ) -> Result<Option<RunId>> {
         let target = match request.run_id {
-            Some(run) => index.runs.number(&run)?,
-            None => *workflow.current.latest(),
+            Some(run) => Some(run),
+            None => self.current(namespace, request.workflow_id, "")?.map(|current| current.run),
         };
-        let run = index.runs.get(target)?;
-        let (found, of) = index.workflow_of(run)?;
-        let related = request.child_workflow_only == 0 || is_child_of(&index, target, number);
-        let named = *found.name == *namespace && *of.id == *request.workflow_id;
-        (named && !run.recorded && related).then_some(run.id)
+        let Some(target) = target else { return Ok(None) };
+        let child_only = request.child_workflow_only != 0;
+        let begins = self.work.touched_by_id(&target).and_then(|run| run.begins.as_ref());
+        if let Some(begins) = begins {
+            let kin = &begins.kin;
+            let child = kin.parent.as_ref().is_some_and(|(_, run, _)| run == sender);
+            let named = *kin.namespace == *namespace && *kin.workflow_id == *request.workflow_id;
+            return Ok((named && (child || !child_only)).then_some(target));
+        }
+        let index = self.index;
+        let known = index.runs.number(&target).and_then(|at| Some((at, index.runs.get(at)?)));
+        let Some((at, run)) = known else {
+            self.work.keep(Read::NoRun(target));
+            return Ok(None);
+        };
+        let named = index
+            .workflow_of(run)
+            .is_some_and(|(found, of)| *found.name == *namespace && *of.id == *request.workflow_id);
+        if child_only {
+            self.read_parent(run.chain)?;
+        }
+        let related = !child_only || is_child_of(index, at, number);
+        Ok((named && !run.recorded && related).then_some(target))
     }
 }

@@ -1,11 +1,10 @@
-//! The last check of a transaction and its way into the log, under one lock.
+//! The last look of a transaction and its way into the log, under one lock.
 
 use super::commit::Notice;
-use super::start::Current;
-use super::touched::{Begins, Place, Touched, too_many_runs};
+use super::touched::{Drift, Touched, too_many_runs};
 use super::transaction::Transaction;
 use crate::bytes::wide;
-use crate::error::{Error, Result};
+use crate::error::{Error, Moved, Result};
 use crate::event::Buffer;
 use crate::id::Position;
 use crate::index::{Index, Payload, Refusal};
@@ -14,25 +13,26 @@ use crate::log::frame::{HEADER_BYTES, TRAILER_BYTES};
 use crate::log::{Durability, Lead, Reserve, Span};
 
 impl Transaction<'_> {
-    /// Checks the transaction against the state of now and appends it to the log; `None` if it
-    /// holds nothing.
+    /// Compares what the transaction has seen with what there is now and appends it to the log; `None` if
+    /// it holds nothing.
     pub(super) fn enqueue(
         mut self,
         durability: Durability,
         lead: Lead,
     ) -> Result<Option<(Span, Vec<Notice>)>> {
         let writer = self.shared.writer()?;
-        let expected = self.work.runs.extract_if(.., |touched| touched.progress.count == 0);
-        let expected: Vec<_> =
-            expected.filter(|touched| touched.place == Place::Expected).collect();
-        if self.work.runs.is_empty() && self.work.rows.is_empty() {
-            check_expected(&self.shared.index.read(), &expected)?;
+        if let Some(overtaken) = &self.overtaken {
+            return Err(overtaken.clone());
+        }
+        let changed = self.work.runs.iter().filter(|run| run.progress.count > 0).count();
+        if changed == 0 && self.work.rows.is_empty() {
+            // What it has read was so at one position, and it does nothing at any other.
+            self.work.check_stated(&self.shared.index.read())?;
             return Ok(None);
         }
-        let batches =
-            u16::try_from(self.work.runs.len()).map_err(|_| too_many_runs(self.work.runs.len()))?;
+        let batches = u16::try_from(changed).map_err(|_| too_many_runs(changed))?;
         let mut order = std::mem::take(&mut self.work.order);
-        let events = self.work.events.len() + self.work.runs.len() * BATCH_HEADER_BYTES;
+        let events = self.work.events.len() + changed * BATCH_HEADER_BYTES;
         let bytes = events + self.work.rows.len();
         let appended = writer.append(
             bytes,
@@ -41,8 +41,13 @@ impl Transaction<'_> {
             self.reserve(),
             |position, buffer| {
                 let mut index = self.shared.index.write();
-                check_expected(&index, &expected)?;
-                self.check(&index, &mut order)?;
+                // Nobody came in between: what the last step saw is what there is.
+                let mut drift = self.work.drift;
+                if index.end > self.work.at || drift > Drift::None {
+                    drift = drift.max(self.work.validate(&index)?);
+                }
+                let unsure = drift == Drift::Ruled;
+                self.put_in_order(&index, &mut order)?;
                 let start = buffer.len();
                 self.assemble(&index, &order, position, buffer);
                 let payload = Payload {
@@ -52,10 +57,11 @@ impl Transaction<'_> {
                     commit: commit_of(position),
                     end: end_of(position, bytes),
                 };
-                index.check(payload).map_err(|refusal| match refusal {
-                    Refusal::Illegal(illegal) => illegal.into(),
-                    Refusal::Malformed => Error::invalid("a commit contradicts itself"),
-                })?;
+                if unsure || self.shared.recheck_commits {
+                    index
+                        .check(payload)
+                        .map_err(|refusal| self.refused(&index, refusal, unsure))?;
+                }
                 index.apply(payload, self.shared.pins.oldest(|| self.shared.published.end()));
                 let extents = order.iter().filter_map(|(number, i)| {
                     Some((self.work.runs.get(*i)?, index.runs.get(*number)?.extent.latest()))
@@ -67,67 +73,44 @@ impl Transaction<'_> {
         appended.map(|(notices, span)| Some((span, notices)))
     }
 
+    /// The error for bytes that break a rule: a blind append did, by what came in between.
+    fn refused(&self, index: &Index, refusal: Refusal, unsure: bool) -> Error {
+        match refusal {
+            Refusal::Illegal(illegal) if unsure => {
+                let (run, found) = (illegal.run, index.next_event(&illegal.run));
+                let touched = self.work.touched_by_id(&run);
+                let expected = touched.map_or(0, |touched| touched.first_event);
+                Error::overtaken(Moved::Run { run, expected, found })
+            }
+            Refusal::Illegal(illegal) => illegal.into(),
+            Refusal::Malformed => Error::invalid("a commit contradicts itself"),
+        }
+    }
+
     /// Closing runs and asking them to cancel frees space in the end, so it may use what is kept.
     fn reserve(&self) -> Reserve {
         let closes = |touched: &Touched| touched.begins.is_none() && touched.is_exempt();
-        let all = !self.work.runs.is_empty() && self.work.runs.iter().all(closes);
+        let mut changed = self.work.runs.iter().filter(|run| run.progress.count > 0).peekable();
+        let all = changed.peek().is_some() && changed.all(closes);
         if all { Reserve::Use } else { Reserve::Keep }
     }
 
-    /// Checks every run against the index as it is now, and puts them in the order of their
-    /// numbers, which is the order in the frame.
-    fn check(&self, index: &Index, order: &mut Vec<(u32, usize)>) -> Result<()> {
+    /// Puts the runs that get events in the order of their numbers, which is the order in the frame.
+    fn put_in_order(&self, index: &Index, order: &mut Vec<(u32, usize)>) -> Result<()> {
+        order.clear();
         let mut next_new = index.runs.len();
         for (i, touched) in self.work.runs.iter().enumerate() {
-            if let Some(begins) = &touched.begins {
-                self.check_beginning(index, touched, begins)?;
-                order.push((next_new, i));
-                next_new = next_new.checked_add(1).ok_or_else(|| too_many_runs(usize::MAX))?;
-                continue;
+            match touched.number {
+                _ if touched.progress.count == 0 => {}
+                Some(number) => order.push((number, i)),
+                None => {
+                    order.push((next_new, i));
+                    next_new = next_new.checked_add(1).ok_or_else(|| too_many_runs(usize::MAX))?;
+                }
             }
-            let run = touched.id;
-            let (number, extent) = touched.known(index)?;
-            let held = matches!(touched.place, Place::Found | Place::Expected);
-            if held && extent.next_event != touched.first_event {
-                let (expected, found) = (touched.first_event, extent.next_event);
-                return Err(Error::Conflict { run, expected, found });
-            }
-            if !extent.status.is_open() {
-                return Err(Error::RunClosed { run });
-            }
-            touched.check_growth(extent)?;
-            self.check_waiting(index, touched)?;
-            order.push((number, i));
         }
         order.sort_unstable();
         Ok(())
-    }
-
-    fn check_beginning(&self, index: &Index, touched: &Touched, begins: &Begins) -> Result<()> {
-        if index.runs.number(&touched.id).is_some() {
-            return Err(Error::RunExists { run: touched.id });
-        }
-        if touched.recorded {
-            return Ok(());
-        }
-        let (namespace, workflow_id) = (&begins.kin.namespace, &begins.kin.workflow_id);
-        match Current::of(index, namespace, workflow_id) {
-            Some(current) if begins.seen != Some(current.run) => {
-                Err(current.in_the_way(namespace, workflow_id))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Checks once more how much a run waits for.
-    fn check_waiting(&self, index: &Index, touched: &Touched) -> Result<()> {
-        if touched.recorded || !touched.progress.status.is_open() {
-            return Ok(());
-        }
-        // A limit that was lowered stands against what is added, not against what is there.
-        let added = self.work.draft.added(touched.id);
-        let mut kinds = [10, 22, 29, 37].into_iter().filter(|kind| added.of(*kind) > 0);
-        kinds.try_for_each(|kind| self.check_open(index, touched, kind, 0))
     }
 
     /// Writes the payload of the commit at `position`, run after run.
@@ -165,15 +148,6 @@ impl Transaction<'_> {
         buffer.extend_from_slice(&self.work.rows);
         debug_assert_eq!(end_of(position, buffer.len() - start).as_u64() % 4, 0);
     }
-}
-
-/// Checks where runs are that get no events, where the caller said it matters.
-fn check_expected(index: &Index, runs: &[Touched]) -> Result<()> {
-    runs.iter().try_for_each(|touched| {
-        let (run, expected) = (touched.id, touched.first_event);
-        let found = touched.known(index)?.1.next_event;
-        if found == expected { Ok(()) } else { Err(Error::Conflict { run, expected, found }) }
-    })
 }
 
 pub(super) fn commit_of(payload: Position) -> Position {

@@ -10,10 +10,9 @@ use crate::bytes::wide;
 use crate::error::{Error, Result};
 use crate::event::Buffer;
 use crate::id::{Position, RunId};
-use crate::index::{Index, Payload, Refusal};
+use crate::index::{IndexReadGuard, Payload, Refusal};
 use crate::log::frame::HEADER_BYTES;
 use crate::log::{Durability, Lead, Reserve, Span};
-use crate::sync::RwLockReadGuard;
 
 /// How many rows of a table are looked up at a time.
 const PAGE_ROWS: usize = 256;
@@ -33,7 +32,7 @@ impl Store {
 
 impl Intake<'_> {
     /// What is known of the commits so far.
-    pub(crate) fn index(&self) -> RwLockReadGuard<'_, Index> {
+    pub(crate) fn index(&self) -> IndexReadGuard<'_> {
         self.shared.index.read()
     }
 

@@ -1,5 +1,6 @@
 //! The store: the log, the index over it, and the transactions that go into both.
 
+mod append;
 mod backup;
 mod begin;
 mod bookmark;
@@ -16,12 +17,17 @@ mod kin;
 mod lineage;
 mod next;
 mod parent;
+mod past;
 mod pins;
+mod reads;
 mod relation;
 mod report;
 mod request;
 mod reset;
+mod retry;
+mod rows;
 mod run;
+mod scan;
 mod seen;
 mod sequence;
 mod settle;
@@ -30,6 +36,7 @@ mod snapshot;
 mod spawn;
 mod start;
 mod stats;
+mod step;
 mod steps;
 mod tail;
 mod touched;
@@ -54,11 +61,13 @@ pub use next::NextRun;
 pub use parent::{Parent, Root};
 pub use request::{CancelRequest, Target};
 pub use reset::NewReset;
+pub use rows::RowIs;
 pub use run::{RunFilter, RunInfo, Runs};
+pub use scan::{OwnedRow, RowScan};
 pub use settle::Settled;
 pub use snapshot::{Row, Rows, Snapshot};
 pub use spawn::{NewChild, StartChildFailedCause};
-pub use start::{Close, NewRun};
+pub use start::{Close, NewRun, StartOutcome};
 pub use stats::Stats;
 pub use tail::{BatchView, CommitView, RowChange, Tail};
 pub use transaction::{Expect, Transaction};
@@ -69,12 +78,13 @@ use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::event::NewEvent;
 use crate::id::{Position, RunId, Timestamp};
-use crate::index::{Index, NAMESPACES_TABLE, encode_limits};
+use crate::index::{Index, IndexLock, NAMESPACES_TABLE, encode_limits};
 use crate::limits::Limits;
 use crate::log::{self, OpenReport, Opening, Paths, Published, Replay, Verdict, Writer};
 use crate::options::{Clock, Options};
-use crate::sync::{Mutex, RwLock};
+use crate::sync::Mutex;
 use pins::Pins;
+use retry::retry;
 use seen::Seen;
 use workspace::Workspaces;
 
@@ -97,9 +107,11 @@ pub(crate) struct Shared {
     writer: Option<Arc<Writer>>,
     /// The epoch from which on a writer's word is news to a store open for reading only.
     since: u32,
-    index: RwLock<Index>,
+    index: IndexLock,
     pins: Arc<Pins>,
     workspaces: Workspaces,
+    /// The bytes of each commit are checked against all rules before they are written.
+    recheck_commits: bool,
 }
 
 impl Store {
@@ -128,7 +140,11 @@ impl Store {
         Options::new().open(path)
     }
 
-    pub(crate) fn open_with(opening: Opening, clock: Option<Clock>) -> Result<Self> {
+    pub(crate) fn open_with(
+        opening: Opening,
+        clock: Option<Clock>,
+        recheck_commits: bool,
+    ) -> Result<Self> {
         let mut index = Index::default();
         let mut opened = log::open(&opening, &mut index);
         let overtaken = log::overtaken(&opening, &opened)?;
@@ -148,9 +164,10 @@ impl Store {
             published: opened.published,
             writer,
             since: report.epoch.saturating_add(u32::from(report.verdict != Verdict::Live)),
-            index: RwLock::new(index),
+            index: IndexLock::new(index),
             pins: Arc::default(),
             workspaces: Workspaces::default(),
+            recheck_commits,
         };
         let background = Mutex::new(background);
         Ok(Store { shared: Arc::new(shared), background, report })
@@ -186,10 +203,12 @@ impl Store {
     /// # Errors
     /// As [`Transaction::append`] and [`Transaction::commit`].
     pub fn append(&self, run: &RunId, event: NewEvent<'_>) -> Result<Commit> {
-        let mut tx = self.begin();
-        tx.expect(run, Expect::Any)?;
-        tx.append(run, event)?;
-        tx.commit()
+        retry(|| {
+            let mut tx = self.begin();
+            tx.expect(run, Expect::Any)?;
+            tx.append(run, event)?;
+            tx.commit()
+        })
     }
 
     /// Closes a run in a commit of its own. Durable when it returns.
@@ -197,10 +216,12 @@ impl Store {
     /// # Errors
     /// As [`Transaction::close`] and [`Transaction::commit`].
     pub fn close(&self, run: &RunId, close: Close<'_>) -> Result<Commit> {
-        let mut tx = self.begin();
-        tx.expect(run, Expect::Any)?;
-        tx.close(run, close)?;
-        tx.commit()
+        retry(|| {
+            let mut tx = self.begin();
+            tx.expect(run, Expect::Any)?;
+            tx.close(run, close)?;
+            tx.commit()
+        })
     }
 
     /// Sets the limits of a namespace, which need not have been used before. Durable when it
@@ -292,7 +313,8 @@ impl Store {
     /// whether there was anything. For any other store there is nothing to do.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] or [`Error::Io`]; the store then stays as it was.
+    /// [`Error::Corrupt`] or [`Error::Io`]. Commits before the one that could not be read are taken in,
+    /// and a later call goes on behind them.
     pub fn refresh(&self) -> Result<bool> {
         self.shared.refresh()
     }

@@ -2,6 +2,8 @@
 
 use super::begin::{Beginning, first_event};
 use super::start::Close;
+use super::step::Step;
+use super::touched::Source;
 use super::transaction::Transaction;
 use crate::error::{Error, Result};
 use crate::event::{Body, ContinuedAsNew, Initiator, NewEvent, Started};
@@ -117,7 +119,7 @@ impl Transaction<'_> {
             initiator: next.initiator,
         };
         let event = NewEvent::new(Body::WorkflowExecutionContinuedAsNew(continued));
-        self.go_on(run, NewEvent { time: next.time, ..event }, &next)
+        self.step(|step| step.go_on(run, NewEvent { time: next.time, ..event }, &next))
     }
 
     /// Closes a run and begins the next one of its chain, by retry or cron, in the same commit.
@@ -132,13 +134,15 @@ impl Transaction<'_> {
         close: Close<'_>,
         next: NextRun<'_>,
     ) -> Result<RunId> {
-        self.go_on(run, close.0, &next)
+        self.step(|step| step.go_on(run, close.0, &next))
     }
+}
 
+impl Step<'_> {
     fn go_on(&mut self, run: &RunId, event: NewEvent<'_>, next: &NextRun<'_>) -> Result<RunId> {
         let run_id = *run;
         let run = self.find(&run_id)?;
-        let touched = self.touched(run)?;
+        let touched = self.work.touched(run)?;
         if touched.recorded {
             return Err(Error::invalid("a run recorded from elsewhere is not continued here"));
         }
@@ -171,25 +175,27 @@ impl Transaction<'_> {
             continued: Some(run_id),
             base: None,
         };
-        // A run that begins here as well is not seen by anybody as the current one.
-        let seen = match self.touched(run)?.begins.as_ref() {
-            Some(begins) => begins.seen,
-            None => Some(run_id),
-        };
         let first = first_event(started, next.payload, next.time.unwrap_or(now));
-        self.atomically(&[run_id], |tx| {
-            let kin = kin.clone();
-            let closing = tx.put_event(run, &event)?;
-            tx.begin(Beginning {
+        // The names that the run before had were accepted then.
+        let said = Started {
+            workflow_type: next.workflow_type,
+            task_queue: next.task_queue,
+            ..Default::default()
+        };
+        self.work.touched(run)?.check_content(&first_event(said, next.payload, now))?;
+        self.atomically(&[run_id], |step| {
+            let closing = step.put_event(run, &event, Source::Caller)?;
+            step.begin(Beginning {
                 id,
                 event: first,
-                kin,
-                seen,
+                source: Source::Store,
+                kin: kin.clone(),
+                request_id: "",
                 recorded: false,
                 shares: None,
                 begun,
             })?;
-            tx.record(run, closing, &event.body);
+            step.record(run, closing, &event.body);
             Ok(id)
         })
     }

@@ -1,12 +1,9 @@
 //! Looking up relations and the events they are made of.
 
-use super::Shared;
 use super::bookmark::Spot;
-use crate::error::Result;
 use crate::event::{Body, ChildClosed};
 use crate::id::{Position, RunId};
 use crate::index::{Index, Relation, RunStatus};
-use crate::log::{Durability, Span, View};
 
 /// The relation that an event of `parent` initiated, and the parent's number.
 pub(super) fn relation<'i>(
@@ -17,19 +14,6 @@ pub(super) fn relation<'i>(
     let number = index.runs.number(parent)?;
     let ties = index.runs.get(number)?.ties.as_deref()?;
     Some((number, ties.children.get(ties.find(initiated)?)?))
-}
-
-impl Shared {
-    /// A view that reaches beyond `position`, where something lies that the index knows; what is
-    /// still on its way is written first.
-    pub(super) fn view_of(&self, position: Position) -> Result<View> {
-        if self.published.end() <= position {
-            let end = self.index.read().end;
-            let span = Span { start: position, end };
-            self.writer()?.wait(span, Durability::Buffered)?;
-        }
-        Ok(self.published.view())
-    }
 }
 
 /// Where the last event of a run lies that has closed: its batch, and the place in it.

@@ -1,7 +1,9 @@
 //! Telling a parent how a child ended.
 
 use super::bookmark::Bookmark;
-use super::relation::{closing_event, outcome, retry_state};
+use super::relation::{closing_event, outcome, relation, retry_state};
+use super::step::{Step, Stepped};
+use super::touched::Source;
 use super::transaction::Transaction;
 use crate::error::{Error, Result};
 use crate::event::{ChildClosed, Event, EventKind, NewEvent, RawEvent};
@@ -17,24 +19,27 @@ impl Transaction<'_> {
     /// [`Error::IllegalEvent`] if the child has not started or not ended, or was reported already,
     /// and as [`Transaction::append`].
     pub fn report_child(&mut self, parent: &RunId, initiated_event_id: u32) -> Result<u32> {
+        self.step(|step| step.report_child(parent, initiated_event_id))
+    }
+}
+
+impl Step<'_> {
+    pub(super) fn report_child(&mut self, parent: &RunId, initiated_event_id: u32) -> Stepped<u32> {
         let run = self.find(parent)?;
         let not_ended = || {
             let (kind, why) = (EventKind::CHILD_WORKFLOW_EXECUTION_COMPLETED, NOT_ENDED);
             Error::IllegalEvent { run: *parent, kind, refers_to: initiated_event_id, why }
         };
-        let (ended, place) = {
-            let index = self.shared.index.read();
-            let ended = self.work.draft.ended_child(&index, *parent, initiated_event_id);
-            let ended = ended.ok_or_else(not_ended)?;
-            (ended, closing_event(&index, &ended.last))
-        };
+        self.read_child(parent, initiated_event_id)?;
+        let ended = self.work.draft.ended_child(self.index, *parent, initiated_event_id);
+        let ended = ended.ok_or_else(not_ended)?;
         let (own, view);
         let closing = if let Some(bytes) = self.own_closing(&ended.last) {
             own = bytes;
             RawEvent::parse(&own).and_then(|raw| Event::check(1, raw)).map_err(|_| not_ended())?
         } else {
-            let (batch, spot) = place.ok_or_else(not_ended)?;
-            view = self.shared.view_of(batch)?;
+            let (batch, spot) = closing_event(self.index, &ended.last).ok_or_else(not_ended)?;
+            view = self.view_of(batch)?;
             Bookmark::default().read(&view, spot)?
         };
         let closed = ChildClosed {
@@ -44,12 +49,23 @@ impl Transaction<'_> {
             retry_state: retry_state(closing.body()),
         };
         let body = outcome(ended.status, closed).ok_or_else(not_ended)?;
-        self.add(run, &NewEvent::new(body).payload(closing.payload()))
+        let event = NewEvent::new(body).payload(closing.payload());
+        Ok(self.add(run, &event, Source::Store)?)
+    }
+
+    /// Reads how the chain of a child stands, if it was started before this transaction.
+    pub(super) fn read_child(&mut self, parent: &RunId, initiated: u32) -> Result<()> {
+        let index = self.index;
+        let (source, _) = self.work.draft.source(*parent);
+        let Some((number, own)) = relation(index, &source, initiated) else { return Ok(()) };
+        let held = index.held(number, initiated).map_or(own, |(_, held)| held);
+        let first = held.child.and_then(|child| index.runs.get(child));
+        first.map_or(Ok(None), |first| self.read_chain(first.chain)).map(|_| ())
     }
 
     /// The closing event of a run that this transaction closes.
     fn own_closing(&self, run: &RunId) -> Option<Vec<u8>> {
-        let progress = self.touched_by_id(run)?.progress;
+        let progress = self.work.touched_by_id(run)?.progress;
         let closes = progress.count > 0 && !progress.status.is_open();
         self.work.events.get(progress.last..).filter(|_| closes).map(<[u8]>::to_vec)
     }

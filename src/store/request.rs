@@ -1,5 +1,8 @@
 //! Signals and cancel requests, to a run and between runs.
 
+use super::reads::Read;
+use super::step::Step;
+use super::touched::Source;
 use super::transaction::Transaction;
 use crate::error::Result;
 use crate::event::{Body, CancelRequested, ExternalInitiated, NewEvent, Signaled};
@@ -65,16 +68,7 @@ impl Transaction<'_> {
     /// [`Error::RunNotFound`](crate::Error::RunNotFound),
     /// [`Error::RunClosed`](crate::Error::RunClosed).
     pub fn request_cancel(&mut self, run: &RunId, reason: &[u8]) -> Result<CancelRequest> {
-        let index = self.find(run)?;
-        let open_activities = self.open_activities(run);
-        let body = Body::WorkflowExecutionCancelRequested(CancelRequested::default());
-        let touched = self.touched(index)?;
-        let open = touched.progress.status.is_open();
-        if open && self.work.draft.cancel_requested(&self.shared.index.read(), *run) {
-            return Ok(CancelRequest { event_id: None, open_activities });
-        }
-        let event_id = Some(self.add(index, &NewEvent::new(body).payload(reason))?);
-        Ok(CancelRequest { event_id, open_activities })
+        self.step(|step| step.request_cancel(run, reason))
     }
 
     /// Signals a run: appends `WorkflowExecutionSignaled`. Returns the event's id.
@@ -82,7 +76,36 @@ impl Transaction<'_> {
     /// # Errors
     /// As [`Transaction::append`].
     pub fn signal(&mut self, run: &RunId, name: &str, payload: &[u8]) -> Result<u32> {
-        let signaled = Signaled { signal_name: name, ..Default::default() };
+        self.signal_once(run, name, "", payload)
+    }
+
+    /// Signals a run once for each request id, within this run: a repeated signal adds nothing, and
+    /// the id of the first one's event is returned. An empty request id is none.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = kinlog::Store::open(dir.path())?;
+    /// use kinlog::NewRun;
+    ///
+    /// let mut tx = store.begin();
+    /// let order = tx.start(NewRun::new("shop", "order-42", "Order"))?;
+    /// let paid = tx.signal_once(&order, "paid", "payment-7", b"30 EUR")?;
+    /// assert_eq!(tx.signal_once(&order, "paid", "payment-7", b"30 EUR")?, paid);
+    /// tx.commit()?;
+    /// assert_eq!(store.run(&order)?.events, 2);
+    /// # Ok::<(), kinlog::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Transaction::append`].
+    pub fn signal_once(
+        &mut self,
+        run: &RunId,
+        name: &str,
+        request_id: &str,
+        payload: &[u8],
+    ) -> Result<u32> {
+        let signaled = Signaled { signal_name: name, request_id, ..Default::default() };
         let body = Body::WorkflowExecutionSignaled(signaled);
         self.append(run, NewEvent::new(body).payload(payload))
     }
@@ -114,10 +137,42 @@ impl Transaction<'_> {
         let body = Body::RequestCancelExternalWorkflowExecutionInitiated(target.initiated(""));
         self.append(sender, NewEvent::new(body))
     }
+}
 
-    /// The open activities of a run, with what the transaction has done to them.
-    fn open_activities(&self, run: &RunId) -> Vec<u32> {
-        self.work.draft.activities(&self.shared.index.read(), *run)
+impl Step<'_> {
+    fn request_cancel(&mut self, run: &RunId, reason: &[u8]) -> Result<CancelRequest> {
+        let place = self.find(run)?;
+        // Which activities are open is part of the answer.
+        self.hold(place)?;
+        let open_activities = self.work.draft.activities(self.index, *run);
+        let open = self.work.touched(place)?.progress.status.is_open();
+        if open && self.work.draft.cancel_requested(self.index, *run) {
+            return Ok(CancelRequest { event_id: None, open_activities });
+        }
+        let body = Body::WorkflowExecutionCancelRequested(CancelRequested::default());
+        let event = NewEvent::new(body).payload(reason);
+        let event_id = Some(self.add(place, &event, Source::Caller)?);
+        Ok(CancelRequest { event_id, open_activities })
+    }
+
+    /// Appends a signal that has a request id, unless the run has it already.
+    pub(super) fn signal_once(
+        &mut self,
+        place: usize,
+        event: &NewEvent<'_>,
+        request_id: &str,
+    ) -> Result<u32> {
+        let touched = self.work.touched(place)?;
+        let (run, number) = (touched.id, touched.number);
+        if let Some(first) = self.work.draft.signaled(self.index, run, request_id) {
+            return Ok(first);
+        }
+        let id = self.put_unruled(place, event, Source::Caller)?;
+        if let Some(run) = number {
+            self.work.keep(Read::NoSignal { run, request_id: request_id.into() });
+        }
+        self.work.draft.record_signal(run, request_id, id);
+        Ok(id)
     }
 }
 

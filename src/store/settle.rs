@@ -4,22 +4,25 @@ use super::Store;
 use super::commit::Commit;
 use super::duties::Duty;
 use super::relation::relation;
+use super::retry::retry;
 use super::spawn::StartChildFailedCause;
 use super::start::Close;
+use super::step::{Step, Stepped, Stop};
+use super::touched::Source;
 use super::transaction::Transaction;
 use crate::bytes::wide;
 use crate::error::{Error, Result};
 use crate::event::{Body, CancelRequested, NewEvent, ParentClosePolicy};
 use crate::id::RunId;
-use crate::index::{DutyKey, DutyKind, Index};
+use crate::index::{DutyKey, DutyKind};
 use crate::log::Durability;
 
 /// How many duties are settled in one commit.
 const PAGE_DUTIES: usize = 1000;
+/// How many of them are settled under one look at the index: nobody commits meanwhile.
+const LOOK_DUTIES: usize = 64;
 /// From how many bytes of events on a page is committed before it is full.
 const PAGE_BYTES: u64 = 8 << 20;
-/// How often a commit that others came before is built again.
-const ATTEMPTS_MAX: usize = 100;
 /// Why a parent's close policy terminates a child.
 const BY_PARENT_CLOSE_POLICY: &str = "by parent close policy";
 
@@ -43,20 +46,12 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::LimitExceeded`] if the run that is to be told has no room for it, and as
-    /// [`Transaction::commit`].
+    /// [`Transaction::commit`]; what others commit meanwhile is no error, as in [`Store::transact`].
     pub fn settle(&self, duty: &Duty) -> Result<Option<Commit>> {
-        let mut attempts = 0;
-        loop {
+        retry(|| {
             let mut tx = self.begin();
-            if !tx.settle(duty)? {
-                return Ok(None);
-            }
-            attempts += 1;
-            match tx.commit() {
-                Err(error) if overtaken(&error) && attempts < ATTEMPTS_MAX => {}
-                outcome => return outcome.map(Some),
-            }
-        }
+            if tx.settle(duty)? { tx.commit().map(Some) } else { Ok(None) }
+        })
     }
 
     /// Settles all duties, and those that settling opens, oldest first, a thousand in a commit.
@@ -92,8 +87,8 @@ impl Store {
     }
 
     /// Settles all duties of these kinds, as [`Store::settle_all`], and lets `along` add to each
-    /// commit before it is made: [`Transaction::runs`] says whom it reaches. `along` may be called
-    /// again for a commit that others came before.
+    /// commit before it is made: [`Transaction::runs`] says whom it reaches. `along` is called
+    /// again for a commit that others came before, as in [`Store::transact`].
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -117,37 +112,46 @@ impl Store {
         mut along: impl FnMut(&mut Transaction<'_>) -> Result<()>,
     ) -> Result<Settled> {
         let mut settled = Settled::default();
-        let (mut after, mut size, mut attempts) = (None, PAGE_DUTIES, 0);
+        let (mut after, mut size) = (None, PAGE_DUTIES);
         loop {
             let page = self.shared.index.read().duties.page(kinds, after, size);
             if page.is_empty() {
                 break;
             }
-            let mut tx = self.begin();
-            let built = tx.settle_page(&page)?;
-            if built.settled > 0 {
-                along(&mut tx)?;
-            }
-            match tx.commit_with(Durability::Buffered) {
-                Ok(_) => settled.add(&built),
-                Err(error) if overtaken(&error) && attempts < ATTEMPTS_MAX => {
-                    attempts += 1;
-                    continue;
-                }
+            let (built, committed) = retry(|| self.settle_page(&page, &mut along))?;
+            match committed {
+                Ok(()) => settled.add(&built),
                 // They do not fit into one commit: fewer, and in the end each by itself.
-                Err(Error::LimitExceeded { .. }) if built.looked > 1 => {
+                Err(_) if built.looked > 1 => {
                     size = built.looked / 2;
                     continue;
                 }
-                Err(error @ Error::LimitExceeded { .. }) => settled.refuse(error),
-                Err(error) => return Err(error),
+                Err(error) => settled.refuse(error),
             }
-            (after, size, attempts) = (built.last, PAGE_DUTIES, 0);
+            (after, size) = (built.last, PAGE_DUTIES);
         }
         if settled.commits > 0 {
             self.sync()?;
         }
         Ok(settled)
+    }
+
+    /// Settles a page of duties in one commit; the error within says that they do not fit into one.
+    fn settle_page(
+        &self,
+        duties: &[DutyKey],
+        along: &mut dyn FnMut(&mut Transaction<'_>) -> Result<()>,
+    ) -> Result<(Page, Result<()>)> {
+        let mut tx = self.begin();
+        let page = tx.settle_page(duties)?;
+        if page.settled == 0 {
+            return Ok((page, Ok(())));
+        }
+        along(&mut tx)?;
+        match tx.commit_with(Durability::Buffered) {
+            Err(error @ Error::LimitExceeded { .. }) => Ok((page, Err(error))),
+            committed => committed.map(|_| (page, Ok(()))),
+        }
     }
 }
 
@@ -173,6 +177,22 @@ struct Page {
     refused: u64,
     refusal: Option<Error>,
     last: Option<DutyKey>,
+    /// Nothing more may be settled in the same commit.
+    full: bool,
+}
+
+/// What settling a duty comes to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// There was nothing left to do.
+    Nothing,
+    Done,
+    /// Done, and another run was terminated to make way. It is settled in a commit of its own: what it leads
+    /// to is due after what earlier duties led to and before what later ones do, and only positions of
+    /// commits tell that order.
+    Displaced,
+    /// It would terminate another run, and is not the first of its commit.
+    Later,
 }
 
 impl Transaction<'_> {
@@ -183,133 +203,144 @@ impl Transaction<'_> {
     /// [`Error::LimitExceeded`] if the run that is to be told has no room for it; nothing has
     /// changed then.
     pub fn settle(&mut self, duty: &Duty) -> Result<bool> {
-        self.settle_key(&duty.key)
+        self.step(|step| Ok::<_, Stop>(step.settle_key(&duty.key, true)? != Outcome::Nothing))
     }
 
     fn settle_page(&mut self, duties: &[DutyKey]) -> Result<Page> {
         let mut page = Page::default();
-        let segment = u64::from(self.shared.published.identity.segment_bytes);
-        for key in duties {
-            match self.settle_key(key) {
-                Ok(settled) => page.settled += u64::from(settled),
-                Err(error @ Error::LimitExceeded { .. }) => {
-                    page.refused += 1;
-                    page.refusal = page.refusal.or(Some(error));
-                }
-                Err(error) => return Err(error),
-            }
-            page.looked += 1;
-            page.last = Some(*key);
-            if wide(self.work.events.len()) >= PAGE_BYTES.min(segment / 4) {
-                break;
-            }
+        while !page.full && page.looked < duties.len() {
+            let rest = duties.get(page.looked..).unwrap_or_default();
+            self.step(|step| step.settle_some(rest, &mut page))?;
         }
         Ok(page)
     }
+}
 
-    fn settle_key(&mut self, key: &DutyKey) -> Result<bool> {
-        let run = {
-            let index = self.shared.index.read();
-            let run = index.runs.get(key.run).map(|run| run.id);
-            let Some(run) = run.filter(|run| self.is_open(&index, *run, key)) else {
-                return Ok(false);
-            };
-            run
+impl Step<'_> {
+    /// Settles the first of these duties, as many as one look may take.
+    fn settle_some(&mut self, duties: &[DutyKey], page: &mut Page) -> Stepped<()> {
+        let segment = u64::from(self.published.identity.segment_bytes);
+        let before = page.looked;
+        for key in duties.iter().take(LOOK_DUTIES) {
+            self.work.named.clear();
+            match self.settle_key(key, page.settled == 0) {
+                Ok(Outcome::Later) => {
+                    page.full = true;
+                    break;
+                }
+                Ok(outcome) => {
+                    page.settled += u64::from(outcome != Outcome::Nothing);
+                    page.full = outcome == Outcome::Displaced;
+                }
+                Err(Stop::Refused(error @ Error::LimitExceeded { .. })) => {
+                    self.keep_named();
+                    page.refused += 1;
+                    page.refusal = page.refusal.take().or(Some(error));
+                }
+                // What was settled before stays.
+                Err(Stop::Unwritten(_)) if page.looked > before => break,
+                Err(stop) => return Err(stop),
+            }
+            page.looked += 1;
+            page.last = Some(*key);
+            page.full |= wide(self.work.events.len()) >= PAGE_BYTES.min(segment / 4);
+            if page.full {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Does what a duty asks. `may_displace`: also where another run must be terminated for it.
+    fn settle_key(&mut self, key: &DutyKey, may_displace: bool) -> Stepped<Outcome> {
+        let Some(run) = self.index.runs.get(key.run).map(|run| run.id) else {
+            return Ok(Outcome::Nothing);
         };
-        self.settling = true;
-        let settled = self.settle_open(&run, key);
-        self.settling = false;
+        if !self.read_duty(key)? || !self.is_still_open(run, key) {
+            return Ok(Outcome::Nothing);
+        }
+        self.loose = true;
+        let settled = self.settle_open(&run, key, may_displace);
+        self.loose = false;
         settled
     }
 
-    /// Whether a duty is still open after the steps so far.
-    fn is_open(&self, index: &Index, run: RunId, key: &DutyKey) -> bool {
-        let closes = || {
-            let touched = self.touched_by_id(&run);
-            touched.is_some_and(|touched| !touched.progress.status.is_open())
-        };
-        let open = match key.kind {
-            DutyKind::ApplyClosePolicy => true,
-            DutyKind::StartChild => !closes() && self.work.draft.may_start(index, run, key.event),
-            DutyKind::ReportClose => !closes() && self.work.draft.may_report(index, run, key.event),
-            kind => !closes() && self.work.draft.waits_for(index, run, key.event) == Some(kind),
-        };
-        open && is_due(index, key)
-    }
-
-    fn settle_open(&mut self, run: &RunId, key: &DutyKey) -> Result<bool> {
+    /// Whether a duty that was open before this transaction is still open after the steps so far.
+    fn is_still_open(&self, run: RunId, key: &DutyKey) -> bool {
+        let (index, draft) = (self.index, &self.work.draft);
+        let open = || self.work.closed(&run).is_none();
         match key.kind {
-            DutyKind::StartChild => self.settle_start(run, key.event),
-            DutyKind::ReportClose => self.report_child(run, key.event).map(|_| true),
-            DutyKind::ApplyClosePolicy => self.settle_policy(run, key.event),
-            DutyKind::DeliverSignal | DutyKind::DeliverCancel => self.settle_request(run, key),
+            DutyKind::ApplyClosePolicy => draft.taken_by(index, key.run, key.event).is_none(),
+            DutyKind::StartChild => open() && draft.may_start(index, run, key.event),
+            DutyKind::ReportClose => open() && draft.may_report(index, run, key.event),
+            kind => open() && draft.waits_for(index, run, key.event) == Some(kind),
         }
     }
 
-    fn settle_start(&mut self, parent: &RunId, initiated: u32) -> Result<bool> {
-        match self.start_child(parent, initiated) {
-            Err(Error::WorkflowExists { .. }) => {
-                let cause = StartChildFailedCause::WorkflowAlreadyExists;
-                self.fail_child(parent, initiated, cause).map(|_| true)
+    fn settle_open(&mut self, run: &RunId, key: &DutyKey, may_displace: bool) -> Stepped<Outcome> {
+        let done = |done| if done { Outcome::Done } else { Outcome::Nothing };
+        match key.kind {
+            DutyKind::StartChild => self.settle_start(run, key.event, may_displace),
+            DutyKind::ReportClose => self.report_child(run, key.event).map(|_| Outcome::Done),
+            DutyKind::ApplyClosePolicy => Ok(done(self.settle_policy(run, key.event)?)),
+            DutyKind::DeliverSignal | DutyKind::DeliverCancel => {
+                self.settle_request(run, key).map(done)
             }
-            started => started.map(|_| true),
+        }
+    }
+
+    fn settle_start(
+        &mut self,
+        parent: &RunId,
+        initiated: u32,
+        may_displace: bool,
+    ) -> Stepped<Outcome> {
+        match self.start_initiated(parent, initiated, may_displace) {
+            Err(Stop::Refused(Error::WorkflowExists { .. })) => {
+                let cause = StartChildFailedCause::WorkflowAlreadyExists;
+                self.fail_child(parent, initiated, cause)?;
+                Ok(Outcome::Done)
+            }
+            started => Ok(match started? {
+                None => Outcome::Later,
+                Some((_, None)) => Outcome::Done,
+                Some((_, Some(_))) => Outcome::Displaced,
+            }),
         }
     }
 
     /// Reaches the current run of a child, whichever it is by now.
     fn settle_policy(&mut self, parent: &RunId, initiated: u32) -> Result<bool> {
-        let found = {
-            let index = self.shared.index.read();
-            relation(&index, parent, initiated).and_then(|(number, relation)| {
-                let first = index.runs.get(relation.child?)?;
-                let current = index.runs.get(index.chains.get(first.chain)?.newest())?;
-                let parent = index.workflow_of(index.runs.get(number)?)?.1.id.clone();
-                Some((current.id, relation.policy, parent))
-            })
+        let index = self.index;
+        let Some((number, relation)) = relation(index, parent, initiated) else { return Ok(false) };
+        let Some(first) = relation.child.and_then(|child| index.runs.get(child)) else {
+            return Ok(false);
         };
-        let Some((child, policy, parent_workflow_id)) = found else { return Ok(false) };
-        let run = self.find(&child)?;
-        if !self.touched(run)?.progress.status.is_open() {
+        let Some(chain) = self.read_chain(first.chain)? else { return Ok(false) };
+        let Some(newest) = index.runs.get(chain.newest()) else { return Ok(false) };
+        let (child, status) = self.work.draft.last_after(index, newest);
+        if !status.is_open() || self.work.closed(&child).is_some() {
             return Ok(false);
         }
-        if policy == ParentClosePolicy::RequestCancel {
-            if self.work.draft.cancel_requested(&self.shared.index.read(), child) {
-                return Ok(false);
-            }
-            let body = Body::WorkflowExecutionCancelRequested(CancelRequested {
-                external_workflow_id: &parent_workflow_id,
-                external_run_id: Some(*parent),
-                external_initiated_event_id: 0,
-            });
-            self.add(run, &NewEvent::new(body))?;
+        let run = if child == newest.id {
+            self.find_known(chain.newest(), newest)?
         } else {
-            self.add(run, &Close::terminated(BY_PARENT_CLOSE_POLICY).0)?;
+            self.find(&child)?
+        };
+        if relation.policy != ParentClosePolicy::RequestCancel {
+            self.add(run, &Close::terminated(BY_PARENT_CLOSE_POLICY).0, Source::Store)?;
+            return Ok(true);
         }
+        if self.work.draft.cancel_requested(index, child) {
+            return Ok(false);
+        }
+        let workflow = index.runs.get(number).and_then(|parent| index.workflow_of(parent));
+        let body = Body::WorkflowExecutionCancelRequested(CancelRequested {
+            external_workflow_id: workflow.map_or("", |(_, workflow)| &workflow.id),
+            external_run_id: Some(*parent),
+            external_initiated_event_id: 0,
+        });
+        self.add(run, &NewEvent::new(body), Source::Store)?;
         Ok(true)
     }
-}
-
-/// Whether a duty is open before this transaction.
-fn is_due(index: &Index, key: &DutyKey) -> bool {
-    let ties = index.runs.get(key.run).and_then(|run| run.ties.as_deref());
-    ties.is_some_and(|ties| match key.kind {
-        DutyKind::DeliverSignal | DutyKind::DeliverCancel => {
-            ties.externals.get(&key.event).is_some_and(|external| external.since.is_some())
-        }
-        kind => {
-            let relation = ties.find(key.event).and_then(|place| ties.children.get(place));
-            relation.is_some_and(|relation| relation.duty.is_some_and(|(due, _)| due == kind))
-        }
-    })
-}
-
-/// Whether another commit came first, so that building the same one again can succeed.
-fn overtaken(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Conflict { .. }
-            | Error::RunClosed { .. }
-            | Error::IllegalEvent { .. }
-            | Error::WorkflowExists { .. }
-    )
 }

@@ -14,9 +14,8 @@ use crate::bytes::wide;
 use crate::error::{Error, Result};
 use crate::event::Started;
 use crate::id::{Position, RunId};
-use crate::index::{Index, Place, Ties};
+use crate::index::{Index, IndexReadGuard, Place, Ties};
 use crate::log::View;
-use crate::sync::RwLockReadGuard;
 
 /// How many rows of a table are looked up at a time.
 const PAGE_ROWS: usize = 256;
@@ -45,7 +44,7 @@ impl Snapshot {
         self.view.end
     }
 
-    pub(super) fn index(&self) -> RwLockReadGuard<'_, Index> {
+    pub(super) fn index(&self) -> IndexReadGuard<'_> {
         self.shared.index.read()
     }
 

@@ -3,8 +3,9 @@
 use super::begin::{Beginning, first_event};
 use super::bookmark::{Bookmark, Spot};
 use super::relation::relation;
-use super::start::{NewRun, Resolution};
-use super::touched::Kinship;
+use super::start::{NewRun, Resolution, check_policies};
+use super::step::{Step, Stepped};
+use super::touched::{Kinship, Source};
 use super::transaction::Transaction;
 use crate::error::{Error, Result};
 use crate::event::{
@@ -124,7 +125,7 @@ impl<'a> NewChild<'a> {
 }
 
 /// A child that was initiated and is to begin.
-struct Birth<'a> {
+struct StartingChild<'a> {
     parent: usize,
     initiated_id: u32,
     initiated: ChildInitiated<'a>,
@@ -156,22 +157,7 @@ impl Transaction<'_> {
     /// taken. Nothing has changed then; [`Transaction::initiate_child`] and
     /// [`Transaction::fail_child`] record such a refusal in the parent.
     pub fn spawn_child(&mut self, parent: &RunId, child: NewChild<'_>) -> Result<RunId> {
-        let parent_id = *parent;
-        let parent = self.parent_of_new(&parent_id, &child)?;
-        let in_the_way = self.in_the_way(&parent_id, &child.initiated)?;
-        let touching: Vec<_> = in_the_way.into_iter().chain([parent_id]).collect();
-        self.atomically(&touching, |tx| {
-            tx.pin(parent);
-            let event = child.event();
-            let initiated_id = tx.put_event(parent, &event)?;
-            let (payload, id, time) = (child.payload, child.id, child.time);
-            let initiated = child.initiated;
-            let birth = Birth { parent, initiated_id, initiated, payload, id, time };
-            let (run, started_id, started) = tx.bear(&birth, in_the_way)?;
-            tx.record(parent, initiated_id, &event.body);
-            tx.record(parent, started_id, &started);
-            Ok(run)
-        })
+        self.step(|step| step.spawn_child(parent, &child))
     }
 
     /// Initiates a child of `parent`, to be started or refused later. Returns the Initiated event.
@@ -180,12 +166,14 @@ impl Transaction<'_> {
     /// [`Error::RunNotFound`] or [`Error::RunClosed`] for the parent, [`Error::CrossNamespace`],
     /// [`Error::IllegalEvent`] for a child without workflow id or with an unknown close policy,
     /// [`Error::LimitExceeded`] for too many open children, names and input that are too long,
-    /// or a parent whose history is full.
+    /// or a parent whose history is full, [`Error::InvalidArgument`] for policies on workflow ids that are
+    /// not known or contradict each other.
     pub fn initiate_child(&mut self, parent: &RunId, child: NewChild<'_>) -> Result<u32> {
-        let run = self.parent_of_new(parent, &child)?;
-        let id = self.add(run, &child.event())?;
-        self.pin(run);
-        Ok(id)
+        self.step(|step| {
+            let run = step.parent_of_new(parent, &child)?;
+            step.hold(run)?;
+            step.add(run, &child.event(), Source::Caller)
+        })
     }
 
     /// Starts a child that was initiated, with what its Initiated event says, and records in the
@@ -196,43 +184,8 @@ impl Transaction<'_> {
     /// answers the parent. [`Error::IllegalEvent`] if `initiated_event_id` initiated no child or
     /// the child was started or refused already, and as [`Transaction::append`].
     pub fn start_child(&mut self, parent: &RunId, initiated_event_id: u32) -> Result<RunId> {
-        let run = self.find(parent)?;
-        let initiated_id = initiated_event_id;
-        let not_initiated = || not_initiated(*parent, initiated_id);
-        self.check_start_of(run, initiated_id)?;
-        let own = self.work.initiated.get(&(run, initiated_id));
-        let own = own.and_then(|offset| self.work.events.get(*offset..)).map(<[u8]>::to_vec);
-        let view;
-        let event = if let Some(bytes) = &own {
-            let raw = RawEvent::parse(bytes).map_err(|_| not_initiated())?;
-            Event::check(initiated_id, raw).map_err(|_| not_initiated())?
-        } else {
-            let place = {
-                let index = self.shared.index.read();
-                // A run that a reset makes here shares the event with its base run.
-                let relation = relation(&index, &self.work.draft.source(*parent).0, initiated_id);
-                relation.map(|(number, found)| {
-                    let batch = found.initiated_batch;
-                    (batch, Spot::of(&index, number, batch, initiated_id))
-                })
-            };
-            let (batch, spot) = place.ok_or_else(not_initiated)?;
-            view = self.shared.view_of(batch)?;
-            Bookmark::default().read(&view, spot)?
-        };
-        let Body::StartChildWorkflowExecutionInitiated(initiated) = *event.body() else {
-            return Err(not_initiated());
-        };
-        let payload = event.payload();
-        let in_the_way = self.in_the_way(parent, &initiated)?;
-        let touching: Vec<_> = in_the_way.into_iter().chain([*parent]).collect();
-        self.atomically(&touching, |tx| {
-            let birth =
-                Birth { parent: run, initiated_id, initiated, payload, id: None, time: None };
-            let (child, started_id, started) = tx.bear(&birth, in_the_way)?;
-            tx.record(run, started_id, &started);
-            Ok(child)
-        })
+        let started = self.step(|step| step.start_initiated(parent, initiated_event_id, true))?;
+        started.map(|(child, _)| child).ok_or_else(|| not_initiated(*parent, initiated_event_id))
     }
 
     /// Records in `parent` that a child it initiated is not started. Returns the event's id.
@@ -246,16 +199,100 @@ impl Transaction<'_> {
         initiated_event_id: u32,
         cause: StartChildFailedCause,
     ) -> Result<u32> {
+        self.step(|step| step.fail_child(parent, initiated_event_id, cause))
+    }
+}
+
+impl Step<'_> {
+    fn spawn_child(&mut self, parent: &RunId, child: &NewChild<'_>) -> Result<RunId> {
+        let run = self.parent_of_new(parent, child)?;
+        let in_the_way = self.in_the_way(parent, &child.initiated)?;
+        let touching: Vec<_> = in_the_way.into_iter().chain([*parent]).collect();
+        self.atomically(&touching, |step| {
+            // The child's first event names the Initiated event.
+            step.hold(run)?;
+            let event = child.event();
+            let initiated_id = step.put_event(run, &event, Source::Caller)?;
+            let starting = StartingChild {
+                parent: run,
+                initiated_id,
+                initiated: child.initiated,
+                payload: child.payload,
+                id: child.id,
+                time: child.time,
+            };
+            let (child, started_id, started) = step.begin_child(&starting, in_the_way)?;
+            step.record(run, initiated_id, &event.body);
+            step.record(run, started_id, &started);
+            Ok(child)
+        })
+    }
+
+    /// Starts a child that was initiated; its run, and the one that was terminated to make way. Unless
+    /// `may_displace`, a child that needs that is not started.
+    pub(super) fn start_initiated(
+        &mut self,
+        parent: &RunId,
+        initiated_id: u32,
+        may_displace: bool,
+    ) -> Stepped<Option<(RunId, Option<RunId>)>> {
+        let run = self.find(parent)?;
+        let not_initiated = || not_initiated(*parent, initiated_id);
+        self.check_start_of(run, initiated_id)?;
+        let own = self.work.initiated.get(&(run, initiated_id));
+        let own = own.and_then(|offset| self.work.events.get(*offset..)).map(<[u8]>::to_vec);
+        let view;
+        let event = if let Some(bytes) = &own {
+            let raw = RawEvent::parse(bytes).map_err(|_| not_initiated())?;
+            Event::check(initiated_id, raw).map_err(|_| not_initiated())?
+        } else {
+            // A run that a reset makes here shares the event with its base run.
+            let (source, _) = self.work.draft.source(*parent);
+            let (number, found) =
+                relation(self.index, &source, initiated_id).ok_or_else(not_initiated)?;
+            let batch = found.initiated_batch;
+            view = self.view_of(batch)?;
+            let spot = Spot::of(self.index, number, batch, initiated_id);
+            Bookmark::default().read(&view, spot)?
+        };
+        let Body::StartChildWorkflowExecutionInitiated(initiated) = *event.body() else {
+            return Err(not_initiated().into());
+        };
+        let payload = event.payload();
+        let in_the_way = self.in_the_way(parent, &initiated)?;
+        if in_the_way.is_some() && !may_displace {
+            return Ok(None);
+        }
+        let touching: Vec<_> = in_the_way.into_iter().chain([*parent]).collect();
+        self.atomically(&touching, |step| {
+            let (id, time) = (None, None);
+            let starting =
+                StartingChild { parent: run, initiated_id, initiated, payload, id, time };
+            let (child, started_id, started) = step.begin_child(&starting, in_the_way)?;
+            step.record(run, started_id, &started);
+            Ok(Some((child, in_the_way)))
+        })
+    }
+
+    pub(super) fn fail_child(
+        &mut self,
+        parent: &RunId,
+        initiated_event_id: u32,
+        cause: StartChildFailedCause,
+    ) -> Result<u32> {
+        let run = self.find(parent)?;
         let failed = ChildStartFailed { initiated_event_id, cause: cause as u8 };
-        self.append(parent, NewEvent::new(Body::StartChildWorkflowExecutionFailed(failed)))
+        let event = NewEvent::new(Body::StartChildWorkflowExecutionFailed(failed));
+        self.add(run, &event, Source::Store)
     }
 
     /// The parent of a child that is to be initiated.
     fn parent_of_new(&mut self, parent: &RunId, child: &NewChild<'_>) -> Result<usize> {
         let run = self.find(parent)?;
-        if self.touched(run)?.recorded {
+        if self.work.touched(run)?.recorded {
             return Err(Error::invalid("a run recorded from elsewhere starts no children here"));
         }
+        check_policies(child.initiated.reuse_policy, child.initiated.conflict_policy)?;
         if let Some(found) = child.namespace {
             let expected = self.kinship(parent)?.namespace;
             if *found != *expected {
@@ -267,7 +304,11 @@ impl Transaction<'_> {
     }
 
     /// The open run that a child's policies say is to be terminated before it starts.
-    fn in_the_way(&self, parent: &RunId, initiated: &ChildInitiated<'_>) -> Result<Option<RunId>> {
+    pub(super) fn in_the_way(
+        &mut self,
+        parent: &RunId,
+        initiated: &ChildInitiated<'_>,
+    ) -> Result<Option<RunId>> {
         let namespace = self.kinship(parent)?.namespace;
         let (resolution, current) = self.resolve(&as_run(&namespace, initiated))?;
         match (resolution, current) {
@@ -287,25 +328,24 @@ impl Transaction<'_> {
     fn check_start_of(&self, parent: usize, initiated_event_id: u32) -> Result<()> {
         let started = ChildStarted { initiated_event_id, ..Default::default() };
         let body = Body::ChildWorkflowExecutionStarted(started);
-        let parent = self.touched(parent)?;
+        let parent = self.work.touched(parent)?;
         if parent.recorded {
             return Err(Error::invalid("a run recorded from elsewhere starts no children here"));
         }
-        Ok(self.work.draft.check(&self.shared.index.read(), parent.id, &body)?)
+        Ok(self.work.draft.check(self.index, parent.id, &body)?)
     }
 
     /// Begins a child's run and writes the parent's ChildStarted, which is to be recorded by the
     /// caller.
-    fn bear(
+    fn begin_child(
         &mut self,
-        birth: &Birth<'_>,
+        starting: &StartingChild<'_>,
         in_the_way: Option<RunId>,
     ) -> Result<(RunId, u32, Body<'static>)> {
-        let initiated = &birth.initiated;
-        let parent = self.touched(birth.parent)?.id;
+        let initiated = &starting.initiated;
+        let parent = self.work.touched(starting.parent)?.id;
         let above = self.kinship(&parent)?;
-        let seen = self.resolve(&as_run(&above.namespace, initiated))?.1;
-        let (id, now) = self.fresh_id(birth.id);
+        let (id, now) = self.fresh_id(starting.id);
         let root = above.root.clone().unwrap_or_else(|| (above.workflow_id.clone(), parent));
         let started = Started {
             run_id: id,
@@ -316,7 +356,7 @@ impl Transaction<'_> {
             task_queue: initiated.task_queue,
             parent_workflow_id: &above.workflow_id,
             parent_run_id: Some(parent),
-            parent_initiated_event_id: birth.initiated_id,
+            parent_initiated_event_id: starting.initiated_id,
             root_workflow_id: &root.0,
             root_run_id: Some(root.1),
             ..Default::default()
@@ -325,16 +365,27 @@ impl Transaction<'_> {
             namespace: above.namespace.clone(),
             workflow_id: initiated.workflow_id.into(),
             first: id,
-            parent: Some((above.workflow_id.clone(), parent, birth.initiated_id)),
+            parent: Some((above.workflow_id.clone(), parent, starting.initiated_id)),
             root: Some(root.clone()),
         };
-        let begun = Begun { parent: Some((parent, birth.initiated_id)), ..Default::default() };
-        let event = first_event(started, birth.payload, birth.time.unwrap_or(now));
-        self.begin(Beginning { id, event, kin, seen, recorded: false, shares: None, begun })?;
-        let started = ChildStarted { run_id: id, initiated_event_id: birth.initiated_id };
+        self.begin(Beginning {
+            id,
+            event: first_event(started, starting.payload, starting.time.unwrap_or(now)),
+            // The Initiated event, which says all of this, was accepted before.
+            source: Source::Store,
+            kin,
+            request_id: "",
+            recorded: false,
+            shares: None,
+            begun: Begun { parent: Some((parent, starting.initiated_id)), ..Default::default() },
+        })?;
+        let started = ChildStarted { run_id: id, initiated_event_id: starting.initiated_id };
         let started = Body::ChildWorkflowExecutionStarted(started);
-        let event = NewEvent { body: started, payload: &[], time: birth.time };
-        let started_id = self.put_unruled(birth.parent, &event)?;
+        let event = NewEvent { body: started, payload: &[], time: starting.time };
+        let started_id = self.put_unruled(starting.parent, &event, Source::Store)?;
+        if let Some(parent) = self.work.runs.get_mut(starting.parent) {
+            parent.ruled = true;
+        }
         if let Some(run) = in_the_way {
             let run = self.find(&run)?;
             self.make_way(run)?;

@@ -5,7 +5,7 @@ use crate::event::{
     Body, Canceled, Closed, IdConflictPolicy, IdReusePolicy, NewEvent, Started, Terminated,
 };
 use crate::id::{RunId, Timestamp};
-use crate::index::{Index, RunStatus};
+use crate::index::RunStatus;
 use crate::limits::NAMESPACE_BYTES_MAX;
 
 /// A run to start. Borrowed; nothing is copied before the event is written.
@@ -107,10 +107,9 @@ impl<'a> NewRun<'a> {
     }
 
     /// What a start of this run comes to, given the workflow's current run.
-    pub(super) fn resolve(&self, current: &Current<'_>) -> Resolution {
-        let request_id = self.started.request_id;
-        if !request_id.is_empty() && request_id == current.request_id {
-            return Resolution::Existing;
+    pub(super) fn resolve(&self, current: &Current) -> Resolution {
+        if current.repeats {
+            return Resolution::Repeated;
         }
         if !current.status.is_open() {
             let allowed = match self.reuse {
@@ -139,21 +138,15 @@ impl<'a> NewRun<'a> {
 
 /// A workflow's current run, as far as a start asks about it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Current<'a> {
+pub(super) struct Current {
     pub(super) run: RunId,
     pub(super) status: RunStatus,
-    pub(super) request_id: &'a str,
+    pub(super) started_at: Timestamp,
+    /// It was started, or made by a reset, with the request id that is asked about.
+    pub(super) repeats: bool,
 }
 
-impl<'a> Current<'a> {
-    /// The current run of a workflow, if it has one.
-    pub(super) fn of(index: &'a Index, namespace: &str, workflow_id: &str) -> Option<Self> {
-        let workflow = index.namespaces.find(namespace, workflow_id)?;
-        let run = index.runs.get(*workflow.current.latest())?;
-        let status = run.extent.latest().status;
-        Some(Current { run: run.id, status, request_id: &workflow.request_id })
-    }
-
+impl Current {
     /// The error that says this run is in the way.
     pub(super) fn in_the_way(&self, namespace: &str, workflow_id: &str) -> Error {
         Error::WorkflowExists {
@@ -170,12 +163,53 @@ impl<'a> Current<'a> {
 pub(super) enum Resolution {
     /// A new run.
     Start,
+    /// The current run, as this start is a repeated one.
+    Repeated,
     /// The current run, and nothing changes.
     Existing,
     /// The current run is terminated, and a new one begins.
     TerminateAndStart,
     /// An error.
     Refuse,
+}
+
+/// What a start came to.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum StartOutcome {
+    /// This run begins.
+    Begun(RunId),
+    /// A start with the same request id began this run before, and nothing changes.
+    Repeated(RunId),
+    /// The workflow has this open run, [`IdConflictPolicy::UseExisting`] says to use it, and nothing changes.
+    Existing(RunId),
+}
+
+impl StartOutcome {
+    /// The run that the workflow id stands for now.
+    #[must_use]
+    pub const fn run(self) -> RunId {
+        match self {
+            StartOutcome::Begun(run)
+            | StartOutcome::Repeated(run)
+            | StartOutcome::Existing(run) => run,
+        }
+    }
+}
+
+/// Checks policies on workflow ids: each must be known, and they must not contradict each other.
+pub(super) fn check_policies(reuse: IdReusePolicy, conflict: IdConflictPolicy) -> Result<()> {
+    let what = match (reuse, conflict) {
+        (IdReusePolicy::Unknown(_), _) => "this policy on the reuse of workflow ids is not known",
+        (_, IdConflictPolicy::Unknown(_)) => {
+            "this policy on conflicts of workflow ids is not known"
+        }
+        (IdReusePolicy::RejectDuplicate, IdConflictPolicy::TerminateExisting) => {
+            "RejectDuplicate and TerminateExisting contradict each other"
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::invalid(what))
 }
 
 /// Checks the name of a namespace.

@@ -1,123 +1,159 @@
-//! The steps a transaction is made of: finding a run, writing an event to it, taking steps back.
+//! The parts that steps are made of: finding a run, putting an event into it, saying who it is.
 
-use super::touched::{
-    Chunk, Kinship, Place, Progress, Touched, check_max_of, is_exempt, too_many_runs,
-};
-use super::transaction::Transaction;
+use super::reads::Read;
+use super::step::Step;
+use super::touched::{Kinship, Place, Progress, Source, Touched};
 use crate::error::{Error, Result};
-use crate::event::{self, Body, NewEvent};
+use crate::event::{Body, NewEvent};
 use crate::id::RunId;
-use crate::index::{Illegal, Index, RunStatus, is_ruled};
-use crate::limits::{COMMIT_RUNS_MAX, RUN_BYTES_MAX};
+use crate::index::{Illegal, Index, Run, is_ruled};
 
-impl Transaction<'_> {
-    /// The place of a run in `runs`; looked up in the store the first time.
+impl Step<'_> {
+    /// The place of a run in the workspace; looked up in the index the first time.
     pub(super) fn find(&mut self, run: &RunId) -> Result<usize> {
-        // Events of one run mostly come one after the other.
-        let last = self.work.runs.len().checked_sub(1);
-        let is_it = |place: &usize| self.work.runs.get(*place).is_some_and(|last| last.id == *run);
-        if let Some(index) = last.filter(is_it).or_else(|| self.work.by_id.get(run).copied()) {
-            if !self.settling {
-                self.hold(index);
-            }
-            return Ok(index);
+        if let Some(place) = self.work.place_of(run) {
+            return self.find_again(place);
         }
-        let index = self.shared.index.read();
-        let number = index.runs.number(run);
-        let Some(found) = number.and_then(|number| index.runs.get(number)) else {
+        let index = self.index;
+        let known =
+            index.runs.number(run).and_then(|number| Some((number, index.runs.get(number)?)));
+        let Some((number, found)) = known else {
+            self.work.keep(Read::NoRun(*run));
             return Err(Error::RunNotFound { run: *run });
         };
+        self.touch(number, found)
+    }
+
+    /// The same for a run whose number is known.
+    pub(super) fn find_known(&mut self, number: u32, run: &Run) -> Result<usize> {
+        match self.work.place_of(&run.id) {
+            Some(place) => self.find_again(place),
+            None => self.touch(number, run),
+        }
+    }
+
+    fn find_again(&mut self, place: usize) -> Result<usize> {
+        if let Some(touched) = self.work.runs.get_mut(place) {
+            self.work.named.extend(touched.number);
+            if touched.place == Place::Loose && !self.loose {
+                touched.place = Place::Found;
+            }
+        }
+        self.see_run(place)?;
+        Ok(place)
+    }
+
+    fn touch(&mut self, number: u32, found: &Run) -> Result<usize> {
+        let index = self.index;
+        self.work.named.push(number);
+        self.see(index.limits_changed.max(found.extent.changed()))?;
         let extent = found.extent.latest();
-        let limits = index.workflow_of(found).map(|(n, _)| n.limits).unwrap_or_default();
-        let touched = Touched {
-            id: *run,
-            number,
+        self.work.touch(Touched {
+            id: found.id,
+            number: Some(number),
             first_event: extent.next_event,
-            place: if self.settling { Place::Loose } else { Place::Found },
+            place: if self.loose { Place::Loose } else { Place::Found },
+            held: false,
+            ruled: false,
             bytes_before: extent.bytes.into(),
-            limits,
+            limits: index.workflow_of(found).map(|(n, _)| n.limits).unwrap_or_default(),
             recorded: found.recorded,
             begins: None,
             progress: Progress::none(extent.status),
+        })
+    }
+
+    /// Sees a run that was found before as it is now. Where it has moved, nothing may depend on it yet.
+    fn see_run(&mut self, place: usize) -> Result<()> {
+        let number = self.work.touched(place)?.number;
+        let Some(run) = number.and_then(|number| self.index.runs.get(number)) else {
+            return Ok(());
         };
-        drop(index);
-        self.touch(touched)
-    }
-
-    pub(super) fn touch(&mut self, touched: Touched) -> Result<usize> {
-        let index = self.work.runs.len();
-        if index >= COMMIT_RUNS_MAX {
-            return Err(too_many_runs(index + 1));
-        }
-        self.work.by_id.insert(touched.id, index);
-        if let Some(begins) = &touched.begins {
-            let workflow_id = begins.kin.workflow_id.clone();
-            self.work.starts.entry(workflow_id).or_default().push(index);
-        }
-        self.work.runs.push(touched);
-        Ok(index)
-    }
-
-    pub(super) fn touched(&self, run: usize) -> Result<&Touched> {
-        self.work.runs.get(run).ok_or_else(|| Error::invalid("no such run"))
-    }
-
-    /// The run that the transaction found or begins, if it has anything to do with it.
-    pub(super) fn touched_by_id(&self, run: &RunId) -> Option<&Touched> {
-        self.work.runs.get(*self.work.by_id.get(run)?)
-    }
-
-    /// Holds a run to where it was found, unless the caller said otherwise.
-    fn hold(&mut self, run: usize) {
-        if let Some(touched) = self.work.runs.get_mut(run)
-            && touched.place == Place::Loose
+        self.see(run.extent.changed())?;
+        let extent = run.extent.latest();
+        if let Some(touched) = self.work.runs.get_mut(place)
+            && touched.progress.count == 0
         {
-            touched.place = Place::Found;
+            touched.first_event = extent.next_event;
+            touched.bytes_before = extent.bytes.into();
+            touched.progress = Progress::none(extent.status);
         }
+        Ok(())
     }
 
-    /// Holds a run to where it was found, for steps that other runs refer to by the ids of their
-    /// events.
-    pub(super) fn pin(&mut self, run: usize) {
-        if let Some(touched) = self.work.runs.get_mut(run)
-            && touched.place != Place::Expected
-        {
-            touched.place = Place::Found;
+    /// Holds a run to where it was found, for steps that refer to its events by their ids or whose answer
+    /// depends on it, whatever the caller says of it before or after.
+    pub(super) fn hold(&mut self, place: usize) -> Result<()> {
+        self.see_run(place)?;
+        self.check_unmoved(place)?;
+        if let Some(touched) = self.work.runs.get_mut(place) {
+            touched.held = true;
         }
+        Ok(())
+    }
+
+    /// Whether a run that has got events is where it was found, also if it may be anywhere.
+    pub(super) fn check_unmoved(&self, place: usize) -> Result<()> {
+        let touched = self.work.touched(place)?;
+        if touched.begins.is_some() {
+            return Ok(());
+        }
+        let extent = touched.known(self.index)?.1;
+        if extent.next_event == touched.first_event { Ok(()) } else { Err(touched.moved(extent)) }
     }
 
     /// Appends an event that stands for itself.
-    pub(super) fn add(&mut self, run: usize, event: &NewEvent<'_>) -> Result<u32> {
-        let id = self.put_event(run, event)?;
+    pub(super) fn add(&mut self, run: usize, event: &NewEvent<'_>, source: Source) -> Result<u32> {
+        let id = self.put_event(run, event, source)?;
         self.record(run, id, &event.body);
         Ok(id)
     }
 
     /// Appends an event that is part of a larger step, which will record it when all of it is
     /// written.
-    pub(super) fn put_event(&mut self, run: usize, event: &NewEvent<'_>) -> Result<u32> {
-        let touched = self.touched(run)?;
-        if is_ruled(event.kind()) && !touched.recorded && touched.progress.status.is_open() {
-            let index = self.shared.index.read();
-            self.work.draft.check(&index, touched.id, &event.body)?;
-            self.check_open(&index, touched, event.kind().number(), 1)?;
+    pub(super) fn put_event(
+        &mut self,
+        run: usize,
+        event: &NewEvent<'_>,
+        source: Source,
+    ) -> Result<u32> {
+        let touched = self.work.touched(run)?;
+        let ruled = is_ruled(event.kind()) && !touched.recorded;
+        if ruled && touched.progress.status.is_open() {
+            self.check_rules(run, event)?;
         }
         let offset = self.work.events.len();
-        let id = self.put_unruled(run, event)?;
+        let id = self.put_unruled(run, event, source)?;
+        if let Some(touched) = self.work.runs.get_mut(run) {
+            touched.ruled |= ruled;
+        }
         if let Body::StartChildWorkflowExecutionInitiated(_) = event.body {
             self.work.initiated.insert((run, id), offset);
         }
         Ok(id)
     }
 
-    /// The same for an event that the step itself makes legal.
-    pub(super) fn put_unruled(&mut self, run: usize, event: &NewEvent<'_>) -> Result<u32> {
-        let touched = self.touched(run)?;
-        if !touched.progress.status.is_open() {
-            return Err(Error::RunClosed { run: touched.id });
+    fn check_rules(&mut self, run: usize, event: &NewEvent<'_>) -> Result<()> {
+        self.see_run(run)?;
+        let touched = self.work.touched(run)?;
+        // Wherever the run will be then, an event that answers one of this transaction must find it.
+        if event.body.answers().is_some_and(|answered| answered >= touched.first_event) {
+            self.hold(run)?;
         }
-        touched.check_event(event)?;
-        self.write(run, event)
+        let touched = self.work.touched(run)?;
+        self.work.draft.check(self.index, touched.id, &event.body)?;
+        self.work.draft.check_told(self.index, touched.id, &event.body)?;
+        self.work.check_open(self.index, touched, event.kind().number(), 1)
+    }
+
+    /// The same for an event that the step itself makes legal.
+    pub(super) fn put_unruled(
+        &mut self,
+        run: usize,
+        event: &NewEvent<'_>,
+        source: Source,
+    ) -> Result<u32> {
+        self.work.put_unruled(run, event, source, self.now)
     }
 
     /// Takes note of what an event says about others.
@@ -125,130 +161,38 @@ impl Transaction<'_> {
         let Some(touched) = self.work.runs.get(run) else { return };
         let noted = is_ruled(body.kind()) || matches!(body, Body::WorkflowReset(_));
         if noted && !touched.recorded {
-            self.work.draft.record(&self.shared.index.read(), touched.id, id, body);
+            self.work.draft.record(self.index, touched.id, id, body);
         }
-    }
-
-    /// Checks the limits on what a run waits for, with `more` of a kind to come.
-    pub(super) fn check_open(
-        &self,
-        index: &Index,
-        touched: &Touched,
-        kind: u16,
-        more: u64,
-    ) -> Result<()> {
-        let limits = &touched.limits;
-        let (limit, max) = match kind {
-            10 => ("open activities of one run", limits.open_activities),
-            22 => ("cancel requests of one run on their way", limits.open_cancels),
-            29 => ("open children of one run", limits.open_children),
-            37 => ("signals of one run on their way", limits.open_signals),
-            _ => return Ok(()),
-        };
-        let now = self.work.draft.waiting(index, touched.id).of(kind);
-        let now = u64::try_from(now).unwrap_or_default();
-        check_max_of(limit, Some(touched.id), now, now + more, max.into())
-    }
-
-    /// Encodes the event and, if the run has room for it, makes it the run's last.
-    pub(super) fn write(&mut self, run: usize, event: &NewEvent<'_>) -> Result<u32> {
-        let time = event.time.unwrap_or(self.now);
-        let start = self.work.events.len();
-        let size = event::encode(event, time, &mut self.work.events)
-            .map_err(|_| Error::invalid("an event is larger than 16 MiB"))?;
-        let end = self.work.events.len();
-        let touched = self.work.runs.get_mut(run).ok_or_else(|| Error::invalid("no such run"))?;
-        let now = touched.bytes_before + touched.progress.bytes;
-        let asked = now + u64::from(size);
-        let exempt = is_exempt(event.kind());
-        let max = if touched.recorded || exempt {
-            RUN_BYTES_MAX
-        } else {
-            touched.limits.history_bytes.into()
-        };
-        if let Err(error) = check_max_of("bytes in one run", Some(touched.id), now, asked, max) {
-            self.work.events.resize(start, 0);
-            return Err(error);
-        }
-        let id = touched.next_event();
-        let progress = &mut touched.progress;
-        progress.count += 1;
-        progress.bytes += u64::from(size);
-        if !exempt {
-            progress.measured = (progress.count, progress.bytes);
-        }
-        progress.status = RunStatus::after(event.kind());
-        progress.last = start;
-        match progress.chunks {
-            // The run's last chunk ends here: it grows.
-            Some((_, last))
-                if self.work.chunks.get(last).is_some_and(|chunk| chunk.end == start) =>
-            {
-                if let Some(chunk) = self.work.chunks.get_mut(last) {
-                    chunk.end = end;
-                }
-            }
-            chunks => {
-                let new = self.work.chunks.len();
-                self.work.chunks.push(Chunk { start, end, next: None });
-                if let Some(chunk) = chunks.and_then(|(_, last)| self.work.chunks.get_mut(last)) {
-                    chunk.next = Some(new);
-                }
-                progress.chunks = Some((chunks.map_or(new, |(first, _)| first), new));
-            }
-        }
-        Ok(id)
-    }
-
-    /// Takes several steps or none: what `steps` adds to the runs named, and the runs it begins or
-    /// finds, are gone again if it fails. It records what it wrote only after all is written.
-    pub(super) fn atomically<T>(
-        &mut self,
-        known: &[RunId],
-        steps: impl FnOnce(&mut Self) -> Result<T>,
-    ) -> Result<T> {
-        let (runs, chunks, events) =
-            (self.work.runs.len(), self.work.chunks.len(), self.work.events.len());
-        let known = known.iter().filter_map(|run| self.work.by_id.get(run));
-        let before: Vec<_> = known.filter_map(|run| self.save(*run)).collect();
-        steps(self).inspect_err(|_| {
-            for touched in self.work.runs.drain(runs..) {
-                self.work.by_id.remove(&touched.id);
-                self.work.draft.forget(&touched.id);
-                let begins = touched.begins.as_ref();
-                if let Some(starts) =
-                    begins.and_then(|b| self.work.starts.get_mut(&b.kin.workflow_id))
-                {
-                    starts.retain(|start| *start < runs);
-                }
-            }
-            for (run, progress, place, chunk) in before {
-                if let Some(touched) = self.work.runs.get_mut(run) {
-                    (touched.progress, touched.place) = (progress, place);
-                }
-                let last = progress.chunks.and_then(|(_, last)| self.work.chunks.get_mut(last));
-                if let (Some(last), Some(chunk)) = (last, chunk) {
-                    *last = chunk;
-                }
-            }
-            self.work.chunks.truncate(chunks);
-            self.work.events.resize(events, 0);
-        })
-    }
-
-    fn save(&self, run: usize) -> Option<(usize, Progress, Place, Option<Chunk>)> {
-        let touched = self.work.runs.get(run)?;
-        let last = touched.progress.chunks.and_then(|(_, last)| self.work.chunks.get(last));
-        Some((run, touched.progress, touched.place, last.copied()))
     }
 
     /// Who a run is to others, whether it begins here or is in the store.
-    pub(super) fn kinship(&self, run: &RunId) -> Result<Kinship> {
-        if let Some(begins) = self.touched_by_id(run).and_then(|touched| touched.begins.as_ref()) {
-            return Ok(begins.kin.clone());
+    pub(super) fn kinship(&mut self, run: &RunId) -> Result<Kinship> {
+        let index = self.index;
+        let touched = self.work.touched_by_id(run);
+        let begins = touched.and_then(|touched| touched.begins.as_ref());
+        let mut kin = match begins.map(|begins| begins.kin.clone()) {
+            Some(kin) => kin,
+            None => self.known_kinship(run)?,
+        };
+        // A reset among the steps so far may have made another run the parent.
+        if let Some(parent) = &mut kin.parent
+            && let Some(holder) = index.runs.number(&parent.1)
+            && let Some(now) = self.work.draft.taken_by(index, holder, parent.2)
+        {
+            parent.1 = now;
         }
-        let index = self.shared.index.read();
-        Kinship::of(&index, run).ok_or(Error::RunNotFound { run: *run })
+        Ok(kin)
+    }
+
+    fn known_kinship(&mut self, run: &RunId) -> Result<Kinship> {
+        let index = self.index;
+        let known = index.runs.number(run).and_then(|number| index.runs.get(number));
+        let Some(known) = known else {
+            self.work.keep(Read::NoRun(*run));
+            return Err(Error::RunNotFound { run: *run });
+        };
+        self.read_parent(known.chain)?;
+        Kinship::of(index, run).ok_or(Error::RunNotFound { run: *run })
     }
 }
 

@@ -1,9 +1,10 @@
 //! A run that a transaction adds events to, and the limits it is held against.
 
+use super::workspace::Workspace;
 use crate::bytes::wide;
-use crate::error::{Error, Result};
+use crate::error::{Error, Moved, Result};
 use crate::event::{Body, EventKind, NewEvent};
-use crate::id::{Position, RunId};
+use crate::id::{Position, RunId, Timestamp};
 use crate::index::{Extent, Index, RunStatus};
 use crate::limits::{BATCH_EVENTS_MAX, COMMIT_RUNS_MAX, Limits};
 
@@ -23,6 +24,11 @@ pub(super) struct Touched {
     /// The event that the first of the transaction's becomes.
     pub(super) first_event: u32,
     pub(super) place: Place,
+    /// It must be where it was found: answers or bytes of this transaction depend on it, whatever the
+    /// caller said.
+    pub(super) held: bool,
+    /// It gets events here that rules speak of.
+    pub(super) ruled: bool,
     pub(super) bytes_before: u64,
     pub(super) limits: Limits,
     pub(super) recorded: bool,
@@ -31,14 +37,14 @@ pub(super) struct Touched {
     pub(super) progress: Progress,
 }
 
-/// Where a run must be when the transaction is committed.
+/// Where a run must be when the transaction is committed, as far as the caller knows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Place {
     /// Where the transaction found it, if it adds events to it.
     Found,
     /// There in any case: the caller said so.
     Expected,
-    /// Anywhere: the caller said so.
+    /// Anywhere: the caller said so. What is appended then is a blind append.
     Anywhere,
     /// Anywhere so far: only duties were settled, whose events say the same in any place.
     Loose,
@@ -67,10 +73,31 @@ impl Progress {
 /// What is known of a run that begins in the transaction.
 pub(super) struct Begins {
     pub(super) kin: Kinship,
-    /// The workflow's current run, if it had one.
-    pub(super) seen: Option<RunId>,
+    /// Of its start; empty for none.
+    pub(super) request_id: Box<str>,
+    pub(super) started_at: Timestamp,
     /// For a reset: the batch that the first one of its own follows.
     pub(super) previous: Option<Position>,
+}
+
+/// How far runs have moved that get blind appends.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub(super) enum Drift {
+    #[default]
+    None,
+    /// Their limits must be asked again.
+    Moved,
+    /// And the rules, too: rules speak of what they get.
+    Ruled,
+}
+
+/// Who says what an event holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Source {
+    /// The caller: it is held against the limits on names and payloads.
+    Caller,
+    /// The store: it was accepted before, whatever the limits are now.
+    Store,
 }
 
 /// Who a run is to others.
@@ -95,17 +122,12 @@ impl Touched {
     }
 
     /// Checks the limits that can be told before the event is encoded.
-    pub(super) fn check_event(&self, event: &NewEvent<'_>) -> Result<()> {
+    pub(super) fn check_event(&self, event: &NewEvent<'_>, source: Source) -> Result<()> {
+        if source == Source::Caller {
+            self.check_content(event)?;
+        }
         let run = Some(self.id);
         let limits = if self.recorded { &UNLIMITED } else { &self.limits };
-        let payload = wide(event.payload.len());
-        check_max_of("bytes in a payload", run, 0, payload, limits.payload_bytes.into())?;
-        if !matches!(event.body, Body::Opaque(_)) {
-            let max = limits.id_bytes.into();
-            event.body.texts().try_for_each(|(_, text)| {
-                check_max_of("bytes in an id or a name", run, 0, wide(text.len()), max)
-            })?;
-        }
         let count = self.progress.count + 1;
         check_max("events of one run in one commit", count, BATCH_EVENTS_MAX)?;
         let now = u64::from(self.next_event()) - 1;
@@ -116,18 +138,48 @@ impl Touched {
         check_max_of("events in one run", run, now, now + 1, u64::from(u32::MAX) - 1)
     }
 
+    /// Checks the limits on names and payloads.
+    pub(super) fn check_content(&self, event: &NewEvent<'_>) -> Result<()> {
+        let run = Some(self.id);
+        let limits = if self.recorded { &UNLIMITED } else { &self.limits };
+        let payload = wide(event.payload.len());
+        check_max_of("bytes in a payload", run, 0, payload, limits.payload_bytes.into())?;
+        if !matches!(event.body, Body::Opaque(_)) {
+            let max = limits.id_bytes.into();
+            event.body.texts().try_for_each(|(_, text)| {
+                check_max_of("bytes in an id or a name", run, 0, wide(text.len()), max)
+            })?;
+        }
+        Ok(())
+    }
+
     /// Checks the run's limits once more, from where it is now.
-    pub(super) fn check_growth(&self, extent: &Extent) -> Result<()> {
+    fn check_growth(&self, extent: &Extent) -> Result<()> {
         let (events, bytes) = (self.progress.count, self.progress.bytes);
         self.check_grown(extent, &UNLIMITED, events, bytes)?;
         let (events, bytes) = self.progress.measured;
-        let exempt = self.recorded || self.is_exempt();
+        let exempt = self.recorded || events == 0;
         if exempt { Ok(()) } else { self.check_grown(extent, &self.limits, events, bytes) }
     }
 
     /// Whether the transaction closes the run, or does nothing but ask it to cancel.
     pub(super) fn is_exempt(&self) -> bool {
         self.progress.measured.0 == 0 || !self.progress.status.is_open()
+    }
+
+    /// Whether the run must not have moved since it was found.
+    fn must_stay(&self) -> bool {
+        let found = self.place == Place::Found && self.progress.count > 0;
+        self.held || found || self.place == Place::Expected
+    }
+
+    /// The error that says that the run has moved.
+    pub(super) fn moved(&self, extent: &Extent) -> Error {
+        let (run, expected, found) = (self.id, self.first_event, extent.next_event);
+        match self.place {
+            Place::Expected => Error::Conflict { run, expected, found },
+            _ => Error::overtaken(Moved::Run { run, expected, found }),
+        }
     }
 
     fn check_grown(&self, extent: &Extent, most: &Limits, events: usize, bytes: u64) -> Result<()> {
@@ -139,6 +191,79 @@ impl Touched {
 
     pub(super) fn next_event(&self) -> u32 {
         self.first_event.saturating_add(u32::try_from(self.progress.count).unwrap_or(u32::MAX))
+    }
+}
+
+impl Workspace {
+    /// Whether a run is where the transaction needs it, and how far it has moved where it may.
+    pub(super) fn validate_run(&self, index: &Index, touched: &Touched) -> Result<Drift> {
+        if touched.begins.is_some() {
+            return match index.runs.number(&touched.id) {
+                Some(_) => Err(Error::RunExists { run: touched.id }),
+                None => Ok(Drift::None),
+            };
+        }
+        let extent = touched.known(index)?.1;
+        if extent.next_event == touched.first_event {
+            return Ok(Drift::None);
+        }
+        if touched.must_stay() {
+            return Err(touched.moved(extent));
+        }
+        if touched.progress.count == 0 {
+            return Ok(Drift::None);
+        }
+        let fits = match extent.status.is_open() {
+            false => Err(Error::RunClosed { run: touched.id }),
+            true => touched.check_growth(extent).and_then(|()| self.check_waiting(index, touched)),
+        };
+        // Settling once more finds an answer; whoever appends blindly has got it.
+        let fits = fits.map_err(|answer| match touched.place {
+            Place::Loose => touched.moved(extent),
+            _ => answer,
+        });
+        fits.map(|()| if touched.ruled { Drift::Ruled } else { Drift::Moved })
+    }
+
+    /// Whether the runs and rows are as the caller stated.
+    pub(super) fn check_stated(&self, index: &Index) -> Result<()> {
+        let expected = self.runs.iter().filter(|touched| touched.place == Place::Expected);
+        expected
+            .map(|touched| self.validate_run(index, touched))
+            .try_for_each(|run| run.map(|_| ()))?;
+        self.check_stated_rows(index)
+    }
+
+    /// Checks once more how much a run waits for.
+    fn check_waiting(&self, index: &Index, touched: &Touched) -> Result<()> {
+        if touched.recorded || !touched.progress.status.is_open() {
+            return Ok(());
+        }
+        // A limit that was lowered stands against what is added, not against what is there.
+        let added = self.draft.added(touched.id);
+        let mut kinds = [10, 22, 29, 37].into_iter().filter(|kind| added.of(*kind) > 0);
+        kinds.try_for_each(|kind| self.check_open(index, touched, kind, 0))
+    }
+
+    /// Checks the limits on what a run waits for, with `more` of a kind to come.
+    pub(super) fn check_open(
+        &self,
+        index: &Index,
+        touched: &Touched,
+        kind: u16,
+        more: u64,
+    ) -> Result<()> {
+        let limits = &touched.limits;
+        let (limit, max) = match kind {
+            10 => ("open activities of one run", limits.open_activities),
+            22 => ("cancel requests of one run on their way", limits.open_cancels),
+            29 => ("open children of one run", limits.open_children),
+            37 => ("signals of one run on their way", limits.open_signals),
+            _ => return Ok(()),
+        };
+        let now = self.draft.waiting(index, touched.id).of(kind);
+        let now = u64::try_from(now).unwrap_or_default();
+        check_max_of(limit, Some(touched.id), now, now + more, max.into())
     }
 }
 

@@ -1,16 +1,17 @@
-//! Transactions: built and checked step by step against the state of now, checked once more and
-//! written in one frame when they are committed.
+//! Transactions: built and checked step by step, and written in one frame when they are committed, if what
+//! they have seen still holds (`store/reads.rs`).
 
 use std::sync::Arc;
 
 use super::Shared;
 use super::commit::{Commit, CommitHandle};
-use super::start::Close;
-use super::touched::{Place, check_max};
+use super::start::{Close, check_policies};
+use super::step::Step;
+use super::touched::{Place, Source, check_max};
 use super::workspace::Workspace;
 use crate::error::{Error, Result};
 use crate::event::{Body, NewEvent};
-use crate::id::{RunId, Timestamp};
+use crate::id::{Position, RunId, Timestamp};
 use crate::index::{NAMESPACES_TABLE, is_ruled};
 use crate::limits::{KEY_BYTES_MAX, TABLE_NAME_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::log::batch::{is_start, write_put};
@@ -21,29 +22,42 @@ use crate::log::{Durability, Lead, Ticket};
 pub enum Expect {
     /// The next event gets this id.
     NextEvent(u32),
-    /// Wherever it is. The ids that [`Transaction::append`] returns may then be passed by other
-    /// commits.
+    /// Wherever it is: what is appended to it is a blind append, which any number of threads can do beside
+    /// each other.
+    ///
+    /// A blind append promises that the event is in the run, that the run was open, and that no limit and
+    /// no rule stood against it at the place that it got. It does not promise that place: the ids that
+    /// [`Transaction::append`] returns may be passed by other commits. Where a step needs them, as
+    /// [`Transaction::spawn_child`] does, the run must stay where it is all the same.
     Any,
 }
 
 /// Changes to any number of runs and tables, which happen together or not at all.
 ///
 /// Each step is checked when it is taken: a wrong one is an error and leaves the transaction as it
-/// was. Unless [`Transaction::expect`] says otherwise, every run must, at the commit, still be
-/// where the transaction found it.
+/// was.
+///
+/// Transactions are serializable in the order of their [positions](Commit::position): a commit is what the
+/// same steps would have done in a store that ends at its position, with nobody else there. Nothing is
+/// locked for it (optimistic concurrency control). What the steps saw, refusals among it, is compared when
+/// the transaction is committed; if another commit changed it, the transaction is refused with
+/// [`Error::Overtaken`], which names what moved, and can be begun again. [`Store::transact`] does that.
+/// Any step may say so, too, as soon as it is known.
+///
+/// [`Store::transact`]: crate::Store::transact
 pub struct Transaction<'s> {
     pub(super) shared: &'s Arc<Shared>,
     /// When it began: the time of its events that do not say theirs.
     pub(super) now: Timestamp,
     pub(super) work: Workspace,
-    /// A duty is being settled.
-    pub(super) settling: bool,
+    /// What a step was told that can never be committed any more.
+    pub(super) overtaken: Option<Error>,
 }
 
 impl<'s> Transaction<'s> {
     pub(super) fn new(shared: &'s Arc<Shared>) -> Self {
         let (now, work) = (shared.now(), shared.workspaces.take());
-        Transaction { shared, now, work, settling: false }
+        Transaction { shared, now, work, overtaken: None }
     }
 
     /// Whether `run` begins in this transaction, as opposed to one that [`Transaction::start`]
@@ -60,19 +74,7 @@ impl<'s> Transaction<'s> {
     /// # Errors
     /// [`Error::Conflict`] if it is not there now, [`Error::RunNotFound`].
     pub fn expect(&mut self, run: &RunId, expect: Expect) -> Result<()> {
-        let index = self.find(run)?;
-        let Some(touched) = self.work.runs.get_mut(index) else { return Ok(()) };
-        match expect {
-            Expect::Any => touched.place = Place::Anywhere,
-            Expect::NextEvent(expected) => {
-                let found = touched.next_event();
-                if expected != found {
-                    return Err(Error::Conflict { run: *run, expected, found });
-                }
-                touched.place = Place::Expected;
-            }
-        }
-        Ok(())
+        self.step(|step| step.expect(run, expect))
     }
 
     /// Appends an event to a run and returns its id. A closing event ends the run.
@@ -85,13 +87,25 @@ impl<'s> Transaction<'s> {
     /// [`Transaction::start`], ChildStarted by [`Transaction::start_child`], a closing event with a
     /// next run by [`Transaction::close_and_continue`], a reset by [`Transaction::reset`].
     pub fn append(&mut self, run: &RunId, event: NewEvent<'_>) -> Result<u32> {
-        let run = self.find(run)?;
-        if is_plain(&event) {
-            return self.put_unruled(run, &event);
+        if is_plain(&event)
+            && self.overtaken.is_none()
+            && let Some(id) = self.append_plain(run, &event)
+        {
+            return Ok(id);
         }
-        let recorded = self.work.runs.get(run).is_some_and(|touched| touched.recorded);
-        check_appendable(&event, recorded)?;
-        self.add(run, &event)
+        self.step(|step| step.append(run, &event))
+    }
+
+    /// Appends an event of which no rule speaks to a run that has got one before: needs no look at the
+    /// index. `None` if it is not as simple as that.
+    fn append_plain(&mut self, run: &RunId, event: &NewEvent<'_>) -> Option<u32> {
+        let place = self.work.place_of(run)?;
+        let touched = self.work.runs.get(place)?;
+        // A run without events may have moved, or closed, since it was found.
+        if touched.place == Place::Loose || touched.progress.count == 0 {
+            return None;
+        }
+        self.work.put_unruled(place, event, Source::Caller, self.now).ok()
     }
 
     /// Closes a run. Possible however long the run has grown.
@@ -125,17 +139,22 @@ impl<'s> Transaction<'s> {
         check_max("bytes in the name of a table", table.len(), TABLE_NAME_BYTES_MAX)?;
         check_max("bytes in a key", key.len(), KEY_BYTES_MAX)?;
         check_max("bytes in a value", value.map_or(0, <[u8]>::len), VALUE_BYTES_MAX)?;
+        let start = self.work.rows.len();
         write_put(&mut self.work.rows, table, key, value);
+        if let Some(written) = &mut self.work.written {
+            written.add(self.work.rows.as_slice(), start);
+        }
         Ok(())
     }
 
     /// Commits, and returns when the commit is on the device.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if a run has moved on, [`Error::RunClosed`],
-    /// [`Error::WorkflowExists`] or [`Error::RunExists`] if another commit came first,
-    /// [`Error::LimitExceeded`] for a commit larger than a segment, [`Error::ReadOnly`]:
-    /// nothing was written. [`Error::NotWritten`] and [`Error::OutcomeUnknown`] tell what became
+    /// [`Error::Overtaken`] if another commit changed what the steps saw. [`Error::Conflict`] and
+    /// [`Error::RowConflict`] if it changed what [`Transaction::expect`] and [`Transaction::require`] state,
+    /// [`Error::RunClosed`] and [`Error::LimitExceeded`] for a blind append that has no place any more,
+    /// [`Error::RunExists`] for a run id that is in use by now. [`Error::LimitExceeded`] for a commit larger
+    /// than a segment, [`Error::ReadOnly`]. Nothing was written then. [`Error::NotWritten`] and [`Error::OutcomeUnknown`] tell what became
     /// of it when the disk fails.
     pub fn commit(self) -> Result<Commit> {
         self.commit_with(Durability::Sync)
@@ -146,9 +165,9 @@ impl<'s> Transaction<'s> {
     /// # Errors
     /// As [`Transaction::commit`].
     pub fn commit_with(self, durability: Durability) -> Result<Commit> {
-        let shared = self.shared;
+        let (shared, at) = (self.shared, self.stands_at());
         let Some((span, notices)) = self.enqueue(durability, Lead::Caller)? else {
-            return Ok(Commit::nothing(shared));
+            return Ok(Commit::new(shared, at, vec![]));
         };
         shared.writer()?.wait(span, durability)?;
         Ok(Commit::new(shared, span.start, notices))
@@ -162,12 +181,20 @@ impl<'s> Transaction<'s> {
     /// # Errors
     /// As [`Transaction::commit`], as far as it is known by now.
     pub fn submit(self, durability: Durability) -> Result<CommitHandle> {
-        let shared = self.shared;
+        let (shared, at) = (self.shared, self.stands_at());
         let Some((span, notices)) = self.enqueue(durability, Lead::Thread)? else {
-            return Ok(CommitHandle::done(Commit::nothing(shared)));
+            return Ok(CommitHandle::done(Commit::new(shared, at, vec![])));
         };
         let ticket = Ticket::new(shared.writer()?.clone(), span, durability);
         Ok(CommitHandle::new(Commit::new(shared, span.start, notices), ticket))
+    }
+
+    /// The position at which all that was seen is so; that of now before the first look.
+    fn stands_at(&self) -> Position {
+        match self.work.at {
+            Position::START => self.shared.published.end(),
+            at => at,
+        }
     }
 
     /// The runs that the transaction adds events to so far, those among them that settling a duty
@@ -192,6 +219,44 @@ impl Drop for Transaction<'_> {
     }
 }
 
+impl Step<'_> {
+    fn expect(&mut self, run: &RunId, expect: Expect) -> Result<()> {
+        let place = self.find(run)?;
+        if let Expect::NextEvent(_) = expect {
+            self.check_unmoved(place)?;
+        }
+        let Some(touched) = self.work.runs.get_mut(place) else { return Ok(()) };
+        match expect {
+            Expect::Any => touched.place = Place::Anywhere,
+            Expect::NextEvent(expected) => {
+                let found = touched.next_event();
+                if expected != found {
+                    return Err(Error::Conflict { run: *run, expected, found });
+                }
+                touched.place = Place::Expected;
+            }
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, run: &RunId, event: &NewEvent<'_>) -> Result<u32> {
+        let run = self.find(run)?;
+        if is_plain(event) {
+            return self.put_unruled(run, event, Source::Caller);
+        }
+        let recorded = self.work.touched(run)?.recorded;
+        check_appendable(event, recorded)?;
+        match event.body {
+            Body::WorkflowExecutionSignaled(signaled)
+                if !recorded && !signaled.request_id.is_empty() =>
+            {
+                self.signal_once(run, event, signaled.request_id)
+            }
+            _ => self.add(run, event, Source::Caller),
+        }
+    }
+}
+
 /// Whether no rule speaks of an event: the short way for most of them.
 fn is_plain(event: &NewEvent<'_>) -> bool {
     match event.body {
@@ -208,7 +273,13 @@ fn check_appendable(event: &NewEvent<'_>, recorded: bool) -> Result<()> {
             "a Started event is written by start, a reset by reset, and kind 0 means nothing",
         ));
     }
+    if recorded {
+        return Ok(());
+    }
     let what = match event.body {
+        Body::StartChildWorkflowExecutionInitiated(b) => {
+            return check_policies(b.reuse_policy, b.conflict_policy);
+        }
         Body::ChildWorkflowExecutionStarted(_) => "ChildStarted is written by start_child",
         Body::WorkflowExecutionContinuedAsNew(_) => "a run continues by continue_as_new",
         body if body.next_run().is_some() => "a run continues by close_and_continue",
@@ -216,7 +287,7 @@ fn check_appendable(event: &NewEvent<'_>, recorded: bool) -> Result<()> {
         Body::Opaque(kind) if is_ruled(kind) => "events of this kind need their typed record",
         _ => return Ok(()),
     };
-    if recorded { Ok(()) } else { Err(Error::invalid(what)) }
+    Err(Error::invalid(what))
 }
 
 fn check_table(table: &str) -> Result<()> {

@@ -1,10 +1,12 @@
 //! What a transaction gathers, kept for the next one: in steady state building a commit allocates
 //! nothing.
 
-use super::touched::{Chunk, Touched};
+use super::reads::Read;
+use super::rows::{StatedRow, Written};
+use super::touched::{Chunk, Drift, Touched};
 use crate::event::Buffer;
 use crate::hash::Map;
-use crate::id::RunId;
+use crate::id::{Position, RunId};
 use crate::index::Draft;
 use crate::sync::Mutex;
 
@@ -18,6 +20,15 @@ const KEPT_RUNS_MAX: usize = 2048;
 /// What a transaction has gathered so far.
 #[derive(Default)]
 pub(super) struct Workspace {
+    /// Where the transaction stands: all that it has read was so before the commit at this position.
+    /// [`Position::START`] before its first look.
+    pub(super) at: Position,
+    /// What it has read, apart from where its own runs end.
+    pub(super) reads: Vec<Read>,
+    /// How far runs that may be anywhere had moved before that.
+    pub(super) drift: Drift,
+    /// The runs in the store that the step being taken has named, by number.
+    pub(super) named: Vec<u32>,
     /// Events in the order in which they were appended.
     pub(super) events: Buffer,
     pub(super) chunks: Vec<Chunk>,
@@ -26,6 +37,10 @@ pub(super) struct Workspace {
     /// The runs that begin here, by workflow id.
     pub(super) starts: Map<Box<str>, Vec<usize>>,
     pub(super) rows: Buffer,
+    /// What the rows are that were written; made by the first look at them.
+    pub(super) written: Option<Written>,
+    /// What the caller stated about rows.
+    pub(super) stated: Vec<StatedRow>,
     /// What was said about relations, chains and requests.
     pub(super) draft: Draft,
     /// Where in `events` the children are that were initiated here: by run and event.
@@ -39,9 +54,16 @@ impl Workspace {
         self.events.capacity().max(self.rows.capacity()) <= KEPT_BYTES_MAX
             && self.runs.capacity().max(self.by_id.capacity()) <= KEPT_RUNS_MAX
             && self.chunks.capacity() <= KEPT_RUNS_MAX
+            && self.reads.capacity() <= 2 * KEPT_RUNS_MAX
     }
 
     fn clear(&mut self) {
+        self.at = Position::START;
+        self.reads.clear();
+        self.drift = Drift::None;
+        self.written = None;
+        self.stated.clear();
+        self.named.clear();
         self.events.clear();
         self.chunks.clear();
         self.runs.clear();

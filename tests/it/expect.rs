@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use kinlog::{
-    ActivityTask, Body, Close, DutyKind, Error, EventKind, Expect, NewChild, NewEvent, NewReset,
-    NewRun, Options, Position, RunId, RunStatus, Started, Store, Timestamp, Transaction,
+    ActivityTask, Body, Close, DutyKind, Error, EventKind, Expect, Moved, NewChild, NewEvent,
+    NewReset, NewRun, Options, Position, RunId, RunStatus, Started, Store, Timestamp, Transaction,
 };
 
 fn open() -> (tempfile::TempDir, Store) {
@@ -206,8 +206,19 @@ fn an_activity_ends_once_for_two_that_know_nothing_of_each_other() {
     let third = ending(None);
     first.commit().unwrap();
     let end_of_log = store.end();
-    check_refused(second.commit(), &end, scheduled);
-    assert!(matches!(third.commit(), Err(Error::Conflict { .. })));
+    for other in [second, third] {
+        match other.commit() {
+            Err(Error::Overtaken { moved, attempts: 1 }) => {
+                assert_eq!(moved, Moved::Run { run, expected: 3, found: 4 });
+            }
+            found => panic!("{found:?}"),
+        }
+    }
+    for expect in [Some(Expect::Any), None] {
+        let mut again = store.begin();
+        expect.into_iter().for_each(|expect| again.expect(&run, expect).unwrap());
+        check_refused(again.append(&run, end), &end, scheduled);
+    }
     assert_eq!(store.end(), end_of_log);
     assert_eq!(store.history(&run).unwrap().len(), 3);
 }
@@ -374,4 +385,30 @@ fn a_history_has_the_events_that_it_has() {
             assert!(history.event(id).unwrap().is_none(), "{id}");
         }
     }
+}
+
+/// Where a run is found that got blind appends is said of where it is now, or not at all.
+#[test]
+fn what_is_expected_after_a_blind_append_is_not_compared_with_an_old_place() {
+    let (_dir, store) = open();
+    let run = start(&store, "order");
+    let blind = || {
+        let mut tx = store.begin();
+        tx.expect(&run, Expect::Any).unwrap();
+        tx.append(&run, NewEvent::activity_scheduled("charge")).unwrap();
+        tx
+    };
+    let mut tx = blind();
+    let [_scheduled] = schedule(&store, &run);
+    // Alone, the same steps would find the run at 4.
+    match tx.expect(&run, Expect::NextEvent(4)) {
+        Err(Error::Overtaken { moved, .. }) => {
+            assert_eq!(moved, Moved::Run { run, expected: 2, found: 3 });
+        }
+        found => panic!("{found:?}"),
+    }
+    let mut tx = blind();
+    tx.expect(&run, Expect::NextEvent(4)).unwrap();
+    tx.commit().unwrap();
+    assert_eq!(store.history(&run).unwrap().len(), 3);
 }

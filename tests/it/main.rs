@@ -6,5 +6,6 @@ mod expect;
 mod files;
 mod kin;
 mod long;
+mod rows;
 mod start;
 mod store;

@@ -1,8 +1,8 @@
 //! The rules on workflow ids (`temporal-semantics` 2.4): one open run, reuse, conflict, dedup.
 
 use kinlog::{
-    Body, Close, Error, EventKind, IdConflictPolicy, IdReusePolicy, NewEvent, NewRun, Options,
-    RunId, RunStatus, Started, Store, Timestamp,
+    Body, Close, Error, EventKind, IdConflictPolicy, IdReusePolicy, Moved, NewEvent, NewRun,
+    Options, RunId, RunStatus, Started, Store, Timestamp,
 };
 
 fn store(dir: &tempfile::TempDir) -> Store {
@@ -105,9 +105,16 @@ fn of_two_transactions_that_start_the_same_workflow_the_second_is_refused() {
     let (mut one, mut two) = (store.begin(), store.begin());
     let first = one.start(order()).unwrap();
     let second = two.start(order()).unwrap();
-    assert!(one.start(order()).is_err(), "nor twice in one");
+    let twice = one.start(order());
+    assert!(matches!(twice, Err(Error::WorkflowExists { run, open: true, .. }) if run == first));
     one.commit().unwrap();
-    assert!(matches!(two.commit(), Err(Error::WorkflowExists { run, .. }) if run == first));
+    let error = two.commit().unwrap_err();
+    assert!(error.is_retryable());
+    let Error::Overtaken { moved, attempts: 1 } = error else { panic!("{error}") };
+    let (namespace, workflow_id) = ("shop".into(), "order-42".into());
+    assert_eq!(moved, Moved::Workflow { namespace, workflow_id });
+    let again = store.begin().start(order());
+    assert!(matches!(again, Err(Error::WorkflowExists { run, open: true, .. }) if run == first));
     assert!(matches!(store.run(&second), Err(Error::RunNotFound { .. })));
 }
 

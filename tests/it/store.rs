@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use kinlog::{
-    Close, Durability, Error, EventKind, Expect, Limits, NewEvent, NewRun, Options, Position,
-    RunFilter, RunStatus, Store, Verdict,
+    Close, Durability, Error, EventKind, Expect, Limits, Moved, NewEvent, NewRun, Options,
+    Position, RunFilter, RunStatus, Store, Verdict,
 };
 
 fn small() -> Options {
@@ -71,15 +71,17 @@ fn a_commit_that_comes_second_conflicts_and_changes_nothing() {
     first.commit().unwrap();
     let before = (store.end(), store.stats().unwrap());
     let error = second.commit().unwrap_err();
-    assert!(matches!(error, Error::Conflict { expected: 2, found: 3, .. }), "{error}");
+    assert!(error.is_retryable(), "{error}");
+    let Error::Overtaken { moved, attempts: 1 } = error else { panic!("{error}") };
+    assert_eq!(moved, Moved::Run { run, expected: 2, found: 3 });
     assert_eq!((store.end(), store.stats().unwrap()), before);
     assert_eq!(store.get("t", b"k").unwrap(), None);
 
     let mut third = store.begin();
-    assert!(matches!(
-        third.expect(&run, Expect::NextEvent(2)),
-        Err(Error::Conflict { expected: 2, found: 3, .. })
-    ));
+    let error = third.expect(&run, Expect::NextEvent(2)).unwrap_err();
+    assert!(
+        matches!(error, Error::Conflict { expected: 2, found: 3, .. }) && !error.is_retryable()
+    );
     third.expect(&run, Expect::NextEvent(3)).unwrap();
     third.append(&run, marker(b"third")).unwrap();
     third.commit().unwrap();

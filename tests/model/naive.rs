@@ -138,36 +138,17 @@ impl State {
         self.tables.get(table)?.get(key)
     }
 
-    /// Commits `tx`; `None` if it holds nothing.
+    /// Commits `tx`, which was built on this state; `None` if it holds nothing.
     pub(crate) fn commit(&mut self, mut tx: Tx) -> Result<Option<Commit>> {
-        let idle: Vec<_> = tx.touched.extract_if(.., |touched| touched.events.is_empty()).collect();
-        if tx.touched.is_empty() && tx.rows.is_empty() {
-            return self.check_idle(&idle).map(|()| None);
+        if tx.is_empty() {
+            return Ok(None);
         }
-        let events: u64 = tx.touched.iter().map(Touched::bytes).sum();
+        tx.check_size()?;
+        tx.touched.retain(|touched| !touched.events.is_empty());
         let row_bytes: u64 = tx.rows.iter().map(row_size).sum();
-        let asked = events + row_bytes + (tx.touched.len() * BATCH_HEADER) as u64;
-        let max = u64::from(SEGMENT_BYTES) - (SEGMENT_HEADER + 2 * FRAME) as u64;
-        if asked > max {
-            return Err(Refusal::Limit { run: None, now: 0, asked, max });
-        }
-        self.check_idle(&idle)?;
-        for touched in &tx.touched {
-            self.check(touched)?;
-        }
         let (begun, mut known): (Vec<_>, Vec<_>) =
             tx.touched.into_iter().partition(|touched| touched.begins.is_some());
         known.sort_by_key(|touched| self.find(&touched.id).unwrap().0);
-        for touched in known.iter().chain(&begun).filter(|touched| !touched.recorded) {
-            // Under the ids that its events get.
-            let run = self.find(&touched.id).map(|(_, run)| run);
-            let mut waits = run.map(Waits::of).unwrap_or_default();
-            let first = run.map_or(1, Run::next);
-            for (id, event) in (first..).zip(&touched.events) {
-                waits.check(touched.id, &event.body)?;
-                waits.take(id, &event.body);
-            }
-        }
         let mut commit = Commit::default();
         for touched in known {
             let place = self.find(&touched.id).unwrap().0;
@@ -188,67 +169,6 @@ impl State {
         self.batches += commit.batches.len() as u64;
         self.row_bytes += row_bytes;
         Ok(Some(commit))
-    }
-
-    /// Runs that get no events are where the transaction was told to expect them.
-    fn check_idle(&self, idle: &[Touched]) -> Result<()> {
-        for touched in idle.iter().filter(|touched| touched.expected) {
-            let (expected, found) = (touched.found, self.find(&touched.id).unwrap().1.next());
-            if expected != found {
-                return Err(Refusal::Conflict { run: touched.id, expected, found });
-            }
-        }
-        Ok(())
-    }
-
-    fn check(&self, touched: &Touched) -> Result<()> {
-        let found = self.find(&touched.id).map(|(_, run)| run);
-        let run = match (&touched.begins, found) {
-            (Some(_), Some(_)) => return Err(Refusal::RunExists(touched.id)),
-            (Some(_), None) if touched.recorded => return Ok(()),
-            (Some(begins), None) => {
-                let current = self.current(begins.namespace, begins.workflow_id);
-                return match current {
-                    Some(run) if begins.seen != Some(run.id) => {
-                        Err(Refusal::WorkflowExists { run: run.id, open: run.is_open() })
-                    }
-                    _ => Ok(()),
-                };
-            }
-            (None, None) => return Err(Refusal::RunNotFound(touched.id)),
-            (None, Some(run)) => run,
-        };
-        if !touched.any && run.next() != touched.found {
-            let (run, expected, found) = (run.id, touched.found, run.next());
-            return Err(Refusal::Conflict { run, expected, found });
-        }
-        if !run.is_open() {
-            return Err(Refusal::RunClosed(run.id));
-        }
-        // A run may have grown since the events were measured, up to the last that is.
-        let measured = touched.events.iter().rposition(|event| !is_exempt(event.kind()));
-        if let Some(last) = measured.filter(|_| touched.is_open() && !touched.recorded) {
-            let measured = &touched.events[..=last];
-            let bytes: u64 = measured.iter().map(|event| event.size).sum();
-            let now = run.bytes();
-            within(Some(run.id), now, now + bytes, touched.limits.history_bytes)?;
-            let (now, count) = (run.events.len() as u64, measured.len() as u64);
-            within(Some(run.id), now, now + count, touched.limits.history_events)?;
-        }
-        if touched.is_open() && !touched.recorded {
-            let before = Waits::of(run);
-            let mut waits = Waits::of(run);
-            for (id, event) in (run.next()..).zip(&touched.events) {
-                waits.take(id, &event.body);
-            }
-            for kind in [10, 22, 29, 37] {
-                // A limit that was lowered keeps nobody from waiting for less.
-                if waits.count(kind) > before.count(kind) {
-                    waits.within(run.id, kind, 0, &touched.limits)?;
-                }
-            }
-        }
-        Ok(())
     }
 
     fn begin(&mut self, touched: Touched) {
@@ -448,9 +368,18 @@ fn is_for_itself(body: &Body<'_>) -> bool {
         | Body::WorkflowExecutionFailed(b)
         | Body::WorkflowExecutionTimedOut(b) => b.new_run_id.is_none(),
         Body::WorkflowExecutionTerminated(b) => b.reset_run_id.is_none(),
+        Body::StartChildWorkflowExecutionInitiated(b) => can_be(b.reuse_policy, b.conflict_policy),
         Body::Opaque(kind) => !RULED.contains(&kind.number()),
         _ => true,
     }
+}
+
+/// Whether policies are known and do not contradict each other.
+fn can_be(reuse: IdReusePolicy, conflict: IdConflictPolicy) -> bool {
+    let known = !matches!(reuse, IdReusePolicy::Unknown(_))
+        && !matches!(conflict, IdConflictPolicy::Unknown(_));
+    let pair = (reuse, conflict);
+    known && pair != (IdReusePolicy::RejectDuplicate, IdConflictPolicy::TerminateExisting)
 }
 
 /// The kinds that say something about other runs, or what a run waits for.
@@ -467,9 +396,6 @@ pub(crate) struct Touched {
     pub(crate) found: u32,
     bytes_found: u64,
     open_found: bool,
-    any: bool,
-    /// Somebody said where it is.
-    expected: bool,
     limits: Limits,
     recorded: bool,
     pub(crate) events: Vec<Event>,
@@ -480,7 +406,6 @@ pub(crate) struct Touched {
 struct Begins {
     namespace: &'static str,
     workflow_id: &'static str,
-    seen: Option<RunId>,
 }
 
 impl Touched {
@@ -494,6 +419,18 @@ impl Touched {
 
     pub(crate) fn is_open(&self) -> bool {
         self.open_found && !self.events.last().is_some_and(|event| event.kind().is_closing())
+    }
+
+    /// The event by which the run got the same signal before: one with the same request id.
+    fn signaled(&self, state: &State, event: &Event) -> Option<u32> {
+        let request = |event: &Event| match event.body {
+            Body::WorkflowExecutionSignaled(b) => Some(b.request_id).filter(|id| !id.is_empty()),
+            _ => None,
+        };
+        let wanted = request(event).filter(|_| !self.recorded)?;
+        let before = state.find(&self.id).map_or(&[][..], |(_, run)| &run.events);
+        let events = (1..).zip(before).chain((self.found..).zip(&self.events));
+        events.into_iter().find_map(|(id, event)| (request(event) == Some(wanted)).then_some(id))
     }
 
     /// Whether the run takes `event`. A recorded run is not measured, and how long a run has
@@ -552,8 +489,6 @@ impl Tx {
                     found: run.next(),
                     bytes_found: run.bytes(),
                     open_found: run.is_open(),
-                    any: false,
-                    expected: false,
                     limits: state.limits(run.namespace),
                     recorded: run.recorded,
                     events: vec![],
@@ -568,13 +503,11 @@ impl Tx {
     pub(crate) fn expect(&mut self, state: &State, id: &RunId, expect: Expect) -> Result<()> {
         let touched = self.find(state, id)?;
         match expect {
-            Expect::Any => (touched.any, touched.expected) = (true, false),
             Expect::NextEvent(expected) if expected != touched.next() => {
-                return Err(Refusal::Conflict { run: *id, expected, found: touched.next() });
+                Err(Refusal::Conflict { run: *id, expected, found: touched.next() })
             }
-            Expect::NextEvent(_) => (touched.any, touched.expected) = (false, true),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     pub(crate) fn append(&mut self, state: &State, id: &RunId, event: Event) -> Result<u32> {
@@ -582,8 +515,10 @@ impl Tx {
         if event.kind().number() < 2 || !(touched.recorded || is_for_itself(&event.body)) {
             return Err(Refusal::Invalid);
         }
+        if let Some(first) = touched.signaled(state, &event) {
+            return Ok(first);
+        }
         if touched.is_open() && !touched.recorded {
-            // What others have committed meanwhile counts as well.
             let mut waits = state.find(id).map(|(_, run)| Waits::of(run)).unwrap_or_default();
             for (id, event) in (touched.found..).zip(&touched.events) {
                 waits.take(id, &event.body);
@@ -610,22 +545,17 @@ impl Tx {
         if namespace.is_empty() || workflow_id.is_empty() {
             return Err(Refusal::Invalid);
         }
-        let current = state.current(namespace, workflow_id);
+        if !can_be(start.reuse, start.conflict) {
+            return Err(Refusal::Invalid);
+        }
         let mut terminates = None;
-        if !start.recorded {
-            let own = self.touched.iter().rev().find(|touched| {
-                let begins = touched.begins.as_ref();
-                begins.is_some_and(|b| (b.namespace, b.workflow_id) == (namespace, workflow_id))
-            });
-            if let Some(own) = own {
-                return Err(Refusal::WorkflowExists { run: own.id, open: own.is_open() });
-            }
-            if let Some(current) = current {
-                match self.resolve(start, current)? {
-                    Resolution::Existing => return Ok(current.id),
-                    Resolution::Terminate => terminates = Some(current.id),
-                    Resolution::Start => {}
-                }
+        if !start.recorded
+            && let Some(current) = self.current(state, namespace, workflow_id)
+        {
+            match current.resolve(start)? {
+                Resolution::Existing => return Ok(current.run),
+                Resolution::Terminate => terminates = Some(current.run),
+                Resolution::Start => {}
             }
         }
         let id = match (start.id, start.recorded) {
@@ -645,18 +575,15 @@ impl Tx {
         }
         let time = start.time.unwrap_or(now);
         let event = Event::new(Body::WorkflowExecutionStarted(started), payload.clone(), time);
-        let seen = current.map(|run| run.id).filter(|_| !start.recorded);
         let mut touched = Touched {
             id,
             found: 1,
             bytes_found: 0,
             open_found: true,
-            any: false,
-            expected: false,
             limits: state.limits(namespace),
             recorded: start.recorded,
             events: vec![],
-            begins: Some(Begins { namespace, workflow_id, seen }),
+            begins: Some(Begins { namespace, workflow_id }),
         };
         touched.check(&event)?;
         touched.events.push(event);
@@ -672,17 +599,82 @@ impl Tx {
         Ok(id)
     }
 
-    fn resolve(&self, start: &Start, current: &Run) -> Result<Resolution> {
+    /// The current run of a workflow after the steps so far.
+    fn current(&self, state: &State, namespace: &str, workflow_id: &str) -> Option<Current> {
+        let known = state.current(namespace, workflow_id).map(|run| Current {
+            run: run.id,
+            status: self.get(&run.id).and_then(|own| status(&own.events)).unwrap_or(run.status()),
+            started_at: run.started_at(),
+            request_id: run.started().request_id,
+        });
+        let own = self.touched.iter().filter(|touched| {
+            let begins = touched.begins.as_ref();
+            begins.is_some_and(|b| (b.namespace, b.workflow_id) == (namespace, workflow_id))
+        });
+        own.fold(known, |current, touched| {
+            let first = &touched.events[0];
+            let Body::WorkflowExecutionStarted(started) = first.body else { return current };
+            let yields = |current: &Current| {
+                current.status != RunStatus::Running && current.started_at <= first.time
+            };
+            if touched.recorded && !current.as_ref().is_none_or(yields) {
+                return current;
+            }
+            Some(Current {
+                run: touched.id,
+                status: status(&touched.events).unwrap(),
+                started_at: first.time,
+                request_id: started.request_id,
+            })
+        })
+    }
+
+    /// Whether it writes nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.touched.iter().all(|touched| touched.events.is_empty())
+    }
+
+    /// Whether a segment has room for all of it.
+    pub(crate) fn check_size(&self) -> Result<()> {
+        let events: u64 = self.touched.iter().map(Touched::bytes).sum();
+        let runs = self.touched.iter().filter(|touched| !touched.events.is_empty()).count();
+        let rows: u64 = self.rows.iter().map(row_size).sum();
+        let asked = events + rows + (runs * BATCH_HEADER) as u64;
+        let max = SEGMENT_BYTES - u32::try_from(SEGMENT_HEADER + 2 * FRAME).unwrap();
+        within(None, 0, asked, max)
+    }
+
+    /// The rows of a table after the steps so far.
+    pub(crate) fn table(&self, state: &State, table: &str) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        let stored = state.tables.get(table).into_iter().flat_map(|rows| rows.iter());
+        let mut rows: BTreeMap<_, _> =
+            stored.map(|(key, value)| (key.clone(), value.to_vec())).collect();
+        for (_, key, value) in self.rows.iter().filter(|(of, ..)| *of == table) {
+            match value {
+                Some(value) => drop(rows.insert(key.clone(), value.to_vec())),
+                None => drop(rows.remove(key)),
+            }
+        }
+        rows
+    }
+}
+
+/// The run that a workflow id stands for.
+struct Current {
+    run: RunId,
+    status: RunStatus,
+    started_at: Timestamp,
+    request_id: &'static str,
+}
+
+impl Current {
+    fn resolve(&self, start: &Start) -> Result<Resolution> {
         let request_id = start.started.request_id;
-        if !request_id.is_empty() && request_id == current.started().request_id {
+        if !request_id.is_empty() && request_id == self.request_id {
             return Ok(Resolution::Existing);
         }
-        // The transaction itself may close it.
-        let here = self.get(&current.id).and_then(|touched| status(&touched.events));
-        let closes = here.filter(|status| *status != RunStatus::Running);
-        let status = closes.unwrap_or(current.status());
-        let open = status == RunStatus::Running;
-        let taken = Refusal::WorkflowExists { run: current.id, open };
+        let open = self.status == RunStatus::Running;
+        let taken = Refusal::WorkflowExists { run: self.run, open };
         if open {
             let terminate = start.conflict == IdConflictPolicy::TerminateExisting
                 || start.reuse == IdReusePolicy::TerminateIfRunning;
@@ -692,7 +684,7 @@ impl Tx {
                 _ => Err(taken),
             };
         }
-        let succeeded = matches!(status, RunStatus::Completed | RunStatus::ContinuedAsNew);
+        let succeeded = matches!(self.status, RunStatus::Completed | RunStatus::ContinuedAsNew);
         match start.reuse {
             IdReusePolicy::RejectDuplicate => Err(taken),
             IdReusePolicy::AllowDuplicateFailedOnly if succeeded => Err(taken),

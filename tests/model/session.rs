@@ -9,6 +9,7 @@ use kinlog::{
     RunFilter, RunId, RunStatus, Snapshot, Started, Store, Tail, Timestamp, Transaction, Verdict,
 };
 
+use crate::beside::{Answer, Seen, Step};
 use crate::check::{self, refusal};
 use crate::disk::TestDisk;
 use crate::draw::{self, NAMESPACES, Rng, Start};
@@ -54,11 +55,14 @@ struct Kept {
 struct Done {
     committed: u64,
     refused_steps: u64,
+    /// Commits that others had come before since the first step.
+    beside: u64,
+    overtaken: u64,
+    /// Of those, which would have come to the same.
+    needless: u64,
     conflicts: u64,
     run_closed: u64,
     run_exists: u64,
-    workflow_exists: u64,
-    illegal: u64,
     too_large: u64,
     run_too_large: u64,
     empty: u64,
@@ -69,7 +73,7 @@ struct Done {
 /// A transaction under way.
 struct Slot<'s> {
     tx: Transaction<'s>,
-    model: Tx,
+    seen: Seen,
     left: usize,
 }
 
@@ -108,7 +112,8 @@ impl Session {
         }
     }
 
-    pub(crate) fn run(&mut self, operations: u64) {
+    /// How many commits went through though others came in between, and how many did not.
+    pub(crate) fn run(&mut self, operations: u64) -> (u64, u64) {
         while self.operation < operations {
             let store = self.open();
             let until = operations.min(self.operation + 1 + self.rng.next() % 1200);
@@ -138,6 +143,7 @@ impl Session {
         println!(
             "seed {seed}: {operations} operations, {segments} segments, {longest:?}, {done:?}"
         );
+        (done.beside, done.overtaken)
     }
 
     fn note(&mut self, text: impl Into<String>) {
@@ -206,17 +212,17 @@ impl Session {
     fn go_on<'s>(&mut self, store: &'s Store, tail: &mut Tail, slot: &mut Option<Slot<'s>>) {
         let Some(open) = slot else {
             let left = 1 + self.rng.below(6);
-            let mut new = Slot { tx: store.begin(), model: Tx::begun(self.now()), left };
+            let mut new = Slot { tx: store.begin(), seen: Seen::begun(self.now()), left };
             self.step(&mut new);
             *slot = Some(new);
             return;
         };
-        if open.left > 0 {
+        if open.left > 0 && !open.seen.over {
             open.left -= 1;
             return self.step(open);
         }
-        let Some(Slot { tx, model, .. }) = slot.take() else { return };
-        self.end(store, tail, tx, model);
+        let Some(Slot { tx, seen, .. }) = slot.take() else { return };
+        self.end(store, tail, tx, seen);
     }
 
     /// Transactions built on the same state that want the same run, the same workflow or the same
@@ -226,45 +232,43 @@ impl Session {
         let used = draw::run_id(&mut self.rng);
         let same = draw::start(&mut self.rng, None);
         let what = self.rng.below(10);
-        let mut rivals: Vec<(Transaction<'_>, Tx)> = vec![];
+        let mut rivals: Vec<(Transaction<'_>, Seen)> = vec![];
         if what == 9 {
             return self.refused_then_used(store, tail, &run);
         }
         for _ in 0..2 + self.rng.below(2) {
-            let (mut tx, mut model) = (store.begin(), Tx::begun(self.now()));
+            let (mut tx, mut seen) = (store.begin(), Seen::begun(self.now()));
             match what {
                 0 => {
                     let other = draw::start(&mut self.rng, None);
                     let start = Start { id: Some(used), ..other };
-                    self.start_as(&mut tx, &mut model, &start);
+                    self.start_as(&mut tx, &mut seen, &start);
                 }
                 1 | 2 => {
                     let Started { namespace, workflow_id, .. } = same.started;
                     let other = draw::start(&mut self.rng, None);
                     let started = Started { namespace, workflow_id, ..other.started };
                     let start = Start { started, ..other };
-                    self.start_as(&mut tx, &mut model, &start);
+                    self.start_as(&mut tx, &mut seen, &start);
                 }
                 _ => {
                     if self.rng.chance(80) {
-                        self.note(format!("a rival expects {run} anywhere"));
-                        let found = tx.expect(&run, Expect::Any).map_err(refusal);
-                        self.stepped(found, model.expect(&self.state, &run, Expect::Any));
+                        self.expect(&mut tx, &mut seen, &run, Expect::Any);
                     }
                     if self.rng.chance(20) {
-                        self.expect_next(&mut tx, &mut model, &run);
+                        self.expect_next(&mut tx, &mut seen, &run);
                     }
                     for _ in 0..1 + self.rng.below(6) {
                         let now = self.now();
                         let event = draw::event(&mut self.rng, now);
-                        self.append(&mut tx, &mut model, &run, event);
+                        self.append(&mut tx, &mut seen, &run, event);
                     }
                 }
             }
-            rivals.push((tx, model));
+            rivals.push((tx, seen));
         }
-        for (tx, model) in rivals {
-            self.end(store, tail, tx, model);
+        for (tx, seen) in rivals {
+            self.end(store, tail, tx, seen);
         }
     }
 
@@ -277,9 +281,9 @@ impl Session {
         let started = Started { namespace, workflow_id, recorded: 0, ..drawn.started };
         let conflict = kinlog::IdConflictPolicy::TerminateExisting;
         let start = Start { started, recorded: false, id: Some(*id), conflict, ..drawn };
-        let (mut first, mut first_model) = (store.begin(), Tx::begun(self.now()));
+        let (mut first, mut first_model) = (store.begin(), Seen::begun(self.now()));
         self.start_as(&mut first, &mut first_model, &start);
-        let (mut second, mut second_model) = (store.begin(), Tx::begun(self.now()));
+        let (mut second, mut second_model) = (store.begin(), Seen::begun(self.now()));
         let now = self.now();
         let event = draw::event(&mut self.rng, now);
         self.append(&mut second, &mut second_model, id, event);
@@ -290,34 +294,39 @@ impl Session {
     }
 
     fn step(&mut self, slot: &mut Slot<'_>) {
-        let Slot { tx, model, .. } = slot;
+        let Slot { tx, seen, .. } = slot;
         match self.rng.below(100) {
-            0..26 => self.start(tx, model),
-            26..70 => {
-                let (run, now) = (self.some_run(model), self.now());
+            0..26 => self.start(tx, seen),
+            26..66 => {
+                let (run, now) = (self.some_run(&seen.model), self.now());
                 let event = draw::event(&mut self.rng, now);
-                self.append(tx, model, &run, event);
+                self.append(tx, seen, &run, event);
             }
-            70..74 => {
-                let run = self.some_run(model);
-                let event = self.closing(model.now);
+            66..70 => {
+                let run = self.some_run(&seen.model);
+                let event = self.closing(seen.model.now);
                 self.note(format!("close {run}: {:?}", event.kind()));
-                let found = tx.close(&run, close(&event)).map_err(refusal);
-                self.stepped(found, model.append(&self.state, &run, event));
+                let found = tx.close(&run, close(&event)).map(Answer::Event);
+                self.stepped(seen, Step::Append { run, event }, found);
             }
-            74..86 => {
-                let run = self.some_run(model);
+            70..82 => {
+                let run = self.some_run(&seen.model);
                 if self.rng.chance(50) {
-                    return self.expect_next(tx, model, &run);
+                    return self.expect_next(tx, seen, &run);
                 }
-                self.note(format!("expect {run} anywhere"));
-                let found = tx.expect(&run, Expect::Any).map_err(refusal);
-                self.stepped(found, model.expect(&self.state, &run, Expect::Any));
+                self.expect(tx, seen, &run, Expect::Any);
             }
-            86..97 => {
+            82..90 => {
                 let (table, key) = self.some_key();
-                self.put(tx, model, table, key);
+                self.put(tx, seen, table, key);
             }
+            90..93 => {
+                let (table, key) = self.some_key();
+                self.note(format!("read the row of {table}: {key:?}"));
+                let found = tx.get(table, &key).map(Answer::Row);
+                self.stepped(seen, Step::Get { table, key }, found);
+            }
+            93..97 => self.scan(tx, seen),
             _ => {
                 let from = self.rng.below(MANY_ROWS);
                 let count = self.rng.below(100).min(MANY_ROWS - from);
@@ -326,32 +335,50 @@ impl Session {
                 for i in from..from + count {
                     let key = format!("{i:04}").into_bytes();
                     let value = (!delete).then(|| draw::bytes(&mut self.rng, 12));
-                    put(tx, model, TABLES[2], key, value);
+                    self.put_row(tx, seen, (TABLES[2], key, value));
                 }
             }
         }
     }
 
+    /// Reads some rows from either end of a range.
+    fn scan(&mut self, tx: &mut Transaction<'_>, seen: &mut Seen) {
+        let (table, from) = self.some_key();
+        let (count, backwards) = (self.rng.below(5), self.rng.chance(50));
+        self.note(format!("read {count} rows of {table} from {from:?}, backwards: {backwards}"));
+        let key = Bound::Included(from.as_slice());
+        let rows: kinlog::Result<Vec<_>> = match backwards {
+            true => tx.rows(table, (Bound::Unbounded, key)).rev().take(count).collect(),
+            false => tx.rows(table, (key, Bound::Unbounded)).take(count).collect(),
+        };
+        let found = rows
+            .map(|rows| Answer::Rows(rows.into_iter().map(|row| (row.key, row.value)).collect()));
+        self.stepped(seen, Step::Scan { table, from, count, backwards }, found);
+    }
+
     /// Mostly where it is, sometimes beside.
-    fn expect_next(&mut self, tx: &mut Transaction<'_>, model: &mut Tx, run: &RunId) {
-        let next = model.get(run).map(model::Touched::next);
+    fn expect_next(&mut self, tx: &mut Transaction<'_>, seen: &mut Seen, run: &RunId) {
+        let next = seen.model.get(run).map(model::Touched::next);
         let next = next.or(self.state.find(run).map(|(_, run)| run.next())).unwrap_or(1);
         let next = match self.rng.below(6) {
             0 => next + 1,
             1 => next - 1,
             _ => next,
         };
-        self.note(format!("expect {run}: {next}"));
-        let expect = Expect::NextEvent(next);
-        let found = tx.expect(run, expect).map_err(refusal);
-        self.stepped(found, model.expect(&self.state, run, expect));
+        self.expect(tx, seen, run, Expect::NextEvent(next));
     }
 
-    fn append(&mut self, tx: &mut Transaction<'_>, model: &mut Tx, run: &RunId, event: Event) {
-        let event = self.aimed(model, run, event);
+    fn expect(&mut self, tx: &mut Transaction<'_>, seen: &mut Seen, run: &RunId, expect: Expect) {
+        self.note(format!("expect {run}: {expect:?}"));
+        let found = tx.expect(run, expect).map(|()| Answer::Nothing);
+        self.stepped(seen, Step::Expect { run: *run, expect }, found);
+    }
+
+    fn append(&mut self, tx: &mut Transaction<'_>, seen: &mut Seen, run: &RunId, event: Event) {
+        let event = self.aimed(&seen.model, run, event);
         self.note(format!("append to {run}: {:?}, {} B", event.body, event.payload.len()));
-        let found = tx.append(run, new_event(&event)).map_err(refusal);
-        self.stepped(found, model.append(&self.state, run, event));
+        let found = tx.append(run, new_event(&event)).map(Answer::Event);
+        self.stepped(seen, Step::Append { run: *run, event }, found);
     }
 
     /// Answers go to something that waits for one, mostly.
@@ -368,79 +395,100 @@ impl Session {
         draw::aimed(event, id)
     }
 
-    fn stepped<T: PartialEq + std::fmt::Debug>(
-        &mut self,
-        found: Result<T, Refusal>,
-        expected: Result<T, Refusal>,
-    ) {
-        assert_eq!(found, expected);
+    /// A step was taken in the store.
+    fn stepped(&mut self, seen: &mut Seen, step: Step, found: kinlog::Result<Answer>) {
+        seen.look(&self.state);
+        if matches!(found, Err(Error::Overtaken { .. })) {
+            assert!(seen.is_stale(), "nobody came in between: {found:?}");
+            seen.over = true;
+            return;
+        }
+        let found = found.map_err(refusal);
         self.done.refused_steps += u64::from(found.is_err());
+        seen.over = !seen.take(step, found);
     }
 
-    fn put(&mut self, tx: &mut Transaction<'_>, model: &mut Tx, table: &'static str, key: Vec<u8>) {
+    fn put(
+        &mut self,
+        tx: &mut Transaction<'_>,
+        seen: &mut Seen,
+        table: &'static str,
+        key: Vec<u8>,
+    ) {
         let value = self.rng.chance(70).then(|| draw::bytes(&mut self.rng, 300));
         let len = value.as_ref().map(|value| value.len());
         self.note(format!("row of {table}: {key:?}, {len:?} B"));
-        put(tx, model, table, key, value);
+        self.put_row(tx, seen, (table, key, value));
         let refused = tx.put("kinlog.own", b"", b"").map_err(refusal);
         assert_eq!(refused, Err(Refusal::Invalid));
     }
 
-    fn start(&mut self, tx: &mut Transaction<'_>, model: &mut Tx) {
+    fn put_row(&mut self, tx: &mut Transaction<'_>, seen: &mut Seen, row: model::RowChange) {
+        let (table, key, value) = &row;
+        let found = match value {
+            Some(value) => tx.put(table, key, value),
+            None => tx.delete(table, key),
+        };
+        self.stepped(seen, Step::Put(row), found.map(|()| Answer::Nothing));
+    }
+
+    fn start(&mut self, tx: &mut Transaction<'_>, seen: &mut Seen) {
         let used = (!self.state.runs.is_empty()).then(|| self.any_run());
         let used = match self.rng.below(10) {
-            0..3 => model.touched.first().map(|touched| touched.id),
+            0..3 => seen.model.touched.first().map(|touched| touched.id),
             3..8 => self.named,
             _ => used,
         };
         let start = draw::start(&mut self.rng, used);
         self.named = start.id.or(self.named);
-        self.start_as(tx, model, &start);
+        self.start_as(tx, seen, &start);
     }
 
-    fn start_as(&mut self, tx: &mut Transaction<'_>, model: &mut Tx, start: &Start) {
+    fn start_as(&mut self, tx: &mut Transaction<'_>, seen: &mut Seen, start: &Start) {
         let payload = draw::payload(&mut self.rng);
         let Start { started, recorded, reuse, conflict, .. } = start;
         self.note(format!(
             "start {} / {}, request {:?}, {reuse:?}, {conflict:?}, recorded {recorded}, {:?}",
             started.namespace, started.workflow_id, started.request_id, start.id
         ));
-        let found = tx.start(new_run(start, &payload)).map_err(refusal);
+        let found = tx.start(new_run(start, &payload));
         // A run that names no id gets one of the store's.
         let offered = match &found {
-            Ok(run) | Err(Refusal::Limit { run: Some(run), .. }) => *run,
+            Ok(run) | Err(Error::LimitExceeded { run: Some(run), .. }) => *run,
             Err(_) => RunId::from_bytes([1; 16]),
         };
-        let expected = model.start(&self.state, start, &payload, offered);
-        // Tells a run that begins from one that was found.
-        assert_eq!(tx.begins(&offered), model.begins(&offered));
         let refused = found.is_err();
-        self.stepped(found, expected);
+        let step = Step::Start { start: *start, payload, offered };
+        self.stepped(seen, step, found.map(Answer::Run));
+        // Tells a run that begins from one that was found.
+        assert!(seen.over || tx.begins(&offered) == seen.model.begins(&offered));
         // What is refused leaves nothing behind: the same again comes to the same.
-        if refused && self.rng.chance(30) {
-            self.start_as(tx, model, start);
+        if refused && !seen.over && self.rng.chance(30) {
+            self.start_as(tx, seen, start);
         }
     }
 
-    fn end(&mut self, store: &Store, tail: &mut Tail, tx: Transaction<'_>, model: Tx) {
+    fn end(&mut self, store: &Store, tail: &mut Tail, tx: Transaction<'_>, mut seen: Seen) {
         let how = self.rng.below(100);
         if how < 7 {
             self.note("drop the transaction");
             return drop(tx);
         }
-        let mut after = self.state.clone();
-        let expected = after.commit(model);
+        seen.look(&self.state);
         let durability =
             if how.is_multiple_of(4) { Durability::Sync } else { Durability::Buffered };
         if how < 25 {
             self.note(format!("submit {durability:?}"));
-            match (tx.submit(durability).map_err(refusal), expected) {
-                (Ok(handle), Ok(Some(commit))) => {
-                    self.committed(after, commit);
+            match tx.submit(durability) {
+                Ok(handle) if seen.model.is_empty() => {
+                    assert!(seen.is_as_stated(&self.state));
+                    drop(handle.wait().unwrap());
+                }
+                Ok(handle) => {
+                    self.come_through(&seen);
                     self.pending.push((self.commits.len() - 1, handle));
                 }
-                (Ok(handle), Ok(None)) => drop(handle.wait().unwrap()),
-                (found, expected) => self.not_committed(found.map(|_| ()), expected),
+                Err(error) => self.kept_out(&seen, error),
             }
             if self.pending.len() > 6 || self.rng.chance(50) {
                 self.wait_one(store, tail);
@@ -450,20 +498,54 @@ impl Session {
             return;
         }
         self.note(format!("commit {durability:?}"));
-        match (tx.commit_with(durability).map_err(refusal), expected) {
-            (Ok(found), Ok(Some(commit))) => {
-                self.committed(after, commit);
-                self.visible(store, tail, self.commits.len() - 1, found.position());
-            }
-            (Ok(found), Ok(None)) => {
+        match tx.commit_with(durability) {
+            Ok(found) if seen.model.is_empty() => {
+                assert!(seen.is_as_stated(&self.state));
                 self.done.empty += 1;
                 assert!(found.position() <= store.end());
             }
-            (found, expected) => {
-                self.not_committed(found.map(|_| ()), expected);
+            Ok(found) => {
+                self.come_through(&seen);
+                self.visible(store, tail, self.commits.len() - 1, found.position());
+            }
+            Err(error) => {
+                self.kept_out(&seen, error);
                 check::stats(store, &self.state);
             }
         }
+    }
+
+    /// A commit was accepted: the same steps come to the same now.
+    fn come_through(&mut self, seen: &Seen) {
+        let again = seen.again(&self.state);
+        assert!(!again.differs, "not what the steps come to alone: {:#?}", again.others);
+        let mut after = self.state.clone();
+        let commit = after.commit(again.model).unwrap().unwrap();
+        self.done.beside += u64::from(seen.is_stale());
+        self.committed(after, commit);
+    }
+
+    /// A commit was refused: it is too large, or others came in between.
+    fn kept_out(&mut self, seen: &Seen, error: Error) {
+        let again = seen.again(&self.state);
+        if error.is_retryable() {
+            assert!(seen.is_stale(), "nobody came in between: {error}");
+            self.done.overtaken += 1;
+            self.done.needless += u64::from(!again.differs);
+            return;
+        }
+        let told = refusal(error);
+        match told {
+            Refusal::Limit { run: None, .. } => {
+                let sizes = [&seen.model, &again.model].map(Tx::check_size);
+                assert!(sizes.contains(&Err(told.clone())), "{told:?}, expected {sizes:?}");
+            }
+            _ => {
+                assert!(seen.is_stale(), "nobody came in between: {told:?}");
+                assert!(again.allows(&told), "{told:?}, expected {:?}", again.refusals);
+            }
+        }
+        self.count(&told);
     }
 
     fn committed(&mut self, after: State, commit: model::Commit) {
@@ -476,20 +558,13 @@ impl Session {
         }
     }
 
-    fn not_committed(
-        &mut self,
-        found: Result<(), Refusal>,
-        expected: Result<Option<model::Commit>, Refusal>,
-    ) {
-        assert_eq!(found, expected.map(|commit| panic!("refused, but should do {commit:?}")));
-        match found {
-            Err(Refusal::Conflict { .. }) => self.done.conflicts += 1,
-            Err(Refusal::RunClosed(_)) => self.done.run_closed += 1,
-            Err(Refusal::Limit { run: None, .. }) => self.done.too_large += 1,
-            Err(Refusal::Limit { .. }) => self.done.run_too_large += 1,
-            Err(Refusal::RunExists(_)) => self.done.run_exists += 1,
-            Err(Refusal::WorkflowExists { .. }) => self.done.workflow_exists += 1,
-            Err(Refusal::Illegal(_)) => self.done.illegal += 1,
+    fn count(&mut self, refused: &Refusal) {
+        match refused {
+            Refusal::Conflict { .. } => self.done.conflicts += 1,
+            Refusal::RunClosed(_) => self.done.run_closed += 1,
+            Refusal::Limit { run: None, .. } => self.done.too_large += 1,
+            Refusal::Limit { .. } => self.done.run_too_large += 1,
+            Refusal::RunExists(_) => self.done.run_exists += 1,
             _ => {}
         }
     }
@@ -556,7 +631,13 @@ impl Session {
                 self.committed(after, commit);
                 self.visible(store, tail, self.commits.len() - 1, found.position());
             }
-            (found, expected) => self.not_committed(found.map(|_| ()), expected),
+            // A signal that the run has already.
+            (Ok(found), Ok(None)) => assert!(found.position() <= store.end()),
+            (found, expected) => {
+                let refused = found.map(|commit| commit.position()).unwrap_err();
+                assert_eq!(Err(&refused), expected.as_ref().map(|_| ()));
+                self.count(&refused);
+            }
         }
     }
 
@@ -871,20 +952,6 @@ impl Session {
             [b"", b"\0", b"a", b"aa", b"aaa", b"ab", b"b", b"b\xff", b"\xff", b"\xff\xff\xff\xff"];
         self.rng.pick(&keys).to_vec()
     }
-}
-
-fn put(
-    tx: &mut Transaction<'_>,
-    model: &mut Tx,
-    table: &'static str,
-    key: Vec<u8>,
-    value: Option<Arc<[u8]>>,
-) {
-    match &value {
-        Some(value) => tx.put(table, &key, value).unwrap(),
-        None => tx.delete(table, &key).unwrap(),
-    }
-    model.rows.push((table, key, value));
 }
 
 fn new_event(event: &Event) -> NewEvent<'_> {

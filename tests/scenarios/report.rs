@@ -2,11 +2,11 @@
 //! the child's chain has ended.
 
 use kinlog::{
-    Body, ChildClosed, ChildState, Close, Closed, DutyFilter, DutyKind, Error, EventKind, NewEvent,
-    NextRun, RunId, RunStatus,
+    Body, ChildClosed, ChildState, Close, Closed, DutyFilter, DutyKind, Error, EventKind, Moved,
+    NewEvent, NextRun, RunId, RunStatus,
 };
 
-use super::support::{ABANDON, TERMINATE, World, assert_illegal, child, note};
+use super::support::{ABANDON, TERMINATE, World, assert_illegal, child, note, overtaken};
 
 type Closing = fn() -> Close<'static>;
 
@@ -78,7 +78,8 @@ fn s08_duplicate_completion() {
     };
     let (one, other) = (build(), build());
     one.commit().unwrap();
-    assert!(matches!(other.commit(), Err(Error::Conflict { .. })));
+    let moved = other.commit().map_err(overtaken).unwrap_err();
+    assert_eq!(moved, Moved::Run { run: parent, expected: 4, found: 5 });
     assert!(world.settle(&duty).unwrap().is_none());
     assert_illegal(world.begin().report_child(&parent, 2), parent, 32, 2);
     assert_illegal(world.begin().append(&parent, completed(kid, 2, 3)), parent, 32, 2);
@@ -98,7 +99,7 @@ fn s09_wrong_chain_completion() {
     let first = world.spawn(&parent, "c", TERMINATE);
     let other = world.spawn(&parent, "d", TERMINATE);
     let last = world.commit(|tx| tx.continue_as_new(&first, NextRun::new("C")).unwrap());
-    let tell = |event| world.attempt(|tx| tx.append(&parent, event).unwrap());
+    let tell = |event| world.begin().append(&parent, event);
     assert_illegal(tell(completed(last, 2, 3)), parent, 32, 2);
     world.complete(&last);
     world.complete(&other);
@@ -108,7 +109,7 @@ fn s09_wrong_chain_completion() {
     assert_illegal(tell(terminated(last, 2, 3)), parent, 36, 2);
     assert_illegal(world.begin().append(&parent, completed(last, 2, 5)), parent, 32, 2);
     assert_eq!(world.kinds(&parent), [1, 29, 31, 29, 31]);
-    tell(completed(last, 2, 3)).unwrap();
+    world.commit(|tx| tx.append(&parent, completed(last, 2, 3)).unwrap());
     assert_eq!(world.drain(), 1);
     world.ends(|world| assert_eq!(world.kinds(&parent), [1, 29, 31, 29, 31, 32, 32]));
 }
@@ -222,7 +223,10 @@ fn s22_terminate_keeps_what_was_committed() {
         tx.append(&parent, failed).unwrap();
         tx.close(&parent, Close::terminated("force")).unwrap();
     });
-    assert!(matches!(dropped.commit(), Err(Error::Conflict { .. } | Error::RunClosed { .. })));
+    let moved = dropped.commit().map_err(overtaken).unwrap_err();
+    assert_eq!(moved, Moved::Run { run: parent, expected: 7, found: 9 });
+    let again = world.begin().append(&parent, note());
+    assert!(matches!(again, Err(Error::RunClosed { run }) if run == parent));
     world.complete(&kid);
     world.ends(|world| {
         assert_eq!(world.kinds(&parent), [1, 5, 6, 29, 31, 26, 9, 27]);

@@ -67,8 +67,7 @@ fn s18_child_event_ids_collide_after_a_reset() {
         retry_state: 0,
     };
     let told = NewEvent::new(Body::ChildWorkflowExecutionCompleted(told));
-    let refused = world.attempt(|tx| tx.append(&again, told).unwrap());
-    assert_illegal(refused, again, 32, 4);
+    assert_illegal(world.begin().append(&again, told), again, 32, 4);
     world.complete(&new);
     assert_eq!(world.drain(), 1);
     world.ends(|world| {

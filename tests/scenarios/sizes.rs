@@ -1,8 +1,10 @@
 //! Sizes are exact: of a run, a chain, a tree, a namespace.
 
-use kinlog::{Close, Error, EventKind, IdReusePolicy, NewEvent, NewReset, NextRun, RunId, Size};
+use kinlog::{
+    Close, Error, EventKind, IdReusePolicy, Moved, NewEvent, NewReset, NextRun, RunId, Size,
+};
 
-use super::support::{ABANDON, NAMESPACE, TERMINATE, World, child, note, run};
+use super::support::{ABANDON, NAMESPACE, TERMINATE, World, child, note, overtaken, run};
 
 fn size_of(world: &World, runs: &[RunId]) -> Size {
     let mut size = Size::default();
@@ -46,7 +48,8 @@ fn s24_exact_size() {
     let mut late = world.begin();
     late.append(&at_once, note()).unwrap();
     world.note(&at_once);
-    assert!(matches!(late.commit(), Err(Error::Conflict { .. })));
+    let moved = late.commit().map_err(overtaken).unwrap_err();
+    assert_eq!(moved, Moved::Run { run: at_once, expected: 42, found: 43 });
     let grown = world.event(&at_once, 42, |event| u64::from(event.size()));
     let after = (world.stats().unwrap().event_bytes - grown, world.run(&singly).unwrap());
     assert_eq!(after, before);

@@ -1,12 +1,15 @@
 //! Two transactions that were built on the same state: the first is committed, the second is
-//! refused and writes nothing, unless both can be true.
+//! refused and writes nothing, unless both can be true. Begun again, it finds the answer.
 
 use kinlog::{
-    ActivityScheduled, Body, Close, DutyFilter, Error, Expect, NewEvent, NewReset, NextRun, RunId,
-    Store, Transaction,
+    ActivityScheduled, Body, CancelRequested, Close, DutyFilter, Error, Expect, Moved, NewEvent,
+    NewReset, NextRun, RunId, Store, Transaction,
 };
 
-use super::support::{ABANDON, REQUEST_CANCEL, TERMINATE, World, child, note, run};
+use super::support::{
+    ABANDON, NAMESPACE, REQUEST_CANCEL, TERMINATE, World, assert_illegal, child, note, overtaken,
+    run,
+};
 
 /// Commits one and the other, built in this order; returns why the other was refused.
 fn race<'s, T, U>(
@@ -32,31 +35,54 @@ fn twice<'s, T>(store: &'s Store, step: impl Fn(&mut Transaction<'s>) -> T) -> R
 fn two_appends() {
     let world = World::new();
     let id = world.start("p");
-    match twice(&world, |tx| tx.append(&id, note()).unwrap()) {
-        Err(Error::Conflict { run, expected: 2, found: 3 }) => assert_eq!(run, id),
+    let refused = twice(&world, |tx| tx.append(&id, note()).unwrap());
+    let moved = Moved::Run { run: id, expected: 2, found: 3 };
+    assert_eq!(overtaken(refused.unwrap_err()), moved);
+    let refused = twice(&world, |tx| {
+        tx.expect(&id, Expect::NextEvent(3)).unwrap();
+        tx.append(&id, note()).unwrap();
+    });
+    match refused {
+        Err(Error::Conflict { run, expected: 3, found: 4 }) => assert_eq!(run, id),
         other => panic!("{other:?}"),
     }
+    let again = world.begin().expect(&id, Expect::NextEvent(3));
+    assert!(matches!(again, Err(Error::Conflict { run, expected: 3, found: 4 }) if run == id));
     let anywhere = |tx: &mut Transaction<'_>| {
         tx.expect(&id, Expect::Any).unwrap();
         tx.append(&id, note()).unwrap();
     };
     twice(&world, anywhere).unwrap();
-    world.ends(|world| assert_eq!(world.kinds(&id), [1, 25, 25, 25]));
+    world.ends(|world| assert_eq!(world.kinds(&id), [1, 25, 25, 25, 25]));
 }
 
 #[test]
 fn two_starts_of_one_workflow_id() {
     let world = World::new();
     let (p, q) = (world.start("p"), world.start("q"));
+    let taken = |workflow_id: &str| {
+        let (namespace, workflow_id) = (NAMESPACE.into(), workflow_id.into());
+        Moved::Workflow { namespace, workflow_id }
+    };
     let refused = twice(&world, |tx| tx.start(run("new")).unwrap());
-    assert!(matches!(refused, Err(Error::WorkflowExists { open: true, .. })));
+    assert_eq!(overtaken(refused.unwrap_err()), taken("new"));
+    let again = world.begin().start(run("new"));
+    let current = world.current("new");
+    assert!(
+        matches!(again, Err(Error::WorkflowExists { run, open: true, .. }) if Some(run) == current)
+    );
     let spawn = |parent: RunId| {
         move |tx: &mut Transaction<'_>| {
             tx.spawn_child(&parent, child("c", ABANDON)).unwrap();
         }
     };
     let refused = race(&world, spawn(p), spawn(q));
-    assert!(matches!(refused, Err(Error::WorkflowExists { open: true, .. })));
+    assert_eq!(overtaken(refused.unwrap_err()), taken("c"));
+    let again = world.begin().spawn_child(&q, child("c", ABANDON));
+    let current = world.current("c");
+    assert!(
+        matches!(again, Err(Error::WorkflowExists { run, open: true, .. }) if Some(run) == current)
+    );
     world.ends(|world| {
         assert_eq!(world.kinds(&p), [1, 29, 31]);
         assert_eq!(world.kinds(&q), [1], "no initiation without its start");
@@ -69,10 +95,17 @@ fn two_ways_to_go_on() {
     let id = world.start("p");
     let goes_on = |tx: &mut Transaction<'_>| tx.continue_as_new(&id, NextRun::new("P")).unwrap();
     let resets = |tx: &mut Transaction<'_>| tx.reset(&id, NewReset::to(1)).unwrap();
-    assert!(race(&world, goes_on, resets).is_err());
+    let stands_for_another =
+        || Moved::Workflow { namespace: NAMESPACE.into(), workflow_id: "p".into() };
+    let refused = race(&world, goes_on, resets);
+    assert_eq!(overtaken(refused.unwrap_err()), stands_for_another());
+    let again = world.begin().continue_as_new(&id, NextRun::new("P"));
+    assert!(matches!(again, Err(Error::RunClosed { run }) if run == id));
     let id = world.current("p").unwrap();
     let resets = |tx: &mut Transaction<'_>| tx.reset(&id, NewReset::to(1)).unwrap();
-    assert!(twice(&world, resets).is_err());
+    let refused = twice(&world, resets);
+    assert_eq!(overtaken(refused.unwrap_err()), stands_for_another());
+    assert!(world.begin().reset(&id, NewReset::to(1)).is_ok(), "of a run that was reset before");
     world.ends(|world| assert_eq!(world.runs_of("p"), 3));
 }
 
@@ -88,7 +121,8 @@ fn a_start_and_the_parents_close() {
         |tx| tx.close(&parent, Close::completed(b"")).unwrap(),
         |tx| assert!(tx.settle(&duty).unwrap()),
     );
-    assert!(matches!(refused, Err(Error::RunClosed { .. })));
+    let moved = Moved::Duty { run: parent, initiated_event_id: 2 };
+    assert_eq!(overtaken(refused.unwrap_err()), moved);
     assert!(world.settle(&duty).unwrap().is_none());
     world.ends(|world| assert_eq!(world.runs_of("c"), 0));
 }
@@ -107,7 +141,7 @@ fn a_policy_and_the_childs_continue_as_new() {
         |tx| tx.continue_as_new(&kid, NextRun::new("C")).unwrap(),
         |tx| assert!(tx.settle(&duty).unwrap()),
     );
-    assert!(matches!(refused, Err(Error::RunClosed { .. })));
+    assert_eq!(overtaken(refused.unwrap_err()), Moved::Chain { first: kid });
     assert!(world.settle(&duty).unwrap().is_some());
     world.ends(|world| {
         assert_eq!(world.kinds(&kid), [1, 28]);
@@ -128,7 +162,10 @@ fn a_report_and_the_childs_reset() {
         |tx| tx.reset(&kid, NewReset::to(1)).unwrap(),
         |tx| assert!(tx.settle(&duty).unwrap()),
     );
-    assert!(matches!(refused, Err(Error::IllegalEvent { refers_to: 2, .. })));
+    let moved = Moved::Duty { run: parent, initiated_event_id: 2 };
+    assert_eq!(overtaken(refused.unwrap_err()), moved);
+    assert!(world.settle(&duty).unwrap().is_none());
+    assert_illegal(world.begin().report_child(&parent, 2), parent, 32, 2);
     world.ends(|world| assert_eq!(world.kinds(&parent), [1, 29, 31]));
 }
 
@@ -145,7 +182,8 @@ fn a_report_and_the_parents_reset() {
         |tx| tx.reset(&parent, NewReset::to(3)).unwrap(),
         |tx| assert!(tx.settle(&duty).unwrap()),
     );
-    assert!(matches!(refused, Err(Error::RunClosed { .. })));
+    let moved = Moved::Duty { run: parent, initiated_event_id: 2 };
+    assert_eq!(overtaken(refused.unwrap_err()), moved);
     assert!(world.settle(&duty).unwrap().is_none(), "this run has no such duty any more");
     assert_eq!(world.drain(), 1);
     world.ends(|world| {
@@ -162,13 +200,19 @@ fn two_cancel_requests() {
         tx.expect(&id, Expect::Any).unwrap();
         tx.request_cancel(&id, b"").unwrap();
     });
-    assert!(matches!(refused, Err(Error::IllegalEvent { run, .. }) if run == id));
+    let moved = Moved::Run { run: id, expected: 2, found: 3 };
+    assert_eq!(overtaken(refused.unwrap_err()), moved);
+    assert_eq!(world.begin().request_cancel(&id, b"").unwrap().event_id, None);
+    let asked = Body::WorkflowExecutionCancelRequested(CancelRequested::default());
+    assert_illegal(world.begin().append(&id, NewEvent::new(asked)), id, 20, 0);
     let parent = world.start("q");
     let kid = world.spawn(&parent, "c", REQUEST_CANCEL);
     world.complete(&parent);
     let duty = world.duties(DutyFilter::all()).next().unwrap();
     let refused = twice(&world, |tx| assert!(tx.settle(&duty).unwrap()));
-    assert!(matches!(refused, Err(Error::IllegalEvent { run, .. }) if run == kid));
+    let moved = Moved::Duty { run: parent, initiated_event_id: 2 };
+    assert_eq!(overtaken(refused.unwrap_err()), moved);
+    assert!(world.settle(&duty).unwrap().is_none());
     world.ends(|world| {
         assert_eq!(world.kinds(&id), [1, 20]);
         assert_eq!(world.kinds(&kid), [1, 20]);
@@ -237,7 +281,8 @@ fn ids_hold_after_settling() {
             assert_eq!(tx.append(&parent, note()).unwrap(), 5);
         },
     );
-    assert!(matches!(refused, Err(Error::Conflict { .. })));
+    let moved = Moved::Run { run: parent, expected: 4, found: 5 };
+    assert_eq!(overtaken(refused.unwrap_err()), moved);
     assert_eq!(world.drain(), 1);
     world.ends(|world| assert_eq!(world.kinds(&parent), [1, 29, 31, 25, 32]));
 }

@@ -3,8 +3,9 @@
 use std::ops::Deref;
 
 use kinlog::{
-    Close, Durability, DutyFilter, DutyKind, Error, Event, EventKind, Limits, NewChild, NewEvent,
-    NewRun, Options, ParentClosePolicy, Result, RunFilter, RunId, RunStatus, Store, Transaction,
+    Close, Durability, DutyFilter, DutyKind, Error, Event, EventKind, Limits, Moved, NewChild,
+    NewEvent, NewRun, Options, ParentClosePolicy, Result, RunFilter, RunId, RunStatus, Store,
+    Transaction,
 };
 
 pub(crate) const NAMESPACE: &str = "shop";
@@ -53,13 +54,6 @@ impl World {
         let done = steps(&mut tx);
         tx.commit_with(Durability::Buffered).unwrap();
         done
-    }
-
-    /// Takes steps in one commit and says what became of it.
-    pub(crate) fn attempt<T>(&self, steps: impl FnOnce(&mut Transaction<'_>) -> T) -> Result<()> {
-        let mut tx = self.begin();
-        steps(&mut tx);
-        tx.commit_with(Durability::Buffered).map(|_| ())
     }
 
     /// Changes the limits of the namespace.
@@ -190,6 +184,15 @@ pub(crate) fn child(workflow_id: &str, policy: ParentClosePolicy) -> NewChild<'_
 /// An event that relates to nothing.
 pub(crate) fn note() -> NewEvent<'static> {
     NewEvent::opaque(EventKind::MARKER_RECORDED, b"note")
+}
+
+/// What moved, where a transaction was overtaken.
+pub(crate) fn overtaken(error: Error) -> Moved {
+    assert!(error.is_retryable(), "{error}");
+    match error {
+        Error::Overtaken { moved, attempts: 1 } => moved,
+        other => panic!("{other}"),
+    }
 }
 
 /// What a step out of turn is answered with: kind and Initiated event, for this run.

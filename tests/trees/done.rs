@@ -6,8 +6,14 @@ pub(crate) struct Done {
     pub(crate) steps: u64,
     pub(crate) refused: u64,
     pub(crate) commits: u64,
+    /// Commits that others had come before since the first step.
+    pub(crate) beside: u64,
+    /// Transactions that others came before and that were not committed for it.
     pub(crate) overtaken: u64,
-    pub(crate) untrue: u64,
+    /// Of those, which would have come to the same.
+    pub(crate) needless: u64,
+    /// Of those, which were told the answer at the commit.
+    pub(crate) late: u64,
     pub(crate) settled: u64,
     pub(crate) resets: u64,
     pub(crate) moved: u64,
@@ -22,8 +28,10 @@ impl Done {
         self.steps += other.steps;
         self.refused += other.refused;
         self.commits += other.commits;
+        self.beside += other.beside;
         self.overtaken += other.overtaken;
-        self.untrue += other.untrue;
+        self.needless += other.needless;
+        self.late += other.late;
         self.settled += other.settled;
         self.resets += other.resets;
         self.moved += other.moved;

@@ -1,11 +1,11 @@
 //! What is drawn at random.
 
 use kinlog::{
-    DutyKind, EventKind, IdConflictPolicy, IdReusePolicy, ParentClosePolicy, RunId, RunStatus,
+    Duty, DutyKind, EventKind, IdConflictPolicy, IdReusePolicy, ParentClosePolicy, RunId, RunStatus,
 };
 
 use crate::draft::Draft;
-use crate::naive::{Address, State, What, Wish};
+use crate::naive::{Address, Key, State, What, Wish};
 use crate::op::Op;
 use crate::steps::Claim;
 
@@ -138,7 +138,8 @@ impl Rng {
         Address { workflow, run, child_only: self.chance(25) }
     }
 
-    pub(crate) fn op(&mut self, tx: &Draft) -> Op {
+    /// `duties`: some that were open when the transaction began.
+    pub(crate) fn op(&mut self, tx: &Draft, duties: &[(Key, Duty)]) -> Op {
         let state = &tx.now;
         let (note, id) = (self.next() | 1, self.run_id());
         let run = self.run(state);
@@ -195,9 +196,9 @@ impl Rng {
                 let off = u32::from(self.chance(10));
                 Op::Expect { run, next: next.map(|next| next - off) }
             }
-            _ => match self.duty(&tx.before) {
-                Some(key) => Op::Settle(key),
-                None => Op::Append { run, what: What::Marker, note },
+            _ => match duties {
+                [_, ..] => Op::Settle(duties[self.below(duties.len())]),
+                [] => Op::Append { run, what: What::Marker, note },
             },
         }
     }

@@ -1,8 +1,8 @@
 //! One step of a transaction, done to the model and to the store.
 
 use kinlog::{
-    Close, DutyFilter, Error, Expect, NewChild, NewEvent, NewReset, NewRun, NextRun, RunId,
-    RunStatus, StartChildFailedCause, Store, Target, Transaction,
+    Close, Duty, Error, Expect, NewChild, NewEvent, NewReset, NewRun, NextRun, RunId, RunStatus,
+    StartChildFailedCause, Target, Transaction,
 };
 
 use crate::body::{SIGNAL, TYPE, body, payload};
@@ -26,7 +26,7 @@ pub(crate) enum Op {
     Signal { run: RunId, note: u64 },
     Append { run: RunId, what: What, note: u64 },
     Expect { run: RunId, next: Option<u32> },
-    Settle(Key),
+    Settle((Key, Duty)),
 }
 
 /// What a step returns.
@@ -55,6 +55,19 @@ pub(crate) fn refusal(error: &Error) -> No {
 }
 
 impl Op {
+    /// The run that a blind append may go to.
+    pub(crate) fn appends_to(&self) -> Option<&RunId> {
+        match self {
+            Op::FailChild { parent: run, .. }
+            | Op::Report { parent: run, .. }
+            | Op::Ask { sender: run, .. }
+            | Op::Close { run, .. }
+            | Op::Signal { run, .. }
+            | Op::Append { run, .. } => Some(run),
+            _ => None,
+        }
+    }
+
     /// In the model. `id` is the run that the store made, where it chooses the id itself.
     pub(crate) fn plan(&self, tx: &mut Draft, id: RunId) -> Step<Out> {
         match self {
@@ -99,17 +112,12 @@ impl Op {
             Op::Signal { run, note } => plan_append(tx, run, What::Signaled { from: None }, *note),
             Op::Append { run, what, note } => plan_append(tx, run, what.clone(), *note),
             Op::Expect { run, next } => plan_expect(tx, run, *next),
-            Op::Settle(key) => tx.settle(*key, id).map(Out::Settled),
+            Op::Settle((key, _)) => tx.settle(*key, id).map(Out::Settled),
         }
     }
 
     /// In the store. The model stands before the step.
-    pub(crate) fn take(
-        &self,
-        store: &Store,
-        tx: &mut Transaction<'_>,
-        model: &Draft,
-    ) -> Result<Out, Error> {
+    pub(crate) fn take(&self, tx: &mut Transaction<'_>, model: &Draft) -> Result<Out, Error> {
         match self {
             Op::Start { claim, id, note } => {
                 let input = payload(*note);
@@ -181,13 +189,7 @@ impl Op {
             Op::Expect { run, next } => {
                 tx.expect(run, next.map_or(Expect::Any, Expect::NextEvent)).map(|()| Out::Nothing)
             }
-            Op::Settle((kind, run, event)) => {
-                let run = model.now.runs[*run].id;
-                let filter = DutyFilter::all().kind(*kind).run(run);
-                let mut duties = store.duties(filter);
-                let duty = duties.find(|duty| duty.initiated_event_id() == *event).unwrap();
-                tx.settle(&duty).map(Out::Settled)
-            }
+            Op::Settle((_, duty)) => tx.settle(duty).map(Out::Settled),
         }
     }
 }
@@ -202,8 +204,6 @@ fn plan_expect(tx: &mut Draft, run: &RunId, next: Option<u32>) -> Step<Out> {
     if next.is_some_and(|next| next != tx.now.runs[run].len() + 1) {
         return Err(vec![No::Conflict]);
     }
-    let touched = tx.touched.iter_mut().find(|touch| touch.run == run).unwrap();
-    (touched.any, touched.stated, touched.settled) = (next.is_none(), next.is_some(), false);
     Ok(Out::Nothing)
 }
 

@@ -2,8 +2,8 @@
 
 use kinlog::{
     ActivityScheduled, Body, ChildState, Close, DutyFilter, DutyKind, Error, EventKind,
-    ExternalResolved, Limits, NewChild, NewEvent, NewReset, NewRun, RunId, RunStatus,
-    StartChildFailedCause, Store, Target, Transaction,
+    ExternalResolved, Limits, NewChild, NewEvent, NewReset, NewRun, NextRun, ParentClosePolicy,
+    RunId, RunStatus, StartChildFailedCause, Store, Target, Transaction,
 };
 
 fn store() -> (tempfile::TempDir, Store) {
@@ -201,4 +201,44 @@ fn a_full_run_is_asked_to_cancel_by_the_commit_that_fills_it() {
     tx.signal(&run, "s", b"").unwrap();
     tx.request_cancel(&run, b"").unwrap();
     tx.commit().unwrap();
+}
+
+/// A close policy wants a child to be asked to cancel: a reset to a point after such a request is enough, and
+/// no duty stays that nothing settles.
+#[test]
+fn a_run_that_shares_a_cancel_request_needs_no_close_policy() {
+    let (_dir, store) = store();
+    let (parent, child) = commit(&store, |tx| {
+        let parent = start(tx, "a");
+        let policy = ParentClosePolicy::RequestCancel;
+        let child = NewChild::new("b", "T").on_parent_close(policy);
+        (parent, tx.spawn_child(&parent, child).unwrap())
+    });
+    commit(&store, |tx| tx.request_cancel(&child, b"").unwrap());
+    commit(&store, |tx| tx.continue_as_new(&child, NextRun::new("T")).unwrap());
+    store.close(&parent, Close::completed(b"")).unwrap();
+    assert_eq!(duties(&store), [(DutyKind::ApplyClosePolicy, parent, 2)]);
+    let again = commit(&store, |tx| tx.reset(&child, NewReset::to(2)).unwrap());
+    assert!(store.run(&again).unwrap().cancel_requested);
+    assert_eq!(duties(&store), []);
+}
+
+/// Whether a run began before or in the same transaction, the next run of its chain names the parent that a
+/// reset among the steps before gave it.
+#[test]
+fn a_run_that_goes_on_after_two_resets_names_its_last_parent() {
+    let (_dir, store) = store();
+    let (parent, child) = commit(&store, |tx| {
+        let parent = start(tx, "a");
+        (parent, tx.spawn_child(&parent, NewChild::new("b", "T")).unwrap())
+    });
+    let mut tx = store.begin();
+    let again = tx.reset(&child, NewReset::to(1)).unwrap();
+    let above = tx.reset(&parent, NewReset::to(3)).unwrap();
+    let next = tx.continue_as_new(&again, NextRun::new("T")).unwrap();
+    tx.commit().unwrap();
+    let history = store.history(&next).unwrap();
+    let first = history.iter().next().unwrap().unwrap();
+    let Body::WorkflowExecutionStarted(started) = first.body() else { panic!("{first:?}") };
+    assert_eq!(started.parent_run_id, Some(above));
 }

@@ -51,6 +51,7 @@ pub(crate) fn run(plan: &Plan) {
         Some(_) => return,
         None => start..end,
     };
+    let many = seeds.end - seeds.start > 1;
     let next = AtomicU64::new(seeds.start);
     let total = Mutex::new(Done::default());
     let work = || {
@@ -68,7 +69,13 @@ pub(crate) fn run(plan: &Plan) {
         let failed = threads.into_iter().filter_map(|thread| thread.join().err()).count();
         assert_eq!(failed, 0, "a thread found a difference, see above");
     });
-    println!("{:?}", total.lock().unwrap());
+    let total = total.lock().unwrap();
+    println!("{total:?}");
+    if many {
+        // A store that refuses whatever others come before would agree with any model.
+        assert!(total.beside * 5 > total.overtaken, "commits beside others are rare: {total:?}");
+        assert!(total.needless * 2 < total.overtaken, "refused without need: {total:?}");
+    }
 }
 
 /// One world; a failure is shown in its smallest form.

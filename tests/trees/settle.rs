@@ -16,11 +16,8 @@ impl Draft {
         if !self.before.duties.contains_key(&key) {
             return Ok(false);
         }
-        self.settling = true;
-        let settled = self.settle_open(key, child);
-        self.settling = false;
-        match settled {
-            Err(no) if no.iter().any(is_overtaken) => Ok(false),
+        match self.settle_open(key, child) {
+            Err(no) if no.iter().any(is_void) => Ok(false),
             settled => settled,
         }
     }
@@ -28,7 +25,6 @@ impl Draft {
     fn settle_open(&mut self, (kind, run, event): Key, child: RunId) -> Step<bool> {
         match kind {
             DutyKind::StartChild => {
-                self.touch(run);
                 let id = self.now.runs[run].id;
                 match self.start_child(&id, event, child) {
                     Err(no) if no.iter().all(|no| matches!(no, No::Taken(..))) => {
@@ -41,7 +37,6 @@ impl Draft {
                 Ok(true)
             }
             DutyKind::ReportClose => {
-                self.touch(run);
                 let id = self.now.runs[run].id;
                 self.report(&id, event).map(|_| true)
             }
@@ -50,10 +45,24 @@ impl Draft {
         }
     }
 
+    /// Whether a duty is to start a child in the place of an open run.
+    fn displaces(&self, (kind, run, initiated): Key) -> bool {
+        if kind != DutyKind::StartChild || !self.before.duties.contains_key(&(kind, run, initiated))
+        {
+            return false;
+        }
+        let started = What::ChildStarted { initiated, child: RunId::NIL };
+        let is_void = self.refusals(run, &started).iter().any(is_void);
+        let wish = self.now.runs[run].relation(initiated).unwrap().wish;
+        !is_void && matches!(self.in_the_way(run, &wish), Ok(Some(_)))
+    }
+
     /// Reaches the child's current run.
     fn apply_policy(&mut self, parent: usize, initiated: u32) -> Step<bool> {
-        let child = self.before.newest(self.before.child(parent, initiated).unwrap());
-        self.touch(child);
+        if self.now.is_moved(parent, initiated) {
+            return Ok(false);
+        }
+        let child = self.now.newest(self.now.child(parent, initiated).unwrap());
         let it = &self.now.runs[child];
         let wish = self.before.runs[parent].relation(initiated).unwrap().wish;
         if !it.is_open() {
@@ -76,9 +85,8 @@ impl Draft {
         let What::Asked { kind, address } = asked.what else { panic!("no request") };
         let from = Some((self.before.runs[sender].id, initiated));
         let target = self.target(sender, &address);
-        self.touch(sender);
-        target.into_iter().for_each(|target| self.touch(target));
-        self.all(|tx| {
+        let signals = kind == DutyKind::DeliverSignal;
+        let delivered = self.all(|tx| {
             let cause = match target {
                 None => NOT_FOUND,
                 Some(target) if kind == DutyKind::DeliverSignal => {
@@ -99,7 +107,15 @@ impl Draft {
             };
             tx.put(sender, What::Answered { kind, initiated, cause }, 0)?;
             Ok(true)
-        })
+        });
+        match delivered {
+            // There is room for the answer, but not for the signal as well.
+            Err(_) if signals && target == Some(sender) => {
+                let cause = SIGNAL_LIMIT;
+                self.put(sender, What::Answered { kind, initiated, cause }, 0).map(|_| true)
+            }
+            delivered => delivered,
+        }
     }
 }
 
@@ -123,23 +139,33 @@ pub(crate) fn settle_all(
         let due = state.by_age().into_iter();
         let due: Vec<_> =
             due.filter(|key| Some(*key) > after && kinds.contains(&key.1.0)).collect();
-        let Some(last) = due.last().copied() else { return (state, settled) };
-        after = Some(last);
+        if due.is_empty() {
+            return (state, settled);
+        }
         let mut tx = Draft::new(&state);
         let mut done = 0;
-        for (_, key) in due {
+        for (since, key) in due {
+            // One that terminates another run has a commit of its own.
+            let displaces = tx.displaces(key);
+            if displaces && done > 0 {
+                break;
+            }
+            after = Some((since, key));
             match tx.settle(key, fresh()) {
                 Ok(settled) => done += u64::from(settled),
                 Err(_) => settled.refused += 1,
             }
+            if displaces && done > 0 {
+                break;
+            }
         }
         settled.duties += done;
         settled.commits += u64::from(done > 0);
-        state = tx.commit(&state).unwrap().0;
+        state = tx.commit().0;
     }
 }
 
 /// Whether an earlier step of the same transaction has made a duty void.
-fn is_overtaken(no: &No) -> bool {
+fn is_void(no: &No) -> bool {
     matches!(no, No::Closed | No::Illegal)
 }

@@ -22,7 +22,7 @@ impl World {
         let limits = self.state.limits;
         match (found, expected) {
             (Ok(Some(commit)), Ok(true)) => {
-                let (after, runs) = model.commit(&self.state).unwrap();
+                let (after, runs) = model.commit();
                 self.committed(store, after, &runs, &limits, &commit);
                 assert!(!self.state.duties.contains_key(&key), "settled, and still to do: {key:?}");
                 assert!(store.settle(&duty).unwrap().is_none(), "settled twice");

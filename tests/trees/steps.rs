@@ -19,7 +19,7 @@ pub(crate) struct Claim {
 
 /// What a start comes to.
 enum Way {
-    Free(Option<RunId>),
+    Free,
     Existing(RunId),
     Terminate(usize),
     Taken(No),
@@ -38,11 +38,8 @@ impl Draft {
             let run = &self.now.runs[run];
             Way::Taken(No::Taken(run.is_open()))
         };
-        if let Some(run) = self.begun_for(claim.namespace, claim.workflow) {
-            return taken(run);
-        }
         let Some(current) = self.now.current(claim.namespace, claim.workflow) else {
-            return Way::Free(None);
+            return Way::Free;
         };
         let run = &self.now.runs[current];
         if !claim.request.is_empty() && run.request() == claim.request {
@@ -55,7 +52,7 @@ impl Draft {
         match (run.is_open(), claim.reuse, claim.conflict) {
             (false, IdReusePolicy::RejectDuplicate, _) => taken(current),
             (false, IdReusePolicy::AllowDuplicateFailedOnly, _) if !failed => taken(current),
-            (false, ..) => Way::Free(Some(run.id)),
+            (false, ..) => Way::Free,
             (true, _, IdConflictPolicy::TerminateExisting)
             | (true, IdReusePolicy::TerminateIfRunning, _) => Way::Terminate(current),
             (true, _, IdConflictPolicy::UseExisting) => Way::Existing(run.id),
@@ -64,16 +61,16 @@ impl Draft {
     }
 
     pub(crate) fn start(&mut self, claim: &Claim, id: RunId, note: u64) -> Step<RunId> {
-        let (seen, displaced) = match self.resolve(claim) {
+        if contradict(claim.reuse, claim.conflict) {
+            return Err(vec![No::Invalid]);
+        }
+        let displaced = match self.resolve(claim) {
             Way::Taken(no) => return Err(vec![no]),
             Way::Existing(run) => return Ok(run),
-            Way::Free(seen) => (seen, None),
-            Way::Terminate(run) => (Some(self.now.runs[run].id), Some(run)),
+            Way::Free => None,
+            Way::Terminate(run) => Some(run),
         };
         self.all(|tx| {
-            if let Some(run) = displaced {
-                tx.touch(run);
-            }
             let started = What::Started {
                 continued: None,
                 parent: None,
@@ -85,7 +82,7 @@ impl Draft {
             let first = tx.now.runs.len();
             let (namespace, workflow) = (claim.namespace, claim.workflow);
             let run = Run { id, namespace, workflow, first, base: None, events: vec![] };
-            tx.begin(run, seen, started, note)?;
+            tx.begin(run, started, note)?;
             tx.make_way(displaced)?;
             Ok(id)
         })
@@ -107,10 +104,10 @@ impl Draft {
         let run = self.find(parent)?;
         let mut no = self.refusals(run, &What::Initiated(*wish));
         no.extend(foreign.then_some(No::CrossNamespace));
+        no.extend(contradict(wish.reuse, wish.conflict).then_some(No::Invalid));
         if !no.is_empty() {
             return Err(no);
         }
-        self.hold(run);
         self.put(run, What::Initiated(*wish), note)
     }
 
@@ -125,12 +122,12 @@ impl Draft {
         let run = self.find(parent)?;
         let mut no = self.refusals(run, &What::Initiated(*wish));
         no.extend(foreign.then_some(No::CrossNamespace));
+        no.extend(contradict(wish.reuse, wish.conflict).then_some(No::Invalid));
         no.extend(self.in_the_way(run, wish).err());
         if !no.is_empty() {
             return Err(no);
         }
         self.all(|tx| {
-            tx.hold(run);
             let initiated = tx.put(run, What::Initiated(*wish), note)?;
             tx.bear(run, initiated, wish, id, note)
         })
@@ -151,20 +148,13 @@ impl Draft {
     }
 
     /// Whom a child finds in its place; whether it may go there.
-    fn in_the_way(
-        &mut self,
-        parent: usize,
-        wish: &Wish,
-    ) -> Result<(Option<RunId>, Option<usize>), No> {
+    pub(crate) fn in_the_way(&self, parent: usize, wish: &Wish) -> Result<Option<usize>, No> {
         match self.resolve(&Claim::of(self.now.runs[parent].namespace, wish)) {
             Way::Taken(no) => Err(no),
             // A run that exists is nobody's new child.
             Way::Existing(_) => Err(No::Taken(true)),
-            Way::Free(seen) => Ok((seen, None)),
-            Way::Terminate(run) => {
-                self.touch(run);
-                Ok((Some(self.now.runs[run].id), Some(run)))
-            }
+            Way::Free => Ok(None),
+            Way::Terminate(run) => Ok(Some(run)),
         }
     }
 
@@ -176,7 +166,7 @@ impl Draft {
         id: RunId,
         note: u64,
     ) -> Step<RunId> {
-        let (seen, displaced) = self.in_the_way(parent, wish).map_err(|no| vec![no])?;
+        let displaced = self.in_the_way(parent, wish).map_err(|no| vec![no])?;
         let above = &self.now.runs[parent];
         let (namespace, workflow) = (above.namespace, wish.workflow);
         let started = What::Started {
@@ -189,7 +179,7 @@ impl Draft {
         };
         let first = self.now.runs.len();
         let run = Run { id, namespace, workflow, first, base: None, events: vec![] };
-        self.begin(run, seen, started, note)?;
+        self.begin(run, started, note)?;
         self.put(parent, What::ChildStarted { initiated, child: id }, 0)?;
         self.make_way(displaced)?;
         Ok(id)
@@ -238,10 +228,6 @@ impl Draft {
             (_, 0) => Initiator::CronSchedule,
             _ => Initiator::Retry,
         };
-        let seen = match self.touched.iter().find(|touch| touch.run == number) {
-            Some(touch) if touch.begins.is_some() => touch.begins.unwrap(),
-            _ => Some(it.id),
-        };
         let started = What::Started {
             continued: Some(*run),
             parent: self.kin(number),
@@ -260,18 +246,15 @@ impl Draft {
             What::Closed { how, next: Some(id), replaced: None, reason: "", initiator: told };
         self.all(|tx| {
             tx.put(number, closing, if plain { note } else { 0 })?;
-            tx.begin(next, seen, started, note)?;
+            tx.begin(next, started, note)?;
             Ok(id)
         })
     }
 
-    /// The parent that a run names when it goes on: as of the state before the transaction, or as
-    /// the run itself began.
+    /// The parent that a run names when it goes on.
     fn kin(&self, run: usize) -> Option<(RunId, u32)> {
-        let first = self.now.runs[run].first;
-        let state = if self.begins(first) { &self.now } else { &self.before };
-        let (parent, initiated) = state.parent(first)?;
-        Some((state.runs[parent].id, initiated))
+        let (parent, initiated) = self.now.parent(run)?;
+        Some((self.now.runs[parent].id, initiated))
     }
 
     pub(crate) fn request_cancel(
@@ -299,22 +282,20 @@ impl Draft {
     ) -> Step<RunId> {
         let number = self.before.find(base).ok_or(vec![No::NotFound])?;
         let run = self.before.runs[number].clone();
-        let current = self.before.current(run.namespace, run.workflow).unwrap();
-        if !request.is_empty() && self.before.runs[current].request() == request {
-            return Ok(self.before.runs[current].id);
+        let current = self.now.current(run.namespace, run.workflow).unwrap();
+        if !request.is_empty() && self.now.runs[current].request() == request {
+            return Ok(self.now.runs[current].id);
         }
         let own = run.len() - u32::from(!run.is_open());
-        let begun = self.begun_for(run.namespace, run.workflow).is_some();
-        if last == 0 || last > own || begun || self.changed(number) || self.changed(current) {
+        let changed = self.changed(number) || self.changed(current);
+        if last == 0 || last > own || changed || self.tells_end_of(number) {
             return Err(vec![No::Invalid]);
         }
-        self.touch(current);
         let shared = run.events[..usize::try_from(last).unwrap()].to_vec();
         let fork = Run { id, base: Some((number, last)), events: shared, ..Run::clone(&run) };
         let activities = fork.activities().iter().flat_map(|id| id.to_le_bytes()).collect();
         let repeated = repeated(&self.before, number, &fork, last);
         self.all(|tx| {
-            let seen = Some(tx.now.runs[current].id);
             if tx.now.runs[current].is_open() {
                 let replaced = (current == number).then_some(id);
                 let (how, reason) = (RunStatus::Terminated, "reset");
@@ -322,7 +303,7 @@ impl Draft {
                 tx.put(current, What::Closed { how, next: None, replaced, reason, initiator }, 0)?;
             }
             let first = What::Reset { base: *base, activities, request };
-            let fork = tx.begin(fork, seen, first, note)?;
+            let fork = tx.begin(fork, first, note)?;
             for what in repeated {
                 tx.put(fork, what, 0)?;
             }
@@ -334,19 +315,21 @@ impl Draft {
     pub(crate) fn target(&self, sender: usize, address: &Address) -> Option<usize> {
         let namespace = self.now.runs[sender].namespace;
         let found = match address.run {
-            Some(run) => self.before.find(&run)?,
+            Some(run) => self.now.find(&run)?,
             None => self.now.current(namespace, address.workflow)?,
         };
         let run = &self.now.runs[found];
         if run.namespace != namespace || run.workflow != address.workflow {
             return None;
         }
-        let is_child = || {
-            let state = if self.begins(found) { &self.now } else { &self.before };
-            state.parent(found).is_some_and(|(parent, _)| parent == sender)
-        };
+        let is_child = || self.now.parent(found).is_some_and(|(parent, _)| parent == sender);
         (!address.child_only || is_child()).then_some(found)
     }
+}
+
+/// Whether policies say two things of the same run.
+fn contradict(reuse: IdReusePolicy, conflict: IdConflictPolicy) -> bool {
+    reuse == IdReusePolicy::RejectDuplicate && conflict == IdConflictPolicy::TerminateExisting
 }
 
 pub(crate) fn closed(how: RunStatus, reason: &'static str) -> What {

@@ -4,18 +4,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use kinlog::{
-    Commit, Durability, DutyFilter, DutyKind, Limits, Options, Position, Snapshot, Store,
-    Timestamp, Transaction,
-};
+use kinlog::{Commit, DutyFilter, DutyKind, Limits, Options, Position, Snapshot, Store, Timestamp};
 
 use crate::check;
 use crate::disk::TestDisk;
 use crate::done::Done;
-use crate::draft::{Draft, No, Step};
 use crate::draw::{Rng, STAND_IN};
 use crate::naive::{Key, NAMESPACES, State, What};
-use crate::op::{Op, Out, refusal};
 
 const SEGMENT_BYTES: u32 = 64 << 10;
 
@@ -31,13 +26,6 @@ pub(crate) struct World {
     /// Whether to say what happens.
     loud: bool,
     pub(crate) done: Done,
-}
-
-/// A transaction in the store and in the model.
-struct Both<'s> {
-    store: &'s Store,
-    tx: Transaction<'s>,
-    model: Draft,
 }
 
 impl World {
@@ -138,7 +126,7 @@ impl World {
     }
 
     /// The duties and what is said about them.
-    fn duties(&self, store: &Store) {
+    pub(crate) fn duties(&self, store: &Store) {
         let expected = self.state.by_age();
         let named = |key: &Key| (key.0, self.state.runs[key.1].id, key.2);
         let found: Vec<_> = store.duties(DutyFilter::all()).collect();
@@ -153,90 +141,6 @@ impl World {
         for kind in DutyKind::ALL {
             let count = expected.iter().filter(|(_, key)| key.0 == kind).count();
             assert_eq!(store.duty_count(kind), u64::try_from(count).unwrap(), "{kind}");
-        }
-    }
-
-    fn both<'s>(&self, store: &'s Store) -> Both<'s> {
-        Both { store, tx: store.begin(), model: Draft::new(&self.state) }
-    }
-
-    /// A step in the store and in the model; whether it was taken.
-    fn take(&mut self, both: &mut Both<'_>, op: &Op) -> bool {
-        self.done.steps += 1;
-        let found = op.take(both.store, &mut both.tx, &both.model);
-        let stand_in = self.rng.stand_in();
-        let id = match &found {
-            Ok(Out::Run(run)) => *run,
-            _ => stand_in,
-        };
-        let expected = op.plan(&mut both.model, id);
-        self.note(|| format!("  {op:?}\n    {found:?}"));
-        same(&found, &expected, op);
-        self.done.refused += u64::from(found.is_err());
-        let limits = expected.err().unwrap_or_default();
-        self.done.limits += u64::from(limits.iter().any(|no| matches!(no, No::Limit { .. })));
-        found.is_ok()
-    }
-
-    fn transaction(&mut self, store: &Store) {
-        let mut both = self.both(store);
-        for _ in 0..1 + self.rng.below(5) {
-            let op = self.rng.op(&both.model);
-            self.take(&mut both, &op);
-        }
-        self.end(both);
-    }
-
-    /// Transactions that are built on the same state and committed one after the other.
-    fn rivals(&mut self, store: &Store) {
-        let mut rivals = vec![];
-        for _ in 0..2 {
-            let mut both = self.both(store);
-            for _ in 0..1 + self.rng.below(3) {
-                let op = self.rng.op(&both.model);
-                if !self.take(&mut both, &op) {
-                    break;
-                }
-            }
-            rivals.push(both);
-        }
-        for both in rivals {
-            self.end(both);
-        }
-    }
-
-    /// Commits, or drops what was built.
-    fn end(&mut self, both: Both<'_>) {
-        if self.rng.chance(5) {
-            self.note(|| "  dropped".into());
-            return self.everything(both.store);
-        }
-        let Both { store, tx, model } = both;
-        let overtaken = self.state.commits != model.before.commits;
-        let limits = self.state.limits;
-        let expected = model.commit(&self.state);
-        let found = match self.rng.below(4) {
-            0 => tx.submit(Durability::Buffered).and_then(kinlog::CommitHandle::wait),
-            1 => tx.commit(),
-            _ => tx.commit_with(Durability::Buffered),
-        };
-        self.note(|| format!("  commit: {:?}", found.as_ref().map(Commit::position)));
-        match (found, expected) {
-            (Ok(found), Ok((after, runs))) => {
-                if !runs.is_empty() {
-                    self.committed(store, after, &runs, &limits, &found);
-                }
-            }
-            (Err(error), Err(no)) => {
-                self.done.untrue += u64::from(!overtaken);
-                self.done.overtaken += u64::from(overtaken);
-                assert!(no.contains(&refusal(&error)), "{error}, expected {no:?}");
-                self.duties(store);
-            }
-            (found, expected) => {
-                let expected = expected.map(|(_, runs)| runs);
-                panic!("committed: {found:?}\nexpected: {expected:?}");
-            }
         }
     }
 
@@ -312,8 +216,7 @@ impl World {
         check::everything(&snapshot, &state, &mut self.rng);
     }
 
-    fn change_limits(&mut self, store: &Store) {
-        self.store = None;
+    pub(crate) fn change_limits(&mut self, store: &Store) {
         let mut limits = tight();
         let more = |rng: &mut Rng, of: &mut u32| *of += u32::try_from(rng.below(3)).unwrap();
         let rng = &mut self.rng;
@@ -346,14 +249,4 @@ fn tight() -> Limits {
     (limits.open_children, limits.open_activities) = (2, 2);
     (limits.open_signals, limits.open_cancels) = (1, 1);
     limits
-}
-
-fn same(found: &Result<Out, kinlog::Error>, expected: &Step<Out>, op: &Op) {
-    match (found, expected) {
-        (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{op:?}"),
-        (Err(error), Err(no)) => {
-            assert!(no.contains(&refusal(error)), "{op:?}: {error}, expected {no:?}");
-        }
-        _ => panic!("{op:?}: {found:?}, expected {expected:?}"),
-    }
 }
