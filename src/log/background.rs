@@ -10,7 +10,6 @@ use std::time::Duration;
 use super::layout::Manifest;
 use super::writer::{Durability, Lead, Requests, State, ThreadState, Writer};
 use crate::error::{Error, Result};
-use crate::id::Position;
 use crate::sync::MutexGuard;
 use crate::sync::thread::{self, JoinHandle};
 
@@ -111,9 +110,9 @@ impl Writer {
                 if !rested {
                     // Something else was asked for: the rest begins anew.
                     state.background.dirty = true;
-                } else if !state.background.dirty && state.failure.is_none() {
-                    let durable = self.durable();
-                    MutexGuard::unlocked(&mut state, || self.mark(durable, false));
+                } else if !state.background.dirty {
+                    // A failure is no loss: the mark only adds certainty.
+                    let _ = MutexGuard::unlocked(&mut state, || self.rest());
                 }
             } else {
                 self.pause(&mut state, ThreadState::Asleep, None);
@@ -143,15 +142,26 @@ impl Writer {
         over
     }
 
-    /// Tells the manifest how far the log is on the device. A failure is no loss: the mark only
-    /// adds certainty.
-    fn mark(&self, durable_upto: Position, closed: bool) -> Option<Error> {
+    /// Does what a store does that has come to rest: the manifest says how far the log is on the
+    /// device.
+    pub(crate) fn rest(&self) -> Result<()> {
+        if let Some(failure) = &self.state.lock().failure {
+            return Err(Error::NotWritten { cause: failure.cause.clone() });
+        }
+        self.mark(false)
+    }
+
+    /// Tells the manifest how far the log is on the device: not how far it is published, for a power
+    /// loss may take what was only buffered, and what is marked and missing is damage.
+    fn mark(&self, closed: bool) -> Result<()> {
         let mut manifest = self.manifest.lock();
+        // Read under the lock, so that of two marks the later one says no less.
+        let durable_upto = self.durable();
         let current = manifest.current;
         if current.durable_upto == durable_upto && current.closed == closed {
-            return None;
+            return Ok(());
         }
-        manifest.write(Manifest { durable_upto, closed, ..current }).err()
+        manifest.write(Manifest { durable_upto, closed, ..current })
     }
 
     /// Closes the log in order: everything written and synced, the manifest marked, the lock
@@ -161,12 +171,9 @@ impl Writer {
         if let Some(thread) = thread {
             let _ = thread.join();
         }
-        let synced = self.sync();
-        let marked = match &synced {
-            Ok(()) => self.mark(self.durable(), true).map_or(Ok(()), Err),
-            Err(_) => Ok(()),
-        };
+        // The mark says that nothing lies beyond it, which a sync that failed leaves unknown.
+        let closed = self.sync().and_then(|()| self.mark(true));
         self.release_lock();
-        synced.and(marked)
+        closed
     }
 }

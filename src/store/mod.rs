@@ -309,6 +309,19 @@ impl Store {
         self.shared.writer()?.sync()
     }
 
+    /// Says that no commit will come for a while. What the store does by itself when none has come
+    /// for 50 ms is done when this returns: the manifest says how far the log is on the device, so
+    /// that damage to what was synced is told from a commit in flight even after a power loss.
+    /// Nothing of the log is written or synced for that; buffered commits stay buffered. For an
+    /// engine that is about to be suspended, and for tests, which need not wait then.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`], [`Error::NotWritten`] once the store takes no more commits, or
+    /// [`Error::Io`] if the manifest cannot be written. Nothing is lost by any of them.
+    pub fn rest(&self) -> Result<()> {
+        self.shared.writer()?.rest()
+    }
+
     /// For a store that is open for reading only: reads on to what the writer has published since;
     /// whether there was anything. For any other store there is nothing to do.
     ///
