@@ -11,7 +11,7 @@ use kinlog_fuzz::seeds;
 use kinlog_rig::campaign::attempt;
 use kinlog_rig::disk::{Errno, Fault, Operation, Survivors, Wrong};
 use kinlog_rig::reference::Reference;
-use kinlog_rig::schedule::{End, Harm, Life, Schedule};
+use kinlog_rig::schedule::{End, Harm, Life, Schedule, Step};
 use kinlog_rig::world::World;
 use libfuzzer_sys::fuzz_target;
 
@@ -44,7 +44,7 @@ fn step(schedule: &mut Schedule, step: &[u8; 8]) {
         }
         6 => {
             let commits = usize::from(a) % COMMITS_MAX;
-            schedule.lives.push(Life { commits, faults: vec![], end: End::Close });
+            schedule.lives.push(Life { commits, steps: steps(g), faults: vec![], end: End::Close });
         }
         _ => {
             let (file, offset) = (usize::from(c), usize::from(u16::from_le_bytes([d, e])));
@@ -60,6 +60,12 @@ fn step(schedule: &mut Schedule, step: &[u8; 8]) {
     }
 }
 
+/// A rest and a closing, each at a place that four bits choose, or neither.
+fn steps(places: u8) -> Vec<Step> {
+    let (rest, reopen) = (usize::from(places % 16), usize::from(places / 16));
+    if places == 0 { vec![] } else { vec![Step::Rest(rest), Step::Reopen(reopen)] }
+}
+
 fn seeds() -> Vec<Vec<u8>> {
     let kinds = 0..8u8;
     let steps = kinds.map(|what| vec![7, 0, 15, what, 40 + what, 0, what, 1, 2, 3, 4]);
@@ -72,7 +78,7 @@ fuzz_target!(init: seeds::write(seeds), |input: &[u8]| {
     let Some(([low, high, commits], rest)) = input.split_first_chunk() else { return };
     let world = u64::from(u16::from_le_bytes([*low, *high]));
     let commits = 1 + usize::from(*commits) % COMMITS_MAX;
-    let lives = vec![Life { commits, faults: vec![], end: End::Close }];
+    let lives = vec![Life { commits, steps: vec![], faults: vec![], end: End::Close }];
     let mut schedule = Schedule { world, lives, harms: vec![] };
     for chunk in rest.as_chunks::<8>().0.iter().take(STEPS_MAX) {
         step(&mut schedule, chunk);

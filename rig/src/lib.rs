@@ -15,6 +15,7 @@
 pub mod campaign;
 pub mod disk;
 mod harm;
+mod life;
 mod portrait;
 mod random;
 pub mod real;

@@ -21,10 +21,32 @@ pub struct Schedule {
 pub struct Life {
     /// The world goes on until it has so many commits.
     pub commits: usize,
+    /// What else is done between commits, in order.
+    pub steps: Vec<Step>,
     /// What goes wrong.
     pub faults: Vec<Fault>,
     /// How it ends.
     pub end: End,
+}
+
+/// What is done once the world has so many commits. Where a life begins with more or ends with fewer,
+/// the step is left out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// The store comes to rest.
+    Rest(usize),
+    /// The store is closed in order and opened again, on the same disk.
+    Reopen(usize),
+}
+
+impl Step {
+    /// How many commits the world has then.
+    #[must_use]
+    pub fn after(self) -> usize {
+        match self {
+            Step::Rest(commits) | Step::Reopen(commits) => commits,
+        }
+    }
 }
 
 /// How a life ends.
@@ -64,6 +86,12 @@ impl fmt::Display for Schedule {
         write!(f, "world={}", self.world)?;
         for life in &self.lives {
             write!(f, " life={}", life.commits)?;
+            for step in &life.steps {
+                match step {
+                    Step::Rest(after) => write!(f, ",rest:{after}")?,
+                    Step::Reopen(after) => write!(f, ",reopen:{after}")?,
+                }
+            }
             for fault in &life.faults {
                 write!(f, ",{fault}")?;
             }
@@ -116,11 +144,14 @@ impl FromStr for Life {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (commits, rest) = text.split_once(',').ok_or(format!("{text:?} has no end"))?;
-        let mut life = Life { commits: number(commits)?, faults: vec![], end: End::Close };
+        let commits = number(commits)?;
+        let mut life = Life { commits, steps: vec![], faults: vec![], end: End::Close };
         for part in rest.split(',') {
             let words: Vec<&str> = part.split(':').collect();
             match words[..] {
                 ["close"] => life.end = End::Close,
+                ["rest", after] => life.steps.push(Step::Rest(number(after)?)),
+                ["reopen", after] => life.steps.push(Step::Reopen(number(after)?)),
                 ["kill", at] => life.end = End::Kill(number(at)?),
                 ["loss", at, ref kept @ ..] => {
                     life.end = End::PowerLoss(number(at)?, survivors(kept)?);

@@ -50,6 +50,11 @@ fn smaller(schedule: &Schedule) -> Vec<Schedule> {
             propose(&|it| it.lives[i].commits -= life.commits / part);
         }
         propose(&|it| it.lives[i].commits = life.commits.saturating_sub(1));
+        for step in 0..life.steps.len() {
+            propose(&|it| {
+                it.lives[i].steps.remove(step);
+            });
+        }
         for fault in 0..life.faults.len() {
             propose(&|it| {
                 it.lives[i].faults.remove(fault);

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::disk::{Errno, Fault, Operation, Survivors, Wrong};
 use crate::random::Random;
 use crate::reference::Reference;
-use crate::schedule::{End, Harm, Life, Schedule};
+use crate::schedule::{End, Harm, Life, Schedule, Step};
 use crate::trial;
 
 /// A class of faults.
@@ -79,7 +79,7 @@ impl Class {
         let commits = reference.commits.len() * 3 / 4;
         let at = number % (operations + 1);
         let one = |end| vec![life(commits, vec![], end)];
-        let (lives, harms) = match self {
+        let (mut lives, harms) = match self {
             Class::Kill => (one(End::Kill(at)), vec![]),
             Class::PowerLoss => (one(End::PowerLoss(at, survivors(&mut random))), vec![]),
             Class::LossInRecovery => (recoveries(&mut random, commits, at), vec![]),
@@ -97,6 +97,7 @@ impl Class {
             Class::Misplace => misplaced(&mut random, commits),
             Class::Mixed => mixed(&mut random, reference.commits.len(), operations),
         };
+        lives.iter_mut().for_each(|life| life.steps = steps(seed, life.commits));
         Schedule { world: seed, lives, harms }
     }
 }
@@ -107,8 +108,9 @@ impl Class {
 /// What is wrong even without a fault.
 pub fn operations(reference: &Reference) -> Result<u64, String> {
     let commits = reference.commits.len() * 3 / 4;
-    let lives = vec![life(commits, vec![], End::Close)];
-    let schedule = Schedule { world: reference.world.seed, lives, harms: vec![] };
+    let seed = reference.world.seed;
+    let lives = vec![Life { steps: steps(seed, commits), ..life(commits, vec![], End::Close) }];
+    let schedule = Schedule { world: seed, lives, harms: vec![] };
     let found = trial::run(&schedule, reference)?;
     Ok(found.operations.first().copied().unwrap_or_default())
 }
@@ -117,7 +119,19 @@ pub fn operations(reference: &Reference) -> Result<u64, String> {
 const MANIFEST: usize = 1;
 
 fn life(commits: usize, faults: Vec<Fault>, end: End) -> Life {
-    Life { commits, faults, end }
+    Life { commits, steps: vec![], faults, end }
+}
+
+/// Rests and closings, as an engine has them that is idle now and then, and restarted. They belong to
+/// the world and not to the schedule, so that a fault can hit each of their operations in turn.
+fn steps(world: u64, commits: usize) -> Vec<Step> {
+    let mut random = Random::of(world ^ 0x57e9, commits as u64);
+    let step = |after| match random.below(100) {
+        0..12 => Some(Step::Rest(after)),
+        12..16 => Some(Step::Reopen(after)),
+        _ => None,
+    };
+    (0..=commits).filter_map(step).collect()
 }
 
 fn survivors(random: &mut Random) -> Survivors {

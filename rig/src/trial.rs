@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 use kinlog::{CommitHandle, Durability, Error, OnAmbiguous, Store, Verdict};
 
-use crate::disk::{Content, Operation, SimulatedDisk};
+use crate::disk::{Content, SimulatedDisk};
 use crate::harm::do_harm;
 use crate::portrait;
 use crate::reference::{Reference, STORE, options};
-use crate::schedule::{End, Harm, Life, Schedule};
+use crate::schedule::{End, Harm, Schedule};
 use crate::world::Given;
 
 /// What a trial came to, if it came to what it must.
@@ -47,6 +47,7 @@ pub fn run(schedule: &Schedule, reference: &Reference) -> Result<Found, String> 
         durable: 0,
         vouched: 0,
         possible: 0,
+        closed: None,
         quarantined: vec![],
         operations: vec![],
     };
@@ -58,6 +59,9 @@ pub fn run(schedule: &Schedule, reference: &Reference) -> Result<Found, String> 
     let mut harmed = false;
     for harm in &schedule.harms {
         harmed |= do_harm(*harm, &mut trial.content, &ends);
+    }
+    if harmed {
+        trial.closed = None;
     }
     if harmed && schedule.lives.last().is_some_and(|life| life.end != End::Close) {
         // Nothing vouches for what was only buffered, unless the store was closed.
@@ -71,73 +75,47 @@ pub fn run(schedule: &Schedule, reference: &Reference) -> Result<Found, String> 
     Ok(Found { outcome, operations: trial.operations, ambiguous })
 }
 
-struct Trial<'a> {
-    reference: &'a Reference,
-    content: Content,
+pub(crate) struct Trial<'a> {
+    pub(crate) reference: &'a Reference,
+    pub(crate) content: Content,
     /// So many commits must be there now.
-    kept: usize,
+    pub(crate) kept: usize,
     /// So many must be there after a power loss.
-    durable: usize,
+    pub(crate) durable: usize,
     /// For so many, something later in the log, or the manifest, vouches.
-    vouched: usize,
+    pub(crate) vouched: usize,
     /// No more than so many may be there.
     possible: usize,
+    /// Whether closing the store succeeded or what was written could not be synced, if it was closed
+    /// last.
+    pub(crate) closed: Option<bool>,
     /// Files with what openings removed from the log: they stay.
     quarantined: Vec<(PathBuf, Vec<u8>)>,
-    operations: Vec<u64>,
+    pub(crate) operations: Vec<u64>,
 }
 
 /// A commit on its way.
 type Pending = (usize, CommitHandle, Durability);
 
 /// Why a life ends before its time.
-struct Over;
+pub(crate) struct Over;
 
 impl Trial<'_> {
-    fn live(&mut self, life: &Life, number: u64) -> Result<(), String> {
-        let disk = SimulatedDisk::with(self.content.clone(), self.reference.world.seed ^ number);
-        disk.set_faults(life.faults.clone());
-        if let End::Kill(at) | End::PowerLoss(at, _) = life.end {
-            disk.cut_power_at(at);
-        }
-        match options(&disk).open(STORE) {
-            Ok(store) => self.go_on(life, &disk, store)?,
-            Err(Error::Io { .. }) if disk.was_disturbed() => {}
-            Err(error) => return Err(format!("opening: {error}")),
-        }
-        self.operations.push(disk.count(Operation::Any));
-        self.content = disk.content();
-        if let End::PowerLoss(_, survivors) = life.end {
-            self.content = self.content.after_power_loss(survivors);
-            self.kept = self.durable;
-        }
-        Ok(())
-    }
-
-    fn go_on(&mut self, life: &Life, disk: &SimulatedDisk, store: Store) -> Result<(), String> {
-        self.take_in(&store, disk)?;
-        let whole = self.commit_upto(life, disk, &store)?.is_ok();
-        if !disk.is_dead() {
-            self.check_commits(&store, "while it is open")?;
-        }
-        if !whole && !disk.was_disturbed() {
-            return Err("a commit failed though nothing disturbed it".into());
-        }
-        match life.end {
-            End::Close => match store.shut_down() {
-                Err(error) if !disk.was_disturbed() => return Err(format!("closing: {error}")),
-                _ => {}
-            },
-            End::Kill(_) | End::PowerLoss(..) => {
-                disk.cut_power();
-                drop(store);
-            }
-        }
-        Ok(())
-    }
-
     /// Checks what a store holds that was just opened. It vouches for all of it.
-    fn take_in(&mut self, store: &Store, disk: &SimulatedDisk) -> Result<(), String> {
+    pub(crate) fn take_in(&mut self, store: &Store, disk: &SimulatedDisk) -> Result<(), String> {
+        let verdict = store.report().verdict;
+        let clean = verdict == Verdict::Clean;
+        match self.closed.take() {
+            // An opening that fails for want of space is tried again by the store itself, and may then
+            // have said already that the store is open.
+            Some(true) if !clean && !disk.was_disturbed() => {
+                return Err(format!("it was closed in order, and opened as {verdict:?}"));
+            }
+            Some(false) if clean => {
+                return Err("what was written could not be synced, and it opened as Clean".into());
+            }
+            _ => {}
+        }
         let found = self.check_commits(store, "opened")?;
         (self.kept, self.durable, self.possible) = (found, found, found);
         self.vouched = found;
@@ -161,7 +139,7 @@ impl Trial<'_> {
         Ok(())
     }
 
-    fn check_commits(&self, store: &Store, when: &str) -> Result<usize, String> {
+    pub(crate) fn check_commits(&self, store: &Store, when: &str) -> Result<usize, String> {
         let lines = portrait::commits(store).map_err(|error| format!("{when}: {error}"))?;
         let found = lines.len();
         let same = |i: &usize| self.reference.commits.get(*i) == lines.get(*i);
@@ -180,16 +158,16 @@ impl Trial<'_> {
         Ok(found)
     }
 
-    fn commit_upto(
+    pub(crate) fn commit_upto(
         &mut self,
-        life: &Life,
+        commits: usize,
         disk: &SimulatedDisk,
         store: &Store,
     ) -> Result<Result<(), Over>, String> {
         let mut pending = vec![];
         let mut tries = 0;
         let mut number = self.kept;
-        let last = life.commits.min(self.reference.commits.len());
+        let last = commits.min(self.reference.commits.len());
         while number < last {
             let world = &self.reference.world;
             if !world.is_independent(number) && self.wait(&mut pending)?.is_err() {
@@ -315,8 +293,7 @@ impl Trial<'_> {
     /// Lets the world go on to its end, and looks at the store once more.
     fn finish(&mut self, disk: &SimulatedDisk, store: Store) -> Result<(), String> {
         let commits = self.reference.commits.len();
-        let life = Life { commits, faults: vec![], end: End::Close };
-        if self.commit_upto(&life, disk, &store)?.is_err() {
+        if self.commit_upto(commits, disk, &store)?.is_err() {
             return Err("a commit failed on a sound disk".into());
         }
         store.shut_down().map_err(|error| format!("closing: {error}"))?;
