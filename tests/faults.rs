@@ -5,6 +5,8 @@
 
 #[path = "faults/disk.rs"]
 mod disk;
+#[path = "faults/overtaken.rs"]
+mod overtaken;
 #[path = "faults/single.rs"]
 mod single;
 #[path = "faults/sweep.rs"]

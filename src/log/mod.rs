@@ -32,7 +32,7 @@ pub(crate) use layout::{
 };
 pub(crate) use lock::vouched;
 pub use open::{OpenReport, Verdict};
-pub(crate) use open::{Opening, follow, make_space, open, overtaken};
+pub(crate) use open::{Opening, follow, make_space, open, overtaken, sighted};
 pub(crate) use recovery::Replay;
 pub(crate) use roll::Reserve;
 pub(crate) use ticket::Ticket;

@@ -189,12 +189,25 @@ fn open_reader(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     Ok(Opened { published, writing: None, report })
 }
 
+/// What the manifest says before a log is opened for reading; nothing for any other opening.
+pub(crate) fn sighted(Opening { disk, paths, read_only, .. }: &Opening) -> Option<Manifest> {
+    let read = || ManifestFile::open(disk.as_ref(), paths, OpenMode::Read).ok();
+    read_only.then(read).flatten().map(|manifest| manifest.current)
+}
+
 /// Whether a writer came while a log was opened for reading: what was found beyond the end may
-/// then have been its first commit, half seen.
-pub(crate) fn overtaken(opening: &Opening, opened: &Result<Opened>) -> Result<bool> {
+/// then have been its first commit, half seen. A writer that has gone again has changed the manifest
+/// since it was `sighted`.
+pub(crate) fn overtaken(
+    opening: &Opening,
+    sighted: Option<Manifest>,
+    opened: &Result<Opened>,
+) -> Result<bool> {
     let live = opened.as_ref().is_ok_and(|opened| opened.report.verdict == Verdict::Live);
     let quiet = !opening.read_only || live || matches!(opened, Err(Error::NotAStore { .. }));
-    Ok(!quiet && LockFile::is_held(opening.disk.as_ref(), &opening.paths)?)
+    Ok(!quiet
+        && (LockFile::is_held(opening.disk.as_ref(), &opening.paths)?
+            || self::sighted(opening) != sighted))
 }
 
 /// Whether a log that could not be opened for writing for want of space has got some.

@@ -146,8 +146,9 @@ impl Store {
         recheck_commits: bool,
     ) -> Result<Self> {
         let mut index = Index::default();
+        let sighted = log::sighted(&opening);
         let mut opened = log::open(&opening, &mut index);
-        let overtaken = log::overtaken(&opening, &opened)?;
+        let overtaken = log::overtaken(&opening, sighted, &opened)?;
         let full = opened.as_ref().is_err_and(|error| log::make_space(&opening, error));
         if overtaken || full {
             index = Index::default();
