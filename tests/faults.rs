@@ -5,6 +5,8 @@
 
 #[path = "faults/disk.rs"]
 mod disk;
+#[path = "faults/manifest.rs"]
+mod manifest;
 #[path = "faults/overtaken.rs"]
 mod overtaken;
 #[path = "faults/single.rs"]
