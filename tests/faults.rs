@@ -11,5 +11,7 @@ mod manifest;
 mod overtaken;
 #[path = "faults/single.rs"]
 mod single;
+#[path = "faults/space.rs"]
+mod space;
 #[path = "faults/sweep.rs"]
 mod sweep;
