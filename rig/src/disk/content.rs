@@ -1,7 +1,8 @@
 //! What a disk holds: what programs see, what is on the device, and the difference between both,
 //! of which a power loss may keep any part.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -95,6 +96,11 @@ impl Content {
         self.change(to, vec![(from.to_owned(), None), (to.to_owned(), node)]);
     }
 
+    /// Gives the file with this number one more name.
+    pub(super) fn link(&mut self, inode: usize, to: &Path) {
+        self.change(to, vec![(to.to_owned(), Some(Node::File(inode)))]);
+    }
+
     pub(super) fn remove(&mut self, path: &Path) {
         self.change(path, vec![(path.to_owned(), None)]);
     }
@@ -119,10 +125,14 @@ impl Content {
         inode.unsynced.push(Arc::new(write));
     }
 
+    /// Puts what was written since the last sync on the device. What a sync before has forgotten stays
+    /// forgotten until it is written again.
     pub(super) fn sync(&mut self, inode: usize) {
         let inode = &mut self.inodes[inode];
-        inode.device = inode.seen.clone();
-        inode.unsynced.clear();
+        let device = Arc::make_mut(&mut inode.device);
+        for write in inode.unsynced.drain(..) {
+            overwrite(device, &write.bytes, write.offset);
+        }
     }
 
     /// A sync that fails as Linux does it: part of what was written is on the device, and the
@@ -152,16 +162,22 @@ impl Content {
             }
         }
         let mut after = Content::default();
+        // Files by their numbers of before: one with two names stays one.
+        let mut files = HashMap::new();
         for (path, node) in names {
             // What lies in a directory that was lost is lost with it.
             let reachable = path.parent().is_none_or(|dir| is_root(dir) || after.is_dir(dir));
             match node {
                 _ if !reachable => {}
                 Node::Dir => after.create_dir(&path),
-                Node::File(number) => {
-                    let bytes = self.inodes[number].survivors(survivors, &mut random);
-                    after.put_file(&path, bytes);
-                }
+                Node::File(number) => match files.get(&number) {
+                    Some(file) => after.link(*file, &path),
+                    None => {
+                        let bytes = self.inodes[number].survivors(survivors, &mut random);
+                        files.insert(number, after.inodes.len());
+                        after.put_file(&path, bytes);
+                    }
+                },
             }
         }
         after.settled()
@@ -171,7 +187,10 @@ impl Content {
     fn settled(mut self) -> Self {
         self.device_names = self.names.clone();
         self.unsynced.clear();
-        (0..self.inodes.len()).for_each(|inode| self.sync(inode));
+        for inode in &mut self.inodes {
+            inode.device = inode.seen.clone();
+            inode.unsynced.clear();
+        }
         self
     }
 
@@ -189,7 +208,12 @@ impl Content {
 
     /// How many bytes the files take.
     pub(super) fn used(&self) -> u64 {
-        self.files().map(|(_, bytes)| bytes.len() as u64).sum()
+        let numbers = self.names.values().filter_map(|node| match node {
+            Node::Dir => None,
+            Node::File(number) => Some(*number),
+        });
+        let numbers: BTreeSet<usize> = numbers.collect();
+        numbers.into_iter().map(|number| self.inodes[number].seen.len() as u64).sum()
     }
 
     /// The bytes of a file.
@@ -207,6 +231,15 @@ impl Content {
         let bytes = Arc::new(bytes);
         self.inodes[number] = Inode { seen: bytes.clone(), device: bytes, unsynced: vec![] };
         self.sync_dir(path.parent().unwrap_or(Path::new("")));
+    }
+
+    /// Lets bytes of a file go bad on the device. Whoever has them in memory reads what they were, and
+    /// a sync does not write them: as after a write that the device failed and the system forgot.
+    pub fn spoil_device(&mut self, path: &Path, range: Range<usize>) {
+        if let Some(Node::File(number)) = self.node(path) {
+            let device = Arc::make_mut(&mut self.inodes[number].device);
+            device.iter_mut().take(range.end).skip(range.start).for_each(|byte| *byte ^= 0xa5);
+        }
     }
 
     /// Removes a file, on the device too.

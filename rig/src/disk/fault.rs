@@ -17,6 +17,8 @@ pub enum Operation {
     Open,
     /// Renaming a file.
     Rename,
+    /// Giving a file a second name.
+    Link,
     /// Removing a file.
     Remove,
     /// Syncing a directory.
@@ -37,12 +39,13 @@ pub enum Operation {
 
 impl Operation {
     /// All of them, [`Operation::Any`] first.
-    pub const ALL: [Operation; 13] = [
+    pub const ALL: [Operation; 14] = [
         Operation::Any,
         Operation::CreateDir,
         Operation::List,
         Operation::Open,
         Operation::Rename,
+        Operation::Link,
         Operation::Remove,
         Operation::SyncDir,
         Operation::Size,
@@ -60,6 +63,7 @@ impl Operation {
             Operation::List => "list",
             Operation::Open => "open",
             Operation::Rename => "rename",
+            Operation::Link => "link",
             Operation::Remove => "remove",
             Operation::SyncDir => "sync_dir",
             Operation::Size => "size",

@@ -312,6 +312,17 @@ impl Disk for SimulatedDisk {
         })
     }
 
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.at_once(Operation::Link, |state| {
+            let inode = state.file(from)?;
+            if state.content.node(to).is_some() {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            state.content.link(inode, to);
+            Ok(())
+        })
+    }
+
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
         match state.fate(Operation::SyncDir)? {
