@@ -85,17 +85,28 @@ impl ManifestFile {
         Ok(ManifestFile { file, path, current, damaged })
     }
 
+    /// Puts the slot in force on the device. It was read, which does not say that it is there: after a
+    /// write that failed in another process only the other slot may be, and that is the one which the
+    /// next [`ManifestFile::write`] goes over.
+    pub(crate) fn harden(&self) -> Result<()> {
+        self.put(&self.current)
+    }
+
     /// Writes `next` as the following generation, and returns when it is on the device. A slot
-    /// that fails to be written leaves the other one in force.
+    /// that fails to be written leaves the other one in force, and the next write goes to the same
+    /// place: what became of the first one is not known.
     pub(crate) fn write(&mut self, next: Manifest) -> Result<()> {
         let next = Manifest { generation: self.current.generation.saturating_add(1), ..next };
-        let offset = slot_offset(next.generation) as u64;
-        self.file
-            .write_at(&next.encode(), offset)
-            .map_err(|e| Error::io("write", &self.path, e))?;
-        self.file.sync().map_err(|e| Error::io("sync", &self.path, e))?;
+        self.put(&next)?;
         self.current = next;
         Ok(())
+    }
+
+    fn put(&self, slot: &Manifest) -> Result<()> {
+        let offset = slot_offset(slot.generation) as u64;
+        let written = self.file.write_at(&slot.encode(), offset);
+        written.map_err(|e| Error::io("write", &self.path, e))?;
+        self.file.sync().map_err(|e| Error::io("sync", &self.path, e))
     }
 }
 

@@ -156,6 +156,9 @@ fn open_writer(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     }
     let next =
         Manifest { epoch: report.epoch, durable_upto: scan.end, closed: false, ..manifest.current };
+    if !created {
+        manifest.harden()?;
+    }
     // Into both slots: should one rot, the other still knows the epoch of the frames to come.
     manifest.write(next)?;
     manifest.write(next)?;
