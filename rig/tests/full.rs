@@ -90,6 +90,37 @@ fn closing_and_cancelling_go_on_and_new_work_is_refused() {
     store.verify(|_| {}).unwrap();
 }
 
+/// A run that begins and ends in one commit frees nothing: it is new work, however it is put. Were it let
+/// in, it would use up what is kept for closing the runs that are there.
+#[test]
+fn a_run_that_starts_and_closes_in_one_commit_is_new_work() {
+    let disk = SimulatedDisk::new(5);
+    let (store, parent) = full(&disk, 4);
+    fill(&store, &parent);
+    let child = store.children(&parent).unwrap().next().unwrap().unwrap().first_run.unwrap();
+    let before = store.end();
+    let closed = Close::completed(b"");
+
+    for _ in 0..3 {
+        let mut tx = store.begin();
+        let run = tx.start(NewRun::new("n", "brief", "T")).unwrap();
+        tx.close(&run, closed).unwrap();
+        assert!(matches!(tx.commit(), Err(Error::DiskFull { .. })));
+        // Nor does it get in with a run whose closing alone would.
+        let mut tx = store.begin();
+        let run = tx.start(NewRun::new("n", "brief", "T")).unwrap();
+        tx.close(&run, closed).unwrap();
+        tx.close(&child, closed).unwrap();
+        assert!(matches!(tx.commit(), Err(Error::DiskFull { .. })));
+    }
+    assert_eq!((store.end(), store.current_run("n", "brief")), (before, None));
+
+    store.close(&child, closed).unwrap();
+    store.close(&parent, closed).unwrap();
+    assert!(store.end() > before);
+    store.verify(|_| {}).unwrap();
+}
+
 #[test]
 fn new_work_goes_on_by_itself_when_there_is_space() {
     let disk = SimulatedDisk::new(2);
