@@ -6,6 +6,8 @@ use kinlog::{
     Notice, ParentClosePolicy, RunId, Target,
 };
 
+use kinlog::limits::BATCH_EVENTS_MAX;
+
 use super::support::{ABANDON, TERMINATE, World, assert_limit, child, note, run};
 
 fn scheduled() -> NewEvent<'static> {
@@ -83,6 +85,69 @@ fn s23_bytes_of_one_run() {
     world.commit(|tx| tx.request_cancel(&run, b"").unwrap());
     world.complete(&run);
     world.ends(|world| assert_eq!(world.kinds(&run), [1, 25, 25, 20, 2]));
+}
+
+/// A commit holds 65,535 events of one run, which is what its count of them can say. The next one is
+/// refused at its step; the transaction is what it was before, and another commit takes the event.
+#[test]
+fn events_of_one_run_in_one_commit() {
+    let max = BATCH_EVENTS_MAX as u64;
+    let world = World::with_segments(8 << 20);
+    world.limit(|limits| limits.history_events = u32::MAX);
+    let mut tx = world.begin();
+    let long = tx.start(run("long")).unwrap();
+    for id in 2..=65_535 {
+        assert_eq!(tx.append(&long, note()).unwrap(), id);
+    }
+    assert_limit(tx.append(&long, note()), (0, max + 1, max));
+    assert_limit(tx.append(&long, note()), (0, max + 1, max));
+    // Other runs of the commit count for themselves.
+    let other = tx.start(run("other")).unwrap();
+    tx.append(&other, note()).unwrap();
+    tx.commit().unwrap();
+    assert_eq!(world.run(&long).unwrap().events, 65_535);
+    assert_eq!(world.note(&long), 65_536);
+    // The same limit for a run that is there.
+    let mut tx = world.begin();
+    (0..65_535).for_each(|_| assert!(tx.append(&long, note()).is_ok()));
+    assert_limit(tx.append(&long, note()), (0, max + 1, max));
+    drop(tx);
+    world.ends(|world| {
+        let history = world.history(&long).unwrap();
+        let ids = history.iter().map(|event| {
+            let event = event.unwrap();
+            assert!(event.id() == 1 || event.payload() == b"note");
+            event.id()
+        });
+        assert!(ids.eq(1..=65_536));
+        assert_eq!(world.run(&other).unwrap().events, 2);
+    });
+}
+
+/// A step that adds several events to a run is refused as a whole where not all of them fit into the
+/// commit, and so is the last event of a run.
+#[test]
+fn steps_that_do_not_fit_into_one_commit_leave_nothing_of_themselves() {
+    let max = BATCH_EVENTS_MAX as u64;
+    let world = World::with_segments(8 << 20);
+    world.limit(|limits| limits.history_events = u32::MAX);
+    let long = world.start("long");
+    let mut tx = world.begin();
+    (0..65_534).for_each(|_| assert!(tx.append(&long, note()).is_ok()));
+    assert_limit(tx.spawn_child(&long, child("c", TERMINATE)), (0, max + 1, max));
+    tx.append(&long, note()).unwrap();
+    assert_limit(tx.initiate_child(&long, child("c", TERMINATE)), (0, max + 1, max));
+    assert_limit(tx.close(&long, Close::completed(b"")), (0, max + 1, max));
+    assert_limit(tx.continue_as_new(&long, NextRun::new("P")), (0, max + 1, max));
+    assert_limit(tx.request_cancel(&long, b""), (0, max + 1, max));
+    assert_limit(tx.signal(&long, "hello", b""), (0, max + 1, max));
+    tx.commit().unwrap();
+    world.ends(|world| {
+        let info = world.run(&long).unwrap();
+        assert_eq!((info.events, info.status.is_open()), (65_536, true));
+        assert_eq!((world.current("c"), world.runs_of("long")), (None, 1));
+        assert!(world.kinds(&long)[1..].iter().all(|kind| *kind == 25));
+    });
 }
 
 /// Two thousand children of one run may be open. The next one is refused, and the engine drops the
