@@ -1,6 +1,7 @@
 //! What a transaction has gathered of each run: writing an event to it, taking events back. Needs no look
 //! at the index.
 
+use super::reads::Read;
 use super::touched::{
     Chunk, Place, Progress, Source, Touched, check_max_of, is_exempt, too_many_runs,
 };
@@ -156,14 +157,18 @@ impl Workspace {
     /// Takes back what was added since: runs that were found or begun, and events of the runs that the
     /// savepoint knows.
     pub(super) fn roll_back(&mut self, before: Savepoint) {
+        let mut begun = vec![];
         for touched in self.runs.drain(before.runs..) {
             self.by_id.remove(&touched.id);
+            begun.extend(touched.begins.is_some().then_some(touched.id));
             self.draft.forget(&touched.id);
             let begins = touched.begins.as_ref();
             if let Some(starts) = begins.and_then(|b| self.starts.get_mut(&b.kin.workflow_id)) {
                 starts.retain(|start| *start < before.runs);
             }
         }
+        // That their ids were free is part of why the steps were refused as they were.
+        begun.into_iter().for_each(|run| self.keep(Read::NoRun(run)));
         for saved in before.known {
             if let Some(touched) = self.runs.get_mut(saved.run) {
                 touched.progress = saved.progress;

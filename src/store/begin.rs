@@ -1,5 +1,6 @@
 //! Starting runs: the rules on workflow ids, and the first event.
 
+use super::reads::Read;
 use super::start::{Current, NewRun, Resolution, StartOutcome, check_namespace, check_policies};
 use super::step::Step;
 use super::touched::{Begins, Kinship, Place, Progress, Source, Touched};
@@ -144,7 +145,11 @@ impl Step<'_> {
             })),
             progress: Progress::none(RunStatus::Running),
         };
-        touched.check_event(&event, source)?;
+        if let Err(error) = touched.check_event(&event, source) {
+            // An id in use would have been the reason.
+            self.work.keep(Read::NoRun(id));
+            return Err(error);
+        }
         self.atomically(&[], |step| {
             let run = step.work.touch(touched)?;
             step.work.write(run, &event, step.now)

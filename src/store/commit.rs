@@ -95,17 +95,12 @@ impl Notice {
 /// A commit on its way, to be waited on or awaited. Dropping it takes nothing back.
 pub struct CommitHandle {
     commit: Commit,
-    ticket: Option<Ticket>,
+    ticket: Ticket,
 }
 
 impl CommitHandle {
     pub(super) fn new(commit: Commit, ticket: Ticket) -> Self {
-        CommitHandle { commit, ticket: Some(ticket) }
-    }
-
-    /// For a transaction that held nothing.
-    pub(super) fn done(commit: Commit) -> Self {
-        CommitHandle { commit, ticket: None }
+        CommitHandle { commit, ticket }
     }
 
     /// Blocks until the commit is as durable as was asked.
@@ -114,7 +109,7 @@ impl CommitHandle {
     /// [`Error::NotWritten`](crate::Error::NotWritten) or
     /// [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) when the disk fails.
     pub fn wait(self) -> Result<Commit> {
-        self.ticket.map_or(Ok(()), |ticket| ticket.wait())?;
+        self.ticket.wait()?;
         Ok(self.commit)
     }
 }
@@ -123,10 +118,7 @@ impl Future for CommitHandle {
     type Output = Result<Commit>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<Commit>> {
-        let outcome = match &mut self.ticket {
-            Some(ticket) => Pin::new(ticket).poll(context),
-            None => Poll::Ready(Ok(())),
-        };
+        let outcome = Pin::new(&mut self.ticket).poll(context);
         outcome.map_ok(|()| self.commit.clone())
     }
 }

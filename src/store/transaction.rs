@@ -15,7 +15,7 @@ use crate::id::{Position, RunId, Timestamp};
 use crate::index::{NAMESPACES_TABLE, is_ruled};
 use crate::limits::{KEY_BYTES_MAX, TABLE_NAME_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::log::batch::{is_start, write_put};
-use crate::log::{Durability, Lead, Ticket};
+use crate::log::{Durability, Lead, Span, Ticket};
 
 /// Where a transaction expects a run to be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -160,13 +160,16 @@ impl<'s> Transaction<'s> {
         self.commit_with(Durability::Sync)
     }
 
-    /// Commits, and returns when the commit is as durable as asked.
+    /// Commits, and returns when the commit is as durable as asked. A transaction that changes nothing
+    /// returns when all that it has seen is published.
     ///
     /// # Errors
     /// As [`Transaction::commit`].
     pub fn commit_with(self, durability: Durability) -> Result<Commit> {
         let (shared, at) = (self.shared, self.stands_at());
         let Some((span, notices)) = self.enqueue(durability, Lead::Caller)? else {
+            // What it has seen may still be on its way, and could be lost.
+            shared.writer()?.wait(Span { start: at, end: at }, Durability::Buffered)?;
             return Ok(Commit::new(shared, at, vec![]));
         };
         shared.writer()?.wait(span, durability)?;
@@ -183,7 +186,9 @@ impl<'s> Transaction<'s> {
     pub fn submit(self, durability: Durability) -> Result<CommitHandle> {
         let (shared, at) = (self.shared, self.stands_at());
         let Some((span, notices)) = self.enqueue(durability, Lead::Thread)? else {
-            return Ok(CommitHandle::done(Commit::new(shared, at, vec![])));
+            let seen = Span { start: at, end: at };
+            let ticket = Ticket::new(shared.writer()?.clone(), seen, Durability::Buffered);
+            return Ok(CommitHandle::new(Commit::new(shared, at, vec![]), ticket));
         };
         let ticket = Ticket::new(shared.writer()?.clone(), span, durability);
         Ok(CommitHandle::new(Commit::new(shared, span.start, notices), ticket))

@@ -412,3 +412,38 @@ fn what_is_expected_after_a_blind_append_is_not_compared_with_an_old_place() {
     tx.commit().unwrap();
     assert_eq!(store.history(&run).unwrap().len(), 3);
 }
+
+/// Commits a row that `tx` then reads: whatever it has found before is seen as it is now.
+fn move_to_the_present(store: &Store, tx: &mut kinlog::Transaction<'_>) {
+    let mut other = store.begin();
+    other.put("t", b"k", b"v").unwrap();
+    other.commit().unwrap();
+    assert_eq!(tx.get("t", b"k").unwrap().as_deref(), Some(&b"v"[..]));
+}
+
+#[test]
+fn a_run_that_closed_after_it_was_found_gets_no_event() {
+    let (_dir, store) = open();
+    let run = start(&store, "order");
+    let mut tx = store.begin();
+    tx.expect(&run, Expect::Any).unwrap();
+    store.close(&run, Close::completed(b"")).unwrap();
+    move_to_the_present(&store, &mut tx);
+    let late = tx.append(&run, NewEvent::opaque(EventKind::MARKER_RECORDED, b""));
+    assert!(matches!(late, Err(Error::RunClosed { run: of }) if of == run), "{late:?}");
+}
+
+#[test]
+fn a_run_that_moved_after_it_was_found_gives_ids_of_now() {
+    let (_dir, store) = open();
+    let run = start(&store, "order");
+    let mut tx = store.begin();
+    let stranger = NewChild::new("ship", "Ship").namespace("elsewhere");
+    let refused = tx.spawn_child(&run, stranger);
+    assert!(matches!(refused, Err(Error::CrossNamespace { .. })), "{refused:?}");
+    let [_scheduled] = schedule(&store, &run);
+    move_to_the_present(&store, &mut tx);
+    let marker = NewEvent::opaque(EventKind::MARKER_RECORDED, b"");
+    assert_eq!(tx.append(&run, marker).unwrap(), 3);
+    tx.commit().unwrap();
+}

@@ -175,3 +175,22 @@ fn a_start_that_is_refused_has_not_found_the_run_in_its_way() {
     assert_eq!(tx.append(&first, marker).unwrap(), 3);
     tx.commit().unwrap();
 }
+
+/// What a start was refused for holds until the commit: an id in use would have been another reason.
+#[test]
+fn the_reason_of_a_refused_start_holds_until_the_commit() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let mut limits = store.limits("shop");
+    limits.payload_bytes = 3;
+    store.set_limits("shop", limits).unwrap();
+    let id = RunId::from_bytes([7; 16]);
+    let mut tx = store.begin();
+    let refused = tx.start(order().id(id).input(b"long"));
+    assert!(matches!(refused, Err(Error::LimitExceeded { max: 3, .. })), "{refused:?}");
+    tx.put("t", b"k", b"v").unwrap();
+    start(&store, NewRun::new("shop", "order-43", "Order").id(id)).unwrap();
+    let error = tx.commit().unwrap_err();
+    let Error::Overtaken { moved, attempts: 1 } = error else { panic!("{error}") };
+    assert_eq!(moved, Moved::Run { run: id, expected: 0, found: 2 });
+}
