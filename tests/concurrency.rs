@@ -17,9 +17,9 @@ use std::time::{Duration, Instant};
 
 use kinlog::disk::{Disk, DiskFile, FileSystem, Map, OpenMode};
 use kinlog::{
-    Close, Commit, CommitView, Durability, Error, EventKind, Expect, IdConflictPolicy, NewEvent,
-    NewRun, Options, Position, RunFilter, RunId, Snapshot, Store, Tail, Timestamp, Transaction,
-    Verdict,
+    Close, Commit, CommitView, Durability, DutyFilter, DutyKind, Error, EventKind, Expect,
+    IdConflictPolicy, NewChild, NewEvent, NewRun, Options, Position, RunFilter, RunId, Snapshot,
+    Store, Tail, Timestamp, Transaction, Verdict,
 };
 
 const WRITERS: u32 = 8;
@@ -586,6 +586,38 @@ fn two_syncs_serve_eight_commits_at_once() {
     for run in &runs {
         assert_eq!(store.history(run).unwrap().len(), 2);
     }
+}
+
+#[test]
+fn a_duty_is_listed_once_the_commit_that_opened_it_is_published() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(Gated::default());
+    let gate = disk.gate.clone();
+    let store = Options::new().disk(disk).open(dir.path()).unwrap();
+    let parent = start(&store, "parent");
+    let mut tx = store.begin();
+    tx.spawn_child(&parent, NewChild::new("child", "Ship")).unwrap();
+    tx.commit().unwrap();
+    let listed = || {
+        let of_run = store.duties(DutyFilter::all().run(parent)).count();
+        [store.duties(DutyFilter::all()).count(), of_run]
+    };
+    gate.close();
+    thread::scope(|scope| {
+        let closes = scope.spawn(|| store.close(&parent, Close::completed(b"")).unwrap());
+        gate.wait_until_stopped();
+        assert_eq!(store.duty_count(DutyKind::ApplyClosePolicy), 1, "it is on its way");
+        assert_eq!(listed(), [0, 0]);
+        // Whoever reads what is on its way waits for it, also with a transaction that changes nothing.
+        let mut tx = store.begin();
+        assert!(matches!(tx.append(&parent, marker(b"late")), Err(Error::RunClosed { .. })));
+        let reads = scope.spawn(move || tx.commit_with(Durability::Buffered).unwrap().position());
+        assert!(!reads.is_finished());
+        gate.open();
+        let closed = closes.join().unwrap().position();
+        assert!(reads.join().unwrap() > closed);
+        assert_eq!(listed(), [1, 1]);
+    });
 }
 
 #[test]

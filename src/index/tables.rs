@@ -201,4 +201,30 @@ mod tests {
         assert!(tables.tables["t"].rows.is_empty(), "a deleted row leaves nothing behind");
         assert!(tables.stale.is_empty());
     }
+
+    #[test]
+    fn a_deleted_row_leaves_nothing_once_every_reader_is_behind_the_commit_and_not_before() {
+        let mut tables = Tables::default();
+        put(&mut tables, 10, Some(b"a"));
+        put(&mut tables, 20, None);
+        // A reader at the commit's own position does not see it.
+        tables.forget(at(20));
+        assert_eq!(tables.get("t", b"k", at(20)).map(|place| place.value_len), Some(1));
+        // Nobody reads: all that could come see what ends behind it.
+        tables.forget(at(21));
+        assert!(tables.tables["t"].rows.is_empty() && tables.stale.is_empty());
+    }
+
+    #[test]
+    fn what_was_latest_is_known_with_the_commit_that_may_have_changed_it() {
+        let mut tables = Tables::default();
+        assert_eq!(tables.latest("t", b"k"), (None, Position::START));
+        put(&mut tables, 10, Some(b"a"));
+        assert_eq!(tables.latest("t", b"k").1, at(10));
+        put(&mut tables, 20, None);
+        assert_eq!(tables.latest("t", b"k"), (None, at(20)));
+        tables.forget(at(21));
+        assert_eq!(tables.latest("t", b"k"), (None, at(20)), "also once the deletion is forgotten");
+        assert_eq!(tables.changed("t"), at(20));
+    }
 }

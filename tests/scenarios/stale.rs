@@ -247,6 +247,29 @@ fn limits_hold_over_both() {
     world.ends(|world| assert_eq!(world.kinds(&id), [1, 10, 25, 25]));
 }
 
+/// The same for requests that are on their way.
+#[test]
+fn limits_on_requests_hold_over_both() {
+    let world = World::new();
+    world.limit(|limits| (limits.open_signals, limits.open_cancels) = (1, 1));
+    let id = world.start("p");
+    let target = kinlog::Target::workflow("somebody");
+    let refused = twice(&world, |tx| {
+        tx.expect(&id, Expect::Any).unwrap();
+        tx.signal_external(&id, target, "s", b"").unwrap();
+    });
+    let signals = "signals of one run on their way";
+    assert!(matches!(refused, Err(Error::LimitExceeded { limit, max: 1, .. }) if limit == signals));
+    let refused = twice(&world, |tx| {
+        tx.expect(&id, Expect::Any).unwrap();
+        tx.cancel_external(&id, target).unwrap();
+    });
+    let cancels = "cancel requests of one run on their way";
+    assert!(matches!(refused, Err(Error::LimitExceeded { limit, max: 1, .. }) if limit == cancels));
+    assert_eq!(world.drain(), 2);
+    world.ends(|world| assert_eq!(world.kinds(&id), [1, 37, 22, 38, 23]));
+}
+
 /// Both can be true: a child ends while another one of the same parent is reported.
 #[test]
 fn reports_do_not_stand_in_each_others_way() {
