@@ -98,8 +98,8 @@ impl Options {
 
     /// Whether the bytes of each commit are checked against every rule of the format before they are written,
     /// as they are when the log is replayed. A transaction compares what it has seen, and needs no such
-    /// check; it would find a fault of kinlog's own, for a fifth more time per commit. By default that is
-    /// done in debug builds only.
+    /// check; it would find a fault of kinlog's own, for up to a fifth more instructions per commit. By
+    /// default that is done in debug builds only.
     #[must_use]
     pub fn recheck_commits(mut self, recheck: bool) -> Self {
         self.recheck_commits = recheck;

@@ -31,7 +31,7 @@
 //! | settling fails as others settled before           | `settling`                              |
 //! | settling all is not settling one by one           | `pages`                                 |
 //! | steps that are accepted and cannot be committed   | `accepted`; worlds where nobody else is |
-//! | rows read, and changed by others before the commit | `known`: jobs; rows                    |
+//! | rows that others changed before the commit        | `known`: jobs; rows                     |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 

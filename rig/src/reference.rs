@@ -15,7 +15,8 @@ pub const STORE: &str = "/data/store";
 
 /// How the store on a simulated disk is opened.
 pub(crate) fn options(disk: &SimulatedDisk) -> Options {
-    Options::new().segment_bytes(SEGMENT_BYTES).disk(Arc::new(disk.clone()))
+    let disk = Arc::new(disk.clone());
+    Options::new().segment_bytes(SEGMENT_BYTES).recheck_commits(true).disk(disk)
 }
 
 /// What a world's store holds after each of its commits.
