@@ -85,7 +85,11 @@ fn tally(records: &[Record]) -> Tally {
 }
 
 /// Runs the programs beside each other.
-fn contend(store: &Store, play: &Play, board: &Board) -> (Vec<Record>, Result<(), String>) {
+pub(crate) fn contend(
+    store: &Store,
+    play: &Play,
+    board: &Board,
+) -> (Vec<Record>, Result<(), String>) {
     let (known, records) = (Known::default(), Mutex::new(vec![]));
     let perform = |thread: usize, programs: &[Program]| {
         let performer = Performer { store, known: &known, board, thread };
