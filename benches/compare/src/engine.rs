@@ -1,5 +1,5 @@
-//! What every engine is asked to do. One small trait for the log, one for relations; an engine that
-//! cannot do a thing says so and gets an N/A.
+//! What every engine is asked to do. One small trait for the log, one for relations, one for a queue;
+//! an engine that cannot do a thing says so and gets an N/A.
 
 use std::ops::Range;
 
@@ -63,6 +63,41 @@ pub trait Engine: Send + Sync {
     /// Families and current runs; `None` where the engine has neither tables nor indexes.
     fn relations(&self) -> Option<&dyn Relations> {
         None
+    }
+
+    /// A queue of jobs; `None` where the store is opened without transactions that can read.
+    fn queue(&self) -> Option<&dyn Queue> {
+        None
+    }
+}
+
+/// Jobs in a table of their own, keyed by number.
+pub trait Queue: Sync {
+    /// Puts jobs, numbered from `first` on, in one transaction.
+    fn put_jobs(&self, first: u32, jobs: &[&[u8]], durability: Durability) -> Result<()>;
+
+    /// Takes the first job there is, from any number of threads: one transaction looks at the first
+    /// row and deletes it, so that no other one can take the same job. `None` if there is no job.
+    fn take_job(&self, durability: Durability) -> Result<Option<Job>>;
+}
+
+/// A job that was taken, with its bytes, which outlive the row.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Job {
+    pub number: u32,
+    pub payload: Vec<u8>,
+}
+
+impl Job {
+    /// The key of a job: in the order of the numbers.
+    pub fn key(number: u32) -> [u8; 4] {
+        number.to_be_bytes()
+    }
+
+    /// The job in a row of the table.
+    pub fn of(key: &[u8], payload: impl Into<Vec<u8>>) -> Result<Self> {
+        let number = u32::from_be_bytes(key.try_into()?);
+        Ok(Job { number, payload: payload.into() })
     }
 }
 

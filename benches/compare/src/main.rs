@@ -58,7 +58,10 @@ struct Flags {
 #[derive(Subcommand)]
 enum Command {
     /// The rows of the table
-    Rows,
+    Rows {
+        /// Only these
+        rows: Vec<String>,
+    },
     /// The same at growing sizes of the store
     Growth,
     /// Fan-outs of growing families
@@ -125,11 +128,11 @@ fn compare(command: Option<&Command>, flags: &Flags) -> Result<bool> {
     }
     let mut runner = Runner::new(chosen(&flags.engines)?, options, STORES.into())?;
     match command {
-        Some(Command::Rows) => runner.rows()?,
+        Some(Command::Rows { rows }) => runner.rows(rows)?,
         Some(Command::Growth) => runner.growth()?,
         Some(Command::Children) => runner.children()?,
         _ => {
-            runner.rows()?;
+            runner.rows(&[])?;
             runner.growth()?;
             runner.children()?;
         }

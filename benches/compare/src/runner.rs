@@ -12,7 +12,7 @@ use crate::process::copy;
 use crate::sample::{Sample, Samples};
 use crate::worker::{Said, Worker};
 use crate::workloads::{
-    CHILDREN, CLOSE, FAMILIES, FILL, GROW, GROWTH, Outcome, Place, ROWS, STAGES, Workload,
+    self, CHILDREN, CLOSE, FAMILIES, FILL, GROW, GROWTH, Outcome, Place, STAGES, Workload,
 };
 
 /// An engine whose cell takes longer than this is not asked again in the next round.
@@ -92,12 +92,16 @@ impl Runner {
         self.notes.iter().any(|note| note.failure)
     }
 
-    pub fn rows(&mut self) -> Result<()> {
-        eprintln!("rows, filling");
-        (0..self.peers.len()).try_for_each(|engine| self.fill(engine))?;
+    /// The rows of those names, all if none is named.
+    pub fn rows(&mut self, names: &[String]) -> Result<()> {
+        let rows = workloads::rows(names)?;
+        if rows.iter().any(|row| row.place.fill().is_some()) {
+            eprintln!("rows, filling");
+            (0..self.peers.len()).try_for_each(|engine| self.fill(engine))?;
+        }
         for round in 0..self.options.rounds {
             eprintln!("rows, round {} of {}", round + 1, self.options.rounds);
-            for workload in &ROWS {
+            for workload in rows.iter().copied() {
                 let task = self.task(workload, None, round);
                 let started = Instant::now();
                 if task.turns > 0 {

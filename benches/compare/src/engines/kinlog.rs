@@ -10,7 +10,8 @@ use kinlog::{
 
 use super::Peer;
 use crate::engine::{
-    Batch, Due, Durability, Engine, Family, Policy, Relations, Result, policy, run_id, workflow_id,
+    Batch, Due, Durability, Engine, Family, Job, Policy, Queue, Relations, Result, policy, run_id,
+    workflow_id,
 };
 
 pub const PEER: Peer = Peer {
@@ -27,6 +28,8 @@ pub fn open_with(options: &kinlog::Options, dir: &Path) -> Result<Box<dyn Engine
 }
 
 const NAMESPACE: &str = "bench";
+/// The table of jobs.
+const JOBS: &str = "jobs";
 /// How many duties go into one commit that does not wait for the device.
 const DUTIES_AT_ONCE: usize = 1000;
 
@@ -118,6 +121,32 @@ impl Engine for Kinlog {
 
     fn relations(&self) -> Option<&dyn Relations> {
         Some(self)
+    }
+
+    fn queue(&self) -> Option<&dyn Queue> {
+        Some(self)
+    }
+}
+
+impl Queue for Kinlog {
+    fn put_jobs(&self, first: u32, jobs: &[&[u8]], durability: Durability) -> Result<()> {
+        let mut tx = self.store.begin();
+        for (number, job) in (first..).zip(jobs) {
+            tx.put(JOBS, &Job::key(number), job)?;
+        }
+        tx.commit_with(of(durability))?;
+        Ok(())
+    }
+
+    fn take_job(&self, durability: Durability) -> Result<Option<Job>> {
+        let (row, _) = self.store.transact_with(of(durability), |tx| {
+            let row = tx.rows(JOBS, ..).next().transpose()?;
+            if let Some(row) = &row {
+                tx.delete(JOBS, &row.key)?;
+            }
+            Ok(row)
+        })?;
+        row.map(|row| Job::of(&row.key, row.value)).transpose()
     }
 }
 

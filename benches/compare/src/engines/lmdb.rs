@@ -8,7 +8,7 @@ use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, FlagSetMode};
 
 use super::Peer;
 use super::schema::{self, Row, Table, Tables, Workflow};
-use crate::engine::{Batch, Durability, Engine, Error, Relations, Result, run_id};
+use crate::engine::{Batch, Durability, Engine, Error, Job, Queue, Relations, Result, run_id};
 
 pub const PEER: Peer = Peer {
     name: "LMDB",
@@ -19,9 +19,13 @@ pub const PEER: Peer = Peer {
     open: |dir| Ok(Box::new(Lmdb::open(dir)?)),
 };
 
+/// The table of jobs: not one of the schema, which stores without reading transactions have too.
+const JOBS: &str = "jobs";
+
 struct Lmdb {
     env: Env,
     tables: [Database<'static, Bytes, Bytes>; 3],
+    jobs: Database<'static, Bytes, Bytes>,
     /// Held over a commit: how the environment commits now.
     mode: Mutex<Durability>,
 }
@@ -29,7 +33,7 @@ struct Lmdb {
 impl Lmdb {
     fn open(dir: &Path) -> Result<Self> {
         let mut options = EnvOpenOptions::new();
-        options.map_size(64 << 30).max_readers(512).max_dbs(3);
+        options.map_size(64 << 30).max_readers(512).max_dbs(4);
         // SAFETY: this program writes through no stray pointers, from which the map is not safe.
         unsafe { options.flags(EnvFlags::WRITE_MAP) };
         std::fs::create_dir_all(dir)?;
@@ -38,11 +42,13 @@ impl Lmdb {
         let tx = env.write_txn()?;
         let tables = env.create_databases_and_commit(tx, |tables, tx| {
             let table = |name| tables.create_database(tx, Some(name));
-            Ok::<_, heed::Error>(CommitOrAbort::<_, ()>::Commit(Table::NAMES.map(table)))
+            let [events, edges, workflows] = Table::NAMES;
+            let all = [events, edges, workflows, JOBS].map(table);
+            Ok::<_, heed::Error>(CommitOrAbort::<_, ()>::Commit(all))
         })?;
-        let [events, edges, workflows] = tables.unwrap_commit();
+        let [events, edges, workflows, jobs] = tables.unwrap_commit();
         let tables = [events?, edges?, workflows?];
-        Ok(Lmdb { env, tables, mode: Mutex::new(Durability::Device) })
+        Ok(Lmdb { env, tables, jobs: jobs?, mode: Mutex::new(Durability::Device) })
     }
 
     /// Makes the environment commit as asked, until what is returned is dropped.
@@ -79,6 +85,31 @@ impl Engine for Lmdb {
 
     fn relations(&self) -> Option<&dyn Relations> {
         Some(self)
+    }
+
+    fn queue(&self) -> Option<&dyn Queue> {
+        Some(self)
+    }
+}
+
+impl Queue for Lmdb {
+    fn put_jobs(&self, first: u32, jobs: &[&[u8]], durability: Durability) -> Result<()> {
+        let _mode = self.committing(durability)?;
+        let mut tx = self.env.write_txn()?;
+        for (number, job) in (first..).zip(jobs) {
+            self.jobs.put(&mut tx, &Job::key(number), job)?;
+        }
+        Ok(tx.commit()?)
+    }
+
+    fn take_job(&self, durability: Durability) -> Result<Option<Job>> {
+        let _mode = self.committing(durability)?;
+        let mut tx = self.env.write_txn()?;
+        let first = self.jobs.first(&tx)?.map(|(key, job)| Job::of(key, job));
+        let Some(job) = first.transpose()? else { return Ok(None) };
+        self.jobs.delete(&mut tx, &Job::key(job.number))?;
+        tx.commit()?;
+        Ok(Some(job))
     }
 }
 

@@ -6,7 +6,7 @@ use redb::{Database, ReadableDatabase, TableDefinition};
 
 use super::Peer;
 use super::schema::{self, Row, Table, Tables, Workflow};
-use crate::engine::{Batch, Durability, Engine, Relations, Result, run_id};
+use crate::engine::{Batch, Durability, Engine, Job, Queue, Relations, Result, run_id};
 
 pub const PEER: Peer = Peer {
     name: "redb",
@@ -24,6 +24,9 @@ const TABLES: [TableDefinition<'_, &[u8], &[u8]>; 3] = [
     TableDefinition::new(Table::NAMES[2]),
 ];
 
+/// The table of jobs: not one of the schema, which stores without reading transactions have too.
+const JOBS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("jobs");
+
 struct Redb {
     db: Database,
 }
@@ -33,7 +36,7 @@ impl Redb {
         std::fs::create_dir_all(dir)?;
         let db = Database::builder().set_cache_size(512 << 20).create(dir.join("redb"))?;
         let tx = db.begin_write()?;
-        for table in TABLES {
+        for table in TABLES.into_iter().chain([JOBS]) {
             tx.open_table(table)?;
         }
         tx.commit()?;
@@ -60,6 +63,40 @@ impl Engine for Redb {
 
     fn relations(&self) -> Option<&dyn Relations> {
         Some(self)
+    }
+
+    fn queue(&self) -> Option<&dyn Queue> {
+        Some(self)
+    }
+}
+
+impl Queue for Redb {
+    fn put_jobs(&self, first: u32, jobs: &[&[u8]], _: Durability) -> Result<()> {
+        let mut tx = self.db.begin_write()?;
+        tx.set_durability(redb::Durability::Immediate)?;
+        {
+            let mut table = tx.open_table(JOBS)?;
+            for (number, job) in (first..).zip(jobs) {
+                table.insert(Job::key(number).as_slice(), *job)?;
+            }
+        }
+        Ok(tx.commit()?)
+    }
+
+    fn take_job(&self, _: Durability) -> Result<Option<Job>> {
+        let mut tx = self.db.begin_write()?;
+        tx.set_durability(redb::Durability::Immediate)?;
+        let job = {
+            let mut table = tx.open_table(JOBS)?;
+            let first = table.pop_first()?.map(|(key, job)| Job::of(key.value(), job.value()));
+            first.transpose()?
+        };
+        if job.is_some() {
+            tx.commit()?;
+        } else {
+            tx.abort()?;
+        }
+        Ok(job)
     }
 }
 

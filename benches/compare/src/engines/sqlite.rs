@@ -4,20 +4,20 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
 use super::Peer;
 use super::schema::{CLOSE, PAYLOAD, TOLD};
 use crate::engine::{
-    Batch, Due, Durability, Engine, Error, Family, Policy, Relations, Result, policy, run_id,
-    workflow_id,
+    Batch, Due, Durability, Engine, Error, Family, Job, Policy, Queue, Relations, Result, policy,
+    run_id, workflow_id,
 };
 
 pub const PEER: Peer = Peer {
     name: "SQLite",
     version: "3.54.1 (rusqlite 0.43.0)",
     setup: "WAL, synchronous FULL (with fdatasync) for Device and NORMAL for Os, one connection to \
-            write and one a thread to read, cached statements, WITHOUT ROWID, pages of 8 KiB, mmap \
+            write and one a thread to read, cached statements, WITHOUT ROWID (but for jobs), pages of 8 KiB, mmap \
             of 2 GiB, cache of 256 MiB, checkpoint every 64 MiB",
     has_os: true,
     open: |dir| Ok(Box::new(Sqlite::open(dir)?)),
@@ -38,6 +38,7 @@ const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS workflows (
         id TEXT PRIMARY KEY, run BLOB, closed INTEGER
     ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS jobs (number INTEGER PRIMARY KEY, payload BLOB);
     -- What the close of a parent asks for.
     CREATE VIEW IF NOT EXISTS due AS
         SELECT parents.id AS parent, n, kids.id AS workflow, kids.run AS run, terminate
@@ -49,6 +50,9 @@ const TABLES: &str = "
 const PUT_EVENT: &str = "INSERT INTO events VALUES (?, ?, ?)";
 const PUT_WORKFLOW: &str = "INSERT INTO workflows VALUES (?, ?, 0)";
 const PUT_EDGE: &str = "INSERT INTO edges VALUES (?, ?, ?, ?, 0)";
+const PUT_JOB: &str = "INSERT INTO jobs VALUES (?, ?)";
+const TAKE_JOB: &str =
+    "DELETE FROM jobs WHERE number = (SELECT min(number) FROM jobs) RETURNING number, payload";
 const CLOSE_WORKFLOW: &str = "UPDATE workflows SET closed = 1 WHERE id = ?";
 const EVENTS: &str = "SELECT id, payload FROM events WHERE run = ? ORDER BY id";
 const CURRENT: &str = "SELECT run FROM workflows WHERE id = ?";
@@ -161,6 +165,30 @@ impl Engine for Sqlite {
 
     fn relations(&self) -> Option<&dyn Relations> {
         Some(self)
+    }
+
+    fn queue(&self) -> Option<&dyn Queue> {
+        Some(self)
+    }
+}
+
+impl Queue for Sqlite {
+    fn put_jobs(&self, first: u32, jobs: &[&[u8]], durability: Durability) -> Result<()> {
+        self.write(durability, |tx| {
+            let mut put = tx.prepare_cached(PUT_JOB)?;
+            for (number, job) in (first..).zip(jobs) {
+                put.execute(params![number, job])?;
+            }
+            Ok(())
+        })
+    }
+
+    fn take_job(&self, durability: Durability) -> Result<Option<Job>> {
+        self.write(durability, |tx| {
+            let mut take = tx.prepare_cached(TAKE_JOB)?;
+            let job = |row: &Row<'_>| Ok(Job { number: row.get(0)?, payload: row.get(1)? });
+            Ok(take.query_row([], job).optional()?)
+        })
     }
 }
 

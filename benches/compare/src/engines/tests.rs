@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Peer, all};
 use crate::data::{Data, Digest};
-use crate::engine::{Batch, Due, Durability, Engine, Family, policy, run_id, workflow_id};
+use crate::engine::{Batch, Due, Durability, Engine, Family, Job, policy, run_id, workflow_id};
 
 /// A directory that goes when it is dropped.
 struct Dir(PathBuf);
@@ -127,6 +127,48 @@ fn threads_append_to_runs_of_their_own() {
         for run in 0..THREADS {
             assert_eq!(read(engine, run), written(&data, run, COUNT), "{} {run}", peer.name);
         }
+    });
+}
+
+#[test]
+fn every_job_is_taken_once_and_in_order() {
+    const JOBS: u32 = 200;
+    const ALONE: u32 = 20;
+    const THREADS: u32 = 4;
+    let data = Data::default();
+    let durability = Durability::Device;
+    let job = |number| Job { number, payload: data.payload(0, number).to_vec() };
+    with_all("queue", |peer, dir| {
+        let engine = (peer.open)(dir).unwrap();
+        let Some(queue) = engine.queue() else {
+            return;
+        };
+        assert_eq!(queue.take_job(durability).unwrap(), None, "{}", peer.name);
+        for from in (0..JOBS).step_by(50) {
+            let jobs: Vec<_> = (from..from + 50).map(|number| data.payload(0, number)).collect();
+            queue.put_jobs(from, &jobs, durability).unwrap();
+        }
+        for number in 0..ALONE {
+            assert_eq!(queue.take_job(durability).unwrap(), Some(job(number)), "{}", peer.name);
+        }
+        let consume = || -> Vec<_> {
+            let some = (0..(JOBS / 2 - ALONE) / THREADS).map(|_| queue.take_job(durability));
+            some.map(|job| job.unwrap().unwrap()).collect()
+        };
+        let mut taken: Vec<Job> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(consume)).collect();
+            threads.into_iter().flat_map(|it| it.join().unwrap()).collect()
+        });
+        taken.sort_by_key(|job| job.number);
+        assert_eq!(taken, (ALONE..JOBS / 2).map(job).collect::<Vec<_>>(), "{}", peer.name);
+        drop(engine);
+
+        let engine = (peer.open)(dir).unwrap();
+        let queue = engine.queue().unwrap();
+        for number in JOBS / 2..JOBS {
+            assert_eq!(queue.take_job(durability).unwrap(), Some(job(number)), "{}", peer.name);
+        }
+        assert_eq!(queue.take_job(durability).unwrap(), None, "{}", peer.name);
     });
 }
 

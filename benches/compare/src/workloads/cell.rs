@@ -70,6 +70,7 @@ impl Outcome {
 }
 
 pub const NO_RELATIONS: &str = "has neither tables nor indexes";
+pub const NO_QUEUE: &str = "is opened without transactions that can read";
 pub const NOT_A_STORE: &str = "is a loop, not a store";
 pub const NO_OS: &str = "has no commit that survives a kill and does not wait for the device";
 

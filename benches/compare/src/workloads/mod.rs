@@ -6,6 +6,7 @@ mod family;
 mod filled;
 mod growth;
 mod headline;
+mod queue;
 
 pub use cell::{Cell, Outcome, say};
 pub use growth::STAGES;
@@ -70,7 +71,7 @@ const fn more(name: &'static str, unit: &'static str) -> Metric {
 }
 
 /// The rows of the table.
-pub static ROWS: [Workload; 11] = [
+pub static ROWS: [Workload; 12] = [
     Workload {
         name: "single",
         title: "Durable single commit",
@@ -118,6 +119,18 @@ pub static ROWS: [Workload; 11] = [
         place: Place::Fresh,
         metrics: &[more("commits", "1/s"), more("gain", "×")],
         run: append::threads,
+    },
+    Workload {
+        name: "queue",
+        title: "Taking jobs from a queue, durable",
+        about: "A table of jobs, sized like recorded payloads, that is put before the clock starts. \
+                A take is one transaction that looks at the first row, deletes it and is committed; \
+                one consumer, then 4 threads that want the same first row. Each job is taken once, \
+                in order.",
+        turns: 8,
+        place: Place::Fresh,
+        metrics: &[less("p50", "µs"), more("takes", "1/s"), more("takes-4", "1/s")],
+        run: queue::queue,
     },
     Workload {
         name: "buffered",
@@ -248,6 +261,16 @@ pub static CHILDREN: Workload = Workload {
 
 /// How many children a parent has, and how many parents close in a round.
 pub const FAMILIES: [(u64, u32); 5] = [(10, 20), (100, 20), (1_000, 5), (10_000, 2), (100_000, 1)];
+
+/// The rows of those names, all if none is named.
+pub fn rows(names: &[String]) -> Result<Vec<&'static Workload>> {
+    if let Some(unknown) = names.iter().find(|name| !ROWS.iter().any(|row| row.name == **name)) {
+        let known = ROWS.each_ref().map(|row| row.name).join(", ");
+        return Err(format!("no row {unknown}; there are {known}").into());
+    }
+    let wanted = |row: &&Workload| names.is_empty() || names.iter().any(|name| name == row.name);
+    Ok(ROWS.iter().filter(wanted).collect())
+}
 
 /// The workload of that name.
 pub fn named(name: &str) -> Option<&'static Workload> {
