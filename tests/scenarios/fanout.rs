@@ -1,6 +1,6 @@
 //! Many children: a fan-out that is interrupted goes on where it was.
 
-use kinlog::{Close, DutyFilter, DutyKind, ParentClosePolicy, RunId, RunStatus};
+use kinlog::{Close, DutyFilter, DutyKind, IdConflictPolicy, ParentClosePolicy, RunId, RunStatus};
 
 use super::support::{ABANDON, REQUEST_CANCEL, TERMINATE, World, child};
 
@@ -149,4 +149,35 @@ fn a_duty_that_fits_nowhere_holds_up_nobody() {
     let settled = world.settle_all().unwrap();
     assert_eq!((settled.duties, settled.refused), (1, 1));
     world.ends_with_duties(|world| assert_eq!(world.kinds(&other), [1, 29, 31, 32]));
+}
+
+/// Two starts on one page each terminate a child of the same parent. The parent hears of them in the order in
+/// which the starts were due, as when they are settled one by one, and not in that of its children.
+#[test]
+fn a_page_tells_a_parent_in_the_order_of_settling_one_by_one() {
+    let told = |settle: &dyn Fn(&World)| {
+        let world = World::new();
+        let parent = world.start("p");
+        world.spawn(&parent, "b", TERMINATE);
+        world.spawn(&parent, "a", TERMINATE);
+        let rivals = ["first", "second"].map(|workflow_id| world.start(workflow_id));
+        world.commit(|tx| {
+            for (rival, workflow_id) in rivals.iter().zip(["a", "b"]) {
+                let kid = child(workflow_id, TERMINATE);
+                let kid = kid.on_conflict(IdConflictPolicy::TerminateExisting);
+                tx.initiate_child(rival, kid).unwrap();
+            }
+        });
+        settle(&world);
+        world.nothing_is_due();
+        let history = world.history(&parent).unwrap();
+        history.iter().skip(5).map(|event| event.unwrap().body().answers()).collect::<Vec<_>>()
+    };
+    let one_by_one = |world: &World| {
+        while let Some(duty) = { world.duties(DutyFilter::all()).next() } {
+            world.settle(&duty).unwrap();
+        }
+    };
+    assert_eq!(told(&one_by_one), [Some(4), Some(2)]);
+    assert_eq!(told(&|world| assert_eq!(world.drain(), 4)), [Some(4), Some(2)]);
 }
