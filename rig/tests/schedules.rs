@@ -89,7 +89,10 @@ fn a_schedule_says_the_same_twice() {
             assert_eq!(text.parse().as_ref(), Ok(&schedule), "{text}");
             let [one, two] = [0; 2].map(|_| campaign::attempt(&schedule, &reference));
             let outcomes = [one, two].map(|found| found.map(|found| found.outcome));
-            assert_eq!(outcomes[0], outcomes[1], "{text}");
+            let [Ok(one), Ok(two)] = &outcomes else { panic!("{text}: {outcomes:?}") };
+            // Under several faults the store's own threads may come to an operation in another order, and
+            // another one fails then.
+            assert!(one == two || class == Class::Mixed, "{text}: {one:?}, then {two:?}");
         }
     }
 }
