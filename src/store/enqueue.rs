@@ -97,7 +97,6 @@ impl Transaction<'_> {
 
     /// Puts the runs that get events in the order of their numbers, which is the order in the frame.
     fn put_in_order(&self, index: &Index, order: &mut Vec<(u32, usize)>) -> Result<()> {
-        order.clear();
         let mut next_new = index.runs.len();
         for (i, touched) in self.work.runs.iter().enumerate() {
             match touched.number {

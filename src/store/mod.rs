@@ -192,8 +192,9 @@ impl Store {
         self.shared.published.end()
     }
 
-    /// Begins a transaction, which is built against the state of now and checked again when it is
-    /// committed. Dropping it changes nothing.
+    /// Begins a transaction. What its steps see is compared when it is committed, and
+    /// [`Error::Overtaken`] says that another commit changed it: [`Store::transact`] then begins again.
+    /// Dropping it changes nothing.
     #[must_use]
     pub fn begin(&self) -> Transaction<'_> {
         Transaction::new(&self.shared)
