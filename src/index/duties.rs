@@ -99,13 +99,15 @@ impl Duties {
         self.of_mut(key.kind).remove(key);
     }
 
-    /// Up to `count` duties of the given kinds that follow `after`, in order.
+    /// Fills `page` with up to `count` duties of the given kinds that follow `after`, in order.
     pub(crate) fn page(
         &self,
         kinds: &[DutyKind],
         after: Option<DutyKey>,
         count: usize,
-    ) -> Vec<DutyKey> {
+        page: &mut Vec<DutyKey>,
+    ) {
+        page.clear();
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let ranges = kinds.iter().map(|kind| self.of(*kind).range((from, Bound::Unbounded)));
         let ranges = ranges.map(|range| range.copied().peekable());
@@ -113,18 +115,15 @@ impl Duties {
             ranges.filter_map(|mut range| range.peek().is_some().then_some(range)).collect();
         // Almost always there are duties of one kind alone: nothing to merge.
         if let [range] = ranges.as_mut_slice() {
-            let mut page = Vec::with_capacity(count);
             page.extend(range.take(count));
-            return page;
+            return;
         }
-        let mut page = Vec::with_capacity(count);
         while page.len() < count {
             let heads = ranges.iter_mut().filter_map(|range| Some((*range.peek()?, range)));
             let Some((key, range)) = heads.min_by_key(|(key, _)| *key) else { break };
             range.next();
             page.push(key);
         }
-        page
     }
 
     /// How many there are.

@@ -245,7 +245,8 @@ impl<'s> DutyList<'s> {
     /// Looks up the next duties.
     fn turn(&mut self, after: DutyKey) {
         let index = self.shared.index.read();
-        let page = index.duties.page(&self.kinds, Some(after), PAGE_DUTIES);
+        let mut page = vec![];
+        index.duties.page(&self.kinds, Some(after), PAGE_DUTIES, &mut page);
         let admitted = page.iter().take_while(|key| self.admits(key)).count();
         let keys = page.get(..admitted).unwrap_or_default();
         self.after = keys.last().copied().filter(|_| admitted == PAGE_DUTIES);

@@ -114,11 +114,10 @@ impl Store {
         let mut settled = Settled::default();
         let (mut after, mut size) = (None, PAGE_DUTIES);
         loop {
-            let page = self.shared.index.read().duties.page(kinds, after, size);
-            if page.is_empty() {
+            let (built, committed) = retry(|| self.settle_page(kinds, (after, size), &mut along))?;
+            if built.looked == 0 {
                 break;
             }
-            let (built, committed) = retry(|| self.settle_page(&page, &mut along))?;
             match committed {
                 Ok(()) => settled.add(&built),
                 // They do not fit into one commit: fewer, and in the end each by itself.
@@ -136,14 +135,20 @@ impl Store {
         Ok(settled)
     }
 
-    /// Settles a page of duties in one commit; the error within says that they do not fit into one.
+    /// Settles the duties that follow `after`, up to `size` of them, in one commit; the error within says
+    /// that they do not fit into one.
     fn settle_page(
         &self,
-        duties: &[DutyKey],
+        kinds: &[DutyKind],
+        (after, size): (Option<DutyKey>, usize),
         along: &mut dyn FnMut(&mut Transaction<'_>) -> Result<()>,
     ) -> Result<(Page, Result<()>)> {
         let mut tx = self.begin();
-        let page = tx.settle_page(duties)?;
+        let mut duties = std::mem::take(&mut tx.work.due);
+        self.shared.index.read().duties.page(kinds, after, size, &mut duties);
+        let page = tx.settle_page(&duties);
+        tx.work.due = duties;
+        let page = page?;
         if page.settled == 0 {
             return Ok((page, Ok(())));
         }

@@ -7,7 +7,7 @@ use super::touched::{Chunk, Drift, Touched};
 use crate::event::Buffer;
 use crate::hash::Map;
 use crate::id::{Position, RunId};
-use crate::index::Draft;
+use crate::index::{Draft, DutyKey};
 use crate::sync::Mutex;
 
 /// How many workspaces are kept: more transactions at a time than this allocate their own.
@@ -45,6 +45,8 @@ pub(super) struct Workspace {
     pub(super) draft: Draft,
     /// Where in `events` the children are that were initiated here: by run and event.
     pub(super) initiated: Map<(usize, u32), usize>,
+    /// The page of duties that is settled here.
+    pub(super) due: Vec<DutyKey>,
     /// The runs by number, as they stand in the frame: filled under the lock that orders commits.
     pub(super) order: Vec<(u32, usize)>,
 }
@@ -72,6 +74,7 @@ impl Workspace {
         self.rows.clear();
         self.draft.clear();
         self.initiated.clear();
+        self.due.clear();
         self.order.clear();
     }
 }
