@@ -1,7 +1,7 @@
 //! Open duties: what the log says must still happen between two runs, oldest first.
 
-use std::collections::BTreeSet;
-use std::ops::Bound;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::Index;
 use crate::id::Position;
@@ -84,19 +84,82 @@ pub(crate) fn since_due(index: &Index, key: &DutyKey) -> Option<Position> {
     }
 }
 
+/// Where the duties of one kind lie that one commit opened for one run.
+type Group = (Position, u32);
+
+/// The open duties of one kind: their Initiated events, ascending, in groups. A parent that closes opens a
+/// group of a thousand at once, and settling takes it from the front.
+#[derive(Default, Debug, PartialEq, Eq)]
+struct OfKind {
+    groups: BTreeMap<Group, VecDeque<u32>>,
+    count: usize,
+}
+
+impl OfKind {
+    fn add(&mut self, group: Group, event: u32) {
+        let events = self.groups.entry(group).or_default();
+        if events.back().is_none_or(|last| *last < event) {
+            events.push_back(event);
+            self.count += 1;
+        } else if let Err(place) = events.binary_search(&event) {
+            events.insert(place, event);
+            self.count += 1;
+        }
+    }
+
+    fn remove(&mut self, group: Group, event: u32) {
+        let Some(events) = self.groups.get_mut(&group) else { return };
+        if events.front() == Some(&event) {
+            events.pop_front();
+        } else if let Ok(place) = events.binary_search(&event) {
+            events.remove(place);
+        } else {
+            return;
+        }
+        self.count -= 1;
+        if events.is_empty() {
+            self.groups.remove(&group);
+        }
+    }
+
+    /// The groups and events from `from` on, in order.
+    fn from(&self, from: (Group, u32)) -> impl Iterator<Item = (Group, u32)> {
+        let (first, event) = from;
+        self.groups.range(first..).flat_map(move |(group, events)| {
+            let skipped = if *group == first { events.partition_point(|e| *e < event) } else { 0 };
+            events.range(skipped..).map(move |event| (*group, *event))
+        })
+    }
+}
+
+impl DutyKey {
+    const fn group(&self) -> Group {
+        (self.since, self.run)
+    }
+
+    /// Where the duties of `kind` begin that follow this one.
+    fn next_of(&self, kind: DutyKind) -> (Group, u32) {
+        match kind.cmp(&self.kind) {
+            Ordering::Less => ((self.since.plus(1), 0), 0),
+            Ordering::Equal => (self.group(), self.event.saturating_add(1)),
+            Ordering::Greater => ((self.since, 0), 0),
+        }
+    }
+}
+
 /// All open duties.
 #[derive(Default, Debug, PartialEq, Eq)]
 pub(crate) struct Duties {
-    open: [BTreeSet<DutyKey>; DutyKind::ALL.len()],
+    open: [OfKind; DutyKind::ALL.len()],
 }
 
 impl Duties {
     pub(super) fn add(&mut self, key: DutyKey) {
-        self.of_mut(key.kind).insert(key);
+        self.of_mut(key.kind).add(key.group(), key.event);
     }
 
     pub(super) fn remove(&mut self, key: &DutyKey) {
-        self.of_mut(key.kind).remove(key);
+        self.of_mut(key.kind).remove(key.group(), key.event);
     }
 
     /// Fills `page` with up to `count` duties of the given kinds that follow `after`, in order.
@@ -108,9 +171,13 @@ impl Duties {
         page: &mut Vec<DutyKey>,
     ) {
         page.clear();
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let ranges = kinds.iter().map(|kind| self.of(*kind).range((from, Bound::Unbounded)));
-        let ranges = ranges.map(|range| range.copied().peekable());
+        let following = |kind: &DutyKind| {
+            let kind = *kind;
+            let from = after.map_or(((Position::START, 0), 0), |after| after.next_of(kind));
+            let key = move |((since, run), event)| DutyKey { since, kind, run, event };
+            self.of(kind).from(from).map(key).peekable()
+        };
+        let ranges = kinds.iter().map(following);
         let mut ranges: Vec<_> =
             ranges.filter_map(|mut range| range.peek().is_some().then_some(range)).collect();
         // Almost always there are duties of one kind alone: nothing to merge.
@@ -128,15 +195,15 @@ impl Duties {
 
     /// How many there are.
     pub(super) fn len(&self) -> usize {
-        self.open.iter().map(BTreeSet::len).sum()
+        self.open.iter().map(|of| of.count).sum()
     }
 
     /// How many there are of a kind.
     pub(crate) fn count(&self, kind: DutyKind) -> usize {
-        self.of(kind).len()
+        self.of(kind).count
     }
 
-    fn of(&self, kind: DutyKind) -> &BTreeSet<DutyKey> {
+    fn of(&self, kind: DutyKind) -> &OfKind {
         let [start, report, policy, signal, cancel] = &self.open;
         match kind {
             DutyKind::StartChild => start,
@@ -147,7 +214,7 @@ impl Duties {
         }
     }
 
-    fn of_mut(&mut self, kind: DutyKind) -> &mut BTreeSet<DutyKey> {
+    fn of_mut(&mut self, kind: DutyKind) -> &mut OfKind {
         let [start, report, policy, signal, cancel] = &mut self.open;
         match kind {
             DutyKind::StartChild => start,
@@ -155,6 +222,52 @@ impl Duties {
             DutyKind::ApplyClosePolicy => policy,
             DutyKind::DeliverSignal => signal,
             DutyKind::DeliverCancel => cancel,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Small numbers, so that keys meet again and groups hold several.
+    fn key(random: u64) -> DutyKey {
+        let part = |shift: u32, range: u64| u32::try_from((random >> shift) % range).unwrap();
+        DutyKey {
+            since: Position::from_u64(part(10, 4).into()),
+            kind: DutyKind::ALL.into_iter().nth(part(20, 5) as usize).unwrap(),
+            run: part(30, 3),
+            event: part(40, 12),
+        }
+    }
+
+    #[test]
+    fn duties_are_a_set_of_keys_in_order() {
+        let mut random: u64 = 1;
+        let mut next = || {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            random
+        };
+        let (mut duties, mut model) = (Duties::default(), BTreeSet::new());
+        let mut page = vec![];
+        for _ in 0..20_000 {
+            let (duty, after) = (key(next()), key(next()));
+            if next() >> 63 == 0 {
+                duties.add(duty);
+                model.insert(duty);
+            } else {
+                duties.remove(&duty);
+                model.remove(&duty);
+            }
+            let (first, rest) = DutyKind::ALL.split_at(2);
+            let kinds = if next() >> 63 == 0 { first } else { rest };
+            duties.page(kinds, Some(after), 7, &mut page);
+            let right = model.range(after..).filter(|key| **key != after);
+            let right = right.filter(|key| kinds.contains(&key.kind)).take(7);
+            assert_eq!(page, right.copied().collect::<Vec<_>>());
+            assert_eq!(duties.len(), model.len());
         }
     }
 }
