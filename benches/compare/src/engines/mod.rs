@@ -12,6 +12,8 @@ mod raft_engine;
 mod redb;
 #[cfg(feature = "rocksdb")]
 mod rocksdb;
+#[cfg(feature = "rocksdb")]
+mod rocksdb_queue;
 #[cfg(any(
     feature = "rocksdb",
     feature = "lmdb",

@@ -1,6 +1,7 @@
 //! RocksDB: a log-structured merge tree, by its Rust binding.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, Options,
@@ -8,21 +9,25 @@ use rocksdb::{
 };
 
 use super::Peer;
+use super::rocksdb_queue::RocksQueue;
 use super::schema::{self, Row, Table, Tables, Workflow};
-use crate::engine::{Batch, Durability, Engine, Relations, Result, run_id};
+use crate::engine::{Batch, Durability, Engine, Queue, Relations, Result, run_id};
 
 pub const PEER: Peer = Peer {
     name: "RocksDB",
     version: "11.8.1 (rocksdb 0.25.0)",
     setup: "a WriteBatch a commit, its own group commit, pipelined; sync for Device, flush_wal for \
             Os; 4 memtables of 128 MiB, recycled logs, 256 MiB block cache, bloom filters, prefixes \
-            of 16 bytes, no compression; compacted before reading",
+            of 16 bytes, no compression; compacted before reading; the queue in an OptimisticTransactionDB of its own",
     has_os: true,
     open: |dir| Ok(Box::new(Rocks::open(dir)?)),
 };
 
 struct Rocks {
     db: DB,
+    dir: PathBuf,
+    /// Opened by the first who asks: no other row pays for it.
+    queue: OnceLock<RocksQueue>,
 }
 
 impl Rocks {
@@ -43,7 +48,7 @@ impl Rocks {
             ColumnFamilyDescriptor::new(name, table_options(&cache, numbered))
         };
         let db = DB::open_cf_descriptors(&options, dir, Table::NAMES.map(family))?;
-        Ok(Rocks { db })
+        Ok(Rocks { db, dir: dir.into(), queue: OnceLock::new() })
     }
 
     fn families(&self) -> Result<[&ColumnFamily; 3]> {
@@ -108,11 +113,16 @@ impl Engine for Rocks {
         for family in self.families()? {
             self.db.compact_range_cf(family, None::<&[u8]>, None::<&[u8]>);
         }
-        Ok(())
+        self.queue.get().map_or(Ok(()), RocksQueue::settle)
     }
 
     fn relations(&self) -> Option<&dyn Relations> {
         Some(self)
+    }
+
+    fn queue(&self) -> Option<&dyn Queue> {
+        let open = || RocksQueue::open(&self.dir.join("queue")).expect("a queue can be opened");
+        Some(self.queue.get_or_init(open))
     }
 }
 
