@@ -1,0 +1,55 @@
+//! A projection: commits are read in order from where it stopped, and its position moves in the same
+//! transaction as what it has counted.
+//!
+//! ```text
+//! 3 runs started, 1 closed
+//! 4 runs started, 1 closed
+//! ```
+
+use kinlog::{Close, NewRun, Position, Result, Store};
+
+fn main() -> Result<()> {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let store = Store::open(dir.path())?;
+
+    for id in ["a", "b", "c"] {
+        let mut tx = store.begin();
+        tx.start(NewRun::new("shop", id, "Order"))?;
+        tx.commit()?;
+    }
+    let run = store.current_run("shop", "b").expect("it was started");
+    store.close(&run, Close::completed(b""))?;
+    catch_up(&store)?;
+
+    let mut tx = store.begin();
+    tx.start(NewRun::new("shop", "d", "Order"))?;
+    tx.commit()?;
+    catch_up(&store)
+}
+
+/// Takes in what was committed since the last call, in whichever process that was.
+fn catch_up(store: &Store) -> Result<()> {
+    let mut tail = store.tail(Position::from_u64(counter(store, b"position")?));
+    let (mut started, mut closed) = (counter(store, b"started")?, counter(store, b"closed")?);
+    while let Some(commit) = tail.try_next()? {
+        for event in commit.batches().flat_map(|batch| batch.events().collect::<Vec<_>>()) {
+            let event = event?;
+            started += u64::from(event.id() == 1);
+            closed += u64::from(event.kind().is_closing());
+        }
+    }
+    let mut tx = store.begin();
+    for (key, value) in
+        [("position", tail.position().as_u64()), ("started", started), ("closed", closed)]
+    {
+        tx.put("projection", key.as_bytes(), &value.to_be_bytes())?;
+    }
+    tx.commit()?;
+    println!("{started} runs started, {closed} closed");
+    Ok(())
+}
+
+fn counter(store: &Store, key: &[u8]) -> Result<u64> {
+    let value = store.get("projection", key)?;
+    Ok(value.and_then(|v| v.try_into().ok()).map_or(0, u64::from_be_bytes))
+}
