@@ -181,3 +181,36 @@ fn a_page_tells_a_parent_in_the_order_of_settling_one_by_one() {
     assert_eq!(told(&one_by_one), [Some(4), Some(2)]);
     assert_eq!(told(&|world| assert_eq!(world.drain(), 4)), [Some(4), Some(2)]);
 }
+
+/// A close policy and, behind it on the page, a start that terminates another run. What the policy leads to is
+/// settled before what the start leads to: the parent of the terminated run is terminated itself before it can
+/// hear of it.
+#[test]
+fn a_start_that_displaces_is_not_settled_on_the_page_of_earlier_duties() {
+    let kinds_of_parent = |settle: &dyn Fn(&World)| {
+        let world = World::new();
+        let grandparent = world.start("g");
+        let middle = world.spawn(&grandparent, "m", TERMINATE);
+        let parent = world.spawn(&middle, "p", TERMINATE);
+        world.spawn(&parent, "x", TERMINATE);
+        let rival = world.start("rival");
+        world.commit(|tx| {
+            tx.close(&grandparent, Close::completed(b"")).unwrap();
+        });
+        world.commit(|tx| {
+            let kid = child("x", TERMINATE).on_conflict(IdConflictPolicy::TerminateExisting);
+            tx.initiate_child(&rival, kid).unwrap();
+        });
+        settle(&world);
+        world.nothing_is_due();
+        world.kinds(&parent)
+    };
+    let one_by_one = |world: &World| {
+        while let Some(duty) = { world.duties(DutyFilter::all()).next() } {
+            world.settle(&duty).unwrap();
+        }
+    };
+    // Started, the child's two events, terminated: nothing of the child's end.
+    assert_eq!(kinds_of_parent(&one_by_one), [1, 29, 31, 27]);
+    assert_eq!(kinds_of_parent(&|world| assert_eq!(world.drain(), 3)), [1, 29, 31, 27]);
+}
