@@ -463,8 +463,11 @@ impl Gate {
         }
     }
 
-    fn close(&self) {
+    /// Closes the gate until the guard is dropped, also by a test that fails: whoever stands before it
+    /// goes on.
+    fn close(&self) -> Closed<'_> {
         self.state.lock().unwrap().closed = true;
+        Closed(self)
     }
 
     fn wait_until_stopped(&self) {
@@ -472,10 +475,14 @@ impl Gate {
         let waited = self.changed.wait_timeout_while(state, EVER, |state| !state.stopped).unwrap();
         assert!(!waited.1.timed_out(), "nobody syncs");
     }
+}
 
-    fn open(&self) {
-        self.state.lock().unwrap().closed = false;
-        self.changed.notify_all();
+struct Closed<'g>(&'g Gate);
+
+impl Drop for Closed<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().unwrap().closed = false;
+        self.0.changed.notify_all();
     }
 }
 
@@ -562,8 +569,8 @@ fn two_syncs_serve_eight_commits_at_once() {
     let runs: Vec<_> = (0..8).map(|i| start(&store, &format!("run-{i}"))).collect();
     let commits = store.stats().unwrap().commits;
     let syncs = gate.syncs.load(Ordering::Relaxed);
-    gate.close();
     let reached = thread::scope(|scope| {
+        let closed = gate.close();
         let commit = |run| store.append(run, marker(b"x")).unwrap().position();
         let (first, rest) = runs.split_first().unwrap();
         let first = scope.spawn(move || commit(first));
@@ -574,7 +581,7 @@ fn two_syncs_serve_eight_commits_at_once() {
             thread::yield_now();
         }
         let published = store.end();
-        gate.open();
+        drop(closed);
         let first = first.join().unwrap();
         let rest: Vec<_> = rest.into_iter().map(|thread| thread.join().unwrap()).collect();
         (published, first, rest)
@@ -602,8 +609,8 @@ fn a_duty_is_listed_once_the_commit_that_opened_it_is_published() {
         let of_run = store.duties(DutyFilter::all().run(parent)).count();
         [store.duties(DutyFilter::all()).count(), of_run]
     };
-    gate.close();
     thread::scope(|scope| {
+        let closed = gate.close();
         let closes = scope.spawn(|| store.close(&parent, Close::completed(b"")).unwrap());
         gate.wait_until_stopped();
         assert_eq!(store.duty_count(DutyKind::ApplyClosePolicy), 1, "it is on its way");
@@ -613,7 +620,7 @@ fn a_duty_is_listed_once_the_commit_that_opened_it_is_published() {
         assert!(matches!(tx.append(&parent, marker(b"late")), Err(Error::RunClosed { .. })));
         let reads = scope.spawn(move || tx.commit_with(Durability::Buffered).unwrap().position());
         assert!(!reads.is_finished());
-        gate.open();
+        drop(closed);
         let closed = closes.join().unwrap().position();
         assert!(reads.join().unwrap() > closed);
         assert_eq!(listed(), [1, 1]);
