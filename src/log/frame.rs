@@ -27,6 +27,26 @@ pub(crate) const TRAILER_BYTES: usize = 4;
 /// Bytes of a frame besides its payload.
 pub(crate) const OVERHEAD_BYTES: usize = HEADER_BYTES + TRAILER_BYTES;
 
+/// What binds frames to their segment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scope<'a> {
+    /// Part of every check.
+    pub(crate) salt: &'a [u8; 16],
+    /// Where the segment ends.
+    pub(crate) end: Position,
+}
+
+impl Scope<'_> {
+    /// Whether a frame fits into the segment, one that seals it or one that leaves room for that.
+    fn holds(&self, header: &Header, position: Position) -> bool {
+        let seal = match header.kind {
+            FrameKind::Commit => OVERHEAD_BYTES,
+            FrameKind::Seal => 0,
+        };
+        position.plus(wide(header.frame_bytes() + seal)) <= self.end
+    }
+}
+
 /// What a frame is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum FrameKind {
@@ -61,7 +81,8 @@ pub(crate) enum Fault {
     HeaderMissing,
     /// The header's check does not match.
     HeaderDamaged { expected: u32, found: u32 },
-    /// The header verifies, the frame would reach beyond its segment.
+    /// The header verifies, the frame would reach beyond its segment or into the room that is left
+    /// for a seal.
     Overlong,
     /// The header verifies and the trailer is zero: the end of the frame was never written.
     TrailerMissing(Header),
@@ -75,7 +96,7 @@ impl Fault {
         match self {
             Fault::HeaderMissing => "a frame is missing",
             Fault::HeaderDamaged { .. } => "a frame's header does not match its check",
-            Fault::Overlong => "a frame reaches beyond its segment",
+            Fault::Overlong => "a frame leaves no room for the seal of its segment",
             Fault::TrailerMissing(_) => "the end of a frame is missing",
             Fault::PayloadDamaged { .. } => "a frame's payload does not match its check",
         }
@@ -102,13 +123,13 @@ pub(crate) struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// Verifies the frame at the start of `bytes`, which end where the segment does.
+    /// Verifies the frame at the start of `bytes`, which end where the segment does or before.
     pub(crate) fn verify(
         bytes: &'a [u8],
-        salt: &[u8; 16],
+        scope: Scope<'_>,
         position: Position,
     ) -> Result<Self, Fault> {
-        let header = verify_header(bytes, salt, position)?;
+        let header = verify_header(bytes, scope, position)?;
         let payload_end = HEADER_BYTES + header.payload_bytes;
         let (Some(payload), Some(found)) =
             (bytes.get(HEADER_BYTES..payload_end), u32_at(bytes, payload_end))
@@ -150,7 +171,7 @@ impl<'a> Frame<'a> {
 /// Verifies the fixed part alone.
 pub(crate) fn verify_header(
     bytes: &[u8],
-    salt: &[u8; 16],
+    scope: Scope<'_>,
     position: Position,
 ) -> Result<Header, Fault> {
     let Some(fixed) = bytes.get(..HEADER_BYTES) else { return Err(Fault::Overlong) };
@@ -158,11 +179,12 @@ pub(crate) fn verify_header(
     if found == 0 {
         return Err(Fault::HeaderMissing);
     }
-    let expected = header_check(fixed, salt, position);
+    let expected = header_check(fixed, scope.salt, position);
     if expected != found {
         return Err(Fault::HeaderDamaged { expected, found });
     }
-    parse_header(fixed, position).ok_or(Fault::HeaderDamaged { expected, found })
+    let header = parse_header(fixed, position).ok_or(Fault::HeaderDamaged { expected, found })?;
+    if scope.holds(&header, position) { Ok(header) } else { Err(Fault::Overlong) }
 }
 
 fn parse_header(fixed: &[u8], position: Position) -> Option<Header> {
@@ -248,6 +270,7 @@ mod tests {
     use super::*;
 
     const SALT: [u8; 16] = *b"0123456789abcdef";
+    const SCOPE: Scope<'_> = Scope { salt: &SALT, end: Position::from_u64(65536) };
 
     fn frame(payload: &[u8], position: Position) -> Buffer {
         let mut buffer = Buffer::new();
@@ -262,20 +285,21 @@ mod tests {
     fn a_frame_verifies_only_whole_in_its_place_and_its_segment() {
         let position = Position::from_u64(8192);
         let bytes = frame(b"sixteen bytes...", position);
-        let read = Frame::verify(&bytes, &SALT, position).unwrap();
+        let read = Frame::verify(&bytes, SCOPE, position).unwrap();
         assert_eq!(read.payload, b"sixteen bytes...");
         assert_eq!(read.header.durable_upto, Position::from_u64(4096));
         assert_eq!((read.header.batches, read.header.epoch), (3, 9));
 
-        assert!(Frame::verify(&bytes, &SALT, position.plus(4)).is_err());
-        assert!(Frame::verify(&bytes, b"0123456789abcdeg", position).is_err());
+        let other = Scope { salt: b"0123456789abcdeg", ..SCOPE };
+        assert!(Frame::verify(&bytes, SCOPE, position.plus(4)).is_err());
+        assert!(Frame::verify(&bytes, other, position).is_err());
         for len in 0..bytes.len() {
-            assert!(Frame::verify(&bytes[..len], &SALT, position).is_err(), "cut to {len}");
+            assert!(Frame::verify(&bytes[..len], SCOPE, position).is_err(), "cut to {len}");
         }
         for bit in 0..bytes.len() * 8 {
             let mut bytes = bytes.clone();
             bytes[bit / 8] ^= 1 << (bit % 8);
-            assert!(Frame::verify(&bytes, &SALT, position).is_err(), "bit {bit}");
+            assert!(Frame::verify(&bytes, SCOPE, position).is_err(), "bit {bit}");
         }
     }
 
@@ -289,8 +313,30 @@ mod tests {
             buffer.extend_from_slice(payload);
             close(&mut buffer, 0, FrameKind::Seal, batches, 9);
             seal_checks(&mut buffer, &SALT, position, Position::from_u64(4096));
-            let verified = Frame::verify(&buffer, &SALT, position);
+            let verified = Frame::verify(&buffer, SCOPE, position);
             assert_eq!(verified.is_ok(), sound, "{} B, {batches} batches", payload.len());
+        }
+    }
+
+    #[test]
+    fn a_commit_leaves_room_for_a_seal() {
+        let position = Position::from_u64(8192);
+        for (kind, payload, room) in [
+            (FrameKind::Commit, &b"four"[..], 28 + 24),
+            (FrameKind::Commit, b"", 24 + 24),
+            (FrameKind::Seal, b"", 24),
+        ] {
+            let mut buffer = Buffer::new();
+            open(&mut buffer);
+            buffer.extend_from_slice(payload);
+            close(&mut buffer, 0, kind, 0, 9);
+            seal_checks(&mut buffer, &SALT, position, Position::from_u64(4096));
+            for (left, sound) in [(0, true), (4, false), (24, false)] {
+                let end = Position::from_u64(position.as_u64() + room - left);
+                let verified = Frame::verify(&buffer, Scope { end, ..SCOPE }, position);
+                let overlong = matches!(verified, Err(Fault::Overlong));
+                assert_eq!((verified.is_ok(), overlong), (sound, !sound), "{kind:?} {left}");
+            }
         }
     }
 
@@ -300,12 +346,12 @@ mod tests {
         let mut bytes = frame(&[7; 1024], position);
         let end = bytes.len();
         bytes[600..].fill(0);
-        let fault = Frame::verify(&bytes, &SALT, position).unwrap_err();
+        let fault = Frame::verify(&bytes, SCOPE, position).unwrap_err();
         assert!(matches!(fault, Fault::TrailerMissing(header) if header.frame_bytes() == end));
         bytes[..512].fill(0);
-        assert_eq!(Frame::verify(&bytes, &SALT, position).unwrap_err(), Fault::HeaderMissing);
+        assert_eq!(Frame::verify(&bytes, SCOPE, position).unwrap_err(), Fault::HeaderMissing);
         bytes[0] = 1;
-        let fault = Frame::verify(&bytes, &SALT, position).unwrap_err();
+        let fault = Frame::verify(&bytes, SCOPE, position).unwrap_err();
         assert!(matches!(fault, Fault::HeaderDamaged { found: 1, .. }));
     }
 }

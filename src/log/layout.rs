@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::frame::Scope;
 use crate::bytes::{array_at, put, u32_at, u64_at};
 use crate::error::{Corruption, Error, Result};
 use crate::event::LAYOUT_FINGERPRINT;
@@ -133,6 +134,12 @@ impl SegmentHeader {
         put(&mut page, 48, &self.salt);
         seal_page(&mut page, SEGMENT_FIELDS_BYTES);
         page
+    }
+
+    /// What binds the segment's frames to it.
+    pub(crate) fn scope(&self) -> Scope<'_> {
+        let end = (u64::from(self.number) + 1) * u64::from(self.identity.segment_bytes);
+        Scope { salt: &self.salt, end: Position::from_u64(end) }
     }
 
     /// The header in `page`, which must belong to segment `number` of the store `identity`.

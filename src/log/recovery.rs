@@ -166,7 +166,7 @@ impl Scanner<'_> {
                 return Ok(Some(Fault::HeaderMissing));
             }
             let bytes = self.buffer.get(offset..).unwrap_or_default();
-            let frame = match Frame::verify(bytes, &header.salt, self.scan.end) {
+            let frame = match Frame::verify(bytes, header.scope(), self.scan.end) {
                 Ok(frame) => frame,
                 Err(fault) => return Ok(Some(fault)),
             };
@@ -268,10 +268,10 @@ impl Scanner<'_> {
             let bytes = self.buffer.get(offset..).unwrap_or_default();
             // Most candidates fail on their first word or on the header alone, which is cheap.
             let frame = (u32_at(bytes, 0) != Some(0))
-                .then(|| frame::verify_header(bytes, &header.salt, position).ok())
+                .then(|| frame::verify_header(bytes, header.scope(), position).ok())
                 .flatten()
                 .filter(|found| found.epoch >= self.epoch)
-                .and_then(|_| Frame::verify(bytes, &header.salt, position).ok());
+                .and_then(|_| Frame::verify(bytes, header.scope(), position).ok());
             let Some(frame) = frame else {
                 offset += 4;
                 continue;

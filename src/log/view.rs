@@ -201,11 +201,10 @@ impl<'a> Iterator for Frames<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         while self.position < self.view.end {
             let at = self.position;
-            let verified = self
-                .view
-                .bytes_from(at)
-                .ok_or(Fault::Overlong)
-                .and_then(|(segment, _, bytes)| Frame::verify(bytes, &segment.header.salt, at));
+            let verified =
+                self.view.bytes_from(at).ok_or(Fault::Overlong).and_then(|(segment, _, bytes)| {
+                    Frame::verify(bytes, segment.header.scope(), at)
+                });
             match verified {
                 Ok(frame) if frame.header.kind == FrameKind::Seal => {
                     let (number, _) = self.view.identity.locate(at);

@@ -33,7 +33,7 @@ pub(super) fn verify(
         let offset = wide(whole.end);
         let position = first.plus(wide(whole.end - SEGMENT_HEADER_BYTES));
         let rest = bytes.get(whole.end..).unwrap_or_default();
-        let frame = Frame::verify(rest, &header.salt, position).map_err(|fault| {
+        let frame = Frame::verify(rest, header.scope(), position).map_err(|fault| {
             let (expected, found) = fault.checks();
             corrupt(path, offset, fault.what(), expected, found)
         })?;

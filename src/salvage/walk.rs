@@ -9,7 +9,7 @@ use super::image::Image;
 use crate::bytes::{u32_at, wide};
 use crate::id::Position;
 use crate::log::SEGMENT_HEADER_BYTES;
-use crate::log::frame::{self, Fault, Frame, FrameKind, HEADER_BYTES};
+use crate::log::frame::{self, Fault, Frame, FrameKind, HEADER_BYTES, Scope};
 
 /// Why bytes are no frame.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +46,7 @@ pub(super) enum End {
 /// Goes through a segment.
 pub(super) struct Walk<'a> {
     image: &'a Image,
-    salt: &'a [u8; 16],
+    scope: Scope<'a>,
     /// The position of the segment's first byte.
     base: Position,
     /// Of the last frame: later frames are not older. What is older was left over.
@@ -61,9 +61,11 @@ pub(super) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     pub(super) fn new(image: &'a Image, salt: &'a [u8; 16], base: Position, epoch: u32) -> Self {
+        // An image has the length of its segment.
+        let scope = Scope { salt, end: base.plus(wide(image.bytes.len())) };
         let offset = SEGMENT_HEADER_BYTES;
         let (durable_upto, dirty_end) = (Position::START, image.dirty_end(offset));
-        Walk { image, salt, base, epoch, durable_upto, offset, dirty_end, end: None }
+        Walk { image, scope, base, epoch, durable_upto, offset, dirty_end, end: None }
     }
 
     /// Where the next step begins.
@@ -79,7 +81,7 @@ impl<'a> Walk<'a> {
     fn frame_at(&self, offset: usize) -> Result<Frame<'a>, Wrong> {
         let bytes = self.image.bytes.get(offset..).unwrap_or_default();
         let position = self.base.plus(wide(offset));
-        match Frame::verify(bytes, self.salt, position) {
+        match Frame::verify(bytes, self.scope, position) {
             Ok(frame) if frame.header.epoch < self.epoch => Err(Wrong {
                 expected: self.epoch.into(),
                 found: frame.header.epoch.into(),
@@ -113,7 +115,7 @@ impl<'a> Walk<'a> {
             let position = self.base.plus(wide(*offset));
             // Most places fail on their first word or on the header alone, which is cheap.
             u32_at(bytes, 0) != Some(0)
-                && frame::verify_header(bytes, self.salt, position).is_ok()
+                && frame::verify_header(bytes, self.scope, position).is_ok()
                 && self.frame_at(*offset).is_ok()
         })
     }

@@ -177,6 +177,7 @@ def open_segments(store, manifest):
 
 FRAME_HEADER, FRAME_TRAILER = 20, 4
 COMMIT, SEAL = 1, 2
+SEAL_BYTES = FRAME_HEADER + FRAME_TRAILER
 
 
 class Fault(Exception):
@@ -211,8 +212,9 @@ class Frame:
         self.payload_offset = offset + FRAME_HEADER
         payload_end = self.payload_offset + length
         self.end_offset = payload_end + FRAME_TRAILER
-        if self.end_offset > len(data):
-            raise Fault("a frame reaches beyond its segment")
+        room = 0 if self.kind == SEAL else SEAL_BYTES
+        if self.end_offset + room > len(data):
+            raise Fault("a frame leaves no room for the seal of its segment")
         self.payload = data[self.payload_offset : payload_end]
         trailer = u32(data, payload_end)
         if trailer == 0:

@@ -1,6 +1,6 @@
 //! Bytes whose checks are right, and that no writer writes.
 
-use kinlog::Error;
+use kinlog::{Error, Verdict};
 
 use super::support::*;
 use super::tail::long;
@@ -47,6 +47,79 @@ fn a_seal_that_holds_something_seals_nothing() {
             Outcome::Failed(error) => panic!("{what}: {error}"),
         }
     }
+}
+
+/// A store of one segment whose last commit ends where the room for a seal begins, and where that
+/// commit lies.
+fn filled() -> (Built, Place) {
+    let builder = Builder::new();
+    builder.start("one");
+    let end = builder.store.end().as_u64() as usize;
+    // The frame, the row's header, a table and a key of two bytes each.
+    let value = SEGMENT - OVERHEAD - end - OVERHEAD - 8 - 4;
+    let mut tx = builder.store.begin();
+    tx.put("ta", b"ke", &vec![7; value]).unwrap();
+    tx.commit().unwrap();
+    let built = builder.finish();
+    let last = *places(&built.closed).last().unwrap();
+    assert_eq!((last.segment, last.end), (0, SEGMENT - OVERHEAD));
+    (built, last)
+}
+
+/// Lets the last commit take `more` bytes of the room for a seal.
+fn stretch(image: &mut Image, last: Place, more: usize) {
+    let bytes = image.segment_mut(0);
+    for length in [last.start + 4, last.start + 20 + 4] {
+        let grown = u32::from_le_bytes(bytes[length..length + 4].try_into().unwrap());
+        bytes[length..length + 4].copy_from_slice(&(grown + more as u32).to_le_bytes());
+    }
+    bytes[last.end - 4..last.end + more - 4].fill(7);
+    seal_frame(image, 0, last.start, last.end + more);
+}
+
+#[test]
+fn a_commit_in_the_room_for_a_seal_is_overlong() {
+    let (built, last) = filled();
+    for more in [4, 20, OVERHEAD] {
+        let what = format!("{more} B of the room for a seal");
+        let mut image = built.closed.clone();
+        stretch(&mut image, last, more);
+        let corruption = examine(&image, &what).refused(&what);
+        assert_eq!(corruption.offset, last.start as u64, "{what}: {corruption}");
+        assert!(corruption.what.contains("no room for the seal"), "{what}: {corruption}");
+        // Where nothing vouches for it, it is put into quarantine, and nothing else is changed.
+        let mut image = built.killed.clone();
+        stretch(&mut image, last, more);
+        let (report, found) = examine(&image, &what).opened(&what);
+        assert_eq!(report.verdict, Verdict::Ambiguous, "{what}");
+        assert_eq!(found, built.digest[..1], "{what}");
+        assert_eq!(report.removed_bytes, (last.end + more - last.start) as u64, "{what}");
+    }
+}
+
+#[test]
+fn a_commit_that_grew_into_the_room_for_a_seal_is_found_by_verify_and_not_salvaged() {
+    let (built, last) = filled();
+    let dir = directory();
+    built.closed.write(dir.path());
+    let store = options().read_only(true).open(dir.path()).unwrap();
+    store.verify(|_| {}).unwrap();
+    let mut image = built.closed.clone();
+    stretch(&mut image, last, OVERHEAD);
+    image.write(dir.path());
+    match store.verify(|_| {}) {
+        Err(Error::Corrupt(corruption)) => {
+            assert_eq!(corruption.offset, last.start as u64, "{corruption}");
+        }
+        other => panic!("{other:?}"),
+    }
+    drop(store);
+    let copy = directory();
+    let copy = copy.path().join("copy");
+    let report = kinlog::salvage(dir.path(), &copy, &options(), |_| ()).unwrap();
+    assert!(!report.is_complete(), "{report:?}");
+    assert_eq!(report.lost[0].from, last.start as u64, "{report:?}");
+    assert_eq!(digest(&kinlog::Store::open(&copy).unwrap()), built.digest[..1]);
 }
 
 #[test]
