@@ -19,6 +19,20 @@ pub(crate) fn u64_at(bytes: &[u8], offset: usize) -> Option<u64> {
     array_at(bytes, offset).map(u64::from_le_bytes)
 }
 
+/// Behind the last byte from `from` on that is not zero; `from` if there is none.
+pub(crate) fn dirty_end(bytes: &[u8], from: usize) -> usize {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    let mut end = bytes.len();
+    // Whole pages are compared at once: this is most of what opening a small store does.
+    for page in bytes.get(from..).unwrap_or_default().rchunks(ZEROS.len()) {
+        if ZEROS.get(..page.len()) != Some(page) {
+            return end - page.iter().rev().take_while(|byte| **byte == 0).count();
+        }
+        end -= page.len();
+    }
+    from
+}
+
 /// Overwrites `value.len()` bytes at `offset`, which must lie within `bytes`.
 pub(crate) fn put(bytes: &mut [u8], offset: usize, value: &[u8]) {
     let place = bytes.get_mut(offset..).and_then(|rest| rest.get_mut(..value.len()));

@@ -7,6 +7,11 @@
 mod json;
 #[path = "format/samples.rs"]
 mod samples;
+#[allow(dead_code)]
+#[path = "verdict/support.rs"]
+mod support;
+#[path = "format/verdicts.rs"]
+mod verdicts;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -207,7 +212,8 @@ fn verdict(dir: &Path) -> Result<String, String> {
             Ok(format!(
                 concat!(
                     r#"{{"verdict":"{:?}","epoch":{},"end":{},"commits":{},"segments":{},"#,
-                    r#""remains_bytes":{},"runs":{},"events":{},"event_bytes":{}}}"#,
+                    r#""remains_bytes":{},"manifest_damaged":{},"runs":{},"events":{},"#,
+                    r#""event_bytes":{}}}"#,
                     "\n"
                 ),
                 report.verdict,
@@ -216,6 +222,7 @@ fn verdict(dir: &Path) -> Result<String, String> {
                 report.commits,
                 report.segments,
                 report.removed_bytes,
+                report.manifest_damaged,
                 stats.runs,
                 stats.events,
                 stats.event_bytes,

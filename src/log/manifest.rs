@@ -1,18 +1,22 @@
 //! The manifest file: two slots, written in turn, so that one is always whole.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::layout::{Manifest, Paths, SLOT_BYTES, corrupt};
+use super::layout::{MANIFEST_BYTES, Manifest, Paths, Slots, corrupt, slot_offset};
+use crate::bytes::wide;
 use crate::disk::{Disk, DiskFile, OpenMode, create_anew};
 use crate::error::{Error, Result};
+
+/// How often the manifest is read until two readings agree.
+const READINGS: u32 = 16;
 
 /// The open manifest and what it says.
 pub(crate) struct ManifestFile {
     file: Arc<dyn DiskFile>,
     path: PathBuf,
     pub(crate) current: Manifest,
-    /// One of the slots holds something that is no slot: a write cut short, or rot.
+    /// One of the slots is not whole: a write cut short, or rot.
     pub(crate) damaged: bool,
 }
 
@@ -33,7 +37,7 @@ impl ManifestFile {
         };
         let file = create_anew(disk, &temporary).map_err(failed("create"))?;
         let mut pages = manifest.encode();
-        pages.resize(2 * SLOT_BYTES, 0);
+        pages.resize(MANIFEST_BYTES, 0);
         pages.rotate_right(slot_offset(manifest.generation));
         file.write_at(&pages, 0).map_err(failed("write"))?;
         file.sync().map_err(failed("sync"))?;
@@ -50,7 +54,7 @@ impl ManifestFile {
         Ok(self)
     }
 
-    /// Reads the manifest; the whole slot with the higher generation counts.
+    /// Reads the manifest.
     pub(crate) fn open(disk: &dyn Disk, paths: &Paths, mode: OpenMode) -> Result<Self> {
         let path = paths.manifest();
         let file = match disk.open(&path, mode) {
@@ -60,28 +64,8 @@ impl ManifestFile {
             }
             Err(error) => return Err(Error::io("open", path, error)),
         };
-        let mut pages = vec![0; 2 * SLOT_BYTES];
-        let (size, expected) = (file.size(), pages.len() as u64);
-        let size = size.map_err(|e| Error::io("measure", &path, e))?;
-        if size < expected {
-            return Err(corrupt(&path, size, "the file's length is wrong", expected, size));
-        }
-        file.read_at(&mut pages, 0).map_err(|e| Error::io("read", &path, e))?;
-        let (first, second) = pages.split_at(SLOT_BYTES);
-        let slots = (Manifest::decode(first, &path), Manifest::decode(second, &path));
-        let current = match slots {
-            (Ok(a), Ok(b)) => Ok(if a.generation > b.generation { a } else { b }),
-            (Ok(one), Err(_)) | (Err(_), Ok(one)) => Ok(one),
-            // Of two errors, the one about another format says more than the one about an empty
-            // slot.
-            (Err(a @ Error::UnsupportedFormat { .. }), _) => Err(a),
-            (_, Err(b @ Error::UnsupportedFormat { .. })) => Err(b),
-            (Err(a), Err(_)) => Err(a),
-        }?;
-        // A slot that was never written is zero, and only that of a new store's second generation.
-        let written = |slot: &[u8]| slot.iter().any(|byte| *byte != 0);
-        let whole = |slot| Manifest::decode(slot, &path).is_ok();
-        let damaged = [first, second].iter().any(|slot| written(slot) && !whole(slot));
+        let pages = read_pages(file.as_ref(), &path)?;
+        let Slots { current, damaged } = Slots::decode(&pages, &path)?;
         Ok(ManifestFile { file, path, current, damaged })
     }
 
@@ -110,7 +94,26 @@ impl ManifestFile {
     }
 }
 
-/// Where the slot of a generation lies.
-pub(super) fn slot_offset(generation: u64) -> usize {
-    if generation.is_multiple_of(2) { 0 } else { SLOT_BYTES }
+/// Both slots, as two readings in a row found them: a writer may be writing one.
+fn read_pages(file: &dyn DiskFile, path: &Path) -> Result<Vec<u8>> {
+    let size = file.size().map_err(|e| Error::io("measure", path, e))?;
+    let expected = wide(MANIFEST_BYTES);
+    if size != expected {
+        let what = "the file's length is wrong";
+        return Err(corrupt(path, size.min(expected), what, expected, size));
+    }
+    let read = || {
+        let mut pages = vec![0; MANIFEST_BYTES];
+        file.read_at(&mut pages, 0).map_err(|e| Error::io("read", path, e))?;
+        Ok::<_, Error>(pages)
+    };
+    let mut last = read()?;
+    for _ in 1..READINGS {
+        let next = read()?;
+        if next == last {
+            break;
+        }
+        last = next;
+    }
+    Ok(last)
 }

@@ -27,8 +27,8 @@ mod writer;
 pub(crate) use background::Background;
 pub(crate) use copy::{Copied, copy};
 pub(crate) use layout::{
-    Identity, Manifest, Paths, SEGMENT_HEADER_BYTES, SLOT_BYTES, SegmentHeader, corrupt,
-    is_segment_size, segment_number,
+    Identity, MANIFEST_BYTES, Manifest, Paths, SEGMENT_HEADER_BYTES, SLOT_BYTES, SegmentHeader,
+    Slots, corrupt, is_segment_size, segment_number,
 };
 pub(crate) use lock::vouched;
 pub use open::{OpenReport, Verdict};

@@ -57,12 +57,12 @@ pub struct OpenReport {
     pub commits: u64,
     /// Segments of the log.
     pub segments: u32,
-    /// Bytes beyond the end that were no commits; zeroed, unless the store is open for reading
-    /// only.
+    /// Bytes beyond the end, and behind the ends of full segments, that were no commits; zeroed, unless
+    /// the store is open for reading only. Beside a living writer only the latter are looked at.
     pub removed_bytes: u64,
     /// Where copies of those bytes were put; empty if the store is open for reading only.
     pub quarantined: Vec<PathBuf>,
-    /// One of the manifest's two slots was damaged, by a write cut short or by rot; the other was
+    /// One of the manifest's two slots was not whole, after a write cut short or by rot; the other was
     /// used, and the damaged one is written anew unless the store is open for reading only.
     pub manifest_damaged: bool,
     /// How long opening took.
@@ -360,14 +360,13 @@ fn report(scan: &Scan, manifest: &Manifest, created: bool) -> OpenReport {
         None if manifest.closed && scan.end == manifest.durable_upto => Verdict::Clean,
         None => Verdict::Unclosed,
     };
-    let pieces = scan.remains.iter().flat_map(|remains| &remains.pieces);
     OpenReport {
         verdict,
         epoch: manifest.epoch,
         end: scan.end,
         commits: scan.commits,
         segments: u32::try_from(scan.segments.len()).unwrap_or(u32::MAX),
-        removed_bytes: pieces.map(|(_, range)| range.len() as u64).sum(),
+        removed_bytes: scan.remains.as_ref().map_or(0, Remains::bytes),
         quarantined: vec![],
         manifest_damaged: false,
         elapsed: Duration::ZERO,

@@ -18,7 +18,7 @@ use super::layout::segment_number;
 use super::layout::{Identity, Manifest, Paths, SEGMENT_HEADER_BYTES, SegmentHeader, corrupt};
 use super::lock::vouched;
 use super::segment::Segment;
-use crate::bytes::u32_at;
+use crate::bytes::{dirty_end, u32_at, wide};
 use crate::disk::{Disk, OpenMode};
 use crate::error::{Error, Result};
 use crate::event::{Buffer, Malformed};
@@ -32,13 +32,19 @@ pub(crate) trait Replay {
     fn run_ids(&self, numbers: &[u32]) -> Vec<RunId>;
 }
 
-/// What was found beyond the end of the log.
+/// What was found beyond the end of the log, and behind the seals of full segments.
 #[derive(Clone, Debug)]
 pub(crate) struct Remains {
     /// The dirty bytes, per segment: number and range of offsets.
     pub(crate) pieces: Vec<(u32, Range<usize>)>,
     /// It is proven that they were never acknowledged.
     pub(crate) torn: bool,
+}
+
+impl Remains {
+    pub(crate) fn bytes(&self) -> u64 {
+        self.pieces.iter().map(|(_, range)| wide(range.len())).sum()
+    }
 }
 
 /// The verdict and what it rests on.
@@ -146,6 +152,7 @@ impl Scanner<'_> {
             return self.judge(&header, fault, replay);
         }
         if self.scan.end >= self.limit {
+            self.keep_behind_seals();
             return Ok(());
         }
         // The last segment was sealed, which is only done when the next one is there.
@@ -204,6 +211,13 @@ impl Scanner<'_> {
         }
     }
 
+    /// Beside a writer nothing is known of what lies beyond the limit; of a segment that is sealed
+    /// below it, all is.
+    fn keep_behind_seals(&mut self) {
+        let pieces = std::mem::take(&mut self.behind_seals);
+        self.scan.remains = (!pieces.is_empty()).then_some(Remains { pieces, torn: true });
+    }
+
     /// Decides what the bytes after the last good frame are.
     fn judge(
         &mut self,
@@ -213,6 +227,7 @@ impl Scanner<'_> {
     ) -> Result<()> {
         let end = self.scan.end;
         if end >= self.limit {
+            self.keep_behind_seals();
             return Ok(());
         }
         let (_, offset) = self.identity().locate(end);
@@ -322,17 +337,8 @@ impl Scanner<'_> {
 
 /// From `from` to the last byte that is not zero; `None` if all are.
 fn dirty(bytes: &[u8], from: usize) -> Option<Range<usize>> {
-    const ZEROS: [u8; 4096] = [0; 4096];
-    let mut end = bytes.len();
-    // Whole pages are compared at once: this is most of what opening a small store does.
-    for page in bytes.get(from..)?.rchunks(ZEROS.len()) {
-        if ZEROS.get(..page.len()) != Some(page) {
-            let clean = page.iter().rev().take_while(|byte| **byte == 0).count();
-            return Some(from..end - clean);
-        }
-        end -= page.len();
-    }
-    None
+    let end = dirty_end(bytes, from);
+    (end > from).then_some(from..end)
 }
 
 fn with_runs(error: Error, mut runs: Vec<RunId>) -> Error {

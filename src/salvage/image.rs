@@ -4,7 +4,7 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 
-use crate::bytes::wide;
+use crate::bytes::{dirty_end, wide};
 use crate::disk::{Disk, OpenMode};
 use crate::event::Buffer;
 
@@ -73,9 +73,7 @@ impl Image {
     /// Behind the last byte from `from` on that is not zero or could not be read; `from` if there
     /// is none.
     pub(super) fn dirty_end(&self, from: usize) -> usize {
-        let bytes = self.bytes.get(from..).unwrap_or_default();
-        let written = bytes.iter().rposition(|byte| *byte != 0).map_or(from, |at| from + at + 1);
         let unread = self.unread.last().map_or(from, |unread| unread.range.end);
-        written.max(unread)
+        dirty_end(&self.bytes, from).max(unread)
     }
 }

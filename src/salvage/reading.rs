@@ -165,7 +165,8 @@ impl<'a, P: FnMut(SalvageProgress)> Salvage<'a, P> {
             expected = expected.max(source.identity.locate(last).0.saturating_add(1));
         }
         let gap = if expected > source.next_segment() { Some(index.end) } else { self.gap };
-        let stale = source.epoch.is_some_and(|epoch| self.epoch > epoch);
+        let newest = source.segments.values().map(|file| file.epoch).max();
+        let stale = source.epoch < newest.max(Some(self.epoch)) && source.epoch.is_some();
         let closed_at = source.closed_at.filter(|_| !stale);
         let facts = Known { identity: source.identity, durable_upto: known, closed_at, end };
         let (mut lost, mut mark) = (vec![], gap);

@@ -82,6 +82,8 @@ pub enum ManifestState {
     Whole,
     /// One of its two slots is damaged, and the other was used.
     OneSlotDamaged,
+    /// It has another length than a manifest has; its slots were used as far as it goes.
+    WrongLength,
     /// It cannot be used; the headers of the segments say what it would.
     Damaged,
     /// There is none; the headers of the segments say what it would.
@@ -97,6 +99,7 @@ impl fmt::Display for ManifestState {
         f.pad(match self {
             ManifestState::Whole => "whole",
             ManifestState::OneSlotDamaged => "one of two slots damaged",
+            ManifestState::WrongLength => "of the wrong length",
             ManifestState::Damaged => "damaged",
             ManifestState::Missing => "missing",
             ManifestState::Foreign => "of another store",

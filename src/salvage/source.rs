@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::report::{DamagedFile, FileDamage, ManifestState};
-use crate::bytes::{array_at, u32_at};
+use crate::bytes::{array_at, u32_at, wide};
 use crate::disk::{Disk, OpenMode};
 use crate::error::{Error, Result};
 use crate::id::Position;
 use crate::log::{
-    Identity, Manifest, Paths, SEGMENT_HEADER_BYTES, SLOT_BYTES, SegmentHeader, corrupt,
-    is_segment_size, segment_number, vouched,
+    Identity, MANIFEST_BYTES, Manifest, Paths, SEGMENT_HEADER_BYTES, SLOT_BYTES, SegmentHeader,
+    Slots, corrupt, is_segment_size, segment_number, vouched,
 };
 
 /// A damaged header is taken for one of this store if so many of the sixteen random bytes that
@@ -39,6 +39,8 @@ pub(super) struct SegmentFile {
     pub(super) path: PathBuf,
     pub(super) size: u64,
     pub(super) salt: [u8; 16],
+    /// In which it was prepared; 0 if its header is damaged.
+    pub(super) epoch: u32,
     claim: Claim,
 }
 
@@ -67,11 +69,10 @@ impl Source {
     pub(super) fn find(disk: &dyn Disk, paths: &Paths) -> Result<Self> {
         let mut files = vec![];
         let candidates = candidates(disk, paths, &mut files)?;
-        let slots = read_slots(disk, paths)?;
-        if slots.is_none() && candidates.is_empty() && files.is_empty() {
+        let (manifest, state) = manifest(disk, paths)?;
+        if state == ManifestState::Missing && candidates.is_empty() && files.is_empty() {
             return Err(Error::NotAStore { path: paths.root.clone() });
         }
-        let (manifest, state) = manifest(slots);
         let identity = identify(paths, manifest.as_ref(), &candidates)?;
         let own = manifest.as_ref().ok().filter(|manifest| manifest.identity == identity);
         let foreign = manifest.is_ok() && own.is_none();
@@ -123,12 +124,13 @@ impl Source {
             damaged(FileDamage::Misnamed(number));
         }
         let salt = array_at(&page, 48).unwrap_or_default();
+        let epoch = header.as_ref().map_or(0, |header| header.epoch);
         let claim = match header {
             Err(_) => Claim::Name,
             Ok(_) if number != named => Claim::Header,
             Ok(_) => Claim::Both,
         };
-        let file = SegmentFile { path, size, salt, claim };
+        let file = SegmentFile { path, size, salt, epoch, claim };
         match self.segments.entry(number) {
             Entry::Vacant(entry) => {
                 entry.insert(file);
@@ -202,42 +204,30 @@ fn resembles(page: &[u8], identity: &Identity) -> bool {
     pairs.filter(|(found, expected)| found == expected).count() >= STORE_BYTES_MIN
 }
 
-/// The manifest's two slots, as far as they can be read; `None` if there is no manifest.
-fn read_slots(disk: &dyn Disk, paths: &Paths) -> Result<Option<[Vec<u8>; 2]>> {
+/// What the manifest says, or what is wrong with it.
+fn manifest(disk: &dyn Disk, paths: &Paths) -> Result<(Result<Manifest>, ManifestState)> {
     let path = paths.manifest();
     let file = match disk.open(&path, OpenMode::Read) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let missing = corrupt(&path, 0, "the manifest is missing", 1, 0);
+            return Ok((Err(missing), ManifestState::Missing));
+        }
         opened => opened.map_err(|e| Error::io("open", &path, e))?,
     };
-    Ok(Some([0, SLOT_BYTES as u64].map(|offset| {
-        let mut slot = vec![0; SLOT_BYTES];
-        if file.read_at(&mut slot, offset).is_err() {
+    let mut pages = vec![0; MANIFEST_BYTES];
+    for (offset, slot) in (0..).step_by(SLOT_BYTES).zip(pages.chunks_mut(SLOT_BYTES)) {
+        if file.read_at(slot, offset).is_err() {
             // Not whole, and not a slot that was never written either.
             slot.fill(0xff);
         }
-        slot
-    })))
-}
-
-/// What the whole slot with the higher generation says, or what is wrong with both.
-fn manifest(slots: Option<[Vec<u8>; 2]>) -> (Result<Manifest>, ManifestState) {
-    let path = Path::new("MANIFEST");
-    let Some(slots) = slots else {
-        return (Err(corrupt(path, 0, "the manifest is missing", 1, 0)), ManifestState::Missing);
-    };
-    let [first, second] = slots.each_ref().map(|slot| Manifest::decode(slot, path));
-    let damaged = slots
-        .iter()
-        .zip([first.is_ok(), second.is_ok()])
-        .any(|(slot, whole)| !whole && slot.iter().any(|byte| *byte != 0));
-    let state = if damaged { ManifestState::OneSlotDamaged } else { ManifestState::Whole };
-    match (first, second) {
-        (Ok(a), Ok(b)) => (Ok(if a.generation > b.generation { a } else { b }), state),
-        (Ok(one), Err(_)) | (Err(_), Ok(one)) => (Ok(one), state),
-        (Err(other @ Error::UnsupportedFormat { .. }), _) | (_, Err(other)) => {
-            (Err(other), ManifestState::Damaged)
-        }
     }
+    let fits = file.size().is_ok_and(|size| size == wide(MANIFEST_BYTES));
+    Ok(match Slots::decode(&pages, &path) {
+        Ok(slots) if !fits => (Ok(slots.current), ManifestState::WrongLength),
+        Ok(slots) if slots.damaged => (Ok(slots.current), ManifestState::OneSlotDamaged),
+        Ok(slots) => (Ok(slots.current), ManifestState::Whole),
+        Err(error) => (Err(error), ManifestState::Damaged),
+    })
 }
 
 /// Which store it is: what the manifest says, unless whole headers say otherwise or there is none;

@@ -6,11 +6,12 @@ use super::run::info;
 use super::{Snapshot, Store};
 use crate::bytes::wide;
 use crate::error::{Corruption, Error, Result};
+use crate::event::Malformed;
 use crate::id::{Position, RunId};
 use crate::index::{Contradiction, Index};
 use crate::log::audit::{self, Files};
-use crate::log::frame::OVERHEAD_BYTES;
-use crate::log::{Replay, SEGMENT_HEADER_BYTES, Verdict, View};
+use crate::log::frame::Frame;
+use crate::log::{Replay, Verdict, View};
 
 /// How often progress is told of, in bytes.
 const TELL_BYTES: u64 = 1 << 20;
@@ -43,12 +44,16 @@ pub struct VerifyReport {
     pub bytes: u64,
     /// Segments whose header was checked; those without a commit count, too.
     pub segments: u32,
-    /// Bytes beyond the last commit that are proven to be none: the next opening for writing puts
-    /// them into quarantine. 0 if a writer lives.
+    /// Bytes beyond the last commit, and behind the ends of full segments, that are proven to be no
+    /// commits: the next opening for writing puts them into quarantine. While a writer lives, only those
+    /// behind full segments.
     pub unfinished_bytes: u64,
-    /// Bytes beyond the last commit that may have been one that was acknowledged. 0 if a writer
-    /// lives.
+    /// Bytes beyond the last commit that may have been one that was acknowledged, those behind full
+    /// segments among them. 0 if a writer lives.
     pub doubtful_bytes: u64,
+    /// One of the manifest's two slots is not whole. Nothing is missing, as the other one says what is
+    /// needed; the next opening for writing writes both anew.
+    pub manifest_damaged: bool,
     /// Copies of bytes that openings removed, in `quarantine/`.
     pub quarantined: Vec<PathBuf>,
     /// Files and directories among the store's own that it knows nothing of, and leaves alone.
@@ -65,9 +70,11 @@ impl VerifyReport {
 }
 
 impl Store {
-    /// Checks every byte of the store as of now, beside whoever writes: both slots of the manifest,
-    /// the header of every segment, every frame, and the zeros behind full segments; if the store
-    /// is open for reading only and no process writes it, the zeros beyond the end, too. Decodes
+    /// Checks every byte of the store as of now, beside whoever writes, by the rules by which it is
+    /// opened: both slots of the manifest, the header of every segment, every frame, and the zeros
+    /// behind full segments; if the store is open for reading only and no process writes it, the zeros
+    /// beyond the end, too. What an opening refuses is an error here; what it repairs is in the report.
+    /// Decodes
     /// every event, builds the index anew from nothing and compares it with the one in use, reads
     /// every run back and adds up its sizes. Proves the trees: one parent each, no run below
     /// itself, counts and open duties computed again from the histories. `progress` is called now
@@ -84,21 +91,15 @@ impl Store {
     pub fn verify(&self, mut progress: impl FnMut(VerifyProgress)) -> Result<VerifyReport> {
         let snapshot = self.snapshot();
         let view = snapshot.view();
-        let (disk, paths) = (self.shared.disk.as_ref(), &self.shared.paths);
-        audit::manifest(disk, paths, view)?;
-        let segments = audit::headers(disk, paths, view)?;
-        let Files { quarantined, unknown } = audit::files(disk, paths)?;
-        let mut report = VerifyReport { segments, quarantined, unknown, ..Default::default() };
-        let quiet = self.is_quiet()?;
-        let mut meter = Meter::new(self.bytes_to_verify(&snapshot, segments, quiet), &mut progress);
-        let fresh = verify_log(view, &mut report, &mut meter)?;
+        let Files { quarantined, unknown } =
+            audit::files(self.shared.disk.as_ref(), &self.shared.paths)?;
+        let mut report = VerifyReport { quarantined, unknown, ..Default::default() };
+        let mut meter = Meter::new(self.bytes_to_verify(&snapshot)?, &mut progress);
+        let fresh = self.verify_log(view, &mut report, &mut meter)?;
         fresh.prove().map_err(|contradiction| contradicted(view, &contradiction))?;
         self.verify_ties(&snapshot, &fresh)?;
         verify_namespaces(&snapshot, &fresh)?;
         verify_runs(&snapshot, &fresh, &mut report, &mut meter)?;
-        if quiet {
-            self.verify_space(view, &mut report, &mut meter)?;
-        }
         meter.tell();
         Ok(report)
     }
@@ -110,34 +111,51 @@ impl Store {
         Ok(reads && audit::is_quiet(disk, paths, self.report.epoch)?)
     }
 
-    fn bytes_to_verify(&self, snapshot: &Snapshot, segments: u32, quiet: bool) -> u64 {
-        let segment_bytes = u64::from(snapshot.view().identity.segment_bytes);
-        let log = match quiet {
-            true => u64::from(segments) * segment_bytes,
-            false => snapshot.end().as_u64(),
-        };
-        let index = snapshot.index();
-        let sizes = index.namespaces.iter().filter_map(|it| it.size.at(snapshot.end()));
-        log + sizes.map(|size| size.bytes).sum::<u64>()
-    }
-
-    /// The space for commits to come must be zero.
-    fn verify_space(
+    /// Reads the log from its first byte to its last, and what it comes to.
+    fn verify_log(
         &self,
         view: &View,
         report: &mut VerifyReport,
         meter: &mut Meter<'_>,
-    ) -> Result<()> {
+    ) -> Result<Index> {
         let (disk, paths) = (self.shared.disk.as_ref(), &self.shared.paths);
-        let remains =
-            audit::remains(disk, paths, view, report.segments, &mut |more| meter.add(more))?;
-        if remains > 0 && self.is_quiet()? {
-            match self.report.verdict {
-                Verdict::Torn => report.unfinished_bytes = remains,
-                _ => report.doubtful_bytes = remains,
+        loop {
+            let (epoch, quiet) = (audit::epoch(disk, paths)?, self.is_quiet()?);
+            let mut fresh = Fresh { index: Index::default(), commits: 0, bytes: 0, meter };
+            let limit = (!quiet).then_some(view.end);
+            let found = audit::reread(disk, paths, view, limit, &mut fresh);
+            let Fresh { index, commits, bytes, .. } = fresh;
+            // A writer that came meanwhile writes what an opening takes for damage.
+            if audit::epoch(disk, paths)? != epoch || quiet != self.is_quiet()? {
+                continue;
             }
+            let found = found?;
+            (report.commits, report.bytes, report.segments) = (commits, bytes, found.segments);
+            report.manifest_damaged = found.manifest_damaged;
+            if let Some(remains) = found.remains {
+                let (unfinished, doubtful) =
+                    if remains.torn { (remains.bytes(), 0) } else { (0, remains.bytes()) };
+                (report.unfinished_bytes, report.doubtful_bytes) = (unfinished, doubtful);
+            }
+            if quiet {
+                let segment_bytes = u64::from(view.identity.segment_bytes);
+                meter.reach(Position::from_u64(u64::from(found.segments) * segment_bytes));
+            } else {
+                meter.reach(view.end);
+            }
+            return Ok(index);
         }
-        Ok(())
+    }
+
+    fn bytes_to_verify(&self, snapshot: &Snapshot) -> Result<u64> {
+        let view = snapshot.view();
+        let log = match self.is_quiet()? {
+            true => wide(view.segments().len()) * u64::from(view.identity.segment_bytes),
+            false => view.end.as_u64(),
+        };
+        let index = snapshot.index();
+        let sizes = index.namespaces.iter().filter_map(|it| it.size.at(view.end));
+        Ok(log + sizes.map(|size| size.bytes).sum::<u64>())
     }
 
     /// Compares relations, chains and duties with those in use, if nothing was committed since.
@@ -161,51 +179,26 @@ impl Store {
     }
 }
 
-/// Reads the log from its first byte to its last, and what it comes to.
-fn verify_log(view: &View, report: &mut VerifyReport, meter: &mut Meter<'_>) -> Result<Index> {
-    let mut fresh = Index::default();
-    let (mut at, mut epoch) = (view.identity.first_frame(0), 0);
-    let mut frames = view.frames(Position::START);
-    while let Some(frame) = frames.next().transpose()? {
-        at = verify_tails(view, at, frame.position)?;
-        if frame.header.epoch < epoch {
-            let what = "a frame is older than what comes before it";
-            let (expected, found) = (epoch.into(), frame.header.epoch.into());
-            return Err(view.corrupt(at, what, expected, found));
-        }
-        epoch = frame.header.epoch;
-        fresh.commit(&frame).map_err(|_| view.corrupt(at, "a commit makes no sense", 0, 0))?;
-        at = frame.end();
-        report.commits += 1;
-        report.bytes += wide(frame.header.frame_bytes());
-        meter.now.commits += 1;
-        meter.reach(at);
-    }
-    verify_tails(view, at, view.end)?;
-    meter.reach(view.end);
-    Ok(fresh)
+/// An index built anew, and how far it has come.
+struct Fresh<'a, 'm> {
+    index: Index,
+    commits: u64,
+    bytes: u64,
+    meter: &'a mut Meter<'m>,
 }
 
-/// Where `next` is in a later segment than `at`, a frame seals the segments between: what lies
-/// behind it must be zero.
-fn verify_tails(view: &View, mut at: Position, next: Position) -> Result<Position> {
-    let (last, _) = view.identity.locate(next);
-    loop {
-        let (number, _) = view.identity.locate(at);
-        if number == last {
-            return Ok(at);
-        }
-        let tail = at.plus(wide(OVERHEAD_BYTES));
-        let first = view.identity.first_frame(number + 1);
-        let end = first.as_u64() - wide(SEGMENT_HEADER_BYTES);
-        let len = usize::try_from(end.saturating_sub(tail.as_u64())).unwrap_or(usize::MAX);
-        let bytes = view.bytes(tail, len)?;
-        if let Some(dirty) = bytes.iter().position(|byte| *byte != 0) {
-            let found = bytes.get(dirty).copied().unwrap_or_default();
-            let what = "bytes behind the end of a full segment";
-            return Err(view.corrupt(tail.plus(wide(dirty)), what, 0, found.into()));
-        }
-        at = first;
+impl Replay for Fresh<'_, '_> {
+    fn commit(&mut self, frame: &Frame<'_>) -> Result<(), Malformed> {
+        self.index.commit(frame)?;
+        self.commits += 1;
+        self.bytes += wide(frame.header.frame_bytes());
+        self.meter.now.commits = self.commits;
+        self.meter.reach(frame.end());
+        Ok(())
+    }
+
+    fn run_ids(&self, numbers: &[u32]) -> Vec<RunId> {
+        self.index.run_ids(numbers)
     }
 }
 

@@ -110,30 +110,43 @@ class Manifest:
         self.epoch = u32(slot, 44)
         self.generation = u64(slot, 48)
         self.durable_upto = u64(slot, 56)
+        self.path = path
         sizes = range(64 << 10, (1 << 30) + 1, PAGE)
         if self.segment_bytes not in sizes:
             raise Corrupt(path, 40, f"segments of {self.segment_bytes} bytes")
+
+    def stale(self):
+        return Corrupt(self.path, 44, "the manifest is older than the log")
 
 
 def read_manifest(store):
     path = os.path.join(store, "MANIFEST")
     try:
         with open(path, "rb") as file:
-            slots = file.read(2 * PAGE)
+            slots = file.read(2 * PAGE + 1)
     except FileNotFoundError:
         raise Unsupported(f"there is no kinlog store in {store}") from None
     if len(slots) != 2 * PAGE:
-        raise Corrupt(path, len(slots), "the manifest is cut short")
+        raise Corrupt(path, min(len(slots), 2 * PAGE), "the manifest has another length")
     whole, faults = [], []
-    for slot in (slots[:PAGE], slots[PAGE:]):
+    for place in (0, PAGE):
         try:
-            whole.append(Manifest(slot, path))
+            slot = Manifest(slots[place : place + PAGE], path)
+            if place != slot.generation % 2 * PAGE:
+                raise Corrupt(path, place + 48, "the slot is in the other one's place")
+            whole.append(slot)
         except (Corrupt, Unsupported) as fault:
             faults.append(fault)
     if not whole:
         # Another format says more than an empty slot does.
         raise next((fault for fault in faults if isinstance(fault, Unsupported)), faults[0])
-    return max(whole, key=lambda slot: slot.generation)
+    first, last = whole[0], max(whole, key=lambda slot: slot.generation)
+    if (first.store, first.segment_bytes) != (whole[-1].store, whole[-1].segment_bytes):
+        raise Corrupt(path, PAGE + 24, "the slots are of two stores")
+    # A store that was made and never opened again has written one slot.
+    blank = last.generation == 1 and is_zero(slots[:PAGE])
+    last.damaged = len(whole) < 2 and not blank
+    return last
 
 
 class Segment:
@@ -144,7 +157,8 @@ class Segment:
         with open(path, "rb") as file:
             length = os.fstat(file.fileno()).st_size
             if length != manifest.segment_bytes:
-                raise Corrupt(path, 0, f"{length} bytes long instead of {manifest.segment_bytes}")
+                found = f"{length} bytes long instead of {manifest.segment_bytes}"
+                raise Corrupt(path, min(length, manifest.segment_bytes), found)
             self.data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         page = self.data[:PAGE]
         check_page(page, b"KINLOGSG", path)
@@ -158,7 +172,7 @@ class Segment:
         self.salt = page[48:64]
         self.base = number * manifest.segment_bytes
         if self.epoch > manifest.epoch:
-            raise Corrupt(path, 44, "the manifest is older than the log")
+            raise manifest.stale()
 
 
 def open_segments(store, manifest):
@@ -684,7 +698,7 @@ class Log:
             while True:
                 self.end = segment.base + offset
                 if self.live and self.end >= self.limit:
-                    return "Live", 0
+                    return "Live", self.behind_seals
                 try:
                     frame = Frame(segment, offset)
                 except Fault as fault:
@@ -698,7 +712,7 @@ class Log:
 
     def take(self, segment, offset, frame):
         if frame.epoch > self.manifest.epoch:
-            raise Corrupt(segment.path, offset, "the manifest is older than the log")
+            raise self.manifest.stale()
         # The manifest was written when the epoch began: nothing older lies beyond its mark.
         beyond = frame.position >= self.manifest.durable_upto
         if frame.epoch < max(self.epoch, segment.epoch, self.manifest.epoch if beyond else 0):
@@ -740,7 +754,7 @@ class Log:
                 offset += 4
                 continue
             if frame.epoch > self.manifest.epoch:
-                raise Corrupt(segment.path, offset, "the manifest is older than the log")
+                raise self.manifest.stale()
             known = max(known, frame.durable_upto)
             offset = frame.end_offset
         return known
@@ -1166,6 +1180,7 @@ def print_report(log):
             "commits": log.commits,
             "segments": len(log.segments),
             "remains_bytes": log.remains_bytes,
+            "manifest_damaged": log.manifest.damaged,
             "runs": len(log.index.runs),
             "events": sum(run.own_events for run in log.index.runs),
             "event_bytes": sum(run.own_bytes for run in log.index.runs),

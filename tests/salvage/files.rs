@@ -141,12 +141,13 @@ fn a_header_page_that_is_gone_takes_its_segment() {
 #[test]
 fn the_segments_tell_what_the_manifest_would() {
     type Change = fn(&mut Image);
-    let cases: [(&str, Change, ManifestState); 6] = [
+    let cases: [(&str, Change, ManifestState); 7] = [
         ("gone", |image| drop(image.0.remove("MANIFEST")), ManifestState::Missing),
         ("empty", |image| image.manifest_mut().clear(), ManifestState::Damaged),
         ("zeroed", |image| image.manifest_mut().fill(0), ManifestState::Damaged),
         ("one slot damaged", |image| image.manifest_mut()[20] ^= 1, ManifestState::OneSlotDamaged),
-        ("cut", |image| image.manifest_mut().truncate(PAGE), ManifestState::OneSlotDamaged),
+        ("cut", |image| image.manifest_mut().truncate(PAGE), ManifestState::WrongLength),
+        ("longer", |image| image.manifest_mut().push(0), ManifestState::WrongLength),
         (
             "both slots damaged",
             |image| {

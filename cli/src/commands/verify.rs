@@ -66,6 +66,13 @@ fn print(
     let (bytes, rate) = (ui::bytes(report.bytes), ui::byte_rate(read, time));
     let time = ui::span(time);
     writeln!(out, "  {runs}, {events}, {commits}, {bytes}, checked in {time} ({rate})")?;
+    if report.manifest_damaged {
+        writeln!(out, "  one slot of MANIFEST is damaged; the next writer writes it anew")?;
+    }
+    if report.unfinished_bytes > 0 {
+        let bytes = ui::bytes(report.unfinished_bytes);
+        writeln!(out, "  {bytes} are no commits; the next writer moves them to quarantine")?;
+    }
     if !report.quarantined.is_empty() {
         let copies = ui::many(report.quarantined.len() as u64, "file");
         writeln!(out, "  in quarantine: {copies}")?;
@@ -87,6 +94,7 @@ struct Found {
     segments: u32,
     unfinished_bytes: u64,
     doubtful_bytes: u64,
+    manifest_damaged: bool,
     quarantined: Vec<String>,
     unknown: Vec<String>,
     seconds: f64,
@@ -108,6 +116,7 @@ impl Found {
             segments: report.segments,
             unfinished_bytes: report.unfinished_bytes,
             doubtful_bytes: report.doubtful_bytes,
+            manifest_damaged: report.manifest_damaged,
             quarantined: names(&report.quarantined),
             unknown: names(&report.unknown),
             seconds: time.as_secs_f64(),
