@@ -20,7 +20,7 @@ use std::process::{Command, Output};
 use kinlog::{
     Error, EventKind, Limits, NewEvent, NewRun, Options, RunId, Store, Transaction, Verdict,
 };
-use samples::{Filling, bodies, closings, family, id, interleave, recorded, resets, time};
+use samples::{Filling, bodies, closings, family, id, interleave, movers, recorded, resets, time};
 
 fn project(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -167,6 +167,16 @@ fn families_and_resets_are_read_alike() {
     drop(store);
     // Nothing of it depends on what the process knew.
     agree(&Options::new().open(dir.path()).unwrap());
+}
+
+/// What a reset's own commit may do besides, and what moves with one.
+#[test]
+fn what_moves_with_resets_is_read_alike() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = small().open(dir.path()).unwrap();
+    movers(&store);
+    agree(&store);
+    assert!(agree_on_verdict(dir.path()).is_none_or(|verdict| verdict.is_ok()));
 }
 
 #[test]

@@ -62,9 +62,13 @@ impl<'a> RawEvent<'a> {
         };
         let head_bytes = usize::try_from(words).ok()?.checked_mul(4)?;
         let (head, payload) = body.split_at_checked(head_bytes)?;
+        let (kind, version) = (u16_at(bytes, 0)?, *bytes.get(2)?);
+        if kind == 0 || (version == 0 && *bytes.get(3)? != 0) {
+            return None;
+        }
         Some(RawEvent {
-            kind: EventKind::from_number(u16_at(bytes, 0)?),
-            version: *bytes.get(2)?,
+            kind: EventKind::from_number(kind),
+            version,
             time: Timestamp::from_unix_nanos(i64::from_le_bytes(array_at(bytes, 8)?)),
             head,
             payload,
@@ -162,6 +166,31 @@ mod tests {
         let read = Event::check(1, RawEvent::parse(&buffer).unwrap()).unwrap();
         assert_eq!(*read.body(), Body::Opaque(EventKind::WORKFLOW_TASK_COMPLETED));
         assert_eq!((read.version(), read.payload()), (200, &b"payload"[..]));
+    }
+
+    #[test]
+    fn an_event_has_a_kind_and_a_head_only_with_a_version() {
+        let task = WorkflowTask { scheduled_event_id: 4, started_event_id: 5 };
+        let typed = NewEvent::new(Body::WorkflowTaskCompleted(task));
+        let opaque = NewEvent::opaque(EventKind::MARKER_RECORDED, b"four");
+        for (event, at, value, sound) in [
+            (typed, 2, 1, true),
+            (typed, 2, 0, false),
+            (typed, 0, 0, false),
+            (opaque, 2, 0, true),
+            (opaque, 2, 1, true),
+            (opaque, 3, 1, false),
+            (opaque, 3, 255, false),
+            (opaque, 0, 0, false),
+        ] {
+            let mut buffer = Buffer::new();
+            encode(&event, Timestamp::default(), &mut buffer).unwrap();
+            // No words in a long head are no head either.
+            let payload = buffer.len() - 4;
+            buffer[payload..].fill(0);
+            buffer[at] = value;
+            assert_eq!(RawEvent::parse(&buffer).is_ok(), sound, "{event:?}: {value} at {at}");
+        }
     }
 
     #[test]

@@ -193,6 +193,12 @@ impl Index {
         Some(taken)
     }
 
+    /// The request that the run `base` began, where resets have taken it, if it has no answer there.
+    pub(super) fn open_request(&self, base: u32, initiated: u32) -> Option<&External> {
+        let ties = self.runs.get(self.request_holder(base, initiated)?)?.ties.as_deref()?;
+        ties.externals.get(&initiated)
+    }
+
     /// The run that holds, or has answered, the request that the run `base` began.
     pub(crate) fn request_holder(&self, base: u32, initiated: u32) -> Option<u32> {
         let mut run = base;

@@ -3,7 +3,7 @@
 use crate::hash::Map;
 
 use super::draft::{Begun, Draft};
-use super::namespaces::Namespaces;
+use super::namespaces::{Namespaces, is_name};
 use super::rules::{Illegal, is_ruled};
 use super::{Beginning, Index, Payload, beginning};
 use crate::event::{Body, Event, Malformed, RawEvent, Reset, Started};
@@ -34,6 +34,7 @@ impl From<Illegal> for Refusal {
 /// A commit as far as it was looked at.
 struct Checking<'i, 'a> {
     index: &'i Index,
+    payload: Payload<'a>,
     /// The number that the next new run gets.
     next_new: u32,
     begun: Map<RunId, Started<'a>>,
@@ -47,6 +48,7 @@ impl Index {
         let mut last_run = None;
         let mut checking = Checking {
             index: self,
+            payload,
             next_new: self.runs.len(),
             begun: Map::default(),
             resets: Map::default(),
@@ -137,6 +139,9 @@ impl<'a> Checking<'_, 'a> {
     ) -> Result<(RunId, bool, u64), Malformed> {
         let run = started.run_id;
         self.check_new(batch, run)?;
+        if !is_name(started.namespace) {
+            return Err(Malformed);
+        }
         let recorded = started.recorded != 0;
         if !recorded {
             self.check_kin(&started)?;
@@ -199,15 +204,16 @@ impl<'a> Checking<'_, 'a> {
         reset: &Reset<'_>,
     ) -> Result<(RunId, bool, u64), Malformed> {
         self.check_new(batch, reset.run_id)?;
-        let base = self.index.runs.number(&reset.base_run_id).ok_or(Malformed)?;
-        let base = self.index.runs.get(base).ok_or(Malformed)?;
+        let number = self.index.runs.number(&reset.base_run_id).ok_or(Malformed)?;
+        let base = self.index.runs.get(number).ok_or(Malformed)?;
         let extent = base.extent.latest();
         let shared = batch.first_event - 1;
         let last = extent.next_event - 1;
         let sound = !base.recorded
             && shared > 0
             && (shared < last || (shared == last && extent.status.is_open()))
-            && batch.previous <= extent.last_batch;
+            && batch.previous <= extent.last_batch
+            && self.only_yields(number, reset.run_id)?;
         let base = (reset.base_run_id, shared);
         self.draft.begin(reset.run_id, Begun { base: Some(base), ..Default::default() });
         // It names the activities that are open.
@@ -215,6 +221,21 @@ impl<'a> Checking<'_, 'a> {
         self.draft.record(self.index, reset.run_id, batch.first_event, &body);
         self.resets.insert(reset.run_id, reset.base_run_id);
         sound.then_some((reset.run_id, false, 0)).ok_or(Malformed)
+    }
+
+    /// Whether the commit says nothing more of the base run of a reset than that the new run takes over.
+    fn only_yields(&self, base: u32, to: RunId) -> Result<bool, Malformed> {
+        for part in self.payload.parts() {
+            match part?.0 {
+                Part::Batch(batch) if batch.run < base => {}
+                Part::Batch(batch) if batch.run == base => {
+                    let first = batch.events().next().ok_or(Malformed)??;
+                    return Ok(batch.count == 1 && first.body().replaced_by() == Some(to));
+                }
+                _ => break,
+            }
+        }
+        Ok(true)
     }
 
     fn check_new(&self, batch: &Batch<'_>, run: RunId) -> Result<(), Malformed> {

@@ -100,13 +100,15 @@ impl Index {
     /// What a run waited for after its first `shared` events, but for activities, which a reset
     /// names.
     fn waiting_until(&self, run: &RunId, shared: u32) -> Waiting {
-        let run = self.runs.number(run).and_then(|number| self.runs.get(number));
+        let number = self.runs.number(run);
+        let run = number.and_then(|number| self.runs.get(number));
         let Some(ties) = run.and_then(|run| run.ties.as_deref()) else { return Waiting::default() };
         let until = ties.children.iter().filter_map(|relation| relation.until(shared));
         let children = until.filter(Relation::is_open).count();
         let of = |kind| {
             let until = ties.externals.range(..=shared);
-            count(until.filter(|(_, external)| external.kind == kind).count())
+            let open = until.filter_map(|(id, _)| self.open_request(number?, *id));
+            count(open.filter(|external| external.kind == kind).count())
         };
         let (signals, cancels) = (of(DutyKind::DeliverSignal), of(DutyKind::DeliverCancel));
         Waiting { children: count(children), activities: 0, signals, cancels }
@@ -160,7 +162,10 @@ impl Draft {
                 });
                 self.changes(run).waiting.children -= 1;
             }
-            Body::WorkflowExecutionCancelRequested(_) => self.changes(run).cancel_requested = true,
+            Body::WorkflowExecutionCancelRequested(_)
+            | Body::Opaque(EventKind::WORKFLOW_EXECUTION_CANCEL_REQUESTED) => {
+                self.changes(run).cancel_requested = true;
+            }
             Body::SignalExternalWorkflowExecutionInitiated(_) => {
                 let changes = self.changes(run);
                 changes.externals.insert(id, Some(DutyKind::DeliverSignal));
@@ -327,11 +332,16 @@ impl Draft {
     pub(crate) fn waits_for(&self, index: &Index, run: RunId, initiated: u32) -> Option<DutyKind> {
         let here = self.runs.get(&run).and_then(|changes| changes.externals.get(&initiated));
         let before = || {
-            let found = self.with_ties(index, run, |ties, shared| {
-                let external = ties.externals.get(&initiated).filter(|_| initiated <= shared);
-                external.map(|external| external.kind)
-            });
-            found.flatten()
+            let (of, shared) = self.source(run);
+            let number = index.runs.number(&of).filter(|_| initiated <= shared)?;
+            let external = if of == run {
+                // One that a reset has taken is not its own any more.
+                let ties = index.runs.get(number)?.ties.as_deref()?;
+                ties.externals.get(&initiated).filter(|external| external.moved.is_none())
+            } else {
+                index.open_request(number, initiated)
+            };
+            external.map(|external| external.kind)
         };
         here.copied().unwrap_or_else(before)
     }

@@ -10,6 +10,8 @@ mod check;
 mod draft;
 mod duties;
 mod fold;
+#[cfg(test)]
+mod forged;
 mod former;
 mod lock;
 mod namespaces;

@@ -8,7 +8,7 @@ use super::versioned::Versioned;
 use crate::bytes::u32_at;
 use crate::event::Malformed;
 use crate::id::Position;
-use crate::limits::Limits;
+use crate::limits::{Limits, NAMESPACE_BYTES_MAX};
 use crate::log::batch::Put;
 
 /// The table that holds each namespace's limits: key the name, value twelve `u32`.
@@ -88,7 +88,7 @@ impl Namespaces {
     /// Whether a row makes sense as a namespace, if it is one.
     pub(super) fn check(row: &Put<'_>) -> Result<(), Malformed> {
         let sound = row.table != NAMESPACES_TABLE
-            || (std::str::from_utf8(row.key).is_ok()
+            || (std::str::from_utf8(row.key).is_ok_and(is_name)
                 && row.value.is_some_and(|(_, value)| decode_limits(value).is_some()));
         sound.then_some(()).ok_or(Malformed)
     }
@@ -187,6 +187,11 @@ impl Namespaces {
         });
         self.list.len() - 1
     }
+}
+
+/// Whether a namespace can have this name.
+pub(super) fn is_name(name: &str) -> bool {
+    (1..=NAMESPACE_BYTES_MAX).contains(&name.len())
 }
 
 /// The value of a namespace's row.

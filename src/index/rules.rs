@@ -68,7 +68,9 @@ impl Draft {
                 let why = "no activity is open that this event scheduled";
                 (scheduled, if open { Ok(()) } else { Err(why) })
             }
-            Body::WorkflowExecutionCancelRequested(_) => {
+            // By its kind, with or without a record: that a run was asked is all there is to know.
+            Body::WorkflowExecutionCancelRequested(_)
+            | Body::Opaque(EventKind::WORKFLOW_EXECUTION_CANCEL_REQUESTED) => {
                 let again = self.cancel_requested(index, run);
                 (0, if again { Err("the run has been asked to cancel already") } else { Ok(()) })
             }
@@ -94,6 +96,7 @@ impl Draft {
 
     /// Whether both sides of every step are there.
     pub(crate) fn finish(&self, index: &Index) -> Result<(), Illegal> {
+        self.finish_resets(index)?;
         for (run, changes) in &self.runs {
             for (initiated, known) in &changes.relations {
                 self.finish_relation(index, *run, *initiated, known)?;
@@ -169,18 +172,39 @@ impl Draft {
     /// reset that repeats the event.
     fn starts(&self, index: &Index, run: RunId, initiated: u32, child: Option<RunId>) -> bool {
         let Some(child) = child else { return false };
-        if let Some(begun) = self.begun.get(&child) {
-            return begun.parent == Some((run, initiated)) && begun.continued.is_none();
+        if let Some(taken) = self.taken_child(index, run, initiated) {
+            return taken == child;
         }
-        if let Some((base, _)) = self.begun.get(&run).and_then(|begun| begun.base) {
-            let held = index.runs.number(&base).and_then(|base| index.held(base, initiated));
-            let number = held.and_then(|(_, relation)| relation.child);
-            let same = number.and_then(|number| index.runs.get(number)).map(|run| run.id);
-            if same == Some(child) {
-                return true;
+        self.begun.get(&child).is_some_and(|begun| {
+            begun.parent == Some((run, initiated)) && begun.continued.is_none()
+        })
+    }
+
+    /// The child that a run which a reset begins takes over with a relation.
+    fn taken_child(&self, index: &Index, run: RunId, initiated: u32) -> Option<RunId> {
+        let (base, shared) = self.begun.get(&run)?.base?;
+        let relation = index.relation_until(index.runs.number(&base)?, initiated, shared)?;
+        index.runs.get(relation.child?).map(|run| run.id)
+    }
+
+    /// Whether the runs that resets begin say of each child that they take over that it has started.
+    fn finish_resets(&self, index: &Index) -> Result<(), Illegal> {
+        for (run, (base, shared)) in &self.resets {
+            let base = index.runs.number(base).and_then(|base| index.runs.get(base));
+            let ties = base.and_then(|base| base.ties.as_deref());
+            let initiated = ties.into_iter().flat_map(|ties| &ties.children);
+            let initiated = initiated.map(|relation| relation.initiated);
+            for initiated in initiated.take_while(|initiated| initiated <= shared) {
+                let taken = self.taken_child(index, *run, initiated).is_some();
+                let known = self.relation(index, *run, initiated);
+                if taken && known.is_some_and(|known| known.started == 0 && !known.ended) {
+                    let why = "a reset takes over a child and does not say that it has started";
+                    let kind = EventKind::CHILD_WORKFLOW_EXECUTION_STARTED;
+                    return Err(Illegal { run: *run, kind, refers_to: initiated, why });
+                }
             }
         }
-        false
+        Ok(())
     }
 
     /// A started child of `run` whose chain has ended, as the steps so far leave it.

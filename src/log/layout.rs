@@ -67,7 +67,7 @@ impl Paths {
     }
 
     pub(crate) fn segment(&self, number: u32) -> PathBuf {
-        self.log().join(format!("{number:08}.seg"))
+        self.log().join(segment_name(number))
     }
 
     /// Where a segment is prepared before it takes its name.
@@ -81,11 +81,15 @@ pub(crate) fn is_segment_size(bytes: u32) -> bool {
     (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&bytes) && bytes.is_multiple_of(4096)
 }
 
-/// The number of a segment file, if the name is one.
+/// The name of a segment's file: its number with at least eight digits.
+fn segment_name(number: u32) -> String {
+    format!("{number:08}.seg")
+}
+
+/// The number of a segment file, if the name is one; no two names have the same.
 pub(crate) fn segment_number(name: &str) -> Option<u32> {
-    let digits = name.strip_suffix(".seg")?;
-    (digits.len() >= 8 && digits.bytes().all(|b| b.is_ascii_digit()))
-        .then(|| digits.parse().ok())?
+    let number = name.strip_suffix(".seg")?.parse().ok()?;
+    (segment_name(number) == name).then_some(number)
 }
 
 /// What every file of a store agrees on.

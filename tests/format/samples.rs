@@ -287,6 +287,48 @@ const TO_NOBODY: ExternalInitiated<'_> = ExternalInitiated {
     child_workflow_only: 0,
 };
 
+/// Children and requests that move from reset to reset, are answered in between, and begin in the
+/// commit of a reset.
+pub(crate) fn movers(store: &Store) {
+    let signal = |tx: &mut kinlog::Transaction<'_>, run: &RunId| {
+        let to = ExternalInitiated { workflow_id: "nobody", signal_name: "go", ..TO_NOBODY };
+        let body = Body::SignalExternalWorkflowExecutionInitiated(to);
+        tx.append(run, NewEvent::new(body)).unwrap()
+    };
+    let mut tx = store.begin();
+    let first = tx.start(NewRun::new("ns", "moves", "T")).unwrap();
+    let asked = [(); 3].map(|()| signal(&mut tx, &first));
+    let late = tx.initiate_child(&first, NewChild::new("late", "Late")).unwrap();
+    tx.spawn_child(&first, NewChild::new("soon", "Soon")).unwrap();
+    let last = tx.append(&first, NewEvent::opaque(EventKind::MARKER_RECORDED, b"")).unwrap();
+    tx.commit().unwrap();
+    let answer = |run: &RunId, initiated_event_id| {
+        let answer = ExternalResolved { initiated_event_id, cause: 0 };
+        let mut tx = store.begin();
+        let body = Body::ExternalWorkflowExecutionSignaled(answer);
+        tx.append(run, NewEvent::new(body)).unwrap();
+        tx.commit().unwrap();
+    };
+    answer(&first, asked[0]);
+    let reset = |base: &RunId, to: u32, child: &str| {
+        let mut tx = store.begin();
+        let run = tx.reset(base, NewReset::to(to)).unwrap();
+        tx.spawn_child(&run, NewChild::new(child, "Here")).unwrap();
+        tx.commit().unwrap();
+        run
+    };
+    let second = reset(&first, last, "a");
+    answer(&second, asked[1]);
+    let mut tx = store.begin();
+    tx.start_child(&second, late).unwrap();
+    tx.commit().unwrap();
+    // What the second run answered and began is repeated in the third, which is based on the first.
+    let third = reset(&first, last, "b");
+    let fourth = reset(&second, late, "c");
+    answer(&fourth, asked[2]);
+    reset(&third, last, "d");
+}
+
 /// Resets of resets, cut at every event of batches of several, with texts of many lengths.
 pub(crate) fn resets(store: &Store, text: &str) -> RunId {
     let mut tx = store.begin();

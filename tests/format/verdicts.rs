@@ -26,6 +26,8 @@ enum Found {
 type Case = (&'static str, Found, fn(&mut Image));
 
 const SLOT: usize = PAGE;
+/// Where the first event of a frame lies, behind the headers of the frame and the batch.
+const EVENT: usize = 40;
 
 /// Writes the check of a page, the header of a segment or a slot of the manifest.
 fn seal_page(page: &mut [u8]) {
@@ -43,7 +45,7 @@ fn seal_end(image: &Image) -> usize {
     places(image).iter().find(|place| place.seal).unwrap().end
 }
 
-const CASES: [Case; 24] = [
+const CASES: [Case; 28] = [
     ("nothing", Found::Sound, |_| ()),
     ("a bit in the slot that counts", Found::Repairable, |image| {
         slots(image.manifest_mut()).1[56] ^= 4;
@@ -94,6 +96,24 @@ const CASES: [Case; 24] = [
         seal_page(page);
     }),
     ("a segment is missing", Found::Refused, |image| drop(image.0.remove(&segment_name(0)))),
+    ("a file with a zero more in its name than a segment", Found::Sound, |image| {
+        let spare = image.segment(2).to_vec();
+        image.0.insert("log/000000002.seg".into(), spare);
+    }),
+    ("a segment with a zero more in its name", Found::Refused, |image| {
+        let segment = image.0.remove(&segment_name(1)).unwrap();
+        image.0.insert("log/000000001.seg".into(), segment);
+    }),
+    ("an event of kind 0", Found::Refused, |image| {
+        let last = *places(image).last().unwrap();
+        image.segment_mut(1)[last.start + EVENT] = 0;
+        seal_frame(image, 1, last.start, last.end);
+    }),
+    ("an event of version 0 with a head", Found::Refused, |image| {
+        let last = *places(image).last().unwrap();
+        image.segment_mut(1)[last.start + EVENT + 3] = 1;
+        seal_frame(image, 1, last.start, last.end);
+    }),
     ("a byte behind a seal", Found::Repairable, |image| {
         let end = seal_end(image);
         image.segment_mut(0)[end] = 1;
@@ -237,4 +257,9 @@ fn whoever_reads_a_store_comes_to_the_same_verdict() {
     let built = built();
     CASES.into_iter().for_each(|case| examine(&built.closed, case));
     KILLED.into_iter().for_each(|case| examine(&built.killed, case));
+    let overlong: Case = ("a commit in the room for a seal", Found::Refused, |image| {
+        let last = *places(image).last().unwrap();
+        stretch(image, last, OVERHEAD);
+    });
+    examine(&filled().0.closed, overlong);
 }

@@ -177,7 +177,7 @@ class Segment:
 
 def open_segments(store, manifest):
     log = os.path.join(store, "log")
-    names = [re.fullmatch(r"([0-9]{8,})\.seg", name) for name in os.listdir(log)]
+    names = [re.fullmatch(r"([0-9]{8}|[1-9][0-9]{8,})\.seg", name) for name in os.listdir(log)]
     numbers = sorted((int(name[1]), name[0]) for name in names if name)
     for expected, (number, name) in enumerate(numbers):
         if number != expected:
@@ -291,6 +291,8 @@ class Event:
         self.size = EVENT_HEADER + padded(length)
         if self.size > EVENT_BYTES_MAX or offset + self.size > len(data):
             raise Malformed("an event is too long")
+        if self.kind == 0 or (self.version == 0 and words != 0):
+            raise Malformed("an event has no kind, or a head of no version")
         head, end = offset + EVENT_HEADER, offset + EVENT_HEADER + length
         if not is_zero(data[end : offset + self.size]):
             raise Malformed("the padding of an event is not zero")
@@ -600,7 +602,14 @@ def read_record(kind, version, head):
 
 ROW_HEADER = 8
 NAMESPACES = "kinlog.namespaces"
+NAMESPACE_BYTES_MAX = 255
 LIMITS_BYTES = 48
+KEY_BYTES_MAX, VALUE_BYTES_MAX = 4096, 16 << 20
+
+
+def check_namespace_bytes(name):
+    if not 0 < len(name) <= NAMESPACE_BYTES_MAX:
+        raise Malformed("a namespace cannot have this name")
 
 
 class Row:
@@ -611,6 +620,8 @@ class Row:
         key = offset + ROW_HEADER + table_length
         value = key + u16(data, offset + 2)
         end = value + u32(data, offset + 4)
+        if value - key > KEY_BYTES_MAX or end - value > VALUE_BYTES_MAX:
+            raise Malformed("a key or a value is too long")
         self.size = padded(end - offset)
         if offset + self.size > len(data) or not is_zero(data[end : offset + self.size]):
             raise Malformed("a row is cut short or its padding is not zero")
@@ -630,6 +641,7 @@ class Row:
             self.key.decode("utf-8")
         except UnicodeDecodeError:
             raise Malformed("a namespace's name is not UTF-8") from None
+        check_namespace_bytes(self.key)
         if self.value is None or len(self.value) < LIMITS_BYTES:
             raise Malformed("a namespace's limits are missing")
 
@@ -819,6 +831,9 @@ class Relation:
         # The run to which a reset has taken it.
         self.moved = None
 
+    def waits_for_start(self):
+        return not self.started and self.is_open()
+
     def is_open(self):
         return not self.ended and not self.moved
 
@@ -839,15 +854,26 @@ class Run:
         self.closed, self.continued = None, False
         self.chain = None
         self.relations, self.requests, self.activities, self.canceled = {}, {}, set(), 0
+        # The requests without an answer that a reset has taken: the run that has them since.
+        self.taken = {}
 
     def owner(self, event_id):
         """The run in whose batches an event of this one lies."""
         return self.base.owner(event_id) if event_id <= self.shared else self
 
     def held(self, initiated):
-        """The relation where resets have taken it."""
-        relation = self.relations[initiated]
-        return relation.moved.held(initiated) if relation.moved else relation
+        """The relation where resets have taken it, from the run on whose own event began it."""
+        relation = self.owner(initiated).relations[initiated]
+        while relation.moved:
+            relation = relation.moved.relations[initiated]
+        return relation
+
+    def holder(self, initiated):
+        """The run that has a request of this one since resets, or has answered it."""
+        run = self
+        while initiated in run.taken:
+            run = run.taken[initiated]
+        return run
 
 
 CHILD_ENDS = {32: 2, 33: 3, 34: 21, 35: 4, 36: 27}
@@ -871,13 +897,13 @@ class Draft:
             self.closings[run.id] = (body.get("new_run_id"), body.get("reset_run_id"))
             if kind == 28 and not body.get("new_run_id"):
                 raise Malformed("a run continues as new without a run that follows")
-        if not body:
-            return
         if kind == 20:
             if run.canceled:
                 raise Malformed("a run is asked to cancel twice")
             run.canceled = event.id
-        elif kind in REQUESTS or kind == 29:
+        if not body or kind == 20:
+            return
+        if kind in REQUESTS or kind == 29:
             if not body["workflow_id"]:
                 raise Malformed("a workflow id is missing")
             if kind == 29:
@@ -898,7 +924,7 @@ class Draft:
             self.relate(run, event)
 
     def answer(self, run, initiated, request):
-        repeats = run.id in self.begun and initiated <= run.shared
+        repeats = run.id in self.begun and 1 <= initiated <= run.shared
         found = run.requests.get(initiated, request if repeats else None)
         if found != request:
             raise Malformed("no request waits for an answer")
@@ -913,10 +939,10 @@ class Draft:
         if kind not in CHILD_ENDS and relation.started:
             raise Malformed("a child starts twice")
         if kind == 31:
-            repeats = run.id in self.begun and run.base
-            if repeats and relation.child != body["run_id"]:
+            # A reset took the child along with the relation, and repeats that it has started.
+            if relation.child and relation.child != body["run_id"]:
                 raise Malformed("a reset has taken another child along")
-            if not repeats:
+            if not relation.child:
                 self.starts[body["run_id"]] = (run.id, body["initiated_event_id"])
             relation.started, relation.child = event.id, body["run_id"]
         else:
@@ -935,6 +961,9 @@ class Draft:
             if replacing and (made is None or made.base is None or made.base.id != run):
                 raise Malformed("the run that a reset makes does not begin in the same commit")
         for run in self.begun.values():
+            taken = [it for it in run.relations.values() if it.child and it.waits_for_start()]
+            if taken:
+                raise Malformed("a reset takes a child along and does not say that it has started")
             if run.continues and self.closings.get(run.continues, (None, None))[0] != run.id:
                 raise Malformed("the run before does not close in the same commit")
             if run.parent and not run.continues and self.starts.get(run.id) != run.parent:
@@ -971,6 +1000,12 @@ class Index:
         for batch in batches:
             if batch.run >= known or batch.first_event == 1:
                 self.begin(batch, draft)
+        for run in draft.begun.values():
+            for batch in batches:
+                if run.base and batch.run == run.base.number:
+                    yielded = [event.body.get("reset_run_id") for event in batch.events]
+                    if yielded != [run.id]:
+                        raise Malformed("the base run of a reset says more than that it yields")
         for batch in batches:
             self.add(batch, draft)
         draft.finish(self.by_id)
@@ -993,6 +1028,9 @@ class Index:
                 raise Malformed("a run begins in the middle")
             if event.kind in CLOSING and event.id + 1 != batch.next_event:
                 raise Malformed("a run goes on behind its end")
+            begins = run.base and not run.batches and event is batch.events[0]
+            if (event.kind, event.version) == RESET_KIND and not begins:
+                raise Malformed("a reset in the middle of a run")
             if not run.recorded:
                 draft.say(run, event)
             size += event.size
@@ -1023,6 +1061,8 @@ class Index:
         if batch.run != len(self.runs) or run.id in self.by_id or run.id == NIL:
             raise Malformed(f"run {run.id} is not new")
         run.continues, run.parent = None, None
+        if batch.first_event == 1:
+            check_namespace_bytes(first.body["namespace"].encode("utf-8"))
         if batch.first_event == 1 and not run.recorded:
             self.begin_chain(run, first.body)
         if not run.recorded:
@@ -1074,7 +1114,12 @@ class Index:
         run.chain, base.chain.last = base.chain, run
         run.activities = set(first.body["open_activities"])
         run.canceled = base.canceled if base.canceled <= shared else 0
-        run.requests = {i: kind for i, kind in base.requests.items() if i <= shared and kind}
+        for initiated in [initiated for initiated in base.requests if initiated <= shared]:
+            holder = base.holder(initiated)
+            kind = holder.requests[initiated]
+            if kind:
+                run.requests[initiated] = kind
+                holder.requests[initiated], holder.taken[initiated] = 0, run
         for initiated, relation in base.relations.items():
             if initiated <= shared:
                 held = base.held(initiated)

@@ -11,18 +11,6 @@ fn seal_slot(slot: &mut [u8]) {
     slot[68..72].copy_from_slice(&check.to_le_bytes());
 }
 
-/// Makes the checks of the frame in these bytes of a segment right.
-fn seal_frame(image: &mut Image, segment: usize, start: usize, end: usize) {
-    let bytes = image.segment_mut(segment);
-    let position = (segment * SEGMENT + start) as u64;
-    let bound = [&bytes[48..64], &position.to_le_bytes(), &bytes[start + 4..start + 20]].concat();
-    let check = crc32fast::hash(&bound).max(1);
-    bytes[start..start + 4].copy_from_slice(&check.to_le_bytes());
-    let mut trailer = crc32fast::Hasher::new_with_initial(check);
-    trailer.update(&bytes[start + 20..end - 4]);
-    bytes[end - 4..end].copy_from_slice(&trailer.finalize().max(1).to_le_bytes());
-}
-
 #[test]
 fn a_seal_that_holds_something_seals_nothing() {
     let built = long();
@@ -47,34 +35,6 @@ fn a_seal_that_holds_something_seals_nothing() {
             Outcome::Failed(error) => panic!("{what}: {error}"),
         }
     }
-}
-
-/// A store of one segment whose last commit ends where the room for a seal begins, and where that
-/// commit lies.
-fn filled() -> (Built, Place) {
-    let builder = Builder::new();
-    builder.start("one");
-    let end = builder.store.end().as_u64() as usize;
-    // The frame, the row's header, a table and a key of two bytes each.
-    let value = SEGMENT - OVERHEAD - end - OVERHEAD - 8 - 4;
-    let mut tx = builder.store.begin();
-    tx.put("ta", b"ke", &vec![7; value]).unwrap();
-    tx.commit().unwrap();
-    let built = builder.finish();
-    let last = *places(&built.closed).last().unwrap();
-    assert_eq!((last.segment, last.end), (0, SEGMENT - OVERHEAD));
-    (built, last)
-}
-
-/// Lets the last commit take `more` bytes of the room for a seal.
-fn stretch(image: &mut Image, last: Place, more: usize) {
-    let bytes = image.segment_mut(0);
-    for length in [last.start + 4, last.start + 20 + 4] {
-        let grown = u32::from_le_bytes(bytes[length..length + 4].try_into().unwrap());
-        bytes[length..length + 4].copy_from_slice(&(grown + more as u32).to_le_bytes());
-    }
-    bytes[last.end - 4..last.end + more - 4].fill(7);
-    seal_frame(image, 0, last.start, last.end + more);
 }
 
 #[test]
