@@ -7,6 +7,7 @@ use super::namespaces::{NewRun, Place};
 use super::runs::{Extent, Fork, Run, Size};
 use super::ties::{External, Relation, Ties};
 use super::waypoints::Waypoints;
+use crate::bytes::wide;
 use crate::event::{Reset, Started};
 use crate::id::{Position, Timestamp};
 use crate::log::batch::Batch;
@@ -100,6 +101,7 @@ impl Index {
         self.chains.add(chain, batch.run);
         self.revive(chain);
         let ties = self.inherit(number, batch, reset, fold.commit);
+        self.totals.relations += wide(ties.children.len());
         let run = Run {
             id: reset.run_id,
             workflow: 0,

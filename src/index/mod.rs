@@ -56,7 +56,7 @@ pub(crate) struct Totals {
     pub(crate) batches: u64,
     pub(crate) events: u64,
     pub(crate) open_runs: u64,
-    /// Relations to children that runs have initiated.
+    /// Relations to children, in each of the runs that have or share them.
     pub(crate) relations: u64,
     pub(crate) event_bytes: u64,
     pub(crate) payload_bytes: u64,

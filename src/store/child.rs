@@ -52,13 +52,13 @@ pub enum ChildState {
     Initiated,
     /// The parent closed before it was started: it never will be.
     NeverStarted,
-    /// It could not be started.
+    /// It could not be started, as this run's history tells.
     StartFailed,
     /// It was started, and nothing in the store says that its chain has ended.
     Running,
     /// Its chain has ended, whether the parent was told or not.
     Closed,
-    /// A reset gave it to another run.
+    /// A reset gave it to another run, and this run's own history does not tell how it ended.
     Moved,
 }
 
@@ -99,6 +99,7 @@ pub(super) struct Tie {
     chain: Option<u32>,
     /// Else the event that says which it is, if it was started at all.
     started: Option<Spot>,
+    /// The run that resets have given it to, if the parent's own history does not tell how it ended.
     moved_to: Option<RunId>,
 }
 
@@ -133,7 +134,7 @@ impl Tie {
             relation.ended = 0;
         }
         let child = relation.child.filter(|_| relation.started != 0);
-        let moved = moved_to(index, snapshot, found);
+        let moved = moved_to(index, snapshot, found).filter(|_| relation.ended == 0);
         let spot = |batch, event| Spot::of(index, parent, batch, event);
         let chain = child.and_then(|child| index.runs.get(child)).map(|child| child.chain);
         let elsewhere = chain.is_none() && relation.started != 0;

@@ -19,7 +19,9 @@ pub struct Stats {
     pub runs: u64,
     /// Runs that take events.
     pub open_runs: u64,
-    /// Relations to children that runs have initiated, whatever became of them.
+    /// Relations to children that runs have, whatever became of them: as many as
+    /// [`Store::children`](crate::Store::children) lists of all runs. One that a reset shares counts in
+    /// each of the runs that share it.
     pub relations: u64,
     /// Bytes of memory that the index takes for a run: its entries and those of a chain and a workflow of its
     /// own, without names and what the allocator adds.

@@ -2,8 +2,8 @@
 //! relations it leaves alone.
 
 use kinlog::{
-    Body, ChildState, Close, DutyKind, Error, EventKind, NewEvent, NewReset, NextRun, RunId,
-    RunStatus, Target,
+    Body, ChildState, Close, DutyKind, Error, EventKind, NewEvent, NewReset, NextRun, RunFilter,
+    RunId, RunStatus, StartChildFailedCause, Target,
 };
 
 use super::support::{
@@ -330,5 +330,52 @@ fn a_reset_has_a_point_and_is_made_once() {
     world.ends(|world| {
         assert_eq!(world.runs_of("p"), 2);
         assert_eq!(world.kinds(&again), [1, 25, 9]);
+    });
+}
+
+/// What a run's own history tells of a child's end stands, whatever later resets have taken over.
+#[test]
+fn a_child_is_shown_as_it_ended_in_every_run_that_tells_so() {
+    let world = World::new();
+    let first = world.start("p");
+    world.commit(|tx| {
+        let refused = tx.initiate_child(&first, child("r", TERMINATE)).unwrap();
+        tx.fail_child(&first, refused, StartChildFailedCause::WorkflowAlreadyExists).unwrap();
+    });
+    let kid = world.spawn(&first, "c", TERMINATE);
+    world.complete(&kid);
+    assert_eq!(world.drain(), 1);
+    // The second run shares both ends; the third is reset to before either.
+    let second = reset(&world, &first, 6);
+    let third = reset(&world, &second, 2);
+    world.ends(|world| {
+        let children = |run: &RunId| -> Vec<_> {
+            let children = world.children(run).unwrap().map(Result::unwrap);
+            children.map(|child| (child.state, child.reported, child.held_by)).collect()
+        };
+        assert_eq!(children(&third), [(ChildState::StartFailed, false, None)]);
+        for run in [&first, &second] {
+            let [refused, closed] = children(run)[..] else { panic!("{run}") };
+            assert_eq!(refused, (ChildState::StartFailed, false, None), "{run}");
+            assert_eq!((closed.0, closed.1), (ChildState::Closed, true), "{run}");
+        }
+    });
+}
+
+#[test]
+fn stats_count_the_relations_that_runs_list() {
+    let world = World::new();
+    let first = world.start("p");
+    world.spawn(&first, "a", TERMINATE);
+    let kid = world.spawn(&first, "b", TERMINATE);
+    world.spawn(&kid, "c", ABANDON);
+    let again = reset(&world, &first, 5);
+    world.spawn(&again, "d", TERMINATE);
+    reset(&world, &again, 3);
+    world.ends(|world| {
+        let snapshot = world.snapshot();
+        let runs = snapshot.runs(RunFilter::all());
+        let listed: usize = runs.map(|run| world.children(&run.id).unwrap().count()).sum();
+        assert_eq!((world.stats().unwrap().relations, listed), (7, 7));
     });
 }

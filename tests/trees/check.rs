@@ -106,16 +106,16 @@ fn child(snapshot: &Snapshot, state: &State, number: usize, relation: &Relation,
     let size = chain.map(|chain| sum(snapshot, state, state.chain(chain)));
     assert_eq!(found.size, size.unwrap_or_default(), "{name}");
     // A child that was never started is nobody's, unless a reset asked another run to start it.
-    let held = chain.is_some() || state.is_moved(number, initiated);
+    let held = chain.is_some() || found.state == ChildState::Moved;
     let holder = Some(state.holder(number, initiated)).filter(|run| held && *run != number);
     assert_eq!(found.held_by, holder.map(|holder| state.runs[holder].id), "{name}");
 }
 
 fn state_of(state: &State, number: usize, relation: &Relation, found: &Child) -> ChildState {
     match (relation.started, relation.ended) {
-        _ if state.is_moved(number, relation.initiated) => ChildState::Moved,
         (_, Some(None)) => ChildState::StartFailed,
         (_, Some(Some(_))) => ChildState::Closed,
+        _ if state.is_moved(number, relation.initiated) => ChildState::Moved,
         (Some(_), None) if found.outcome.is_some() => ChildState::Closed,
         (Some(_), None) => ChildState::Running,
         (None, None) if state.runs[number].is_open() => ChildState::Initiated,
