@@ -10,6 +10,8 @@ mod samples;
 #[allow(dead_code)]
 #[path = "verdict/support.rs"]
 mod support;
+#[path = "format/trees.rs"]
+mod trees;
 #[path = "format/verdicts.rs"]
 mod verdicts;
 

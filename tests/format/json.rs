@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use kinlog::{
-    Body, Event, EventIds, IdConflictPolicy, IdReusePolicy, Initiator, ParentClosePolicy,
-    RunFilter, RunId, Snapshot, Store,
+    Body, Child, DutyFilter, Event, EventIds, IdConflictPolicy, IdReusePolicy, Initiator,
+    ParentClosePolicy, RunFilter, RunId, Snapshot, Store,
 };
 
 /// One JSON object a line for each event: run by run, in the order in which they came.
@@ -40,6 +40,53 @@ pub(crate) fn rows(store: &Store) -> String {
         }
     }
     out
+}
+
+/// One JSON object a line for each relation of a run that was started in the store, then one for each
+/// duty.
+pub(crate) fn kin(store: &Store) -> String {
+    let snapshot = store.snapshot();
+    let mut out = String::new();
+    for run in snapshot.runs(RunFilter::all()).filter(|run| !run.is_recorded) {
+        for child in snapshot.children(&run.id).unwrap() {
+            relation(&mut out, &run.id, &child.unwrap());
+        }
+    }
+    for duty in store.duties(DutyFilter::all()) {
+        let (kind, run, since) = (duty.kind(), duty.run(), duty.since());
+        let event = duty.initiated_event_id();
+        writeln!(
+            out,
+            r#"{{"duty":"{kind}","run_id":"{run}","initiated_event_id":{event},"since":{since}}}"#
+        )
+        .unwrap();
+    }
+    out
+}
+
+fn relation(out: &mut String, run: &RunId, child: &Child) {
+    let outcome = child.outcome.map_or("null".into(), |outcome| format!("\"{}\"", outcome.name()));
+    let current = child.current.as_ref().map(|current| current.id);
+    writeln!(
+        out,
+        concat!(
+            r#"{{"run_id":"{}","initiated_event_id":{},"workflow_id":{},"workflow_type":{},"#,
+            r#""close_policy":"{:?}","state":"{}","outcome":{},"reported":{},"#,
+            r#""first_run_id":{},"current_run_id":{},"held_by":{}}}"#,
+        ),
+        run,
+        child.initiated_event_id,
+        text(&child.workflow_id),
+        text(&child.workflow_type),
+        child.policy,
+        child.state,
+        outcome,
+        child.reported,
+        child.first_run.json(),
+        current.json(),
+        child.held_by.json(),
+    )
+    .unwrap();
 }
 
 fn line(out: &mut String, run: &RunId, event: &Event<'_>) {

@@ -6,6 +6,8 @@
     kinlog_reader.py STORE --run ID   the events of one run
     kinlog_reader.py STORE --rows     one JSON object per row of a table, in order of table and key
     kinlog_reader.py STORE --report   one JSON object: the verdict on the log and its end
+    kinlog_reader.py STORE --kin      one JSON object per relation of a run that was started here, in
+                                      order of run number and event; then one per open duty, in order
 
 Every check, link and sum in the store is verified first. On a mismatch the reader prints what is
 wrong and where to standard error and exits with status 1; it never changes a file.
@@ -821,15 +823,29 @@ class Chain:
         self.first, self.namespace, self.workflow_id = first.id, namespace, workflow_id
         self.root, self.parent = root, parent
         self.last = first
+        # The run that has the relation to this chain, and the event that began it.
+        self.holder = None
+
+    def ended(self):
+        """How its last run closed, if no run continues that."""
+        return self.last.closed if self.last.closed and not self.last.continued else None
 
 
 class Relation:
     """A run's relation to a child: the events that say that it started and ended, and the child."""
 
-    def __init__(self, started=0, ended=0, child=None):
+    def __init__(self, initiated, told, started=0, ended=0, outcome=None, child=None):
+        self.initiated, self.told = initiated, told
         self.started, self.ended, self.child = started, ended, child
+        # The kind with which the child closed, if the event that ended it tells that.
+        self.outcome = outcome
         # The run to which a reset has taken it.
         self.moved = None
+        # Whether the close policy has been applied; the duty that is open, and since when.
+        self.applied, self.duty = False, None
+
+    def policy(self):
+        return self.told["close_policy"]
 
     def waits_for_start(self):
         return not self.started and self.is_open()
@@ -839,8 +855,10 @@ class Relation:
 
     def until(self, event_id):
         """As the events up to this one tell it, with the child as it is."""
-        within = [event if event <= event_id else 0 for event in (self.started, self.ended)]
-        return Relation(*within, self.child)
+        started = self.started if self.started <= event_id else 0
+        ended = self.ended if self.ended <= event_id else 0
+        outcome = self.outcome if ended else None
+        return Relation(self.initiated, self.told, started, ended, outcome, self.child)
 
 
 class Run:
@@ -856,6 +874,10 @@ class Run:
         self.relations, self.requests, self.activities, self.canceled = {}, {}, set(), 0
         # The requests without an answer that a reset has taken: the run that has them since.
         self.taken = {}
+        # The commit from which its requests are duties, if they are.
+        self.since = {}
+        # Whether a reset terminated it to take over from it.
+        self.replaced = False
 
     def owner(self, event_id):
         """The run in whose batches an event of this one lies."""
@@ -890,6 +912,8 @@ class Draft:
         # By run: the run that it names as the next, and the one that a reset made of it.
         self.closings = {}
         self.starts, self.ends = {}, []
+        # By run: the events that ask it to cancel.
+        self.asked = {}
 
     def say(self, run, event):
         kind, body = event.kind, event.body
@@ -901,6 +925,7 @@ class Draft:
             if run.canceled:
                 raise Malformed("a run is asked to cancel twice")
             run.canceled = event.id
+            self.asked[run.id] = (event.id,)
         if not body or kind == 20:
             return
         if kind in REQUESTS or kind == 29:
@@ -909,7 +934,7 @@ class Draft:
             if kind == 29:
                 if body["close_policy"] not in ("Terminate", "Abandon", "RequestCancel"):
                     raise Malformed("a child has no close policy")
-                run.relations[event.id] = Relation()
+                run.relations[event.id] = Relation(event.id, body)
             else:
                 run.requests[event.id] = kind
         elif kind == 10:
@@ -946,7 +971,7 @@ class Draft:
                 self.starts[body["run_id"]] = (run.id, body["initiated_event_id"])
             relation.started, relation.child = event.id, body["run_id"]
         else:
-            relation.ended = event.id
+            relation.ended, relation.outcome = event.id, CHILD_ENDS.get(kind)
         if kind in CHILD_ENDS:
             if not relation.started or relation.started != body["started_event_id"]:
                 raise Malformed("a child ends that has not started")
@@ -1009,6 +1034,7 @@ class Index:
         for batch in batches:
             self.add(batch, draft)
         draft.finish(self.by_id)
+        self.settle_up(frame.position, [self.runs[batch.run] for batch in batches], draft)
         while at < len(frame.payload):
             row = Row(frame.payload, at)
             rows = self.tables.setdefault(row.table, {})
@@ -1049,6 +1075,7 @@ class Index:
         last = batch.events[-1]
         if last.kind in CLOSING:
             run.closed, run.continued = last.kind, bool(last.body.get("new_run_id"))
+            run.replaced = bool(last.body.get("reset_run_id"))
 
     def begin(self, batch, draft):
         first = batch.events[0]
@@ -1093,6 +1120,7 @@ class Index:
         if started["first_run_id"] != run.id:
             raise Malformed("a run begins in the middle of a chain")
         run.chain = Chain(run, *names, root, bool(run.parent))
+        run.chain.holder = run.parent and (above, run.parent[1])
 
     def live(self, identity):
         """A run that was not recorded elsewhere."""
@@ -1127,8 +1155,84 @@ class Index:
                 then.child = held.child
                 if then.is_open():
                     held.moved = run
+                    if then.child:
+                        self.by_id[then.child].chain.holder = run, initiated
                 run.relations[initiated] = then
         return run
+
+
+    # --- 16. Relations and duties ---
+
+    def settle_up(self, commit, runs, draft):
+        """What follows between runs from a commit that was taken in."""
+        runs = [run for run in runs if not run.recorded]
+        for run in runs:
+            if run.closed:
+                for relation in run.relations.values():
+                    last = self.last_of(relation)
+                    asked = relation.policy() == "RequestCancel" and last and last.canceled
+                    relation.applied = bool(asked)
+            holder = run.chain.holder
+            if holder and holder[0].closed and not holder[0].replaced:
+                relation = holder[0].relations[holder[1]]
+                new = run.id in draft.begun and run.base and run.canceled
+                asked = run.canceled in draft.asked.get(run.id, ()) or new
+                if relation.policy() == "RequestCancel" and asked and holder[0] not in runs:
+                    relation.applied = True
+        for run in runs:
+            for relation in run.relations.values():
+                self.settle(run, relation, commit)
+            if run.chain.holder:
+                parent, initiated = run.chain.holder
+                self.settle(parent, parent.relations[initiated], commit)
+            for initiated, kind in run.requests.items():
+                if not kind or run.closed:
+                    run.since.pop(initiated, None)
+                else:
+                    run.since.setdefault(initiated, commit)
+
+    def last_of(self, relation):
+        """The last run of a child's chain."""
+        return self.by_id[relation.child].chain.last if relation.child else None
+
+    def settle(self, run, relation, commit):
+        ended = relation.child and self.by_id[relation.child].chain.ended()
+        if run.closed and not run.replaced and ended and relation.is_open():
+            relation.applied = True
+        due = self.due(run, relation)
+        if due != (relation.duty and relation.duty[0]):
+            relation.duty = due and (due, commit)
+
+    def due(self, run, relation):
+        """The duty of a relation."""
+        if not relation.is_open() or run.replaced:
+            return None
+        last = self.last_of(relation)
+        ended = last and last.chain.ended()
+        if not run.closed:
+            if not relation.started:
+                return "StartChild"
+            return "ReportClose" if ended else None
+        if not relation.started or ended or relation.applied:
+            return None
+        return "ApplyClosePolicy" if relation.policy() in ("Terminate", "RequestCancel") else None
+
+    def duties(self):
+        """The open duties in order."""
+        found = []
+        for run in self.runs:
+            for relation in run.relations.values():
+                if relation.duty and self.due(run, relation):
+                    found.append((relation.duty[1], relation.duty[0], run, relation.initiated))
+            for initiated, since in run.since.items():
+                if run.requests[initiated]:
+                    kind = "DeliverSignal" if run.requests[initiated] == 37 else "DeliverCancel"
+                    found.append((since, kind, run, initiated))
+        found.sort(key=lambda it: (it[0], DUTIES.index(it[1]), it[2].number, it[3]))
+        return found
+
+
+DUTIES = ["StartChild", "ReportClose", "ApplyClosePolicy", "DeliverSignal", "DeliverCancel"]
 
 
 # --- 15. Reading a run --------------------------------------------------------------------------
@@ -1216,6 +1320,58 @@ def print_rows(log):
             print_json({"table": table, "key": base64_text(key), "value": base64_text(value)})
 
 
+STATUS = {
+    2: "Completed",
+    3: "Failed",
+    4: "TimedOut",
+    21: "Canceled",
+    27: "Terminated",
+    28: "ContinuedAsNew",
+}
+
+
+def state_of(run, relation, outcome):
+    """How the child of a relation stands."""
+    if relation.ended:
+        return "Closed" if relation.outcome else "StartFailed"
+    if relation.moved:
+        return "Moved"
+    if relation.started:
+        return "Closed" if outcome else "Running"
+    return "NeverStarted" if run.closed else "Initiated"
+
+
+def print_kin(log):
+    index = log.index
+    for run in index.runs:
+        for relation in run.relations.values():
+            chain = index.by_id[relation.child].chain if relation.started else None
+            outcome = relation.outcome or (chain and chain.ended())
+            moved = None if relation.ended or not relation.moved else relation
+            while moved and moved.moved:
+                holder, moved = moved.moved, moved.moved.relations[relation.initiated]
+            if chain:
+                holder = chain.holder[0]
+            held_by = holder.id if (chain or moved) and holder is not run else None
+            print_json(
+                {
+                    "run_id": run.id,
+                    "initiated_event_id": relation.initiated,
+                    "workflow_id": relation.told["workflow_id"],
+                    "workflow_type": relation.told["workflow_type"],
+                    "close_policy": relation.policy(),
+                    "state": state_of(run, relation, outcome),
+                    "outcome": STATUS[outcome] if outcome else None,
+                    "reported": relation.outcome is not None,
+                    "first_run_id": chain and chain.first,
+                    "current_run_id": chain and chain.last.id,
+                    "held_by": held_by,
+                }
+            )
+    for since, kind, run, initiated in index.duties():
+        print_json({"duty": kind, "run_id": run.id, "initiated_event_id": initiated, "since": since})
+
+
 def print_report(log):
     print_json(
         {
@@ -1242,6 +1398,7 @@ def main():
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--run", metavar="ID", help="only the events of this run")
     what.add_argument("--rows", action="store_true", help="the rows of all tables")
+    what.add_argument("--kin", action="store_true", help="relations and open duties")
     what.add_argument("--report", action="store_true", help="the verdict on the log and its end")
     options = parser.parse_args()
     try:
@@ -1253,6 +1410,8 @@ def main():
             )
         if options.rows:
             print_rows(log)
+        elif options.kin:
+            print_kin(log)
         elif options.report:
             print_report(log)
         else:
