@@ -518,21 +518,43 @@ fn the_format_version_is_documented() {
     assert!(project(&format!("tests/golden/v{version}")).exists());
 }
 
+/// Each example is a whole frame, byte by byte, and says in which segment.
 #[test]
-fn the_example_in_the_document_is_a_frame_of_the_golden_store() {
+fn the_examples_in_the_document_are_frames_of_the_golden_store() {
     let document = fs::read_to_string(project("docs/format.md")).unwrap();
-    let example = document.split_once("## 20. An example").unwrap().1;
-    let segment = fs::read(project("tests/golden/v2/log/00000000.seg")).unwrap();
-    let mut next = 4096;
-    for line in example.lines().filter(|line| line.starts_with("1")) {
-        let (offset, rest) = line.split_once("  ").unwrap();
-        let hex = rest.split("  ").next().unwrap().replace(' ', "");
-        assert_eq!(usize::from_str_radix(offset, 16), Ok(next), "{line}");
-        for digits in hex.as_bytes().chunks(2) {
-            let digits = std::str::from_utf8(digits).unwrap();
-            assert_eq!(u8::from_str_radix(digits, 16), Ok(segment[next]), "{line}");
-            next += 1;
+    let examples = document.split_once("## 21. Examples").unwrap().1;
+    let mut segment = vec![];
+    let mut frames = vec![];
+    // Where the next line goes on.
+    let mut next = None;
+    for line in examples.lines() {
+        let name = line.split('`').find(|name| name.ends_with(".seg"));
+        if let Some(name) = name {
+            segment = fs::read(project("tests/golden/v2/log").join(name)).unwrap();
         }
+        let row = line.split_once("  ").filter(|(offset, _)| offset.len() == 4);
+        let row = row.and_then(|(at, rest)| Some((usize::from_str_radix(at, 16).ok()?, rest)));
+        let Some((offset, rest)) = row else {
+            next = None;
+            continue;
+        };
+        if next.is_none() {
+            let len = u32::from_le_bytes(segment[offset + 4..offset + 8].try_into().unwrap());
+            frames.push((offset + 24 + len as usize, segment[offset + 16]));
+        }
+        assert_eq!(next.unwrap_or(offset), offset, "{line}");
+        let hex = rest.split("  ").next().unwrap().replace(' ', "");
+        let digits = hex.as_bytes().chunks(2).map(|digits| std::str::from_utf8(digits).unwrap());
+        let bytes: Vec<_> = digits.map(|digits| u8::from_str_radix(digits, 16).unwrap()).collect();
+        assert_eq!(segment[offset..offset + bytes.len()], bytes, "{line}");
+        next = Some(offset + bytes.len());
+        let (end, _) = frames.last().unwrap();
+        assert!(next.unwrap() <= *end, "{line}");
     }
-    assert!(next > 4096 + 100 && next % 4 == 0, "the example is a whole frame");
+    let kinds: Vec<_> = frames.iter().map(|(_, kind)| *kind).collect();
+    assert_eq!(kinds, [1, 2, 1], "a commit, a seal, a reset");
+    let ends = frames.iter().map(|(end, _)| format!("{:04x}  ", end - 4));
+    for end in ends {
+        assert!(examples.contains(&format!("\n{end}")), "no trailer at {end}");
+    }
 }

@@ -1270,7 +1270,7 @@ def history(log, run):
         yield from (event for event in log.batch(position).events if event.id < next_event)
 
 
-# --- 16. Layout fingerprint ---------------------------------------------------------------------
+# --- 17. Layout fingerprint ---------------------------------------------------------------------
 
 
 def layout_fingerprint():
