@@ -16,8 +16,8 @@ use crate::log::{Replay, Verdict, View};
 /// How often progress is told of, in bytes.
 const TELL_BYTES: u64 = 1 << 20;
 
-/// How far a verification has come. The log is read first, then the histories of all runs, then
-/// the free space.
+/// How far a verification has come. The log is read first, with the space for commits to come if no
+/// writer lives, then the histories of all runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct VerifyProgress {
@@ -74,9 +74,8 @@ impl Store {
     /// opened: both slots of the manifest, the header of every segment, every frame, and the zeros
     /// behind full segments; if the store is open for reading only and no process writes it, the zeros
     /// beyond the end, too. What an opening refuses is an error here; what it repairs is in the report.
-    /// Decodes
-    /// every event, builds the index anew from nothing and compares it with the one in use, reads
-    /// every run back and adds up its sizes. Proves the trees: one parent each, no run below
+    /// Decodes every event, builds the index anew from nothing and compares it with the one in use,
+    /// reads every run back and adds up its sizes. Proves the trees: one parent each, no run below
     /// itself, counts and open duties computed again from the histories. `progress` is called now
     /// and then.
     ///

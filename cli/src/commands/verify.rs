@@ -69,10 +69,6 @@ fn print(
     if report.manifest_damaged {
         writeln!(out, "  one slot of MANIFEST is damaged; the next writer writes it anew")?;
     }
-    if report.unfinished_bytes > 0 {
-        let bytes = ui::bytes(report.unfinished_bytes);
-        writeln!(out, "  {bytes} are no commits; the next writer moves them to quarantine")?;
-    }
     if !report.quarantined.is_empty() {
         let copies = ui::many(report.quarantined.len() as u64, "file");
         writeln!(out, "  in quarantine: {copies}")?;

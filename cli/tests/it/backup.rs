@@ -214,6 +214,19 @@ fn verify_says_what_else_is_there() {
     assert!(said.contains("/s)"), "{said}");
 }
 
+/// What the next writer repairs is told and is no failure.
+#[test]
+fn verify_says_that_a_slot_of_the_manifest_is_damaged() {
+    let (_dir, path) = store();
+    let mut manifest = fs::read(path.join("MANIFEST")).unwrap();
+    manifest[60] ^= 1;
+    fs::write(path.join("MANIFEST"), manifest).unwrap();
+    let said = call(&path, ["verify"]).ok().out;
+    assert!(said.contains("one slot of MANIFEST is damaged"), "{said}");
+    let told = call(&path, ["verify", "--json"]).ok().json().remove(0);
+    assert_eq!((&told["kind"], &told["manifest_damaged"]), (&json!("sound"), &json!(true)));
+}
+
 /// CRC-32, bit by bit.
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc, byte| {
