@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::frame::Scope;
+use super::frame::{OVERHEAD_BYTES, Scope};
 use crate::bytes::{array_at, put, u32_at, u64_at, wide};
 use crate::error::{Corruption, Error, Result};
 use crate::event::LAYOUT_FINGERPRINT;
@@ -105,6 +105,13 @@ impl Identity {
         Position::from_u64(
             u64::from(segment) * u64::from(self.segment_bytes) + SEGMENT_HEADER_BYTES as u64,
         )
+    }
+
+    /// The most payload bytes that one commit can have: all that a segment has room for.
+    pub(crate) fn payload_bytes_max(&self) -> usize {
+        let segment = usize::try_from(self.segment_bytes).unwrap_or(usize::MAX);
+        // Room is kept for the frame that seals the segment.
+        segment - SEGMENT_HEADER_BYTES - 2 * OVERHEAD_BYTES
     }
 
     /// The segment and the offset in it that a position names.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::frame::{self, FrameKind, OVERHEAD_BYTES};
-use super::layout::{Paths, SEGMENT_HEADER_BYTES};
+use super::layout::Paths;
 use super::lock::LockFile;
 use super::manifest::ManifestFile;
 use super::roll::Reserve;
@@ -183,13 +183,6 @@ impl Writer {
         })
     }
 
-    /// The most payload bytes that one commit can have.
-    fn payload_bytes_max(&self) -> usize {
-        let segment = usize::try_from(self.published.identity.segment_bytes).unwrap_or(usize::MAX);
-        // Room is kept for the frame that seals the segment.
-        segment - SEGMENT_HEADER_BYTES - 2 * OVERHEAD_BYTES
-    }
-
     /// Appends a commit of `payload_bytes`. `fill` is called with the place of the payload; it
     /// either appends exactly that many bytes or refuses and has changed nothing.
     pub(crate) fn append<T>(
@@ -200,8 +193,9 @@ impl Writer {
         reserve: Reserve,
         fill: impl FnOnce(Position, &mut Buffer) -> Result<T>,
     ) -> Result<(T, Span)> {
-        if payload_bytes > self.payload_bytes_max() {
-            let (asked, max) = (wide(payload_bytes), wide(self.payload_bytes_max()));
+        let most = self.published.identity.payload_bytes_max();
+        if payload_bytes > most {
+            let (asked, max) = (wide(payload_bytes), wide(most));
             let limit = "bytes in one commit";
             return Err(Error::LimitExceeded { limit, run: None, now: 0, asked, max });
         }

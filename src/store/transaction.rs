@@ -202,6 +202,13 @@ impl<'s> Transaction<'s> {
         }
     }
 
+    /// The most bytes that a commit to this store can have: its events and rows, and 20 more for
+    /// each run. Nearly a segment.
+    #[must_use]
+    pub fn bytes_max(&self) -> usize {
+        self.shared.published.identity.payload_bytes_max()
+    }
+
     /// The runs that the transaction adds events to so far, those among them that settling a duty
     /// or starting a child reaches: whom an engine has to wake.
     #[must_use]
