@@ -50,6 +50,10 @@ impl Index {
     /// The chain of a run that begins with `started`: one that goes on, or a new one.
     fn chain_for(&mut self, run: u32, started: &Started<'_>) -> u32 {
         if started.recorded != 0 {
+            let before = started.continued_run_id;
+            if let Some(before) = before.filter(|_| started.first_run_id == started.run_id) {
+                self.chains.follow(before, run);
+            }
             return self.chains.record(started.first_run_id, run);
         }
         let before = started.continued_run_id.and_then(|before| self.runs.number(&before));

@@ -47,6 +47,8 @@ pub(crate) struct Chains {
     list: Vec<Chain>,
     /// Recorded chains by their first run.
     recorded: Map<RunId, u32>,
+    /// Recorded runs that do not name the first of their chain, by the run that they continue.
+    followers: Map<RunId, Vec<u32>>,
 }
 
 impl Chains {
@@ -65,6 +67,16 @@ impl Chains {
     /// The chain of recorded runs that `first` began.
     pub(crate) fn recorded(&self, first: &RunId) -> Option<u32> {
         self.recorded.get(first).copied()
+    }
+
+    /// The recorded runs that continue `run` and do not name the first of their chain.
+    pub(crate) fn followers(&self, run: &RunId) -> &[u32] {
+        self.followers.get(run).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Notes that the recorded `run` continues `before`, and does not name the first of its chain.
+    pub(super) fn follow(&mut self, before: RunId, run: u32) {
+        self.followers.entry(before).or_default().push(run);
     }
 
     /// Begins a chain with a run of its own.

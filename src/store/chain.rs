@@ -15,7 +15,8 @@ use crate::index::Size;
 /// Runs that were started in this store stand in the order in which they began, and all of them
 /// are here. Runs that were recorded stand in the order in which they continue each other, in
 /// whichever order they came; some may be missing, which [`Chain::links`] and
-/// [`Chain::next_not_here`] tell.
+/// [`Chain::next_not_here`] tell. A chain is what names the same first run, and what is linked with it:
+/// earlier servers did not name the first one.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
@@ -48,16 +49,19 @@ impl Snapshot {
     /// events, which tell their order, cannot be read.
     pub fn chain(&self, run: &RunId) -> Result<Chain> {
         let not_found = Error::RunNotFound { run: *run };
-        let (number, first, first_is_here) = {
+        let number = {
             let index = self.index();
             let found = index.runs.get(self.number(&index, run)?);
-            let number = found.map(|found| found.chain).unwrap_or_default();
-            let first = index.chains.get(number).map(|chain| chain.first).unwrap_or_default();
-            let named = self.number(&index, &first).ok().and_then(|named| index.runs.get(named));
-            (number, first, named.is_some_and(|named| named.chain == number))
+            found.map(|found| found.chain).unwrap_or_default()
         };
         let runs = Sequence::of(self, number)?;
         let index = self.index();
+        // Of chains that are linked, the first one names them all.
+        let begins = runs.get(&index, 0).and_then(|run| index.runs.get(run));
+        let number = begins.map(|run| run.chain).unwrap_or_default();
+        let first = index.chains.get(number).map(|chain| chain.first).unwrap_or_default();
+        let named = self.number(&index, &first).ok().and_then(|named| index.runs.get(named));
+        let first_is_here = named.is_some_and(|named| named.chain == number);
         let current = runs.last(&index).and_then(|last| info(&index, last, self.end()));
         let current = current.ok_or(not_found)?;
         Ok(Chain { snapshot: self.clone(), first, first_is_here, current, runs })

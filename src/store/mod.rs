@@ -15,6 +15,7 @@ mod history;
 mod intake;
 mod kin;
 mod lineage;
+mod links;
 mod next;
 mod parent;
 mod past;

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::lineage::started;
+use super::links::Linked;
 use super::snapshot::Snapshot;
 use crate::bytes::wide;
 use crate::error::Result;
@@ -33,14 +34,26 @@ impl Sequence {
         Sequence::First { chain, len }
     }
 
-    /// The runs of a chain. Those of a recorded one are put in order by what they say themselves.
+    /// The runs of a chain. Those of a recorded one are put together, and in order, by what they say
+    /// themselves.
     pub(super) fn of(snapshot: &Snapshot, chain: u32) -> Result<Self> {
         let arrived = Self::arrived(snapshot, chain);
         let recorded = snapshot.index().chains.get(chain).is_some_and(|chain| chain.recorded);
-        if !recorded || arrived.len() < 2 {
+        if !recorded || arrived.len() == 0 {
             return Ok(arrived);
         }
-        Ok(Sequence::Sorted(in_order(arrived.read_starts(snapshot)?).into()))
+        let linked = Linked::with(snapshot, chain)?;
+        let mut runs = Vec::with_capacity(arrived.len());
+        for chain in linked.chains {
+            runs.extend(Self::arrived(snapshot, chain).read_starts(snapshot)?);
+        }
+        if runs.len() < 2 {
+            return Ok(arrived);
+        }
+        for run in &mut runs {
+            run.continues = run.continues.or(linked.followed.get(&run.id).copied());
+        }
+        Ok(Sequence::Sorted(in_order(runs).into()))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -93,7 +106,7 @@ impl Sequence {
     }
 
     /// Looks at each run, and lets go of the index now and then.
-    fn each(&self, snapshot: &Snapshot, mut look: impl FnMut(&Index, u32)) {
+    pub(super) fn each(&self, snapshot: &Snapshot, mut look: impl FnMut(&Index, u32)) {
         for page in (0..self.len()).step_by(PAGE_RUNS) {
             let index = snapshot.index();
             let places = page..self.len().min(page + PAGE_RUNS);

@@ -10,14 +10,15 @@ impl Snapshot {
     /// What the runs of a run's chain add up to, as far as they are in the store.
     ///
     /// # Errors
-    /// [`Error::RunNotFound`](crate::Error::RunNotFound).
+    /// [`Error::RunNotFound`](crate::Error::RunNotFound); for runs that were recorded,
+    /// [`Error::Corrupt`](crate::Error::Corrupt) if what they say of each other cannot be read.
     pub fn chain_size(&self, run: &RunId) -> Result<Size> {
         let chain = {
             let index = self.index();
             let found = index.runs.get(self.number(&index, run)?);
             found.map(|found| found.chain).unwrap_or_default()
         };
-        Ok(Sequence::arrived(self, chain).size(self))
+        Ok(Sequence::of(self, chain)?.size(self))
     }
 
     /// What a tree adds up to: the run itself, and all runs of the chains below it, each once. See

@@ -118,6 +118,42 @@ fn a_chain_is_in_order_however_it_came_and_shows_what_is_missing() {
     assert_eq!(whole.next_not_here().unwrap(), None);
 }
 
+/// As earlier servers wrote them: no run says which is the first.
+#[test]
+fn runs_are_a_chain_by_the_links_that_are_there() {
+    let orders = [[1, 2, 3], [1, 3, 2], [2, 1, 3], [2, 3, 1], [3, 1, 2], [3, 2, 1]];
+    // A link is named by both runs, or by one of them; the workflow id may be another one.
+    for (by_former, by_next) in [(true, true), (true, false), (false, true)] {
+        for (order, same_workflow) in orders.into_iter().zip([true, false].into_iter().cycle()) {
+            let (_dir, store) = open();
+            // Another run of the workflow, and a chain of its own.
+            record(&store, started(id(50)), 1, &[completed()]);
+            record(&store, next_of(id(51), id(49), id(49)), 9, &[completed()]);
+            for n in order {
+                let name = format!("order {n}");
+                let before = (n > 1 && by_next).then(|| id(n - 1));
+                let start = Started { continued_run_id: before, ..started(id(n)) };
+                let workflow_id = if same_workflow { "order" } else { &name };
+                let start = Started { workflow_id, ..start };
+                let next = [if n < 3 && by_former { continues(id(n + 1)) } else { completed() }];
+                record(&store, start, n.into(), &next);
+            }
+            // A run does not know who names it as the next.
+            let asked: &[u32] = if by_next { &[1, 2, 3] } else { &[1] };
+            for run in asked {
+                let chain = store.chain(&id(*run)).unwrap();
+                let runs: Vec<_> = chain.runs().map(|run| run.id).collect();
+                assert_eq!(runs, [1, 2, 3].map(id), "{order:?} {by_former} {by_next} {run}");
+                assert_eq!((chain.first_run_id(), chain.first_is_here()), (id(1), true));
+                assert_eq!(store.chain_size(&id(*run)).unwrap(), chain.size());
+            }
+            assert_eq!(store.chain(&id(50)).unwrap().len(), 1);
+            assert_eq!(store.chain(&id(51)).unwrap().len(), 1);
+            store.verify(|_| {}).unwrap();
+        }
+    }
+}
+
 #[test]
 fn a_copy_of_a_run_stands_beside_it_and_not_at_the_end() {
     let (_dir, store) = open();
