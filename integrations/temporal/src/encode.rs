@@ -33,10 +33,14 @@ pub(crate) fn encode_message(message: &DynamicMessage) -> Vec<u8> {
 
 /// Writes `message` as field `number`.
 pub(crate) fn put_message(number: u32, message: &DynamicMessage, out: &mut Vec<u8>) {
-    let content = encode_message(message);
+    put_encoded(number, &encode_message(message), out);
+}
+
+/// Writes an encoded message as field `number`.
+pub(crate) fn put_encoded(number: u32, message: &[u8], out: &mut Vec<u8>) {
     encode_key(number, WireType::LengthDelimited, out);
-    encode_varint(content.len() as u64, out);
-    out.extend_from_slice(&content);
+    encode_varint(message.len() as u64, out);
+    out.extend_from_slice(message);
 }
 
 fn put_field(field: &FieldDescriptor, value: &Value, out: &mut Vec<u8>) {

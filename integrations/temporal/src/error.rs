@@ -21,11 +21,34 @@ pub enum ImportError {
     /// The input has no bytes.
     #[error("the file is empty")]
     Empty,
+    /// The input cannot be read.
+    #[error(transparent)]
+    Io(std::io::Error),
+    /// The input is compressed by gzip, and broken or cut off.
+    #[error("broken gzip: {reason}")]
+    Gzip {
+        /// What the decoder says.
+        reason: String,
+    },
+    /// The input is of a form that is known and not read.
+    #[error("this is {what}, which is not read: unpack or convert it first")]
+    NotRead {
+        /// What it is.
+        what: &'static str,
+    },
     /// The input begins like JSON but is no text.
-    #[error("not UTF-8 text at byte {offset}")]
-    NotUtf8 {
-        /// The first byte that is no UTF-8.
+    #[error("not {encoding} text at byte {offset}")]
+    NotText {
+        /// How it is encoded.
+        encoding: &'static str,
+        /// The first byte that is not of that encoding.
         offset: usize,
+    },
+    /// There are several histories where one is expected.
+    #[error("there are {count} histories where one is expected")]
+    ManyHistories {
+        /// How many.
+        count: usize,
     },
     /// The JSON is broken or cut off.
     #[error("broken JSON at line {line}, column {column}: {reason}")]
@@ -85,6 +108,16 @@ pub enum ImportError {
         /// The enum.
         name: String,
     },
+    /// A field is not known, and nothing unknown was to be kept.
+    #[error("{at} (event {id}): unknown field {field}")]
+    UnknownField {
+        /// The place in the document.
+        at: String,
+        /// The event's id, 0 if it has none.
+        id: i64,
+        /// The name of the field, or its number in protobuf.
+        field: String,
+    },
     /// A field cannot hold its value.
     #[error("{at} (event {id}): {reason}")]
     Field {
@@ -116,12 +149,34 @@ pub enum ImportError {
         /// What it breaks.
         rule: &'static str,
     },
+    /// An event says nothing of what it is about.
+    #[error("event {id} is a {kind} without attributes")]
+    NoAttributes {
+        /// The event's id, 0 if it has none.
+        id: i64,
+        /// Its kind.
+        kind: EventKind,
+    },
     /// The store does not take an event.
     #[error("event {id}: {source}")]
     Refused {
         /// The event's id, 0 if it has none.
         id: i64,
         /// Why not.
+        source: kinlog::Error,
+    },
+    /// The store failed when a part of the history was written.
+    #[error(
+        "{events} events were written to run {run} in {commits} commits, and then: {source}; import it again to go on"
+    )]
+    Unfinished {
+        /// The run.
+        run: RunId,
+        /// How many events were written, if the device has what it was given.
+        events: usize,
+        /// In how many commits.
+        commits: usize,
+        /// What failed.
         source: kinlog::Error,
     },
     /// The run that the store holds cannot be compared with the history.
@@ -155,6 +210,16 @@ pub enum ExportError {
     /// A value has no JSON form, such as a time out of range.
     #[error("cannot be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
+    /// A protobuf field has no name, because this version of Temporal's API does not know it.
+    #[error(
+        "event {id} has the field {field} of a newer server, for which JSON has no name: protobuf has room for it"
+    )]
+    Unnamed {
+        /// The event's id in its history.
+        id: i64,
+        /// The field's number.
+        field: u32,
+    },
     /// The payload of a kinlog event is no rest of a Temporal event.
     #[error("event {id} has a payload that is not Temporal's: {reason}")]
     Payload {

@@ -2,8 +2,10 @@
 
 use std::slice;
 
-use crate::encode::put_message;
-use crate::{ExportError, ImportError, RecordedEvent, json, proto};
+use crate::beside::take_beside;
+use crate::encode::{put_encoded, put_message};
+use crate::read::{EVENTS, read_one, read_one_proto};
+use crate::{ExportError, ImportError, RecordedEvent, Unknown, json};
 
 /// A recorded history: the events of one workflow run, oldest first.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -13,32 +15,24 @@ pub struct History {
 
 impl History {
     /// Reads a `temporal.api.history.v1.History`.
+    ///
+    /// Fields and event types of a newer server are kept, as they are with the default of
+    /// [`Unknown`].
     pub fn from_proto(bytes: &[u8]) -> Result<Self, ImportError> {
-        Self::in_order(proto::read(bytes)?)
+        read_one_proto(bytes, Unknown::default())
     }
 
     /// Reads JSON in any of the forms Temporal's tools write.
     ///
-    /// These are `{"events": […]}`, the same as the value of `history`, a bare list of events
-    /// and lists of all of these, which are read as one history. Enums are understood in their
-    /// full and in their old short spelling and as numbers, payloads also in shorthand.
-    /// Unknown fields are ignored, as Temporal's SDKs do; unknown enum values are errors.
+    /// Fields that are not known are kept, names of event types and enum values that are not are
+    /// errors, as with the default of [`Unknown`].
     pub fn from_json(text: &str) -> Result<Self, ImportError> {
-        Self::in_order(json::read(text)?)
+        read_one(text.as_bytes(), Unknown::default())
     }
 
-    /// Reads protobuf or JSON, whichever the bytes are.
+    /// Reads the one history in `bytes`, as [`read_histories`](crate::read_histories) does.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ImportError> {
-        if bytes.is_empty() {
-            return Err(ImportError::Empty);
-        }
-        if !json::looks_like_json(bytes) {
-            return Self::from_proto(bytes);
-        }
-        match str::from_utf8(bytes) {
-            Ok(text) => Self::from_json(text),
-            Err(error) => Err(ImportError::NotUtf8 { offset: error.valid_up_to() }),
-        }
+        read_one(bytes, Unknown::default())
     }
 
     /// The events, oldest first.
@@ -53,6 +47,13 @@ impl History {
         self.events
     }
 
+    /// How many fields, event types and enum values in it this version of Temporal's API does not
+    /// know. They are kept.
+    #[must_use]
+    pub fn unknown(&self) -> usize {
+        self.events.iter().map(RecordedEvent::unknown).sum()
+    }
+
     /// Writes a `temporal.api.history.v1.History`.
     ///
     /// The same history always gives the same bytes: fields by number, map entries by key.
@@ -60,20 +61,35 @@ impl History {
     pub fn to_proto(&self) -> Vec<u8> {
         let mut out = Vec::new();
         for event in &self.events {
-            put_message(proto::EVENTS, event.message(), &mut out);
+            // What may have something beside it is rare, and decoded.
+            let beside = match event.unknown() {
+                0 => None,
+                _ => take_beside(event.clone().message()),
+            };
+            match beside {
+                None => put_encoded(EVENTS, event.bytes(), &mut out),
+                Some((event, beside)) => {
+                    put_message(EVENTS, &event, &mut out);
+                    out.extend(beside);
+                }
+            }
         }
         out
     }
 
     /// Writes proto3 JSON, indented: `{"events": […]}`.
     ///
-    /// JSON has no place for protobuf fields this crate's API version does not know.
+    /// What was kept of JSON is written as it was read.
+    ///
+    /// # Errors
+    /// [`ExportError::Unnamed`] for a protobuf field that this crate's API version does not know,
+    /// and for which JSON has no name; [`ExportError::Json`] for a value without a JSON form.
     pub fn to_json(&self) -> Result<String, ExportError> {
         json::write(&self.events)
     }
 
     /// Turns a list that is newest first around and refuses one in no order.
-    fn in_order(mut events: Vec<RecordedEvent>) -> Result<Self, ImportError> {
+    pub(crate) fn in_order(mut events: Vec<RecordedEvent>) -> Result<Self, ImportError> {
         if let [first, second, ..] = events.as_slice()
             && first.id() > second.id()
         {

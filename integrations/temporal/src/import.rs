@@ -1,9 +1,11 @@
 //! Writes a history into a store, once.
 
-use kinlog::{Body, Durability, EventKind, Expect, NewRun, RunId, Store, Transaction};
+use kinlog::{Durability, RunId, Store};
 
+use crate::check::check_events;
 use crate::identity::{other_id, own_id};
-use crate::{History, ImportError, NewRecord, RecordedEvent, Run, batches};
+use crate::write::Writing;
+use crate::{History, ImportError, RecordedEvent, Run};
 
 /// How a history is written into a store.
 #[derive(Debug, Clone, Copy)]
@@ -46,22 +48,27 @@ pub enum Outcome {
     AlreadyThere,
 }
 
-/// Writes `history` into `store`: one commit for each transaction of the server that recorded it.
+/// Writes `history` into `store`: one commit for each transaction of the server that recorded it, or
+/// several, if it has more events or bytes than a commit of this store can have.
+///
+/// All of it is checked before anything is written, so that a history that is refused changes
+/// nothing.
 ///
 /// A history that is in the store already is recognised by its run id and its events, whatever
 /// namespace it is in, and nothing is written; of one that was written in part, the rest is. If
 /// the run id stands for a history with other events, this one is kept under an id made for it.
 ///
 /// # Errors
-/// [`ImportError::NoEvents`] and [`ImportError::Misplaced`] for what is no history of a run,
-/// [`ImportError::Refused`] for an event the store does not take, [`ImportError::Store`] for a
-/// store that takes no commits or cannot be read.
+/// [`ImportError::NoEvents`], [`ImportError::Misplaced`] and [`ImportError::NoAttributes`] for what
+/// is no history of a run, [`ImportError::Refused`] for an event the store does not take; nothing
+/// is written then. [`ImportError::Store`] for a store that takes no commits or cannot be read, and
+/// [`ImportError::Unfinished`] if it fails half way, which says what is there.
 pub fn import(
     store: &Store,
     history: &History,
     options: &ImportOptions<'_>,
 ) -> Result<Imported, ImportError> {
-    check_order(history)?;
+    check_events(history)?;
     let own = own_id(history);
     let (run_id, stored) = match look_up(store, &own, history)? {
         Stored::Another => {
@@ -80,7 +87,9 @@ pub fn import(
     let unnamed = own.to_string();
     let workflow_id = history.workflow_id().unwrap_or(&unnamed);
     let run = Run { namespace: options.namespace, workflow_id, run_id };
-    let commits = write(store, history, run, from, options.durability)?;
+    let writing = Writing { store, history, run, from };
+    writing.check()?;
+    let commits = writing.write(options.durability)?;
     let events = history.events().len() - from;
     Ok(Imported { run_id, outcome, under_other_id: run_id != own, events, commits })
 }
@@ -114,71 +123,4 @@ fn look_up(store: &Store, run: &RunId, history: &History) -> Result<Stored, Impo
     }
     let all = same == history.events().len();
     Ok(if all { Stored::Everything } else { Stored::Beginning(same) })
-}
-
-/// Refuses, before anything is written, what the store would refuse half way.
-fn check_order(history: &History) -> Result<(), ImportError> {
-    let last = history.events().len().checked_sub(1).ok_or(ImportError::NoEvents)?;
-    for (index, event) in history.events().iter().enumerate() {
-        let kind = EventKind::from_number(u16::try_from(event.event_type()).unwrap_or_default());
-        let starts = kind == EventKind::WORKFLOW_EXECUTION_STARTED;
-        let rule = match index {
-            0 if !starts => "a history begins with WorkflowExecutionStarted",
-            1.. if starts => "a history begins only once",
-            _ if kind.is_closing() && index != last => "a history ends with it",
-            _ => continue,
-        };
-        return Err(ImportError::Misplaced { id: event.id(), kind, rule });
-    }
-    Ok(())
-}
-
-/// Writes the events after the first `from`; returns the number of commits.
-fn write(
-    store: &Store,
-    history: &History,
-    run: Run<'_>,
-    from: usize,
-    durability: Durability,
-) -> Result<usize, ImportError> {
-    let mut records = (1..).zip(history.events()).skip(from);
-    let (mut commits, mut last) = (0, None);
-    for batch in batches(history) {
-        // A history that was cut off may end within what has become one batch.
-        let rest = batch.end.saturating_sub(from.max(batch.start));
-        if rest == 0 {
-            continue;
-        }
-        let mut tx = store.begin();
-        for (id, event) in records.by_ref().take(rest) {
-            add(&mut tx, NewRecord::new(event, id, run)?, id, run)
-                .map_err(|source| ImportError::Refused { id: event.id(), source })?;
-        }
-        last = Some(tx.submit(durability)?);
-        commits += 1;
-    }
-    // The log is in order: with the last commit all are there.
-    if let Some(last) = last {
-        last.wait()?;
-    }
-    Ok(commits)
-}
-
-/// Adds the event that becomes number `id`, and insists on that number.
-fn add(
-    tx: &mut Transaction<'_>,
-    record: NewRecord<'_>,
-    id: u32,
-    run: Run<'_>,
-) -> kinlog::Result<()> {
-    match record.body() {
-        Body::WorkflowExecutionStarted(started) => {
-            let new = NewRun::recorded(*started).input(record.payload()).at(record.time());
-            tx.start(new).map(drop)
-        }
-        _ => {
-            tx.expect(&run.run_id, Expect::NextEvent(id))?;
-            tx.append(&run.run_id, record.event()).map(drop)
-        }
-    }
 }

@@ -9,21 +9,21 @@
 //! transactions began and ended.
 
 mod batches;
+mod beside;
+mod check;
 mod encode;
 mod error;
 mod event;
 mod export;
-mod gather;
 mod history;
 mod identity;
 mod import;
 mod json;
-mod legacy;
 mod mapping;
-mod normalise;
-mod proto;
+mod read;
 mod schema;
-mod shorthand;
+mod unknown;
+mod write;
 
 pub use batches::batches;
 pub use error::{ExportError, ImportError, SchemaError};
@@ -32,3 +32,4 @@ pub use export::export;
 pub use history::History;
 pub use import::{ImportOptions, Imported, Outcome, import};
 pub use mapping::{NewRecord, Run};
+pub use read::{ReadOptions, Unknown, read_histories};

@@ -1,6 +1,6 @@
 //! From a kinlog event back to a Temporal event.
 
-use kinlog::{Body, Event, Timestamp};
+use kinlog::{Body, Event, EventKind, Timestamp};
 use prost_reflect::prost::encoding::{WireType, decode_key, decode_varint};
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, ReflectMessage, Value};
 
@@ -8,7 +8,7 @@ use super::body::{Visit, visit};
 use super::path::{find, put, resolve};
 use super::slot::Slot;
 use super::{ABSENT, EVENT_ID_BIT};
-use crate::event::put_time;
+use crate::event::{UNNAMED, has_unheard_type, put_time};
 use crate::schema::Schema;
 use crate::{ExportError, RecordedEvent};
 
@@ -34,14 +34,17 @@ pub(super) fn join(
     payload: &[u8],
 ) -> Result<RecordedEvent, ExportError> {
     let schema = Schema::get()?;
+    let unknown_kind = || ExportError::UnknownKind { id, kind: body.kind() };
     let kind = i32::from(body.kind().number());
-    if kind == 0 || schema.event_type.get_value(kind).is_none() {
-        return Err(ExportError::UnknownKind { id, kind: body.kind() });
+    if kind == 0 || (body.kind().number() >= EventKind::FIRST_CUSTOM && body.kind() != UNNAMED) {
+        return Err(unknown_kind());
     }
     let (absent, rest) = split(payload);
     let mut message = DynamicMessage::decode(schema.event.clone(), rest)
         .map_err(|error| ExportError::Payload { id, reason: error.to_string() })?;
-    put(&mut message, "event_type", Value::EnumNumber(kind));
+    if body.kind() != UNNAMED {
+        put(&mut message, "event_type", Value::EnumNumber(kind));
+    }
     if absent & EVENT_ID_BIT == 0 && find(&message, "event_id").is_none() {
         put(&mut message, "event_id", Value::I64(i64::from(id)));
     }
@@ -53,7 +56,10 @@ pub(super) fn join(
             put_reset_cause(&mut message, attributes);
         }
     }
-    Ok(RecordedEvent::from_checked(message))
+    let event = RecordedEvent::from_checked(&message);
+    // Others may use this kind as well.
+    let is_ours = event.kind() != UNNAMED || event.event_type() != 0 || has_unheard_type(&message);
+    is_ours.then_some(event).ok_or_else(unknown_kind)
 }
 
 /// Says that the workflow task failed because of a reset, unless the payload says why.

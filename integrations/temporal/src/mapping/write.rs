@@ -9,7 +9,7 @@ use super::path::{clear, find, is_empty, resolve};
 use super::slot::Slot;
 use super::{ABSENT, EVENT_ID_BIT, Run};
 use crate::encode::encode_message;
-use crate::event::time_nanos;
+use crate::event::{UNNAMED, time_nanos};
 use crate::schema::Schema;
 use crate::{ImportError, RecordedEvent};
 
@@ -26,13 +26,10 @@ pub struct NewRecord<'a> {
 impl<'a> NewRecord<'a> {
     /// Takes apart the event that becomes number `id` of `run`.
     pub fn new(event: &'a RecordedEvent, id: u32, run: Run<'a>) -> Result<Self, ImportError> {
-        let Ok(kind) = u16::try_from(event.event_type()) else {
-            let value = event.event_type().to_string();
-            let at = format!("event {id}");
-            return Err(ImportError::UnknownEventType { at, id: event.id(), value });
-        };
         let mut rest = event.message().clone();
-        rest.clear_field_by_name("event_type");
+        if event.kind() != UNNAMED {
+            rest.clear_field_by_name("event_type");
+        }
         let mut absent = 0;
         if event.id() == i64::from(id) {
             rest.clear_field_by_name("event_id");
@@ -43,7 +40,7 @@ impl<'a> NewRecord<'a> {
         if nanos.is_some() {
             rest.clear_field_by_name("event_time");
         }
-        let mut body = prepared(EventKind::from_number(kind), run);
+        let mut body = prepared(event.kind(), run);
         absent |= move_attributes(event, &mut body, &mut rest)?;
         let time = Timestamp::from_unix_nanos(nanos.unwrap_or_default());
         Ok(Self { body, time, payload: payload(absent, &rest) })
@@ -153,7 +150,9 @@ impl<'m> Visit<'m> for Count<'_> {
 
 fn payload(absent: u32, rest: &DynamicMessage) -> Vec<u8> {
     let mut out = Vec::new();
-    if absent != 0 {
+    // A message may have such a field itself, which is then the second one.
+    let has_one = rest.unknown_fields().any(|field| field.number() == ABSENT);
+    if absent != 0 || has_one {
         encode_key(ABSENT, WireType::Varint, &mut out);
         encode_varint(u64::from(absent), &mut out);
     }
