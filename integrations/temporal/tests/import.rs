@@ -260,13 +260,74 @@ fn a_history_that_begins_or_ends_in_the_middle_writes_nothing() {
 }
 
 #[test]
-fn an_event_the_store_does_not_take_is_named() {
+fn a_history_with_an_event_that_the_store_does_not_take_writes_nothing() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
-    let events = small(RUN, &"x".repeat(17 << 20)).into_events();
+    let whole = small(RUN, &"x".repeat(17 << 20));
     let names = |it: &RecordedEvent| it.id();
-    assert_eq!(events.iter().map(names).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
-    let error = import(&store, &events.into_iter().collect(), &OPTIONS).expect_err("too large");
+    assert_eq!(whole.events().iter().map(names).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+    let error = import(&store, &whole, &OPTIONS).expect_err("too large");
     assert!(matches!(error, ImportError::Refused { id: 5, .. }), "{error}");
     assert!(error.to_string().starts_with("event 5: "), "{error}");
+    assert_eq!(store.stats().expect("stats").commits, 0);
+    // The same if a part is there.
+    put(&store, &beginning(&whole, 2));
+    let end = store.end();
+    import(&store, &whole, &OPTIONS).expect_err("too large");
+    assert_eq!(store.end(), end);
+    // And if it is too large for a segment.
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = Options::new().segment_bytes(64 << 10).open(dir.path()).expect("a store");
+    let whole = small(RUN, &"x".repeat(64 << 10));
+    let error = import(&store, &whole, &OPTIONS).expect_err("too large");
+    assert!(
+        error.to_string().contains("event 5: ")
+            && error.to_string().contains("bytes in one commit")
+    );
+    assert_eq!(store.stats().expect("stats").commits, 0);
+}
+
+/// A history in which one batch has `events` signals of `bytes` each.
+fn with_large_batch(events: usize, bytes: usize) -> History {
+    let started = small(RUN, "").events()[0].to_proto();
+    let mut out = vec![];
+    let mut add = |event: &[u8]| {
+        prost_reflect::prost::encoding::bytes::encode(1, &event.to_vec(), &mut out);
+    };
+    add(&started);
+    let number = |number: usize| {
+        let mut out = vec![];
+        prost_reflect::prost::encoding::encode_varint(number as u64, &mut out);
+        out
+    };
+    let name = "s".repeat(bytes);
+    for id in 2..events + 2 {
+        let attributes = [&[10][..], &number(bytes), name.as_bytes()].concat();
+        let id = number(id);
+        // The ids of tasks follow each other.
+        let event = [&[8][..], &id, &[24, 26, 40], &id, &[0xd2, 1], &number(attributes.len())];
+        add(&[event.concat(), attributes].concat());
+    }
+    History::from_proto(&out).expect("a history")
+}
+
+#[test]
+fn a_batch_that_is_too_large_for_a_commit_is_split() {
+    for (events, bytes, segment, commits) in [(40, 4000, 64 << 10, 5), (10, 40_000, 64 << 10, 11)] {
+        let history = with_large_batch(events, bytes);
+        assert_eq!(batches(&history).len(), 2);
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = Options::new().segment_bytes(segment).open(dir.path()).expect("a store");
+        let imported = put(&store, &history);
+        assert_eq!((imported.events, imported.commits), (events + 1, commits), "{segment}");
+        assert_eq!(get(&store, &imported.run_id), history);
+        again(&store, [&history].into_iter());
+        store.verify(|_| {}).expect("a sound store");
+        // It goes on within a piece.
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = Options::new().segment_bytes(segment).open(dir.path()).expect("a store");
+        put(&store, &beginning(&history, events - 3));
+        assert_eq!((put(&store, &history).events, put(&store, &history).events), (4, 0));
+        assert_eq!(get(&store, &imported.run_id), history);
+    }
 }
