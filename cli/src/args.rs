@@ -62,12 +62,14 @@ pub(crate) enum Command {
 
 /// Bring recorded Temporal histories into the store.
 ///
-/// Reads protobuf and every JSON form that Temporal's tools write. A history that is in the store
+/// Reads protobuf and every JSON form that Temporal's tools write, also compressed by gzip, and
+/// files of many histories. A history is imported as a whole or not at all. One that is in the store
 /// already is recognised, so an import that was interrupted can simply be repeated. A store that
 /// is not there is made.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ImportArgs {
-    /// Files, and folders to search for *.json, *.bin, *.binpb, *.pb and *.proto.
+    /// Files, - for standard input, and folders to search for *.json, *.jsonl, *.ndjson, *.history,
+    /// *.bin, *.binpb, *.pb and *.proto, also with .gz behind it.
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
     /// The namespace of the runs, which histories do not name.
@@ -76,6 +78,22 @@ pub(crate) struct ImportArgs {
     /// Do not wait until histories are on the device.
     #[arg(long)]
     pub(crate) buffered: bool,
+    /// What becomes of what this version of Temporal's API does not know.
+    #[arg(long, value_name = "WHAT", default_value = "fields")]
+    pub(crate) unknown: Unknown,
+}
+
+/// What becomes of what is not known, such as fields of a newer server. What is kept comes back on
+/// export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Unknown {
+    /// A history with any of it is refused.
+    Refuse,
+    /// Fields are kept, and event types that have a number; a name that nobody knows, of an event
+    /// type or an enum value, is refused.
+    Fields,
+    /// All of it is kept.
+    Keep,
 }
 
 /// List runs.

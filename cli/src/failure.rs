@@ -190,9 +190,9 @@ impl From<ExportError> for Failure {
 impl From<ImportError> for Failure {
     fn from(error: ImportError) -> Self {
         match error {
-            ImportError::Store(error) | ImportError::Refused { source: error, .. } => {
-                Failure::Store(error)
-            }
+            ImportError::Store(error)
+            | ImportError::Refused { source: error, .. }
+            | ImportError::Unfinished { source: error, .. } => Failure::Store(error),
             other => Failure::Other(other.to_string()),
         }
     }

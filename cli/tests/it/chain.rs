@@ -82,3 +82,45 @@ fn runs_that_are_not_here_are_marked() {
     assert_eq!(here, [false, false, true, true, false]);
     assert_eq!((&runs[0]["number"], &runs[0]["run_id"]), (&json!(null), &json!(id(1).to_string())));
 }
+
+/// As earlier servers wrote them: nobody says which run is the first.
+#[test]
+fn imported_runs_are_a_chain_by_their_links() {
+    let event = |id: u32, kind: &str, attributes: &str| {
+        let key = format!("{}{}EventAttributes", kind[..1].to_lowercase(), &kind[1..]);
+        format!(r#"{{"eventId": "{id}", "eventType": "{kind}", "{key}": {{{attributes}}}}}"#)
+    };
+    let history = |run: u8, before: Option<u8>, next: Option<u8>| {
+        let before = before.map(|run| format!(r#", "continuedExecutionRunId": "{}""#, id(run)));
+        let own = format!(r#""workflowId": "c", "originalExecutionRunId": "{}""#, id(run));
+        let started = event(1, "WorkflowExecutionStarted", &(own + &before.unwrap_or_default()));
+        let closed = match next {
+            Some(next) => {
+                let next = format!(r#""newExecutionRunId": "{}""#, id(next));
+                event(2, "WorkflowExecutionContinuedAsNew", &next)
+            }
+            None => event(2, "WorkflowExecutionCompleted", ""),
+        };
+        format!("[{started}, {closed}]")
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let files = [(1, None, Some(2)), (2, Some(1), Some(3)), (3, Some(2), None)].map(
+        |(run, before, next)| {
+            let file = dir.path().join(format!("{run}.json"));
+            std::fs::write(&file, history(run, before, next)).unwrap();
+            file.to_str().unwrap().to_owned()
+        },
+    );
+    for order in [[0, 1, 2], [2, 0, 1], [2, 1, 0]] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = small_store(dir.path());
+        for place in order {
+            call(&store, ["import", &files[place]]).ok();
+        }
+        for run in 1..4 {
+            let runs = call(&store, ["chain", &id(run).to_string(), "--json"]).ok().json();
+            let ids: Vec<&str> = runs.iter().filter_map(|run| run["run_id"].as_str()).collect();
+            assert_eq!(ids, [1, 2, 3].map(|run| id(run).to_string()), "{order:?}");
+        }
+    }
+}

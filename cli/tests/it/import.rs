@@ -1,8 +1,11 @@
 //! `kinlog import`: files, folders, failures.
 
 use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
-use super::common::{call, history, small_store};
+use super::common::{call, called, command, history, small_store};
 
 const RUN: &str = "019f6231-90d9-7a77-a8b4-43ae8369509";
 
@@ -86,4 +89,119 @@ fn where_there_is_nothing_to_import_no_store_is_made() {
     let called = call(&store, ["import", empty.to_str().unwrap()]).fails(4, "");
     assert!(!store.exists());
     assert!(called.out.contains("there are no histories in this folder"), "{}", called.out);
+}
+
+/// A history of a start alone, on one line.
+fn line(number: u32, more: &str) -> String {
+    let (kind, id) = ("workflowExecutionStartedEventAttributes", format!("{RUN}{number}"));
+    let attributes =
+        format!(r#"{{"workflowId": "w-{number}", "originalExecutionRunId": "{id}"{more}}}"#);
+    format!(
+        r#"{{"events": [{{"eventId": "1", "eventType": "WorkflowExecutionStarted", "{kind}": {attributes}}}]}}"#
+    )
+}
+
+fn run_of(number: u32) -> String {
+    format!("{RUN}{number}")
+}
+
+#[test]
+fn standard_input_is_imported() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = small_store(dir.path());
+    let mut child = command(&store)
+        .args(["import", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = format!("{}\n{}\n", line(1, ""), line(2, ""));
+    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    let out = called(child.wait_with_output().unwrap()).ok().out;
+    assert!(out.contains("2  imported") && out.contains("2 events in 2 commits"), "{out}");
+    // An export goes in again as it came out.
+    let other = dir.path().join("other");
+    for format in ["json", "proto"] {
+        let export = call(&store, ["export", &run_of(1), "--format", format]).ok().bytes;
+        let file = dir.path().join(format);
+        fs::write(&file, &export).unwrap();
+        call(&other, ["import", file.to_str().unwrap()]).ok();
+        assert_eq!(call(&other, ["export", &run_of(1), "--format", format]).ok().bytes, export);
+    }
+}
+
+#[test]
+fn a_folder_is_searched_for_files_and_links_to_them_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, folder) = (small_store(dir.path()), dir.path().join("in"));
+    fs::create_dir(&folder).unwrap();
+    for (number, name) in [(1, "a.jsonl"), (2, "b.ndjson"), (3, "c.history"), (4, "d.json.txt")] {
+        fs::write(folder.join(name), line(number, "")).unwrap();
+    }
+    let elsewhere = dir.path().join("elsewhere");
+    fs::write(&elsewhere, line(5, "")).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, folder.join("e.json")).unwrap();
+    std::os::unix::fs::symlink(&folder, folder.join("f.json")).unwrap();
+    std::os::unix::fs::symlink(Path::new("/dev/zero"), folder.join("g.json")).unwrap();
+    assert!(Command::new("mkfifo").arg(folder.join("h.json")).status().unwrap().success());
+    fs::write(folder.join("i.pb.gz"), "no gzip").unwrap();
+    let out = call(&store, ["import", folder.to_str().unwrap()]).fails(4, "").out;
+    assert!(out.contains("4  imported") && out.contains("1  failed"), "{out}");
+    assert!(out.contains("i.pb.gz") && out.contains("neither JSON nor protobuf"), "{out}");
+}
+
+#[test]
+fn what_is_not_known_is_kept_counted_or_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.json");
+    fs::write(&file, line(1, r#", "newField": {"b": 1, "a": 1e400}"#)).unwrap();
+    let path = file.to_str().unwrap();
+    let store = dir.path().join("store");
+    let out = call(&store, ["import", "--unknown", "refuse", path]).fails(4, "").out;
+    assert!(
+        out.contains("(event 1): unknown field newField, which `--unknown fields` keeps"),
+        "{out}"
+    );
+    assert!(out.contains("0 events in 0 commits"), "{out}");
+    let out = call(&store, ["import", path]).ok().out;
+    assert!(out.contains("1  imported") && out.contains("1 unknown field kept"), "{out}");
+    let export = call(&store, ["export", &run_of(1)]).ok().out;
+    assert!(export.contains(r#""newField": {"b":1,"a":1e400}"#), "{export}");
+
+    let text = line(2, "")
+        .replace("WorkflowExecutionStarted\"", "WorkflowExecutionStarted\", \"links\": []")
+        .replace("}]}", "}, {\"eventId\": \"2\", \"eventType\": \"OfNextYear\"}]}");
+    fs::write(&file, text).unwrap();
+    let out = call(&store, ["import", path]).fails(4, "").out;
+    assert!(
+        out.contains("unknown event type \"OfNextYear\", which `--unknown keep` keeps"),
+        "{out}"
+    );
+    call(&store, ["show", &run_of(2)]).fails(5, "");
+    let out = call(&store, ["import", "--unknown", "keep", path]).ok().out;
+    assert!(out.contains("1 unknown field kept"), "{out}");
+    let export = call(&store, ["export", &run_of(2)]).ok().out;
+    assert!(export.contains(r#""eventType": "OfNextYear""#), "{export}");
+    call(&store, ["show", &run_of(2)]).ok();
+    call(&store, ["verify"]).ok();
+}
+
+#[test]
+fn a_file_is_imported_up_to_what_is_broken_and_the_summary_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, file) = (small_store(dir.path()), dir.path().join("a.jsonl"));
+    // The second is refused whole: it has a start, and then an event that says nothing.
+    let second =
+        line(2, "").replace("}]}", "}, {\"eventId\": \"2\", \"eventType\": \"TimerFired\"}]}");
+    let lines = [line(1, ""), second, line(3, ""), line(4, ""), "{\"events\": [".to_owned()];
+    fs::write(&file, lines.join("\n")).unwrap();
+    let out = call(&store, ["import", file.to_str().unwrap()]).fails(4, "").out;
+    assert!(out.contains("history 2: event 2 is a TimerFired without attributes"), "{out}");
+    assert!(out.contains("broken JSON at line 5"), "{out}");
+    assert!(out.contains("2  imported") && out.contains("2 events in 2 commits"), "{out}");
+    let runs = call(&store, ["ls", "--json"]).ok().json();
+    let runs: Vec<&str> = runs.iter().filter_map(|run| run["run_id"].as_str()).collect();
+    assert_eq!(runs.len(), 2);
+    assert!([1, 3].iter().all(|number| runs.contains(&run_of(*number).as_str())), "{runs:?}");
 }

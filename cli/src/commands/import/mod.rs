@@ -3,16 +3,17 @@
 mod files;
 mod summary;
 
-use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 use kinlog::{Durability, Error, Store};
-use kinlog_temporal::{History, ImportError, ImportOptions, Imported};
+use kinlog_temporal::{
+    ImportError, ImportOptions, ReadOptions, Unknown, import as write, read_histories,
+};
 
-use crate::args::ImportArgs;
+use crate::args::{self, ImportArgs};
 use crate::failure::{Failure, PARTIAL};
 use crate::open;
 use crate::ui::{self, Output};
@@ -25,7 +26,15 @@ pub(crate) fn import(
     out: &mut Output,
 ) -> Result<ExitCode, Failure> {
     let durability = if args.buffered { Durability::Buffered } else { Durability::Sync };
-    let options = ImportOptions { namespace: &args.namespace, durability };
+    let unknown = match args.unknown {
+        args::Unknown::Refuse => Unknown::Refuse,
+        args::Unknown::Fields => Unknown::KeepFields,
+        args::Unknown::Keep => Unknown::Keep,
+    };
+    let how = How {
+        read: ReadOptions { unknown },
+        write: ImportOptions { namespace: &args.namespace, durability },
+    };
     let mut summary = Summary::default();
     let inputs = files::find(&args.paths, &mut summary);
     if inputs.is_empty() {
@@ -36,7 +45,8 @@ pub(crate) fn import(
     let store = open::to_write(store)?;
     let started = Instant::now();
     let bar = ui::byte_bar(inputs.iter().map(|input| input.bytes).sum(), "import");
-    let done = import_all(&store, &inputs, &options, &bar, &mut summary);
+    let done = import_all(&store, &inputs, &how, &bar, &mut summary);
+    summary.bytes = bar.position();
     bar.finish_and_clear();
     // What was written counts, even if the store then failed.
     summary.print(started.elapsed(), out)?;
@@ -49,46 +59,84 @@ pub(crate) fn import(
 fn import_all(
     store: &Store,
     inputs: &[Input],
-    options: &ImportOptions<'_>,
+    how: &How<'_>,
     bar: &ProgressBar,
     summary: &mut Summary,
 ) -> Result<(), Failure> {
     for input in inputs {
-        match import_file(store, &input.path, options) {
-            Ok((imported, bytes)) => summary.add(&imported, bytes),
+        match import_file(store, input, how, bar, summary) {
+            Ok(()) => {}
             Err(Refusal::OfStore(failure)) => return Err(failure),
             Err(Refusal::OfFile(reason)) => summary.fail(&input.path, reason),
         }
-        bar.inc(input.bytes);
     }
     Ok(())
 }
 
-/// Why a history is not in the store.
+/// Why the rest of a file is not read.
 enum Refusal {
     OfFile(String),
     OfStore(Failure),
 }
 
+impl From<ImportError> for Refusal {
+    fn from(error: ImportError) -> Self {
+        match error {
+            error if is_about_the_store(&error) => Refusal::OfStore(error.into()),
+            ImportError::UnknownEventType { .. } | ImportError::UnknownEnumValue { .. } => {
+                Refusal::OfFile(format!("{error}, which `--unknown keep` keeps"))
+            }
+            ImportError::UnknownField { .. } => {
+                Refusal::OfFile(format!("{error}, which `--unknown fields` keeps"))
+            }
+            error => Refusal::OfFile(error.to_string()),
+        }
+    }
+}
+
+/// How histories are read, and written.
+struct How<'a> {
+    read: ReadOptions,
+    write: ImportOptions<'a>,
+}
+
+/// Imports every history of a file; goes on after one that the store refuses.
 fn import_file(
     store: &Store,
-    path: &Path,
-    options: &ImportOptions<'_>,
-) -> Result<(Imported, u64), Refusal> {
-    let bytes = fs::read(path).map_err(|error| Refusal::OfFile(error.to_string()))?;
-    let imported = History::from_bytes(&bytes)
-        .and_then(|history| kinlog_temporal::import(store, &history, options))
-        .map_err(|error| match is_about_the_store(&error) {
-            true => Refusal::OfStore(error.into()),
-            false => Refusal::OfFile(error.to_string()),
-        })?;
-    Ok((imported, bytes.len() as u64))
+    input: &Input,
+    how: &How<'_>,
+    bar: &ProgressBar,
+    summary: &mut Summary,
+) -> Result<(), Refusal> {
+    let from = input.open().map_err(|error| Refusal::OfFile(error.to_string()))?;
+    let mut number = 0;
+    read_histories(bar.wrap_read(from), how.read, |history| {
+        number += 1;
+        let imported = match write(store, &history, &how.write) {
+            Ok(imported) => imported,
+            Err(error) => {
+                if let ImportError::Unfinished { events, commits, .. } = &error {
+                    summary.add_part(*events, *commits);
+                }
+                let refusal = Refusal::from(error);
+                let Refusal::OfFile(reason) = refusal else { return Err(refusal) };
+                let which = if number > 1 { format!("history {number}: ") } else { String::new() };
+                summary.fail(&input.path, which + &reason);
+                return Ok(());
+            }
+        };
+        summary.add(&imported, history.unknown());
+        Ok(())
+    })
 }
 
 /// Whether the next file would meet the same error.
 fn is_about_the_store(error: &ImportError) -> bool {
-    let (ImportError::Store(error) | ImportError::Refused { source: error, .. }) = error else {
-        return false;
+    let error = match error {
+        ImportError::Store(error)
+        | ImportError::Refused { source: error, .. }
+        | ImportError::Unfinished { source: error, .. } => error,
+        _ => return false,
     };
     let of_the_history = matches!(
         error,

@@ -17,13 +17,15 @@ pub(super) struct Summary {
     under_other_id: u64,
     events: u64,
     commits: u64,
+    /// What is kept without being known.
+    unknown: u64,
     /// Of the files that were read.
-    bytes: u64,
+    pub(super) bytes: u64,
     failures: Vec<(PathBuf, String)>,
 }
 
 impl Summary {
-    pub(super) fn add(&mut self, imported: &Imported, bytes: u64) {
+    pub(super) fn add(&mut self, imported: &Imported, unknown: usize) {
         let count = match imported.outcome {
             Outcome::Written => &mut self.written,
             Outcome::Resumed => &mut self.resumed,
@@ -33,7 +35,13 @@ impl Summary {
         self.under_other_id += u64::from(imported.under_other_id);
         self.events += imported.events as u64;
         self.commits += imported.commits as u64;
-        self.bytes += bytes;
+        self.unknown += unknown as u64;
+    }
+
+    /// Adds what was written of a history before the store failed.
+    pub(super) fn add_part(&mut self, events: usize, commits: usize) {
+        self.events += events as u64;
+        self.commits += commits as u64;
     }
 
     pub(super) fn fail(&mut self, path: &Path, reason: String) {
@@ -68,6 +76,9 @@ impl Summary {
                 out,
                 "  {many} of them are kept under other ids: their own are taken by other events"
             )?,
+        }
+        if self.unknown > 0 {
+            writeln!(out, "  {} kept", ui::many(self.unknown, "unknown field"))?;
         }
         let (events, commits) = (ui::many(self.events, "event"), ui::many(self.commits, "commit"));
         let (bytes, time) = (ui::bytes(self.bytes), ui::span(elapsed));
