@@ -9,6 +9,7 @@
 mod chunks;
 mod disk;
 mod examine;
+pub mod forms;
 pub mod frames;
 mod history;
 mod image;
@@ -20,7 +21,7 @@ mod template;
 
 pub use chunks::{Chunks, join};
 pub use examine::examine;
-pub use history::{round_trip, samples};
+pub use history::{read_all, round_trip, samples};
 pub use image::Image;
 pub use place::Place;
 pub use template::{Template, templates};
