@@ -29,10 +29,19 @@ pub enum Error {
     Corrupt(Box<Corruption>),
     /// Another process writes the store, or this one already does.
     Locked {
-        /// The lock file.
+        /// The store's directory, which the lock is on.
         path: PathBuf,
         /// The process that holds it; 0 if it is only just opening the store.
         holder: u32,
+    },
+    /// Somebody moved, removed or replaced the store's directory, or a file in it, while the store was
+    /// open. Nothing more is written: a name that is made there now would go into something else. Reading
+    /// goes on. What was acknowledged is in what was opened, wherever that is now.
+    Displaced {
+        /// The directory or file.
+        path: PathBuf,
+        /// Something else is there now; if not, nothing is.
+        replaced: bool,
     },
     /// The directory holds no store.
     NotAStore {
@@ -290,6 +299,14 @@ impl fmt::Display for Error {
                 f,
                 "the store is in use: process {holder} holds {}; stop it, or open for reading only",
                 path.display()
+            ),
+            Error::Displaced { path, replaced } => write!(
+                f,
+                "{} was {} while the store was open, and nothing more is written; what was \
+                 acknowledged is in what was opened: close this store, put that back in its place, or \
+                 open it where it is now",
+                path.display(),
+                if *replaced { "replaced by another one" } else { "moved or removed" }
             ),
             Error::NotAStore { path } => {
                 write!(f, "there is no kinlog store in {}", path.display())

@@ -113,7 +113,8 @@ impl Options {
         self
     }
 
-    /// Opens the store in the directory `path`.
+    /// Opens the store in the directory `path`. A relative path is taken from the current directory of now, wherever
+    /// the process goes later.
     ///
     /// # Errors
     /// [`Error::Locked`] if another process writes the store, [`Error::NotAStore`] if there is
@@ -126,9 +127,11 @@ impl Options {
                 "segment_bytes must be a multiple of 4 KiB between 64 KiB and 1 GiB",
             ));
         }
+        let path = path.as_ref();
+        let root = std::path::absolute(path).map_err(|e| Error::io("find", path, e))?;
         let opening = Opening {
             disk: self.disk.clone(),
-            paths: Paths { root: path.as_ref().to_owned() },
+            paths: Paths { root },
             create: self.create && !self.read_only,
             read_only: self.read_only,
             segment_bytes: self.segment_bytes,

@@ -15,7 +15,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use kinlog::disk::{Disk, DiskFile, FileSystem, Map, OpenMode};
+use kinlog::disk::{Disk, DiskDir, DiskFile, FileId, FileSystem, Map, OpenMode};
 use kinlog::{
     Close, Commit, CommitView, Durability, DutyFilter, DutyKind, Error, EventKind, Expect,
     IdConflictPolicy, NewChild, NewEvent, NewRun, Options, Position, RunFilter, RunId, Snapshot,
@@ -506,6 +506,14 @@ impl Disk for Gated {
         Ok(Arc::new(GatedFile { file: self.files.open(path, mode)?, gate }))
     }
 
+    fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn DiskDir>> {
+        self.files.open_dir(path)
+    }
+
+    fn id_at(&self, path: &Path) -> io::Result<FileId> {
+        self.files.id_at(path)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.files.rename(from, to)
     }
@@ -547,12 +555,8 @@ impl DiskFile for GatedFile {
         self.file.sync()
     }
 
-    fn try_lock(&self) -> io::Result<bool> {
-        self.file.try_lock()
-    }
-
-    fn try_lock_shared(&self) -> io::Result<bool> {
-        self.file.try_lock_shared()
+    fn id(&self) -> io::Result<FileId> {
+        self.file.id()
     }
 
     fn map(&self, len: usize) -> io::Result<Map> {

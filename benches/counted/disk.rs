@@ -11,7 +11,7 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use kinlog::Timestamp;
-use kinlog::disk::{Disk, DiskFile, FileSystem, Map, OpenMode};
+use kinlog::disk::{Disk, DiskDir, DiskFile, FileId, FileSystem, Map, OpenMode};
 
 /// What a thread has asked of the disk.
 #[derive(Clone, Copy, Default)]
@@ -156,6 +156,14 @@ impl Disk for CountingDisk {
         Ok(Arc::new(CountingFile { file, disk: self.clone(), is_log }))
     }
 
+    fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn DiskDir>> {
+        self.0.files.open_dir(path)
+    }
+
+    fn id_at(&self, path: &Path) -> io::Result<FileId> {
+        self.0.files.id_at(path)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.0.files.rename(from, to)
     }
@@ -207,12 +215,8 @@ impl DiskFile for CountingFile {
         Ok(())
     }
 
-    fn try_lock(&self) -> io::Result<bool> {
-        self.file.try_lock()
-    }
-
-    fn try_lock_shared(&self) -> io::Result<bool> {
-        self.file.try_lock_shared()
+    fn id(&self) -> io::Result<FileId> {
+        self.file.id()
     }
 
     fn map(&self, len: usize) -> io::Result<Map> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use kinlog::Timestamp;
-use kinlog::disk::{Disk, DiskFile, FileSystem, OpenMode};
+use kinlog::disk::{Disk, DiskDir, DiskFile, FileId, FileSystem, OpenMode};
 
 /// Stands in for [`FileSystem`].
 pub(crate) struct Repeatable {
@@ -37,6 +37,14 @@ impl Disk for Repeatable {
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
         self.files.open(path, mode)
+    }
+
+    fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn DiskDir>> {
+        self.files.open_dir(path)
+    }
+
+    fn id_at(&self, path: &Path) -> io::Result<FileId> {
+        self.files.id_at(path)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kinlog::Timestamp;
-use kinlog::disk::{Disk, DiskFile, FileSystem, OpenMode};
+use kinlog::disk::{Disk, DiskDir, DiskFile, FileId, FileSystem, OpenMode};
 
 use crate::disk::SimulatedDisk;
 use crate::random::Random;
@@ -69,6 +69,14 @@ impl Disk for SteadyDisk {
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
         self.files.open(path, mode)
+    }
+
+    fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn DiskDir>> {
+        self.files.open_dir(path)
+    }
+
+    fn id_at(&self, path: &Path) -> io::Result<FileId> {
+        self.files.id_at(path)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -4,13 +4,13 @@ use std::collections::hash_map::RandomState;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::hash::{BuildHasher, Hasher};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{Disk, DiskFile, Map, OpenMode};
+use super::{Disk, DiskDir, DiskFile, FileId, Map, OpenMode};
 use crate::id::Timestamp;
 
 /// The machine's own file system, clock and randomness. Files are made readable and writable for
@@ -70,6 +70,20 @@ impl Disk for FileSystem {
         Ok(Arc::new(file))
     }
 
+    fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn DiskDir>> {
+        let mut options = OpenOptions::new();
+        let file = options.read(true).custom_flags(libc::O_DIRECTORY).open(path)?;
+        Ok(Arc::new(Directory {
+            file,
+            process: std::process::id(),
+            locked: AtomicBool::new(false),
+        }))
+    }
+
+    fn id_at(&self, path: &Path) -> io::Result<FileId> {
+        Ok(id_of(&fs::metadata(path)?))
+    }
+
     fn is_link(&self, path: &Path) -> io::Result<bool> {
         match fs::symlink_metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -105,11 +119,51 @@ impl Disk for FileSystem {
     }
 }
 
-fn is_taken(lock: Result<(), TryLockError>) -> io::Result<bool> {
-    match lock {
-        Ok(()) => Ok(true),
-        Err(TryLockError::WouldBlock) => Ok(false),
-        Err(TryLockError::Error(error)) => Err(error),
+fn id_of(found: &fs::Metadata) -> FileId {
+    FileId { device: found.dev(), number: found.ino() }
+}
+
+/// An open directory of this machine.
+struct Directory {
+    file: File,
+    /// That opened it.
+    process: u32,
+    locked: AtomicBool,
+}
+
+impl Directory {
+    fn taken(&self, lock: Result<(), TryLockError>) -> io::Result<bool> {
+        match lock {
+            Ok(()) => self.locked.store(true, Ordering::Relaxed),
+            Err(TryLockError::WouldBlock) => return Ok(false),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        Ok(true)
+    }
+}
+
+impl DiskDir for Directory {
+    fn id(&self) -> io::Result<FileId> {
+        Ok(id_of(&self.file.metadata()?))
+    }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        self.taken(self.file.try_lock())
+    }
+
+    fn try_lock_shared(&self) -> io::Result<bool> {
+        self.taken(self.file.try_lock_shared())
+    }
+}
+
+impl Drop for Directory {
+    /// A forked process shares the lock with this one, whether it knows of it or not: closing the
+    /// file here would not give the lock back, and giving it back there would take it from this one.
+    fn drop(&mut self) {
+        if *self.locked.get_mut() && self.process == std::process::id() {
+            // The lock ends with the last descriptor in any case.
+            let _ = self.file.unlock();
+        }
     }
 }
 
@@ -130,12 +184,8 @@ impl DiskFile for File {
         self.sync_data()
     }
 
-    fn try_lock(&self) -> io::Result<bool> {
-        is_taken(File::try_lock(self))
-    }
-
-    fn try_lock_shared(&self) -> io::Result<bool> {
-        is_taken(File::try_lock_shared(self))
+    fn id(&self) -> io::Result<FileId> {
+        Ok(id_of(&self.metadata()?))
     }
 
     fn map(&self, len: usize) -> io::Result<Map> {

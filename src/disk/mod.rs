@@ -27,6 +27,15 @@ pub enum OpenMode {
     Create,
 }
 
+/// What tells a file or a directory from every other one that exists, whatever its name is by now.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct FileId {
+    /// The file system it is in.
+    pub device: u64,
+    /// Its number there, which is not given to another one as long as it is open or mapped.
+    pub number: u64,
+}
+
 /// A file system, a clock and a source of random numbers.
 pub trait Disk: Send + Sync + 'static {
     /// Makes a directory and its parents; succeeds if it is there.
@@ -46,6 +55,18 @@ pub trait Disk: Send + Sync + 'static {
     /// # Errors
     /// Whatever the file system says; [`io::ErrorKind::NotFound`] if it must exist and does not.
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>>;
+
+    /// Opens a directory, or the one that a symbolic link leads to.
+    ///
+    /// # Errors
+    /// Whatever the file system says; [`io::ErrorKind::NotFound`] if it is not there.
+    fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn DiskDir>>;
+
+    /// The file or directory that a path leads to now.
+    ///
+    /// # Errors
+    /// Whatever the file system says; [`io::ErrorKind::NotFound`] if there is none.
+    fn id_at(&self, path: &Path) -> io::Result<FileId>;
 
     /// Whether the path is a symbolic link. The store follows none of those inside its directory.
     ///
@@ -118,24 +139,40 @@ pub trait DiskFile: Send + Sync {
     /// Whatever the file system says; what was written since the last success is then in doubt.
     fn sync(&self) -> io::Result<()>;
 
-    /// Takes the file's exclusive lock until the file is closed, or says that another holds it.
+    /// Which file it is.
     ///
     /// # Errors
     /// Whatever the file system says.
-    fn try_lock(&self) -> io::Result<bool>;
-
-    /// Takes the file's shared lock until the file is closed, or says that another holds the
-    /// exclusive one.
-    ///
-    /// # Errors
-    /// Whatever the file system says.
-    fn try_lock_shared(&self) -> io::Result<bool>;
+    fn id(&self) -> io::Result<FileId>;
 
     /// Maps the first `len` bytes for reading. The file must be that long and stay that long.
     ///
     /// # Errors
     /// Whatever the file system says.
     fn map(&self, len: usize) -> io::Result<Map>;
+}
+
+/// An open directory: what a store locks, since it cannot be made anew without the store being gone.
+pub trait DiskDir: Send + Sync {
+    /// Which directory it is.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    fn id(&self) -> io::Result<FileId>;
+
+    /// Takes the directory's exclusive lock until this is dropped, or says that another holds one. A
+    /// process that was forked from this one neither holds the lock nor gives it back.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    fn try_lock(&self) -> io::Result<bool>;
+
+    /// Takes the directory's shared lock until this is dropped, or says that another holds the
+    /// exclusive one.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    fn try_lock_shared(&self) -> io::Result<bool>;
 }
 
 /// Sixteen bytes that nobody can foresee.

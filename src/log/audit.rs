@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::layout::{Paths, corrupt, segment_number};
-use super::lock::LockFile;
+use super::lock::Lock;
 use super::manifest::ManifestFile;
 use super::recovery::{Remains, Replay, scan};
 use super::view::View;
@@ -25,7 +25,7 @@ pub(crate) struct Files {
 /// Whether no writer lives, nor has any been there since the one of `epoch`.
 pub(crate) fn is_quiet(disk: &dyn Disk, paths: &Paths, epoch: u32) -> Result<bool> {
     // In this order: a writer that comes after the first look raises the epoch before it commits.
-    let held = LockFile::is_held(disk, paths)?;
+    let held = Lock::is_held(disk, paths)?;
     Ok(!held && self::epoch(disk, paths)? == epoch)
 }
 
@@ -81,7 +81,7 @@ pub(crate) fn epoch(disk: &dyn Disk, paths: &Paths) -> Result<u32> {
 /// Lists what is there besides the log.
 pub(crate) fn files(disk: &dyn Disk, paths: &Paths) -> Result<Files> {
     let known = [
-        paths.lock(),
+        paths.lock_record(),
         paths.manifest(),
         paths.staged_manifest(),
         paths.reserve(),

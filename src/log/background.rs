@@ -110,9 +110,14 @@ impl Writer {
                 if !rested {
                     // Something else was asked for: the rest begins anew.
                     state.background.dirty = true;
-                } else if !state.background.dirty {
-                    // A failure is no loss: the mark only adds certainty.
-                    let _ = MutexGuard::unlocked(&mut state, || self.rest());
+                } else {
+                    // A failure is no loss: the mark only adds certainty. A store that lost its place
+                    // takes no more commits by then.
+                    let dirty = state.background.dirty;
+                    let _ = MutexGuard::unlocked(&mut state, || match dirty {
+                        true => self.stay_in_place(),
+                        false => self.rest(),
+                    });
                 }
             } else {
                 self.pause(&mut state, ThreadState::Asleep, None);
@@ -154,6 +159,7 @@ impl Writer {
     /// Tells the manifest how far the log is on the device: not how far it is published, for a power
     /// loss may take what was only buffered, and what is marked and missing is damage.
     fn mark(&self, closed: bool) -> Result<()> {
+        self.stay_in_place()?;
         let mut manifest = self.manifest.lock();
         // Read under the lock, so that of two marks the later one says no less.
         let durable_upto = self.durable();

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::layout::{Manifest, Paths, segment_number};
-use super::lock::LockFile;
+use super::lock::Lock;
 use super::manifest::ManifestFile;
 use super::open::make_directories;
 use crate::disk::Disk;
@@ -19,7 +19,7 @@ pub(super) struct Destination<'a> {
     paths: &'a Paths,
     manifest: ManifestFile,
     /// Keeps others from making a store here meanwhile.
-    _lock: LockFile,
+    _lock: Lock,
 }
 
 impl<'a> Destination<'a> {
@@ -28,7 +28,7 @@ impl<'a> Destination<'a> {
         // Before anything is made there, and then again: another process may have come.
         leftovers(disk, paths)?;
         make_directories(disk, paths)?;
-        let lock = LockFile::acquire(disk, paths)?;
+        let lock = Lock::acquire(disk, paths)?;
         // Never written to: a segment may have a second name in another backup.
         for path in leftovers(disk, paths)? {
             disk.remove(&path).map_err(|e| Error::io("remove", path, e))?;
@@ -54,7 +54,7 @@ impl<'a> Destination<'a> {
 fn leftovers(disk: &dyn Disk, paths: &Paths) -> Result<Vec<PathBuf>> {
     let names = list(disk, &paths.root)?;
     let staged = paths.staged_manifest();
-    let known = [paths.lock(), staged.clone(), paths.log()];
+    let known = [paths.lock_record(), staged.clone(), paths.log()];
     let found = names.iter().map(|name| paths.root.join(name));
     // Of several, the first by name: of a store, its manifest.
     if let Some(path) = found.filter(|path| !known.contains(path)).min() {

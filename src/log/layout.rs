@@ -35,7 +35,7 @@ pub(crate) struct Paths {
 }
 
 impl Paths {
-    pub(crate) fn lock(&self) -> PathBuf {
+    pub(crate) fn lock_record(&self) -> PathBuf {
         self.root.join("LOCK")
     }
 

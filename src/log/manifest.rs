@@ -13,8 +13,8 @@ const READINGS: u32 = 16;
 
 /// The open manifest and what it says.
 pub(crate) struct ManifestFile {
-    file: Arc<dyn DiskFile>,
-    path: PathBuf,
+    pub(super) file: Arc<dyn DiskFile>,
+    pub(super) path: PathBuf,
     pub(crate) current: Manifest,
     /// One of the slots is not whole: a write cut short, or rot.
     pub(crate) damaged: bool,

@@ -12,6 +12,8 @@ mod layout;
 mod lock;
 mod manifest;
 mod open;
+mod place;
+mod record;
 mod recovery;
 mod reserve;
 mod roll;
@@ -30,9 +32,11 @@ pub(crate) use layout::{
     Identity, MANIFEST_BYTES, Manifest, Paths, SEGMENT_HEADER_BYTES, SLOT_BYTES, SegmentHeader,
     Slots, corrupt, is_segment_size, segment_number,
 };
-pub(crate) use lock::vouched;
+pub(crate) use lock::Lock;
 pub use open::{OpenReport, Verdict};
 pub(crate) use open::{Opening, follow, make_space, open, overtaken, sighted};
+pub(crate) use place::Place;
+pub(crate) use record::vouched;
 pub(crate) use recovery::Replay;
 pub(crate) use roll::Reserve;
 pub(crate) use ticket::Ticket;

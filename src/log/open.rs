@@ -10,13 +10,15 @@ use super::layout::corrupt;
 use super::layout::{
     Identity, Manifest, Paths, SEGMENT_HEADER_BYTES, SegmentHeader, segment_number,
 };
-use super::lock::{LockFile, Word};
+use super::lock::Lock;
 use super::manifest::ManifestFile;
+use super::place::Place;
+use super::record::{Record, Word};
 use super::recovery::{Remains, Replay, Scan, scan};
 use super::reserve;
 use super::segment::Segment;
 use super::view::Published;
-use super::writer::Writer;
+use super::writer::{Held, Writer};
 use crate::disk::{Disk, OpenMode, random_bytes};
 use crate::error::{Error, Result};
 use crate::id::Position;
@@ -84,6 +86,7 @@ pub(crate) struct Opening {
 /// An open log.
 pub(crate) struct Opened {
     pub(crate) published: Arc<Published>,
+    pub(crate) place: Arc<Place>,
     pub(crate) writing: Option<(Arc<Writer>, Background)>,
     pub(crate) report: OpenReport,
 }
@@ -126,14 +129,18 @@ fn open_writer(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
         }
         make_directories(disk_ref, paths)?;
     }
-    let lock = LockFile::acquire(disk_ref, paths)?;
+    let lock = Lock::acquire(disk_ref, paths)?;
+    let record = Record::begin(disk_ref, paths)?;
     // Looked at again under the lock: another process may have made the store meanwhile.
     let (mut manifest, created) = match ManifestFile::open(disk_ref, paths, OpenMode::Write) {
         Ok(manifest) => (manifest, false),
         Err(Error::NotAStore { .. }) if opening.create => (create(opening)?, true),
         Err(error) => return Err(error),
     };
+    let place = Arc::new(Place::enter(disk_ref, paths, &manifest)?);
     let scan = scan(disk_ref, paths, &manifest.current, None, replay)?;
+    // Reading took its time. From here on files are changed.
+    place.check(disk_ref)?;
     let mut report = report(&scan, &manifest.current, created);
     report.manifest_damaged = manifest.damaged;
     let counted = u64::from(report.epoch);
@@ -164,23 +171,24 @@ fn open_writer(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     manifest.write(next)?;
     reserve::keep(disk_ref, paths, &next.identity)?;
     let published = Arc::new(Published::new(next.identity, segments, scan.end));
-    let writer = Writer::new(disk.clone(), paths.clone(), published.clone(), manifest, lock)?;
-    let writer = Arc::new(writer);
+    let held = Held { place: place.clone(), manifest, lock, record };
+    let writer = Arc::new(Writer::new(disk.clone(), paths.clone(), published.clone(), held)?);
     let background = Background::start(writer.clone())?;
-    Ok(Opened { published, writing: Some((writer, background)), report })
+    Ok(Opened { published, place, writing: Some((writer, background)), report })
 }
 
 fn open_reader(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     let Opening { disk, paths, .. } = opening;
     let disk = disk.as_ref();
     let manifest = ManifestFile::open(disk, paths, OpenMode::Read)?;
-    let live = LockFile::is_held(disk, paths)?;
+    let live = Lock::is_held(disk, paths)?;
     let word = live.then(|| Word::read(disk, paths)).transpose()?;
     // Read after the limit: a manifest read before may be older than frames below the limit.
     let manifest = ManifestFile::open(disk, paths, OpenMode::Read).unwrap_or(manifest);
     // A writer that is still opening has published nothing yet; what the manifest vouches for
     // stays in any case.
     let limit = word.map(|word| word.published.max(manifest.current.durable_upto));
+    let place = Arc::new(Place::enter(disk, paths, &manifest)?);
     let scan = scan(disk, paths, &manifest.current, limit, replay)?;
     let mut report = report(&scan, &manifest.current, false);
     report.manifest_damaged = manifest.damaged;
@@ -189,7 +197,7 @@ fn open_reader(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     }
     let segments = open_segments(disk, paths, &scan, OpenMode::Read)?;
     let published = Arc::new(Published::new(manifest.current.identity, segments, scan.end));
-    Ok(Opened { published, writing: None, report })
+    Ok(Opened { published, place, writing: None, report })
 }
 
 /// What the manifest says before a log is opened for reading; nothing for any other opening.
@@ -209,7 +217,7 @@ pub(crate) fn overtaken(
     let live = opened.as_ref().is_ok_and(|opened| opened.report.verdict == Verdict::Live);
     let quiet = !opening.read_only || live || matches!(opened, Err(Error::NotAStore { .. }));
     Ok(!quiet
-        && (LockFile::is_held(opening.disk.as_ref(), &opening.paths)?
+        && (Lock::is_held(opening.disk.as_ref(), &opening.paths)?
             || self::sighted(opening) != sighted))
 }
 
@@ -223,7 +231,7 @@ pub(crate) fn make_space(opening: &Opening, error: &Error) -> bool {
 pub(crate) fn follow(
     disk: &dyn Disk,
     paths: &Paths,
-    published: &Published,
+    (place, published): (&Place, &Published),
     since: u32,
     replay: &mut dyn Replay,
 ) -> Result<bool> {
@@ -234,6 +242,8 @@ pub(crate) fn follow(
     if word.epoch < since || end <= from {
         return Ok(false);
     }
+    // In another store's place the word is that of another writer.
+    place.check(disk)?;
     let identity = published.identity;
     let (last, _) = identity.locate(end);
     let mut next = u32::try_from(published.view().segments().len()).unwrap_or(u32::MAX);
@@ -287,7 +297,7 @@ fn create(opening: &Opening) -> Result<ManifestFile> {
     remove_unfinished(disk, paths)?;
     let identity = Identity { store: random_bytes(disk), segment_bytes: *segment_bytes };
     let header = SegmentHeader { identity, number: 0, epoch: 0, salt: random_bytes(disk) };
-    Segment::prepare(disk, paths, header)?;
+    Segment::prepare(disk, paths, header, &|| Ok(()))?;
     let durable_upto = identity.first_frame(0);
     let manifest = Manifest { identity, generation: 1, epoch: 0, durable_upto, closed: true };
     ManifestFile::create(disk, paths, manifest)

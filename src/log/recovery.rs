@@ -5,7 +5,7 @@
 //!
 //! - all zero, and nothing says that more was acknowledged: the log is whole;
 //! - anything says that the bytes at this place were on the device once (the durable mark of a later
-//!   frame, of the manifest or of the lock file lies above): acknowledged data is damaged, refuse;
+//!   frame, of the manifest or of the lock record lies above): acknowledged data is damaged, refuse;
 //! - otherwise they are what is left of the last group of writes. A zero check proves that it was
 //!   never written completely, hence never acknowledged: torn. Without that proof: ambiguous.
 
@@ -16,7 +16,7 @@ use super::batch::{Part, Parts};
 use super::frame::{self, Fault, Frame, FrameKind};
 use super::layout::segment_number;
 use super::layout::{Identity, Manifest, Paths, SEGMENT_HEADER_BYTES, SegmentHeader, corrupt};
-use super::lock::vouched;
+use super::record::vouched;
 use super::segment::Segment;
 use crate::bytes::{dirty_end, u32_at, wide};
 use crate::disk::{Disk, OpenMode};

@@ -136,7 +136,11 @@ impl Writer {
         };
         let writer = self.clone();
         let work = move || {
-            let prepared = Segment::prepare(writer.disk.as_ref(), &writer.paths, header);
+            let (disk, in_place) = (writer.disk.as_ref(), || writer.check_place());
+            let prepared = Segment::prepare(disk, &writer.paths, header, &in_place);
+            if let Err(error @ Error::Displaced { .. }) = &prepared {
+                writer.stop(error.clone());
+            }
             let mut state = writer.state.lock();
             match prepared {
                 Ok(segment) => {

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use super::layout::{Identity, Paths, SEGMENT_HEADER_BYTES, SegmentHeader, corrupt};
-use crate::disk::{Disk, MappedFile, OpenMode, create_anew};
+use super::place::check_at;
+use crate::disk::{Disk, FileId, MappedFile, OpenMode, create_anew};
 use crate::error::{Error, Result};
 
 /// How much is zeroed at a time while a segment is prepared. The page cache goes on to keep the file in
@@ -16,15 +17,23 @@ const SYNC_BYTES: u64 = 1 << 20;
 pub(crate) struct Segment {
     pub(crate) header: SegmentHeader,
     pub(crate) path: PathBuf,
+    pub(super) id: FileId,
     pub(crate) file: MappedFile,
 }
 
 impl Segment {
     /// Makes an empty segment: zeroed, synced and then named, so that a segment with its proper
-    /// name always has a header and space that is really there.
-    pub(crate) fn prepare(disk: &dyn Disk, paths: &Paths, header: SegmentHeader) -> Result<Self> {
-        let prepared = Self::make(disk, paths, header);
-        if prepared.is_err() {
+    /// name always has a header and space that is really there. `in_place` says, before any name is
+    /// made, whether it would be made in the store.
+    pub(crate) fn prepare(
+        disk: &dyn Disk,
+        paths: &Paths,
+        header: SegmentHeader,
+        in_place: &dyn Fn() -> Result<()>,
+    ) -> Result<Self> {
+        in_place()?;
+        let prepared = Self::make(disk, paths, header, in_place);
+        if !matches!(prepared, Ok(_) | Err(Error::Displaced { .. })) {
             // On a full disk this is space that others need. If it fails, the next attempt removes
             // it, or the file has its name already.
             let _ = disk.remove(&paths.prepared());
@@ -32,7 +41,12 @@ impl Segment {
         prepared
     }
 
-    fn make(disk: &dyn Disk, paths: &Paths, header: SegmentHeader) -> Result<Self> {
+    fn make(
+        disk: &dyn Disk,
+        paths: &Paths,
+        header: SegmentHeader,
+        in_place: &dyn Fn() -> Result<()>,
+    ) -> Result<Self> {
         let temporary = paths.prepared();
         let failed = |operation| {
             let path = temporary.clone();
@@ -53,6 +67,8 @@ impl Segment {
         file.write_at(&header.encode(), 0).map_err(failed("write"))?;
         // The name must not exist before the content does: recovery trusts a named segment.
         file.sync().map_err(failed("sync"))?;
+        in_place()?;
+        check_at(disk, &temporary, file.id().map_err(failed("look at"))?)?;
         let path = paths.segment(header.number);
         disk.rename(&temporary, &path).map_err(failed("rename"))?;
         let dir = paths.log();
@@ -92,8 +108,9 @@ impl Segment {
         let file = disk.open(&path, mode).map_err(|e| Error::io("open", &path, e))?;
         let len = usize::try_from(header.identity.segment_bytes)
             .map_err(|_| Error::invalid("a segment does not fit into the address space"))?;
+        let id = file.id().map_err(|e| Error::io("look at", &path, e))?;
         let map = file.map(len).map_err(|e| Error::io("map", &path, e))?;
-        Ok(Segment { header, path, file: MappedFile::new(file, map, mark) })
+        Ok(Segment { header, path, id, file: MappedFile::new(file, map, mark) })
     }
 
     /// Reads and checks the header of segment `number`.

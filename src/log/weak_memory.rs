@@ -19,7 +19,7 @@ use loom::thread::{self, JoinHandle};
 use super::layout::{Identity, SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::segment::Segment;
 use super::view::Published;
-use crate::disk::{Disk, DiskFile, FileSystem, Map, MappedFile, OpenMode};
+use crate::disk::{Disk, DiskFile, FileId, FileSystem, Map, MappedFile, OpenMode};
 
 const SEGMENT_BYTES: u32 = 2 * SEGMENT_HEADER_BYTES as u32;
 const FRAME_BYTES: usize = 64;
@@ -49,12 +49,8 @@ impl DiskFile for Content {
         Ok(())
     }
 
-    fn try_lock(&self) -> io::Result<bool> {
-        Ok(true)
-    }
-
-    fn try_lock_shared(&self) -> io::Result<bool> {
-        Ok(true)
+    fn id(&self) -> io::Result<FileId> {
+        self.real.id()
     }
 
     fn map(&self, len: usize) -> io::Result<Map> {
@@ -65,11 +61,12 @@ impl DiskFile for Content {
 /// A segment that holds nothing yet, and its content.
 fn segment(path: &Path, number: u32) -> (Arc<Segment>, Arc<Content>) {
     let real = FileSystem::new().open(path, OpenMode::Read).unwrap();
+    let id = real.id().unwrap();
     let content = Arc::new(Content { real, written: AtomicBool::new(false) });
     let map = content.map(SEGMENT_BYTES as usize).unwrap();
     let file = MappedFile::new(content.clone(), map, SEGMENT_HEADER_BYTES);
     let header = SegmentHeader { identity: IDENTITY, number, epoch: 1, salt: [0; 16] };
-    (Arc::new(Segment { header, path: PathBuf::new(), file }), content)
+    (Arc::new(Segment { header, path: PathBuf::new(), id, file }), content)
 }
 
 /// Runs `model` in every order and with every value that loads may see. `model` returns the thread

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use super::frame::{self, FrameKind, OVERHEAD_BYTES};
 use super::layout::Paths;
-use super::lock::LockFile;
+use super::lock::Lock;
 use super::manifest::ManifestFile;
+use super::place::{Place, check_at};
+use super::record::Record;
 use super::roll::Reserve;
 use super::segment::Segment;
 use super::view::Published;
@@ -106,6 +108,14 @@ pub(crate) enum Lead {
     Thread,
 }
 
+/// What a writer holds of its store.
+pub(super) struct Held {
+    pub(super) place: Arc<Place>,
+    pub(super) manifest: ManifestFile,
+    pub(super) lock: Lock,
+    pub(super) record: Record,
+}
+
 /// The writing half of an open store's log.
 pub(crate) struct Writer {
     pub(super) disk: Arc<dyn Disk>,
@@ -120,7 +130,8 @@ pub(crate) struct Writer {
     /// A group was written, a segment prepared, or something failed.
     pub(super) progress: Condvar,
     pub(super) manifest: Mutex<ManifestFile>,
-    lock: Mutex<Option<LockFile>>,
+    place: Arc<Place>,
+    lock: Mutex<Option<(Lock, Record)>>,
     /// Wakes the background thread.
     pub(super) work: Condvar,
 }
@@ -138,9 +149,9 @@ impl Writer {
         disk: Arc<dyn Disk>,
         paths: Paths,
         published: Arc<Published>,
-        manifest: ManifestFile,
-        lock: LockFile,
+        held: Held,
     ) -> Result<Self> {
+        let Held { place, manifest, lock, record } = held;
         let end = published.end();
         let view = published.view();
         let (number, _) = published.identity.locate(end);
@@ -167,7 +178,7 @@ impl Writer {
             spare: None,
             background: Default::default(),
         };
-        lock.announce(&published.identity.store, manifest.current.epoch, end)?;
+        record.announce(&published.identity.store, manifest.current.epoch, end, end)?;
         Ok(Writer {
             disk,
             paths,
@@ -178,7 +189,8 @@ impl Writer {
             gathered: AtomicU32::new(0),
             progress: Condvar::new(),
             manifest: Mutex::new(manifest),
-            lock: Mutex::new(Some(lock)),
+            place,
+            lock: Mutex::new(Some((lock, record))),
             work: Condvar::new(),
         })
     }
@@ -275,9 +287,9 @@ impl Writer {
                 self.published.publish(end);
             }
             written.and_then(|()| match &*self.lock.lock() {
-                Some(lock) => {
+                Some((_, record)) => {
                     let durable = if sync { end } else { durable };
-                    lock.publish(&self.published.identity.store, self.epoch, end, durable)
+                    record.publish(&self.published.identity.store, self.epoch, end, durable)
                 }
                 None => Ok(()),
             })
@@ -305,14 +317,63 @@ impl Writer {
             groups.clear();
             state.groups = groups;
         }
-        self.progress.notify_all();
         self.note_round(state);
+        self.wake_waiters(state);
+    }
+
+    /// Wakes whoever waits for what a round, or the end of all rounds, has brought.
+    fn wake_waiters(&self, state: &mut MutexGuard<'_, State>) {
+        self.progress.notify_all();
         let woken = self.take_woken(state);
         // Wakers are foreign code, which must not find the state locked.
         MutexGuard::unlocked(state, || {
             woken.iter().for_each(|parker| parker.unpark());
             self.published.wake();
         });
+    }
+
+    /// Takes no more commits, for the reason given. What is being written is written; what has only
+    /// gathered never is.
+    pub(super) fn stop(&self, cause: Error) {
+        let mut state = self.state.lock();
+        while state.leading {
+            self.progress.wait(&mut state);
+        }
+        if state.failure.is_none() {
+            let tried = state.groups.first().map_or(state.next, |group| group.start);
+            state.groups.clear();
+            state.failure = Some(Failure { cause: Arc::new(cause), tried });
+        }
+        self.wake_waiters(&mut state);
+    }
+
+    /// [`Error::Displaced`] if anything that the writer goes by, or has written to, is no longer where
+    /// it was.
+    pub(super) fn check_place(&self) -> Result<()> {
+        self.place.check(self.disk.as_ref())?;
+        let segment = self.state.lock().segment.clone();
+        check_at(self.disk.as_ref(), &segment.path, segment.id)
+    }
+
+    /// The same, and the end of the writer if it is so.
+    pub(super) fn stay_in_place(&self) -> Result<()> {
+        let checked = self.check_place().and_then(|()| self.keep_record());
+        if let Err(error @ Error::Displaced { .. }) = &checked {
+            self.stop(error.clone());
+        }
+        checked
+    }
+
+    /// Makes the lock record anew if somebody took it for a lock and removed it.
+    fn keep_record(&self) -> Result<()> {
+        match &mut *self.lock.lock() {
+            Some((_, record)) if record.is_lost(self.disk.as_ref())? => {
+                *record = Record::begin(self.disk.as_ref(), &self.paths)?;
+                let (published, durable) = (self.published.end(), self.durable());
+                record.announce(&self.published.identity.store, self.epoch, published, durable)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn write(
@@ -322,6 +383,10 @@ impl Writer {
         durable: Position,
         sync: bool,
     ) -> Result<()> {
+        if groups.len() > 1 {
+            // The log goes on in the next segment.
+            self.check_place()?;
+        }
         for group in groups {
             let segment = &group.segment;
             frame::seal_checks(&mut group.bytes, &segment.header.salt, group.start, durable);

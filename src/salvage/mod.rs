@@ -26,7 +26,7 @@ pub use report::{
 };
 
 use crate::error::{Error, Result};
-use crate::log::{Paths, Verdict};
+use crate::log::{Lock, Paths, Verdict};
 use crate::options::Options;
 use reading::Salvage;
 use source::Source;
@@ -78,7 +78,7 @@ pub fn salvage(
     let disk = options.disk.as_ref();
     let partial = way::make_way(disk, src, dst)?;
     let paths = Paths { root: src.to_owned() };
-    let _lock = way::keep_writers_out(disk, &paths)?;
+    let _lock = Lock::share(disk, &paths)?;
     let source = Source::find(disk, &paths)?;
     let segment_bytes = source.identity.segment_bytes;
     let options = options.clone().create(true).read_only(false).segment_bytes(segment_bytes);

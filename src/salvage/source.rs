@@ -23,7 +23,7 @@ const STORE_BYTES_MIN: usize = 8;
 pub(super) struct Source {
     pub(super) identity: Identity,
     pub(super) manifest: ManifestState,
-    /// What the manifest and the lock file vouch for.
+    /// What the manifest and the lock record vouch for.
     pub(super) durable_upto: Position,
     /// Where the log ends, as the manifest says.
     pub(super) closed_at: Option<Position>,

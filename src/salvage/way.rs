@@ -1,14 +1,10 @@
-//! What must hold before anything is read or made: nobody writes the source, and nothing is where the
-//! new store goes.
+//! What must hold before anything is made: nothing is where the new store goes.
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use crate::bytes::u32_at;
-use crate::disk::{Disk, DiskFile, OpenMode};
+use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::log::Paths;
 
 /// Checks that a new store can be made at `dst`; returns where it is made until it is finished.
 pub(super) fn make_way(disk: &dyn Disk, src: &Path, dst: &Path) -> Result<PathBuf> {
@@ -42,23 +38,4 @@ fn resolved(path: &Path) -> PathBuf {
         Some(ancestor.canonicalize().ok()?.join(rest))
     });
     real.unwrap_or(path)
-}
-
-/// Makes sure that nobody writes the source as long as the value lives. Nothing is written for it.
-pub(super) fn keep_writers_out(
-    disk: &dyn Disk,
-    paths: &Paths,
-) -> Result<Option<Arc<dyn DiskFile>>> {
-    let path = paths.lock();
-    let file = match disk.open(&path, OpenMode::Read) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened.map_err(|e| Error::io("open", &path, e))?,
-    };
-    if file.try_lock_shared().map_err(|e| Error::io("lock", &path, e))? {
-        return Ok(Some(file));
-    }
-    let mut word = [0; 12];
-    let read = file.read_at(&mut word, 0).is_ok();
-    let holder = u32_at(&word, 8).filter(|_| read).unwrap_or_default();
-    Err(Error::Locked { path, holder })
 }

@@ -81,7 +81,7 @@ use crate::event::NewEvent;
 use crate::id::{Position, RunId, Timestamp};
 use crate::index::{Index, IndexLock, NAMESPACES_TABLE, encode_limits};
 use crate::limits::Limits;
-use crate::log::{self, OpenReport, Opening, Paths, Published, Replay, Verdict, Writer};
+use crate::log::{self, OpenReport, Opening, Paths, Place, Published, Replay, Verdict, Writer};
 use crate::options::{Clock, Options};
 use crate::sync::Mutex;
 use pins::Pins;
@@ -104,6 +104,7 @@ pub(crate) struct Shared {
     disk: Arc<dyn Disk>,
     clock: Option<Clock>,
     paths: Paths,
+    place: Arc<Place>,
     published: Arc<Published>,
     writer: Option<Arc<Writer>>,
     /// The epoch from which on a writer's word is news to a store open for reading only.
@@ -163,6 +164,7 @@ impl Store {
             disk: opening.disk,
             clock,
             paths: opening.paths,
+            place: opened.place,
             published: opened.published,
             writer,
             since: report.epoch.saturating_add(u32::from(report.verdict != Verdict::Live)),
@@ -377,7 +379,8 @@ impl Shared {
         let oldest = self.pins.oldest(|| self.published.end());
         let mut following = Following { index: &mut index, oldest };
         let (disk, since) = (self.disk.as_ref(), self.since);
-        log::follow(disk, &self.paths, &self.published, since, &mut following)
+        let store = (self.place.as_ref(), self.published.as_ref());
+        log::follow(disk, &self.paths, store, since, &mut following)
     }
 }
 

@@ -46,7 +46,7 @@ pub struct Stats {
     pub tail_bytes: u64,
     /// Space for commits to come.
     pub free_bytes: u64,
-    /// Manifest, lock file and the space kept for opening on a full disk.
+    /// Manifest, lock record and the space kept for opening on a full disk.
     pub administration_bytes: u64,
     /// Copies of bytes that recovery removed.
     pub quarantine_bytes: u64,
@@ -111,7 +111,7 @@ impl Store {
         stats.free_bytes += segments * segment_bytes
             - written
             - (segments - used_segments.min(segments)) * wide(SEGMENT_HEADER_BYTES);
-        for path in [paths.manifest(), paths.lock(), paths.reserve()] {
+        for path in [paths.manifest(), paths.lock_record(), paths.reserve()] {
             stats.administration_bytes += match self.measure(&path) {
                 Err(Error::Io { source, .. }) if source.kind() == NotFound => 0,
                 measured => measured?,

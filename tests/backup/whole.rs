@@ -178,7 +178,7 @@ fn restoring_is_a_plain_copy() {
     // Nobody but the owner may read it.
     let mode = |name: &str| fs::metadata(copy.join(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!([mode(""), mode("log")], [0o700; 2]);
-    assert_eq!([mode("MANIFEST"), mode("LOCK"), mode(&segment_name(0))], [0o600; 3]);
+    assert_eq!([mode("MANIFEST"), mode(&segment_name(0))], [0o600; 2]);
 }
 
 #[test]

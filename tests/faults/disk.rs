@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kinlog::Timestamp;
-use kinlog::disk::{Disk, DiskFile, FileSystem, Map, OpenMode};
+use kinlog::disk::{Disk, DiskDir, DiskFile, FileId, FileSystem, Map, OpenMode};
 
 /// What the store asked of the disk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,6 +62,12 @@ struct FaultyFile {
     inner: Arc<dyn DiskFile>,
 }
 
+struct FaultyDir {
+    disk: Arc<Faulty>,
+    path: PathBuf,
+    inner: Arc<dyn DiskDir>,
+}
+
 impl Disk for Handle {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         self.0.ask(Op::CreateDir, path)?;
@@ -77,6 +83,17 @@ impl Disk for Handle {
         self.0.ask(Op::Open, path)?;
         let inner = self.0.inner.open(path, mode)?;
         Ok(Arc::new(FaultyFile { disk: self.0.clone(), path: path.to_owned(), inner }))
+    }
+
+    fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn DiskDir>> {
+        self.0.ask(Op::Open, path)?;
+        let inner = self.0.inner.open_dir(path)?;
+        Ok(Arc::new(FaultyDir { disk: self.0.clone(), path: path.to_owned(), inner }))
+    }
+
+    fn id_at(&self, path: &Path) -> io::Result<FileId> {
+        self.0.ask(Op::Open, path)?;
+        self.0.inner.id_at(path)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -100,6 +117,22 @@ impl Disk for Handle {
 
     fn random(&self) -> u64 {
         self.0.inner.random()
+    }
+}
+
+impl DiskDir for FaultyDir {
+    fn id(&self) -> io::Result<FileId> {
+        self.inner.id()
+    }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        self.disk.ask(Op::Lock, &self.path)?;
+        self.inner.try_lock()
+    }
+
+    fn try_lock_shared(&self) -> io::Result<bool> {
+        self.disk.ask(Op::Lock, &self.path)?;
+        self.inner.try_lock_shared()
     }
 }
 
@@ -130,14 +163,8 @@ impl DiskFile for FaultyFile {
         self.inner.sync()
     }
 
-    fn try_lock(&self) -> io::Result<bool> {
-        self.disk.ask(Op::Lock, &self.path)?;
-        self.inner.try_lock()
-    }
-
-    fn try_lock_shared(&self) -> io::Result<bool> {
-        self.disk.ask(Op::Lock, &self.path)?;
-        self.inner.try_lock_shared()
+    fn id(&self) -> io::Result<FileId> {
+        self.inner.id()
     }
 
     fn map(&self, len: usize) -> io::Result<Map> {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use kinlog::Timestamp;
-use kinlog::disk::{Disk, DiskFile, FileSystem, Map, OpenMode};
+use kinlog::disk::{Disk, DiskDir, DiskFile, FileId, FileSystem, Map, OpenMode};
 use tempfile::TempDir;
 
 /// Lets any other thread go on first.
@@ -202,6 +202,14 @@ impl Disk for Device {
         Ok(Arc::new(File { device: self.clone(), path: path.to_owned(), real, content }))
     }
 
+    fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn DiskDir>> {
+        self.0.real.open_dir(path)
+    }
+
+    fn id_at(&self, path: &Path) -> io::Result<FileId> {
+        self.0.real.id_at(path)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.ask(Op::Rename, to)?;
         self.0.real.rename(from, to)?;
@@ -280,12 +288,8 @@ impl DiskFile for File {
         self.failed(result)
     }
 
-    fn try_lock(&self) -> io::Result<bool> {
-        self.real.try_lock()
-    }
-
-    fn try_lock_shared(&self) -> io::Result<bool> {
-        self.real.try_lock_shared()
+    fn id(&self) -> io::Result<FileId> {
+        self.real.id()
     }
 
     fn map(&self, len: usize) -> io::Result<Map> {

@@ -216,7 +216,7 @@ fn readers_do_not_take_each_other_for_a_writer() {
     let dir = tempfile::tempdir().unwrap();
     small().open(dir.path()).unwrap().shut_down().unwrap();
     // What a reader does to see whether a writer lives, held on to for longer than a reader would.
-    let probe = std::fs::File::open(dir.path().join("LOCK")).unwrap();
+    let probe = std::fs::File::open(dir.path()).unwrap();
     probe.try_lock_shared().unwrap();
     let reader = Options::new().read_only(true).open(dir.path()).unwrap();
     assert_eq!(reader.report().verdict, Verdict::Clean);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use kinlog::Timestamp;
-use kinlog::disk::{Disk, DiskFile, FileSystem, Map, OpenMode};
+use kinlog::disk::{Disk, DiskDir, DiskFile, FileId, FileSystem, Map, OpenMode};
 
 #[derive(Default)]
 pub(crate) struct TestDisk {
@@ -33,6 +33,14 @@ impl Disk for TestDisk {
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
         Ok(Arc::new(Unsynced(self.files.open(path, mode)?)))
+    }
+
+    fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn DiskDir>> {
+        self.files.open_dir(path)
+    }
+
+    fn id_at(&self, path: &Path) -> io::Result<FileId> {
+        self.files.id_at(path)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -76,12 +84,8 @@ impl DiskFile for Unsynced {
         Ok(())
     }
 
-    fn try_lock(&self) -> io::Result<bool> {
-        self.0.try_lock()
-    }
-
-    fn try_lock_shared(&self) -> io::Result<bool> {
-        self.0.try_lock_shared()
+    fn id(&self) -> io::Result<FileId> {
+        self.0.id()
     }
 
     fn map(&self, len: usize) -> io::Result<Map> {

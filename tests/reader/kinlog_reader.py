@@ -648,30 +648,33 @@ class Row:
             raise Malformed("a namespace's limits are missing")
 
 
-# --- 12. Lock file ------------------------------------------------------------------------------
+# --- 12. Lock and lock record -------------------------------------------------------------------
 
 
 def published_by_writer(store):
     """How far a living writer has published the log; None if there is no writer."""
-    try:
-        file = open(os.path.join(store, "LOCK"), "rb")
-    except FileNotFoundError:
+    if fcntl is None:
         return None
-    with file:
-        if fcntl is None:
-            return None
-        try:
-            # Shared, so that two readers do not take each other for a writer.
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return None
-        except BlockingIOError:
+    directory = os.open(store, os.O_RDONLY)
+    try:
+        # Shared, so that two readers do not take each other for a writer.
+        fcntl.flock(directory, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return None
+    except BlockingIOError:
+        pass
+    finally:
+        os.close(directory)
+    try:
+        with open(os.path.join(store, "LOCK"), "rb") as file:
             content = file.read(24)
-            whole = len(content) == 24 and content[:8] == b"KINLOGLK"
-            return u64(content, 16) if whole else 0
+    except FileNotFoundError:
+        return 0
+    whole = len(content) == 24 and content[:8] == b"KINLOGLK"
+    return u64(content, 16) if whole else 0
 
 
 def remembered_by_writer(store, manifest):
-    """How far the last writer knew the log to be on the device, as far as its lock file tells."""
+    """How far the last writer knew the log to be on the device, as far as its lock record tells."""
     try:
         with open(os.path.join(store, "LOCK"), "rb") as file:
             content = file.read(40)

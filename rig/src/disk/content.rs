@@ -30,7 +30,8 @@ pub enum Survivors {
 /// What a name stands for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Node {
-    Dir,
+    /// The number of the directory.
+    Dir(u64),
     /// The number of the file.
     File(usize),
 }
@@ -66,6 +67,8 @@ pub struct Content {
     names: BTreeMap<PathBuf, Node>,
     device_names: BTreeMap<PathBuf, Node>,
     unsynced: Vec<Change>,
+    /// How many directories were made.
+    dirs: u64,
     pub(super) inodes: Vec<Inode>,
 }
 
@@ -81,7 +84,8 @@ impl Content {
     }
 
     pub(super) fn create_dir(&mut self, path: &Path) {
-        self.change(path, vec![(path.to_owned(), Some(Node::Dir))]);
+        self.dirs += 1;
+        self.change(path, vec![(path.to_owned(), Some(Node::Dir(self.dirs)))]);
     }
 
     pub(super) fn create_file(&mut self, path: &Path) -> usize {
@@ -169,7 +173,7 @@ impl Content {
             let reachable = path.parent().is_none_or(|dir| is_root(dir) || after.is_dir(dir));
             match node {
                 _ if !reachable => {}
-                Node::Dir => after.create_dir(&path),
+                Node::Dir(_) => after.create_dir(&path),
                 Node::File(number) => match files.get(&number) {
                     Some(file) => after.link(*file, &path),
                     None => {
@@ -195,13 +199,13 @@ impl Content {
     }
 
     fn is_dir(&self, path: &Path) -> bool {
-        self.node(path) == Some(Node::Dir)
+        matches!(self.node(path), Some(Node::Dir(_)))
     }
 
     /// The files by their paths.
     pub fn files(&self) -> impl Iterator<Item = (&Path, &[u8])> {
         self.names.iter().filter_map(|(path, node)| match node {
-            Node::Dir => None,
+            Node::Dir(_) => None,
             Node::File(number) => Some((path.as_path(), self.inodes[*number].seen.as_slice())),
         })
     }
@@ -209,7 +213,7 @@ impl Content {
     /// How many bytes the files take.
     pub(super) fn used(&self) -> u64 {
         let numbers = self.names.values().filter_map(|node| match node {
-            Node::Dir => None,
+            Node::Dir(_) => None,
             Node::File(number) => Some(*number),
         });
         let numbers: BTreeSet<usize> = numbers.collect();
@@ -220,7 +224,7 @@ impl Content {
     #[must_use]
     pub fn file(&self, path: &Path) -> Option<&[u8]> {
         match self.node(path)? {
-            Node::Dir => None,
+            Node::Dir(_) => None,
             Node::File(number) => Some(&self.inodes[number].seen),
         }
     }

@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kinlog::Timestamp;
-use kinlog::disk::{Disk, DiskFile, Map, OpenMode};
+use kinlog::disk::{Disk, DiskDir, DiskFile, FileId, Map, OpenMode};
 
 pub use content::{Content, Survivors};
 pub use fault::{Errno, Fault, Operation, Wrong};
@@ -46,8 +46,8 @@ struct State {
     content: Content,
     /// What maps read from, of files that are mapped.
     mapped: Vec<Option<Arc<File>>>,
-    /// Who holds locks: file, and whether alone.
-    locks: Vec<(usize, u64, bool)>,
+    /// Who holds locks: directory, handle, and whether alone.
+    locks: Vec<(u64, u64, bool)>,
     handles: u64,
     faults: Vec<Fault>,
     counts: [u64; Operation::ALL.len()],
@@ -163,6 +163,16 @@ impl SimulatedDisk {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What tells a node from every other one of any simulated disk. Directories and files are counted
+    /// apart.
+    fn id(&self, node: Node) -> FileId {
+        let disk = Arc::as_ptr(&self.0).addr() as u64;
+        match node {
+            Node::Dir(number) => FileId { device: disk, number: 2 * number },
+            Node::File(number) => FileId { device: disk, number: 2 * number as u64 + 1 },
+        }
+    }
+
     /// An operation that either does something at once or does nothing.
     fn at_once<T>(
         &self,
@@ -209,7 +219,15 @@ impl State {
     fn file(&self, path: &Path) -> io::Result<usize> {
         match self.content.node(path) {
             Some(Node::File(number)) => Ok(number),
-            Some(Node::Dir) => Err(io::ErrorKind::IsADirectory.into()),
+            Some(Node::Dir(_)) => Err(io::ErrorKind::IsADirectory.into()),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn dir(&self, path: &Path) -> io::Result<u64> {
+        match self.content.node(path) {
+            Some(Node::Dir(number)) => Ok(number),
+            Some(Node::File(_)) => Err(io::ErrorKind::NotADirectory.into()),
             None => Err(io::ErrorKind::NotFound.into()),
         }
     }
@@ -229,12 +247,12 @@ impl State {
         if full { Err(Errno::Enospc.error()) } else { Ok(()) }
     }
 
-    fn try_lock(&mut self, inode: usize, handle: u64, alone: bool) -> bool {
+    fn try_lock(&mut self, dir: u64, handle: u64, alone: bool) -> bool {
         let taken = self.locks.iter().any(|(other, holder, other_alone)| {
-            *other == inode && *holder != handle && (alone || *other_alone)
+            *other == dir && *holder != handle && (alone || *other_alone)
         });
         if !taken {
-            self.locks.push((inode, handle, alone));
+            self.locks.push((dir, handle, alone));
         }
         !taken
     }
@@ -260,7 +278,7 @@ impl Disk for SimulatedDisk {
             let ancestors: Vec<PathBuf> = path.ancestors().map(Path::to_owned).collect();
             for dir in ancestors.iter().rev().filter(|dir| dir.parent().is_some()) {
                 match state.content.node(dir) {
-                    Some(Node::Dir) => {}
+                    Some(Node::Dir(_)) => {}
                     Some(Node::File(_)) => return Err(io::ErrorKind::NotADirectory.into()),
                     None => state.content.create_dir(dir),
                 }
@@ -271,7 +289,7 @@ impl Disk for SimulatedDisk {
 
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
         self.at_once(Operation::List, |state| match state.content.node(path) {
-            Some(Node::Dir) => Ok(state.content.list(path)),
+            Some(Node::Dir(_)) => Ok(state.content.list(path)),
             _ if path.parent().is_none() => Ok(state.content.list(path)),
             Some(Node::File(_)) => Err(io::ErrorKind::NotADirectory.into()),
             None => Err(io::ErrorKind::NotFound.into()),
@@ -279,21 +297,35 @@ impl Disk for SimulatedDisk {
     }
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
-        let (inode, handle) = self.at_once(Operation::Open, |state| {
-            let inode = match mode {
-                OpenMode::Read | OpenMode::Write => state.file(path)?,
-                OpenMode::Create if state.content.node(path).is_some() => {
-                    return Err(io::ErrorKind::AlreadyExists.into());
-                }
-                OpenMode::Create => {
-                    state.mapped.push(None);
-                    state.content.create_file(path)
-                }
-            };
-            state.handles += 1;
-            Ok((inode, state.handles))
+        let inode = self.at_once(Operation::Open, |state| match mode {
+            OpenMode::Read | OpenMode::Write => state.file(path),
+            OpenMode::Create if state.content.node(path).is_some() => {
+                Err(io::ErrorKind::AlreadyExists.into())
+            }
+            OpenMode::Create => {
+                state.mapped.push(None);
+                Ok(state.content.create_file(path))
+            }
         })?;
-        Ok(Arc::new(SimulatedFile { disk: self.clone(), inode, handle }))
+        Ok(Arc::new(SimulatedFile { disk: self.clone(), inode }))
+    }
+
+    fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn DiskDir>> {
+        let (dir, handle) = self.at_once(Operation::Open, |state| {
+            let dir = state.dir(path)?;
+            state.handles += 1;
+            Ok((dir, state.handles))
+        })?;
+        Ok(Arc::new(SimulatedDir { disk: self.clone(), dir, handle }))
+    }
+
+    fn id_at(&self, path: &Path) -> io::Result<FileId> {
+        let state = self.state();
+        if state.dead {
+            return Err(gone());
+        }
+        let node = state.content.node(path);
+        node.map(|node| self.id(node)).ok_or(io::ErrorKind::NotFound.into())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -347,25 +379,45 @@ impl Disk for SimulatedDisk {
     }
 }
 
-/// An open file.
-struct SimulatedFile {
+/// An open directory.
+struct SimulatedDir {
     disk: SimulatedDisk,
-    inode: usize,
+    dir: u64,
     handle: u64,
 }
 
-impl Drop for SimulatedFile {
+impl Drop for SimulatedDir {
     fn drop(&mut self) {
         let handle = self.handle;
         self.disk.state().locks.retain(|(_, holder, _)| *holder != handle);
     }
 }
 
-impl SimulatedFile {
+impl SimulatedDir {
     fn lock(&self, alone: bool) -> io::Result<bool> {
-        let (inode, handle) = (self.inode, self.handle);
-        self.disk.at_once(Operation::Lock, |state| Ok(state.try_lock(inode, handle, alone)))
+        let (dir, handle) = (self.dir, self.handle);
+        self.disk.at_once(Operation::Lock, |state| Ok(state.try_lock(dir, handle, alone)))
     }
+}
+
+impl DiskDir for SimulatedDir {
+    fn id(&self) -> io::Result<FileId> {
+        Ok(self.disk.id(Node::Dir(self.dir)))
+    }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        self.lock(true)
+    }
+
+    fn try_lock_shared(&self) -> io::Result<bool> {
+        self.lock(false)
+    }
+}
+
+/// An open file.
+struct SimulatedFile {
+    disk: SimulatedDisk,
+    inode: usize,
 }
 
 impl DiskFile for SimulatedFile {
@@ -423,12 +475,8 @@ impl DiskFile for SimulatedFile {
         Ok(())
     }
 
-    fn try_lock(&self) -> io::Result<bool> {
-        self.lock(true)
-    }
-
-    fn try_lock_shared(&self) -> io::Result<bool> {
-        self.lock(false)
+    fn id(&self) -> io::Result<FileId> {
+        Ok(self.disk.id(Node::File(self.inode)))
     }
 
     fn map(&self, len: usize) -> io::Result<Map> {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kinlog::Timestamp;
-use kinlog::disk::{Disk, DiskFile, Map, OpenMode};
+use kinlog::disk::{Disk, DiskDir, DiskFile, FileId, Map, OpenMode};
 
 use crate::random::Random;
 
@@ -14,6 +14,8 @@ use crate::random::Random;
 const BLOCK_BYTES: usize = 4096;
 /// The device's name on its disk, which holds nothing else.
 pub(super) const NAME: &str = "device";
+
+const ID: FileId = FileId { device: 0, number: 0 };
 
 /// A device with a volatile cache, as a file. A flush, which is the file's sync, puts on it what
 /// was written before. Of anything else a power loss leaves, block by block, what the device held
@@ -133,6 +135,14 @@ impl Disk for CachingDevice {
         }
     }
 
+    fn open_dir(&self, _: &Path) -> io::Result<Arc<dyn DiskDir>> {
+        Err(ErrorKind::Unsupported.into())
+    }
+
+    fn id_at(&self, _: &Path) -> io::Result<FileId> {
+        Ok(ID)
+    }
+
     fn rename(&self, _: &Path, _: &Path) -> io::Result<()> {
         refused()
     }
@@ -178,12 +188,8 @@ impl DiskFile for CachingDevice {
         Ok(())
     }
 
-    fn try_lock(&self) -> io::Result<bool> {
-        Ok(true)
-    }
-
-    fn try_lock_shared(&self) -> io::Result<bool> {
-        Ok(true)
+    fn id(&self) -> io::Result<FileId> {
+        Ok(ID)
     }
 
     fn map(&self, _: usize) -> io::Result<Map> {

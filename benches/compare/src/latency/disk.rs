@@ -8,7 +8,7 @@ use std::thread::{self, ThreadId};
 use std::time::Instant;
 
 use kinlog::Timestamp;
-use kinlog::disk::{Disk, DiskFile, FileSystem, Map, OpenMode};
+use kinlog::disk::{Disk, DiskDir, DiskFile, FileId, FileSystem, Map, OpenMode};
 
 use super::span::Span;
 
@@ -93,6 +93,14 @@ impl Disk for Watched {
         Ok(Arc::new(WatchedFile { file, watch: self.watch.clone() }))
     }
 
+    fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn DiskDir>> {
+        self.files.open_dir(path)
+    }
+
+    fn id_at(&self, path: &Path) -> io::Result<FileId> {
+        self.files.id_at(path)
+    }
+
     fn is_link(&self, path: &Path) -> io::Result<bool> {
         self.files.is_link(path)
     }
@@ -156,12 +164,8 @@ impl DiskFile for WatchedFile {
         synced
     }
 
-    fn try_lock(&self) -> io::Result<bool> {
-        self.file.try_lock()
-    }
-
-    fn try_lock_shared(&self) -> io::Result<bool> {
-        self.file.try_lock_shared()
+    fn id(&self) -> io::Result<FileId> {
+        self.file.id()
     }
 
     fn map(&self, len: usize) -> io::Result<Map> {

@@ -1,0 +1,83 @@
+//! What people do to the files of a store while it is open: nothing acknowledged is lost, or whoever loses
+//! it is told.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_possible_truncation)]
+
+#[path = "people/displaced.rs"]
+mod displaced;
+#[path = "people/lock.rs"]
+mod lock;
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use kinlog::{Durability, Error, Options, Store};
+
+/// The smallest segments there are: a few commits go on in the next one.
+fn options() -> Options {
+    Options::new().segment_bytes(64 << 10)
+}
+
+fn open(path: &Path) -> Store {
+    options().open(path).unwrap()
+}
+
+/// Commits one row; `Ok` if it is acknowledged.
+fn put(store: &Store, key: &str) -> Result<(), Error> {
+    put_bytes(store, key, 10)
+}
+
+fn put_bytes(store: &Store, key: &str, bytes: usize) -> Result<(), Error> {
+    let mut tx = store.begin();
+    tx.put("rows", key.as_bytes(), &vec![7; bytes])?;
+    tx.commit_with(Durability::Sync).map(|_| ())
+}
+
+/// The keys of all rows.
+fn keys(store: &Store) -> Vec<String> {
+    let snapshot = store.snapshot();
+    let rows = snapshot.rows("rows", ..).map(|row| row.unwrap());
+    rows.map(|row| String::from_utf8(row.key.to_vec()).unwrap()).collect()
+}
+
+/// Calls until it fails, as it must before long.
+fn until_refused(mut act: impl FnMut() -> Result<(), Error>) -> Error {
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(60) {
+        if let Err(error) = act() {
+            return error;
+        }
+    }
+    panic!("never refused");
+}
+
+/// As `cp -r` does.
+fn copy_files(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy_files(&entry.path(), &to),
+            false => fs::copy(entry.path(), to).map(|_| ()).unwrap(),
+        }
+    }
+}
+
+/// Every file below a directory with its content, in order.
+fn content(dir: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files = vec![];
+    let mut dirs = vec![dir.to_owned()];
+    while let Some(next) = dirs.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => dirs.push(path),
+                false => files.push((path.display().to_string(), fs::read(&path).unwrap())),
+            }
+        }
+    }
+    files.sort();
+    files
+}
