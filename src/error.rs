@@ -43,6 +43,14 @@ pub enum Error {
         /// Something else is there now; if not, nothing is.
         replaced: bool,
     },
+    /// The store was opened by another process, which this one was forked from. Threads and locks of a store
+    /// stay with the process that opened it. Calls that return no error find nothing here.
+    Forked {
+        /// The store's directory.
+        path: PathBuf,
+        /// The process that opened it.
+        opened_by: u32,
+    },
     /// The directory holds no store.
     NotAStore {
         /// The directory.
@@ -307,6 +315,12 @@ impl fmt::Display for Error {
                  open it where it is now",
                 path.display(),
                 if *replaced { "replaced by another one" } else { "moved or removed" }
+            ),
+            Error::Forked { path, opened_by } => write!(
+                f,
+                "the store in {} was opened by process {opened_by}, from which this one was forked; \
+                 open it in this process: for reading, or for writing once that one has closed it",
+                path.display()
             ),
             Error::NotAStore { path } => {
                 write!(f, "there is no kinlog store in {}", path.display())

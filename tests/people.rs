@@ -5,6 +5,8 @@
 
 #[path = "people/displaced.rs"]
 mod displaced;
+#[path = "people/fork.rs"]
+mod fork;
 #[path = "people/lock.rs"]
 mod lock;
 

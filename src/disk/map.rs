@@ -1,4 +1,5 @@
-//! Reading through a map: the only user of memmap2, and the only `unsafe` of the crate.
+//! Reading through a map, and a page that a forked process finds empty: the only user of memmap2, and the
+//! only `unsafe` of the crate.
 
 #![allow(unsafe_code)]
 
@@ -8,7 +9,7 @@ use std::ops::Range;
 use std::slice;
 use std::sync::Arc;
 
-use memmap2::{MmapOptions, MmapRaw};
+use memmap2::{MmapMut, MmapOptions, MmapRaw};
 
 use super::DiskFile;
 use crate::sync::atomic::{AtomicUsize, Ordering};
@@ -89,6 +90,58 @@ impl MappedFile {
     pub(crate) fn sync(&self) -> io::Result<()> {
         self.file.sync()
     }
+}
+
+/// The process that opened a store, to be told from one that was forked from it.
+///
+/// A process has no cheaper way to ask who it is than a call to the system, which takes as long as half
+/// of a commit. So the answer lies in a page that the system empties in every forked process.
+#[derive(Debug)]
+pub(crate) struct Opener {
+    process: u32,
+    /// `None` where the system empties no pages.
+    page: Option<MmapMut>,
+}
+
+impl Opener {
+    /// The process that runs this.
+    pub(crate) fn new() -> Self {
+        Opener { process: std::process::id(), page: page_of_this_process().ok() }
+    }
+
+    /// Its number.
+    pub(crate) fn process(&self) -> u32 {
+        self.process
+    }
+
+    /// Whether it is this process that asks.
+    pub(crate) fn is_this_process(&self) -> bool {
+        match self.page.as_ref().and_then(|page| page.first()) {
+            Some(byte) => *byte != 0,
+            None => self.process == std::process::id(),
+        }
+    }
+}
+
+/// A page that is not zero in this process, and zero in every process that is forked from it.
+#[cfg(target_os = "linux")]
+fn page_of_this_process() -> io::Result<MmapMut> {
+    let mut page = MmapMut::map_anon(1)?;
+    let (start, len) = (page.as_mut_ptr(), page.len());
+    // SAFETY: the range is that of a private, anonymous map that `page` owns and nobody else knows
+    // of. The advice changes nothing in this process; in a forked one, no reference to the bytes
+    // lasts from before the fork, as `is_this_process` takes a new one each time.
+    let advised = unsafe { libc::madvise(start.cast(), len, libc::MADV_WIPEONFORK) };
+    if advised != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    page.fill(1);
+    Ok(page)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn page_of_this_process() -> io::Result<MmapMut> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 pub use file::FileSystem;
 pub use map::Map;
-pub(crate) use map::MappedFile;
+pub(crate) use map::{MappedFile, Opener};
 
 use crate::id::Timestamp;
 

@@ -4,14 +4,24 @@
 //! or read under one look is therefore handed the index and not the lock (`store/step.rs`), and in debug builds
 //! the lock keeps account of who holds it: a thread that takes it twice panics at once, whether or not a
 //! writer waits, and both places are named.
+//!
+//! In a process that was forked from the one that opened the store, the thread that held the lock does not
+//! exist, and what it was about to change is half changed. There the index reads as an empty one.
 
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 use super::Index;
+use crate::disk::Opener;
 use crate::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// The index of an open store, read by many threads or changed by one.
-pub(crate) struct IndexLock(RwLock<Index>);
+pub(crate) struct IndexLock {
+    index: RwLock<Index>,
+    /// What a forked process sees.
+    nothing: RwLock<Index>,
+    opener: Arc<Opener>,
+}
 
 /// The index, held for reading.
 pub(crate) struct IndexReadGuard<'i> {
@@ -26,22 +36,24 @@ pub(crate) struct IndexWriteGuard<'i> {
 }
 
 impl IndexLock {
-    pub(crate) fn new(index: Index) -> Self {
-        IndexLock(RwLock::new(index))
+    pub(crate) fn new(index: Index, opener: Arc<Opener>) -> Self {
+        let (index, nothing) = (RwLock::new(index), RwLock::new(Index::default()));
+        IndexLock { index, nothing, opener }
     }
 
     /// Holds the index for reading.
     #[track_caller]
     pub(crate) fn read(&self) -> IndexReadGuard<'_> {
         let _held = held::Held::take(self);
-        IndexReadGuard { index: self.0.read(), _held }
+        let here = self.opener.is_this_process();
+        IndexReadGuard { index: if here { self.index.read() } else { self.nothing.read() }, _held }
     }
 
-    /// Holds the index for a change.
+    /// Holds the index for a change, which no forked process gets as far as.
     #[track_caller]
     pub(crate) fn write(&self) -> IndexWriteGuard<'_> {
         let _held = held::Held::take(self);
-        IndexWriteGuard { index: self.0.write(), _held }
+        IndexWriteGuard { index: self.index.write(), _held }
     }
 }
 
@@ -132,17 +144,21 @@ mod held {
 mod tests {
     use super::*;
 
+    fn lock() -> IndexLock {
+        IndexLock::new(Index::default(), Arc::new(Opener::new()))
+    }
+
     #[test]
     #[should_panic(expected = "by a thread that holds it since src/index/lock.rs")]
     fn a_thread_that_takes_the_lock_twice_is_told_where_it_has_it() {
-        let lock = IndexLock::new(Index::default());
+        let lock = lock();
         let _first = lock.read();
         let _second = lock.read();
     }
 
     #[test]
     fn a_lock_that_was_given_back_may_be_taken_again_and_another_one_beside_it() {
-        let (lock, other) = (IndexLock::new(Index::default()), IndexLock::new(Index::default()));
+        let (lock, other) = (lock(), lock());
         drop(lock.read());
         let _first = lock.write();
         let _other = other.read();

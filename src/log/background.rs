@@ -37,9 +37,15 @@ impl Background {
     }
 
     /// Writes and syncs what is on its way, marks the log as closed, and releases the lock. Done
-    /// once; later calls do nothing.
+    /// once; later calls do nothing, nor does one in a process that was forked from the opener's.
     pub(crate) fn shut_down(&mut self) -> Result<()> {
         let Some(thread) = self.thread.take() else { return Ok(()) };
+        if let Err(forked) = self.writer.here() {
+            // The thread is not in this process, and cannot be let go of either.
+            std::mem::forget(thread);
+            self.writer.disown_lock();
+            return Err(forked);
+        }
         self.writer.state.lock().background.stop = true;
         self.writer.work.notify_all();
         // A panic there is a bug that its own message tells; the log is closed all the same.

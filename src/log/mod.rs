@@ -35,7 +35,7 @@ pub(crate) use layout::{
 pub(crate) use lock::Lock;
 pub use open::{OpenReport, Verdict};
 pub(crate) use open::{Opening, follow, make_space, open, overtaken, sighted};
-pub(crate) use place::Place;
+pub(crate) use place::{Place, here};
 pub(crate) use record::vouched;
 pub(crate) use recovery::Replay;
 pub(crate) use roll::Reserve;

@@ -19,7 +19,7 @@ use super::reserve;
 use super::segment::Segment;
 use super::view::Published;
 use super::writer::{Held, Writer};
-use crate::disk::{Disk, OpenMode, random_bytes};
+use crate::disk::{Disk, OpenMode, Opener, random_bytes};
 use crate::error::{Error, Result};
 use crate::id::Position;
 
@@ -87,6 +87,7 @@ pub(crate) struct Opening {
 pub(crate) struct Opened {
     pub(crate) published: Arc<Published>,
     pub(crate) place: Arc<Place>,
+    pub(crate) opener: Arc<Opener>,
     pub(crate) writing: Option<(Arc<Writer>, Background)>,
     pub(crate) report: OpenReport,
 }
@@ -171,10 +172,11 @@ fn open_writer(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     manifest.write(next)?;
     reserve::keep(disk_ref, paths, &next.identity)?;
     let published = Arc::new(Published::new(next.identity, segments, scan.end));
-    let held = Held { place: place.clone(), manifest, lock, record };
+    let opener = Arc::new(Opener::new());
+    let held = Held { place: place.clone(), opener: opener.clone(), manifest, lock, record };
     let writer = Arc::new(Writer::new(disk.clone(), paths.clone(), published.clone(), held)?);
     let background = Background::start(writer.clone())?;
-    Ok(Opened { published, place, writing: Some((writer, background)), report })
+    Ok(Opened { published, place, opener, writing: Some((writer, background)), report })
 }
 
 fn open_reader(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
@@ -197,7 +199,8 @@ fn open_reader(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     }
     let segments = open_segments(disk, paths, &scan, OpenMode::Read)?;
     let published = Arc::new(Published::new(manifest.current.identity, segments, scan.end));
-    Ok(Opened { published, place, writing: None, report })
+    let opener = Arc::new(Opener::new());
+    Ok(Opened { published, place, opener, writing: None, report })
 }
 
 /// What the manifest says before a log is opened for reading; nothing for any other opening.

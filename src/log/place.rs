@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::layout::Paths;
 use super::manifest::ManifestFile;
-use crate::disk::{Disk, DiskDir, DiskFile, FileId};
+use crate::disk::{Disk, DiskDir, DiskFile, FileId, Opener};
 use crate::error::{Error, Result};
 
 /// The directories and the manifest of an open store.
@@ -57,4 +57,12 @@ pub(super) fn check_at(disk: &dyn Disk, path: &Path, opened: FileId) -> Result<(
         Err(error) => return Err(Error::io("look at", path, error)),
     };
     Err(Error::Displaced { path: path.to_owned(), replaced })
+}
+
+/// [`Error::Forked`] in a process that did not open the store.
+pub(crate) fn here(opener: &Opener, paths: &Paths) -> Result<()> {
+    if opener.is_this_process() {
+        return Ok(());
+    }
+    Err(Error::Forked { path: paths.root.clone(), opened_by: opener.process() })
 }

@@ -22,6 +22,7 @@ impl Ticket {
 
     /// Blocks until the commit is as durable as it asked for.
     pub(crate) fn wait(&self) -> Result<()> {
+        self.writer.here()?;
         self.writer.wait(self.span, self.durability)
     }
 }
@@ -30,6 +31,9 @@ impl Future for Ticket {
     type Output = Result<()>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
+        if let Err(forked) = self.writer.here() {
+            return Poll::Ready(Err(forked));
+        }
         // Registered before the look: a change after it finds the waker.
         self.writer.published.register(context.waker());
         let mut state = self.writer.state.lock();

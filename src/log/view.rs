@@ -116,6 +116,11 @@ pub(crate) struct View {
 }
 
 impl View {
+    /// A log without commits.
+    pub(crate) fn empty(identity: Identity) -> Self {
+        View { identity, segments: Arc::default(), end: Position::START }
+    }
+
     /// Readable bytes from `position` to the end of what is readable in its segment.
     fn bytes_from(&self, position: Position) -> Option<(&Segment, usize, &[u8])> {
         let (number, offset) = self.identity.locate(position);

@@ -7,14 +7,14 @@ use super::frame::{self, FrameKind, OVERHEAD_BYTES};
 use super::layout::Paths;
 use super::lock::Lock;
 use super::manifest::ManifestFile;
-use super::place::{Place, check_at};
+use super::place::{Place, check_at, here};
 use super::record::Record;
 use super::roll::Reserve;
 use super::segment::Segment;
 use super::view::Published;
 use super::waiting::{Company, Waiter};
 use crate::bytes::wide;
-use crate::disk::Disk;
+use crate::disk::{Disk, Opener};
 use crate::error::{Error, Result};
 use crate::event::Buffer;
 use crate::id::Position;
@@ -111,6 +111,7 @@ pub(crate) enum Lead {
 /// What a writer holds of its store.
 pub(super) struct Held {
     pub(super) place: Arc<Place>,
+    pub(super) opener: Arc<Opener>,
     pub(super) manifest: ManifestFile,
     pub(super) lock: Lock,
     pub(super) record: Record,
@@ -131,6 +132,7 @@ pub(crate) struct Writer {
     pub(super) progress: Condvar,
     pub(super) manifest: Mutex<ManifestFile>,
     place: Arc<Place>,
+    opener: Arc<Opener>,
     lock: Mutex<Option<(Lock, Record)>>,
     /// Wakes the background thread.
     pub(super) work: Condvar,
@@ -151,7 +153,7 @@ impl Writer {
         published: Arc<Published>,
         held: Held,
     ) -> Result<Self> {
-        let Held { place, manifest, lock, record } = held;
+        let Held { place, opener, manifest, lock, record } = held;
         let end = published.end();
         let view = published.view();
         let (number, _) = published.identity.locate(end);
@@ -190,6 +192,7 @@ impl Writer {
             progress: Condvar::new(),
             manifest: Mutex::new(manifest),
             place,
+            opener,
             lock: Mutex::new(Some((lock, record))),
             work: Condvar::new(),
         })
@@ -411,6 +414,19 @@ impl Writer {
     /// How far the log is known to be on the device.
     pub(crate) fn durable(&self) -> Position {
         Position::from_u64(self.durable.load(Ordering::Acquire))
+    }
+
+    /// [`Error::Forked`] in a process that did not open the store.
+    pub(super) fn here(&self) -> Result<()> {
+        here(&self.opener, &self.paths)
+    }
+
+    /// Closes what this process has inherited of the lock, so that it ends with the process that
+    /// took it.
+    pub(super) fn disown_lock(&self) {
+        if let Some(mut lock) = self.lock.try_lock() {
+            *lock = None;
+        }
     }
 
     /// Lets another writer open the store.

@@ -90,6 +90,7 @@ impl Store {
         mut progress: impl FnMut(BackupProgress),
     ) -> Result<BackupReport> {
         let shared = &self.shared;
+        shared.here()?;
         let view = shared.published.view();
         let paths = |path: &Path| Paths { root: path.to_owned() };
         let (to, base) = (paths(to.as_ref()), base.map(paths));

@@ -48,6 +48,7 @@ impl Snapshot {
     /// [`Error::RunNotFound`]; for runs that were recorded, [`Error::Corrupt`] if the Started
     /// events, which tell their order, cannot be read.
     pub fn chain(&self, run: &RunId) -> Result<Chain> {
+        self.here()?;
         let not_found = Error::RunNotFound { run: *run };
         let number = {
             let index = self.index();

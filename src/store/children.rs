@@ -60,6 +60,7 @@ impl Snapshot {
     /// # Errors
     /// [`Error::RunNotFound`](crate::Error::RunNotFound).
     pub fn children(&self, run: &RunId) -> Result<Children> {
+        self.here()?;
         let parent = self.number(&self.index(), run)?;
         Ok(Children {
             snapshot: self.clone(),

@@ -176,6 +176,7 @@ impl Store {
     /// # Errors
     /// [`Error::RunNotFound`].
     pub fn open_activities(&self, run: &RunId) -> Result<Vec<u32>> {
+        self.shared.here()?;
         let snapshot = self.snapshot();
         let index = snapshot.index();
         let number = snapshot.number(&index, run)?;

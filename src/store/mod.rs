@@ -75,7 +75,7 @@ pub use transaction::{Expect, Transaction};
 pub use tree::{Tree, TreeNode};
 pub use verify::{VerifyProgress, VerifyReport};
 
-use crate::disk::Disk;
+use crate::disk::{Disk, Opener};
 use crate::error::{Error, Result};
 use crate::event::NewEvent;
 use crate::id::{Position, RunId, Timestamp};
@@ -93,6 +93,10 @@ use workspace::Workspaces;
 ///
 /// All methods take `&self` and may be called from any number of threads. Dropping the store
 /// closes it in order; [`Store::shut_down`] does the same and reports errors.
+///
+/// A store belongs to the process that opened it. In a process that is forked from that one, calls
+/// get [`Error::Forked`], those that return no error find nothing, and dropping the store does nothing to the
+/// other process's. A fork that goes on to another program need not care.
 pub struct Store {
     shared: Arc<Shared>,
     background: Mutex<Option<log::Background>>,
@@ -110,6 +114,8 @@ pub(crate) struct Shared {
     /// The epoch from which on a writer's word is news to a store open for reading only.
     since: u32,
     index: IndexLock,
+    /// The process in which the store can be used.
+    opener: Arc<Opener>,
     pins: Arc<Pins>,
     workspaces: Workspaces,
     /// The bytes of each commit are checked against all rules before they are written.
@@ -159,7 +165,7 @@ impl Store {
         let opened = opened?;
         index.end = opened.published.end();
         let (writer, background) = opened.writing.unzip();
-        let report = opened.report;
+        let (report, opener) = (opened.report, opened.opener);
         let shared = Shared {
             disk: opening.disk,
             clock,
@@ -168,8 +174,9 @@ impl Store {
             published: opened.published,
             writer,
             since: report.epoch.saturating_add(u32::from(report.verdict != Verdict::Live)),
-            index: IndexLock::new(index),
-            pins: Arc::default(),
+            index: IndexLock::new(index, opener.clone()),
+            pins: Arc::new(Pins::new(opener.clone())),
+            opener,
             workspaces: Workspaces::default(),
             recheck_commits,
         };
@@ -269,6 +276,7 @@ impl Store {
     /// # Errors
     /// [`Error::RunNotFound`].
     pub fn history(&self, run: &RunId) -> Result<History> {
+        self.shared.here()?;
         // Under the lock, nothing that the view sees is forgotten.
         let index = self.shared.index.read();
         let view = self.shared.published.view();
@@ -282,6 +290,7 @@ impl Store {
     /// # Errors
     /// [`Error::RunNotFound`].
     pub fn run(&self, run: &RunId) -> Result<RunInfo> {
+        self.shared.here()?;
         self.shared.seen(&self.shared.index.read()).run(run)
     }
 
@@ -367,11 +376,18 @@ impl Shared {
         self.clock.as_ref().map_or_else(|| self.disk.now(), |clock| clock())
     }
 
+    /// [`Error::Forked`] in a process that did not open the store.
+    fn here(&self) -> Result<()> {
+        log::here(&self.opener, &self.paths)
+    }
+
     fn writer(&self) -> Result<&Arc<Writer>> {
+        self.here()?;
         self.writer.as_ref().ok_or(Error::ReadOnly)
     }
 
     fn refresh(&self) -> Result<bool> {
+        self.here()?;
         if self.writer.is_some() {
             return Ok(false);
         }

@@ -44,6 +44,7 @@ impl Snapshot {
     /// [`Error::RunNotFound`](crate::Error::RunNotFound), [`Error::Corrupt`](crate::Error::Corrupt) if
     /// the Started event cannot be read.
     pub fn parent(&self, run: &RunId) -> Result<Option<Parent>> {
+        self.here()?;
         if let Some(started) = self.recorded(run)? {
             return Ok(started.parent_run_id.map(|parent| Parent {
                 workflow_id: started.parent_workflow_id.into(),
@@ -71,6 +72,7 @@ impl Snapshot {
     /// [`Error::RunNotFound`](crate::Error::RunNotFound), [`Error::Corrupt`](crate::Error::Corrupt) if
     /// a Started event cannot be read.
     pub fn root(&self, run: &RunId) -> Result<Root> {
+        self.here()?;
         let workflow_id = self.run(run)?.workflow_id;
         let mut top = Root { workflow_id, run: *run, is_here: true };
         // Recorded runs may say anything, also that they are their own ancestors.

@@ -3,17 +3,24 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::disk::Opener;
 use crate::id::Position;
 use crate::sync::Mutex;
 
 /// Counts readers by the position they hold.
-#[derive(Default)]
-pub(super) struct Pins(Mutex<BTreeMap<Position, usize>>);
+pub(super) struct Pins {
+    held: Mutex<BTreeMap<Position, usize>>,
+    opener: Arc<Opener>,
+}
 
 impl Pins {
+    pub(super) fn new(opener: Arc<Opener>) -> Self {
+        Pins { held: Mutex::default(), opener }
+    }
+
     /// Pins the position that `current` returns; nothing is forgotten in between.
     pub(super) fn pin(self: &Arc<Self>, current: impl FnOnce() -> Position) -> Pin {
-        let mut held = self.0.lock();
+        let mut held = self.held.lock();
         let at = current();
         *held.entry(at).or_default() += 1;
         Pin { pins: self.clone(), at }
@@ -21,7 +28,7 @@ impl Pins {
 
     /// The oldest position that a reader holds or could take now.
     pub(super) fn oldest(&self, current: impl FnOnce() -> Position) -> Position {
-        let held = self.0.lock();
+        let held = self.held.lock();
         let now = current();
         held.keys().next().map_or(now, |oldest| now.min(*oldest))
     }
@@ -35,7 +42,10 @@ pub(super) struct Pin {
 
 impl Drop for Pin {
     fn drop(&mut self) {
-        let mut held = self.pins.0.lock();
+        if !self.pins.opener.is_this_process() {
+            return;
+        }
+        let mut held = self.pins.held.lock();
         if let Some(count) = held.get_mut(&self.at) {
             *count -= 1;
             if *count == 0 {

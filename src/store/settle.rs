@@ -111,6 +111,7 @@ impl Store {
         kinds: &[DutyKind],
         mut along: impl FnMut(&mut Transaction<'_>) -> Result<()>,
     ) -> Result<Settled> {
+        self.shared.here()?;
         let mut settled = Settled::default();
         let (mut after, mut size) = (None, PAGE_DUTIES);
         loop {

@@ -13,6 +13,7 @@ impl Snapshot {
     /// [`Error::RunNotFound`](crate::Error::RunNotFound); for runs that were recorded,
     /// [`Error::Corrupt`](crate::Error::Corrupt) if what they say of each other cannot be read.
     pub fn chain_size(&self, run: &RunId) -> Result<Size> {
+        self.here()?;
         let chain = {
             let index = self.index();
             let found = index.runs.get(self.number(&index, run)?);
@@ -28,6 +29,7 @@ impl Snapshot {
     /// [`Error::RunNotFound`](crate::Error::RunNotFound),
     /// [`Error::Corrupt`](crate::Error::Corrupt) if an event on the way cannot be read.
     pub fn tree_size(&self, run: &RunId) -> Result<Size> {
+        self.here()?;
         let root = self.run(run)?;
         let mut size = Size { runs: 1, events: root.events.into(), bytes: root.bytes };
         for node in self.tree(run)? {

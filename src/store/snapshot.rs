@@ -26,22 +26,32 @@ const PAGE_ROWS: usize = 256;
 pub struct Snapshot {
     shared: Arc<Shared>,
     view: View,
-    _pin: Arc<Pin>,
+    /// `None` in a forked process, where there is nothing to see.
+    _pin: Option<Arc<Pin>>,
 }
 
 impl Snapshot {
     pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        if shared.here().is_err() {
+            let view = View::empty(shared.published.identity);
+            return Snapshot { shared: shared.clone(), view, _pin: None };
+        }
         let mut view = None;
         let pin = shared.pins.pin(|| view.insert(shared.published.view()).end);
         // `pin` has called the closure.
         let view = view.unwrap_or_else(|| shared.published.view());
-        Snapshot { shared: shared.clone(), view, _pin: Arc::new(pin) }
+        Snapshot { shared: shared.clone(), view, _pin: Some(Arc::new(pin)) }
     }
 
     /// The position: the snapshot holds every commit before it and none from it on.
     #[must_use]
     pub fn end(&self) -> Position {
         self.view.end
+    }
+
+    /// [`Error::Forked`] in a process that did not open the store.
+    pub(super) fn here(&self) -> Result<()> {
+        self.shared.here()
     }
 
     pub(super) fn index(&self) -> IndexReadGuard<'_> {
@@ -93,6 +103,7 @@ impl Snapshot {
     /// # Errors
     /// [`Error::RunNotFound`].
     pub fn history(&self, run: &RunId) -> Result<History> {
+        self.shared.here()?;
         let lineage = self.seen(&self.index()).lineage(run)?;
         Ok(History::new(self.view.clone(), lineage))
     }
@@ -102,6 +113,7 @@ impl Snapshot {
     /// # Errors
     /// [`Error::RunNotFound`].
     pub fn run(&self, run: &RunId) -> Result<RunInfo> {
+        self.shared.here()?;
         self.seen(&self.index()).run(run)
     }
 
@@ -123,6 +135,7 @@ impl Snapshot {
     /// # Errors
     /// [`Error::Corrupt`] if the row cannot be read.
     pub fn get(&self, table: &str, key: &[u8]) -> Result<Option<&[u8]>> {
+        self.shared.here()?;
         let place = self.index().tables.get(table, key, self.end());
         Ok(place.map(|place| self.row(place)).transpose()?.map(|row| row.value))
     }

@@ -76,6 +76,7 @@ impl Store {
     /// # Errors
     /// [`Error::Io`] if a file cannot be measured.
     pub fn stats(&self) -> Result<Stats> {
+        self.shared.here()?;
         let mut stats = Stats::default();
         let end = self.count(&mut stats);
         let identity = self.shared.published.identity;

@@ -50,6 +50,7 @@ impl Transaction<'_> {
         &mut self,
         mut take: impl FnMut(&mut Step<'_>) -> std::result::Result<T, E>,
     ) -> Result<T> {
+        self.shared.here()?;
         if let Some(overtaken) = &self.overtaken {
             return Err(overtaken.clone());
         }

@@ -39,6 +39,7 @@ impl Tail {
     /// [`Error::Corrupt`](crate::Error::Corrupt) if it cannot be read, or if the position is not
     /// where a commit begins.
     pub fn try_next(&mut self) -> Result<Option<CommitView>> {
+        self.shared.here()?;
         let view = self.shared.published.view();
         let mut frames = view.frames(self.position);
         let Some(frame) = frames.next().transpose()? else { return Ok(None) };
@@ -85,6 +86,9 @@ impl Tail {
     }
 
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<CommitView>> {
+        if let Err(forked) = self.shared.here() {
+            return Poll::Ready(Err(forked));
+        }
         // Registered before the look: a commit after it finds the waker.
         self.shared.published.register(context.waker());
         match self.try_next().transpose() {

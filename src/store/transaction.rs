@@ -56,7 +56,9 @@ pub struct Transaction<'s> {
 
 impl<'s> Transaction<'s> {
     pub(super) fn new(shared: &'s Arc<Shared>) -> Self {
-        let (now, work) = (shared.now(), shared.workspaces.take());
+        let here = shared.here().is_ok();
+        let work = if here { shared.workspaces.take() } else { Workspace::default() };
+        let now = shared.now();
         Transaction { shared, now, work, overtaken: None }
     }
 
@@ -227,7 +229,9 @@ impl<'s> Transaction<'s> {
 
 impl Drop for Transaction<'_> {
     fn drop(&mut self) {
-        self.shared.workspaces.give_back(std::mem::take(&mut self.work));
+        if self.shared.here().is_ok() {
+            self.shared.workspaces.give_back(std::mem::take(&mut self.work));
+        }
     }
 }
 

@@ -68,6 +68,7 @@ impl Snapshot {
     /// # Errors
     /// [`Error::RunNotFound`].
     pub fn tree(&self, run: &RunId) -> Result<Tree> {
+        self.here()?;
         let index = self.index();
         let root = self.number(&index, run)?;
         let found = index.runs.get(root).ok_or(Error::RunNotFound { run: *run })?;

@@ -88,6 +88,7 @@ impl Store {
     /// [`Error::Corrupt`] for the first thing that is not as it should be;
     /// [`Error::UnsupportedFormat`] for a page of another version; [`Error::Io`].
     pub fn verify(&self, mut progress: impl FnMut(VerifyProgress)) -> Result<VerifyReport> {
+        self.shared.here()?;
         let snapshot = self.snapshot();
         let view = snapshot.view();
         let Files { quarantined, unknown } =

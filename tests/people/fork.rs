@@ -1,0 +1,189 @@
+//! A process that forks: the child has a copy of the store's memory, and neither its threads nor its locks.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use kinlog::{Close, DutyFilter, DutyKind, NewRun, Position, RunFilter, Store};
+
+use super::*;
+
+/// Runs `child` in a process that is forked from this one; panics if it does not return in time, or
+/// panics.
+#[allow(unsafe_code)]
+fn forked(child: impl FnOnce()) {
+    // SAFETY: the child runs no more than `child` and ends without coming back; whatever it may wait
+    // for in vain, an alarm ends it.
+    let id = unsafe { libc::fork() };
+    assert!(id >= 0);
+    if id == 0 {
+        // SAFETY: sets a timer of this process.
+        unsafe { libc::alarm(20) };
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child));
+        // SAFETY: ends this process, without a destructor of what belongs to the parent.
+        unsafe { libc::_exit(i32::from(outcome.is_err())) };
+    }
+    let mut status = 0;
+    // SAFETY: `status` outlives the call.
+    assert_eq!(unsafe { libc::waitpid(id, &raw mut status, 0) }, id);
+    assert_eq!(status, 0, "the child hung or panicked");
+}
+
+fn refused<T: std::fmt::Debug>(found: Result<T, Error>, parent: u32) {
+    assert!(
+        matches!(&found, Err(Error::Forked { opened_by, .. }) if *opened_by == parent),
+        "{found:?}"
+    );
+}
+
+/// Every call that can return an error says so; every other one finds nothing.
+fn refuses(store: Store, parent: u32, run: kinlog::RunId) {
+    refused(put(&store, "child"), parent);
+    let mut tx = store.begin();
+    refused(tx.start(NewRun::new("shop", "child", "Order")), parent);
+    tx.put("rows", b"child", b"").unwrap();
+    refused(tx.submit(Durability::Buffered).map(|_| ()), parent);
+    refused(store.transact(|tx| tx.get("rows", b"k")).map(|_| ()), parent);
+    refused(
+        store.append(&run, kinlog::NewEvent::opaque(kinlog::EventKind::from_number(1024), b"")),
+        parent,
+    );
+    refused(store.close(&run, Close::completed(b"")), parent);
+    refused(store.settle_all(), parent);
+    refused(store.sync(), parent);
+    refused(store.rest(), parent);
+    refused(store.refresh(), parent);
+    refused(store.stats(), parent);
+    refused(store.verify(|_| ()), parent);
+    refused(store.backup("/nowhere", None, |_| ()), parent);
+    refused(store.get("rows", b"k"), parent);
+    refused(store.run(&run), parent);
+    refused(store.history(&run).map(|_| ()), parent);
+    refused(store.children(&run).map(|_| ()), parent);
+    refused(store.chain(&run).map(|_| ()), parent);
+    refused(store.tree(&run).map(|_| ()), parent);
+    refused(store.tail(Position::START).try_next().map(|_| ()), parent);
+    let snapshot = store.snapshot();
+    refused(snapshot.history(&run).map(|_| ()), parent);
+    refused(snapshot.get("rows", b"k"), parent);
+    assert_eq!(snapshot.runs(RunFilter::all()).count(), 0);
+    assert_eq!(snapshot.rows("rows", ..).count(), 0);
+    assert_eq!(store.duties(DutyFilter::all()).count(), 0);
+    assert_eq!(store.duty_count(DutyKind::StartChild), 0);
+    assert_eq!((store.namespaces().len(), store.current_run("shop", "order")), (0, None));
+    refused(store.shut_down(), parent);
+}
+
+fn ours(store: &Store) -> kinlog::RunId {
+    let mut tx = store.begin();
+    let run = tx.start(NewRun::new("shop", "order", "Order")).unwrap();
+    tx.commit().unwrap();
+    run
+}
+
+/// While threads of the parent are in the middle of commits, so that locks are held that nobody in the child
+/// will ever give back.
+#[test]
+fn a_forked_process_is_refused_and_the_parent_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let (run, parent) = (ours(&store), std::process::id());
+    let stop = AtomicBool::new(false);
+    let mut acknowledged = thread::scope(|scope| {
+        let writers: Vec<_> = (0..3)
+            .map(|writer| {
+                let (store, stop) = (&store, &stop);
+                scope.spawn(move || {
+                    let mut keys = vec![];
+                    while !stop.load(Ordering::Relaxed) {
+                        let key = format!("{writer} {}", keys.len());
+                        put(store, &key).unwrap();
+                        drop(store.snapshot());
+                        keys.push(key);
+                    }
+                    keys
+                })
+            })
+            .collect();
+        for _ in 0..20 {
+            forked(|| {
+                // The child's own copy of what it may then drop.
+                let store = copy_of(&store);
+                refuses(store, parent, run);
+            });
+        }
+        stop.store(true, Ordering::Relaxed);
+        writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect::<Vec<_>>()
+    });
+    store.shut_down().unwrap();
+    let store = open(dir.path());
+    assert_eq!(store.report().verdict, kinlog::Verdict::Clean);
+    acknowledged.sort();
+    assert_eq!(keys(&store), acknowledged);
+    store.verify(|_| ()).unwrap();
+}
+
+/// What a forked process has by value of a store that its parent's stack owns.
+#[allow(unsafe_code)]
+fn copy_of(store: &Store) -> Store {
+    // SAFETY: the memory is the child's own, and its other owner, a function of the parent that is further
+    // up on the stack, is never returned to.
+    unsafe { std::ptr::read(store) }
+}
+
+#[test]
+fn dropping_in_a_forked_process_leaves_lock_and_threads_of_the_parent_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    put(&store, "before").unwrap();
+    let snapshot = store.snapshot();
+    let tx = store.begin();
+    forked(|| {
+        drop(copy_of(&store));
+        let second = options().open(dir.path());
+        assert!(matches!(second, Err(Error::Locked { .. })), "{second:?}");
+    });
+    drop((snapshot, tx));
+    let second = options().open(dir.path());
+    assert!(matches!(second, Err(Error::Locked { .. })), "{second:?}");
+    put(&store, "after").unwrap();
+    store.shut_down().unwrap();
+    assert_eq!(keys(&open(dir.path())), ["after", "before"]);
+}
+
+/// A child has the lock's descriptor too, which keeps the lock for as long as it is open.
+#[test]
+fn a_store_that_is_closed_can_be_opened_while_a_forked_process_lives() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let (started, go) = (dir.path().join("started"), dir.path().join("go"));
+    thread::scope(|scope| {
+        let (begun, end) = (&started, &go);
+        scope.spawn(move || {
+            forked(|| {
+                fs::write(begun, "").unwrap();
+                while !end.exists() {
+                    thread::yield_now();
+                }
+            });
+        });
+        while !started.exists() {
+            thread::yield_now();
+        }
+        store.shut_down().unwrap();
+        let again = options().open(dir.path());
+        fs::write(&go, "").unwrap();
+        again.unwrap();
+    });
+}
+
+#[test]
+fn a_forked_process_can_open_the_store_anew_for_reading() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    put(&store, "one").unwrap();
+    forked(|| {
+        let reader = options().read_only(true).open(dir.path()).unwrap();
+        assert_eq!(keys(&reader), ["one"]);
+        reader.verify(|_| ()).unwrap();
+    });
+}
