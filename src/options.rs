@@ -73,7 +73,8 @@ impl Options {
     }
 
     /// The size of the segments of a new store: 64 KiB to 1 GiB, a multiple of 4 KiB. One commit
-    /// must fit into a segment. A store that exists keeps the size it was made with.
+    /// must fit into a segment. A store that exists keeps the size it was made with. Each segment is a map of its
+    /// own, of which Linux allows a process 65,530: at 64 KiB, a store ends at 4 GiB.
     #[must_use]
     pub fn segment_bytes(mut self, bytes: u32) -> Self {
         self.segment_bytes = bytes;

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_possible_truncation)]
 
+#[path = "people/descriptors.rs"]
+mod descriptors;
 #[path = "people/displaced.rs"]
 mod displaced;
 #[path = "people/fork.rs"]

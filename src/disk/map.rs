@@ -12,6 +12,7 @@ use std::sync::Arc;
 use memmap2::{MmapMut, MmapOptions, MmapRaw};
 
 use super::DiskFile;
+use crate::sync::RwLock;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// A file in memory, for reading. It hands out no bytes by itself.
@@ -35,16 +36,28 @@ impl Map {
 /// A file that is written through `pwrite` and read through a map, divided by a mark that only
 /// rises: bytes below it are readable and never change again, bytes above it are writable.
 pub(crate) struct MappedFile {
-    file: Arc<dyn DiskFile>,
+    /// What it is written through; `None` while nobody writes it: a map needs no descriptor, and a store may
+    /// have more segments than a process may have descriptors.
+    file: RwLock<Option<Arc<dyn DiskFile>>>,
     map: Map,
     mark: AtomicUsize,
 }
 
 impl MappedFile {
-    /// Divides `file`, mapped whole as `map`, at `mark`.
-    pub(crate) fn new(file: Arc<dyn DiskFile>, map: Map, mark: usize) -> Self {
+    /// Divides a file, mapped whole as `map`, at `mark`. It is only read.
+    pub(crate) fn new(map: Map, mark: usize) -> Self {
         let mark = AtomicUsize::new(mark.min(map.0.len()));
-        MappedFile { file, map, mark }
+        MappedFile { file: RwLock::new(None), map, mark }
+    }
+
+    /// Lets it be written, through `file`, which must be the one that is mapped.
+    pub(crate) fn begin_writing(&self, file: Arc<dyn DiskFile>) {
+        *self.file.write() = Some(file);
+    }
+
+    /// Closes what it was written through.
+    pub(crate) fn end_writing(&self) {
+        *self.file.write() = None;
     }
 
     /// The readable bytes in `range`; `None` if they are not all below the mark.
@@ -83,12 +96,16 @@ impl MappedFile {
         if offset < self.mark() || end.is_none_or(|end| end > self.map.0.len()) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        self.file.write_at(bytes, offset as u64)
+        self.writable()?.write_at(bytes, offset as u64)
+    }
+
+    fn writable(&self) -> io::Result<Arc<dyn DiskFile>> {
+        self.file.read().clone().ok_or(io::ErrorKind::InvalidInput.into())
     }
 
     /// Returns when everything written is on the device.
     pub(crate) fn sync(&self) -> io::Result<()> {
-        self.file.sync()
+        self.writable()?.sync()
     }
 }
 
@@ -156,8 +173,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = FileSystem::new().open(&dir.path().join("file"), OpenMode::Create).unwrap();
         file.write_at(&[0; LEN], 0).unwrap();
-        let map = file.map(LEN).unwrap();
-        (MappedFile::new(file, map, mark), dir)
+        let mapped = MappedFile::new(file.map(LEN).unwrap(), mark);
+        mapped.begin_writing(file);
+        (mapped, dir)
     }
 
     fn content(offset: usize) -> u8 {
@@ -200,6 +218,9 @@ mod tests {
         file.publish(104);
         assert_eq!(file.bytes(100..104).unwrap(), [1; 4]);
         assert!(file.write_at(&[2; 4], 100).is_err());
+        file.end_writing();
+        assert!(file.write_at(&[2; 4], 104).is_err() && file.sync().is_err());
+        assert_eq!(file.bytes(100..104).unwrap(), [1; 4]);
     }
 
     #[test]

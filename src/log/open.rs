@@ -156,7 +156,7 @@ fn open_writer(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     }
     // What was replayed may be in the page cache only; the manifest is about to vouch for it.
     heal::harden(disk_ref, paths, &manifest.current.identity, scan.durable_upto..scan.end)?;
-    let segments = open_segments(disk_ref, paths, &scan, OpenMode::Write)?;
+    let segments = open_segments(disk_ref, paths, &scan)?;
     // A process that was killed between naming a file and syncing its directory left a name that is
     // there and may not last.
     for dir in [&paths.log(), &paths.root] {
@@ -197,7 +197,7 @@ fn open_reader(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     if live {
         report.verdict = Verdict::Live;
     }
-    let segments = open_segments(disk, paths, &scan, OpenMode::Read)?;
+    let segments = open_segments(disk, paths, &scan)?;
     let published = Arc::new(Published::new(manifest.current.identity, segments, scan.end));
     let opener = Arc::new(Opener::new());
     Ok(Opened { published, place, opener, writing: None, report })
@@ -252,7 +252,7 @@ pub(crate) fn follow(
     let mut next = u32::try_from(published.view().segments().len()).unwrap_or(u32::MAX);
     while next <= last {
         let header = Segment::read_header(disk, paths, next, &identity)?;
-        let segment = Segment::open_read_only(disk, paths, header, SEGMENT_HEADER_BYTES)?;
+        let segment = Segment::open(disk, paths, header, SEGMENT_HEADER_BYTES)?;
         published.add_segment(Arc::new(segment));
         next += 1;
     }
@@ -342,12 +342,7 @@ fn is_unused(disk: &dyn Disk, path: &Path) -> std::io::Result<bool> {
     Ok(true)
 }
 
-fn open_segments(
-    disk: &dyn Disk,
-    paths: &Paths,
-    scan: &Scan,
-    mode: OpenMode,
-) -> Result<Vec<Arc<Segment>>> {
+fn open_segments(disk: &dyn Disk, paths: &Paths, scan: &Scan) -> Result<Vec<Arc<Segment>>> {
     let mut segments = Vec::with_capacity(scan.segments.len());
     for header in &scan.segments {
         let (last, offset) = header.identity.locate(scan.end);
@@ -356,11 +351,7 @@ fn open_segments(
             std::cmp::Ordering::Equal => offset,
             std::cmp::Ordering::Greater => SEGMENT_HEADER_BYTES,
         };
-        let segment = match mode {
-            OpenMode::Read => Segment::open_read_only(disk, paths, *header, mark),
-            OpenMode::Write | OpenMode::Create => Segment::open(disk, paths, *header, mark),
-        };
-        segments.push(Arc::new(segment?));
+        segments.push(Arc::new(Segment::open(disk, paths, *header, mark)?));
     }
     Ok(segments)
 }

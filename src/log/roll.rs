@@ -120,14 +120,6 @@ impl Writer {
             return;
         }
         let number = state.segment.header.number.saturating_add(1);
-        // A writer that was killed may have left several that never took a commit.
-        let left = usize::try_from(number)
-            .ok()
-            .and_then(|index| self.published.view().segments().get(index).cloned());
-        if left.is_some() {
-            state.prepared = left;
-            return;
-        }
         let header = SegmentHeader {
             identity: self.published.identity,
             number,
@@ -136,16 +128,13 @@ impl Writer {
         };
         let writer = self.clone();
         let work = move || {
-            let (disk, in_place) = (writer.disk.as_ref(), || writer.check_place());
-            let prepared = Segment::prepare(disk, &writer.paths, header, &in_place);
+            let prepared = writer.next_segment(header);
             if let Err(error @ Error::Displaced { .. }) = &prepared {
                 writer.stop(error.clone());
             }
             let mut state = writer.state.lock();
             match prepared {
                 Ok(segment) => {
-                    let segment = Arc::new(segment);
-                    writer.published.add_segment(segment.clone());
                     state.prepared = Some(segment);
                     state.prepare_failed = None;
                 }
@@ -163,6 +152,22 @@ impl Writer {
                 self.progress.notify_all();
             }
         }
+    }
+
+    /// The segment that goes by this number: made with `header`, or one that a writer which was killed
+    /// has left, of several perhaps that never took a commit.
+    fn next_segment(&self, header: SegmentHeader) -> Result<Arc<Segment>> {
+        let disk = self.disk.as_ref();
+        let view = self.published.view();
+        let left = usize::try_from(header.number).ok().and_then(|it| view.segments().get(it));
+        if let Some(segment) = left {
+            segment.open_for_writing(disk)?;
+            return Ok(segment.clone());
+        }
+        let made = Segment::prepare(disk, &self.paths, header, &|| self.check_place())?;
+        let made = Arc::new(made);
+        self.published.add_segment(made.clone());
+        Ok(made)
     }
 }
 

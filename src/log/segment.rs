@@ -1,10 +1,11 @@
 //! One segment of the log: a file of fixed size, zero until written.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::layout::{Identity, Paths, SEGMENT_HEADER_BYTES, SegmentHeader, corrupt};
 use super::place::check_at;
-use crate::disk::{Disk, FileId, MappedFile, OpenMode, create_anew};
+use crate::disk::{Disk, DiskFile, FileId, MappedFile, OpenMode, create_anew};
 use crate::error::{Error, Result};
 
 /// How much is zeroed at a time while a segment is prepared. The page cache goes on to keep the file in
@@ -74,43 +75,41 @@ impl Segment {
         let dir = paths.log();
         // The first commit in the segment is acknowledged on the strength of this entry.
         disk.sync_dir(&dir).map_err(|source| Error::io("sync", dir, source))?;
-        Self::open(disk, paths, header, SEGMENT_HEADER_BYTES)
+        let segment = Self::open(disk, paths, header, SEGMENT_HEADER_BYTES)?;
+        segment.write_through(file)?;
+        Ok(segment)
     }
 
-    /// Opens a segment whose header is known, readable up to `mark`.
+    /// Maps a segment whose header is known, readable up to `mark`. It takes no descriptor.
     pub(crate) fn open(
         disk: &dyn Disk,
         paths: &Paths,
         header: SegmentHeader,
         mark: usize,
     ) -> Result<Self> {
-        Self::open_as(disk, paths, header, mark, OpenMode::Write)
-    }
-
-    /// Opens a segment for reading only.
-    pub(crate) fn open_read_only(
-        disk: &dyn Disk,
-        paths: &Paths,
-        header: SegmentHeader,
-        mark: usize,
-    ) -> Result<Self> {
-        Self::open_as(disk, paths, header, mark, OpenMode::Read)
-    }
-
-    fn open_as(
-        disk: &dyn Disk,
-        paths: &Paths,
-        header: SegmentHeader,
-        mark: usize,
-        mode: OpenMode,
-    ) -> Result<Self> {
         let path = paths.segment(header.number);
-        let file = disk.open(&path, mode).map_err(|e| Error::io("open", &path, e))?;
+        let file = disk.open(&path, OpenMode::Read).map_err(|e| Error::io("open", &path, e))?;
         let len = usize::try_from(header.identity.segment_bytes)
             .map_err(|_| Error::invalid("a segment does not fit into the address space"))?;
         let id = file.id().map_err(|e| Error::io("look at", &path, e))?;
         let map = file.map(len).map_err(|e| Error::io("map", &path, e))?;
-        Ok(Segment { header, path, id, file: MappedFile::new(file, map, mark) })
+        Ok(Segment { header, path, id, file: MappedFile::new(map, mark) })
+    }
+
+    /// Lets the segment take commits.
+    pub(super) fn open_for_writing(&self, disk: &dyn Disk) -> Result<()> {
+        let opened = disk.open(&self.path, OpenMode::Write);
+        self.write_through(opened.map_err(|e| Error::io("open", &self.path, e))?)
+    }
+
+    /// [`Error::Displaced`] if `file` is not the one that is mapped.
+    fn write_through(&self, file: Arc<dyn DiskFile>) -> Result<()> {
+        let id = file.id().map_err(|e| Error::io("look at", &self.path, e))?;
+        if id != self.id {
+            return Err(Error::Displaced { path: self.path.clone(), replaced: true });
+        }
+        self.file.begin_writing(file);
+        Ok(())
     }
 
     /// Reads and checks the header of segment `number`.

@@ -64,7 +64,8 @@ fn segment(path: &Path, number: u32) -> (Arc<Segment>, Arc<Content>) {
     let id = real.id().unwrap();
     let content = Arc::new(Content { real, written: AtomicBool::new(false) });
     let map = content.map(SEGMENT_BYTES as usize).unwrap();
-    let file = MappedFile::new(content.clone(), map, SEGMENT_HEADER_BYTES);
+    let file = MappedFile::new(map, SEGMENT_HEADER_BYTES);
+    file.begin_writing(content.clone());
     let header = SegmentHeader { identity: IDENTITY, number, epoch: 1, salt: [0; 16] };
     (Arc::new(Segment { header, path: PathBuf::new(), id, file }), content)
 }

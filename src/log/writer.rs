@@ -163,6 +163,10 @@ impl Writer {
         };
         let current = segment(number)
             .ok_or_else(|| view.corrupt(end, "the log ends outside its segments", 0, 0))?;
+        let prepared = number.checked_add(1).and_then(segment);
+        for segment in [Some(&current), prepared.as_ref()].into_iter().flatten() {
+            segment.open_for_writing(disk.as_ref())?;
+        }
         let state = State {
             next: end,
             segment: current,
@@ -173,7 +177,7 @@ impl Writer {
             failure: None,
             waiters: vec![],
             company: Company::default(),
-            prepared: number.checked_add(1).and_then(segment),
+            prepared,
             preparing: false,
             prepare_thread: None,
             prepare_failed: None,
@@ -301,6 +305,10 @@ impl Writer {
         match round {
             Ok(()) if sync => {
                 self.durable.store(end.as_u64(), Ordering::Release);
+                // Full, and on the device: nothing is ever written to them again.
+                let (last, _) = self.published.identity.locate(end);
+                let full = unsynced.iter().filter(|segment| segment.header.number < last);
+                full.for_each(|segment| segment.file.end_writing());
                 unsynced.clear();
             }
             Ok(()) => {}

@@ -7,6 +7,7 @@ mod chain;
 mod children;
 mod common;
 mod demo;
+mod descriptors;
 mod duties;
 mod family;
 mod import;
