@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::event::EventKind;
 use crate::id::{Position, RunId};
+use crate::log::Holder;
 
 /// The result of a store operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -25,14 +26,14 @@ pub enum Error {
         source: Arc<io::Error>,
     },
     /// Acknowledged data is damaged. The store refuses to open or to read on, and repairs nothing:
-    /// restore the file from a backup.
+    /// restore the store from a backup, or copy what is whole with [`salvage`](crate::salvage).
     Corrupt(Box<Corruption>),
     /// Another process writes the store, or this one already does.
     Locked {
         /// The store's directory, which the lock is on.
         path: PathBuf,
-        /// The process that holds it; 0 if it is only just opening the store.
-        holder: u32,
+        /// Who holds it.
+        holder: Holder,
     },
     /// Somebody moved, removed or replaced the store's directory, or a file in it, while the store was
     /// open. Nothing more is written: a name that is made there now would go into something else. Reading
@@ -55,11 +56,20 @@ pub enum Error {
     NotAStore {
         /// The directory.
         path: PathBuf,
+        /// It holds a backup that was not finished.
+        unfinished: bool,
     },
     /// What is to be made here needs a directory that is empty or not there yet.
     NotEmpty {
         /// What is in the way.
         path: PathBuf,
+    },
+    /// What is to be made would lie within what it is made from, or the other way round.
+    Nested {
+        /// The directory that lies within the other one, or is the same.
+        inner: PathBuf,
+        /// The other one.
+        outer: PathBuf,
     },
     /// The directory holds no former backup that this store has grown from.
     NotABase {
@@ -305,7 +315,7 @@ impl fmt::Display for Error {
             Error::Corrupt(corruption) => corruption.fmt(f),
             Error::Locked { path, holder } => write!(
                 f,
-                "the store is in use: process {holder} holds {}; stop it, or open for reading only",
+                "the store is in use ({}): {holder}, or open it for reading only",
                 path.display()
             ),
             Error::Displaced { path, replaced } => write!(
@@ -322,13 +332,24 @@ impl fmt::Display for Error {
                  open it in this process: for reading, or for writing once that one has closed it",
                 path.display()
             ),
-            Error::NotAStore { path } => {
+            Error::NotAStore { path, unfinished: false } => {
                 write!(f, "there is no kinlog store in {}", path.display())
             }
+            Error::NotAStore { path, unfinished: true } => write!(
+                f,
+                "there is no kinlog store in {}, but a backup that was not finished; make it again",
+                path.display()
+            ),
             Error::NotEmpty { path } => write!(
                 f,
                 "{} is in the way; give a directory that is empty or not there yet",
                 path.display()
+            ),
+            Error::Nested { inner, outer } => write!(
+                f,
+                "{} lies within {}; give a directory apart from it",
+                inner.display(),
+                outer.display()
             ),
             Error::NotABase { path, why } => write!(
                 f,
@@ -429,7 +450,8 @@ impl fmt::Display for Corruption {
         write!(
             f,
             "{} is corrupt at offset {}: {} (expected {:#x}, found {:#x}); \
-             nothing was changed, restore the file from a backup",
+             nothing was changed; restore the store from a backup, or copy what is whole into a new one \
+             with `kinlog salvage`",
             self.path.display(),
             self.offset,
             self.what,

@@ -56,7 +56,7 @@ pub use event::{
 pub use id::{ParseRunIdError, Position, RunId, Timestamp};
 pub use index::{DutyKind, RunStatus, Size};
 pub use limits::Limits;
-pub use log::{Durability, OpenReport, Verdict};
+pub use log::{Durability, Holder, OpenReport, Verdict, Whereabouts};
 pub use options::{OnAmbiguous, Options};
 pub use salvage::{
     CutRun, DamagedFile, FileDamage, LostRange, ManifestState, SalvageProgress, SalvageReport,

@@ -7,10 +7,17 @@
 mod descriptors;
 #[path = "people/displaced.rs"]
 mod displaced;
+#[allow(dead_code)]
+#[path = "faults/disk.rs"]
+mod faulty;
 #[path = "people/fork.rs"]
 mod fork;
+#[path = "people/holder.rs"]
+mod holder;
 #[path = "people/lock.rs"]
 mod lock;
+#[path = "people/sparse.rs"]
+mod sparse;
 
 use std::fs;
 use std::path::Path;

@@ -51,7 +51,7 @@ impl Failure {
             return ExitCode::SUCCESS;
         }
         eprintln!("{} {self}", style("error:").for_stderr().red().bold());
-        if let Failure::Store(Error::NotAStore { .. }) = self {
+        if let Failure::Store(Error::NotAStore { unfinished: false, .. }) = self {
             eprintln!("`kinlog demo` makes one to look at, `kinlog import` one of histories");
         }
         ExitCode::from(self.code())
@@ -84,6 +84,8 @@ impl Failure {
             Error::UnsupportedFormat { .. } => ("unsupported_format", UNSUPPORTED),
             Error::Io { .. } => ("io", IO),
             Error::NotEmpty { .. } => ("not_empty", NO_BACKUP),
+            Error::Nested { .. } => ("nested", NO_BACKUP),
+            Error::Displaced { .. } => ("displaced", IO),
             Error::NotABase { .. } => ("not_a_base", NO_BACKUP),
             _ => ("error", 1),
         }
@@ -142,7 +144,9 @@ fn path_of(error: &Error) -> Option<&Path> {
         Error::Corrupt(found) => Some(&found.path),
         Error::Io { path, .. }
         | Error::Locked { path, .. }
-        | Error::NotAStore { path }
+        | Error::NotAStore { path, .. }
+        | Error::Displaced { path, .. }
+        | Error::Nested { inner: path, .. }
         | Error::NotEmpty { path }
         | Error::NotABase { path, .. }
         | Error::UnsupportedFormat { path, .. } => Some(path),

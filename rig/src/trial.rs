@@ -323,7 +323,7 @@ impl Trial<'_> {
 fn names_place(error: &Error) -> Result<String, String> {
     let path = match error {
         Error::Corrupt(corruption) => &corruption.path,
-        Error::UnsupportedFormat { path, .. } | Error::NotAStore { path } => path,
+        Error::UnsupportedFormat { path, .. } | Error::NotAStore { path, .. } => path,
         other => return Err(format!("refused without a place: {other}")),
     };
     if path.starts_with(STORE) { Ok(error.to_string()) } else { Err(format!("no place: {error}")) }

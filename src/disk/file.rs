@@ -172,6 +172,11 @@ impl DiskFile for File {
         Ok(self.metadata()?.len())
     }
 
+    fn allocated(&self) -> io::Result<u64> {
+        // Whatever the size of its blocks, the system counts in these.
+        Ok(self.metadata()?.blocks().saturating_mul(512))
+    }
+
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         self.read_exact_at(buffer, offset)
     }

@@ -121,6 +121,15 @@ pub trait DiskFile: Send + Sync {
     /// Whatever the file system says.
     fn size(&self) -> io::Result<u64>;
 
+    /// How many bytes of the device are set aside for it: fewer than it is long if it has holes. A disk
+    /// without holes needs no more than this default, its length.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    fn allocated(&self) -> io::Result<u64> {
+        self.size()
+    }
+
     /// Fills `buffer` from `offset` on.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::layout::{Manifest, Paths, SegmentHeader};
+use super::lock::Lock;
 use super::manifest::ManifestFile;
 use super::segment::Segment;
 use super::view::View;
@@ -24,6 +25,9 @@ impl<'a> Base<'a> {
     pub(super) fn open(disk: &dyn Disk, paths: &'a Paths, view: &View) -> Result<Self> {
         let manifest = ManifestFile::open(disk, paths, OpenMode::Read)?.current;
         let refused = |why| Err(Error::NotABase { path: paths.root.clone(), why });
+        if Lock::is_held(disk, paths)? {
+            return refused("it is a store that a process writes");
+        }
         if manifest.identity != view.identity {
             return refused("it belongs to another store");
         }
@@ -37,6 +41,11 @@ impl<'a> Base<'a> {
         for (number, segment) in (0..=last).zip(view.segments()) {
             if Segment::read_header(disk, paths, number, &manifest.identity)? != segment.header {
                 return refused("a segment of it is another one");
+            }
+            let path = paths.segment(number);
+            if disk.id_at(&path).map_err(|e| Error::io("look at", path, e))? == segment.id {
+                // Damage to the store would be damage to all of its backups.
+                return refused("it is the store itself, or shares its files");
             }
         }
         Ok(Base { paths, manifest, buffer: vec![] })

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::apart::apart;
 use super::base::Base;
 use super::destination::Destination;
 use super::layout::{Manifest, Paths, SEGMENT_HEADER_BYTES, SegmentHeader, corrupt};
@@ -43,7 +44,15 @@ pub(crate) fn copy(
     if manifest.identity != view.identity {
         return Err(corrupt(&from.manifest(), 24, "the manifest is of another store", 0, 0));
     }
-    let base = base.map(|base| Base::open(disk, base, view)).transpose()?;
+    apart(disk, &to.root, &from.root)?;
+    let base = match base {
+        Some(paths) => {
+            let base = Base::open(disk, paths, view)?;
+            apart(disk, &to.root, &paths.root)?;
+            Some(base)
+        }
+        None => None,
+    };
     let manifest = Manifest { generation: 1, durable_upto: view.end, closed: true, ..manifest };
     let destination = Destination::claim(disk, to, manifest)?;
     let mut copy = Copy {
@@ -61,6 +70,7 @@ pub(crate) fn copy(
     let (last, offset) = view.identity.locate(view.end);
     for number in 0..last {
         copy.segment(number, None)?;
+        destination.check_place()?;
     }
     copy.segment(last, Some(offset))?;
     let copied = copy.copied;

@@ -19,7 +19,7 @@ pub(super) struct Destination<'a> {
     paths: &'a Paths,
     manifest: ManifestFile,
     /// Keeps others from making a store here meanwhile.
-    _lock: Lock,
+    lock: Lock,
 }
 
 impl<'a> Destination<'a> {
@@ -39,11 +39,17 @@ impl<'a> Destination<'a> {
         manifest.write(manifest.current)?;
         // The mark is there before what it marks.
         sync_dir(disk, &paths.root)?;
-        Ok(Destination { disk, paths, manifest, _lock: lock })
+        Ok(Destination { disk, paths, manifest, lock })
+    }
+
+    /// [`Error::Displaced`] if another directory has come in its place, in which nothing is to be made.
+    pub(super) fn check_place(&self) -> Result<()> {
+        self.lock.check_place(self.disk, self.paths)
     }
 
     /// Makes it a store. Its segments must have been synced.
     pub(super) fn finish(self) -> Result<()> {
+        self.check_place()?;
         sync_dir(self.disk, &self.paths.log())?;
         self.manifest.establish(self.disk, self.paths)?;
         Ok(())

@@ -6,15 +6,18 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::layout::{Identity, Paths, SEGMENT_HEADER_BYTES};
+use super::place::Place;
 use super::recovery::Remains;
 use crate::disk::{Disk, OpenMode};
 use crate::error::{Error, Result};
 use crate::id::Position;
 
-/// Copies `remains` into quarantine and zeroes them; returns where the copies are.
+/// Copies `remains` into quarantine and zeroes them; returns where the copies are. Zeroes nothing unless the store
+/// is still in its `place`.
 pub(crate) fn heal(
     disk: &dyn Disk,
     paths: &Paths,
+    place: &Place,
     epoch: u32,
     remains: &Remains,
 ) -> Result<Vec<PathBuf>> {
@@ -31,6 +34,7 @@ pub(crate) fn heal(
     // Both entries must last before the only other copy of the bytes is overwritten.
     disk.sync_dir(&dir).map_err(|e| Error::io("sync", &dir, e))?;
     disk.sync_dir(&paths.root).map_err(|e| Error::io("sync", &paths.root, e))?;
+    place.check(disk)?;
     // From the back, so that a crash in between leaves remains that still begin where they did.
     for (segment, range) in remains.pieces.iter().rev() {
         let path = paths.segment(*segment);

@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::holder::{Holder, Whereabouts};
 use super::layout::Paths;
 use super::place::check_at;
 use super::record::Word;
@@ -30,21 +31,40 @@ impl Lock {
         while !try_lock()? {
             attempts += 1;
             if attempts == ATTEMPTS {
-                return Err(locked(disk, paths));
+                return Err(lock.locked(disk, paths));
             }
             std::thread::sleep(PAUSE);
         }
         // Between the opening and the locking another one may have come in its place.
-        let id = lock.dir.id().map_err(|e| Error::io("look at", &paths.root, e))?;
-        check_at(disk, &paths.root, id)?;
+        lock.check_place(disk, paths)?;
         Ok(lock)
+    }
+
+    /// [`Error::Displaced`] if the path leads to another directory than the one that is locked.
+    pub(super) fn check_place(&self, disk: &dyn Disk, paths: &Paths) -> Result<()> {
+        let id = self.dir.id().map_err(|e| Error::io("look at", &paths.root, e))?;
+        check_at(disk, &paths.root, id)
     }
 
     /// Keeps writers out, for a reader to whom they would be in the way.
     pub(crate) fn share(disk: &dyn Disk, paths: &Paths) -> Result<Self> {
         let lock = Lock { dir: open(disk, paths)? };
         let shared = lock.dir.try_lock_shared().map_err(|e| Error::io("lock", &paths.root, e))?;
-        if shared { Ok(lock) } else { Err(locked(disk, paths)) }
+        if shared { Ok(lock) } else { Err(lock.locked(disk, paths)) }
+    }
+
+    /// The error for a lock that another one holds.
+    fn locked(&self, disk: &dyn Disk, paths: &Paths) -> Error {
+        let held_by_readers = self.dir.try_lock_shared().is_ok_and(|shared| shared);
+        let holder = match held_by_readers {
+            true => Holder { whereabouts: Whereabouts::Reader, ..Holder::default() },
+            // What cannot be read says nothing.
+            false => {
+                let word = Word::read(disk, paths).unwrap_or_default();
+                Holder::find(word.process, word.host)
+            }
+        };
+        Error::Locked { path: paths.root.clone(), holder }
     }
 
     /// Whether a process has the store open for writing.
@@ -61,13 +81,7 @@ impl Lock {
 
 fn open(disk: &dyn Disk, paths: &Paths) -> Result<Arc<dyn DiskDir>> {
     disk.open_dir(&paths.root).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Error::NotAStore { path: paths.root.clone() },
+        io::ErrorKind::NotFound => Error::NotAStore { path: paths.root.clone(), unfinished: false },
         _ => Error::io("open", &paths.root, error),
     })
-}
-
-fn locked(disk: &dyn Disk, paths: &Paths) -> Error {
-    // What cannot be read says nothing.
-    let word = Word::read(disk, paths).unwrap_or_default();
-    Error::Locked { path: paths.root.clone(), holder: word.holder }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::layout::{MANIFEST_BYTES, Manifest, Paths, Slots, corrupt, slot_offset};
+use super::missing::missing;
 use crate::bytes::wide;
 use crate::disk::{Disk, DiskFile, OpenMode, create_anew};
 use crate::error::{Error, Result};
@@ -60,7 +61,7 @@ impl ManifestFile {
         let file = match disk.open(&path, mode) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(Error::NotAStore { path: paths.root.clone() });
+                return Err(missing(disk, paths));
             }
             Err(error) => return Err(Error::io("open", path, error)),
         };

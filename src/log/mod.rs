@@ -1,5 +1,6 @@
 //! The log: what every commit is written to, and what everything else is derived from.
 
+mod apart;
 pub(crate) mod audit;
 mod background;
 mod base;
@@ -8,9 +9,13 @@ mod copy;
 mod destination;
 pub(crate) mod frame;
 mod heal;
+mod holder;
+mod holes;
+mod host;
 mod layout;
 mod lock;
 mod manifest;
+mod missing;
 mod open;
 mod place;
 mod record;
@@ -18,6 +23,7 @@ mod recovery;
 mod reserve;
 mod roll;
 mod segment;
+mod standing;
 mod ticket;
 mod view;
 mod waiting;
@@ -26,8 +32,10 @@ mod weak_memory;
 mod whole;
 mod writer;
 
+pub(crate) use apart::apart;
 pub(crate) use background::Background;
 pub(crate) use copy::{Copied, copy};
+pub use holder::{Holder, Whereabouts};
 pub(crate) use layout::{
     Identity, MANIFEST_BYTES, Manifest, Paths, SEGMENT_HEADER_BYTES, SLOT_BYTES, SegmentHeader,
     Slots, corrupt, is_segment_size, segment_number,

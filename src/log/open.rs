@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use super::background::Background;
 use super::heal;
+use super::holes;
 use super::layout::corrupt;
-use super::layout::{
-    Identity, Manifest, Paths, SEGMENT_HEADER_BYTES, SegmentHeader, segment_number,
-};
+use super::layout::{Identity, Manifest, Paths, SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::lock::Lock;
 use super::manifest::ManifestFile;
+use super::missing::{missing, remove_unfinished};
 use super::place::Place;
 use super::record::{Record, Word};
 use super::recovery::{Remains, Replay, Scan, scan};
@@ -126,7 +126,7 @@ fn open_writer(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     };
     if !exists {
         if !opening.create {
-            return Err(Error::NotAStore { path: paths.root.clone() });
+            return Err(missing(disk_ref, paths));
         }
         make_directories(disk_ref, paths)?;
     }
@@ -142,6 +142,7 @@ fn open_writer(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     let scan = scan(disk_ref, paths, &manifest.current, None, replay)?;
     // Reading took its time. From here on files are changed.
     place.check(disk_ref)?;
+    holes::fill(disk_ref, paths, &scan)?;
     let mut report = report(&scan, &manifest.current, created);
     report.manifest_damaged = manifest.damaged;
     let counted = u64::from(report.epoch);
@@ -152,7 +153,7 @@ fn open_writer(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
         if !remains.torn && opening.refuse_ambiguous {
             return Err(ambiguous(paths, remains));
         }
-        report.quarantined = heal::heal(disk_ref, paths, report.epoch, remains)?;
+        report.quarantined = heal::heal(disk_ref, paths, &place, report.epoch, remains)?;
     }
     // What was replayed may be in the page cache only; the manifest is about to vouch for it.
     heal::harden(disk_ref, paths, &manifest.current.identity, scan.durable_upto..scan.end)?;
@@ -170,6 +171,7 @@ fn open_writer(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     // Into both slots: should one rot, the other still knows the epoch of the frames to come.
     manifest.write(next)?;
     manifest.write(next)?;
+    place.check(disk_ref)?;
     reserve::keep(disk_ref, paths, &next.identity)?;
     let published = Arc::new(Published::new(next.identity, segments, scan.end));
     let opener = Arc::new(Opener::new());
@@ -304,42 +306,6 @@ fn create(opening: &Opening) -> Result<ManifestFile> {
     let durable_upto = identity.first_frame(0);
     let manifest = Manifest { identity, generation: 1, epoch: 0, durable_upto, closed: true };
     ManifestFile::create(disk, paths, manifest)
-}
-
-/// Removes the first segment of a creation that did not get as far as the manifest. Anything more
-/// than that is a store that lost its manifest, and is refused.
-fn remove_unfinished(disk: &dyn Disk, paths: &Paths) -> Result<()> {
-    let dir = paths.log();
-    let names = disk.list(&dir).map_err(|e| Error::io("list", &dir, e))?;
-    let numbers: Vec<u32> = names.iter().filter_map(|name| segment_number(name)).collect();
-    let path = paths.segment(0);
-    let unfinished = match numbers.as_slice() {
-        [] => return Ok(()),
-        [0] => is_unused(disk, &path).map_err(|e| Error::io("read", &path, e))?,
-        _ => false,
-    };
-    if !unfinished {
-        return Err(corrupt(&paths.manifest(), 0, "the manifest is missing", 1, 0));
-    }
-    disk.remove(&path).map_err(|e| Error::io("remove", &path, e))
-}
-
-/// Whether a segment holds nothing but its header.
-fn is_unused(disk: &dyn Disk, path: &Path) -> std::io::Result<bool> {
-    let file = disk.open(path, OpenMode::Read)?;
-    let size = file.size()?;
-    let mut page = vec![0; SEGMENT_HEADER_BYTES];
-    let mut offset = SEGMENT_HEADER_BYTES as u64;
-    while offset < size {
-        // The file may be shorter than it was to be.
-        page.truncate(usize::try_from(size - offset).unwrap_or(SEGMENT_HEADER_BYTES));
-        file.read_at(&mut page, offset)?;
-        if page.iter().any(|byte| *byte != 0) {
-            return Ok(false);
-        }
-        offset += SEGMENT_HEADER_BYTES as u64;
-    }
-    Ok(true)
 }
 
 fn open_segments(disk: &dyn Disk, paths: &Paths, scan: &Scan) -> Result<Vec<Arc<Segment>>> {

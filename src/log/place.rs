@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::layout::Paths;
+use super::layout::{Paths, corrupt};
 use super::manifest::ManifestFile;
 use crate::disk::{Disk, DiskDir, DiskFile, FileId, Opener};
 use crate::error::{Error, Result};
@@ -25,7 +25,14 @@ impl Place {
     /// Where the store is whose `manifest` was opened.
     pub(super) fn enter(disk: &dyn Disk, paths: &Paths, manifest: &ManifestFile) -> Result<Self> {
         let (root, log) = (paths.root.clone(), paths.log());
-        let open = |path| disk.open_dir(path).map_err(|e| Error::io("open", path, e));
+        let open = |path: &Path| {
+            disk.open_dir(path).map_err(|error| match error.kind() {
+                ErrorKind::NotFound if path != root => {
+                    corrupt(&paths.segment(0), 0, "the segment is missing", 0, 0)
+                }
+                _ => Error::io("open", path, error),
+            })
+        };
         let dirs = [open(&root)?, open(&log)?];
         let [root_id, log_id] = dirs.each_ref().map(|dir| dir.id());
         let manifest_id = manifest.file.id();

@@ -5,6 +5,7 @@
 //! ```text
 //! 0 magic "KINLOGLK" · 8 process id u32 · 12 epoch u32 · 16 published position u64
 //! 24 durable position u64 · 32 its epoch u32 · 36 check u32: CRC-32 of store id and bytes 24..36
+//! 40 where the process runs (`host`)
 //! ```
 //!
 //! The durable mark is written after the sync that it speaks of, and never synced itself. So it may
@@ -15,6 +16,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::host::Host;
 use super::layout::Paths;
 use super::place::check_at;
 use crate::bytes::{put, u32_at, u64_at};
@@ -47,11 +49,18 @@ impl Record {
             other => other,
         };
         let record = Record { file: opened.map_err(|e| Error::io("open", &path, e))?, path };
+        let host = Host::of_this_process();
         let mut bytes = [0; HOLDER_BYTES];
         put(&mut bytes, 0, &MAGIC);
         put(&mut bytes, 8, &std::process::id().to_le_bytes());
         record.write(&bytes, 0)?;
+        record.write(&host.encode(std::process::id()), LOCK_BYTES as u64)?;
         Ok(record)
+    }
+
+    /// Names nobody any more, as the lock is about to be given back.
+    pub(super) fn end(&self) -> Result<()> {
+        self.write(&[0; 4], 8)
     }
 
     /// Whether the record has lost its name, to somebody who took it for a lock.
@@ -137,10 +146,12 @@ pub(crate) fn vouched(
 }
 
 /// What the lock record says of its holder.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Word {
-    /// The process that wrote it.
-    pub(super) holder: u32,
+    /// The process that wrote it; 0 if it has closed the store.
+    pub(super) process: u32,
+    /// Where that process runs, if it says so.
+    pub(super) host: Option<Host>,
     /// The epoch in which it writes; 0 if it is still opening the store.
     pub(crate) epoch: u32,
     /// How far the log is published; the start if it is still opening the store.
@@ -159,8 +170,10 @@ impl Word {
         if !whole {
             return Word::default();
         }
+        let process = u32_at(&bytes, 8).unwrap_or_default();
         Word {
-            holder: u32_at(&bytes, 8).unwrap_or_default(),
+            process,
+            host: Host::read(file, LOCK_BYTES as u64, process),
             epoch: u32_at(&bytes, 12).unwrap_or_default(),
             published: Position::from_u64(u64_at(&bytes, 16).unwrap_or_default()),
         }

@@ -97,7 +97,10 @@ fn list_segments(
     manifest: &Manifest,
 ) -> Result<Vec<SegmentHeader>> {
     let dir = paths.log();
-    let names = disk.list(&dir).map_err(|e| Error::io("list", &dir, e))?;
+    let names = match disk.list(&dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => vec![],
+        listed => listed.map_err(|e| Error::io("list", &dir, e))?,
+    };
     let mut numbers: Vec<u32> = names.iter().filter_map(|name| segment_number(name)).collect();
     numbers.sort_unstable();
     if numbers.is_empty() {

@@ -3,6 +3,7 @@
 
 use std::io::{Error as IoError, ErrorKind};
 
+use super::holes::zero_holes;
 use super::layout::{Identity, Paths};
 use crate::disk::{Disk, OpenMode, create_anew};
 use crate::error::{Error, Result};
@@ -17,29 +18,36 @@ pub(super) fn is_full(error: &IoError) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
-/// Makes the reserve file if it is not there. A disk that has no room for it is no error: the
+/// Makes the reserve file if it is not there, or is there without its space. A disk that has no room for it is no error: the
 /// store has used its reserve, and gets it back when it is opened with more space.
 pub(super) fn keep(disk: &dyn Disk, paths: &Paths, identity: &Identity) -> Result<()> {
     let path = paths.reserve();
-    match disk.open(&path, OpenMode::Read) {
-        Ok(_) => return Ok(()),
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
+    let bytes = reserve_bytes(identity.segment_bytes);
+    let made = match disk.open(&path, OpenMode::Read) {
+        Ok(file) if file.allocated().is_ok_and(|allocated| allocated >= bytes) => Ok(()),
+        Ok(_) => disk.open(&path, OpenMode::Write).and_then(|file| zero_holes(&file, 0, bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => make(disk, paths, bytes),
         Err(error) => return Err(Error::io("open", path, error)),
-    }
-    let temporary = paths.staged_reserve();
-    let zeros = vec![0; usize::try_from(reserve_bytes(identity.segment_bytes)).unwrap_or_default()];
-    let made = create_anew(disk, &temporary)
-        .and_then(|file| file.write_at(&zeros, 0).and_then(|()| file.sync()))
-        .and_then(|()| disk.rename(&temporary, &path))
-        .and_then(|()| disk.sync_dir(&paths.root));
+    };
     match made {
         Err(error) if is_full(&error) => {
-            // What was written of it is space that commits can use.
-            let _ = disk.remove(&temporary);
+            // What there is of it is space that commits can use.
+            let _ = disk.remove(&paths.staged_reserve());
+            let _ = disk.remove(&path);
             Ok(())
         }
         made => made.map_err(|e| Error::io("make", path, e)),
     }
+}
+
+fn make(disk: &dyn Disk, paths: &Paths, bytes: u64) -> Result<(), IoError> {
+    let temporary = paths.staged_reserve();
+    let zeros = vec![0; usize::try_from(bytes).unwrap_or_default()];
+    let file = create_anew(disk, &temporary)?;
+    file.write_at(&zeros, 0)?;
+    file.sync()?;
+    disk.rename(&temporary, &paths.reserve())?;
+    disk.sync_dir(&paths.root)
 }
 
 /// Gives the reserve file's space back, if `error` says that there is none; whether trying again

@@ -1,11 +1,10 @@
 //! One segment of the log: a file of fixed size, zero until written.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use super::layout::{Identity, Paths, SEGMENT_HEADER_BYTES, SegmentHeader, corrupt};
 use super::place::check_at;
-use crate::disk::{Disk, DiskFile, FileId, MappedFile, OpenMode, create_anew};
+use crate::disk::{Disk, FileId, MappedFile, OpenMode, create_anew};
 use crate::error::{Error, Result};
 
 /// How much is zeroed at a time while a segment is prepared. The page cache goes on to keep the file in
@@ -76,7 +75,8 @@ impl Segment {
         // The first commit in the segment is acknowledged on the strength of this entry.
         disk.sync_dir(&dir).map_err(|source| Error::io("sync", dir, source))?;
         let segment = Self::open(disk, paths, header, SEGMENT_HEADER_BYTES)?;
-        segment.write_through(file)?;
+        check_at(disk, &path, file.id().map_err(failed("look at"))?)?;
+        segment.open_for_writing(disk)?;
         Ok(segment)
     }
 
@@ -96,14 +96,11 @@ impl Segment {
         Ok(Segment { header, path, id, file: MappedFile::new(map, mark) })
     }
 
-    /// Lets the segment take commits.
+    /// Lets the segment take commits; [`Error::Displaced`] if its name leads to another file than the one
+    /// that is mapped.
     pub(super) fn open_for_writing(&self, disk: &dyn Disk) -> Result<()> {
         let opened = disk.open(&self.path, OpenMode::Write);
-        self.write_through(opened.map_err(|e| Error::io("open", &self.path, e))?)
-    }
-
-    /// [`Error::Displaced`] if `file` is not the one that is mapped.
-    fn write_through(&self, file: Arc<dyn DiskFile>) -> Result<()> {
+        let file = opened.map_err(|e| Error::io("open", &self.path, e))?;
         let id = file.id().map_err(|e| Error::io("look at", &self.path, e))?;
         if id != self.id {
             return Err(Error::Displaced { path: self.path.clone(), replaced: true });

@@ -7,7 +7,7 @@ use super::frame::{self, FrameKind, OVERHEAD_BYTES};
 use super::layout::Paths;
 use super::lock::Lock;
 use super::manifest::ManifestFile;
-use super::place::{Place, check_at, here};
+use super::place::Place;
 use super::record::Record;
 use super::roll::Reserve;
 use super::segment::Segment;
@@ -35,7 +35,7 @@ pub enum Durability {
 /// Commits gathered for one segment.
 pub(super) struct Group {
     segment: Arc<Segment>,
-    start: Position,
+    pub(super) start: Position,
     pub(super) bytes: Buffer,
 }
 
@@ -131,9 +131,9 @@ pub(crate) struct Writer {
     /// A group was written, a segment prepared, or something failed.
     pub(super) progress: Condvar,
     pub(super) manifest: Mutex<ManifestFile>,
-    place: Arc<Place>,
-    opener: Arc<Opener>,
-    lock: Mutex<Option<(Lock, Record)>>,
+    pub(super) place: Arc<Place>,
+    pub(super) opener: Arc<Opener>,
+    pub(super) lock: Mutex<Option<(Lock, Record)>>,
     /// Wakes the background thread.
     pub(super) work: Condvar,
 }
@@ -333,7 +333,7 @@ impl Writer {
     }
 
     /// Wakes whoever waits for what a round, or the end of all rounds, has brought.
-    fn wake_waiters(&self, state: &mut MutexGuard<'_, State>) {
+    pub(super) fn wake_waiters(&self, state: &mut MutexGuard<'_, State>) {
         self.progress.notify_all();
         let woken = self.take_woken(state);
         // Wakers are foreign code, which must not find the state locked.
@@ -341,50 +341,6 @@ impl Writer {
             woken.iter().for_each(|parker| parker.unpark());
             self.published.wake();
         });
-    }
-
-    /// Takes no more commits, for the reason given. What is being written is written; what has only
-    /// gathered never is.
-    pub(super) fn stop(&self, cause: Error) {
-        let mut state = self.state.lock();
-        while state.leading {
-            self.progress.wait(&mut state);
-        }
-        if state.failure.is_none() {
-            let tried = state.groups.first().map_or(state.next, |group| group.start);
-            state.groups.clear();
-            state.failure = Some(Failure { cause: Arc::new(cause), tried });
-        }
-        self.wake_waiters(&mut state);
-    }
-
-    /// [`Error::Displaced`] if anything that the writer goes by, or has written to, is no longer where
-    /// it was.
-    pub(super) fn check_place(&self) -> Result<()> {
-        self.place.check(self.disk.as_ref())?;
-        let segment = self.state.lock().segment.clone();
-        check_at(self.disk.as_ref(), &segment.path, segment.id)
-    }
-
-    /// The same, and the end of the writer if it is so.
-    pub(super) fn stay_in_place(&self) -> Result<()> {
-        let checked = self.check_place().and_then(|()| self.keep_record());
-        if let Err(error @ Error::Displaced { .. }) = &checked {
-            self.stop(error.clone());
-        }
-        checked
-    }
-
-    /// Makes the lock record anew if somebody took it for a lock and removed it.
-    fn keep_record(&self) -> Result<()> {
-        match &mut *self.lock.lock() {
-            Some((_, record)) if record.is_lost(self.disk.as_ref())? => {
-                *record = Record::begin(self.disk.as_ref(), &self.paths)?;
-                let (published, durable) = (self.published.end(), self.durable());
-                record.announce(&self.published.identity.store, self.epoch, published, durable)
-            }
-            _ => Ok(()),
-        }
     }
 
     fn write(
@@ -422,23 +378,5 @@ impl Writer {
     /// How far the log is known to be on the device.
     pub(crate) fn durable(&self) -> Position {
         Position::from_u64(self.durable.load(Ordering::Acquire))
-    }
-
-    /// [`Error::Forked`] in a process that did not open the store.
-    pub(super) fn here(&self) -> Result<()> {
-        here(&self.opener, &self.paths)
-    }
-
-    /// Closes what this process has inherited of the lock, so that it ends with the process that
-    /// took it.
-    pub(super) fn disown_lock(&self) {
-        if let Some(mut lock) = self.lock.try_lock() {
-            *lock = None;
-        }
-    }
-
-    /// Lets another writer open the store.
-    pub(super) fn release_lock(&self) {
-        *self.lock.lock() = None;
     }
 }

@@ -51,8 +51,8 @@ use source::Source;
 /// # Errors
 /// [`Error::Locked`] if a process writes `src`, [`Error::NotAStore`] if there is none,
 /// [`Error::UnsupportedFormat`] for one of another version, [`Error::Corrupt`] if nothing in it says
-/// which store it is, [`Error::NotEmpty`] and [`Error::InvalidArgument`] for a `dst` that will not
-/// do, [`Error::Io`] and [`Error::NotWritten`] if `dst` cannot be written. What cannot be read of
+/// which store it is, [`Error::NotEmpty`], [`Error::Nested`] and [`Error::InvalidArgument`] for a `dst` that
+/// will not do, [`Error::Io`] and [`Error::NotWritten`] if `dst` cannot be written. What cannot be read of
 /// `src` is no error, but damage.
 ///
 /// ```

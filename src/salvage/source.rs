@@ -71,7 +71,7 @@ impl Source {
         let candidates = candidates(disk, paths, &mut files)?;
         let (manifest, state) = manifest(disk, paths)?;
         if state == ManifestState::Missing && candidates.is_empty() && files.is_empty() {
-            return Err(Error::NotAStore { path: paths.root.clone() });
+            return Err(Error::NotAStore { path: paths.root.clone(), unfinished: false });
         }
         let identity = identify(paths, manifest.as_ref(), &candidates)?;
         let own = manifest.as_ref().ok().filter(|manifest| manifest.identity == identity);

@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 
 use crate::disk::Disk;
 use crate::error::{Error, Result};
+use crate::log::apart;
 
 /// Checks that a new store can be made at `dst`; returns where it is made until it is finished.
 pub(super) fn make_way(disk: &dyn Disk, src: &Path, dst: &Path) -> Result<PathBuf> {
-    if resolved(dst).starts_with(resolved(src)) {
-        return Err(Error::invalid("the new store must not lie within the one to be salvaged"));
-    }
+    apart(disk, dst, src)?;
     let (Some(name), false) = (dst.file_name(), dst.as_os_str().is_empty()) else {
         return Err(Error::invalid("the new store needs a directory with a name"));
     };
@@ -28,14 +27,4 @@ pub(super) fn make_way(disk: &dyn Disk, src: &Path, dst: &Path) -> Result<PathBu
         }
     }
     Ok(partial)
-}
-
-/// The path without links, as far as it exists.
-fn resolved(path: &Path) -> PathBuf {
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let real = path.ancestors().find_map(|ancestor| {
-        let rest = path.strip_prefix(ancestor).ok()?;
-        Some(ancestor.canonicalize().ok()?.join(rest))
-    });
-    real.unwrap_or(path)
 }

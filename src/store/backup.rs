@@ -55,10 +55,12 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::NotEmpty`](crate::Error::NotEmpty) if there is anything in `to`;
+    /// [`Error::Nested`](crate::Error::Nested) if it lies within the store or `base`, or they in it;
+    /// [`Error::Displaced`](crate::Error::Displaced) if it was moved meanwhile;
     /// [`Error::Locked`](crate::Error::Locked) if another backup is being made there;
     /// [`Error::NotAStore`](crate::Error::NotAStore) if there is nothing in `base`, and
-    /// [`Error::NotABase`](crate::Error::NotABase) if it is of another store or has commits that
-    /// this one does not have; [`Error::Corrupt`](crate::Error::Corrupt) for damage, to the store or
+    /// [`Error::NotABase`](crate::Error::NotABase) if it is of another store, has commits that
+    /// this one does not have, is the store itself or shares its files, or a process writes it; [`Error::Corrupt`](crate::Error::Corrupt) for damage, to the store or
     /// to the base; [`Error::Io`](crate::Error::Io). The store is not changed, nor is the base.
     ///
     /// ```

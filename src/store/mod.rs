@@ -330,8 +330,9 @@ impl Store {
     /// engine that is about to be suspended, and for tests, which need not wait then.
     ///
     /// # Errors
-    /// [`Error::ReadOnly`], [`Error::NotWritten`] once the store takes no more commits, or
-    /// [`Error::Io`] if the manifest cannot be written. Nothing is lost by any of them.
+    /// [`Error::ReadOnly`], [`Error::NotWritten`] once the store takes no more commits,
+    /// [`Error::Displaced`] if it is no longer where it was, or [`Error::Io`] if the manifest cannot be written.
+    /// Nothing is lost by any of them.
     pub fn rest(&self) -> Result<()> {
         self.shared.writer()?.rest()
     }
@@ -340,7 +341,7 @@ impl Store {
     /// whether there was anything. For any other store there is nothing to do.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] or [`Error::Io`]. Commits before the one that could not be read are taken in,
+    /// [`Error::Corrupt`], [`Error::Io`], or [`Error::Displaced`] if the store is no longer where it was. Commits before the one that could not be read are taken in,
     /// and a later call goes on behind them.
     pub fn refresh(&self) -> Result<bool> {
         self.shared.refresh()
@@ -350,7 +351,8 @@ impl Store {
     /// Commits after this are refused.
     ///
     /// # Errors
-    /// What writing and syncing met; the next opening then finds the log unclosed.
+    /// What writing and syncing met, [`Error::Displaced`] if the store is no longer where it was; the next
+    /// opening then finds the log unclosed. [`Error::Forked`], and nothing was closed.
     pub fn shut_down(self) -> Result<()> {
         match self.background.lock().take() {
             Some(mut background) => background.shut_down(),

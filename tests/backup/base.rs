@@ -246,11 +246,62 @@ fn a_base_that_is_damaged_is_named() {
     check(&grown.to(), &digest(&grown.builder.store));
 }
 
+/// Linking to files of the store itself would let damage to it damage its backups.
+#[test]
+fn the_store_itself_is_no_base_by_whatever_path_or_name() {
+    let dir = directory();
+    let (path, copy) = (dir.path().join("store"), dir.path().join("linked"));
+    let store = options().open(&path).unwrap();
+    for i in 0..10 {
+        let mut tx = store.begin();
+        tx.put("rows", &[i], &[i; 30_000]).unwrap();
+        tx.commit().unwrap();
+    }
+    let link = dir.path().join("link");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    let refused = |store: &Store, base: &Path| {
+        let to = dir.path().join("backup");
+        let backup = store.backup(&to, Some(base), |_| {});
+        assert!(matches!(&backup, Err(Error::NotABase { path, .. }) if path == base), "{backup:?}");
+        assert!(!to.exists());
+    };
+    refused(&store, &path);
+    refused(&store, &link);
+    store.shut_down().unwrap();
+    let store = options().read_only(true).open(&path).unwrap();
+    refused(&store, &path);
+    refused(&store, &link);
+    // As `cp -al` does.
+    fs::create_dir_all(copy.join("log")).unwrap();
+    fs::copy(path.join("MANIFEST"), copy.join("MANIFEST")).unwrap();
+    for entry in fs::read_dir(path.join("log")).unwrap() {
+        let name = entry.unwrap().file_name();
+        fs::hard_link(path.join("log").join(&name), copy.join("log").join(&name)).unwrap();
+    }
+    refused(&store, &copy);
+}
+
+#[test]
+fn a_base_that_a_process_writes_is_refused() {
+    let grown = Grown::new();
+    let restored = grown.dir.path().join("restored");
+    copy_files(&grown.base, &restored);
+    let writer = options().open(&restored).unwrap();
+    writer.shut_down().unwrap();
+    let lock = fs::File::open(&restored).unwrap();
+    lock.try_lock().unwrap();
+    let backup = grown.builder.store.backup(grown.to(), Some(&restored), |_| {});
+    assert!(
+        matches!(&backup, Err(Error::NotABase { why, .. }) if why.contains("writes")),
+        "{backup:?}"
+    );
+}
+
 #[test]
 fn a_base_that_is_no_store_is_refused() {
     let mut grown = Grown::new();
     grown.base = grown.dir.path().join("none");
-    assert!(matches!(grown.backup(), Err(Error::NotAStore { path }) if path == grown.base));
+    assert!(matches!(grown.backup(), Err(Error::NotAStore { path, .. }) if path == grown.base));
     assert!(!grown.to().exists() && !grown.base.exists());
 }
 

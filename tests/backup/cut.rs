@@ -58,7 +58,15 @@ fn cut_at(n: usize, for_good: bool, kind: io::ErrorKind, base: bool) -> bool {
     let what = format!("operation {n}, for good: {for_good}");
     match (result, options().read_only(true).open(&to)) {
         (Ok(_), _) => check(&to, &commits),
-        (Err(_), Err(Error::NotAStore { .. })) => {
+        (Err(_), Err(Error::NotAStore { unfinished, .. })) => {
+            // A writer says the same, and leaves it as it is.
+            if unfinished {
+                let writer = options().open(&to);
+                assert!(
+                    matches!(writer, Err(Error::NotAStore { unfinished: true, .. })),
+                    "{writer:?}"
+                );
+            }
             // What is left is no store, and no obstacle.
             let again = options().read_only(true).open(source.path()).unwrap();
             again.backup(&to, base.as_deref(), |_| {}).unwrap_or_else(|e| panic!("{what}: {e}"));

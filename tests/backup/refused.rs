@@ -23,10 +23,6 @@ fn nothing_is_overwritten() {
     let builder = Builder::new();
     fill(&builder, 10);
     let store = &builder.store;
-    let own = store.backup(builder.dir.path(), None, |_| {});
-    let manifest = builder.dir.path().join("MANIFEST");
-    assert!(matches!(own, Err(Error::NotEmpty { path }) if path == manifest));
-
     let dir = directory();
     let other = dir.path().join("other");
     drop(options().open(&other).unwrap());
@@ -52,6 +48,58 @@ fn nothing_is_overwritten() {
     fs::write(&file, b"mine").unwrap();
     assert!(matches!(store.backup(&file, None, |_| {}), Err(Error::Io { .. })));
     assert_eq!(fs::read(&file).unwrap(), b"mine");
+}
+
+/// By whatever path.
+#[test]
+fn no_backup_lies_within_its_store_or_around_it() {
+    let builder = Builder::new();
+    fill(&builder, 3);
+    let (store, own) = (&builder.store, builder.dir.path());
+    let dir = directory();
+    let link = dir.path().join("link");
+    std::os::unix::fs::symlink(own, &link).unwrap();
+    let deep = dir.path().join("deep");
+    std::os::unix::fs::symlink(own.join("log"), &deep).unwrap();
+    let before = Image::read(own);
+    let within = [own.to_owned(), own.join("backup"), own.join("log/a/b"), link.clone()];
+    for to in within.into_iter().chain([link.join("backup"), deep.join("backup")]) {
+        let refused = store.backup(&to, None, |_| {});
+        assert!(
+            matches!(&refused, Err(Error::Nested { inner, .. }) if *inner == to),
+            "{refused:?}"
+        );
+    }
+    let around = own.parent().unwrap();
+    let refused = store.backup(around, None, |_| {});
+    assert!(matches!(&refused, Err(Error::Nested { outer, .. }) if outer == around), "{refused:?}");
+    // Nor in the former one that it shares files with.
+    let base = dir.path().join("base");
+    store.backup(&base, None, |_| {}).unwrap();
+    let refused = store.backup(base.join("next"), Some(&base), |_| {});
+    assert!(matches!(refused, Err(Error::Nested { .. })), "{refused:?}");
+    Image::read(own).assert_same(&before, "refused");
+}
+
+/// Somebody moves it away and puts another store there, while it is being made.
+#[test]
+fn a_backup_makes_nothing_in_what_comes_in_its_place() {
+    let builder = Builder::new();
+    fill(&builder, 40);
+    let dir = directory();
+    let (to, moved, other) =
+        (dir.path().join("to"), dir.path().join("moved"), dir.path().join("other"));
+    drop(options().open(&other).unwrap());
+    let there = Image::read(&other);
+    let mut placed = false;
+    let backup = builder.store.backup(&to, None, |_| {
+        if !std::mem::replace(&mut placed, true) {
+            fs::rename(&to, &moved).unwrap();
+            fs::rename(&other, &to).unwrap();
+        }
+    });
+    assert!(matches!(&backup, Err(Error::Displaced { path, .. }) if *path == to), "{backup:?}");
+    Image::read(&to).assert_same(&there, "in its place");
 }
 
 #[test]

@@ -141,6 +141,10 @@ impl DiskFile for FaultyFile {
         self.inner.size()
     }
 
+    fn allocated(&self) -> io::Result<u64> {
+        self.inner.allocated()
+    }
+
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         self.disk.ask(Op::Read, &self.path)?;
         self.inner.read_at(buffer, offset)

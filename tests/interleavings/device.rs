@@ -263,6 +263,10 @@ impl DiskFile for File {
         self.real.size()
     }
 
+    fn allocated(&self) -> io::Result<u64> {
+        self.real.allocated()
+    }
+
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         self.real.read_at(buffer, offset)
     }

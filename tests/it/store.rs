@@ -147,7 +147,7 @@ fn a_second_writer_is_told_who_holds_the_store() {
     let dir = tempfile::tempdir().unwrap();
     let store = small().open(dir.path()).unwrap();
     match small().open(dir.path()) {
-        Err(Error::Locked { holder, .. }) => assert_eq!(holder, std::process::id()),
+        Err(Error::Locked { holder, .. }) => assert_eq!(holder.process, std::process::id()),
         other => panic!("{other:?}"),
     }
     store.shut_down().unwrap();

@@ -72,6 +72,10 @@ impl DiskFile for Unsynced {
         self.0.size()
     }
 
+    fn allocated(&self) -> io::Result<u64> {
+        self.0.allocated()
+    }
+
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         self.0.read_at(buffer, offset)
     }

@@ -94,6 +94,7 @@ fn expect_legal(taken: Result<(), Error>) {
         Ok(())
         | Err(
             Error::IllegalEvent { .. }
+            | Error::Nested { .. }
             | Error::InvalidArgument { .. }
             | Error::RunClosed { .. }
             | Error::WorkflowExists { .. }

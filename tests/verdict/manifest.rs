@@ -128,14 +128,33 @@ fn a_lost_manifest_is_refused_and_nothing_is_changed() {
         }
         let dir = directory();
         image.write(dir.path());
-        match options().open(dir.path()) {
-            Err(Error::Corrupt(corruption)) => assert!(corruption.path.ends_with("MANIFEST")),
-            other => panic!("{other:?}"),
-        }
-        Image::read(dir.path()).assert_same(&image, "a lost manifest");
-        for options in [Options::new().create(false), Options::new().read_only(true)] {
-            assert!(matches!(options.open(dir.path()), Err(Error::NotAStore { .. })));
+        // Everybody says the same.
+        for options in [options(), Options::new().create(false), Options::new().read_only(true)] {
+            match options.open(dir.path()) {
+                Err(Error::Corrupt(corruption)) => {
+                    assert!(corruption.path.ends_with("MANIFEST"));
+                    assert!(corruption.to_string().contains("kinlog salvage"), "{corruption}");
+                }
+                other => panic!("{other:?}"),
+            }
             Image::read(dir.path()).assert_same(&image, "a lost manifest");
+        }
+    }
+}
+
+#[test]
+fn a_lost_log_is_refused_and_nothing_is_changed() {
+    let mut image = twice().closed.clone();
+    image.0.retain(|name, _| name == "MANIFEST");
+    let dir = directory();
+    image.write(dir.path());
+    let _ = std::fs::remove_dir_all(dir.path().join("log"));
+    for options in [options(), Options::new().create(false), Options::new().read_only(true)] {
+        match options.open(dir.path()) {
+            Err(Error::Corrupt(corruption)) => {
+                assert!(corruption.path.ends_with("log/00000000.seg"), "{corruption}");
+            }
+            other => panic!("{other:?}"),
         }
     }
 }

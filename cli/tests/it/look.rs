@@ -1,5 +1,6 @@
 //! Commands that look into a store: `ls`, `show`, `export`, `stats`, `verify`.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Read;
 use std::path::PathBuf;
@@ -221,4 +222,27 @@ fn a_reader_who_has_enough_ends_it_quietly() {
     let mut first = [0; 10];
     child.stdout.take().unwrap().read_exact(&mut first).unwrap();
     called(child.wait_with_output().unwrap()).ok();
+}
+
+/// Whoever looks is told the same: the log is there, and what to do.
+#[test]
+fn a_lost_manifest_is_damage_and_not_an_absent_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = small_store(dir.path());
+    let file = history(dir.path(), "a.json", "order-1", "019f6231-0000-7000-8000-000000000001");
+    call(&store, [OsStr::new("import"), file.as_os_str()]).ok();
+    fs::remove_file(store.join("MANIFEST")).unwrap();
+    let file = file.display().to_string();
+    for args in [&["ls"][..], &["verify"], &["stats"], &["import", &file]] {
+        let called = call(&store, args).fails(3, "the manifest is missing");
+        assert!(
+            called.err.contains("kinlog salvage") && !called.err.contains("demo"),
+            "{}",
+            called.err
+        );
+    }
+    let saved = dir.path().join("saved");
+    let args = [OsStr::new("salvage"), store.as_os_str(), saved.as_os_str()];
+    assert!(call(&store, args).out.contains("MANIFEST"));
+    assert!(call(&saved, ["ls"]).ok().out.contains("order-1"));
 }
