@@ -10,8 +10,8 @@ use tempfile::TempDir;
 
 use crate::common::{Called, called, history};
 
-const SEGMENT: u64 = 64 << 10;
-const SEGMENTS: u64 = 5000;
+const SEGMENT: u32 = 64 << 10;
+const SEGMENTS: u32 = 5000;
 
 /// A directory in memory where the machine has one: there is much to write, and nothing to keep.
 fn directory() -> TempDir {
@@ -22,28 +22,28 @@ fn directory() -> TempDir {
 /// A store of one run, all of whose segments but the last are sealed; all but the first hold nothing else.
 fn long_store(dir: &Path) -> PathBuf {
     let path = dir.join("store");
-    let store = Options::new().segment_bytes(SEGMENT as u32).open(&path).unwrap();
+    let store = Options::new().segment_bytes(SEGMENT).open(&path).unwrap();
     let mut tx = store.begin();
     tx.start(NewRun::new("shop", "order-42", "Order")).unwrap();
     tx.commit().unwrap();
     let (end, epoch) = (store.end().as_u64(), store.report().epoch);
     drop(store);
-    let segment = |number: u64| path.join(format!("log/{number:08}.seg"));
+    let segment = |number: u32| path.join(format!("log/{number:08}.seg"));
     let first = fs::read(segment(0)).unwrap();
     let mut header = first[..4096].to_vec();
     let seal = |file: &File, position: u64, salt: &[u8]| {
-        file.write_all_at(&sealing(position, epoch, salt), position % SEGMENT).unwrap();
+        file.write_all_at(&sealing(position, epoch, salt), position % u64::from(SEGMENT)).unwrap();
     };
     seal(&File::options().write(true).open(segment(0)).unwrap(), end, &header[48..64]);
     for number in 1..SEGMENTS {
-        header[12..16].copy_from_slice(&(number as u32).to_le_bytes());
+        header[12..16].copy_from_slice(&number.to_le_bytes());
         let check = crc32fast::hash(&header[..68]);
         header[68..72].copy_from_slice(&check.to_le_bytes());
         let file = File::create(segment(number)).unwrap();
         file.write_all_at(&header, 0).unwrap();
-        file.set_len(SEGMENT).unwrap();
+        file.set_len(SEGMENT.into()).unwrap();
         if number + 1 < SEGMENTS {
-            seal(&file, number * SEGMENT + 4096, &header[48..64]);
+            seal(&file, u64::from(number) * u64::from(SEGMENT) + 4096, &header[48..64]);
         }
     }
     path
