@@ -26,7 +26,7 @@ pub enum Error {
         source: Arc<io::Error>,
     },
     /// Acknowledged data is damaged. The store refuses to open or to read on, and repairs nothing:
-    /// restore the store from a backup, or copy what is whole with [`salvage`](crate::salvage).
+    /// restore the store from a backup, or copy what is whole with [`salvage`](fn@crate::salvage).
     Corrupt(Box<Corruption>),
     /// Another process writes the store, or this one already does.
     Locked {
