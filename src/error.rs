@@ -44,6 +44,14 @@ pub enum Error {
         /// Something else is there now; if not, nothing is.
         replaced: bool,
     },
+    /// The store's manifest has other names: another directory shares the files, as `cp -al` makes it. Files are
+    /// written in place, so whoever writes one of the two would write the other one, too.
+    Linked {
+        /// The manifest.
+        path: PathBuf,
+        /// How many names it has.
+        names: u64,
+    },
     /// The store was opened by another process, which this one was forked from. Threads and locks of a store
     /// stay with the process that opened it. Calls that return no error find nothing here.
     Forked {
@@ -325,6 +333,12 @@ impl fmt::Display for Error {
                  open it where it is now",
                 path.display(),
                 if *replaced { "replaced by another one" } else { "moved or removed" }
+            ),
+            Error::Linked { path, names } => write!(
+                f,
+                "{} has {names} names: another directory shares the files of this store (hard links), and \
+                 would be written with it; remove that directory, or replace one of the two by a copy",
+                path.display()
             ),
             Error::Forked { path, opened_by } => write!(
                 f,

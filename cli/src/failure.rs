@@ -86,6 +86,7 @@ impl Failure {
             Error::NotEmpty { .. } => ("not_empty", NO_BACKUP),
             Error::Nested { .. } => ("nested", NO_BACKUP),
             Error::Displaced { .. } => ("displaced", IO),
+            Error::Linked { .. } => ("linked", IN_USE),
             Error::NotABase { .. } => ("not_a_base", NO_BACKUP),
             _ => ("error", 1),
         }
@@ -146,6 +147,7 @@ fn path_of(error: &Error) -> Option<&Path> {
         | Error::Locked { path, .. }
         | Error::NotAStore { path, .. }
         | Error::Displaced { path, .. }
+        | Error::Linked { path, .. }
         | Error::Nested { inner: path, .. }
         | Error::NotEmpty { path }
         | Error::NotABase { path, .. }

@@ -177,6 +177,10 @@ impl DiskFile for File {
         Ok(self.metadata()?.blocks().saturating_mul(512))
     }
 
+    fn names(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.nlink())
+    }
+
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         self.read_exact_at(buffer, offset)
     }

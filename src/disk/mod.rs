@@ -130,6 +130,14 @@ pub trait DiskFile: Send + Sync {
         self.size()
     }
 
+    /// How many names it has. A disk without links needs no more than this default, one.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    fn names(&self) -> io::Result<u64> {
+        Ok(1)
+    }
+
     /// Fills `buffer` from `offset` on.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use super::layout::{Identity, Manifest, Paths, SEGMENT_HEADER_BYTES, SegmentHead
 use super::lock::Lock;
 use super::manifest::ManifestFile;
 use super::missing::{missing, remove_unfinished};
-use super::place::Place;
+use super::place::{Place, check_unshared};
 use super::record::{Record, Word};
 use super::recovery::{Remains, Replay, Scan, scan};
 use super::reserve;
@@ -131,6 +131,7 @@ fn open_writer(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
         make_directories(disk_ref, paths)?;
     }
     let lock = Lock::acquire(disk_ref, paths)?;
+    check_unshared(disk_ref, paths)?;
     let record = Record::begin(disk_ref, paths)?;
     // Looked at again under the lock: another process may have made the store meanwhile.
     let (mut manifest, created) = match ManifestFile::open(disk_ref, paths, OpenMode::Write) {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::layout::{Paths, corrupt};
 use super::manifest::ManifestFile;
-use crate::disk::{Disk, DiskDir, DiskFile, FileId, Opener};
+use crate::disk::{Disk, DiskDir, DiskFile, FileId, OpenMode, Opener};
 use crate::error::{Error, Result};
 
 /// The directories and the manifest of an open store.
@@ -64,6 +64,19 @@ pub(super) fn check_at(disk: &dyn Disk, path: &Path, opened: FileId) -> Result<(
         Err(error) => return Err(Error::io("look at", path, error)),
     };
     Err(Error::Displaced { path: path.to_owned(), replaced })
+}
+
+/// [`Error::Linked`] if another directory has the manifest as well. Asked before anything is written.
+pub(super) fn check_unshared(disk: &dyn Disk, paths: &Paths) -> Result<()> {
+    let path = paths.manifest();
+    let file = match disk.open(&path, OpenMode::Read) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        opened => opened.map_err(|e| Error::io("open", &path, e))?,
+    };
+    match file.names().map_err(|e| Error::io("look at", &path, e))? {
+        0 | 1 => Ok(()),
+        names => Err(Error::Linked { path, names }),
+    }
 }
 
 /// [`Error::Forked`] in a process that did not open the store.

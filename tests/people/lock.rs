@@ -41,3 +41,41 @@ fn a_lock_file_that_is_removed_comes_back_and_readers_see_on() {
     reader.refresh().unwrap();
     assert_eq!(keys(&reader), ["after", "before"]);
 }
+
+/// As `cp -al` does.
+fn link_files(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => link_files(&entry.path(), &to),
+            false => fs::hard_link(entry.path(), to).unwrap(),
+        }
+    }
+}
+
+#[test]
+fn a_copy_by_hard_links_is_not_opened_for_writing_nor_is_its_origin() {
+    let dir = tempfile::tempdir().unwrap();
+    let (origin, copy) = (dir.path().join("origin"), dir.path().join("copy"));
+    let store = open(&origin);
+    put(&store, "before").unwrap();
+    let reader = Options::new().read_only(true).open(&origin).unwrap();
+    link_files(&origin, &copy);
+    let refused = |path| {
+        let opened = options().open(path);
+        assert!(matches!(opened, Err(Error::Linked { names: 2, .. })), "{opened:?}");
+    };
+    refused(&copy);
+    // Nothing was written through the shared record, and the store goes on.
+    put(&store, "after").unwrap();
+    reader.refresh().unwrap();
+    assert_eq!(keys(&reader), ["after", "before"]);
+    store.shut_down().unwrap();
+    refused(&copy);
+    refused(&origin);
+    assert_eq!(keys(&Options::new().read_only(true).open(&copy).unwrap()), ["after", "before"]);
+    fs::remove_dir_all(&copy).unwrap();
+    assert_eq!(keys(&open(&origin)), ["after", "before"]);
+}
