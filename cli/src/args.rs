@@ -100,10 +100,10 @@ pub(crate) enum Unknown {
 #[derive(Debug, clap::Args)]
 pub(crate) struct LsArgs {
     /// Only those in this namespace.
-    #[arg(long, value_name = "NS")]
+    #[arg(long, value_name = "NS", allow_hyphen_values = true)]
     pub(crate) namespace: Option<String>,
     /// Only those of this workflow id.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     pub(crate) workflow: Option<String>,
     /// Only those with this status.
     #[arg(long)]
@@ -116,10 +116,11 @@ pub(crate) struct LsArgs {
 /// Which run is meant.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
-    /// A run id or its beginning, or a workflow id, which stands for its current run.
+    /// A run id, a workflow id, which stands for its current run, or the beginning of a run id.
+    #[arg(allow_hyphen_values = true)]
     pub(crate) run: String,
     /// Look in this namespace only.
-    #[arg(long, value_name = "NS")]
+    #[arg(long, value_name = "NS", allow_hyphen_values = true)]
     pub(crate) namespace: Option<String>,
 }
 
@@ -213,11 +214,11 @@ pub(crate) struct DutiesArgs {
     /// Only those of this kind; may be given more than once.
     #[arg(long)]
     pub(crate) kind: Vec<Kind>,
-    /// Only those that begin with this run: its id or the beginning of it, or a workflow id.
-    #[arg(long)]
+    /// Only those that begin with this run: its id, a workflow id, or the beginning of its id.
+    #[arg(long, allow_hyphen_values = true)]
     pub(crate) run: Option<String>,
     /// Look for the run in this namespace only.
-    #[arg(long, value_name = "NS", requires = "run")]
+    #[arg(long, value_name = "NS", requires = "run", allow_hyphen_values = true)]
     pub(crate) namespace: Option<String>,
     /// List at most this many.
     #[arg(long, value_name = "N")]

@@ -9,38 +9,37 @@ use crate::ui::plain;
 /// How many runs an error lists.
 const LISTED: usize = 8;
 
-/// The run whose id is, or begins with, what was typed, or whose workflow id it is.
+/// The run whose id it is, else the current run of the workflow whose id it is, else the run whose
+/// id begins with it.
 pub(crate) fn find(snapshot: &Snapshot, args: &RunArgs) -> Result<RunInfo, Failure> {
     let typed = args.run.as_str();
-    if let Ok(id) = typed.parse()
-        && let Ok(run) = snapshot.run(&id)
-    {
-        return Ok(run);
-    }
     let filter = match &args.namespace {
         Some(namespace) => RunFilter::all().namespace(namespace),
         None => RunFilter::all(),
     };
-    let prefix = plain_digits(typed);
-    let fits = |run: &RunInfo| {
-        let by_id = prefix
-            .as_ref()
-            .is_some_and(|digits| run.id.to_string().replace('-', "").starts_with(digits.as_str()));
-        by_id || (run.is_current && *run.workflow_id == *typed)
-    };
-    let mut found: Vec<RunInfo> = snapshot.runs(filter.clone()).filter(fits).collect();
+    let of_id = typed.parse().ok().and_then(|id| snapshot.run(&id).ok());
+    let is_meant = |run: &RunInfo| args.namespace.as_ref().is_none_or(|it| **it == *run.namespace);
+    if let Some(run) = of_id.filter(is_meant) {
+        return Ok(run);
+    }
+    let of_workflow = snapshot.runs(filter.clone().workflow_id(typed)).filter(|run| run.is_current);
+    let mut found: Vec<RunInfo> = of_workflow.collect();
+    let mut more = "--namespace says which";
+    if found.is_empty() {
+        found = snapshot.runs(filter.clone()).filter(|run| begins(run, typed)).collect();
+        more = "type more of its id";
+    }
     if found.len() > 1 {
-        let what = format!("{typed:?} may be any of {} runs, type more of its id", found.len());
+        let what = format!("{typed:?} may be any of {} runs, {more}", found.len());
         return Err(Failure::NotFound(listing(&what, &found)));
     }
     found.pop().ok_or_else(|| not_found(snapshot, filter, typed))
 }
 
-/// The digits of what may be the beginning of a run id.
-fn plain_digits(typed: &str) -> Option<String> {
-    let digits = typed.replace('-', "").to_ascii_lowercase();
-    let hex = !digits.is_empty() && digits.chars().all(|c| c.is_ascii_hexdigit());
-    hex.then_some(digits)
+/// Whether the run's id begins like this, with its hyphens or without.
+fn begins(run: &RunInfo, typed: &str) -> bool {
+    let (id, typed) = (run.id.to_string(), typed.to_ascii_lowercase());
+    !typed.is_empty() && (id.starts_with(&typed) || id.replace('-', "").starts_with(&typed))
 }
 
 fn not_found(snapshot: &Snapshot, filter: RunFilter, typed: &str) -> Failure {

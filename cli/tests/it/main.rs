@@ -10,6 +10,7 @@ mod demo;
 mod descriptors;
 mod duties;
 mod family;
+mod find;
 mod import;
 mod killed;
 mod look;
