@@ -22,7 +22,7 @@ Exit codes:
   5  there is no such store or run, or more than one run fits
   6  another process uses the store
   7  the store is of another version of kinlog
-  8  the system refused to read or write a file
+  8  the system refused to read or write a file; among other reasons, as the disk is full
   9  the last bytes of the store are in doubt: a crash left them, or damage
  10  no backup can be made there, or not from that former one
  11  what is whole was salvaged, and something is lost

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use console::style;
@@ -39,6 +39,8 @@ pub(crate) enum Failure {
     NotFound(String),
     /// The result could not be written.
     Output(io::Error),
+    /// Nor to a file of its own.
+    File { path: PathBuf, error: io::Error },
     /// Anything else.
     Other(String),
 }
@@ -75,14 +77,16 @@ impl Failure {
         let error = match self {
             Failure::Store(error) => error,
             Failure::NotFound(_) => return ("not_found", NOT_FOUND),
-            Failure::Output(_) | Failure::Other(_) => return ("error", 1),
+            Failure::Output(_) | Failure::File { .. } => return ("io", IO),
+            Failure::Other(_) => return ("error", 1),
         };
-        match error {
+        match root(error) {
             Error::Corrupt(_) => ("corrupt", CORRUPT),
             Error::NotAStore { .. } => ("not_a_store", NOT_FOUND),
             Error::Locked { .. } => ("in_use", IN_USE),
             Error::UnsupportedFormat { .. } => ("unsupported_format", UNSUPPORTED),
             Error::Io { .. } => ("io", IO),
+            Error::DiskFull { .. } => ("disk_full", IO),
             Error::NotEmpty { .. } => ("not_empty", NO_BACKUP),
             Error::Nested { .. } => ("nested", NO_BACKUP),
             Error::Displaced { .. } => ("displaced", IO),
@@ -125,7 +129,7 @@ impl Told {
         let (mut path, mut damage) = (None, None);
         if let Failure::Store(error) = failure {
             path = path_of(error).map(|path| path.display().to_string());
-            damage = match error {
+            damage = match root(error) {
                 Error::Corrupt(found) => Some(Damage {
                     offset: found.offset,
                     what: found.what,
@@ -140,10 +144,19 @@ impl Told {
     }
 }
 
+/// What kept a commit from being written, or else the error itself.
+fn root(mut error: &Error) -> &Error {
+    while let Error::NotWritten { cause } | Error::OutcomeUnknown { cause, .. } = error {
+        error = cause;
+    }
+    error
+}
+
 fn path_of(error: &Error) -> Option<&Path> {
-    match error {
+    match root(error) {
         Error::Corrupt(found) => Some(&found.path),
         Error::Io { path, .. }
+        | Error::DiskFull { path, .. }
         | Error::Locked { path, .. }
         | Error::NotAStore { path, .. }
         | Error::Displaced { path, .. }
@@ -161,6 +174,7 @@ impl fmt::Display for Failure {
         match self {
             Failure::Store(error) => error.fmt(f),
             Failure::Output(error) => write!(f, "cannot write the result: {error}"),
+            Failure::File { path, error } => write!(f, "cannot write {}: {error}", path.display()),
             Failure::NotFound(text) | Failure::Other(text) => f.write_str(text),
         }
     }
@@ -201,5 +215,52 @@ impl From<ImportError> for Failure {
             | ImportError::Unfinished { source: error, .. } => Failure::Store(error),
             other => Failure::Other(other.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use kinlog::Position;
+
+    use super::*;
+
+    const PATH: &str = "data/log/00000001.seg";
+
+    fn told(error: Error) -> (&'static str, u8, Option<String>) {
+        let told = Told::of(&Failure::Store(error.clone()));
+        let (kind, code) = Failure::Store(error).kind_and_code();
+        assert_eq!(told.kind, kind);
+        (kind, code, told.path)
+    }
+
+    #[test]
+    fn what_the_system_refused_has_code_8_however_it_is_wrapped() {
+        let source = Arc::new(io::Error::from(io::ErrorKind::StorageFull));
+        let io = Error::Io { operation: "write", path: PATH.into(), source: source.clone() };
+        let full = Error::DiskFull { operation: "allocate", path: PATH.into(), source };
+        let path = Some(PATH.to_owned());
+        for (error, kind) in [(io, "io"), (full, "disk_full")] {
+            assert_eq!(told(error.clone()), (kind, IO, path.clone()));
+            let not_written = Error::NotWritten { cause: Arc::new(error.clone()) };
+            assert_eq!(told(not_written.clone()), (kind, IO, path.clone()));
+            let position = Position::START;
+            let unknown = Error::OutcomeUnknown { position, cause: Arc::new(error) };
+            assert_eq!(told(unknown.clone()), (kind, IO, path.clone()));
+            // A commit that met the end of the log behind one of unknown outcome.
+            let behind = Error::NotWritten { cause: Arc::new(unknown) };
+            assert_eq!(told(behind), (kind, IO, path.clone()));
+        }
+        let other = Error::NotWritten { cause: Arc::new(Error::ReadOnly) };
+        assert_eq!(told(other), ("error", 1, None));
+    }
+
+    #[test]
+    fn a_result_that_cannot_be_written_has_code_8() {
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        assert_eq!(Failure::Output(full()).code(), IO);
+        let file = Failure::File { path: "tree.svg".into(), error: full() };
+        assert_eq!(file.code(), IO);
     }
 }

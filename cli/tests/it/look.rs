@@ -246,3 +246,14 @@ fn a_lost_manifest_is_damage_and_not_an_absent_store() {
     assert!(call(&store, args).out.contains("MANIFEST"));
     assert!(call(&saved, ["ls"]).ok().out.contains("order-1"));
 }
+
+#[test]
+fn a_result_that_finds_no_room_is_told() {
+    let Ok(full) = fs::File::options().write(true).open("/dev/full") else {
+        println!("skipped: there is no /dev/full");
+        return;
+    };
+    let (_dir, store) = store();
+    let output = command(&store).arg("ls").stdout(full).output().unwrap();
+    called(output).fails(8, "cannot write the result: No space left");
+}

@@ -1,6 +1,7 @@
 //! `kinlog tree`: as text, JSON, a picture, and for Graphviz.
 
 use std::fs;
+use std::path::Path;
 
 use kinlog::{NewChild, NewEvent, NewReset, NewRun, ParentClosePolicy, Started, Store};
 use serde_json::json;
@@ -222,7 +223,11 @@ fn a_picture_is_drawn_to_a_file() {
     assert!(picture.contains("… and 5 more children") && picture.contains("26 runs, "));
     assert_eq!(call(&store, ["tree", "wide", "--svg", "-"]).ok().out, picture);
     let nowhere = dir.path().join("none/tree.svg");
-    call(&store, ["tree", "wide", "--svg", nowhere.to_str().unwrap()]).fails(1, "cannot write");
+    call(&store, ["tree", "wide", "--svg", nowhere.to_str().unwrap()]).fails(8, "cannot write");
+    if Path::new("/dev/full").exists() {
+        let full = ["tree", "wide", "--svg", "/dev/full"];
+        call(&store, full).fails(8, "cannot write /dev/full: No space left");
+    }
 }
 
 #[test]

@@ -84,9 +84,12 @@ fn write_to(
     if path == Path::new("-") {
         return draw(out).map(drop);
     }
-    let cannot = |error| Failure::Other(format!("cannot write {}: {error}", path.display()));
+    let cannot = |error| Failure::File { path: path.to_owned(), error };
     let mut file = BufWriter::new(File::create(path).map_err(cannot)?);
-    let walked = draw(&mut file)?;
+    let walked = draw(&mut file).map_err(|failure| match failure {
+        Failure::Output(error) => cannot(error),
+        other => other,
+    })?;
     file.flush().map_err(cannot)?;
     writeln!(out, "{}: {}", path.display(), ui::many(walked.nodes, "node"))?;
     if let Some(cut) = walked.cut() {
