@@ -108,6 +108,9 @@ pub(crate) struct LsArgs {
     /// Only those with this status.
     #[arg(long)]
     pub(crate) status: Option<Status>,
+    /// List at most this many, those first that came into the store first.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
     /// One JSON object a line.
     #[arg(long)]
     pub(crate) json: bool,

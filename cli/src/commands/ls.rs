@@ -32,13 +32,20 @@ pub(crate) fn ls(store: &Path, args: &LsArgs, out: &mut Output) -> Result<ExitCo
     if let Some(status) = args.status {
         filter = filter.status(status.into());
     }
-    let runs: Vec<RunInfo> = snapshot.runs(filter).collect();
-    match args.json {
-        true => json(&snapshot, &runs, out)?,
-        false => {
-            table(&snapshot, &runs, out)?;
-            footer(&store, &runs, out)?;
+    let limit = args.limit.unwrap_or(usize::MAX);
+    let runs = snapshot.runs(filter);
+    if args.json {
+        json(&snapshot, runs.take(limit), out)?;
+    } else {
+        let (mut listed, mut all) = (vec![], Sum::default());
+        for run in runs {
+            all.add(&run);
+            if listed.len() < limit {
+                listed.push(run);
+            }
         }
+        table(&snapshot, &listed, out)?;
+        footer(&store, listed.len() as u64, &all, out)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -58,7 +65,11 @@ struct Line<'a> {
     is_recorded: bool,
 }
 
-fn json(snapshot: &Snapshot, runs: &[RunInfo], out: &mut Output) -> Result<(), Failure> {
+fn json(
+    snapshot: &Snapshot,
+    runs: impl Iterator<Item = RunInfo>,
+    out: &mut Output,
+) -> Result<(), Failure> {
     for run in runs {
         let history = snapshot.history(&run.id)?;
         out.json(&Line {
@@ -120,11 +131,26 @@ fn table(snapshot: &Snapshot, runs: &[RunInfo], out: &mut Output) -> Result<(), 
     Ok(())
 }
 
-fn footer(store: &Store, runs: &[RunInfo], out: &mut Output) -> Result<(), Failure> {
-    let events: u64 = runs.iter().map(|run| u64::from(run.events)).sum();
-    let bytes: u64 = runs.iter().map(|run| run.bytes).sum();
-    let (runs, events) = (ui::many(runs.len() as u64, "run"), ui::many(events, "event"));
-    writeln!(out, "{}", ui::dim(format!("{runs}, {events}, {}", ui::bytes(bytes))))?;
+/// What runs come to, listed or not.
+#[derive(Default)]
+struct Sum {
+    runs: u64,
+    events: u64,
+    bytes: u64,
+}
+
+impl Sum {
+    fn add(&mut self, run: &RunInfo) {
+        self.runs += 1;
+        self.events += u64::from(run.events);
+        self.bytes += run.bytes;
+    }
+}
+
+fn footer(store: &Store, listed: u64, all: &Sum, out: &mut Output) -> Result<(), Failure> {
+    let (runs, events) = (ui::many(all.runs, "run"), ui::many(all.events, "event"));
+    let of = if listed < all.runs { format!("{} of ", ui::count(listed)) } else { String::new() };
+    writeln!(out, "{}", ui::dim(format!("{of}{runs}, {events}, {}", ui::bytes(all.bytes))))?;
     let duties: u64 = DutyKind::ALL.into_iter().map(|kind| store.duty_count(kind)).sum();
     if duties > 0 {
         let open = format!("{} open in the store: `kinlog duties`", ui::many(duties, "duty"));

@@ -73,6 +73,21 @@ fn ls_takes_filters() {
 }
 
 #[test]
+fn ls_can_be_limited() {
+    let (_dir, store) = store();
+    let table = call(&store, ["ls", "--limit", "1"]).ok().out;
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(lines.len() == 3 && lines[1].starts_with(FIRST), "{table}");
+    assert!(lines[2].starts_with("1 of 2 runs, 6 events, "), "{table}");
+    let json = |limit: &str| call(&store, ["ls", "--json", "--limit", limit]).ok().json();
+    assert_eq!(json("1").len(), 1);
+    assert_eq!(json("1")[0]["run_id"], FIRST);
+    assert_eq!((json("0").len(), json("2").len(), json("3").len()), (0, 2, 2));
+    let none = call(&store, ["ls", "--limit", "0"]).ok().out;
+    assert!(none.starts_with("0 of 2 runs, 6 events, "), "{none}");
+}
+
+#[test]
 fn show_says_what_happened() {
     let (_dir, store) = store();
     let shown = call(&store, ["show", "order-1"]).ok().out;
@@ -99,7 +114,8 @@ fn show_json_has_every_field() {
     assert!(timer["size"].take().as_u64().is_some_and(|size| size % 4 == 0));
     let expected = json!({
         "run_id": FIRST, "id": 2, "kind": "TimerStarted", "kind_number": 17, "version": 1,
-        "time_unix_nanos": 1_704_164_646_000_000_000_u64, "size": null, "payload_bytes": null,
+        "time": "2024-01-02T03:04:06Z", "time_unix_nanos": 1_704_164_646_000_000_000_u64,
+        "size": null, "payload_bytes": null,
         "payload": null, "body": {"timer_id": "t", "workflow_task_completed_event_id": 0},
     });
     assert_eq!(timer, expected);
