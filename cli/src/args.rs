@@ -1,10 +1,14 @@
 //! The command line.
 
+use std::env;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand, ValueEnum};
 use kinlog::{ChildState, Durability, DutyKind, RunStatus};
+
+use crate::ui::plain;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -37,10 +41,26 @@ pub(crate) const DEFAULT_STORE: &str = "kinlog-data";
 #[command(name = "kinlog", version, styles = STYLES, after_help = AFTER_HELP)]
 pub(crate) struct Args {
     /// The folder of the store.
-    #[arg(long, global = true, env = "KINLOG_STORE", value_name = "DIR", default_value = DEFAULT_STORE)]
+    #[arg(long, global = true, env = "KINLOG_STORE", value_name = "DIR", default_value = DEFAULT_STORE,
+        hide_env_values = true)]
     pub(crate) store: PathBuf,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Args {
+    /// The command line, or what is wrong with it.
+    pub(crate) fn read() -> Result<Self, clap::Error> {
+        Args::try_parse().map_err(|error| {
+            // The error repeats what was typed: it is typed again, with what a terminal would act on
+            // spelled out.
+            let spelled = |arg: OsString| match arg.to_str() {
+                Some(text) => plain(text).into_owned().into(),
+                None => arg,
+            };
+            Args::try_parse_from(env::args_os().map(spelled)).err().unwrap_or(error)
+        })
+    }
 }
 
 #[derive(Debug, Subcommand)]

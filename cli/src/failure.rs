@@ -10,7 +10,7 @@ use kinlog::Error;
 use kinlog_temporal::{ExportError, ImportError};
 use serde::Serialize;
 
-use crate::ui::Output;
+use crate::ui::{Output, plain};
 
 /// Exit code: the store is corrupt.
 pub(crate) const CORRUPT: u8 = 3;
@@ -52,7 +52,13 @@ impl Failure {
             // Whoever reads has enough, as in `kinlog ls | head`.
             return ExitCode::SUCCESS;
         }
-        eprintln!("{} {self}", style("error:").for_stderr().red().bold());
+        let text = self.to_string();
+        let text = match self {
+            // Lines of its own, of what is plain already.
+            Failure::NotFound(_) => text.into(),
+            _ => plain(&text),
+        };
+        eprintln!("{} {text}", style("error:").for_stderr().red().bold());
         if let Failure::Store(Error::NotAStore { unfinished: false, .. }) = self {
             eprintln!("`kinlog demo` makes one to look at, `kinlog import` one of histories");
         }

@@ -9,14 +9,13 @@ mod ui;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use args::{Args, Command};
 use failure::Failure;
 use ui::Output;
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
+    let args = Args::read().unwrap_or_else(|error| error.exit());
+    match run(&args) {
         Ok(code) => code,
         Err(failure) => failure.report(),
     }

@@ -6,6 +6,7 @@ use console::style;
 use kinlog::{Options, Store, Verdict};
 
 use crate::failure::Failure;
+use crate::ui;
 
 /// Opens the store for looking: works beside a writer, changes nothing.
 pub(crate) fn to_read(path: &Path) -> Result<Store, Failure> {
@@ -32,6 +33,6 @@ fn say_what_was_odd(store: &Store, what_of_them: &str) {
     let note = style("note:").for_stderr().yellow().bold();
     eprintln!("{note} the last {bytes} bytes of the log are {what}; {what_of_them}");
     for path in &report.quarantined {
-        eprintln!("      {}", path.display());
+        eprintln!("      {}", ui::path(path));
     }
 }

@@ -47,7 +47,7 @@ fn print(
     time: Duration,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    let to = ui::plain(&args.to.display().to_string()).into_owned();
+    let to = ui::path(&args.to);
     let commits = ui::many(report.commits, "commit");
     writeln!(out, "{} in {to}: {commits}", ui::check("✓ the backup is whole"))?;
     let copied = ui::many(report.copied, "segment");

@@ -1,5 +1,7 @@
 //! A look at a payload.
 
+use crate::ui::{clip, plain};
+
 /// As much as fits a line.
 const PREVIEW_CHARS: usize = 100;
 /// Fewer readable characters between others are chance.
@@ -13,10 +15,7 @@ pub(super) fn preview(payload: &[u8]) -> String {
         }
         _ => words(payload),
     };
-    match text.char_indices().nth(PREVIEW_CHARS) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text,
-    }
+    clip(&plain(&text), PREVIEW_CHARS).into_owned()
 }
 
 fn words(payload: &[u8]) -> String {
@@ -35,6 +34,7 @@ mod tests {
         assert_eq!(preview(b"{\n  \"paid\": true\n}"), r#"{ "paid": true }"#);
         assert_eq!(preview(b"\n\x10encoding\x12\xff\xfe22\x01json/plain"), "encoding · json/plain");
         assert_eq!(preview(b""), "");
+        assert_eq!(preview("a\u{202e}b".as_bytes()), r"a\u{202e}b");
         assert_eq!(preview("é".repeat(500).as_bytes()).chars().count(), 101);
     }
 }

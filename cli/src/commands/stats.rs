@@ -112,7 +112,7 @@ fn print(
     temporal: &Temporal,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    writeln!(out, "{}", ui::bold(store.path().display()))?;
+    writeln!(out, "{}", ui::bold(ui::path(store.path())))?;
     let runs = ui::many(stats.runs, "run");
     let open = ui::count(stats.open_runs);
     let (events, commits) = (ui::many(stats.events, "event"), ui::many(stats.commits, "commit"));

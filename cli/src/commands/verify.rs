@@ -74,7 +74,7 @@ fn print(
         writeln!(out, "  in quarantine: {copies}")?;
     }
     for path in &report.unknown {
-        writeln!(out, "  not the store's: {}", ui::plain(&path.display().to_string()))?;
+        writeln!(out, "  not the store's: {}", ui::path(path))?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ mod table;
 mod units;
 
 pub(crate) use output::Output;
-pub(crate) use plain::{clip, plain};
+pub(crate) use plain::{clip, path, plain, plain_json};
 pub(crate) use progress::{advance, byte_bar, count_bar, spinner};
 pub(crate) use style::{bold, check, dim, head, like, status};
 pub(crate) use table::{Align, Table};

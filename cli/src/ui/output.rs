@@ -5,6 +5,8 @@ use std::io::{self, BufWriter, StdoutLock, Write};
 use console::Term;
 use serde::Serialize;
 
+use super::plain_json;
+
 /// Standard output, written in large pieces; errors come back, so that a closed pipe ends quietly.
 pub(crate) struct Output {
     writer: BufWriter<StdoutLock<'static>>,
@@ -25,8 +27,8 @@ impl Output {
 
     /// Writes one JSON value and ends the line.
     pub(crate) fn json(&mut self, value: &impl Serialize) -> Result<(), serde_json::Error> {
-        serde_json::to_writer(&mut self.writer, value)?;
-        self.writer.write_all(b"\n").map_err(serde_json::Error::io)
+        let json = serde_json::to_string(value)?;
+        writeln!(self.writer, "{}", plain_json(&json)).map_err(serde_json::Error::io)
     }
 
     /// Writes what is left: an error here would be lost when the output is dropped.

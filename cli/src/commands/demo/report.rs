@@ -94,7 +94,7 @@ fn duty(number: u64) -> String {
 pub(super) fn print_next(store: &Store, out: &mut Output) -> Result<(), Failure> {
     let option = match store.path() {
         path if path == Path::new(DEFAULT_STORE) => String::new(),
-        path => format!(" --store {}", path.display()),
+        path => format!(" --store {}", ui::path(path)),
     };
     let mut table = Table::new([("", Align::Left), ("", Align::Left)]).indent(2);
     for (command, what) in [

@@ -15,7 +15,7 @@ pub(super) fn print(
     time: Duration,
     out: &mut Output,
 ) -> io::Result<()> {
-    let to = ui::plain(&args.to.display().to_string()).into_owned();
+    let to = ui::path(&args.to);
     if report.is_complete() {
         writeln!(out, "{}: all of it is in {to}", ui::check("✓ nothing is lost"))?;
     } else {

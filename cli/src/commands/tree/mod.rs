@@ -91,7 +91,7 @@ fn write_to(
         other => other,
     })?;
     file.flush().map_err(cannot)?;
-    writeln!(out, "{}: {}", path.display(), ui::many(walked.nodes, "node"))?;
+    writeln!(out, "{}: {}", ui::path(path), ui::many(walked.nodes, "node"))?;
     if let Some(cut) = walked.cut() {
         writeln!(out, "{}", ui::dim(cut))?;
     }
