@@ -8,7 +8,7 @@ use crate::args::{ExportArgs, Format};
 use crate::failure::Failure;
 use crate::find::find;
 use crate::open;
-use crate::ui::Output;
+use crate::ui::{Output, plain_json};
 
 pub(crate) fn export(
     store: &Path,
@@ -36,7 +36,7 @@ pub(crate) fn export(
         )?;
     match args.format {
         Format::Proto => out.write_all(&history.to_proto())?,
-        Format::Json => writeln!(out, "{}", history.to_json()?)?,
+        Format::Json => writeln!(out, "{}", plain_json(&history.to_json()?))?,
     }
     Ok(ExitCode::SUCCESS)
 }

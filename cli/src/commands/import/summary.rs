@@ -1,7 +1,7 @@
 //! What became of the files.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use console::style;
@@ -21,7 +21,8 @@ pub(super) struct Summary {
     unknown: u64,
     /// Of the files that were read.
     pub(super) bytes: u64,
-    failures: Vec<(PathBuf, String)>,
+    /// Files and reasons, as they can be shown.
+    failures: Vec<(String, String)>,
 }
 
 impl Summary {
@@ -45,7 +46,7 @@ impl Summary {
     }
 
     pub(super) fn fail(&mut self, path: &Path, reason: String) {
-        self.failures.push((path.to_owned(), reason));
+        self.failures.push((ui::path(path), ui::plain(&reason).into_owned()));
     }
 
     pub(super) fn failed(&self) -> bool {
@@ -96,19 +97,19 @@ impl Summary {
         }
         // Beside each other only if nothing is cut: a reason must be readable to its end.
         let widest = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or_default();
-        let paths = self.failures.iter().map(|(path, _)| path.display().to_string());
-        let paths = widest(&mut paths.map(|path| console::measure_text_width(&path)));
+        let paths = self.failures.iter().map(|(path, _)| path);
+        let paths = widest(&mut paths.map(|path| console::measure_text_width(path)));
         let reasons = self.failures.iter().map(|(_, reason)| reason);
         let reasons = widest(&mut reasons.map(|reason| console::measure_text_width(reason)));
         if out.width().is_none_or(|width| paths + 2 + reasons <= width) {
             let mut table = Table::new([("FAILED", Align::Left), ("REASON", Align::Left)]);
             for (path, reason) in &self.failures {
-                table.row([path.display().to_string(), reason.clone()]);
+                table.row([path.clone(), reason.clone()]);
             }
             table.print(out)?;
         } else {
             for (path, reason) in &self.failures {
-                writeln!(out, "{} {}", style("✗").red(), path.display())?;
+                writeln!(out, "{} {path}", style("✗").red())?;
                 writeln!(out, "  {}", ui::dim(reason))?;
             }
         }
