@@ -1,6 +1,5 @@
 //! `kinlog backup`: a copy of the store as it is now.
 
-use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -49,7 +48,7 @@ fn print(
 ) -> Result<(), Failure> {
     let to = ui::path(&args.to);
     let commits = ui::many(report.commits, "commit");
-    writeln!(out, "{} in {to}: {commits}", ui::check("✓ the backup is whole"))?;
+    out.prose(0, format!("{} in {to}: {commits}", ui::check("✓ the backup is whole")))?;
     let copied = ui::many(report.copied, "segment");
     let linked = match report.linked {
         0 => String::new(),
@@ -57,7 +56,7 @@ fn print(
     };
     let (bytes, rate) = (ui::bytes(report.bytes), ui::byte_rate(report.bytes, time));
     let time = ui::span(time);
-    writeln!(out, "  {copied} copied{linked}, {bytes} written in {time} ({rate})")?;
+    out.prose(2, format!("{copied} copied{linked}, {bytes} written in {time} ({rate})"))?;
     Ok(())
 }
 

@@ -28,11 +28,12 @@ pub(crate) fn chain(store: &Path, args: &ChainArgs, out: &mut Output) -> Result<
         return Ok(ExitCode::SUCCESS);
     }
     let (name, namespace) = (ui::plain(&run.workflow_id), ui::plain(&run.namespace));
-    writeln!(out, "{}  {}\n", ui::bold(name), ui::dim(format!("in {namespace}")))?;
+    out.prose(0, format!("{}  {}", ui::bold(name), ui::dim(format!("in {namespace}"))))?;
+    writeln!(out)?;
     table(&places).print(out)?;
     let size = chain.size();
     let (runs, events) = (ui::many(size.runs, "run"), ui::many(size.events, "event"));
-    writeln!(out, "{}", ui::dim(format!("{runs}, {events}, {}", ui::bytes(size.bytes))))?;
+    out.prose(0, ui::dim(format!("{runs}, {events}, {}", ui::bytes(size.bytes))))?;
     Ok(ExitCode::SUCCESS)
 }
 

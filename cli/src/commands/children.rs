@@ -1,6 +1,5 @@
 //! `kinlog children`: the children of a run, those that have ended too.
 
-use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -43,10 +42,10 @@ pub(crate) fn children(
     }
     let (events, bytes) = (ui::many(size.events, "event"), ui::bytes(size.bytes));
     let sum = format!("{}, {events}, {bytes}", ui::many(shown, "child"));
-    writeln!(out, "{}", ui::dim(sum))?;
+    out.prose(0, ui::dim(sum))?;
     if children.next().transpose()?.is_some() {
         let after = if shown > 0 { last } else { args.after.unwrap_or_default() };
-        writeln!(out, "{}", ui::dim(format!("more follow: --after {after}")))?;
+        out.prose(0, ui::dim(format!("more follow: --after {after}")))?;
     }
     Ok(ExitCode::SUCCESS)
 }

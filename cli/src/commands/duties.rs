@@ -1,6 +1,5 @@
 //! `kinlog duties`: what must still happen between runs, the oldest first.
 
-use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -64,7 +63,7 @@ fn summary(
 ) -> Result<(), Failure> {
     let all: u64 = counts.iter().map(|(_, count)| count).sum();
     if all == 0 {
-        writeln!(out, "{}", ui::dim("no open duties: what must follow has happened"))?;
+        out.prose(0, ui::dim("no open duties: what must follow has happened"))?;
         return Ok(());
     }
     table.print(out)?;
@@ -74,7 +73,7 @@ fn summary(
     let shown = all.min(limit as u64);
     let of = if shown < all { format!("{} of ", ui::count(shown)) } else { String::new() };
     let sum = format!("{of}{}: {}", ui::many(all, "duty"), kinds.join(", "));
-    writeln!(out, "{}", ui::dim(sum))?;
+    out.prose(0, ui::dim(sum))?;
     Ok(())
 }
 

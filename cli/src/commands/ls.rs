@@ -1,7 +1,6 @@
 //! `kinlog ls`: one line for each run.
 
 use std::collections::HashSet;
-use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,8 +15,6 @@ use crate::ui::{self, Align, Output, Table};
 
 /// Fewer digits of a run id look like a number.
 const ID_MIN: usize = 8;
-/// Columns of a terminal that can show everything.
-const ROOMY: usize = 120;
 
 pub(crate) fn ls(store: &Path, args: &LsArgs, out: &mut Output) -> Result<ExitCode, Failure> {
     let store = open::to_read(store)?;
@@ -93,8 +90,6 @@ fn table(snapshot: &Snapshot, runs: &[RunInfo], out: &mut Output) -> Result<(), 
     let namespaces: HashSet<&str> = runs.iter().map(|run| &*run.namespace).collect();
     let many = namespaces.len() > 1;
     let digits = unique_digits(snapshot);
-    // Where there is little room, workflows and types need it.
-    let roomy = out.width().is_none_or(|width| width >= ROOMY);
     let mut columns = vec![("RUN", Align::Whole)];
     columns.extend(many.then_some(("NAMESPACE", Align::Left)));
     columns.extend([
@@ -103,11 +98,12 @@ fn table(snapshot: &Snapshot, runs: &[RunInfo], out: &mut Output) -> Result<(), 
         ("STATUS", Align::Whole),
         ("EVENTS", Align::Right),
         ("STARTED (UTC)", Align::Whole),
+        ("TOOK", Align::Right),
+        ("SIZE", Align::Right),
     ]);
-    columns.extend(
-        roomy.then_some([("TOOK", Align::Right), ("SIZE", Align::Right)]).into_iter().flatten(),
-    );
-    let mut table = Table::new(columns);
+    // Where there is little room, workflows and types need it.
+    let last = columns.len() - 1;
+    let mut table = Table::new(columns).spare([last, last - 1, last - 2]);
     for run in runs {
         let history = snapshot.history(&run.id)?;
         let id = run.id.to_string();
@@ -119,10 +115,9 @@ fn table(snapshot: &Snapshot, runs: &[RunInfo], out: &mut Output) -> Result<(), 
             ui::status(run.status).to_string(),
             ui::count(run.events),
             ui::time(run.started_at),
+            took(run).map(ui::span).unwrap_or_default(),
+            ui::bytes(run.bytes),
         ]);
-        if roomy {
-            cells.extend([took(run).map(ui::span).unwrap_or_default(), ui::bytes(run.bytes)]);
-        }
         table.row(cells);
     }
     if !runs.is_empty() {
@@ -150,11 +145,11 @@ impl Sum {
 fn footer(store: &Store, listed: u64, all: &Sum, out: &mut Output) -> Result<(), Failure> {
     let (runs, events) = (ui::many(all.runs, "run"), ui::many(all.events, "event"));
     let of = if listed < all.runs { format!("{} of ", ui::count(listed)) } else { String::new() };
-    writeln!(out, "{}", ui::dim(format!("{of}{runs}, {events}, {}", ui::bytes(all.bytes))))?;
+    out.prose(0, ui::dim(format!("{of}{runs}, {events}, {}", ui::bytes(all.bytes))))?;
     let duties: u64 = DutyKind::ALL.into_iter().map(|kind| store.duty_count(kind)).sum();
     if duties > 0 {
         let open = format!("{} open in the store: `kinlog duties`", ui::many(duties, "duty"));
-        writeln!(out, "{}", ui::dim(open))?;
+        out.prose(0, ui::dim(open))?;
     }
     Ok(())
 }

@@ -68,7 +68,7 @@ pub(crate) fn show(store: &Path, args: &ShowArgs, out: &mut Output) -> Result<Ex
     table.print(out)?;
     if shown < history.len() {
         let all = ui::many(history.len(), "event");
-        writeln!(out, "{}", ui::dim(format!("{} of {all}", ui::count(shown))))?;
+        out.prose(0, ui::dim(format!("{} of {all}", ui::count(shown))))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -128,7 +128,7 @@ fn header(
 ) -> Result<(), Failure> {
     let started = history.started()?;
     let (name, kind) = (ui::plain(&run.workflow_id), ui::plain(started.workflow_type));
-    writeln!(out, "{}  {kind}  {}", ui::bold(name), ui::status(run.status))?;
+    out.prose(0, format!("{}  {kind}  {}", ui::bold(name), ui::status(run.status)))?;
     let mut table = Table::new([("", Align::Left), ("", Align::Left)]).indent(2);
     let mut say = |what: &str, text: String| table.row([ui::dim(what).to_string(), text]);
     let recorded = if run.is_recorded { ", recorded elsewhere" } else { "" };

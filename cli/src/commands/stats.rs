@@ -112,16 +112,17 @@ fn print(
     temporal: &Temporal,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    writeln!(out, "{}", ui::bold(ui::path(store.path())))?;
+    out.prose(0, ui::bold(ui::path(store.path())))?;
     let runs = ui::many(stats.runs, "run");
     let open = ui::count(stats.open_runs);
     let (events, commits) = (ui::many(stats.events, "event"), ui::many(stats.commits, "commit"));
-    writeln!(out, "  {runs} ({open} open), {events}, {commits}\n")?;
+    out.prose(2, format!("{runs} ({open} open), {events}, {commits}"))?;
+    writeln!(out)?;
     sizes(stats).print(out)?;
     let log = stats.log_bytes();
     writeln!(out)?;
-    let mut table =
-        Table::new([("", Align::Left), ("", Align::Right), ("", Align::Left)]).indent(2);
+    let columns = [("", Align::Left), ("", Align::Right), ("", Align::Left)];
+    let mut table = Table::new(columns).indent(2).spare([2]);
     let mut compare = |what: &str, bytes: u64, ratio: Option<f64>| {
         let Some(ratio) = ratio else { return };
         let sizes = format!("{} / {}", ui::bytes(log), ui::bytes(bytes));
@@ -130,14 +131,16 @@ fn print(
     };
     compare("log / payloads", stats.payload_bytes, ui::ratio(log, stats.payload_bytes));
     let protobuf = (temporal.protobuf_bytes, temporal.log_per_protobuf_byte);
-    compare("log / the same as Temporal's protobuf", protobuf.0, protobuf.1);
+    compare("log / Temporal's protobuf", protobuf.0, protobuf.1);
     table.print(out)?;
     let (run, relation) = (stats.index_bytes_per_run, stats.index_bytes_per_relation);
     let relations = ui::many(stats.relations, "relation");
-    writeln!(out, "\n  in memory: {run} B a run, {relation} B a relation; {runs}, {relations}")?;
+    writeln!(out)?;
+    let memory = format!("in memory: {run} B a run, {relation} B a relation; {runs}, {relations}");
+    out.prose(2, memory)?;
     if temporal.runs > 0 && temporal.runs < stats.runs {
         let (runs, bytes) = (ui::many(temporal.runs, "run"), ui::bytes(temporal.protobuf_bytes));
-        writeln!(out, "  of Temporal: {runs}, {bytes} as protobuf")?;
+        out.prose(2, format!("of Temporal: {runs}, {bytes} as protobuf"))?;
     }
     Ok(())
 }
@@ -150,7 +153,7 @@ fn sizes(stats: &Stats) -> Table {
         ("", Align::Right),
         ("SHARE", Align::Right),
     ];
-    let mut table = Table::new(columns).indent(2);
+    let mut table = Table::new(columns).indent(2).spare([1, 3]);
     let mut row = |what: &str, bytes: u64, sum: bool| {
         let cells = [
             what.to_owned(),
@@ -160,8 +163,8 @@ fn sizes(stats: &Stats) -> Table {
         ];
         table.row(cells.map(|cell| if sum { ui::bold(cell).to_string() } else { cell }));
     };
-    row("events, headers and typed fields", stats.event_bytes - stats.payload_bytes, false);
-    row("events, payloads", stats.payload_bytes, false);
+    row("event headers and fields", stats.event_bytes - stats.payload_bytes, false);
+    row("event payloads", stats.payload_bytes, false);
     row("frames and batch headers", stats.frame_bytes, false);
     row("rows of tables", stats.row_bytes, false);
     row("segment headers", stats.header_bytes, false);

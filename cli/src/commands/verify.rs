@@ -1,6 +1,5 @@
 //! `kinlog verify`: everything read back and checked.
 
-use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -55,26 +54,29 @@ fn print(
 ) -> Result<(), Failure> {
     if report.is_sound() {
         let ok = ui::check("✓ the store is sound");
-        writeln!(out, "{ok}: every commit, event, sum and relation is as it should be")?;
+        out.prose(0, format!("{ok}: every commit, event, sum and relation is as it should be"))?;
     } else {
         let bytes = ui::bytes(report.doubtful_bytes);
-        writeln!(out, "what can be read is sound, but the last {bytes} of the log are in doubt:")?;
-        writeln!(out, "  they may have been a commit; the next writer moves them to quarantine")?;
+        out.prose(
+            0,
+            format!("what can be read is sound, but the last {bytes} of the log are in doubt:"),
+        )?;
+        out.prose(2, "they may have been a commit; the next writer moves them to quarantine")?;
     }
     let commits = ui::many(report.commits, "commit");
     let (runs, events) = (ui::many(report.runs, "run"), ui::many(report.events, "event"));
     let (bytes, rate) = (ui::bytes(report.bytes), ui::byte_rate(read, time));
     let time = ui::span(time);
-    writeln!(out, "  {runs}, {events}, {commits}, {bytes}, checked in {time} ({rate})")?;
+    out.prose(2, format!("{runs}, {events}, {commits}, {bytes}, checked in {time} ({rate})"))?;
     if report.manifest_damaged {
-        writeln!(out, "  one slot of MANIFEST is damaged; the next writer writes it anew")?;
+        out.prose(2, "one slot of MANIFEST is damaged; the next writer writes it anew".into())?;
     }
     if !report.quarantined.is_empty() {
         let copies = ui::many(report.quarantined.len() as u64, "file");
-        writeln!(out, "  in quarantine: {copies}")?;
+        out.prose(2, format!("in quarantine: {copies}"))?;
     }
     for path in &report.unknown {
-        writeln!(out, "  not the store's: {}", ui::path(path))?;
+        out.prose(2, format!("not the store's: {}", ui::path(path)))?;
     }
     Ok(())
 }

@@ -26,11 +26,13 @@ pub(crate) struct Table {
     columns: Vec<(&'static str, Align)>,
     rows: Vec<Vec<String>>,
     indent: usize,
+    /// Columns that are left out where there is no room, in this order.
+    spare: Vec<usize>,
 }
 
 impl Table {
     pub(crate) fn new(columns: impl IntoIterator<Item = (&'static str, Align)>) -> Self {
-        Table { columns: columns.into_iter().collect(), rows: vec![], indent: 0 }
+        Table { columns: columns.into_iter().collect(), rows: vec![], indent: 0, spare: vec![] }
     }
 
     /// Moves the table to the right.
@@ -39,63 +41,117 @@ impl Table {
         self
     }
 
+    /// Where a terminal has no room for all, these columns are left out, one after the other.
+    pub(crate) fn spare(mut self, columns: impl IntoIterator<Item = usize>) -> Self {
+        self.spare.extend(columns);
+        self
+    }
+
     /// Adds a row, one cell a column.
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         self.rows.push(cells.into_iter().collect());
     }
 
-    /// Writes the table, with titles if any column has one. On a terminal, wide columns of text are
-    /// cut until it fits.
+    /// Writes the table, with titles if any column has one. On a terminal, spare columns are left out
+    /// and wide columns of text are cut until it fits.
     pub(crate) fn print(&self, out: &mut Output) -> io::Result<()> {
-        let titles: Vec<String> =
-            self.columns.iter().map(|(title, _)| dim(title).to_string()).collect();
-        let titled = self.columns.iter().any(|(title, _)| !title.is_empty());
-        let rows = || titled.then_some(&titles).into_iter().chain(&self.rows);
-        let mut widths: Vec<usize> = (0..self.columns.len())
-            .map(|at| {
-                let cells = rows().filter_map(|row| row.get(at));
-                cells.map(|cell| measure_text_width(cell)).max().unwrap_or_default()
-            })
-            .collect();
-        if let Some(width) = out.width() {
-            self.fit(&mut widths, width);
-        }
-        for row in rows() {
-            let line = self.line(row, &widths);
-            let width = out.width().unwrap_or(usize::MAX);
-            writeln!(out, "{}", truncate_str(&line, width, "…"))?;
+        for line in self.lines(out.width()) {
+            writeln!(out, "{line}")?;
         }
         Ok(())
     }
 
-    /// Takes from the widest columns of text what is too much.
-    fn fit(&self, widths: &mut [usize], width: usize) {
-        let gaps = self.indent + GAP.len() * self.columns.len().saturating_sub(1);
-        let mut over = (widths.iter().sum::<usize>() + gaps).saturating_sub(width);
-        while over > 0 {
-            let texts = widths.iter_mut().zip(&self.columns).filter(|(_, it)| it.1 == Align::Left);
-            let widest = texts.map(|(width, _)| width).max_by_key(|width| **width);
-            let Some(widest) = widest.filter(|width| **width > TEXT_MIN) else { return };
-            *widest -= 1;
-            over -= 1;
+    /// The table, in so many columns of a terminal.
+    fn lines(&self, width: Option<usize>) -> Vec<String> {
+        let titles: Vec<String> =
+            self.columns.iter().map(|(title, _)| dim(title).to_string()).collect();
+        let titled = self.columns.iter().any(|(title, _)| !title.is_empty());
+        let rows = || titled.then_some(&titles).into_iter().chain(&self.rows);
+        let width_of = |at: usize| {
+            let cells = rows().filter_map(|row| row.get(at));
+            cells.map(|cell| measure_text_width(cell)).max().unwrap_or_default()
+        };
+        let columns = self.columns.iter().enumerate();
+        let mut columns: Vec<Column> = columns
+            .map(|(at, (_, align))| Column { at, align: *align, width: width_of(at) })
+            .collect();
+        let width = width.unwrap_or(usize::MAX);
+        self.fit(&mut columns, width);
+        let line =
+            |row: &Vec<String>| truncate_str(&self.line(row, &columns), width, "…").into_owned();
+        rows().map(line).collect()
+    }
+
+    fn fit(&self, columns: &mut Vec<Column>, width: usize) {
+        let over = |columns: &[Column]| {
+            let gaps = self.indent + GAP.len() * columns.len().saturating_sub(1);
+            (columns.iter().map(|it| it.width).sum::<usize>() + gaps).saturating_sub(width)
+        };
+        for spare in &self.spare {
+            if over(columns) > 0 {
+                columns.retain(|column| column.at != *spare);
+            }
+        }
+        // The widest columns of text give what is too much.
+        for _ in 0..over(columns) {
+            let texts = columns.iter_mut().filter(|it| it.align == Align::Left);
+            let widest = texts.max_by_key(|it| it.width).filter(|it| it.width > TEXT_MIN);
+            let Some(widest) = widest else { return };
+            widest.width -= 1;
         }
     }
 
-    fn line(&self, row: &[String], widths: &[usize]) -> String {
+    fn line(&self, row: &[String], columns: &[Column]) -> String {
         let mut line = " ".repeat(self.indent);
-        for (at, (cell, (width, (_, align)))) in
-            row.iter().zip(widths.iter().zip(&self.columns)).enumerate()
-        {
-            let alignment = match align {
+        for (place, column) in columns.iter().enumerate() {
+            let Some(cell) = row.get(column.at) else { break };
+            let alignment = match column.align {
                 Align::Left | Align::Whole => Alignment::Left,
                 Align::Right => Alignment::Right,
             };
-            if at > 0 {
+            if place > 0 {
                 line.push_str(GAP);
             }
-            line.push_str(&pad_str(cell, *width, alignment, Some("…")));
+            line.push_str(&pad_str(cell, column.width, alignment, Some("…")));
         }
         line.truncate(line.trim_end().len());
         line
+    }
+}
+
+/// A column as it is shown.
+struct Column {
+    at: usize,
+    align: Align,
+    width: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use console::strip_ansi_codes;
+
+    use super::{Align, Table};
+
+    fn table() -> Table {
+        let columns = [("NAME", Align::Left), ("BYTES", Align::Right), ("TIME", Align::Whole)];
+        let mut table = Table::new(columns).spare([1, 2]);
+        table.row(["a-long-name", "12,345", "03:04:05"].map(str::to_owned));
+        table.row(["short", "1", ""].map(str::to_owned));
+        table
+    }
+
+    fn lines(width: usize) -> Vec<String> {
+        let lines = table().lines(Some(width));
+        lines.iter().map(|line| strip_ansi_codes(line).into_owned()).collect()
+    }
+
+    #[test]
+    fn spare_columns_go_before_any_text_is_cut() {
+        let whole =
+            ["NAME          BYTES  TIME", "a-long-name  12,345  03:04:05", "short             1"];
+        assert_eq!(lines(29), whole);
+        assert_eq!(lines(28), ["NAME         TIME", "a-long-name  03:04:05", "short"]);
+        assert_eq!(lines(20), ["NAME", "a-long-name", "short"]);
+        assert_eq!(lines(9), ["NAME", "a-long-n…", "short"]);
     }
 }

@@ -15,5 +15,6 @@ mod hostile;
 mod import;
 mod killed;
 mod look;
+mod narrow;
 mod salvage;
 mod tree;

@@ -22,11 +22,14 @@ pub(crate) fn demo(store: &Path, args: &DemoArgs, out: &mut Output) -> Result<Ex
     let place = place::free(store);
     let (children, activities) = (args.children, args.activities);
     if place != store {
-        writeln!(out, "There is a store in {} already; it is left alone.", ui::path(store))?;
+        out.prose(
+            0,
+            format!("There is a store in {} already; it is left alone.", ui::path(store)),
+        )?;
     }
     let what =
         format!("{} of {} each", ui::many(children, "child"), ui::many(activities, "activity"));
-    writeln!(out, "One parent workflow, {what}, into {}", ui::bold(ui::path(&place)))?;
+    out.prose(0, format!("One parent workflow, {what}, into {}", ui::bold(ui::path(&place))))?;
     out.flush()?;
 
     let store = open::to_write(&place)?;

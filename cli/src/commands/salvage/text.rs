@@ -17,10 +17,10 @@ pub(super) fn print(
 ) -> io::Result<()> {
     let to = ui::path(&args.to);
     if report.is_complete() {
-        writeln!(out, "{}: all of it is in {to}", ui::check("✓ nothing is lost"))?;
+        out.prose(0, format!("{}: all of it is in {to}", ui::check("✓ nothing is lost")))?;
     } else {
         let saved = style("! saved with losses").yellow().bold();
-        writeln!(out, "{saved}: what is whole is in {to}")?;
+        out.prose(0, format!("{saved}: what is whole is in {to}"))?;
     }
     print_kept(report, time, out)?;
     print_files(report, out)?;
@@ -33,22 +33,22 @@ fn print_kept(report: &SalvageReport, time: Duration, out: &mut Output) -> io::R
     let (runs, events) =
         (ui::many(report.runs_whole, "whole run"), ui::many(report.events_kept, "event"));
     let commits = ui::many(report.commits_whole, "whole commit");
-    writeln!(out, "  {runs}, {events}, {commits} kept")?;
+    out.prose(2, format!("{runs}, {events}, {commits} kept"))?;
     if report.commits_partial + report.commits_dropped > 0 {
         let (partial, dropped) = (report.commits_partial, report.commits_dropped);
         let (partial, dropped) = (ui::many(partial, "commit"), ui::count(dropped));
-        writeln!(
-            out,
-            "  {partial} kept in part, {dropped} not at all: they build on what is lost"
+        out.prose(
+            2,
+            format!("{partial} kept in part, {dropped} not at all: they build on what is lost"),
         )?;
     }
     if report.rows_dropped > 0 {
         let rows = ui::many(report.rows_dropped, "row change");
-        writeln!(out, "  {rows} left out: they make no sense")?;
+        out.prose(2, format!("{rows} left out: they make no sense"))?;
     }
     let (read, kept) = (ui::bytes(report.bytes_read), ui::bytes(report.bytes_kept));
     let (rate, time) = (ui::byte_rate(report.bytes_read, time), ui::span(time));
-    writeln!(out, "  {}", ui::dim(format!("{read} read, {kept} kept in {time} ({rate})")))
+    out.prose(2, ui::dim(format!("{read} read, {kept} kept in {time} ({rate})")))
 }
 
 fn print_files(report: &SalvageReport, out: &mut Output) -> io::Result<()> {
@@ -96,9 +96,9 @@ fn print_ranges(report: &SalvageReport, out: &mut Output) -> io::Result<()> {
     }
     if let Some(shortfall) = report.shortfall {
         let (acknowledged, found) = (shortfall.acknowledged, shortfall.found);
-        writeln!(
-            out,
-            "  acknowledged up to position {acknowledged}, found up to position {found}"
+        out.prose(
+            2,
+            format!("acknowledged up to position {acknowledged}, found up to position {found}"),
         )?;
     }
     Ok(())
@@ -144,7 +144,7 @@ fn print_runs(report: &SalvageReport, out: &mut Output) -> io::Result<()> {
         writeln!(out, "\n{}", ui::bold("Runs whose beginning is lost, by their numbers"))?;
         for run in &report.runs_unknown {
             let (first, last) = (ui::count(run.first_found), ui::count(run.last_found));
-            writeln!(out, "  number {}: events {first} to {last} were found", run.number)?;
+            out.prose(2, format!("number {}: events {first} to {last} were found", run.number))?;
         }
     }
     Ok(())

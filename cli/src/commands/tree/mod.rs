@@ -36,9 +36,9 @@ pub(crate) fn tree(store: &Path, args: &TreeArgs, out: &mut Output) -> Result<Ex
         write_to(file, out, |writer| dot::draw(&tree, writer))?;
     } else {
         let walked = walk(tree.read()?, &mut text::Text::new(out))?;
-        writeln!(out, "{}", ui::dim(tree.sum()?))?;
+        out.prose(0, ui::dim(tree.sum()?))?;
         if let Some(cut) = walked.cut() {
-            writeln!(out, "{}", ui::dim(cut))?;
+            out.prose(0, ui::dim(cut))?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -93,7 +93,7 @@ fn write_to(
     file.flush().map_err(cannot)?;
     writeln!(out, "{}: {}", ui::path(path), ui::many(walked.nodes, "node"))?;
     if let Some(cut) = walked.cut() {
-        writeln!(out, "{}", ui::dim(cut))?;
+        out.prose(0, ui::dim(cut))?;
     }
     Ok(())
 }
