@@ -72,6 +72,7 @@ pub(crate) enum Command {
     Chain(ChainArgs),
     Children(ChildrenArgs),
     Duties(DutiesArgs),
+    Follow(FollowArgs),
     Export(ExportArgs),
     Stats(StatsArgs),
     Verify(VerifyArgs),
@@ -247,6 +248,23 @@ pub(crate) struct DutiesArgs {
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
     /// One JSON object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Show events as they come into the store, until it is interrupted or nobody reads any more.
+///
+/// Works beside a writer. Events that are in the store already are left out, unless --all asks for
+/// them.
+#[derive(Debug, clap::Args)]
+pub(crate) struct FollowArgs {
+    /// Begin with the first event of the store.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// End after this many events.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+    /// One JSON object a line, the payload in base64.
     #[arg(long)]
     pub(crate) json: bool,
 }

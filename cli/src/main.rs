@@ -32,6 +32,7 @@ fn run(args: &Args) -> Result<ExitCode, Failure> {
         Command::Chain(args) => commands::chain(store, args, &mut out)?,
         Command::Children(args) => commands::children(store, args, &mut out)?,
         Command::Duties(args) => commands::duties(store, args, &mut out)?,
+        Command::Follow(args) => commands::follow(store, args, &mut out)?,
         Command::Export(args) => commands::export(store, args, &mut out)?,
         Command::Stats(args) => commands::stats(store, args, &mut out)?,
         Command::Verify(args) => commands::verify(store, args, &mut out)?,

@@ -69,7 +69,7 @@ fn print(
     let time = ui::span(time);
     out.prose(2, format!("{runs}, {events}, {commits}, {bytes}, checked in {time} ({rate})"))?;
     if report.manifest_damaged {
-        out.prose(2, "one slot of MANIFEST is damaged; the next writer writes it anew".into())?;
+        out.prose(2, "one slot of MANIFEST is damaged; the next writer writes it anew")?;
     }
     if !report.quarantined.is_empty() {
         let copies = ui::many(report.quarantined.len() as u64, "file");

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io::{self, BufWriter, StdoutLock, Write};
 
 use console::{Term, measure_text_width};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
 use super::plain_json;
@@ -24,6 +25,13 @@ impl Output {
     /// The columns of the terminal, if it is one.
     pub(crate) fn width(&self) -> Option<usize> {
         self.width
+    }
+
+    /// Whether nobody reads any more, as far as the system tells before something is written.
+    pub(crate) fn is_closed(&self) -> bool {
+        let mut stdout = [PollFd::new(self.writer.get_ref(), PollFlags::empty())];
+        // An error says nothing about the reader.
+        poll(&mut stdout, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
     }
 
     /// Writes a text of words, over as many lines as the terminal asks for.

@@ -188,13 +188,14 @@ fn verify_finds_damage() {
 fn a_store_that_is_not_there_is_not_made() {
     let dir = tempfile::tempdir().unwrap();
     let store = dir.path().join("none");
-    let look: [&[&str]; 10] = [
+    let look: [&[&str]; 11] = [
         &["ls"],
         &["show", "x"],
         &["tree", "x"],
         &["chain", "x"],
         &["children", "x"],
         &["duties"],
+        &["follow"],
         &["export", "x"],
         &["stats"],
         &["verify"],

@@ -11,6 +11,7 @@ mod descriptors;
 mod duties;
 mod family;
 mod find;
+mod follow;
 mod hostile;
 mod import;
 mod killed;
