@@ -66,7 +66,8 @@ impl Following {
             }
         });
         let status = child.wait().unwrap();
-        ended.send(()).unwrap();
+        // Nobody hears it where it was killed.
+    let _ = ended.send(());
         watch.join().unwrap();
         status.code()
     }
