@@ -34,6 +34,19 @@ pub enum Given {
     Submitted(CommitHandle, Durability),
 }
 
+impl Given {
+    /// Waits for it.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn wait(self) -> Result<()> {
+        match self {
+            Given::Done(..) => Ok(()),
+            Given::Submitted(handle, _) => handle.wait().map(drop),
+        }
+    }
+}
+
 impl World {
     /// Gives the store its commit with this number. Everything before must be visible, except
     /// where [`World::is_independent`] says that it does not matter.

@@ -47,6 +47,30 @@ impl Check {
     }
 }
 
+/// What is wrong with a store.
+#[derive(Clone, Debug)]
+pub enum Wrong {
+    /// It is not opened, and this is why.
+    Refused(Error),
+    /// Anything else.
+    Other(String),
+}
+
+impl From<Wrong> for String {
+    fn from(wrong: Wrong) -> Self {
+        match wrong {
+            Wrong::Refused(error) => format!("refused: {error}"),
+            Wrong::Other(what) => what,
+        }
+    }
+}
+
+impl From<String> for Wrong {
+    fn from(what: String) -> Self {
+        Wrong::Other(what)
+    }
+}
+
 /// What was found, all of which was as it must be.
 #[derive(Clone, Copy, Debug)]
 pub struct Found {
@@ -69,37 +93,34 @@ pub fn check(
     follower: &mut Follower,
     at_least: usize,
     at_most: usize,
-) -> Result<Found, String> {
+) -> Result<Found, Wrong> {
     let disk = Arc::new(SteadyDisk::new(!follower.world().seed));
     let options = Options::new().segment_bytes(SEGMENT_BYTES).disk(disk.clone());
     let seen = seen_by_reader(&options, dir)?;
-    let store = options.open(dir).map_err(|error| format!("refused: {error}"))?;
+    let store = options.open(dir).map_err(Wrong::Refused)?;
     let (verdict, commits) = (store.report().verdict, count(&store));
     if commits < at_least {
-        return Err(format!("LOST: {commits} commits are there, {at_least} were acknowledged"));
+        let lost = format!("LOST: {commits} commits are there, {at_least} were acknowledged");
+        return Err(lost.into());
     }
     if commits > at_most {
-        return Err(format!("INVENTED: {commits} commits are there, {at_most} were given"));
+        return Err(format!("INVENTED: {commits} commits are there, {at_most} were given").into());
     }
     if seen != commits {
-        return Err(format!("a reader saw {seen} commits, a writer {commits}"));
+        return Err(format!("a reader saw {seen} commits, a writer {commits}").into());
     }
     follower.go_to(commits)?;
     compare(&store, follower, "opened")?;
     let end = commits + COMMITS_ON;
     for number in commits..end {
         follower.world().prepare(&*disk, number);
-        let given = follower.world().commit(&store, number);
-        let done = given.and_then(|given| match given {
-            Given::Submitted(handle, _) => handle.wait().map(drop),
-            Given::Done(..) => Ok(()),
-        });
+        let done = follower.world().commit(&store, number).and_then(Given::wait);
         done.map_err(|error| format!("going on with commit {number}: {error}"))?;
     }
     store.shut_down().map_err(|error| format!("closing: {error}"))?;
     let store = options.open(dir).map_err(|error| format!("refused once closed: {error}"))?;
     if store.report().verdict != Verdict::Clean {
-        return Err(format!("closed and opened again: {:?}", store.report()));
+        return Err(format!("closed and opened again: {:?}", store.report()).into());
     }
     follower.go_to(end)?;
     compare(&store, follower, "opened again")?;
@@ -108,14 +129,14 @@ pub fn check(
 }
 
 /// How many commits a reader sees, who comes first and changes nothing.
-fn seen_by_reader(options: &Options, dir: &Path) -> Result<usize, String> {
+fn seen_by_reader(options: &Options, dir: &Path) -> Result<usize, Wrong> {
     match options.clone().read_only(true).open(dir) {
         Ok(store) => portrait::commits(&store)
             .map(|lines| lines.len())
-            .map_err(|error| format!("reading only: {error}")),
+            .map_err(|error| format!("reading only: {error}").into()),
         // The end came before the store was made.
         Err(Error::NotAStore { .. }) => Ok(0),
-        Err(error) => Err(format!("a reader is refused: {error}")),
+        Err(error) => Err(Wrong::Refused(error)),
     }
 }
 

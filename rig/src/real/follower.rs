@@ -14,6 +14,8 @@ use crate::world::{Given, World};
 /// last.
 pub struct Follower {
     world: World,
+    /// Another world goes on from this commit.
+    then: Option<(usize, World)>,
     disk: SimulatedDisk,
     store: Store,
     lines: Vec<String>,
@@ -28,13 +30,22 @@ impl Follower {
         let disk = SimulatedDisk::new(world.seed);
         let options = Options::new().segment_bytes(segment_bytes).disk(Arc::new(disk.clone()));
         let store = options.open(STORE).map_err(|error| format!("follower: {error}"))?;
-        Ok(Follower { world, disk, store, lines: vec![] })
+        Ok(Follower { world, then: None, disk, store, lines: vec![] })
     }
 
-    /// The world.
+    /// Lets another world go on from its commit `from`.
+    pub fn then(&mut self, from: usize, world: World) {
+        self.then = Some((from, world));
+    }
+
+    /// The world that goes on.
     #[must_use]
     pub fn world(&self) -> World {
-        self.world
+        self.then.map_or(self.world, |(_, world)| world)
+    }
+
+    fn world_of(&self, number: usize) -> World {
+        self.then.filter(|(from, _)| *from <= number).map_or(self.world, |(_, world)| world)
     }
 
     /// Goes on to `commits`. It never goes back.
@@ -47,8 +58,9 @@ impl Follower {
 
     fn try_go_to(&mut self, commits: usize) -> kinlog::Result<()> {
         for number in self.lines.len()..commits {
-            self.world.prepare(&self.disk, number);
-            if let Given::Submitted(handle, _) = self.world.commit(&self.store, number)? {
+            let world = self.world_of(number);
+            world.prepare(&self.disk, number);
+            if let Given::Submitted(handle, _) = world.commit(&self.store, number)? {
                 handle.wait()?;
             }
         }

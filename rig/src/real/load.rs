@@ -3,10 +3,12 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::process;
 use std::sync::Arc;
 
 use clap::Args;
-use kinlog::{CommitHandle, Durability, Error, Options};
+use fork::Fork;
+use kinlog::{CommitHandle, Durability, Error, Options, Store};
 
 use crate::reference::SEGMENT_BYTES;
 use crate::steady::SteadyDisk;
@@ -24,6 +26,8 @@ use crate::world::{Given, World};
 /// refused 42 …             it will never be there
 /// failed 42 …              it may be there or not
 /// closed                   the world is complete, and the store closed in order
+/// forked 4711              a child of this id goes on, too; what it says follows `child`
+/// child dropped            the child has ended its store
 /// ```
 #[derive(Debug, Args)]
 pub struct Load {
@@ -38,6 +42,9 @@ pub struct Load {
     /// The size of segments, if the store is made.
     #[arg(long, value_name = "BYTES", default_value_t = SEGMENT_BYTES)]
     segment_bytes: u32,
+    /// Forks before this commit; both processes go on.
+    #[arg(long, value_name = "N")]
+    fork_at: Option<usize>,
 }
 
 /// Commits on their way.
@@ -66,6 +73,12 @@ impl Load {
             if !world.is_independent(number) {
                 wait(&mut pending)?;
             }
+            if self.fork_at == Some(number) {
+                wait(&mut pending)?;
+                if let Fork::Child = fork::fork().map_err(|error| format!("forking: {error}"))? {
+                    return go_on_as_child(store, world, number);
+                }
+            }
             world.prepare(&*disk, number);
             say(format_args!("given {number}"))?;
             match world.commit(&store, number) {
@@ -84,6 +97,17 @@ impl Load {
         store.shut_down().map_err(|error| format!("closing: {error}"))?;
         say("closed")
     }
+}
+
+/// The child of a process that has a store open: it must not get anywhere with it, nor be harmed.
+fn go_on_as_child(store: Store, world: World, number: usize) -> Result<(), String> {
+    say(format_args!("forked {}", process::id()))?;
+    match world.commit(&store, number).and_then(Given::wait) {
+        Ok(()) => say(format_args!("child acked {number} sync"))?,
+        Err(error) => say(format_args!("child refused {number} {error}"))?,
+    }
+    drop(store);
+    say("child dropped")
 }
 
 fn wait(pending: &mut Pending) -> Result<(), String> {

@@ -2,12 +2,13 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::shell;
 use crate::world::World;
 
 /// What a load has said so far.
@@ -27,6 +28,10 @@ pub struct Said {
     pub closed: bool,
     /// What went wrong.
     pub failed: Option<String>,
+    /// What its child has said, if it has forked, and that process.
+    pub child: Option<(u32, Box<Said>)>,
+    /// It ended its store without a word.
+    pub dropped: bool,
 }
 
 impl Said {
@@ -55,6 +60,9 @@ impl Said {
             }
             "failed" | "unopened" => drop(self.failed.get_or_insert_with(|| line.to_owned())),
             "closed" => self.closed = true,
+            "forked" => self.child = Some((u32::try_from(number()?).ok()?, Box::default())),
+            "child" => self.child.as_mut()?.1.hear(line.strip_prefix("child ")?)?,
+            "dropped" => self.dropped = true,
             _ => return None,
         }
         Some(())
@@ -75,10 +83,25 @@ impl Loader {
     /// # Errors
     /// What the system says.
     pub fn start(rig: &Path, dir: &Path, world: World, commits: usize) -> Result<Self, String> {
+        Self::start_with(rig, dir, world, commits, &[])
+    }
+
+    /// As [`Loader::start`], with more arguments.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn start_with(
+        rig: &Path,
+        dir: &Path,
+        world: World,
+        commits: usize,
+        more: &[String],
+    ) -> Result<Self, String> {
         let mut child = Command::new(rig)
             .arg("load")
             .arg(dir)
             .args(["--seed", &world.seed.to_string(), "--commits", &commits.to_string()])
+            .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -96,9 +119,9 @@ impl Loader {
         Ok(Loader { child, said, reader, ended })
     }
 
-    /// Waits for `time`, or until the process has ended by itself.
-    pub fn wait(&self, time: Duration) {
-        let _ = self.ended.recv_timeout(time);
+    /// Waits for `time`, or until the process has ended by itself: whether it has.
+    pub fn wait(&self, time: Duration) -> bool {
+        self.ended.recv_timeout(time) != Err(RecvTimeoutError::Timeout)
     }
 
     /// What it has said up to now.
@@ -111,11 +134,24 @@ impl Loader {
     ///
     /// # Errors
     /// What the system says, and a line that means nothing.
-    pub fn kill(mut self) -> Result<Said, String> {
-        self.child.kill().and_then(|()| self.child.wait()).map_err(|error| error.to_string())?;
+    pub fn kill(self) -> Result<Said, String> {
+        self.end().map(|(said, _)| said)
+    }
+
+    /// As [`Loader::kill`]; besides, how it ended.
+    ///
+    /// # Errors
+    /// What the system says, and a line that means nothing.
+    pub fn end(mut self) -> Result<(Said, ExitStatus), String> {
+        let killed = self.child.kill().and_then(|()| self.child.wait());
+        let status = killed.map_err(|error| error.to_string())?;
+        if let Some((child, _)) = self.said().child {
+            // It holds the other end of the pipe. It may have ended by itself.
+            let _ = shell::run("kill", &["-KILL", &child.to_string()]);
+        }
         self.reader.join().map_err(|_| "the reader panicked")??;
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(said.clone())
+        Ok((said.clone(), status))
     }
 }
 

@@ -24,6 +24,7 @@ pub mod kill;
 pub mod load;
 pub mod loader;
 pub mod ordeal;
+pub mod people;
 pub mod power_loss;
 mod shell;
 
@@ -33,6 +34,7 @@ pub use check::Check;
 pub use full::Full;
 pub use kill::Kill;
 pub use load::Load;
+pub use people::People;
 pub use power_loss::PowerLoss;
 
 /// What runs on the machine's own disks.
@@ -50,6 +52,8 @@ pub enum Command {
     PowerLoss(PowerLoss),
     /// Fills a disk, and works on it.
     Full(Full),
+    /// Lets people at the files of stores that are open, and checks what they leave.
+    People(People),
 }
 
 impl Command {
@@ -64,6 +68,7 @@ impl Command {
             Command::Kill(kill) => kill.run(),
             Command::PowerLoss(power_loss) => power_loss.run(),
             Command::Full(full) => full.run(),
+            Command::People(people) => people.run(),
         }
     }
 }
