@@ -207,12 +207,12 @@ impl Places {
             NameDirectoryTwice => tool("ln", &["-s"], store, other)?,
             // As a snapshot of links is made; what cannot be shared is left out.
             LinkDirectory => {
-                cp(&["-al"], store, other)?;
+                copy_all("-al", store, other)?;
                 if random.chance(50) {
                     remove(&other.join("LOCK"))?;
                 }
             }
-            CopyDirectory => cp(&["-a"], store, other)?,
+            CopyDirectory => copy_all("-a", store, other)?,
             CopySparsely => {
                 cp(&["-a", "--sparse=always"], store, other)?;
                 rename(store, away)?;
@@ -286,6 +286,15 @@ fn replace(path: &Path) -> Result<(), String> {
 
 fn copy(from: &Path, to: &Path) -> Result<(), String> {
     cp(&["-a"], from, to)
+}
+
+/// A copy of what is open begins anew where a file went away meanwhile.
+fn copy_all(option: &str, from: &Path, to: &Path) -> Result<(), String> {
+    let mut tries = (0..20).map(|_| {
+        let _ = fs::remove_dir_all(to);
+        cp(&[option], from, to)
+    });
+    tries.find(Result::is_ok).unwrap_or_else(|| Err(format!("{} cannot be copied", from.display())))
 }
 
 fn cp(options: &[&str], from: &Path, to: &Path) -> Result<(), String> {
