@@ -49,13 +49,16 @@ impl Trial {
         let (deed, mut random) = (self.deed(), Random::of(self.seed, 3));
         let places = Places::new(dir);
         let commits = 60 + random.below(240);
+        // It has its files open for as long as anybody else looks at them.
+        let outlasts = deed == Deed::LinkDirectory;
+        let all = if outlasts { 100_000 } else { commits };
         let at = random.below(commits);
         let fork = match deed {
             Deed::Fork => vec!["--fork-at".to_owned(), at.to_string()],
             _ => vec![],
         };
         let first = World { seed: self.seed };
-        let one = Loader::start_with(rig, &places.store, first, commits, &fork)?;
+        let one = Loader::start_with(rig, &places.store, first, all, &fork)?;
         let mut former = 0;
         if deed.needs_former() {
             reach(&one, 1 + at as u64 / 2)?;
@@ -87,8 +90,8 @@ impl Trial {
             one.wait(more + 20)?;
         }
         // Either ends first, by itself or not.
-        let ends = (random.chance(50), random.chance(50));
-        if random.chance(50) {
+        let ends = (random.chance(50) || outlasts, random.chance(50));
+        if random.chance(50) && !outlasts {
             one.end(ends.0)?;
             two.as_mut().map_or(Ok(()), |two| two.end(ends.1))?;
         } else {
@@ -194,6 +197,9 @@ impl Ended {
         if self.deed == Deed::Fork {
             came.stopped = self.child()?;
         }
+        if self.deed == Deed::LinkDirectory && two.is_some_and(Writer::came) {
+            return Err("two at a time: files are opened that another process has open".into());
+        }
         let is_gone = matches!(self.deed, Deed::MoveDirectory | Deed::RemoveDirectory);
         if is_gone && two.is_none() {
             gone(&self.places.store)?;
@@ -214,12 +220,14 @@ impl Ended {
             Deed::MoveDirectory => {
                 [Some((away, one, None)), lone(store, two)].into_iter().flatten().collect()
             }
-            Deed::MoveDirectoryBack => {
+            // What the second one made meanwhile was put aside; else it came later.
+            Deed::MoveDirectoryBack if other.exists() => {
                 [Some((store, one, None)), lone(other, two)].into_iter().flatten().collect()
             }
             Deed::RestoreDirectory => vec![(away, one, None), (store, one, two)],
             Deed::RemoveDirectory => lone(store, two).into_iter().collect(),
-            Deed::LinkDirectory | Deed::CopyDirectory => {
+            Deed::LinkDirectory => vec![(store, one, None)],
+            Deed::CopyDirectory => {
                 let copy = two.map(|_| (other, one, two));
                 [Some((store, one, None)), copy].into_iter().flatten().collect()
             }
