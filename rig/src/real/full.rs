@@ -10,6 +10,7 @@ use kinlog::{Close, Error, NewRun, Options, RunId, Store, Verdict};
 use super::file_system::FileSystem;
 use super::image::{Image, sized};
 use super::ordeal::Tally;
+use super::shell::run;
 use crate::portrait;
 
 /// Runs that are there to be closed and cancelled once the disk is full.
@@ -67,8 +68,10 @@ impl FullDisk {
             }
         };
         is_full(&refusal)?;
-        // Half of what is to be done now, the other half after the store was opened again.
-        let (now, later) = runs.split_at(RUNS / 2);
+        // A third of what is to be done now, a third after the store was opened again, and a third
+        // after it was restored from a sparse copy.
+        let (now, later) = runs.split_at(RUNS / 3);
+        let (later, last) = later.split_at(RUNS / 3);
         self.close_and_cancel(&store, now)?;
         is_full(&start(&store, next).err().ok_or("new work is taken on a full disk")?)?;
         let before = portrait::commits(&store).map_err(|error| error.to_string())?;
@@ -91,6 +94,10 @@ impl FullDisk {
         goes_on.map_err(|error| format!("with space again: {error}"))?;
         store.verify(|_| {}).map_err(|error| format!("verify: {error}"))?;
         store.shut_down().map_err(|error| format!("closing the store: {error}"))?;
+        let store = self.open_sparse_copy()?;
+        self.fill()?;
+        self.close_and_cancel(&store, last)?;
+        store.shut_down().map_err(|error| format!("closing the store: {error}"))?;
         let store = self.open()?;
         match store.report().verdict {
             Verdict::Clean => Ok(()),
@@ -106,9 +113,31 @@ impl FullDisk {
         self.at.join("ballast")
     }
 
+    /// A copy in which zeros take no space is put in the place of the store, and the disk filled: it
+    /// opens only where there is room for what it will write.
+    fn open_sparse_copy(&mut self) -> Result<Store, String> {
+        let (store, copy) = (self.store(), self.at.join("copy"));
+        let args = ["-a".as_ref(), "--sparse=always".as_ref(), store.as_os_str(), copy.as_os_str()];
+        run("cp", &args)?;
+        fs::remove_dir_all(&store).map_err(|error| format!("{}: {error}", store.display()))?;
+        fs::rename(&copy, &store).map_err(|error| format!("{}: {error}", copy.display()))?;
+        self.fill()?;
+        match self.try_open() {
+            Ok(store) => Ok(store),
+            Err(error) => {
+                is_no_room(&error)?;
+                fs::remove_file(self.ballast()).map_err(|error| format!("ballast: {error}"))?;
+                self.open()
+            }
+        }
+    }
+
     fn open(&mut self) -> Result<Store, String> {
-        let store = Options::new().segment_bytes(SEGMENT_BYTES).open(self.store());
-        let store = store.map_err(|error| format!("opening: {error}"))?;
+        self.try_open().map_err(|error| format!("opening: {error}"))
+    }
+
+    fn try_open(&mut self) -> kinlog::Result<Store> {
+        let store = Options::new().segment_bytes(SEGMENT_BYTES).open(self.store())?;
         self.tally.checks += 1;
         *self.tally.verdicts.entry(format!("{:?}", store.report().verdict)).or_default() += 1;
         Ok(store)
@@ -171,6 +200,15 @@ fn start(store: &Store, number: usize) -> kinlog::Result<RunId> {
     let run = tx.start(NewRun::new("rig", &workflow, "Order").input(&input))?;
     tx.commit()?;
     Ok(run)
+}
+
+/// Whether opening was refused as there is no room.
+fn is_no_room(error: &Error) -> Result<(), String> {
+    match error {
+        Error::DiskFull { .. } => Ok(()),
+        Error::Io { source, .. } if source.kind() == ErrorKind::StorageFull => Ok(()),
+        other => Err(format!("opening on a full disk: {other}")),
+    }
 }
 
 fn is_full(error: &Error) -> Result<(), String> {
