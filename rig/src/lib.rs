@@ -10,6 +10,9 @@
 //! kinlog-rig replay 'world=7 life=30,loss:41:sectors:9'
 //! ```
 //!
+//! What takes a real machine is under [real]: kills, power loss under file systems, full disks, and
+//! people at the files of a store that is open.
+//!
 //! The disk is of use to whoever builds on kinlog: an engine's own tests can lose power on it.
 
 pub mod campaign;

@@ -3,7 +3,8 @@
 //! A [`Load`] is a process that lets a world happen in a directory and tells another one, through
 //! a pipe, what was acknowledged. It [ends](ordeal) at a random moment, together with the [ground]
 //! it stands on or without it, and what it leaves is [compared](check) with the same world on a
-//! disk that never fails. `rig/real` runs all of it.
+//! disk that never fails. [People] do not end a process but take its files from under it.
+//! `rig/real` runs all of it.
 
 #[cfg(feature = "fuse")]
 mod bare;

@@ -48,11 +48,11 @@ impl Trial {
     pub(super) fn run(self, rig: &Path, dir: &Path) -> Result<Came, String> {
         let (deed, mut random) = (self.deed(), Random::of(self.seed, 3));
         let places = Places::new(dir);
-        let commits = 60 + random.below(240);
+        let at = random.below(240);
+        let commits = at + 40 + random.below(160);
         // It has its files open for as long as anybody else looks at them.
         let outlasts = deed == Deed::LinkDirectory;
         let all = if outlasts { 100_000 } else { commits };
-        let at = random.below(commits);
         let fork = match deed {
             Deed::Fork => vec!["--fork-at".to_owned(), at.to_string()],
             _ => vec![],
