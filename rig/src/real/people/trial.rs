@@ -220,8 +220,8 @@ impl Ended {
             Deed::MoveDirectory => {
                 [Some((away, one, None)), lone(store, two)].into_iter().flatten().collect()
             }
-            // What the second one made meanwhile was put aside; else it came later.
-            Deed::MoveDirectoryBack if other.exists() => {
+            // What the second one made meanwhile was put aside.
+            Deed::MoveDirectoryBack if !self.came_later() => {
                 [Some((store, one, None)), lone(other, two)].into_iter().flatten().collect()
             }
             Deed::RestoreDirectory => vec![(away, one, None), (store, one, two)],
@@ -233,6 +233,13 @@ impl Ended {
             }
             _ => vec![(store, one, two)],
         }
+    }
+
+    /// Whether the second process came to the store when it was back in its place.
+    fn came_later(&self) -> bool {
+        let there = self.two.as_ref().and_then(|two| two.said.opened.as_ref());
+        let there = there.map(|(there, _)| *there).unwrap_or_default();
+        there > 0 || !self.places.other.join("MANIFEST").exists()
     }
 
     /// Whether the child was refused, and nothing else.
