@@ -80,9 +80,7 @@ impl Deed {
 
     pub(super) fn harm(self) -> Harm {
         match self {
-            RemoveLock | ReplaceLock | RemoveManifest | ReplaceManifest | RestoreManifest => {
-                Harm::Marks
-            }
+            RemoveManifest | RestoreManifest => Harm::Marks,
             RemoveSegment | ReplaceSegment => Harm::Commits,
             _ => Harm::None,
         }

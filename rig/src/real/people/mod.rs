@@ -7,6 +7,7 @@
 //! store is refused with the reason; and two never hold one place at a time.
 
 mod deed;
+mod judge;
 mod trial;
 
 use std::collections::BTreeMap;
@@ -17,7 +18,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use deed::Deed;
-use trial::{Came, Trial};
+use judge::Came;
+use trial::Trial;
 
 use super::kill::remove;
 
