@@ -67,7 +67,7 @@ impl Following {
         });
         let status = child.wait().unwrap();
         // Nobody hears it where it was killed.
-    let _ = ended.send(());
+        let _ = ended.send(());
         watch.join().unwrap();
         status.code()
     }

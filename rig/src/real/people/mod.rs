@@ -1,8 +1,8 @@
 //! People as faults: files of an open store are removed, moved, replaced, copied, restored and
 //! linked, and its process forks, at random moments.
 //!
-//! A [deed](deed::Deed) is done to a store that one process has open; mostly a second one comes to
-//! the same place. In a [trial](trial::Trial) each has a world of its own, so that it can be told
+//! A deed is done to a store that one process has open; mostly a second one comes to
+//! the same place. In a trial each has a world of its own, so that it can be told
 //! whose commits are there. What is right: whatever one of them got acknowledged is there, or a
 //! store is refused with the reason; and two never hold one place at a time.
 
