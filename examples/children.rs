@@ -8,10 +8,12 @@
 //! audit-42 Running
 //! ```
 
-use kinlog::{Close, DutyFilter, NewChild, NewRun, ParentClosePolicy, Result, Store};
+use std::error::Error;
 
-fn main() -> Result<()> {
-    let dir = tempfile::tempdir().expect("a temporary directory");
+use kinlog::{Close, DutyFilter, NewChild, NewRun, ParentClosePolicy, Store};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let dir = tempfile::tempdir()?;
     let store = Store::open(dir.path())?;
 
     let mut tx = store.begin();
@@ -28,15 +30,15 @@ fn main() -> Result<()> {
     // The close is one commit; what must follow is due from then on, also after a crash.
     store.close(&order, Close::completed(b"ok"))?;
     for duty in store.duties(DutyFilter::all()) {
-        let child = store.run(&duty.child().expect("a policy is for a child"))?;
-        let policy = duty.close_policy().expect("and is known");
+        let child = store.run(&duty.child().ok_or("no child")?)?;
+        let policy = duty.close_policy().ok_or("no policy")?;
         println!("{} for {}: {policy:?}", duty.kind(), child.workflow_id);
     }
     store.settle_all()?;
 
     for child in store.snapshot().children(&order)? {
         let child = child?;
-        let run = child.current.expect("it was started");
+        let run = child.current.ok_or("it was started")?;
         let asked = if run.cancel_requested { ", asked to cancel" } else { "" };
         println!("{} {}{asked}", child.workflow_id, run.status);
     }

@@ -7,25 +7,26 @@
 //! 2 children were told
 //! ```
 
+use std::error::Error;
 use std::process::Command;
 
-use kinlog::{Close, EventKind, NewChild, NewEvent, NewRun, Result, Store};
+use kinlog::{Close, EventKind, NewChild, NewEvent, NewRun, Store};
 
-fn main() -> Result<()> {
+fn main() -> Result<(), Box<dyn Error>> {
     if let Some(dir) = std::env::args().nth(1) {
         return work_and_die(&dir);
     }
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let program = std::env::current_exe().expect("the path of this program");
-    let died = Command::new(program).arg(dir.path()).status().expect("it starts");
+    let dir = tempfile::tempdir()?;
+    let program = std::env::current_exe()?;
+    let died = Command::new(program).arg(dir.path()).status()?;
     assert!(!died.success());
     println!("the process died");
 
     let store = Store::open(dir.path())?;
     println!("the store says: {:?}", store.report().verdict);
-    let order = store.current_run("shop", "order-42").expect("it was committed");
+    let order = store.current_run("shop", "order-42").ok_or("it was committed")?;
     let history = store.history(&order)?;
-    let last = history.rev().next().transpose()?.expect("it has events");
+    let last = history.rev().next().transpose()?.ok_or("it has events")?;
     let said = String::from_utf8_lossy(last.payload()).into_owned();
     println!("order-42 has {} events, the last one is {said:?}", history.len());
     // The parent closed before the crash: its children are still due.
@@ -33,7 +34,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn work_and_die(dir: &str) -> Result<()> {
+fn work_and_die(dir: &str) -> Result<(), Box<dyn Error>> {
     let store = Store::open(dir)?;
     let mut tx = store.begin();
     let order = tx.start(NewRun::new("shop", "order-42", "Order"))?;

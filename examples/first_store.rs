@@ -7,10 +7,12 @@
 //! order-42 is Completed after 3 events
 //! ```
 
-use kinlog::{Close, EventKind, NewEvent, NewRun, Result, Store};
+use std::error::Error;
 
-fn main() -> Result<()> {
-    let dir = tempfile::tempdir().expect("a temporary directory");
+use kinlog::{Close, EventKind, NewEvent, NewRun, Store};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let dir = tempfile::tempdir()?;
     let store = Store::open(dir.path())?;
 
     // Any number of runs and rows in one commit: all of it or nothing.

@@ -7,10 +7,12 @@
 //! 0 messages left
 //! ```
 
-use kinlog::{EventKind, NewEvent, NewRun, Result, Store};
+use std::error::Error;
 
-fn main() -> Result<()> {
-    let dir = tempfile::tempdir().expect("a temporary directory");
+use kinlog::{EventKind, NewEvent, NewRun, Store};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let dir = tempfile::tempdir()?;
     let store = Store::open(dir.path())?;
 
     for id in ["order-1", "order-2"] {
@@ -31,7 +33,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn first(store: &Store) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
+fn first(store: &Store) -> kinlog::Result<Option<(Vec<u8>, Vec<u8>)>> {
     let snapshot = store.snapshot();
     let row = snapshot.rows("outbox", ..).next().transpose()?;
     Ok(row.map(|row| (row.key.to_vec(), row.value.to_vec())))

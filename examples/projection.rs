@@ -6,10 +6,12 @@
 //! 4 runs started, 1 closed
 //! ```
 
-use kinlog::{Close, NewRun, Position, Result, Store};
+use std::error::Error;
 
-fn main() -> Result<()> {
-    let dir = tempfile::tempdir().expect("a temporary directory");
+use kinlog::{Close, NewRun, Position, Store};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let dir = tempfile::tempdir()?;
     let store = Store::open(dir.path())?;
 
     for id in ["a", "b", "c"] {
@@ -17,18 +19,19 @@ fn main() -> Result<()> {
         tx.start(NewRun::new("shop", id, "Order"))?;
         tx.commit()?;
     }
-    let run = store.current_run("shop", "b").expect("it was started");
+    let run = store.current_run("shop", "b").ok_or("it was started")?;
     store.close(&run, Close::completed(b""))?;
     catch_up(&store)?;
 
     let mut tx = store.begin();
     tx.start(NewRun::new("shop", "d", "Order"))?;
     tx.commit()?;
-    catch_up(&store)
+    catch_up(&store)?;
+    Ok(())
 }
 
 /// Takes in what was committed since the last call, in whichever process that was.
-fn catch_up(store: &Store) -> Result<()> {
+fn catch_up(store: &Store) -> kinlog::Result<()> {
     let mut tail = store.tail(Position::from_u64(counter(store, b"position")?));
     let (mut started, mut closed) = (counter(store, b"started")?, counter(store, b"closed")?);
     while let Some(commit) = tail.try_next()? {
@@ -42,14 +45,14 @@ fn catch_up(store: &Store) -> Result<()> {
     for (key, value) in
         [("position", tail.position().as_u64()), ("started", started), ("closed", closed)]
     {
-        tx.put("projection", key.as_bytes(), &value.to_be_bytes())?;
+        tx.put("projection", key.as_bytes(), &value.to_le_bytes())?;
     }
     tx.commit()?;
     println!("{started} runs started, {closed} closed");
     Ok(())
 }
 
-fn counter(store: &Store, key: &[u8]) -> Result<u64> {
+fn counter(store: &Store, key: &[u8]) -> kinlog::Result<u64> {
     let value = store.get("projection", key)?;
-    Ok(value.and_then(|v| v.try_into().ok()).map_or(0, u64::from_be_bytes))
+    Ok(value.and_then(|v| v.try_into().ok()).map_or(0, u64::from_le_bytes))
 }

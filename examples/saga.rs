@@ -10,13 +10,15 @@
 //! trip-7 is Failed
 //! ```
 
-use kinlog::{Close, EventKind, NewEvent, NewRun, Result, RunId, Store};
+use std::error::Error;
+
+use kinlog::{Close, EventKind, NewEvent, NewRun, RunId, Store};
 
 const DID: EventKind = EventKind::from_number(1024);
 const UNDID: EventKind = EventKind::from_number(1025);
 
-fn main() -> Result<()> {
-    let dir = tempfile::tempdir().expect("a temporary directory");
+fn main() -> Result<(), Box<dyn Error>> {
+    let dir = tempfile::tempdir()?;
     let store = Store::open(dir.path())?;
     let mut tx = store.begin();
     let trip = tx.start(NewRun::new("travel", "trip-7", "Trip"))?;
@@ -37,7 +39,7 @@ fn main() -> Result<()> {
 }
 
 /// Undoes what was done and not undone yet: after a crash in between, another call goes on.
-fn compensate(store: &Store, run: &RunId) -> Result<()> {
+fn compensate(store: &Store, run: &RunId) -> kinlog::Result<()> {
     let mut open: Vec<Vec<u8>> = vec![];
     for event in &store.history(run)? {
         let event = event?;

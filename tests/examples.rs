@@ -1,5 +1,7 @@
 //! Every example prints what its first comment says.
 
+#![allow(clippy::unwrap_used)]
+
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
