@@ -132,6 +132,7 @@ impl Opener {
     }
 
     /// Whether it is this process that asks.
+    #[inline]
     pub(crate) fn is_this_process(&self) -> bool {
         match self.page.as_ref().and_then(|page| page.first()) {
             Some(byte) => *byte != 0,

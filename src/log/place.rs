@@ -80,9 +80,12 @@ pub(super) fn check_unshared(disk: &dyn Disk, paths: &Paths) -> Result<()> {
 }
 
 /// [`Error::Forked`] in a process that did not open the store.
+#[inline]
 pub(crate) fn here(opener: &Opener, paths: &Paths) -> Result<()> {
-    if opener.is_this_process() {
-        return Ok(());
-    }
-    Err(Error::Forked { path: paths.root.clone(), opened_by: opener.process() })
+    if opener.is_this_process() { Ok(()) } else { Err(forked(opener, paths)) }
+}
+
+#[cold]
+fn forked(opener: &Opener, paths: &Paths) -> Error {
+    Error::Forked { path: paths.root.clone(), opened_by: opener.process() }
 }
