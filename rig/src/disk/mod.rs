@@ -236,7 +236,8 @@ impl State {
         let len = self.content.inodes[inode].seen.len();
         let growth = (offset + bytes.len()).saturating_sub(len) as u64;
         let lacking = (self.content.used() + growth).saturating_sub(self.capacity).min(growth);
-        let fitting = bytes.len() - usize::try_from(lacking).unwrap_or(bytes.len());
+        // Of a write beyond the end more can be lacking than its own bytes: the gap takes space, too.
+        let fitting = bytes.len().saturating_sub(usize::try_from(lacking).unwrap_or(usize::MAX));
         let (bytes, full) = (&bytes[..fitting], lacking > 0);
         if !bytes.is_empty() {
             self.content.write(inode, bytes, offset);
