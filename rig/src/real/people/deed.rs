@@ -264,7 +264,7 @@ fn remove(path: &Path) -> Result<(), String> {
 }
 
 /// The store's own process makes files meanwhile: until none is left.
-fn remove_all(path: &Path) -> Result<(), String> {
+pub(super) fn remove_all(path: &Path) -> Result<(), String> {
     while path.exists() {
         let _ = fs::remove_dir_all(path);
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use kinlog::{Error, Options};
 
-use super::deed::{Deed, Harm, Places};
+use super::deed::{Deed, Harm, Places, remove_all};
 use super::trial::Writer;
 use crate::real::check::{Wrong, check};
 use crate::real::follower::Follower;
@@ -59,6 +59,7 @@ impl Ended<'_> {
             Deed::LinkDirectory if self.second().is_some() => {
                 return Err("two at a time: files are opened that another process has open".into());
             }
+            Deed::LinkDirectory => part(&self.places.store, &self.places.other)?,
             Deed::MoveDirectory | Deed::RemoveDirectory if self.two.is_none() => {
                 no_store(&self.places.store)?;
             }
@@ -160,6 +161,17 @@ impl Claim<'_> {
             Err(wrong) => Err(format!("{}: {}", place.display(), String::from(wrong))),
         }
     }
+}
+
+/// Two directories that share their files: neither is opened for writing until one of them is gone.
+fn part(store: &Path, other: &Path) -> Result<(), String> {
+    for place in [store, other] {
+        match Options::new().open(place) {
+            Err(Error::Linked { .. }) => {}
+            opened => return Err(format!("{}: shared, and {opened:?}", place.display())),
+        }
+    }
+    remove_all(other)
 }
 
 /// A place where no store is must not be taken for one.
