@@ -63,15 +63,31 @@ fn until_refused(mut act: impl FnMut() -> Result<(), Error>) -> Error {
     panic!("never refused");
 }
 
+/// Another opening is refused, as somebody writes the store.
+fn refused_as_locked(path: &Path) {
+    let second = options().open(path);
+    assert!(matches!(second, Err(Error::Locked { .. })), "{second:?}");
+}
+
 /// As `cp -r` does.
 fn copy_files(from: &Path, to: &Path) {
+    each_file(from, to, &|from, to| fs::copy(from, to).map(|_| ()).unwrap());
+}
+
+/// As `cp -al` does.
+fn link_files(from: &Path, to: &Path) {
+    each_file(from, to, &|from, to| fs::hard_link(from, to).unwrap());
+}
+
+/// Makes the directories of `from` in `to`, and of each file what `make` makes.
+fn each_file(from: &Path, to: &Path, make: &dyn Fn(&Path, &Path)) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let to = to.join(entry.file_name());
         match entry.file_type().unwrap().is_dir() {
-            true => copy_files(&entry.path(), &to),
-            false => fs::copy(entry.path(), to).map(|_| ()).unwrap(),
+            true => each_file(&entry.path(), &to, make),
+            false => make(&entry.path(), &to),
         }
     }
 }

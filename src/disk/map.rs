@@ -111,8 +111,8 @@ impl MappedFile {
 
 /// The process that opened a store, to be told from one that was forked from it.
 ///
-/// A process has no cheaper way to ask who it is than a call to the system, which takes as long as half
-/// of a commit. So the answer lies in a page that the system empties in every forked process.
+/// A process has no other way to ask who it is than a call to the system. So the answer lies in a page that
+/// the system empties in every forked process.
 #[derive(Debug)]
 pub(crate) struct Opener {
     process: u32,

@@ -84,20 +84,20 @@ pub(crate) fn since_due(index: &Index, key: &DutyKey) -> Option<Position> {
     }
 }
 
-/// Where the duties of one kind lie that one commit opened for one run.
-type Group = (Position, u32);
+/// What duties come from: a commit and a run.
+type Origin = (Position, u32);
 
-/// The open duties of one kind: their Initiated events, ascending, in groups. A parent that closes opens a
-/// group of a thousand at once, and settling takes it from the front.
+/// The open duties of one kind: their Initiated events, ascending, by origin. A parent that closes opens a
+/// thousand of one origin at once, and settling takes them from the front.
 #[derive(Default, Debug, PartialEq, Eq)]
 struct OfKind {
-    groups: BTreeMap<Group, VecDeque<u32>>,
+    by_origin: BTreeMap<Origin, VecDeque<u32>>,
     count: usize,
 }
 
 impl OfKind {
-    fn add(&mut self, group: Group, event: u32) {
-        let events = self.groups.entry(group).or_default();
+    fn add(&mut self, origin: Origin, event: u32) {
+        let events = self.by_origin.entry(origin).or_default();
         if events.back().is_none_or(|last| *last < event) {
             events.push_back(event);
             self.count += 1;
@@ -107,8 +107,8 @@ impl OfKind {
         }
     }
 
-    fn remove(&mut self, group: Group, event: u32) {
-        let Some(events) = self.groups.get_mut(&group) else { return };
+    fn remove(&mut self, origin: Origin, event: u32) {
+        let Some(events) = self.by_origin.get_mut(&origin) else { return };
         if events.front() == Some(&event) {
             events.pop_front();
         } else if let Ok(place) = events.binary_search(&event) {
@@ -118,30 +118,30 @@ impl OfKind {
         }
         self.count -= 1;
         if events.is_empty() {
-            self.groups.remove(&group);
+            self.by_origin.remove(&origin);
         }
     }
 
-    /// The groups and events from `from` on, in order.
-    fn from(&self, from: (Group, u32)) -> impl Iterator<Item = (Group, u32)> {
+    /// The origins and events from `from` on, in order.
+    fn from(&self, from: (Origin, u32)) -> impl Iterator<Item = (Origin, u32)> {
         let (first, event) = from;
-        self.groups.range(first..).flat_map(move |(group, events)| {
-            let skipped = if *group == first { events.partition_point(|e| *e < event) } else { 0 };
-            events.range(skipped..).map(move |event| (*group, *event))
+        self.by_origin.range(first..).flat_map(move |(origin, events)| {
+            let skipped = if *origin == first { events.partition_point(|e| *e < event) } else { 0 };
+            events.range(skipped..).map(move |event| (*origin, *event))
         })
     }
 }
 
 impl DutyKey {
-    const fn group(&self) -> Group {
+    const fn origin(&self) -> Origin {
         (self.since, self.run)
     }
 
     /// Where the duties of `kind` begin that follow this one.
-    fn next_of(&self, kind: DutyKind) -> (Group, u32) {
+    fn next_of(&self, kind: DutyKind) -> (Origin, u32) {
         match kind.cmp(&self.kind) {
             Ordering::Less => ((self.since.plus(1), 0), 0),
-            Ordering::Equal => (self.group(), self.event.saturating_add(1)),
+            Ordering::Equal => (self.origin(), self.event.saturating_add(1)),
             Ordering::Greater => ((self.since, 0), 0),
         }
     }
@@ -155,11 +155,11 @@ pub(crate) struct Duties {
 
 impl Duties {
     pub(super) fn add(&mut self, key: DutyKey) {
-        self.of_mut(key.kind).add(key.group(), key.event);
+        self.of_mut(key.kind).add(key.origin(), key.event);
     }
 
     pub(super) fn remove(&mut self, key: &DutyKey) {
-        self.of_mut(key.kind).remove(key.group(), key.event);
+        self.of_mut(key.kind).remove(key.origin(), key.event);
     }
 
     /// Fills `page` with up to `count` duties of the given kinds that follow `after`, in order.
@@ -232,7 +232,7 @@ mod tests {
 
     use super::*;
 
-    /// Small numbers, so that keys meet again and groups hold several.
+    /// Small numbers, so that keys meet again and origins have several.
     fn key(random: u64) -> DutyKey {
         let part = |shift: u32, range: u64| u32::try_from((random >> shift) % range).unwrap();
         DutyKey {

@@ -18,8 +18,8 @@ pub(super) fn is_full(error: &IoError) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
-/// Makes the reserve file if it is not there, or is there without its space. A disk that has no room for it is no error: the
-/// store has used its reserve, and gets it back when it is opened with more space.
+/// Makes the reserve file if it is not there, or is there without its space. A disk that has no room for it is
+/// no error: the store has used its reserve, and gets it back when it is opened with more space.
 pub(super) fn keep(disk: &dyn Disk, paths: &Paths, identity: &Identity) -> Result<()> {
     let path = paths.reserve();
     let bytes = reserve_bytes(identity.segment_bytes);

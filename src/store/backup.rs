@@ -60,8 +60,9 @@ impl Store {
     /// [`Error::Locked`](crate::Error::Locked) if another backup is being made there;
     /// [`Error::NotAStore`](crate::Error::NotAStore) if there is nothing in `base`, and
     /// [`Error::NotABase`](crate::Error::NotABase) if it is of another store, has commits that
-    /// this one does not have, is the store itself or shares its files, or a process writes it; [`Error::Corrupt`](crate::Error::Corrupt) for damage, to the store or
-    /// to the base; [`Error::Io`](crate::Error::Io). The store is not changed, nor is the base.
+    /// this one does not have, is the store itself or shares its files, or a process writes it;
+    /// [`Error::Corrupt`](crate::Error::Corrupt) for damage, to the store or to the base;
+    /// [`Error::Io`](crate::Error::Io). The store is not changed, nor is the base.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();

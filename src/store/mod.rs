@@ -341,8 +341,8 @@ impl Store {
     /// whether there was anything. For any other store there is nothing to do.
     ///
     /// # Errors
-    /// [`Error::Corrupt`], [`Error::Io`], or [`Error::Displaced`] if the store is no longer where it was. Commits before the one that could not be read are taken in,
-    /// and a later call goes on behind them.
+    /// [`Error::Corrupt`], [`Error::Io`], or [`Error::Displaced`] if the store is no longer where it was. Commits
+    /// before the one that could not be read are taken in, and a later call goes on behind them.
     pub fn refresh(&self) -> Result<bool> {
         self.shared.refresh()
     }

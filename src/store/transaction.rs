@@ -156,8 +156,8 @@ impl<'s> Transaction<'s> {
     /// [`Error::RowConflict`] if it changed what [`Transaction::expect`] and [`Transaction::require`] state,
     /// [`Error::RunClosed`] and [`Error::LimitExceeded`] for a blind append that has no place any more,
     /// [`Error::RunExists`] for a run id that is in use by now. [`Error::LimitExceeded`] for a commit larger
-    /// than a segment, [`Error::ReadOnly`]. Nothing was written then. [`Error::NotWritten`] and [`Error::OutcomeUnknown`] tell what became
-    /// of it when the disk fails.
+    /// than a segment, [`Error::ReadOnly`]. Nothing was written then. [`Error::NotWritten`] and
+    /// [`Error::OutcomeUnknown`] tell what became of it when the disk fails.
     pub fn commit(self) -> Result<Commit> {
         self.commit_with(Durability::Sync)
     }

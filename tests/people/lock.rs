@@ -9,8 +9,7 @@ fn a_store_whose_lock_file_is_removed_stays_locked() {
     put(&store, "before").unwrap();
     fs::remove_file(dir.path().join("LOCK")).unwrap();
 
-    let second = options().open(dir.path());
-    assert!(matches!(second, Err(Error::Locked { .. })), "{second:?}");
+    refused_as_locked(dir.path());
     put(&store, "after").unwrap();
     store.shut_down().unwrap();
     assert_eq!(keys(&open(dir.path())), ["after", "before"]);
@@ -22,8 +21,7 @@ fn a_store_whose_lock_file_is_replaced_stays_locked() {
     let store = open(dir.path());
     fs::remove_file(dir.path().join("LOCK")).unwrap();
     fs::write(dir.path().join("LOCK"), b"").unwrap();
-    let second = options().open(dir.path());
-    assert!(matches!(second, Err(Error::Locked { .. })), "{second:?}");
+    refused_as_locked(dir.path());
     drop(store);
     open(dir.path());
 }
@@ -40,19 +38,6 @@ fn a_lock_file_that_is_removed_comes_back_and_readers_see_on() {
     assert!(dir.path().join("LOCK").exists());
     reader.refresh().unwrap();
     assert_eq!(keys(&reader), ["after", "before"]);
-}
-
-/// As `cp -al` does.
-fn link_files(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => link_files(&entry.path(), &to),
-            false => fs::hard_link(entry.path(), to).unwrap(),
-        }
-    }
 }
 
 #[test]

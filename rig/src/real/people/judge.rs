@@ -59,7 +59,7 @@ impl Ended<'_> {
             Deed::LinkDirectory if self.second().is_some() => {
                 return Err("two at a time: files are opened that another process has open".into());
             }
-            Deed::LinkDirectory => part(&self.places.store, &self.places.other)?,
+            Deed::LinkDirectory => refused_until_parted(&self.places.store, &self.places.other)?,
             Deed::MoveDirectory | Deed::RemoveDirectory if self.two.is_none() => {
                 no_store(&self.places.store)?;
             }
@@ -164,7 +164,7 @@ impl Claim<'_> {
 }
 
 /// Two directories that share their files: neither is opened for writing until one of them is gone.
-fn part(store: &Path, other: &Path) -> Result<(), String> {
+fn refused_until_parted(store: &Path, other: &Path) -> Result<(), String> {
     for place in [store, other] {
         match Options::new().open(place) {
             Err(Error::Linked { .. }) => {}
