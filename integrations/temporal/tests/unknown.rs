@@ -40,6 +40,9 @@ fn events(second: &str) -> String {
     )
 }
 
+const TIMER: &str = r#"{"eventId": "2", "eventType": "TimerStarted",
+        "timerStartedEventAttributes": {"timerId": "t"}}"#;
+
 #[test]
 fn an_unknown_field_is_kept_as_it_is_written_or_refused_by_name() {
     let text = events(
@@ -123,15 +126,7 @@ fn enum_values_of_earlier_servers_are_read() {
 /// the events.
 #[test]
 fn a_protobuf_history_of_a_newer_server_comes_back_byte_for_byte() {
-    let mut bytes = read(
-        events(
-            r#"{"eventId": "2", "eventType": "TimerStarted",
-        "timerStartedEventAttributes": {"timerId": "t"}}"#,
-        ),
-        Unknown::Refuse,
-    )
-    .expect("a history")
-    .to_proto();
+    let mut bytes = read(events(TIMER), Unknown::Refuse).expect("a history").to_proto();
     bytes.extend([
         10, 18, 8, 3, 24, 200, 6, 0xfa, 0x04, 2, 8, 1, 0xc2, 0x3e, 1, 9, 0xf8, 0xf0, 4, 7,
     ]);
@@ -150,6 +145,30 @@ fn a_protobuf_history_of_a_newer_server_comes_back_byte_for_byte() {
         Unknown::Keep,
     );
     assert!(error.contains("neither JSON nor protobuf"), "{error}");
+}
+
+/// Of an event whose type is known, a field of its own and one in its attributes; and one beside the events.
+#[test]
+fn an_unknown_field_of_protobuf_is_refused_by_its_number() {
+    // The event 3, of type 2: the workflow has completed.
+    let event = [0x08, 3, 0x18, 2];
+    let field_79 = [0xf8, 0x04, 1];
+    let attributes = [&[0x3a, 3][..], &field_79].concat();
+    let in_event = [&event[..], &field_79].concat();
+    let in_attributes = [&event[..], &attributes].concat();
+    for (unknown_in, event) in [("the event", in_event), ("its attributes", in_attributes)] {
+        let first = read(events(TIMER), Unknown::Refuse).expect("a history").to_proto();
+        let len = u8::try_from(event.len()).expect("a byte");
+        let bytes = [&first[..], &[10, len], &event].concat();
+        assert!(read(&bytes, Unknown::KeepFields).is_ok(), "{unknown_in}");
+        let error = fail(&bytes, Unknown::Refuse);
+        assert!(error.contains("number 79"), "{unknown_in}: {error}");
+    }
+    let mut beside = read(events(TIMER), Unknown::Refuse).expect("a history").to_proto();
+    beside.extend([0x7a, 2, b'h', b'i']);
+    assert!(read(&beside, Unknown::KeepFields).is_ok());
+    let error = fail(&beside, Unknown::Refuse);
+    assert!(error.contains("number 15"), "{error}");
 }
 
 #[test]
