@@ -361,6 +361,16 @@ impl Store {
     }
 }
 
+impl Drop for Store {
+    /// In a forked process, what threads of the other one were about to change is half changed, and cannot be
+    /// taken apart. It stays, with whatever else holds it.
+    fn drop(&mut self) {
+        if self.shared.here().is_err() {
+            std::mem::forget(self.shared.clone());
+        }
+    }
+}
+
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Store").field("path", &self.path()).field("end", &self.end()).finish()

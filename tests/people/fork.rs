@@ -1,5 +1,6 @@
 //! A process that forks: the child has a copy of the store's memory, and neither its threads nor its locks.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -26,6 +27,15 @@ fn forked(child: impl FnOnce()) {
     // SAFETY: `status` outlives the call.
     assert_eq!(unsafe { libc::waitpid(id, &raw mut status, 0) }, id);
     assert_eq!(status, 0, "the child hung or panicked");
+}
+
+/// Lets threads end, also those of a test that fails.
+struct Stops<'a>(&'a AtomicBool);
+
+impl Drop for Stops<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 fn refused<T: std::fmt::Debug>(found: Result<T, Error>, parent: u32) {
@@ -89,6 +99,7 @@ fn a_forked_process_is_refused_and_the_parent_loses_nothing() {
     let (run, parent) = (ours(&store), std::process::id());
     let stop = AtomicBool::new(false);
     let mut acknowledged = thread::scope(|scope| {
+        let stops = Stops(&stop);
         let writers: Vec<_> = (0..3)
             .map(|writer| {
                 let (store, stop) = (&store, &stop);
@@ -111,7 +122,7 @@ fn a_forked_process_is_refused_and_the_parent_loses_nothing() {
                 refuses(store, parent, run);
             });
         }
-        stop.store(true, Ordering::Relaxed);
+        drop(stops);
         writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect::<Vec<_>>()
     });
     store.shut_down().unwrap();
@@ -148,6 +159,26 @@ fn dropping_in_a_forked_process_leaves_lock_and_threads_of_the_parent_alone() {
     assert_eq!(keys(&open(dir.path())), ["after", "before"]);
 }
 
+/// A thread may be in the middle of a change to anything when the process forks.
+#[test]
+fn dropping_in_a_forked_process_takes_nothing_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(kinlog::disk::FileSystem::new());
+    let store = options().disk(disk.clone()).open(dir.path()).unwrap();
+    put(&store, "one").unwrap();
+    let holders = Arc::strong_count(&disk);
+    forked(|| {
+        let (snapshot, store) = (store.snapshot(), copy_of(&store));
+        drop(store);
+        drop(snapshot);
+        assert_eq!(Arc::strong_count(&disk), holders);
+    });
+    forked(|| {
+        drop(copy_of(&store).shut_down());
+        assert_eq!(Arc::strong_count(&disk), holders);
+    });
+}
+
 /// A child has the lock's descriptor too, which keeps the lock for as long as it is open.
 #[test]
 fn a_store_that_is_closed_can_be_opened_while_a_forked_process_lives() {
@@ -164,12 +195,14 @@ fn a_store_that_is_closed_can_be_opened_while_a_forked_process_lives() {
                 }
             });
         });
-        while !started.exists() {
+        let started = Instant::now();
+        while !begun.exists() && started.elapsed() < Duration::from_secs(20) {
             thread::yield_now();
         }
-        store.shut_down().unwrap();
+        let closed = store.shut_down();
         let again = options().open(dir.path());
-        fs::write(&go, "").unwrap();
+        fs::write(end, "").unwrap();
+        closed.unwrap();
         again.unwrap();
     });
 }
