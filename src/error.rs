@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::event::EventKind;
+use crate::holder::Holder;
 use crate::id::{Position, RunId};
-use crate::log::Holder;
 
 /// The result of a store operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -36,11 +36,11 @@ pub mod disk;
 mod error;
 mod event;
 mod hash;
+mod holder;
 mod id;
 mod index;
 pub mod limits;
 mod log;
-mod options;
 mod salvage;
 mod store;
 mod sync;
@@ -53,11 +53,12 @@ pub use event::{
     ParentClosePolicy, Reset, Signaled, Started, Terminated, TimerEnded, TimerStarted,
     WorkflowTask,
 };
+pub use holder::{Holder, Whereabouts};
 pub use id::{ParseRunIdError, Position, RunId, Timestamp};
 pub use index::{DutyKind, RunStatus, Size};
 pub use limits::Limits;
-pub use log::{Durability, Holder, OpenReport, Verdict, Whereabouts};
-pub use options::{OnAmbiguous, Options};
+pub use log::open::{OpenReport, Verdict};
+pub use log::write::Durability;
 pub use salvage::{
     CutRun, DamagedFile, FileDamage, LostRange, ManifestState, SalvageProgress, SalvageReport,
     Shortfall, StaleTable, Standing, UnknownRun, salvage,
@@ -65,8 +66,8 @@ pub use salvage::{
 pub use store::{
     BackupProgress, BackupReport, BatchView, CancelRequest, Chain, ChainEvents, Child, ChildState,
     Children, Close, Commit, CommitHandle, CommitView, Duty, DutyFilter, DutyList, Events, Expect,
-    History, Link, NewChild, NewReset, NewRun, NextRun, Notice, OwnedRow, Parent, Root, Row,
-    RowChange, RowIs, RowScan, Rows, RunFilter, RunInfo, Runs, Settled, Snapshot,
-    StartChildFailedCause, StartOutcome, Stats, Store, Tail, Target, Transaction, Tree, TreeNode,
-    VerifyProgress, VerifyReport,
+    History, Link, NewChild, NewReset, NewRun, NextRun, Notice, OnAmbiguous, Options, OwnedRow,
+    Parent, Root, Row, RowChange, RowIs, RowScan, Rows, RunFilter, RunInfo, Runs, Settled,
+    Snapshot, StartChildFailedCause, StartOutcome, Stats, Store, Tail, Target, Transaction, Tree,
+    TreeNode, VerifyProgress, VerifyReport,
 };

@@ -1,16 +1,17 @@
 //! Commits that no writer makes, with bytes that are right in all else: what is refused of them.
 
-use super::{Index, Payload, Refusal};
+use super::{Index, Payload};
 use crate::event::{
     Body, Buffer, CancelRequested, ChildInitiated, ChildStarted, EventIds, EventKind,
     ExternalInitiated, ExternalResolved, NewEvent, ParentClosePolicy, Reset, Started, Terminated,
     encode,
 };
 use crate::id::{Position, RunId, Timestamp};
+use crate::index::rules::Refusal;
 use crate::limits::Limits;
-use crate::log::batch::{write_batch_header, write_put};
+use crate::log::format::{write_batch_header, write_put};
 
-use super::namespaces::{NAMESPACES_TABLE, encode_limits};
+use crate::index::state::{NAMESPACES_TABLE, encode_limits};
 
 const ORDER: RunId = run(1);
 const SHIP: RunId = run(2);

@@ -99,11 +99,11 @@ mod held {
         std::ptr::from_ref(lock).addr()
     }
 
-    pub(super) struct Held(usize);
+    pub(crate) struct Held(usize);
 
     impl Held {
         #[track_caller]
-        pub(super) fn take(lock: &IndexLock) -> Self {
+        pub(crate) fn take(lock: &IndexLock) -> Self {
             let (lock, here) = (address(lock), Location::caller());
             HELD.with(|held| {
                 let mut held = held.borrow_mut();
@@ -131,10 +131,10 @@ mod held {
 mod held {
     use super::IndexLock;
 
-    pub(super) struct Held;
+    pub(crate) struct Held;
 
     impl Held {
-        pub(super) fn take(_: &IndexLock) -> Self {
+        pub(crate) fn take(_: &IndexLock) -> Self {
             Held
         }
     }

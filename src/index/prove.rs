@@ -1,11 +1,9 @@
 //! Proving an index from its own parts: what is kept beside the runs is computed from them again.
 
-use super::chains::Chain;
-use super::duties::{Duties, DutyKey};
-use super::ties::Parent;
-use super::{Index, Run, Size};
+use super::Index;
 use crate::bytes::wide;
 use crate::id::RunId;
+use crate::index::state::{Chain, Duties, DutyKey, Parent, Run, Size};
 
 /// What does not add up, and the run where it shows.
 pub(crate) struct Contradiction {
@@ -158,7 +156,7 @@ type Damage = (&'static str, fn(&mut Index));
 pub(crate) const DAMAGES: [Damage; 7] = [
     ("duties forgotten", |index| index.duties = Duties::default()),
     ("a duty too many", |index| {
-        let (since, kind) = (index.end, crate::index::DutyKind::ReportClose);
+        let (since, kind) = (index.end, crate::index::state::DutyKind::ReportClose);
         index.duties.add(DutyKey { since, kind, run: 0, event: 2 });
     }),
     ("an open child not counted", |index| ties(index).open_children -= 1),
@@ -173,7 +171,7 @@ pub(crate) const DAMAGES: [Damage; 7] = [
 ];
 
 #[cfg(test)]
-fn ties(index: &mut Index) -> &mut super::Ties {
+fn ties(index: &mut Index) -> &mut crate::index::state::Ties {
     index.runs.get_mut(0).unwrap().ties.as_deref_mut().unwrap()
 }
 

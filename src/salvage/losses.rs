@@ -7,7 +7,7 @@ use super::report::{LostRange, Standing};
 use super::walk::Wrong;
 use crate::bytes::wide;
 use crate::id::{Position, RunId};
-use crate::log::{Identity, SEGMENT_HEADER_BYTES};
+use crate::log::format::{Identity, SEGMENT_HEADER_BYTES};
 
 /// What is known when all of the source was read.
 pub(super) struct Known {

@@ -26,8 +26,10 @@ pub use report::{
 };
 
 use crate::error::{Error, Result};
-use crate::log::{Lock, Paths, Verdict};
-use crate::options::Options;
+use crate::log::files::Lock;
+use crate::log::format::Paths;
+use crate::log::open::Verdict;
+use crate::store::Options;
 use reading::Salvage;
 use source::Source;
 

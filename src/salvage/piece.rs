@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::runs::Name;
 use crate::event::{Buffer, Reset, Started};
 use crate::id::{Position, RunId};
-use crate::log::batch::{Batch, write_batch_header};
+use crate::log::format::{Batch, write_batch_header};
 
 /// A batch to be kept.
 #[derive(Clone)]

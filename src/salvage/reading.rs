@@ -14,8 +14,7 @@ use crate::disk::Disk;
 use crate::error::Result;
 use crate::event::Malformed;
 use crate::id::{Position, RunId};
-use crate::log::batch::{Part, Parts};
-use crate::log::frame::{Frame, HEADER_BYTES};
+use crate::log::format::{Frame, HEADER_BYTES, Part, Parts};
 use crate::store::Intake;
 
 /// Commits between two calls of `progress`.

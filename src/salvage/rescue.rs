@@ -13,8 +13,7 @@ use crate::error::Result;
 use crate::event::{Body, Buffer, Malformed};
 use crate::id::RunId;
 use crate::index::Refusal;
-use crate::log::batch::{BATCH_HEADER_BYTES, Batch, Part, Parts};
-use crate::log::frame::{Frame, OVERHEAD_BYTES};
+use crate::log::format::{BATCH_HEADER_BYTES, Batch, Frame, OVERHEAD_BYTES, Part, Parts};
 use crate::store::Intake;
 
 const NO_SENSE: &str = "what it says makes no sense without what is lost";

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::report::{CutRun, UnknownRun};
 use crate::id::{Position, RunId};
 use crate::index::Index;
-use crate::log::batch::Batch;
+use crate::log::format::Batch;
 
 /// Why a run is cut whose next batch was not found.
 pub(super) const BATCH_MISSING: &str = "the batch that follows is missing";

@@ -10,9 +10,10 @@ use crate::bytes::{array_at, u32_at, wide};
 use crate::disk::{Disk, OpenMode};
 use crate::error::{Error, Result};
 use crate::id::Position;
-use crate::log::{
+use crate::log::files::vouched;
+use crate::log::format::{
     Identity, MANIFEST_BYTES, Manifest, Paths, SEGMENT_HEADER_BYTES, SLOT_BYTES, SegmentHeader,
-    Slots, corrupt, is_segment_size, segment_number, vouched,
+    Slots, corrupt, is_segment_size, segment_number,
 };
 
 /// A damaged header is taken for one of this store if so many of the sixteen random bytes that

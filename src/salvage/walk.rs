@@ -8,8 +8,9 @@ use std::ops::Range;
 use super::image::Image;
 use crate::bytes::{u32_at, wide};
 use crate::id::Position;
-use crate::log::SEGMENT_HEADER_BYTES;
-use crate::log::frame::{self, Fault, Frame, FrameKind, HEADER_BYTES, Scope};
+use crate::log::format::{
+    Fault, Frame, FrameKind, HEADER_BYTES, SEGMENT_HEADER_BYTES, Scope, frame,
+};
 
 /// Why bytes are no frame.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::log::apart;
+use crate::log::files::apart;
 
 /// Checks that a new store can be made at `dst`; returns where it is made until it is finished.
 pub(super) fn make_way(disk: &dyn Disk, src: &Path, dst: &Path) -> Result<PathBuf> {

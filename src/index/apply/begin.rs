@@ -1,0 +1,278 @@
+//! A run begins: by itself, as a child, as the next of its chain, or by a reset.
+
+use super::fold::Fold;
+use crate::bytes::wide;
+use crate::event::{Reset, Started};
+use crate::id::{Position, Timestamp};
+use crate::index::state::{
+    Current, Extent, External, Fork, Index, NewRun, Relation, Run, Size, Ties, Waypoints,
+    WorkflowPlace,
+};
+use crate::log::format::Batch;
+
+impl Index {
+    pub(crate) fn begin_run(
+        &mut self,
+        batch: &Batch<'_>,
+        started: &Started<'_>,
+        extent: Extent,
+        fold: Fold,
+    ) {
+        let started_at = first_time(batch);
+        let recorded = started.recorded != 0;
+        // A run recorded from elsewhere never takes the place of one that is open or began later.
+        let yields = |current: &Run| {
+            !recorded
+                || (!current.extent.latest().status.is_open() && current.started_at <= started_at)
+        };
+        let place = self.namespaces.place(started.namespace, started.workflow_id);
+        let displaces = place.current.and_then(|current| self.runs.get(current)).is_none_or(yields);
+        let chain = self.chain_for(batch.run, started);
+        let run = Run {
+            id: started.run_id,
+            workflow: 0,
+            older: None,
+            chain,
+            recorded,
+            first_batch: batch.position,
+            started_at,
+            extent: Current::new(fold.commit, extent),
+            waypoints: Waypoints::default(),
+            fork: None,
+            ties: None,
+        };
+        let size = Size { runs: 1, ..Size::default() };
+        self.add_run(place, run, started.request_id, displaces, size, fold);
+    }
+
+    /// The chain of a run that begins with `started`: one that goes on, or a new one.
+    fn chain_for(&mut self, run: u32, started: &Started<'_>) -> u32 {
+        if started.recorded != 0 {
+            let before = started.continued_run_id;
+            if let Some(before) = before.filter(|_| started.first_run_id == started.run_id) {
+                self.chains.follow(before, run);
+            }
+            return self.chains.record(started.first_run_id, run);
+        }
+        let before = started.continued_run_id.and_then(|before| self.runs.number(&before));
+        if let Some(before) = before.and_then(|before| self.runs.get(before)) {
+            self.chains.add(before.chain, run);
+            return before.chain;
+        }
+        let parent = started.parent_run_id.and_then(|parent| self.runs.number(&parent));
+        let Some(parent) = parent else {
+            return self.chains.begin(started.run_id, run, None, None);
+        };
+        let above = self.runs.get(parent).and_then(|above| self.chains.get(above.chain));
+        let root = above.and_then(|chain| chain.root).unwrap_or(parent);
+        let initiated = started.parent_initiated_event_id;
+        let ties = self.runs.get_mut(parent).and_then(|parent| parent.ties.as_deref_mut());
+        let place = ties.and_then(|ties| {
+            let place = ties.find(initiated)?;
+            ties.children.get_mut(place)?.child = Some(run);
+            u32::try_from(place).ok()
+        });
+        let relation = place.map(|place| (parent, place));
+        self.chains.begin(started.run_id, run, relation, Some(root))
+    }
+
+    /// A run that shares the events of `reset.base_run_id` before its first batch.
+    pub(crate) fn begin_reset(
+        &mut self,
+        batch: &Batch<'_>,
+        reset: &Reset<'_>,
+        mut extent: Extent,
+        own_bytes: u64,
+        fold: Fold,
+    ) {
+        let shared = batch.first_event - 1;
+        let Some(number) = self.runs.number(&reset.base_run_id) else { return };
+        let Some(base) = self.runs.get(number) else { return };
+        let Some(place) = self.namespaces.place_of(base.workflow) else { return };
+        let chain = base.chain;
+        let canceled = base.extent.latest().cancel_requested;
+        if canceled <= shared && extent.cancel_requested == 0 {
+            extent.cancel_requested = canceled;
+        }
+        if extent.cancel_requested != 0 {
+            // Also by an event that it shares: a close policy that is due wants no more than that.
+            self.aftermath.canceled.push(batch.run);
+        }
+        let inherited = u64::from(extent.bytes).saturating_sub(own_bytes);
+        let size = Size { runs: 1, events: shared.into(), bytes: inherited };
+        self.chains.add(chain, batch.run);
+        self.revive(chain);
+        let ties = self.inherit(number, batch, reset, fold.commit);
+        self.totals.relations += wide(ties.children.len());
+        let run = Run {
+            id: reset.run_id,
+            workflow: 0,
+            older: None,
+            chain,
+            recorded: false,
+            first_batch: batch.position,
+            started_at: first_time(batch),
+            extent: Current::new(fold.commit, extent),
+            waypoints: Waypoints::default(),
+            fork: Some(Box::new(Fork { base: number, shared })),
+            ties: (!ties.is_empty()).then(|| Box::new(ties)),
+        };
+        self.add_run(place, run, reset.request_id, true, size, fold);
+    }
+
+    fn add_run(
+        &mut self,
+        place: WorkflowPlace,
+        run: Run,
+        request_id: &str,
+        displaces: bool,
+        size: Size,
+        fold: Fold,
+    ) {
+        let number = self.runs.len();
+        let new = NewRun { number, commit: fold.commit, oldest: fold.oldest, request_id };
+        let (workflow, older) = self.namespaces.add_run(place, &new, displaces);
+        self.runs.push(Run { workflow, older, ..run });
+        self.aftermath.grow(self.namespaces.namespace_of(workflow), size);
+    }
+
+    /// What a run made by a reset takes over from its base run: the children that were initiated
+    /// before it, with those that are still open taken from whoever holds them; requests without
+    /// an answer; the activities that the reset names.
+    fn inherit(
+        &mut self,
+        base: u32,
+        batch: &Batch<'_>,
+        reset: &Reset<'_>,
+        commit: Position,
+    ) -> Ties {
+        let mut ties =
+            Ties { activities: reset.open_activities.iter().collect(), ..Ties::default() };
+        let shared = batch.first_event - 1;
+        let Some(known) = self.runs.get(base).and_then(|base| base.ties.as_deref()) else {
+            return ties;
+        };
+        let signals = known.signal_requests.iter().filter(|(_, id)| **id <= shared);
+        ties.signal_requests = signals.map(|(request, id)| (request.clone(), *id)).collect();
+        let initiated: Vec<u32> = known.children.iter().map(|child| child.initiated).collect();
+        let requests: Vec<u32> = known.externals.keys().copied().collect();
+        for request in requests.into_iter().take_while(|request| *request <= shared) {
+            if let Some(external) = self.take_request(base, request, batch.run) {
+                let external = External { since: Some(commit), moved: None, ..external };
+                ties.request(request, external);
+                self.duties.add(external.key(batch.run, request));
+            }
+        }
+        for initiated in initiated.into_iter().take_while(|initiated| *initiated <= shared) {
+            let Some(relation) = self.relation_until(base, initiated, shared) else { continue };
+            if relation.is_open() {
+                self.adopt(base, &relation, batch, ties.children.len());
+            }
+            ties.open_children += u32::from(relation.is_open());
+            ties.children.push(relation);
+        }
+        ties
+    }
+
+    /// A chain goes on that may have ended: its parent has no outcome to be told.
+    fn revive(&mut self, chain: u32) {
+        let parent = self.chains.get(chain).and_then(|chain| chain.parent);
+        let Some((parent, place)) = parent else { return };
+        if let Some(relation) = self.relation_mut(parent, place) {
+            relation.child_ended = false;
+            self.aftermath.relations.push((parent, place));
+        }
+    }
+
+    /// Takes a request that has no answer from the run that holds it.
+    fn take_request(&mut self, base: u32, initiated: u32, to: u32) -> Option<External> {
+        let holder = self.request_holder(base, initiated)?;
+        let ties = self.runs.get_mut(holder)?.ties.as_deref_mut()?;
+        let external = ties.externals.get_mut(&initiated)?;
+        let taken = *external;
+        (external.since, external.moved) = (None, Some(to));
+        if taken.since.is_some() {
+            self.duties.remove(&taken.key(holder, initiated));
+        }
+        Some(taken)
+    }
+
+    /// The request that the run `base` began, where resets have taken it, if it has no answer there.
+    pub(crate) fn open_request(&self, base: u32, initiated: u32) -> Option<&External> {
+        let ties = self.runs.get(self.request_holder(base, initiated)?)?.ties.as_deref()?;
+        ties.externals.get(&initiated)
+    }
+
+    /// The run that holds, or has answered, the request that the run `base` began.
+    pub(crate) fn request_holder(&self, base: u32, initiated: u32) -> Option<u32> {
+        let mut run = base;
+        loop {
+            let ties = self.runs.get(run)?.ties.as_deref();
+            match ties.and_then(|ties| ties.externals.get(&initiated)?.moved) {
+                // A reset makes a later run.
+                Some(next) if next > run => run = next,
+                _ => return Some(run),
+            }
+        }
+    }
+
+    /// Moves a relation from the run that holds it to the one that `batch` begins.
+    fn adopt(&mut self, base: u32, relation: &Relation, batch: &Batch<'_>, place: usize) {
+        let Ok(place) = u32::try_from(place) else { return };
+        let holder = self.held(base, relation.initiated).map(|(holder, _)| holder);
+        if let Some((holder, at)) = holder {
+            let ties = self.runs.get_mut(holder).and_then(|holder| holder.ties.as_deref_mut());
+            if let Some(ties) = ties
+                && let Some(held) = ties.children.get_mut(at)
+            {
+                ties.open_children -= u32::from(held.is_open());
+                held.moved = held.moved.or(Some((batch.position, batch.run)));
+            }
+            self.aftermath.touch(holder, at);
+        }
+        let chain = relation.child.and_then(|child| self.runs.get(child)).map(|child| child.chain);
+        if let Some(chain) = chain.and_then(|chain| self.chains.get_mut(chain)) {
+            chain.parent = Some((batch.run, place));
+        }
+        self.aftermath.relations.push((batch.run, place));
+    }
+
+    /// The relation that `initiated` of the run `base` began, as it is where resets have taken it.
+    pub(crate) fn held(&self, base: u32, initiated: u32) -> Option<((u32, usize), &Relation)> {
+        // From the run that wrote the event: one that shares it may never have had the child.
+        let mut run = base;
+        while let Some(fork) = self.runs.get(run).and_then(|run| run.fork.as_deref())
+            && initiated <= fork.shared
+        {
+            run = fork.base;
+        }
+        loop {
+            let ties = self.runs.get(run)?.ties.as_deref()?;
+            let at = ties.find(initiated)?;
+            let relation = ties.children.get(at)?;
+            match relation.moved {
+                // A reset makes a later run.
+                Some((_, next)) if next > run => run = next,
+                _ => return Some(((run, at), relation)),
+            }
+        }
+    }
+
+    /// A relation of the run `base` as its first `shared` events tell it, with the child as it is.
+    pub(crate) fn relation_until(
+        &self,
+        base: u32,
+        initiated: u32,
+        shared: u32,
+    ) -> Option<Relation> {
+        let ties = self.runs.get(base)?.ties.as_deref()?;
+        let told = ties.children.get(ties.find(initiated)?)?.until(shared)?;
+        let (_, held) = self.held(base, initiated)?;
+        Some(Relation { child: held.child, child_ended: held.child_ended, ..told })
+    }
+}
+
+fn first_time(batch: &Batch<'_>) -> Timestamp {
+    let time = batch.raw_events().find_map(|event| event.ok().map(|(_, raw)| raw.time));
+    time.unwrap_or_default()
+}

@@ -1,0 +1,5 @@
+//! Taking in commits that passed the rules.
+
+mod begin;
+mod commit;
+mod fold;

@@ -1,0 +1,282 @@
+//! Whether a commit can follow those before it.
+
+use crate::hash::Map;
+
+use super::draft::{Begun, Draft};
+use super::steps::{Illegal, is_ruled};
+use crate::event::{Body, Event, Malformed, RawEvent, Reset, Started};
+use crate::id::RunId;
+use crate::index::payload::{Beginning, Payload, beginning};
+use crate::index::state::{Index, Namespaces, is_name};
+use crate::log::format::{Batch, Part, is_start};
+
+/// Why a commit cannot follow.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Refusal {
+    /// Its bytes make no sense, or not in this place.
+    Malformed,
+    /// It breaks a rule.
+    Illegal(Illegal),
+}
+
+impl From<Malformed> for Refusal {
+    fn from(_: Malformed) -> Self {
+        Refusal::Malformed
+    }
+}
+
+impl From<Illegal> for Refusal {
+    fn from(illegal: Illegal) -> Self {
+        Refusal::Illegal(illegal)
+    }
+}
+
+/// A commit as far as it was looked at.
+struct Checking<'i, 'a> {
+    index: &'i Index,
+    payload: Payload<'a>,
+    /// The number that the next new run gets.
+    next_new: u32,
+    begun: Map<RunId, Started<'a>>,
+    resets: Map<RunId, RunId>,
+    draft: Draft,
+}
+
+impl Index {
+    /// Whether the commit can follow what was taken in so far. Changes nothing.
+    pub(crate) fn check(&self, payload: Payload<'_>) -> Result<(), Refusal> {
+        let mut last_run = None;
+        let mut checking = Checking {
+            index: self,
+            payload,
+            next_new: self.runs.len(),
+            begun: Map::default(),
+            resets: Map::default(),
+            draft: Draft::default(),
+        };
+        let mut parts = payload.parts();
+        while let Some(batch) = parts.batch()? {
+            // In order of run number, so that no run comes twice.
+            if last_run.is_some_and(|last| last >= batch.run) {
+                return Err(Refusal::Malformed);
+            }
+            last_run = Some(batch.run);
+            parts.pass(checking.batch(&batch)?)?;
+        }
+        for part in parts {
+            if let Part::Put(row) = part?.0 {
+                Namespaces::check(&row)?;
+            }
+        }
+        Ok(checking.draft.finish(self)?)
+    }
+}
+
+impl<'a> Checking<'_, 'a> {
+    /// Checks a batch, and returns the bytes that its events take.
+    fn batch(&mut self, batch: &Batch<'a>) -> Result<usize, Refusal> {
+        let (run, recorded, before) = match beginning(batch, self.next_new)? {
+            Some(Beginning::Started(started)) => self.start(batch, started)?,
+            Some(Beginning::Reset(reset)) => self.reset(batch, &reset)?,
+            None => self.follow(batch)?,
+        };
+        let mut own = 0;
+        for event in batch.raw_events() {
+            let (id, raw) = event?;
+            self.event(batch, (run, recorded), id, raw)?;
+            own += u64::from(raw.size);
+        }
+        let bytes = before + own;
+        // What a reset shares is known from the base run's batches alone.
+        let reset = batch.first_event != 1 && batch.run == self.next_new;
+        self.next_new += u32::from(batch.run == self.next_new);
+        let adds_up =
+            bytes == u64::from(batch.run_bytes) || (reset && bytes < u64::from(batch.run_bytes));
+        usize::try_from(own).ok().filter(|_| adds_up).ok_or(Refusal::Malformed)
+    }
+
+    fn event(
+        &mut self,
+        batch: &Batch<'_>,
+        (run, recorded): (RunId, bool),
+        id: u32,
+        raw: RawEvent<'_>,
+    ) -> Result<(), Refusal> {
+        let last = id + 1 == batch.next_event();
+        if is_start(raw.kind) != (id == 1) || (raw.kind.is_closing() && !last) {
+            return Err(Refusal::Malformed);
+        }
+        // A closing event may have no record, and is held against the rules all the same.
+        if raw.is_opaque() && !is_ruled(raw.kind) {
+            return Ok(());
+        }
+        let event = Event::check(id, raw)?;
+        let resets = matches!(event.body(), Body::WorkflowReset(_));
+        if resets && (batch.run != self.next_new || id != batch.first_event) {
+            return Err(Refusal::Malformed);
+        }
+        if !recorded && is_ruled(raw.kind) {
+            self.draft.check(self.index, run, event.body())?;
+            self.draft.record(self.index, run, id, event.body());
+        }
+        Ok(())
+    }
+
+    /// A batch that follows others of its run.
+    fn follow(&self, batch: &Batch<'_>) -> Result<(RunId, bool, u64), Malformed> {
+        let run = self.index.runs.get(batch.run).ok_or(Malformed)?;
+        let extent = run.extent.latest();
+        let follows = extent.status.is_open()
+            && extent.next_event == batch.first_event
+            && extent.last_batch == batch.previous;
+        follows.then_some((run.id, run.recorded, u64::from(extent.bytes))).ok_or(Malformed)
+    }
+
+    fn start(
+        &mut self,
+        batch: &Batch<'_>,
+        started: Started<'a>,
+    ) -> Result<(RunId, bool, u64), Malformed> {
+        let run = started.run_id;
+        self.check_new(batch, run)?;
+        if !is_name(started.namespace) {
+            return Err(Malformed);
+        }
+        let recorded = started.recorded != 0;
+        if !recorded {
+            self.check_kin(&started)?;
+            let parent = started.parent_run_id.map(|run| (run, started.parent_initiated_event_id));
+            let continued = started.continued_run_id;
+            self.draft.begin(run, Begun { parent, continued, base: None });
+        }
+        self.begun.insert(run, started);
+        Ok((run, recorded, 0))
+    }
+
+    /// A run of this store begins its chain or goes on with one, and a child has the root of its
+    /// parent.
+    fn check_kin(&self, started: &Started<'_>) -> Result<(), Malformed> {
+        let sound = match (started.continued_run_id, started.parent_run_id) {
+            (Some(before), parent) => {
+                let before = self.kin(&before)?;
+                started.first_run_id == before.first
+                    && started.namespace == before.namespace
+                    && started.workflow_id == before.workflow_id
+                    && parent.is_some() == before.parent.is_some()
+                    && started.root_run_id == before.root
+            }
+            (None, Some(parent)) => {
+                let above = self.kin(&parent)?;
+                started.first_run_id == started.run_id
+                    && started.namespace == above.namespace
+                    && started.root_run_id == Some(above.root.unwrap_or(parent))
+            }
+            (None, None) => started.first_run_id == started.run_id,
+        };
+        sound.then_some(()).ok_or(Malformed)
+    }
+
+    fn kin(&self, run: &RunId) -> Result<Kin<'_>, Malformed> {
+        if let Some(base) = self.resets.get(run) {
+            return self.known_kin(base);
+        }
+        match self.begun.get(run) {
+            Some(started) if started.recorded == 0 => Ok(Kin {
+                namespace: started.namespace,
+                workflow_id: started.workflow_id,
+                first: started.first_run_id,
+                parent: started.parent_run_id,
+                root: started.root_run_id,
+            }),
+            Some(_) => Err(Malformed),
+            None => self.known_kin(run),
+        }
+    }
+
+    fn known_kin(&self, run: &RunId) -> Result<Kin<'_>, Malformed> {
+        let number = self.index.runs.number(run).ok_or(Malformed)?;
+        self.index.kin(number).filter(|_| !self.index.is_recorded(number)).ok_or(Malformed)
+    }
+
+    fn reset(
+        &mut self,
+        batch: &Batch<'_>,
+        reset: &Reset<'_>,
+    ) -> Result<(RunId, bool, u64), Malformed> {
+        self.check_new(batch, reset.run_id)?;
+        let number = self.index.runs.number(&reset.base_run_id).ok_or(Malformed)?;
+        let base = self.index.runs.get(number).ok_or(Malformed)?;
+        let extent = base.extent.latest();
+        let shared = batch.first_event - 1;
+        let last = extent.next_event - 1;
+        let sound = !base.recorded
+            && shared > 0
+            && (shared < last || (shared == last && extent.status.is_open()))
+            && batch.previous <= extent.last_batch
+            && self.only_yields(number, reset.run_id)?;
+        let base = (reset.base_run_id, shared);
+        self.draft.begin(reset.run_id, Begun { base: Some(base), ..Default::default() });
+        // It names the activities that are open.
+        let body = Body::WorkflowReset(*reset);
+        self.draft.record(self.index, reset.run_id, batch.first_event, &body);
+        self.resets.insert(reset.run_id, reset.base_run_id);
+        sound.then_some((reset.run_id, false, 0)).ok_or(Malformed)
+    }
+
+    /// Whether the commit says nothing more of the base run of a reset than that the new run takes over.
+    fn only_yields(&self, base: u32, to: RunId) -> Result<bool, Malformed> {
+        for part in self.payload.parts() {
+            match part?.0 {
+                Part::Batch(batch) if batch.run < base => {}
+                Part::Batch(batch) if batch.run == base => {
+                    let first = batch.events().next().ok_or(Malformed)??;
+                    return Ok(batch.count == 1 && first.body().replaced_by() == Some(to));
+                }
+                _ => break,
+            }
+        }
+        Ok(true)
+    }
+
+    fn check_new(&self, batch: &Batch<'_>, run: RunId) -> Result<(), Malformed> {
+        let known = self.index.runs.number(&run).is_some()
+            || self.begun.contains_key(&run)
+            || self.resets.contains_key(&run);
+        let sound = !run.is_nil() && !known && batch.run == self.next_new;
+        sound.then_some(()).ok_or(Malformed)
+    }
+}
+
+/// Who a run is to others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kin<'a> {
+    pub(crate) namespace: &'a str,
+    pub(crate) workflow_id: &'a str,
+    /// The first run of its chain.
+    pub(crate) first: RunId,
+    /// The parent's run.
+    pub(crate) parent: Option<RunId>,
+    /// The root's run, if it has a parent.
+    pub(crate) root: Option<RunId>,
+}
+
+impl Index {
+    pub(crate) fn is_recorded(&self, run: u32) -> bool {
+        self.runs.get(run).is_some_and(|run| run.recorded)
+    }
+
+    /// Who a run is to others, for one that was started in this store.
+    pub(crate) fn kin(&self, run: u32) -> Option<Kin<'_>> {
+        let run = self.runs.get(run)?;
+        let chain = self.chains.get(run.chain)?;
+        let (namespace, workflow) = self.workflow_of(run)?;
+        let id = |number: u32| self.runs.get(number).map(|run| run.id);
+        Some(Kin {
+            namespace: &namespace.name,
+            workflow_id: &workflow.id,
+            first: chain.first,
+            parent: chain.parent.and_then(|(parent, _)| id(parent)),
+            root: chain.root.and_then(id),
+        })
+    }
+}

@@ -1,0 +1,391 @@
+//! A commit as it is built: what its steps have changed, as far as rules depend on it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::event::{Body, EventKind};
+use crate::hash::Map;
+use crate::id::RunId;
+use crate::index::state::{DutyKind, Index, Relation, Ties};
+
+/// What the steps of a commit have changed, as far as rules depend on it.
+#[derive(Default)]
+pub(crate) struct Draft {
+    pub(crate) runs: Map<RunId, Changes>,
+    pub(crate) begun: Map<RunId, Begun>,
+    pub(crate) closed: Map<RunId, Closing>,
+    /// The runs that resets begin, each with its base run and the last event that they share.
+    pub(crate) resets: Vec<(RunId, (RunId, u32))>,
+}
+
+/// How a run begins.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Begun {
+    /// The parent's run and its Initiated event.
+    pub(crate) parent: Option<(RunId, u32)>,
+    /// The run before it in its chain.
+    pub(crate) continued: Option<RunId>,
+    /// For a reset: the base run and the last event that they share.
+    pub(crate) base: Option<(RunId, u32)>,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct Closing {
+    pub(crate) kind: EventKind,
+    pub(crate) next: Option<RunId>,
+    pub(crate) replaced_by: Option<RunId>,
+}
+
+#[derive(Default)]
+pub(crate) struct Changes {
+    pub(crate) relations: BTreeMap<u32, Known>,
+    /// What was initiated here, and `None` for what was answered here.
+    pub(crate) externals: BTreeMap<u32, Option<DutyKind>>,
+    cancel_requested: bool,
+    signal_requests: BTreeMap<Box<str>, u32>,
+    activities_opened: BTreeSet<u32>,
+    activities_ended: BTreeSet<u32>,
+    /// What this adds to all that the run waits for.
+    waiting: Waiting,
+}
+
+/// How much a run waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Waiting {
+    pub(crate) children: i64,
+    pub(crate) activities: i64,
+    pub(crate) signals: i64,
+    pub(crate) cancels: i64,
+}
+
+impl Waiting {
+    /// How much of what events of this kind begin: activities, cancel requests, children, signals.
+    pub(crate) const fn of(&self, kind: u16) -> i64 {
+        match kind {
+            10 => self.activities,
+            22 => self.cancels,
+            29 => self.children,
+            37 => self.signals,
+            _ => 0,
+        }
+    }
+}
+
+impl std::ops::Add for Waiting {
+    type Output = Waiting;
+
+    fn add(self, other: Waiting) -> Waiting {
+        Waiting {
+            children: self.children + other.children,
+            activities: self.activities + other.activities,
+            signals: self.signals + other.signals,
+            cancels: self.cancels + other.cancels,
+        }
+    }
+}
+
+impl Ties {
+    fn waiting(&self) -> Waiting {
+        Waiting {
+            children: self.open_children.into(),
+            activities: count(self.activities.len()),
+            signals: self.open_signals.into(),
+            cancels: self.open_cancels.into(),
+        }
+    }
+}
+
+impl Index {
+    /// What a run waited for after its first `shared` events, but for activities, which a reset
+    /// names.
+    fn waiting_until(&self, run: &RunId, shared: u32) -> Waiting {
+        let number = self.runs.number(run);
+        let run = number.and_then(|number| self.runs.get(number));
+        let Some(ties) = run.and_then(|run| run.ties.as_deref()) else { return Waiting::default() };
+        let until = ties.children.iter().filter_map(|relation| relation.until(shared));
+        let children = until.filter(Relation::is_open).count();
+        let of = |kind| {
+            let until = ties.externals.range(..=shared);
+            let open = until.filter_map(|(id, _)| self.open_request(number?, *id));
+            count(open.filter(|external| external.kind == kind).count())
+        };
+        let (signals, cancels) = (of(DutyKind::DeliverSignal), of(DutyKind::DeliverCancel));
+        Waiting { children: count(children), activities: 0, signals, cancels }
+    }
+}
+
+fn count(many: usize) -> i64 {
+    i64::try_from(many).unwrap_or(i64::MAX)
+}
+
+/// What is known of a relation at some step.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Known {
+    /// The ChildStarted event; 0 before it.
+    pub(crate) started: u32,
+    /// The first run of the child.
+    pub(crate) child: Option<RunId>,
+    pub(crate) ended: bool,
+    /// The outcome that this commit tells: its kind and the last run it names.
+    pub(crate) told: Option<(EventKind, RunId)>,
+    /// Whether this commit says that the child started.
+    pub(crate) starts: bool,
+}
+
+impl Draft {
+    /// Takes in the event `id` of `run`, which passed [`Draft::check`].
+    pub(crate) fn record(&mut self, index: &Index, run: RunId, id: u32, body: &Body<'_>) {
+        let kind = body.kind();
+        match body {
+            Body::StartChildWorkflowExecutionInitiated(_) => {
+                let changes = self.changes(run);
+                changes.relations.insert(id, Known::default());
+                changes.waiting.children += 1;
+            }
+            Body::StartChildWorkflowExecutionFailed(b) => {
+                self.change(index, run, b.initiated_event_id, |known| known.ended = true);
+                self.changes(run).waiting.children -= 1;
+            }
+            Body::ChildWorkflowExecutionStarted(b) => {
+                self.change(index, run, b.initiated_event_id, |known| {
+                    (known.started, known.child, known.starts) = (id, Some(b.run_id), true);
+                });
+            }
+            Body::ChildWorkflowExecutionCompleted(b)
+            | Body::ChildWorkflowExecutionFailed(b)
+            | Body::ChildWorkflowExecutionCanceled(b)
+            | Body::ChildWorkflowExecutionTimedOut(b)
+            | Body::ChildWorkflowExecutionTerminated(b) => {
+                self.change(index, run, b.initiated_event_id, |known| {
+                    (known.ended, known.told) = (true, Some((kind, b.run_id)));
+                });
+                self.changes(run).waiting.children -= 1;
+            }
+            Body::WorkflowExecutionCancelRequested(_)
+            | Body::Opaque(EventKind::WORKFLOW_EXECUTION_CANCEL_REQUESTED) => {
+                self.changes(run).cancel_requested = true;
+            }
+            Body::SignalExternalWorkflowExecutionInitiated(_) => {
+                let changes = self.changes(run);
+                changes.externals.insert(id, Some(DutyKind::DeliverSignal));
+                changes.waiting.signals += 1;
+            }
+            Body::RequestCancelExternalWorkflowExecutionInitiated(_) => {
+                let changes = self.changes(run);
+                changes.externals.insert(id, Some(DutyKind::DeliverCancel));
+                changes.waiting.cancels += 1;
+            }
+            Body::SignalExternalWorkflowExecutionFailed(b)
+            | Body::ExternalWorkflowExecutionSignaled(b) => {
+                let waited = self.waits_for(index, run, b.initiated_event_id).is_some();
+                let changes = self.changes(run);
+                changes.externals.insert(b.initiated_event_id, None);
+                changes.waiting.signals -= i64::from(waited);
+            }
+            Body::RequestCancelExternalWorkflowExecutionFailed(b)
+            | Body::ExternalWorkflowExecutionCancelRequested(b) => {
+                let waited = self.waits_for(index, run, b.initiated_event_id).is_some();
+                let changes = self.changes(run);
+                changes.externals.insert(b.initiated_event_id, None);
+                changes.waiting.cancels -= i64::from(waited);
+            }
+            Body::ActivityTaskScheduled(_) => {
+                let changes = self.changes(run);
+                changes.activities_opened.insert(id);
+                changes.waiting.activities += 1;
+            }
+            Body::ActivityTaskCompleted(b)
+            | Body::ActivityTaskFailed(b)
+            | Body::ActivityTaskTimedOut(b)
+            | Body::ActivityTaskCanceled(b) => {
+                let changes = self.changes(run);
+                if !changes.activities_opened.remove(&b.scheduled_event_id) {
+                    changes.activities_ended.insert(b.scheduled_event_id);
+                }
+                changes.waiting.activities -= 1;
+            }
+            Body::WorkflowReset(b) => {
+                let changes = self.changes(run);
+                changes.activities_opened.extend(b.open_activities.iter());
+                changes.waiting.activities += count(changes.activities_opened.len());
+            }
+            _ if kind.is_closing() => {
+                let (next, replaced_by) = (body.next_run(), body.replaced_by());
+                self.closed.insert(run, Closing { kind, next, replaced_by });
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes in a signal that came with a request id.
+    pub(crate) fn record_signal(&mut self, run: RunId, request_id: &str, id: u32) {
+        self.changes(run).signal_requests.insert(request_id.into(), id);
+    }
+
+    /// The signal of `run` that came with this request id.
+    pub(crate) fn signaled(&self, index: &Index, run: RunId, request_id: &str) -> Option<u32> {
+        let here = self.runs.get(&run).and_then(|changes| changes.signal_requests.get(request_id));
+        let before = || {
+            let found = self.with_ties(index, run, |ties, shared| {
+                ties.signal_requests.get(request_id).copied().filter(|id| *id <= shared)
+            });
+            found.flatten()
+        };
+        here.copied().or_else(before)
+    }
+
+    /// Forgets all steps.
+    pub(crate) fn clear(&mut self) {
+        self.runs.clear();
+        self.begun.clear();
+        self.closed.clear();
+        self.resets.clear();
+    }
+
+    /// Takes in that a run begins.
+    pub(crate) fn begin(&mut self, run: RunId, begun: Begun) {
+        self.resets.extend(begun.base.map(|base| (run, base)));
+        self.begun.insert(run, begun);
+    }
+
+    /// Forgets a run that was to begin and whose steps are taken back.
+    pub(crate) fn forget(&mut self, run: &RunId) {
+        self.begun.remove(run);
+        self.runs.remove(run);
+        self.closed.remove(run);
+        self.resets.retain(|(reset, _)| reset != run);
+    }
+
+    /// The run to which a reset among the steps so far gives the relation that `holder` has.
+    pub(crate) fn taken_by(&self, index: &Index, holder: u32, initiated: u32) -> Option<RunId> {
+        self.resets.iter().find_map(|(run, (base, shared))| {
+            let base = index.runs.number(base)?;
+            let told = index.relation_until(base, initiated, *shared)?;
+            let ((held_by, _), _) = index.held(base, initiated)?;
+            (told.is_open() && held_by == holder).then_some(*run)
+        })
+    }
+
+    /// By how much the steps so far change what `run` waits for.
+    pub(crate) fn added(&self, run: RunId) -> Waiting {
+        self.runs.get(&run).map(|changes| changes.waiting).unwrap_or_default()
+    }
+
+    /// How much `run` waits for after the steps so far.
+    pub(crate) fn waiting(&self, index: &Index, run: RunId) -> Waiting {
+        let before = match self.begun.get(&run).map(|begun| begun.base) {
+            None => self.with_ties(index, run, |ties, _| ties.waiting()).unwrap_or_default(),
+            Some(None) => Waiting::default(),
+            Some(Some((base, shared))) => index.waiting_until(&base, shared),
+        };
+        self.runs.get(&run).map_or(before, |changes| before + changes.waiting)
+    }
+
+    /// The Scheduled events of the open activities of `run`.
+    pub(crate) fn activities(&self, index: &Index, run: RunId) -> Vec<u32> {
+        let changes = self.runs.get(&run);
+        let ended = |id: &u32| changes.is_some_and(|run| run.activities_ended.contains(id));
+        let begins = self.begun.contains_key(&run);
+        let before = self.with_ties(index, run, |ties, _| {
+            let open = ties.activities.iter().copied();
+            open.filter(|id| !begins && !ended(id)).collect()
+        });
+        let mut open: Vec<u32> = before.unwrap_or_default();
+        open.extend(changes.into_iter().flat_map(|changes| &changes.activities_opened));
+        open
+    }
+
+    /// Whether `run` was asked to cancel.
+    pub(crate) fn cancel_requested(&self, index: &Index, run: RunId) -> bool {
+        let here = self.runs.get(&run).is_some_and(|changes| changes.cancel_requested);
+        let (of, shared) = self.source(run);
+        let known = index.runs.number(&of).and_then(|number| index.runs.get(number));
+        let event = known.map_or(0, |run| run.extent.latest().cancel_requested);
+        here || (event != 0 && event <= shared)
+    }
+
+    pub(crate) fn is_open_activity(&self, index: &Index, run: RunId, scheduled: u32) -> bool {
+        let changes = self.runs.get(&run);
+        if changes.is_some_and(|changes| changes.activities_opened.contains(&scheduled)) {
+            return true;
+        }
+        let ended = changes.is_some_and(|changes| changes.activities_ended.contains(&scheduled));
+        // What a reset leaves open it names, and the names were taken in with it.
+        let before = self.with_ties(index, run, |ties, _| ties.activities.contains(&scheduled));
+        before == Some(true) && !ended && !self.begun.contains_key(&run)
+    }
+
+    /// Whether the child of this event was neither started nor refused.
+    pub(crate) fn may_start(&self, index: &Index, run: RunId, initiated: u32) -> bool {
+        let known = self.relation(index, run, initiated);
+        known.is_some_and(|known| known.started == 0 && !known.ended)
+    }
+
+    /// Whether the child of this event has ended and its parent was not told.
+    pub(crate) fn may_report(&self, index: &Index, run: RunId, initiated: u32) -> bool {
+        let known = self.relation(index, run, initiated);
+        known.is_some_and(|known| !known.ended) && self.ended_child(index, run, initiated).is_some()
+    }
+
+    /// The request of this event, if it has no answer.
+    pub(crate) fn waits_for(&self, index: &Index, run: RunId, initiated: u32) -> Option<DutyKind> {
+        let here = self.runs.get(&run).and_then(|changes| changes.externals.get(&initiated));
+        let before = || {
+            let (of, shared) = self.source(run);
+            let number = index.runs.number(&of).filter(|_| initiated <= shared)?;
+            let external = if of == run {
+                // One that a reset has taken is not its own any more.
+                let ties = index.runs.get(number)?.ties.as_deref()?;
+                ties.externals.get(&initiated).filter(|external| external.moved.is_none())
+            } else {
+                index.open_request(number, initiated)
+            };
+            external.map(|external| external.kind)
+        };
+        here.copied().unwrap_or_else(before)
+    }
+
+    fn changes(&mut self, run: RunId) -> &mut Changes {
+        self.runs.entry(run).or_default()
+    }
+
+    fn change(&mut self, index: &Index, run: RunId, initiated: u32, f: impl FnOnce(&mut Known)) {
+        let known = self.relation(index, run, initiated).unwrap_or_default();
+        f(self.changes(run).relations.entry(initiated).or_insert(known));
+    }
+
+    /// What is known of a relation after the steps so far.
+    pub(crate) fn relation(&self, index: &Index, run: RunId, initiated: u32) -> Option<Known> {
+        let here = self.runs.get(&run).and_then(|changes| changes.relations.get(&initiated));
+        here.copied().or_else(|| self.known(index, run, initiated))
+    }
+
+    /// What is known of a relation before the commit.
+    fn known(&self, index: &Index, run: RunId, initiated: u32) -> Option<Known> {
+        let relation = if self.begun.contains_key(&run) {
+            let (base, shared) = self.begun.get(&run)?.base?;
+            index.relation_until(index.runs.number(&base)?, initiated, shared)?
+        } else {
+            let ties = index.runs.get(index.runs.number(&run)?)?.ties.as_deref()?;
+            ties.children.get(ties.find(initiated)?)?.clone()
+        };
+        let child = relation.child.and_then(|child| index.runs.get(child)).map(|run| run.id);
+        let ended = !relation.is_open();
+        Some(Known { started: relation.started, child, ended, told: None, starts: false })
+    }
+
+    /// The run whose ties say what `run` had before this commit, and up to which event.
+    pub(crate) fn source(&self, run: RunId) -> (RunId, u32) {
+        self.begun.get(&run).map_or((run, u32::MAX), |begun| begun.base.unwrap_or((run, 0)))
+    }
+
+    fn with_ties<T>(
+        &self,
+        index: &Index,
+        run: RunId,
+        f: impl FnOnce(&Ties, u32) -> T,
+    ) -> Option<T> {
+        let (of, shared) = self.source(run);
+        let run = index.runs.get(index.runs.number(&of)?)?;
+        run.ties.as_deref().map(|ties| f(ties, shared))
+    }
+}

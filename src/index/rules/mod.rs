@@ -1,0 +1,9 @@
+//! What a commit may say: each step by itself, and both sides of it in the same commit.
+
+mod commit;
+mod draft;
+mod steps;
+
+pub(crate) use commit::Refusal;
+pub(crate) use draft::{Begun, Draft};
+pub(crate) use steps::{Illegal, is_ruled, outcome_kind};

@@ -1,0 +1,350 @@
+//! What a commit may say about relations, chains and requests between runs: each step once, and
+//! both sides of a step in the same commit.
+//!
+//! The same rules are asked step by step while a transaction is built, and over the whole commit
+//! before it is taken in. Recorded runs are exempt: they happened, and are kept as they are.
+
+use super::draft::{Draft, Known};
+use crate::event::{Body, EventKind, ParentClosePolicy};
+use crate::id::RunId;
+use crate::index::state::{DutyKind, Index, Run, RunStatus};
+
+/// A step that breaks a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Illegal {
+    pub(crate) run: RunId,
+    pub(crate) kind: EventKind,
+    /// The Initiated event it goes back to; 0 for none.
+    pub(crate) refers_to: u32,
+    pub(crate) why: &'static str,
+}
+
+/// A child whose chain has ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EndedChild {
+    /// The parent's ChildStarted event.
+    pub(crate) started: u32,
+    /// The chain's last run.
+    pub(crate) last: RunId,
+    /// How it closed.
+    pub(crate) status: RunStatus,
+}
+
+/// Whether rules depend on events of this kind.
+pub(crate) const fn is_ruled(kind: EventKind) -> bool {
+    matches!(kind.number(), 2 | 3 | 4 | 10 | 12..=14 | 16 | 20..=24 | 27..=39)
+}
+
+impl Draft {
+    /// Whether the next event of `run`, which did not happen elsewhere, may say this.
+    pub(crate) fn check(&self, index: &Index, run: RunId, body: &Body<'_>) -> Result<(), Illegal> {
+        let (refers_to, verdict) = match body {
+            Body::StartChildWorkflowExecutionInitiated(b) => (0, check_initiated(b)),
+            Body::StartChildWorkflowExecutionFailed(b) => {
+                let initiated = b.initiated_event_id;
+                (initiated, not_started(self.relation(index, run, initiated)))
+            }
+            Body::ChildWorkflowExecutionStarted(b) => {
+                let initiated = b.initiated_event_id;
+                (initiated, not_started(self.relation(index, run, initiated)))
+            }
+            Body::ChildWorkflowExecutionCompleted(b)
+            | Body::ChildWorkflowExecutionFailed(b)
+            | Body::ChildWorkflowExecutionCanceled(b)
+            | Body::ChildWorkflowExecutionTimedOut(b)
+            | Body::ChildWorkflowExecutionTerminated(b) => {
+                let initiated = b.initiated_event_id;
+                let relation = self.relation(index, run, initiated);
+                (initiated, started(relation, b.started_event_id))
+            }
+            Body::ActivityTaskCompleted(b)
+            | Body::ActivityTaskFailed(b)
+            | Body::ActivityTaskTimedOut(b)
+            | Body::ActivityTaskCanceled(b) => {
+                let scheduled = b.scheduled_event_id;
+                let open = self.is_open_activity(index, run, scheduled);
+                let why = "no activity is open that this event scheduled";
+                (scheduled, if open { Ok(()) } else { Err(why) })
+            }
+            // By its kind, with or without a record: that a run was asked is all there is to know.
+            Body::WorkflowExecutionCancelRequested(_)
+            | Body::Opaque(EventKind::WORKFLOW_EXECUTION_CANCEL_REQUESTED) => {
+                let again = self.cancel_requested(index, run);
+                (0, if again { Err("the run has been asked to cancel already") } else { Ok(()) })
+            }
+            Body::SignalExternalWorkflowExecutionInitiated(b)
+            | Body::RequestCancelExternalWorkflowExecutionInitiated(b) => {
+                let named = !b.workflow_id.is_empty();
+                (0, if named { Ok(()) } else { Err("a target needs a workflow id") })
+            }
+            Body::SignalExternalWorkflowExecutionFailed(b)
+            | Body::ExternalWorkflowExecutionSignaled(b) => {
+                let (initiated, kind) = (b.initiated_event_id, DutyKind::DeliverSignal);
+                (initiated, self.answers(index, run, initiated, kind))
+            }
+            Body::RequestCancelExternalWorkflowExecutionFailed(b)
+            | Body::ExternalWorkflowExecutionCancelRequested(b) => {
+                let (initiated, kind) = (b.initiated_event_id, DutyKind::DeliverCancel);
+                (initiated, self.answers(index, run, initiated, kind))
+            }
+            _ => (0, Ok(())),
+        };
+        verdict.map_err(|why| Illegal { run, kind: body.kind(), refers_to, why })
+    }
+
+    /// Whether both sides of every step are there.
+    pub(crate) fn finish(&self, index: &Index) -> Result<(), Illegal> {
+        self.finish_resets(index)?;
+        for (run, changes) in &self.runs {
+            for (initiated, known) in &changes.relations {
+                self.finish_relation(index, *run, *initiated, known)?;
+            }
+        }
+        for (run, closing) in &self.closed {
+            let follows = |next: RunId| {
+                self.begun.get(&next).is_some_and(|begun| begun.continued == Some(*run))
+            };
+            let replaces = |next: RunId| {
+                let base = self.begun.get(&next).and_then(|begun| begun.base);
+                base.is_some_and(|(base, _)| base == *run)
+            };
+            let continues = closing.kind == EventKind::WORKFLOW_EXECUTION_CONTINUED_AS_NEW;
+            let why = if closing.next.is_none() && continues {
+                "a run continues as new without a run that follows"
+            } else if closing.next.is_some_and(|next| !follows(next)) {
+                "the run that follows does not begin in the same commit"
+            } else if closing.replaced_by.is_some_and(|next| !replaces(next)) {
+                "the run that the reset makes does not begin in the same commit"
+            } else {
+                continue;
+            };
+            return Err(Illegal { run: *run, kind: closing.kind, refers_to: 0, why });
+        }
+        for (run, begun) in &self.begun {
+            let parent = begun.parent.filter(|_| begun.continued.is_none());
+            let told = |(parent, initiated): (RunId, u32)| {
+                let known = self.runs.get(&parent)?.relations.get(&initiated)?;
+                (known.starts && known.child == Some(*run)).then_some(())
+            };
+            let left = |before: RunId| {
+                let next = self.closed.get(&before)?.next;
+                (next == Some(*run)).then_some(())
+            };
+            let why = if parent.is_some_and(|parent| told(parent).is_none()) {
+                "its parent does not record in the same commit that it started"
+            } else if begun.continued.is_some_and(|before| left(before).is_none()) {
+                "the run that it continues does not close in the same commit"
+            } else {
+                continue;
+            };
+            let kind = EventKind::WORKFLOW_EXECUTION_STARTED;
+            return Err(Illegal { run: *run, kind, refers_to: 0, why });
+        }
+        Ok(())
+    }
+
+    fn finish_relation(
+        &self,
+        index: &Index,
+        run: RunId,
+        initiated: u32,
+        known: &Known,
+    ) -> Result<(), Illegal> {
+        let illegal = |kind, why| Err(Illegal { run, kind, refers_to: initiated, why });
+        if known.starts && !self.starts(index, run, initiated, known.child) {
+            let why = "the child does not begin in the same commit, as a child of this run";
+            return illegal(EventKind::CHILD_WORKFLOW_EXECUTION_STARTED, why);
+        }
+        let Some((kind, last)) = known.told else { return Ok(()) };
+        match known.child.and_then(|child| self.end_of_chain(index, child)) {
+            None => illegal(kind, "the child's chain has not ended"),
+            Some((run, _)) if run != last => illegal(kind, "the child's last run is another one"),
+            Some((_, status)) if Some(kind) != outcome_kind(status) => {
+                illegal(kind, "the child ended otherwise")
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Whether the child that a ChildStarted event names starts with it, or was started before a
+    /// reset that repeats the event.
+    fn starts(&self, index: &Index, run: RunId, initiated: u32, child: Option<RunId>) -> bool {
+        let Some(child) = child else { return false };
+        if let Some(taken) = self.taken_child(index, run, initiated) {
+            return taken == child;
+        }
+        self.begun.get(&child).is_some_and(|begun| {
+            begun.parent == Some((run, initiated)) && begun.continued.is_none()
+        })
+    }
+
+    /// The child that a run which a reset begins takes over with a relation.
+    fn taken_child(&self, index: &Index, run: RunId, initiated: u32) -> Option<RunId> {
+        let (base, shared) = self.begun.get(&run)?.base?;
+        let relation = index.relation_until(index.runs.number(&base)?, initiated, shared)?;
+        index.runs.get(relation.child?).map(|run| run.id)
+    }
+
+    /// Whether the runs that resets begin say of each child that they take over that it has started.
+    fn finish_resets(&self, index: &Index) -> Result<(), Illegal> {
+        for (run, (base, shared)) in &self.resets {
+            let base = index.runs.number(base).and_then(|base| index.runs.get(base));
+            let ties = base.and_then(|base| base.ties.as_deref());
+            let initiated = ties.into_iter().flat_map(|ties| &ties.children);
+            let initiated = initiated.map(|relation| relation.initiated);
+            for initiated in initiated.take_while(|initiated| initiated <= shared) {
+                let taken = self.taken_child(index, *run, initiated).is_some();
+                let known = self.relation(index, *run, initiated);
+                if taken && known.is_some_and(|known| known.started == 0 && !known.ended) {
+                    let why = "a reset takes over a child and does not say that it has started";
+                    let kind = EventKind::CHILD_WORKFLOW_EXECUTION_STARTED;
+                    return Err(Illegal { run: *run, kind, refers_to: initiated, why });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A started child of `run` whose chain has ended, as the steps so far leave it.
+    pub(crate) fn ended_child(
+        &self,
+        index: &Index,
+        run: RunId,
+        initiated: u32,
+    ) -> Option<EndedChild> {
+        let known = self.relation(index, run, initiated).filter(|known| known.started != 0)?;
+        let (last, status) = self.end_of_chain(index, known.child?)?;
+        Some(EndedChild { started: known.started, last, status })
+    }
+
+    /// The last run of the chain that `first` began and how it closed, if the chain has ended.
+    fn end_of_chain(&self, index: &Index, first: RunId) -> Option<(RunId, RunStatus)> {
+        let (last, status) = self.last_of_chain(index, first)?;
+        (!status.is_open()).then_some((last, status))
+    }
+
+    /// The last run of the chain that `first` began and how it stands, as the steps so far leave it.
+    fn last_of_chain(&self, index: &Index, first: RunId) -> Option<(RunId, RunStatus)> {
+        let known = index.runs.number(&first).and_then(|number| index.runs.get(number));
+        let chain = known.and_then(|run| index.chains.get(run.chain));
+        match chain.and_then(|chain| index.runs.get(chain.newest())) {
+            Some(newest) => Some(self.last_after(index, newest)),
+            None => self.last_begun(first),
+        }
+    }
+
+    /// The last run of a chain and how it stands; `newest` was its last one before.
+    pub(crate) fn last_after(&self, index: &Index, newest: &Run) -> (RunId, RunStatus) {
+        let in_chain = |base: &RunId| {
+            let base = index.runs.number(base).and_then(|number| index.runs.get(number));
+            base.is_some_and(|base| base.chain == newest.chain)
+        };
+        // A reset of any of its runs takes the chain on.
+        let reset = self.resets.iter().find(|(_, (base, _))| in_chain(base));
+        let last = reset.map_or(newest.id, |(run, _)| *run);
+        self.last_begun(last).unwrap_or((newest.id, newest.extent.latest().status))
+    }
+
+    /// The same for a chain whose last run, before the continuations here, is `last`; `None` if that neither
+    /// begins nor closes here.
+    fn last_begun(&self, last: RunId) -> Option<(RunId, RunStatus)> {
+        let mut last = last;
+        while let Some(next) = self.closed.get(&last).and_then(|closing| closing.next) {
+            last = next;
+        }
+        match self.closed.get(&last) {
+            Some(closing) => Some((last, RunStatus::after(closing.kind))),
+            None => self.begun.contains_key(&last).then_some((last, RunStatus::Running)),
+        }
+    }
+
+    /// Whether the steps so far tell a parent how the chain of the run `of` ended: a reset would make that
+    /// untrue.
+    pub(crate) fn tells_end_of(&self, index: &Index, of: RunId) -> bool {
+        let chain = |run: &RunId| index.runs.get(index.runs.number(run)?).map(|run| run.chain);
+        let told = self.runs.values().flat_map(|changes| changes.relations.values());
+        let mut told = told.filter(|known| known.told.is_some()).filter_map(|known| known.child);
+        told.any(|child| child == of || (chain(&child).is_some() && chain(&child) == chain(&of)))
+    }
+
+    /// Whether what an event tells of a child's end is so after the steps so far.
+    pub(crate) fn check_told(
+        &self,
+        index: &Index,
+        run: RunId,
+        body: &Body<'_>,
+    ) -> Result<(), Illegal> {
+        let (Body::ChildWorkflowExecutionCompleted(b)
+        | Body::ChildWorkflowExecutionFailed(b)
+        | Body::ChildWorkflowExecutionCanceled(b)
+        | Body::ChildWorkflowExecutionTimedOut(b)
+        | Body::ChildWorkflowExecutionTerminated(b)) = body
+        else {
+            return Ok(());
+        };
+        let initiated = b.initiated_event_id;
+        let known = self.relation(index, run, initiated).unwrap_or_default();
+        let told = Known { told: Some((body.kind(), b.run_id)), starts: false, ..known };
+        self.finish_relation(index, run, initiated, &told)
+    }
+
+    fn answers(
+        &self,
+        index: &Index,
+        run: RunId,
+        initiated: u32,
+        kind: DutyKind,
+    ) -> Result<(), &'static str> {
+        let here = self.runs.get(&run).and_then(|changes| changes.externals.get(&initiated));
+        // A reset repeats the answers to what was initiated before it.
+        let shared = self.begun.get(&run).and_then(|begun| begun.base).map_or(0, |base| base.1);
+        let repeated = here.is_none() && (1..=shared).contains(&initiated);
+        match self.waits_for(index, run, initiated) {
+            Some(found) if found == kind => Ok(()),
+            None if repeated => Ok(()),
+            _ => Err("no request of that event waits for this answer"),
+        }
+    }
+}
+
+fn check_initiated(b: &crate::event::ChildInitiated<'_>) -> Result<(), &'static str> {
+    if b.workflow_id.is_empty() {
+        return Err("a child needs a workflow id");
+    }
+    match b.close_policy {
+        ParentClosePolicy::Unknown(_) => Err("this close policy is not known"),
+        ParentClosePolicy::Unspecified => Err("a child needs a close policy"),
+        _ => Ok(()),
+    }
+}
+
+fn not_started(relation: Option<Known>) -> Result<(), &'static str> {
+    match relation {
+        None => Err("that event initiated no child"),
+        Some(known) if known.started != 0 => Err("the child has started already"),
+        Some(known) if known.ended => Err("the relation has ended already"),
+        Some(_) => Ok(()),
+    }
+}
+
+fn started(relation: Option<Known>, event: u32) -> Result<(), &'static str> {
+    match relation {
+        None => Err("that event initiated no child"),
+        Some(known) if known.started == 0 => Err("the child has not started"),
+        Some(known) if known.started != event => Err("another event says that the child started"),
+        Some(known) if known.ended => Err("the relation has ended already"),
+        Some(_) => Ok(()),
+    }
+}
+
+/// The event in a parent that tells how a child ended.
+pub(crate) fn outcome_kind(status: RunStatus) -> Option<EventKind> {
+    match status {
+        RunStatus::Completed => Some(EventKind::CHILD_WORKFLOW_EXECUTION_COMPLETED),
+        RunStatus::Failed => Some(EventKind::CHILD_WORKFLOW_EXECUTION_FAILED),
+        RunStatus::Canceled => Some(EventKind::CHILD_WORKFLOW_EXECUTION_CANCELED),
+        RunStatus::TimedOut => Some(EventKind::CHILD_WORKFLOW_EXECUTION_TIMED_OUT),
+        RunStatus::Terminated => Some(EventKind::CHILD_WORKFLOW_EXECUTION_TERMINATED),
+        RunStatus::Running | RunStatus::ContinuedAsNew => None,
+    }
+}

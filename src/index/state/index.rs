@@ -1,0 +1,67 @@
+//! Everything that is known about the commits so far.
+
+use super::chains::{Chain, Chains};
+use super::deferred::Aftermath;
+use super::duties::Duties;
+use super::links::Relation;
+use super::namespaces::{Namespace, Namespaces, Workflow};
+use super::runs::{Run, Runs};
+use super::tables::Tables;
+use crate::id::{Position, RunId};
+
+/// What the bytes of the log are, in sum.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Totals {
+    pub(crate) commits: u64,
+    pub(crate) batches: u64,
+    pub(crate) events: u64,
+    pub(crate) open_runs: u64,
+    /// Relations to children, in each of the runs that have or share them.
+    pub(crate) relations: u64,
+    pub(crate) event_bytes: u64,
+    pub(crate) payload_bytes: u64,
+    pub(crate) rows_written: u64,
+    pub(crate) row_bytes: u64,
+}
+
+/// Everything known about the commits so far.
+#[derive(Default)]
+pub(crate) struct Index {
+    pub(crate) runs: Runs,
+    pub(crate) namespaces: Namespaces,
+    pub(crate) chains: Chains,
+    pub(crate) duties: Duties,
+    pub(crate) tables: Tables,
+    pub(crate) totals: Totals,
+    pub(crate) aftermath: Aftermath,
+    /// Where the last commit taken in ends.
+    pub(crate) end: Position,
+    /// The last commit that set the limits of a namespace.
+    pub(crate) limits_changed: Position,
+}
+
+impl Index {
+    /// The bytes that a run of a workflow of its own takes in memory, and those of a relation to a child:
+    /// entries and the slots of maps, without names, waypoints and what the allocator adds.
+    pub(crate) const fn entry_bytes() -> (usize, usize) {
+        let run = size_of::<Run>() + size_of::<(RunId, u32)>();
+        let workflow = size_of::<Workflow>() + size_of::<(std::sync::Arc<str>, u32)>();
+        (run + workflow + size_of::<Chain>(), size_of::<Relation>())
+    }
+
+    /// Whether a run takes events.
+    pub(crate) fn is_open(&self, run: u32) -> bool {
+        self.runs.get(run).is_some_and(|run| run.extent.latest().status.is_open())
+    }
+
+    /// The next event of a run; 0 if there is no such run.
+    pub(crate) fn next_event(&self, run: &RunId) -> u32 {
+        let run = self.runs.number(run).and_then(|number| self.runs.get(number));
+        run.map_or(0, |run| run.extent.latest().next_event)
+    }
+
+    /// The namespace and the workflow of a run.
+    pub(crate) fn workflow_of(&self, run: &Run) -> Option<(&Namespace, &Workflow)> {
+        self.namespaces.workflow(run.workflow)
+    }
+}

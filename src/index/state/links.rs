@@ -1,0 +1,159 @@
+//! What a run has to do with others, and what it waits for: its children, its open activities, its
+//! signals and cancel requests on the way.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::duties::DutyKind;
+use crate::event::{EventKind, ParentClosePolicy};
+use crate::id::Position;
+
+/// The ties of one run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ties {
+    /// In the order of their Initiated events.
+    pub(crate) children: Vec<Relation>,
+    /// How many of them have no end yet.
+    pub(crate) open_children: u32,
+    /// The Scheduled events of open activities; once the run has closed, those that were open.
+    pub(crate) activities: BTreeSet<u32>,
+    /// Signals and cancel requests that have no answer, by Initiated event.
+    pub(crate) externals: BTreeMap<u32, External>,
+    /// How many of them are signals, and how many cancel requests.
+    pub(crate) open_signals: u32,
+    pub(crate) open_cancels: u32,
+    /// The signals that came with a request id, by that id: a repeated one counts once.
+    pub(crate) signal_requests: BTreeMap<Box<str>, u32>,
+}
+
+impl Ties {
+    /// The place in `children` of the relation that this event initiated.
+    pub(crate) fn find(&self, initiated: u32) -> Option<usize> {
+        self.children.binary_search_by_key(&initiated, |relation| relation.initiated).ok()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.children.is_empty()
+            && self.activities.is_empty()
+            && self.externals.is_empty()
+            && self.signal_requests.is_empty()
+    }
+
+    /// Adds a signal or a cancel request.
+    pub(crate) fn request(&mut self, initiated: u32, external: External) {
+        self.externals.insert(initiated, external);
+        *self.requests(external.kind) += 1;
+    }
+
+    /// Removes a signal or a cancel request that was answered.
+    pub(crate) fn answered(&mut self, initiated: u32) -> Option<External> {
+        let external = self.externals.remove(&initiated)?;
+        *self.requests(external.kind) -= 1;
+        Some(external)
+    }
+
+    fn requests(&mut self, kind: DutyKind) -> &mut u32 {
+        match kind {
+            DutyKind::DeliverSignal => &mut self.open_signals,
+            _ => &mut self.open_cancels,
+        }
+    }
+}
+
+/// A parent run's relation to one child: its Initiated event and what followed from it.
+///
+/// Each step happens once, so that the place of its batch in the log also says which readers see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Relation {
+    pub(crate) initiated: u32,
+    pub(crate) policy: ParentClosePolicy,
+    pub(crate) initiated_batch: Position,
+    /// The ChildStarted event; 0 before it.
+    pub(crate) started: u32,
+    pub(crate) started_batch: Position,
+    /// The first run of the child's chain, if it was started in this store.
+    pub(crate) child: Option<u32>,
+    /// The event that ended the relation, a refusal to start or the outcome; 0 before it.
+    pub(crate) ended: u32,
+    pub(crate) ended_kind: EventKind,
+    pub(crate) ended_batch: Position,
+    /// The batch of the reset that gave the relation to another run, and that run.
+    pub(crate) moved: Option<(Position, u32)>,
+    /// The child's chain has ended.
+    pub(crate) child_ended: bool,
+    /// The close policy has reached the child, as far as it asks for a cancellation.
+    pub(crate) applied: bool,
+    pub(crate) duty: Option<(DutyKind, Position)>,
+}
+
+impl Relation {
+    pub(crate) fn new(initiated: u32, policy: ParentClosePolicy, batch: Position) -> Self {
+        Relation {
+            initiated,
+            policy,
+            initiated_batch: batch,
+            started: 0,
+            started_batch: Position::START,
+            child: None,
+            ended: 0,
+            ended_kind: EventKind::from_number(0),
+            ended_batch: Position::START,
+            moved: None,
+            child_ended: false,
+            applied: false,
+            duty: None,
+        }
+    }
+
+    /// The relation as the first `shared` events of its run tell it; `None` if they do not.
+    pub(crate) fn until(&self, shared: u32) -> Option<Self> {
+        let begun = Relation::new(self.initiated, self.policy, self.initiated_batch);
+        let mut then = Relation { child: self.child, child_ended: self.child_ended, ..begun };
+        if self.started <= shared {
+            (then.started, then.started_batch) = (self.started, self.started_batch);
+        }
+        if self.ended <= shared {
+            (then.ended, then.ended_kind) = (self.ended, self.ended_kind);
+            then.ended_batch = self.ended_batch;
+        }
+        (self.initiated <= shared).then_some(then)
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.ended == 0 && self.moved.is_none()
+    }
+
+    /// What must still happen for it, given how its parent stands.
+    pub(crate) fn due(&self, parent: Parent) -> Option<DutyKind> {
+        let applies =
+            matches!(self.policy, ParentClosePolicy::Terminate | ParentClosePolicy::RequestCancel);
+        match parent {
+            _ if !self.is_open() => None,
+            Parent::Open if self.started == 0 => Some(DutyKind::StartChild),
+            Parent::Open => self.child_ended.then_some(DutyKind::ReportClose),
+            Parent::Closed if self.started == 0 || self.child_ended || self.applied => None,
+            Parent::Closed => applies.then_some(DutyKind::ApplyClosePolicy),
+            Parent::Replaced => None,
+        }
+    }
+}
+
+/// How a parent stands to its children.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Parent {
+    Open,
+    Closed,
+    /// Terminated by a reset, which leaves children alone; or recorded from elsewhere.
+    Replaced,
+}
+
+/// A signal or a cancel request on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct External {
+    pub(crate) kind: DutyKind,
+    /// The batch of its Initiated event.
+    pub(crate) batch: Position,
+    /// The commit from which it is a duty; none for a run that is recorded or has closed.
+    pub(crate) since: Option<Position>,
+    /// The run that a reset gave it to.
+    pub(crate) moved: Option<u32>,
+}

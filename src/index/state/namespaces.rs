@@ -1,0 +1,242 @@
+//! Namespaces with their limits, and the workflows in them with their current runs.
+
+use crate::hash::Map;
+use std::sync::Arc;
+
+use super::runs::Size;
+use super::versioned::Versioned;
+use crate::bytes::u32_at;
+use crate::event::Malformed;
+use crate::id::Position;
+use crate::limits::{Limits, NAMESPACE_BYTES_MAX};
+use crate::log::format::Put;
+
+/// The table that holds each namespace's limits: key the name, value twelve `u32`.
+pub(crate) const NAMESPACES_TABLE: &str = "kinlog.namespaces";
+
+/// One namespace.
+pub(crate) struct Namespace {
+    pub(crate) name: Arc<str>,
+    pub(crate) limits: Limits,
+    /// What all its runs add up to.
+    pub(crate) size: Versioned<Size>,
+    workflows: Map<Arc<str>, u32>,
+}
+
+/// One workflow: the runs under one workflow id.
+pub(crate) struct Workflow {
+    pub(crate) id: Arc<str>,
+    namespace: usize,
+    /// The run that the workflow id stands for.
+    pub(crate) current: Versioned<u32>,
+    /// The last of its runs in the log; the others are linked behind it.
+    pub(crate) newest: u32,
+    /// Of the current run's start; empty for none.
+    pub(crate) request_id: Box<str>,
+}
+
+/// All namespaces and workflows.
+#[derive(Default)]
+pub(crate) struct Namespaces {
+    list: Vec<Namespace>,
+    by_name: Map<Arc<str>, usize>,
+    workflows: Vec<Workflow>,
+}
+
+/// A workflow that is known, or where it is to be made.
+pub(crate) struct Place {
+    namespace: usize,
+    id: Arc<str>,
+    number: Option<u32>,
+    /// Its current run.
+    pub(crate) current: Option<u32>,
+}
+
+/// A run to be added to its workflow.
+pub(crate) struct NewRun<'a> {
+    pub(crate) number: u32,
+    pub(crate) commit: Position,
+    pub(crate) oldest: Position,
+    pub(crate) request_id: &'a str,
+}
+
+impl Namespaces {
+    pub(crate) fn get(&self, name: &str) -> Option<&Namespace> {
+        self.list.get(*self.by_name.get(name)?)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Namespace> {
+        self.list.iter()
+    }
+
+    /// The workflow with this id.
+    pub(crate) fn find(&self, namespace: &str, id: &str) -> Option<&Workflow> {
+        self.workflows.get(usize::try_from(self.number(namespace, id)?).ok()?)
+    }
+
+    /// The number of the workflow with this id.
+    pub(crate) fn number(&self, namespace: &str, id: &str) -> Option<u32> {
+        self.get(namespace)?.workflows.get(id).copied()
+    }
+
+    /// The workflow with this number, and its namespace.
+    pub(crate) fn workflow(&self, number: u32) -> Option<(&Namespace, &Workflow)> {
+        let workflow = self.workflows.get(usize::try_from(number).ok()?)?;
+        Some((self.list.get(workflow.namespace)?, workflow))
+    }
+
+    /// Whether a row makes sense as a namespace, if it is one.
+    pub(crate) fn check(row: &Put<'_>) -> Result<(), Malformed> {
+        let sound = row.table != NAMESPACES_TABLE
+            || (std::str::from_utf8(row.key).is_ok_and(is_name)
+                && row.value.is_some_and(|(_, value)| decode_limits(value).is_some()));
+        sound.then_some(()).ok_or(Malformed)
+    }
+
+    /// Takes in a row, if it is a namespace; whether it is.
+    pub(crate) fn put(&mut self, row: &Put<'_>) -> bool {
+        let namespace = (row.table == NAMESPACES_TABLE)
+            .then(|| Some((std::str::from_utf8(row.key).ok()?, decode_limits(row.value?.1)?)));
+        let Some((name, limits)) = namespace.flatten() else { return false };
+        let index = self.namespace_for(name);
+        if let Some(namespace) = self.list.get_mut(index) {
+            namespace.limits = limits;
+        }
+        true
+    }
+
+    /// The place of a workflow; its namespace is made with default limits if it is not there.
+    pub(crate) fn place(&mut self, namespace: &str, id: &str) -> Place {
+        let namespace = self.namespace_for(namespace);
+        let known = self.list.get(namespace).and_then(|n| n.workflows.get_key_value(id));
+        let number = known.map(|(_, number)| *number);
+        let id = known.map_or_else(|| id.into(), |(id, _)| id.clone());
+        let workflow = number.and_then(|number| self.workflows.get(usize::try_from(number).ok()?));
+        Place { namespace, id, number, current: workflow.map(|w| *w.current.latest()) }
+    }
+
+    /// The place of a workflow that is known.
+    pub(crate) fn place_of(&self, number: u32) -> Option<Place> {
+        let workflow = self.workflows.get(usize::try_from(number).ok()?)?;
+        Some(Place {
+            namespace: workflow.namespace,
+            id: workflow.id.clone(),
+            number: Some(number),
+            current: Some(*workflow.current.latest()),
+        })
+    }
+
+    /// The number of the namespace that a workflow is in.
+    pub(crate) fn namespace_of(&self, workflow: u32) -> Option<usize> {
+        Some(self.workflows.get(usize::try_from(workflow).ok()?)?.namespace)
+    }
+
+    /// Adds to what a namespace's runs add up to.
+    pub(crate) fn grow(&mut self, namespace: usize, by: Size, commit: Position, oldest: Position) {
+        let Some(namespace) = self.list.get_mut(namespace) else { return };
+        let mut size = *namespace.size.latest();
+        size += by;
+        namespace.size.set(commit, size, oldest);
+    }
+
+    /// Adds a run to a workflow, as its current one if it displaces the one before. Returns the
+    /// workflow's number and its last run before.
+    pub(crate) fn add_run(
+        &mut self,
+        place: Place,
+        run: &NewRun<'_>,
+        displaces: bool,
+    ) -> (u32, Option<u32>) {
+        let known = place.number.and_then(|number| {
+            Some((number, self.workflows.get_mut(usize::try_from(number).ok()?)?))
+        });
+        if let Some((number, workflow)) = known {
+            let older = std::mem::replace(&mut workflow.newest, run.number);
+            if displaces {
+                workflow.current.set(run.commit, run.number, run.oldest);
+                workflow.request_id = run.request_id.into();
+            }
+            return (number, Some(older));
+        }
+        // There are no more workflows than runs, and those are counted in a u32.
+        let number = u32::try_from(self.workflows.len()).unwrap_or(u32::MAX);
+        if let Some(namespace) = self.list.get_mut(place.namespace) {
+            namespace.workflows.insert(place.id.clone(), number);
+        }
+        self.workflows.push(Workflow {
+            id: place.id,
+            namespace: place.namespace,
+            current: Versioned::new(run.commit, run.number),
+            newest: run.number,
+            request_id: run.request_id.into(),
+        });
+        (number, None)
+    }
+
+    fn namespace_for(&mut self, name: &str) -> usize {
+        if let Some(index) = self.by_name.get(name) {
+            return *index;
+        }
+        let name: Arc<str> = name.into();
+        self.by_name.insert(name.clone(), self.list.len());
+        self.list.push(Namespace {
+            name,
+            limits: Limits::default(),
+            size: Versioned::new(Position::START, Size::default()),
+            workflows: Map::default(),
+        });
+        self.list.len() - 1
+    }
+}
+
+/// Whether a namespace can have this name.
+pub(crate) fn is_name(name: &str) -> bool {
+    (1..=NAMESPACE_BYTES_MAX).contains(&name.len())
+}
+
+/// The value of a namespace's row.
+pub(crate) fn encode_limits(limits: &Limits) -> Vec<u8> {
+    let mut limits = *limits;
+    fields(&mut limits).into_iter().flat_map(|field| field.to_le_bytes()).collect()
+}
+
+/// The limits in a row; a longer value comes from a later version, which adds at the end.
+fn decode_limits(value: &[u8]) -> Option<Limits> {
+    let mut limits = Limits::default();
+    for (i, field) in fields(&mut limits).into_iter().enumerate() {
+        *field = u32_at(value, i * 4)?;
+    }
+    Some(limits)
+}
+
+/// The limits in the order in which a row holds them.
+fn fields(limits: &mut Limits) -> [&mut u32; 12] {
+    let Limits {
+        history_events,
+        history_bytes,
+        payload_bytes,
+        id_bytes,
+        warn_events,
+        warn_bytes,
+        suggest_events,
+        suggest_bytes,
+        open_children,
+        open_activities,
+        open_signals,
+        open_cancels,
+    } = limits;
+    [
+        history_events,
+        history_bytes,
+        payload_bytes,
+        id_bytes,
+        warn_events,
+        warn_bytes,
+        suggest_events,
+        suggest_bytes,
+        open_children,
+        open_activities,
+        open_signals,
+        open_cancels,
+    ]
+}

@@ -1,0 +1,204 @@
+//! Runs by number and by id: where each ends, what it adds up to, how it stands.
+
+use crate::hash::Map;
+
+use super::links::Ties;
+use super::undo::{Current, Formers};
+use super::waypoints::Waypoints;
+use crate::event::{EventKind, RawEvent};
+use crate::id::{Position, RunId, Timestamp};
+use crate::log::format::Batch;
+
+/// How a run stands (`temporal.api.enums.v1.WorkflowExecutionStatus`).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum RunStatus {
+    /// It takes events.
+    Running,
+    /// It ended with `WorkflowExecutionCompleted`.
+    Completed,
+    /// It ended with `WorkflowExecutionFailed`.
+    Failed,
+    /// It ended with `WorkflowExecutionCanceled`.
+    Canceled,
+    /// It ended with `WorkflowExecutionTerminated`.
+    Terminated,
+    /// It ended with `WorkflowExecutionContinuedAsNew`.
+    ContinuedAsNew,
+    /// It ended with `WorkflowExecutionTimedOut`.
+    TimedOut,
+}
+
+impl RunStatus {
+    /// Whether the run takes events.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        matches!(self, RunStatus::Running)
+    }
+
+    /// The name, in camel case.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            RunStatus::Running => "Running",
+            RunStatus::Completed => "Completed",
+            RunStatus::Failed => "Failed",
+            RunStatus::Canceled => "Canceled",
+            RunStatus::Terminated => "Terminated",
+            RunStatus::ContinuedAsNew => "ContinuedAsNew",
+            RunStatus::TimedOut => "TimedOut",
+        }
+    }
+
+    /// How a run stands after an event of this kind.
+    pub(crate) const fn after(kind: EventKind) -> Self {
+        match kind {
+            EventKind::WORKFLOW_EXECUTION_COMPLETED => RunStatus::Completed,
+            EventKind::WORKFLOW_EXECUTION_FAILED => RunStatus::Failed,
+            EventKind::WORKFLOW_EXECUTION_TIMED_OUT => RunStatus::TimedOut,
+            EventKind::WORKFLOW_EXECUTION_CANCELED => RunStatus::Canceled,
+            EventKind::WORKFLOW_EXECUTION_TERMINATED => RunStatus::Terminated,
+            EventKind::WORKFLOW_EXECUTION_CONTINUED_AS_NEW => RunStatus::ContinuedAsNew,
+            _ => RunStatus::Running,
+        }
+    }
+}
+
+impl std::fmt::Display for RunStatus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// One run.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    pub(crate) id: RunId,
+    /// The number of its workflow.
+    pub(crate) workflow: u32,
+    /// The workflow's run that came before it in the log.
+    pub(crate) older: Option<u32>,
+    /// The number of its chain.
+    pub(crate) chain: u32,
+    /// It happened elsewhere and was recorded here.
+    pub(crate) recorded: bool,
+    /// The first batch of its own.
+    pub(crate) first_batch: Position,
+    pub(crate) started_at: Timestamp,
+    pub(crate) extent: Current<Extent>,
+    pub(crate) waypoints: Waypoints,
+    pub(crate) fork: Option<Box<Fork>>,
+    pub(crate) ties: Option<Box<Ties>>,
+}
+
+/// Where a run that a reset made leaves the run that it is based on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Fork {
+    /// The base run.
+    pub(crate) base: u32,
+    /// The last event that they share.
+    pub(crate) shared: u32,
+}
+
+/// How far a run has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Extent {
+    pub(crate) last_batch: Position,
+    pub(crate) next_event: u32,
+    /// What its events take in the log.
+    pub(crate) bytes: u32,
+    pub(crate) status: RunStatus,
+    /// The event that asked it to cancel; 0 for none.
+    pub(crate) cancel_requested: u32,
+    /// A reset made another run take over.
+    pub(crate) replaced: bool,
+    /// Its closing event names the run that follows.
+    pub(crate) continued: bool,
+    pub(crate) closed_at: Option<Timestamp>,
+}
+
+impl Extent {
+    /// How far a run is after `batch`, which ends with the event `last`.
+    pub(crate) fn after(batch: &Batch<'_>, last: &RawEvent<'_>) -> Self {
+        Extent {
+            last_batch: batch.position,
+            next_event: batch.next_event(),
+            bytes: batch.run_bytes,
+            status: RunStatus::after(last.kind),
+            cancel_requested: 0,
+            replaced: false,
+            continued: false,
+            closed_at: last.kind.is_closing().then_some(last.time),
+        }
+    }
+}
+
+/// What a number of runs add up to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Size {
+    /// How many runs.
+    pub runs: u64,
+    /// Their events.
+    pub events: u64,
+    /// The bytes of their events in the log: the sum of [`Event::size`](crate::Event::size).
+    /// What a reset made two runs share counts in both.
+    pub bytes: u64,
+}
+
+impl std::ops::AddAssign for Size {
+    fn add_assign(&mut self, other: Size) {
+        self.runs += other.runs;
+        self.events += other.events;
+        self.bytes += other.bytes;
+    }
+}
+
+/// All runs.
+#[derive(Default)]
+pub(crate) struct Runs {
+    runs: Vec<Run>,
+    by_id: Map<RunId, u32>,
+    formers: Formers<Extent>,
+}
+
+impl Runs {
+    /// How many there are, which is the number of the next one.
+    pub(crate) fn len(&self) -> u32 {
+        // `push` keeps the count within u32.
+        u32::try_from(self.runs.len()).unwrap_or(u32::MAX)
+    }
+
+    pub(crate) fn get(&self, number: u32) -> Option<&Run> {
+        self.runs.get(usize::try_from(number).ok()?)
+    }
+
+    pub(crate) fn number(&self, id: &RunId) -> Option<u32> {
+        self.by_id.get(id).copied()
+    }
+
+    pub(crate) fn get_mut(&mut self, number: u32) -> Option<&mut Run> {
+        self.runs.get_mut(usize::try_from(number).ok()?)
+    }
+
+    /// How far a run had come for a reader at `at`; `None` if it began later.
+    pub(crate) fn extent_at<'r>(&'r self, run: &'r Run, at: Position) -> Option<&'r Extent> {
+        self.formers.at(&run.extent, at)
+    }
+
+    /// Takes a run on to `extent` from `commit` on.
+    pub(crate) fn extend(&mut self, number: u32, commit: Position, extent: Extent) {
+        let run = usize::try_from(number).ok().and_then(|number| self.runs.get_mut(number));
+        if let Some(run) = run {
+            self.formers.replace(&mut run.extent, commit, extent);
+        }
+    }
+
+    /// Drops what runs were before commits that every reader from `oldest` on sees.
+    pub(crate) fn forget(&mut self, oldest: Position) {
+        self.formers.forget(oldest);
+    }
+
+    pub(crate) fn push(&mut self, run: Run) {
+        self.by_id.insert(run.id, self.len());
+        self.runs.push(run);
+    }
+}

@@ -1,0 +1,190 @@
+//! The lock record, the file `LOCK`: names who holds the store's lock, tells readers in other processes
+//! how far the log is published, and remembers how far it was on the device. It is no lock: whoever
+//! removes it takes nothing but this knowledge.
+//!
+//! ```text
+//! 0 magic "KINLOGLK" · 8 process id u32 · 12 epoch u32 · 16 published position u64
+//! 24 durable position u64 · 32 its epoch u32 · 36 check u32: CRC-32 of store id and bytes 24..36
+//! 40 where the process runs (`host`)
+//! ```
+//!
+//! The durable mark is written after the sync that it speaks of, and never synced itself. So it may
+//! be old, but whatever it says is true: after a kill it vouches for all that was acknowledged, and
+//! after a power loss for what was when the system last wrote the page back.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::place::check_at;
+use crate::bytes::{put, u32_at, u64_at};
+use crate::disk::{Disk, DiskFile, OpenMode};
+use crate::error::{Error, Result};
+use crate::holder::Host;
+use crate::id::Position;
+use crate::log::format::Paths;
+
+const MAGIC: [u8; 8] = *b"KINLOGLK";
+const LOCK_BYTES: usize = 40;
+/// What is written when the lock is taken; the durable mark of the last holder stays.
+const HOLDER_BYTES: usize = 24;
+const EPOCH_OFFSET: u64 = 12;
+const PUBLISHED_OFFSET: u64 = 16;
+const MARK_BYTES: usize = 16;
+
+/// The lock record of a store that is open for writing.
+pub(crate) struct Record {
+    file: Arc<dyn DiskFile>,
+    path: PathBuf,
+}
+
+impl Record {
+    /// Names this process, which has just taken the lock, as its holder.
+    pub(crate) fn begin(disk: &dyn Disk, paths: &Paths) -> Result<Self> {
+        let path = paths.lock_record();
+        let opened = match disk.open(&path, OpenMode::Write) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                disk.open(&path, OpenMode::Create)
+            }
+            other => other,
+        };
+        let record = Record { file: opened.map_err(|e| Error::io("open", &path, e))?, path };
+        let host = Host::of_this_process();
+        let mut bytes = [0; HOLDER_BYTES];
+        put(&mut bytes, 0, &MAGIC);
+        put(&mut bytes, 8, &std::process::id().to_le_bytes());
+        record.write(&bytes, 0)?;
+        record.write(&host.encode(std::process::id()), LOCK_BYTES as u64)?;
+        Ok(record)
+    }
+
+    /// Names nobody any more, as the lock is about to be given back.
+    pub(crate) fn end(&self) -> Result<()> {
+        self.write(&[0; 4], 8)
+    }
+
+    /// Whether the record has lost its name, to somebody who took it for a lock.
+    pub(crate) fn is_lost(&self, disk: &dyn Disk) -> Result<bool> {
+        let id = self.file.id().map_err(|e| Error::io("look at", &self.path, e))?;
+        match check_at(disk, &self.path, id) {
+            Err(Error::Displaced { .. }) => Ok(true),
+            checked => checked.map(|()| false),
+        }
+    }
+
+    /// Says in which epoch the holder writes, how far the log is published, and how far it is on the
+    /// device.
+    pub(crate) fn announce(
+        &self,
+        store: &[u8; 16],
+        epoch: u32,
+        published: Position,
+        durable: Position,
+    ) -> Result<()> {
+        let mut bytes = [0; 12 + MARK_BYTES];
+        put(&mut bytes, 0, &epoch.to_le_bytes());
+        put(&mut bytes, 4, &published.as_u64().to_le_bytes());
+        put(&mut bytes, 12, &mark(store, epoch, durable));
+        self.write(&bytes, EPOCH_OFFSET)
+    }
+
+    /// Says how far the log is published, and how far it is on the device. The file is not synced:
+    /// it speaks to living processes, and to the next one after a kill.
+    pub(crate) fn publish(
+        &self,
+        store: &[u8; 16],
+        epoch: u32,
+        published: Position,
+        durable: Position,
+    ) -> Result<()> {
+        let mut bytes = [0; 8 + MARK_BYTES];
+        put(&mut bytes, 0, &published.as_u64().to_le_bytes());
+        put(&mut bytes, 8, &mark(store, epoch, durable));
+        self.write(&bytes, PUBLISHED_OFFSET)
+    }
+
+    fn write(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        self.file.write_at(bytes, offset).map_err(|e| Error::io("write", &self.path, e))
+    }
+}
+
+fn mark(store: &[u8; 16], epoch: u32, durable: Position) -> [u8; MARK_BYTES] {
+    let mut bytes = [0; MARK_BYTES];
+    put(&mut bytes, 0, &durable.as_u64().to_le_bytes());
+    put(&mut bytes, 8, &epoch.to_le_bytes());
+    let check = mark_check(store, &bytes);
+    put(&mut bytes, 12, &check.to_le_bytes());
+    bytes
+}
+
+fn mark_check(store: &[u8; 16], mark: &[u8]) -> u32 {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(store);
+    crc.update(mark.get(..12).unwrap_or_default());
+    crc.finalize()
+}
+
+/// How far the last writer knew the log of `store` to be on the device, if that writer's epoch was
+/// `epoch`. A missing, an older or a damaged lock record vouches for nothing.
+pub(crate) fn vouched(
+    disk: &dyn Disk,
+    paths: &Paths,
+    store: &[u8; 16],
+    epoch: u32,
+) -> Result<Position> {
+    let Some(file) = open_to_look(disk, paths)? else { return Ok(Position::START) };
+    let size = file.size().map_err(|e| Error::io("measure", paths.lock_record(), e))?;
+    if size < LOCK_BYTES as u64 {
+        return Ok(Position::START);
+    }
+    let mut bytes = [0; MARK_BYTES];
+    file.read_at(&mut bytes, HOLDER_BYTES as u64)
+        .map_err(|e| Error::io("read", paths.lock_record(), e))?;
+    let whole = u32_at(&bytes, 12) == Some(mark_check(store, &bytes));
+    let current = whole && u32_at(&bytes, 8) == Some(epoch);
+    Ok(current.then(|| u64_at(&bytes, 0)).flatten().map_or(Position::START, Position::from_u64))
+}
+
+/// What the lock record says of its holder.
+#[derive(Clone, Default)]
+pub(crate) struct Word {
+    /// The process that wrote it; 0 if it has closed the store.
+    pub(crate) process: u32,
+    /// Where that process runs, if it says so.
+    pub(crate) host: Option<Host>,
+    /// The epoch in which it writes; 0 if it is still opening the store.
+    pub(crate) epoch: u32,
+    /// How far the log is published; the start if it is still opening the store.
+    pub(crate) published: Position,
+}
+
+impl Word {
+    /// Reads the lock record of a store; a missing one says nothing.
+    pub(crate) fn read(disk: &dyn Disk, paths: &Paths) -> Result<Self> {
+        Ok(open_to_look(disk, paths)?.map(|file| Self::of(file.as_ref())).unwrap_or_default())
+    }
+
+    fn of(file: &dyn DiskFile) -> Self {
+        let mut bytes = [0; HOLDER_BYTES];
+        let whole = file.read_at(&mut bytes, 0).is_ok() && bytes.starts_with(&MAGIC);
+        if !whole {
+            return Word::default();
+        }
+        let process = u32_at(&bytes, 8).unwrap_or_default();
+        Word {
+            process,
+            host: Host::read(file, LOCK_BYTES as u64, process),
+            epoch: u32_at(&bytes, 12).unwrap_or_default(),
+            published: Position::from_u64(u64_at(&bytes, 16).unwrap_or_default()),
+        }
+    }
+}
+
+/// Opens the lock record without taking the lock; `None` if it is not there, as in a copy of a store
+/// that was made without it.
+fn open_to_look(disk: &dyn Disk, paths: &Paths) -> Result<Option<Arc<dyn DiskFile>>> {
+    match disk.open(&paths.lock_record(), OpenMode::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some).map_err(|e| Error::io("open", paths.lock_record(), e)),
+    }
+}

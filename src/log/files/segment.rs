@@ -1,0 +1,136 @@
+//! One segment of the log: a file of fixed size, zero until written.
+
+use std::path::PathBuf;
+
+use super::place::check_at;
+use crate::disk::{Disk, FileId, MappedFile, OpenMode, create_anew};
+use crate::error::{Error, Result};
+use crate::log::format::{Identity, Paths, SEGMENT_HEADER_BYTES, SegmentHeader, corrupt};
+
+/// How much is zeroed at a time while a segment is prepared. The page cache goes on to keep the file in
+/// pieces of this size: with 1 MiB a later write of a few hundred bytes takes twice as long.
+const ZERO_BYTES: usize = 64 << 10;
+/// How much is zeroed between two syncs, behind which a commit's own sync may have to wait.
+const SYNC_BYTES: u64 = 1 << 20;
+
+/// An open segment.
+pub(crate) struct Segment {
+    pub(crate) header: SegmentHeader,
+    pub(crate) path: PathBuf,
+    pub(crate) id: FileId,
+    pub(crate) file: MappedFile,
+}
+
+impl Segment {
+    /// Makes an empty segment: zeroed, synced and then named, so that a segment with its proper
+    /// name always has a header and space that is really there. `in_place` says, before any name is
+    /// made, whether it would be made in the store.
+    pub(crate) fn prepare(
+        disk: &dyn Disk,
+        paths: &Paths,
+        header: SegmentHeader,
+        in_place: &dyn Fn() -> Result<()>,
+    ) -> Result<Self> {
+        in_place()?;
+        let prepared = Self::make(disk, paths, header, in_place);
+        if !matches!(prepared, Ok(_) | Err(Error::Displaced { .. })) {
+            // On a full disk this is space that others need. If it fails, the next attempt removes
+            // it, or the file has its name already.
+            let _ = disk.remove(&paths.prepared());
+        }
+        prepared
+    }
+
+    fn make(
+        disk: &dyn Disk,
+        paths: &Paths,
+        header: SegmentHeader,
+        in_place: &dyn Fn() -> Result<()>,
+    ) -> Result<Self> {
+        let temporary = paths.prepared();
+        let failed = |operation| {
+            let path = temporary.clone();
+            move |source| Error::io(operation, path, source)
+        };
+        let file = create_anew(disk, &temporary).map_err(failed("create"))?;
+        let size = u64::from(header.identity.segment_bytes);
+        let zeros = vec![0; ZERO_BYTES];
+        let mut offset = 0;
+        while offset < size {
+            let len = usize::try_from(size - offset).unwrap_or(ZERO_BYTES).min(ZERO_BYTES);
+            file.write_at(zeros.get(..len).unwrap_or_default(), offset).map_err(failed("zero"))?;
+            offset += len as u64;
+            if offset.is_multiple_of(SYNC_BYTES) && offset < size {
+                file.sync().map_err(failed("sync"))?;
+            }
+        }
+        file.write_at(&header.encode(), 0).map_err(failed("write"))?;
+        // The name must not exist before the content does: recovery trusts a named segment.
+        file.sync().map_err(failed("sync"))?;
+        in_place()?;
+        check_at(disk, &temporary, file.id().map_err(failed("look at"))?)?;
+        let path = paths.segment(header.number);
+        disk.rename(&temporary, &path).map_err(failed("rename"))?;
+        let dir = paths.log();
+        // The first commit in the segment is acknowledged on the strength of this entry.
+        disk.sync_dir(&dir).map_err(|source| Error::io("sync", dir, source))?;
+        let segment = Self::open(disk, paths, header, SEGMENT_HEADER_BYTES)?;
+        check_at(disk, &path, file.id().map_err(failed("look at"))?)?;
+        segment.open_for_writing(disk)?;
+        Ok(segment)
+    }
+
+    /// Maps a segment whose header is known, readable up to `mark`. It takes no descriptor.
+    pub(crate) fn open(
+        disk: &dyn Disk,
+        paths: &Paths,
+        header: SegmentHeader,
+        mark: usize,
+    ) -> Result<Self> {
+        let path = paths.segment(header.number);
+        let file = disk.open(&path, OpenMode::Read).map_err(|e| Error::io("open", &path, e))?;
+        let len = usize::try_from(header.identity.segment_bytes)
+            .map_err(|_| Error::invalid("a segment does not fit into the address space"))?;
+        let id = file.id().map_err(|e| Error::io("look at", &path, e))?;
+        let map = file.map(len).map_err(|e| Error::io("map", &path, e))?;
+        Ok(Segment { header, path, id, file: MappedFile::new(map, mark) })
+    }
+
+    /// Lets the segment take commits; [`Error::Displaced`] if its name leads to another file than the one
+    /// that is mapped.
+    pub(crate) fn open_for_writing(&self, disk: &dyn Disk) -> Result<()> {
+        let opened = disk.open(&self.path, OpenMode::Write);
+        let file = opened.map_err(|e| Error::io("open", &self.path, e))?;
+        let id = file.id().map_err(|e| Error::io("look at", &self.path, e))?;
+        if id != self.id {
+            return Err(Error::Displaced { path: self.path.clone(), replaced: true });
+        }
+        self.file.begin_writing(file);
+        Ok(())
+    }
+
+    /// Reads and checks the header of segment `number`.
+    pub(crate) fn read_header(
+        disk: &dyn Disk,
+        paths: &Paths,
+        number: u32,
+        identity: &Identity,
+    ) -> Result<SegmentHeader> {
+        let path = paths.segment(number);
+        let file = disk.open(&path, OpenMode::Read).map_err(|e| Error::io("open", &path, e))?;
+        let size = file.size().map_err(|e| Error::io("measure", &path, e))?;
+        let expected = u64::from(identity.segment_bytes);
+        if size != expected {
+            return Err(corrupt(
+                &path,
+                size.min(expected),
+                "the file's length is wrong",
+                expected,
+                size,
+            ));
+        }
+        let mut page = vec![0; SEGMENT_HEADER_BYTES];
+        file.read_at(&mut page, 0).map_err(|e| Error::io("read", &path, e))?;
+        SegmentHeader::decode(&page, &path, number, identity)
+    }
+}

@@ -1,0 +1,231 @@
+//! Reading the published part of the log.
+
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use super::segment::Segment;
+use crate::error::{Error, Result};
+use crate::id::Position;
+use crate::log::format::{
+    Batch, Fault, Frame, FrameKind, Identity, corrupt, end_of_first_event, link_of,
+};
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Condvar, Mutex, RwLock};
+
+type Segments = Arc<Vec<Arc<Segment>>>;
+
+/// The segments of an open store and how far they are published. Shared by the writer, which adds
+/// to it, and by every reader.
+pub(crate) struct Published {
+    pub(crate) identity: Identity,
+    segments: RwLock<Segments>,
+    /// Commits below are visible. Rises after the segments' own marks have.
+    end: AtomicU64,
+    waiting: Mutex<Vec<Waker>>,
+    moved: Condvar,
+}
+
+impl Published {
+    pub(crate) fn new(identity: Identity, segments: Vec<Arc<Segment>>, end: Position) -> Self {
+        Published {
+            identity,
+            segments: RwLock::new(Arc::new(segments)),
+            end: AtomicU64::new(end.as_u64()),
+            waiting: Mutex::new(vec![]),
+            moved: Condvar::new(),
+        }
+    }
+
+    /// Where the published log ends.
+    pub(crate) fn end(&self) -> Position {
+        Position::from_u64(self.end.load(Ordering::Acquire))
+    }
+
+    /// Everything published now, held still.
+    pub(crate) fn view(&self) -> View {
+        // The end first: every segment that holds a byte below it is in the list already.
+        let end = self.end();
+        View { identity: self.identity, segments: self.segments.read().clone(), end }
+    }
+
+    pub(crate) fn add_segment(&self, segment: Arc<Segment>) {
+        let mut segments = self.segments.write();
+        let mut longer = Vec::with_capacity(segments.len() + 1);
+        longer.extend(segments.iter().cloned());
+        longer.push(segment);
+        *segments = Arc::new(longer);
+    }
+
+    /// Everything below `end`, whether published or not; for whoever raised the marks.
+    pub(crate) fn view_upto(&self, end: Position) -> View {
+        View { identity: self.identity, segments: self.segments.read().clone(), end }
+    }
+
+    /// Makes everything below `end` visible.
+    pub(crate) fn publish(&self, end: Position) {
+        self.raise_marks(end);
+        self.end.fetch_max(end.as_u64(), Ordering::Release);
+    }
+
+    /// Makes everything below `end` readable in the segments.
+    pub(crate) fn raise_marks(&self, end: Position) {
+        let segments = self.segments.read();
+        let (number, offset) = self.identity.locate(end);
+        // From the back: only the last few can still rise.
+        for segment in segments.iter().rev() {
+            match segment.header.number.cmp(&number) {
+                std::cmp::Ordering::Greater => {}
+                std::cmp::Ordering::Equal => segment.file.publish(offset),
+                std::cmp::Ordering::Less if segment.file.is_published_whole() => break,
+                std::cmp::Ordering::Less => segment.file.publish(usize::MAX),
+            }
+        }
+    }
+
+    /// Wakes every waiter, to look at the end or at a failure.
+    pub(crate) fn wake(&self) {
+        let wakers = std::mem::take(&mut *self.waiting.lock());
+        self.moved.notify_all();
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Blocks until something is published at or after `from`, at most for `timeout`; whether it
+    /// is.
+    pub(crate) fn wait_beyond(&self, from: Position, timeout: Duration) -> bool {
+        let mut waiting = self.waiting.lock();
+        self.moved.wait_while_for(&mut waiting, |_| self.end() <= from, timeout);
+        self.end() > from
+    }
+
+    /// Registers `waker` for the next change.
+    pub(crate) fn register(&self, waker: &Waker) {
+        let mut waiting = self.waiting.lock();
+        if !waiting.iter().any(|other| other.will_wake(waker)) {
+            waiting.push(waker.clone());
+        }
+    }
+}
+
+/// The log as it was published at one moment. Holds its segments open.
+#[derive(Clone)]
+pub(crate) struct View {
+    pub(crate) identity: Identity,
+    segments: Segments,
+    pub(crate) end: Position,
+}
+
+impl View {
+    /// A log without commits.
+    pub(crate) fn empty(identity: Identity) -> Self {
+        View { identity, segments: Arc::default(), end: Position::START }
+    }
+
+    /// Readable bytes from `position` to the end of what is readable in its segment.
+    fn bytes_from(&self, position: Position) -> Option<(&Segment, usize, &[u8])> {
+        let (number, offset) = self.identity.locate(position);
+        let segment = self.segments.get(usize::try_from(number).ok()?)?;
+        Some((segment, offset, segment.file.bytes(offset..segment.file.mark())?))
+    }
+
+    /// `len` bytes at `position`.
+    pub(crate) fn bytes(&self, position: Position, len: usize) -> Result<&[u8]> {
+        self.bytes_from(position)
+            .and_then(|(_, _, bytes)| bytes.get(..len))
+            .ok_or_else(|| self.corrupt(position, "the address is not in the log", len as u64, 0))
+    }
+
+    /// The batch at `position`, which must belong to `run`.
+    pub(crate) fn batch(&self, position: Position, run: u32) -> Result<Batch<'_>> {
+        let (_, _, bytes) = self
+            .bytes_from(position)
+            .ok_or_else(|| self.corrupt(position, "a batch lies outside the log", 0, 0))?;
+        let batch = Batch::parse(bytes, position)
+            .map_err(|_| self.corrupt(position, "a batch header is malformed", 0, 0))?;
+        if batch.run != run {
+            let (expected, found) = (u64::from(run), u64::from(batch.run));
+            return Err(self.corrupt(position, "a batch belongs to another run", expected, found));
+        }
+        Ok(batch)
+    }
+
+    /// The first event of the batch at `position`, and the batch before it. Cheaper than the batch, of which
+    /// nothing else is looked at but one byte at the end of its first event: whoever reads the event next
+    /// then finds its memory there.
+    pub(crate) fn link(&self, position: Position) -> Result<(u32, Position)> {
+        let link = || {
+            let (_, _, bytes) = self.bytes_from(position)?;
+            let link = link_of(bytes)?;
+            std::hint::black_box(end_of_first_event(bytes));
+            (link.1 < position).then_some(link)
+        };
+        link().ok_or_else(|| self.corrupt(position, "a batch header is malformed", 0, 0))
+    }
+
+    /// The frames from `position` on, which must be where a frame begins or the end.
+    pub(crate) fn frames(&self, position: Position) -> Frames<'_> {
+        Frames { view: self, position: position.max(self.identity.first_frame(0)) }
+    }
+
+    /// Damage at `position`.
+    pub(crate) fn corrupt(
+        &self,
+        position: Position,
+        what: &'static str,
+        expected: u64,
+        found: u64,
+    ) -> Error {
+        let (number, offset) = self.identity.locate(position);
+        let segment = usize::try_from(number).ok().and_then(|number| self.segments.get(number));
+        let path = segment.map(|segment| segment.path.clone()).unwrap_or_default();
+        corrupt(&path, offset as u64, what, expected, found)
+    }
+
+    /// The segments, in order.
+    pub(crate) fn segments(&self) -> &[Arc<Segment>] {
+        &self.segments
+    }
+}
+
+/// Frames in log order, each verified as it is read.
+pub(crate) struct Frames<'a> {
+    view: &'a View,
+    position: Position,
+}
+
+impl Frames<'_> {
+    /// Where the next frame begins.
+    pub(crate) fn position(&self) -> Position {
+        self.position
+    }
+}
+
+impl<'a> Iterator for Frames<'a> {
+    type Item = Result<Frame<'a>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.position < self.view.end {
+            let at = self.position;
+            let verified =
+                self.view.bytes_from(at).ok_or(Fault::Overlong).and_then(|(segment, _, bytes)| {
+                    Frame::verify(bytes, segment.header.scope(), at)
+                });
+            match verified {
+                Ok(frame) if frame.header.kind == FrameKind::Seal => {
+                    let (number, _) = self.view.identity.locate(at);
+                    self.position = self.view.identity.first_frame(number.saturating_add(1));
+                }
+                Ok(frame) => {
+                    self.position = frame.end();
+                    return Some(Ok(frame));
+                }
+                Err(fault) => {
+                    self.position = self.view.end;
+                    let (expected, found) = fault.checks();
+                    return Some(Err(self.view.corrupt(at, fault.what(), expected, found)));
+                }
+            }
+        }
+        None
+    }
+}

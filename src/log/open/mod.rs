@@ -1,0 +1,11 @@
+//! From a directory to a log that can be written: the verdict by reading only, then repair.
+
+mod heal;
+mod opening;
+mod recovery;
+pub(crate) mod reread;
+
+pub use opening::{OpenReport, Verdict};
+pub(crate) use opening::{Opening, follow, make_directories, make_space, open, overtaken, sighted};
+pub(crate) use recovery::{Replay, Scan};
+pub(crate) use reread::Files;

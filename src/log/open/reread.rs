@@ -1,0 +1,115 @@
+//! Reading again what was read when the store was opened, and listing whatever else lies in its
+//! directory.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::recovery::{Remains, Replay, scan};
+use crate::disk::{Disk, OpenMode};
+use crate::error::{Error, Result};
+use crate::id::Position;
+use crate::log::files::{Lock, ManifestFile, View};
+use crate::log::format::{Paths, corrupt, segment_number};
+
+/// What is in the directory of a store.
+#[derive(Default)]
+pub(crate) struct Files {
+    /// Copies of what openings removed.
+    pub(crate) quarantined: Vec<PathBuf>,
+    /// What no store has made.
+    pub(crate) unknown: Vec<PathBuf>,
+}
+
+/// Whether no writer lives, nor has any been there since the one of `epoch`.
+pub(crate) fn is_quiet(disk: &dyn Disk, paths: &Paths, epoch: u32) -> Result<bool> {
+    // In this order: a writer that comes after the first look raises the epoch before it commits.
+    let held = Lock::is_held(disk, paths)?;
+    Ok(!held && self::epoch(disk, paths)? == epoch)
+}
+
+/// What reading the log again came to.
+pub(crate) struct Reread {
+    /// Segments whose headers were checked; those without a commit count, too.
+    pub(crate) segments: u32,
+    /// One slot of the manifest is not whole.
+    pub(crate) manifest_damaged: bool,
+    /// What lies beyond the end, as far as that was looked at.
+    pub(crate) remains: Option<Remains>,
+}
+
+/// Reads the store that `view` shows anew, as an opening does and by the same rules: to the end and
+/// what lies beyond, or up to `limit` beside a writer.
+pub(crate) fn reread(
+    disk: &dyn Disk,
+    paths: &Paths,
+    view: &View,
+    limit: Option<Position>,
+    replay: &mut dyn Replay,
+) -> Result<Reread> {
+    let manifest = ManifestFile::open(disk, paths, OpenMode::Read)?;
+    if manifest.current.identity != view.identity {
+        return Err(corrupt(&paths.manifest(), 24, "the manifest is of another store", 0, 0));
+    }
+    let scan = scan(disk, paths, &manifest.current, limit, replay)?;
+    let mut found = scan.segments.iter();
+    for open in view.segments() {
+        let what = match found.next() {
+            Some(header) if *header == open.header => continue,
+            Some(_) => "the segment is not the one that is open",
+            None => "the segment is missing",
+        };
+        return Err(corrupt(&open.path, 0, what, 0, 0));
+    }
+    if limit.is_none() && scan.end != view.end {
+        let (expected, found) = (view.end.as_u64(), scan.end.as_u64());
+        return Err(view.corrupt(view.end, "the log ends elsewhere by now", expected, found));
+    }
+    Ok(Reread {
+        segments: u32::try_from(scan.segments.len()).unwrap_or(u32::MAX),
+        manifest_damaged: manifest.damaged,
+        remains: scan.remains,
+    })
+}
+
+/// How often the store was opened for writing so far.
+pub(crate) fn epoch(disk: &dyn Disk, paths: &Paths) -> Result<u32> {
+    Ok(ManifestFile::open(disk, paths, OpenMode::Read)?.current.epoch)
+}
+
+/// Lists what is there besides the log.
+pub(crate) fn files(disk: &dyn Disk, paths: &Paths) -> Result<Files> {
+    let known = [
+        paths.lock_record(),
+        paths.manifest(),
+        paths.staged_manifest(),
+        paths.reserve(),
+        paths.staged_reserve(),
+        paths.log(),
+        paths.quarantine(),
+        paths.prepared(),
+    ];
+    let mut files = Files::default();
+    for dir in [paths.root.clone(), paths.log()] {
+        for name in names(disk, &dir)? {
+            let path = dir.join(&name);
+            let segment = segment_number(&name).is_some_and(|n| paths.segment(n) == path);
+            if !segment && !known.contains(&path) {
+                files.unknown.push(path);
+            }
+        }
+    }
+    let quarantine = paths.quarantine();
+    files.quarantined =
+        names(disk, &quarantine)?.iter().map(|name| quarantine.join(name)).collect();
+    files.quarantined.sort_unstable();
+    files.unknown.sort_unstable();
+    Ok(files)
+}
+
+/// The names in a directory; none if it is not there.
+fn names(disk: &dyn Disk, dir: &Path) -> Result<Vec<String>> {
+    match disk.list(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(vec![]),
+        listed => listed.map_err(|e| Error::io("list", dir, e)),
+    }
+}

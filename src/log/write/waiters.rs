@@ -1,0 +1,147 @@
+//! Waiting until a commit is as durable as it asked. A committer that finds a leader sleeps; whoever
+//! is done is woken alone, and takes no lock to go on.
+
+use std::sync::Arc;
+
+use super::writer::{Durability, Span, State, Writer};
+use crate::error::{Error, Result};
+use crate::sync::atomic::Ordering;
+use crate::sync::{Condvar, Mutex, MutexGuard, thread};
+
+/// A committer that sleeps until its commit is done, or until it is its turn to lead.
+pub(crate) struct Waiter {
+    span: Span,
+    durability: Durability,
+    parker: Arc<Parker>,
+}
+
+/// Parks one committer once. Not `thread::park`, whose token may be somebody else's: an executor's, say,
+/// that polls what commits.
+#[derive(Default)]
+pub(crate) struct Parker {
+    token: Mutex<bool>,
+    given: Condvar,
+}
+
+impl Parker {
+    fn park(&self) {
+        let mut token = self.token.lock();
+        while !*token {
+            self.given.wait(&mut token);
+        }
+    }
+
+    pub(crate) fn unpark(&self) {
+        *self.token.lock() = true;
+        self.given.notify_one();
+    }
+}
+
+/// Who may come to the next round. Committers that were woken by the last one mostly come back at once
+/// with their next commits; to wait for them for a moment makes one sync of two.
+#[derive(Default)]
+pub(crate) struct Company {
+    /// How many commits the next round can count on.
+    expected: u32,
+    /// How often the leader yields to them before it goes without. Falls where it did not pay.
+    patience: u32,
+}
+
+/// A few microseconds when there is nobody else to run.
+const PATIENCE_MAX: u32 = 32;
+
+impl Writer {
+    /// Gives those a moment who were woken by the last round.
+    pub(crate) fn await_company(&self, state: &mut MutexGuard<'_, State>) {
+        let Company { expected, patience } = state.company;
+        let missing = || self.gathered.load(Ordering::Relaxed) < expected;
+        if !missing() || patience == 0 {
+            return;
+        }
+        MutexGuard::unlocked(state, || {
+            for _ in 0..patience {
+                thread::yield_now();
+                if !missing() {
+                    break;
+                }
+            }
+        });
+        if missing() {
+            state.company.patience /= 2;
+        }
+    }
+
+    /// Notes how many a round has woken.
+    fn expect_company(&self, state: &mut State, woken: u32) {
+        let gathered = self.gathered.load(Ordering::Relaxed);
+        let expected = woken.saturating_add(1).saturating_add(gathered);
+        let patience =
+            if expected > 1 { (state.company.patience + 1).min(PATIENCE_MAX) } else { 0 };
+        state.company = Company { expected, patience };
+    }
+
+    /// Blocks until the commit is as durable as asked, writing and syncing if nobody else does.
+    pub(crate) fn wait(&self, span: Span, durability: Durability) -> Result<()> {
+        let mut state = self.state.lock();
+        loop {
+            if let Some(outcome) = self.outcome(&state, span, durability) {
+                return outcome;
+            }
+            if durability == Durability::Sync {
+                state.wanted = state.wanted.max(span.end);
+            }
+            if !state.leading {
+                self.lead(&mut state);
+                continue;
+            }
+            let parker = Arc::<Parker>::default();
+            state.waiters.push(Waiter { span, durability, parker: parker.clone() });
+            drop(state);
+            parker.park();
+            if self.is_done(span, durability) {
+                return Ok(());
+            }
+            state = self.state.lock();
+        }
+    }
+
+    /// What became of a commit, once that is known.
+    pub(crate) fn outcome(
+        &self,
+        state: &State,
+        span: Span,
+        durability: Durability,
+    ) -> Option<Result<()>> {
+        if self.is_done(span, durability) {
+            return Some(Ok(()));
+        }
+        let failure = state.failure.as_ref()?;
+        let (position, cause) = (span.start, failure.cause.clone());
+        Some(Err(if position < failure.tried {
+            Error::OutcomeUnknown { position, cause }
+        } else {
+            Error::NotWritten { cause }
+        }))
+    }
+
+    /// Whether a commit is as durable as asked.
+    fn is_done(&self, span: Span, durability: Durability) -> bool {
+        let published = self.published.end();
+        let done = match durability {
+            Durability::Sync => self.durable().min(published),
+            Durability::Buffered => published,
+        };
+        done >= span.end
+    }
+
+    /// The sleepers to wake after a round: first the one that leads the next, then all that are
+    /// done.
+    pub(crate) fn take_woken(&self, state: &mut State) -> Vec<Arc<Parker>> {
+        let failed = state.failure.is_some();
+        let is_over = |waiter: &mut Waiter| failed || self.is_done(waiter.span, waiter.durability);
+        let done: Vec<_> = state.waiters.extract_if(.., is_over).collect();
+        self.expect_company(state, u32::try_from(done.len()).unwrap_or(u32::MAX));
+        let next = (!state.waiters.is_empty()).then(|| state.waiters.remove(0));
+        next.into_iter().chain(done).map(|waiter| waiter.parker).collect()
+    }
+}

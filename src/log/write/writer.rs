@@ -1,0 +1,376 @@
+//! Group commit: the first committer that finds nobody writing becomes the leader and writes what
+//! has gathered; meanwhile the others gather the next group. Nobody who waits waits for a timer.
+
+use std::sync::Arc;
+
+use super::roll::Reserve;
+use super::waiters::{Company, Waiter};
+use crate::bytes::wide;
+use crate::disk::{Disk, Opener};
+use crate::error::{Error, Result};
+use crate::event::Buffer;
+use crate::id::Position;
+use crate::log::files::{Lock, ManifestFile, Place, Published, Record, Segment};
+use crate::log::format::{FrameKind, OVERHEAD_BYTES, Paths, frame};
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::sync::thread::JoinHandle;
+use crate::sync::{Condvar, Mutex, MutexGuard};
+
+/// How long a commit waits before it returns.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Durability {
+    /// Until the operating system has it: survives a crash of the process, not of the machine.
+    Buffered,
+    /// Until it is on the device.
+    #[default]
+    Sync,
+}
+
+/// Commits gathered for one segment.
+pub(crate) struct Group {
+    segment: Arc<Segment>,
+    pub(crate) start: Position,
+    pub(crate) bytes: Buffer,
+}
+
+/// Why the log takes no more commits.
+#[derive(Clone)]
+pub(crate) struct Failure {
+    pub(crate) cause: Arc<Error>,
+    /// Commits that begin below were on their way: their outcome is unknown.
+    pub(crate) tried: Position,
+}
+
+pub(crate) struct State {
+    /// Where the next frame goes.
+    pub(crate) next: Position,
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) groups: Vec<Group>,
+    /// Somebody writes groups.
+    pub(crate) leading: bool,
+    /// Somebody wants it on the device up to here.
+    pub(crate) wanted: Position,
+    /// Segments written to since their last sync.
+    pub(crate) unsynced: Vec<Arc<Segment>>,
+    pub(crate) failure: Option<Failure>,
+    pub(crate) waiters: Vec<Waiter>,
+    pub(crate) company: Company,
+    pub(crate) prepared: Option<Arc<Segment>>,
+    pub(crate) preparing: bool,
+    pub(crate) prepare_thread: Option<JoinHandle<()>>,
+    pub(crate) prepare_failed: Option<Error>,
+    /// A buffer to gather the next group in.
+    pub(crate) spare: Option<Buffer>,
+    pub(crate) background: Requests,
+}
+
+/// What the store's own thread is asked to do.
+#[derive(Default)]
+pub(crate) struct Requests {
+    /// Commits happened since the thread last looked.
+    pub(crate) dirty: bool,
+    /// Commits were submitted that nobody may wait for.
+    pub(crate) submitted: bool,
+    /// Somebody awaits one of them.
+    pub(crate) awaited: bool,
+    pub(crate) stop: bool,
+    pub(crate) thread: ThreadState,
+}
+
+/// What the store's own thread does.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum ThreadState {
+    /// It looks at its requests before it waits again.
+    #[default]
+    Awake,
+    /// It waits until another leader has finished.
+    Following,
+    /// It lets submitted commits gather, for a moment.
+    Gathering,
+    /// It waits for the store to come to rest.
+    Resting,
+    /// It sleeps until it is woken.
+    Asleep,
+}
+
+/// Who sees to it that an appended commit is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Lead {
+    /// The caller, who will wait for it.
+    Caller,
+    /// The store's own thread.
+    Thread,
+}
+
+/// What a writer holds of its store.
+pub(crate) struct Held {
+    pub(crate) place: Arc<Place>,
+    pub(crate) opener: Arc<Opener>,
+    pub(crate) manifest: ManifestFile,
+    pub(crate) lock: Lock,
+    pub(crate) record: Record,
+}
+
+/// The writing half of an open store's log.
+pub(crate) struct Writer {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) paths: Paths,
+    pub(crate) published: Arc<Published>,
+    pub(crate) epoch: u32,
+    pub(crate) state: Mutex<State>,
+    /// On the device up to here. Rises under the state's lock, and is read without it.
+    durable: AtomicU64,
+    /// How many commits have gathered for the next round.
+    pub(crate) gathered: AtomicU32,
+    /// A group was written, a segment prepared, or something failed.
+    pub(crate) progress: Condvar,
+    pub(crate) manifest: Mutex<ManifestFile>,
+    pub(crate) place: Arc<Place>,
+    pub(crate) opener: Arc<Opener>,
+    pub(crate) lock: Mutex<Option<(Lock, Record)>>,
+    /// Wakes the background thread.
+    pub(crate) work: Condvar,
+}
+
+/// Where an appended commit stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span {
+    pub(crate) start: Position,
+    pub(crate) end: Position,
+}
+
+impl Writer {
+    /// The writer of a log that ends, published and durable, at `published.end()`.
+    pub(crate) fn new(
+        disk: Arc<dyn Disk>,
+        paths: Paths,
+        published: Arc<Published>,
+        held: Held,
+    ) -> Result<Self> {
+        let Held { place, opener, manifest, lock, record } = held;
+        let end = published.end();
+        let view = published.view();
+        let (number, _) = published.identity.locate(end);
+        let segment = |number: u32| {
+            let index = usize::try_from(number).unwrap_or(usize::MAX);
+            view.segments().get(index).cloned()
+        };
+        let current = segment(number)
+            .ok_or_else(|| view.corrupt(end, "the log ends outside its segments", 0, 0))?;
+        let prepared = number.checked_add(1).and_then(segment);
+        for segment in [Some(&current), prepared.as_ref()].into_iter().flatten() {
+            segment.open_for_writing(disk.as_ref())?;
+        }
+        let state = State {
+            next: end,
+            segment: current,
+            groups: vec![],
+            leading: false,
+            wanted: end,
+            unsynced: vec![],
+            failure: None,
+            waiters: vec![],
+            company: Company::default(),
+            prepared,
+            preparing: false,
+            prepare_thread: None,
+            prepare_failed: None,
+            spare: None,
+            background: Default::default(),
+        };
+        record.announce(&published.identity.store, manifest.current.epoch, end, end)?;
+        Ok(Writer {
+            disk,
+            paths,
+            published,
+            epoch: manifest.current.epoch,
+            state: Mutex::new(state),
+            durable: AtomicU64::new(end.as_u64()),
+            gathered: AtomicU32::new(0),
+            progress: Condvar::new(),
+            manifest: Mutex::new(manifest),
+            place,
+            opener,
+            lock: Mutex::new(Some((lock, record))),
+            work: Condvar::new(),
+        })
+    }
+
+    /// Appends a commit of `payload_bytes`. `fill` is called with the place of the payload; it
+    /// either appends exactly that many bytes or refuses and has changed nothing.
+    pub(crate) fn append<T>(
+        self: &Arc<Self>,
+        payload_bytes: usize,
+        batches: u16,
+        (durability, lead): (Durability, Lead),
+        reserve: Reserve,
+        fill: impl FnOnce(Position, &mut Buffer) -> Result<T>,
+    ) -> Result<(T, Span)> {
+        let most = self.published.identity.payload_bytes_max();
+        if payload_bytes > most {
+            let (asked, max) = (wide(payload_bytes), wide(most));
+            let limit = "bytes in one commit";
+            return Err(Error::LimitExceeded { limit, run: None, now: 0, asked, max });
+        }
+        let mut state = self.state.lock();
+        self.make_room(&mut state, payload_bytes + OVERHEAD_BYTES, reserve)?;
+        let start = state.next;
+        let group = self.group(&mut state);
+        let frame_start = group.bytes.len();
+        frame::open(&mut group.bytes);
+        let payload_start = group.bytes.len();
+        let filled = fill(start.plus(wide(frame::HEADER_BYTES)), &mut group.bytes);
+        let filled = filled.and_then(|value| {
+            let exact = group.bytes.len() - payload_start == payload_bytes;
+            exact.then_some(value).ok_or(Error::invalid("a commit has another size than announced"))
+        });
+        let value = match filled {
+            Ok(value) => value,
+            Err(error) => {
+                group.bytes.resize(frame_start, 0);
+                return Err(error);
+            }
+        };
+        frame::close(&mut group.bytes, frame_start, FrameKind::Commit, batches, self.epoch);
+        let end = start.plus(wide(payload_bytes + OVERHEAD_BYTES));
+        state.next = end;
+        self.gathered.fetch_add(1, Ordering::Relaxed);
+        if durability == Durability::Sync {
+            state.wanted = end;
+        }
+        self.prepare_ahead(&mut state);
+        self.note_commit(&mut state, durability, lead);
+        Ok((value, Span { start, end }))
+    }
+
+    /// The group that the next frame goes to.
+    pub(crate) fn group<'s>(&self, state: &'s mut State) -> &'s mut Group {
+        let fits = |group: &Group| group.segment.header.number == state.segment.header.number;
+        if !state.groups.last().is_some_and(fits) {
+            let bytes = state.spare.take().unwrap_or_default();
+            let (segment, start) = (state.segment.clone(), state.next);
+            state.groups.push(Group { segment, start, bytes });
+        }
+        let last = state.groups.len() - 1;
+        // Just pushed, or found by `last`.
+        #[allow(clippy::indexing_slicing)]
+        &mut state.groups[last]
+    }
+
+    /// Returns when everything committed so far is on the device.
+    pub(crate) fn sync(&self) -> Result<()> {
+        // Should it fail, everything since the last sync is in doubt.
+        let span = {
+            let state = self.state.lock();
+            Span { start: self.durable(), end: state.next }
+        };
+        self.wait(span, Durability::Sync)
+    }
+
+    /// Leads one round: takes what has gathered, writes it, syncs if anybody asked for it,
+    /// publishes. The state is unlocked meanwhile.
+    pub(crate) fn lead(&self, state: &mut MutexGuard<'_, State>) {
+        if state.failure.is_some() {
+            // Not even a sync: the system may have dropped what the failed one did not write, and
+            // a second one would then succeed.
+            return;
+        }
+        state.leading = true;
+        self.await_company(state);
+        self.gathered.store(0, Ordering::Relaxed);
+        let mut groups = std::mem::take(&mut state.groups);
+        let mut unsynced = std::mem::take(&mut state.unsynced);
+        let (durable, end) = (self.durable(), state.next);
+        let sync = state.wanted > durable;
+        let round = MutexGuard::unlocked(state, || {
+            let written = self.write(&mut groups, &mut unsynced, durable, sync);
+            if written.is_ok() {
+                self.published.publish(end);
+            }
+            written.and_then(|()| match &*self.lock.lock() {
+                Some((_, record)) => {
+                    let durable = if sync { end } else { durable };
+                    record.publish(&self.published.identity.store, self.epoch, end, durable)
+                }
+                None => Ok(()),
+            })
+        });
+        state.leading = false;
+        match round {
+            Ok(()) if sync => {
+                self.durable.store(end.as_u64(), Ordering::Release);
+                // Full, and on the device: nothing is ever written to them again.
+                let (last, _) = self.published.identity.locate(end);
+                let full = unsynced.iter().filter(|segment| segment.header.number < last);
+                full.for_each(|segment| segment.file.end_writing());
+                unsynced.clear();
+            }
+            Ok(()) => {}
+            Err(error) => {
+                let cause = Arc::new(error);
+                // Nothing more is written, so what gathered meanwhile never will be.
+                state.groups.clear();
+                state.failure = Some(Failure { cause, tried: end });
+            }
+        }
+        state.unsynced = unsynced;
+        if let Some(mut group) = groups.pop() {
+            group.bytes.clear();
+            state.spare = Some(group.bytes);
+        }
+        if state.groups.is_empty() {
+            groups.clear();
+            state.groups = groups;
+        }
+        self.note_round(state);
+        self.wake_waiters(state);
+    }
+
+    /// Wakes whoever waits for what a round, or the end of all rounds, has brought.
+    pub(crate) fn wake_waiters(&self, state: &mut MutexGuard<'_, State>) {
+        self.progress.notify_all();
+        let woken = self.take_woken(state);
+        // Wakers are foreign code, which must not find the state locked.
+        MutexGuard::unlocked(state, || {
+            woken.iter().for_each(|parker| parker.unpark());
+            self.published.wake();
+        });
+    }
+
+    fn write(
+        &self,
+        groups: &mut [Group],
+        unsynced: &mut Vec<Arc<Segment>>,
+        durable: Position,
+        sync: bool,
+    ) -> Result<()> {
+        if groups.len() > 1 {
+            // The log goes on in the next segment.
+            self.check_place()?;
+        }
+        for group in groups {
+            let segment = &group.segment;
+            frame::seal_checks(&mut group.bytes, &segment.header.salt, group.start, durable);
+            let (_, offset) = self.published.identity.locate(group.start);
+            if !unsynced.iter().any(|other| other.header.number == segment.header.number) {
+                unsynced.push(segment.clone());
+            }
+            segment
+                .file
+                .write_at(&group.bytes, offset)
+                .map_err(|e| Error::io("write", &segment.path, e))?;
+        }
+        if sync {
+            for segment in unsynced {
+                // The acknowledgement of every commit in the round rests on this.
+                segment.file.sync().map_err(|e| Error::io("sync", &segment.path, e))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How far the log is known to be on the device.
+    pub(crate) fn durable(&self) -> Position {
+        Position::from_u64(self.durable.load(Ordering::Acquire))
+    }
+}

@@ -1,0 +1,113 @@
+//! Commits that were made in another store, taken in one by one: checked as any commit is, and
+//! written as they were, but for run numbers and positions.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use crate::bytes::wide;
+use crate::error::{Error, Result};
+use crate::event::Buffer;
+use crate::id::{Position, RunId};
+use crate::index::{IndexReadGuard, Payload, Refusal};
+use crate::log::format::HEADER_BYTES;
+use crate::log::write::{Durability, Lead, Reserve, Span};
+use crate::store::read::Snapshot;
+use crate::store::shared::{Shared, Store};
+use crate::store::tx::{commit_of, end_of};
+
+/// How many rows of a table are looked up at a time.
+const PAGE_ROWS: usize = 256;
+
+/// Takes in commits. Nobody else writes the store meanwhile.
+pub(crate) struct Intake<'s> {
+    shared: &'s Arc<Shared>,
+    /// The last commit; readers see it once it was waited for.
+    last: Option<Span>,
+}
+
+impl Store {
+    pub(crate) fn intake(&self) -> Intake<'_> {
+        Intake { shared: &self.shared, last: None }
+    }
+}
+
+impl Intake<'_> {
+    /// What is known of the commits so far.
+    pub(crate) fn index(&self) -> IndexReadGuard<'_> {
+        self.shared.index.read()
+    }
+
+    /// Whether `payload` could be the next commit. Changes nothing.
+    pub(crate) fn check(&self, payload: &[u8], batches: u16) -> Result<(), Refusal> {
+        let index = self.index();
+        let position = index.end.plus(wide(HEADER_BYTES));
+        index.check(place(payload, position, batches))
+    }
+
+    /// Appends a commit, buffered, if it can follow those before it.
+    pub(crate) fn append(&mut self, payload: &Buffer, batches: u16) -> Result<Result<(), Refusal>> {
+        let shared = self.shared;
+        let mut refusal = None;
+        let fill = |position, buffer: &mut Buffer| {
+            let start = buffer.len();
+            buffer.extend_from_slice(payload);
+            let bytes = buffer.get(start..).unwrap_or_default();
+            let payload = place(bytes, position, batches);
+            let mut index = shared.index.write();
+            index.check(payload).map_err(|found| {
+                refusal = Some(found);
+                Error::invalid("a commit does not follow from those before it")
+            })?;
+            index.apply(payload, shared.pins.oldest(|| shared.published.end()));
+            Ok(())
+        };
+        let writer = shared.writer()?;
+        let how = (Durability::Buffered, Lead::Caller);
+        let appended = writer.append(payload.len(), batches, how, Reserve::Keep, fill);
+        match (appended, refusal) {
+            (_, Some(refusal)) => Ok(Err(refusal)),
+            (Ok(((), span)), None) => {
+                self.last = Some(span);
+                Ok(Ok(()))
+            }
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    /// The batch that holds the event `id` of a run, and the bytes of the run's events up to it.
+    pub(crate) fn place_of(&mut self, run: &RunId, id: u32) -> Result<(Position, u64)> {
+        if let Some(last) = self.last.take() {
+            self.shared.writer()?.wait(last, Durability::Buffered)?;
+        }
+        Snapshot::new(self.shared).history(run)?.place_of(id)
+    }
+
+    /// For each table, how many of its rows were last set before `mark`; tables without such rows
+    /// are left out.
+    pub(crate) fn rows_before(&self, mark: Position) -> Vec<(String, u64)> {
+        let index = self.index();
+        let end = index.end;
+        let names = index.tables.names(end).cloned();
+        let counted = names.map(|name| {
+            let (mut count, mut from) = (0, None);
+            loop {
+                let bound = from.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+                let range = (bound, Bound::Unbounded);
+                let (rows, last) = index.tables.page(&name, range, end, PAGE_ROWS);
+                count += wide(rows.iter().filter(|row| row.value < mark).count());
+                match last {
+                    Some(last) => from = Some(last),
+                    None => return (name.to_string(), count),
+                }
+            }
+        });
+        let mut tables: Vec<_> = counted.filter(|(_, rows)| *rows > 0).collect();
+        tables.sort_unstable();
+        tables
+    }
+}
+
+fn place(bytes: &[u8], position: Position, batches: u16) -> Payload<'_> {
+    let (commit, end) = (commit_of(position), end_of(position, bytes.len()));
+    Payload { bytes, position, batches, commit, end }
+}

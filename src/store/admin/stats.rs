@@ -1,0 +1,157 @@
+//! What the store holds, and what every byte of its files is.
+
+use std::io::ErrorKind::NotFound;
+
+use crate::bytes::wide;
+use crate::disk::OpenMode;
+use crate::error::{Error, Result};
+use crate::index::Index;
+use crate::log::format::{
+    BATCH_HEADER_BYTES, OVERHEAD_BYTES, SEGMENT_HEADER_BYTES, segment_number,
+};
+use crate::store::shared::Store;
+
+/// Counts and sizes of a store. The sizes add up to [`Stats::file_bytes`], to the byte.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Runs.
+    pub runs: u64,
+    /// Runs that take events.
+    pub open_runs: u64,
+    /// Relations to children that runs have, whatever became of them: as many as
+    /// [`Store::children`](crate::Store::children) lists of all runs. One that a reset shares counts in
+    /// each of the runs that share it.
+    pub relations: u64,
+    /// Bytes of memory that the index takes for a run: its entries and those of a chain and a workflow of its
+    /// own, without names and what the allocator adds.
+    pub index_bytes_per_run: u64,
+    /// Bytes of memory that the index takes for a relation to a child.
+    pub index_bytes_per_relation: u64,
+    /// Commits.
+    pub commits: u64,
+    /// Events of all runs.
+    pub events: u64,
+    /// What the engine's payloads take, within `event_bytes`.
+    pub payload_bytes: u64,
+    /// Events, with headers, typed heads and padding: the sum of all runs' bytes.
+    pub event_bytes: u64,
+    /// What commits add to their events and rows: frames and batch headers.
+    pub frame_bytes: u64,
+    /// Rows written to tables and their deletions, superseded ones included.
+    pub row_bytes: u64,
+    /// Segment headers.
+    pub header_bytes: u64,
+    /// The ends of full segments, which no commit fitted into, and the frames that seal them.
+    pub tail_bytes: u64,
+    /// Space for commits to come.
+    pub free_bytes: u64,
+    /// Manifest, lock record and the space kept for opening on a full disk.
+    pub administration_bytes: u64,
+    /// Copies of bytes that recovery removed.
+    pub quarantine_bytes: u64,
+    /// The length of all files.
+    pub file_bytes: u64,
+}
+
+impl Stats {
+    /// The bytes of the log that are in use: everything but free space, manifest, lock and
+    /// quarantine.
+    #[must_use]
+    pub fn log_bytes(&self) -> u64 {
+        self.event_bytes + self.frame_bytes + self.row_bytes + self.header_bytes + self.tail_bytes
+    }
+
+    /// What the parts add up to, to be compared with [`Stats::file_bytes`].
+    #[must_use]
+    pub fn accounted_bytes(&self) -> u64 {
+        self.log_bytes() + self.free_bytes + self.administration_bytes + self.quarantine_bytes
+    }
+}
+
+impl Store {
+    /// Counts and sizes, as of the last commit, published or on its way. Looks at the length of
+    /// every file.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a file cannot be measured.
+    pub fn stats(&self) -> Result<Stats> {
+        self.shared.here()?;
+        let mut stats = Stats::default();
+        let end = self.count(&mut stats);
+        let identity = self.shared.published.identity;
+        let segment_bytes = u64::from(identity.segment_bytes);
+        let (last, offset) = identity.locate(end);
+        let used_segments = u64::from(last) + 1;
+        // What lies between the first frame of the log and its end, and is neither header nor
+        // commit, is the tails of full segments.
+        let written = u64::from(last) * segment_bytes + wide(offset);
+        let headers = used_segments * wide(SEGMENT_HEADER_BYTES);
+        let commits = stats.event_bytes + stats.frame_bytes + stats.row_bytes;
+        stats.tail_bytes = written.saturating_sub(headers + commits);
+        let paths = &self.shared.paths;
+        let mut segments = 0;
+        for name in self.names(&paths.log())? {
+            let named = segment_number(&name).is_some();
+            let bytes = match self.measure(&paths.log().join(&name)) {
+                // The segment that was being prepared has got its name meanwhile.
+                Err(Error::Io { source, .. }) if !named && source.kind() == NotFound => {
+                    return self.stats();
+                }
+                measured => measured?,
+            };
+            stats.file_bytes += bytes;
+            if named {
+                segments += 1;
+            } else {
+                // A segment that is being prepared.
+                stats.free_bytes += bytes;
+            }
+        }
+        stats.header_bytes = segments * wide(SEGMENT_HEADER_BYTES);
+        stats.free_bytes += segments * segment_bytes
+            - written
+            - (segments - used_segments.min(segments)) * wide(SEGMENT_HEADER_BYTES);
+        for path in [paths.manifest(), paths.lock_record(), paths.reserve()] {
+            stats.administration_bytes += match self.measure(&path) {
+                Err(Error::Io { source, .. }) if source.kind() == NotFound => 0,
+                measured => measured?,
+            };
+        }
+        stats.file_bytes += stats.administration_bytes;
+        for name in self.names(&paths.quarantine()).unwrap_or_default() {
+            stats.quarantine_bytes += self.measure(&paths.quarantine().join(name))?;
+        }
+        stats.file_bytes += stats.quarantine_bytes;
+        Ok(stats)
+    }
+
+    /// Fills in what the index counts; returns where the log ends by that count.
+    fn count(&self, stats: &mut Stats) -> crate::id::Position {
+        let index = self.shared.index.read();
+        let totals = index.totals;
+        stats.runs = index.runs.len().into();
+        stats.open_runs = totals.open_runs;
+        stats.relations = totals.relations;
+        let (run, relation) = Index::entry_bytes();
+        stats.index_bytes_per_run = wide(run);
+        stats.index_bytes_per_relation = wide(relation);
+        stats.commits = totals.commits;
+        stats.events = totals.events;
+        stats.payload_bytes = totals.payload_bytes;
+        stats.event_bytes = totals.event_bytes;
+        stats.row_bytes = totals.row_bytes;
+        stats.frame_bytes =
+            totals.commits * wide(OVERHEAD_BYTES) + totals.batches * wide(BATCH_HEADER_BYTES);
+        index.end
+    }
+
+    fn names(&self, dir: &std::path::Path) -> Result<Vec<String>> {
+        self.shared.disk.list(dir).map_err(|e| Error::io("list", dir, e))
+    }
+
+    fn measure(&self, path: &std::path::Path) -> Result<u64> {
+        let open = self.shared.disk.open(path, OpenMode::Read);
+        open.and_then(|file| file.size()).map_err(|e| Error::io("measure", path, e))
+    }
+}

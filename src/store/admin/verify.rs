@@ -1,0 +1,327 @@
+//! Proving that the store is what it says: every frame, every event, every sum, anew.
+
+use std::path::PathBuf;
+
+use crate::bytes::wide;
+use crate::error::{Corruption, Error, Result};
+use crate::event::Malformed;
+use crate::id::{Position, RunId};
+use crate::index::{Contradiction, Index};
+use crate::log::files::View;
+use crate::log::format::Frame;
+use crate::log::open::{Files, Replay, Verdict, reread};
+use crate::store::read::{Snapshot, info};
+use crate::store::shared::Store;
+
+/// How often progress is told of, in bytes.
+const TELL_BYTES: u64 = 1 << 20;
+
+/// How far a verification has come. The log is read first, with the space for commits to come if no
+/// writer lives, then the histories of all runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct VerifyProgress {
+    /// Bytes that were read and found right.
+    pub bytes: u64,
+    /// Bytes to be read in all, as far as it is known.
+    pub total: u64,
+    /// Commits verified.
+    pub commits: u64,
+}
+
+/// What a verification looked at; that it returned at all says that everything in the log was
+/// right. What else there is to say about the store is here.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct VerifyReport {
+    /// Commits whose checks, contents and order were verified.
+    pub commits: u64,
+    /// Events that were decoded.
+    pub events: u64,
+    /// Runs whose histories were read back and added up.
+    pub runs: u64,
+    /// Bytes of commits.
+    pub bytes: u64,
+    /// Segments whose header was checked; those without a commit count, too.
+    pub segments: u32,
+    /// Bytes beyond the last commit, and behind the ends of full segments, that are proven to be no
+    /// commits: the next opening for writing puts them into quarantine. While a writer lives, only those
+    /// behind full segments.
+    pub unfinished_bytes: u64,
+    /// Bytes beyond the last commit that may have been one that was acknowledged, those behind full
+    /// segments among them. 0 if a writer lives.
+    pub doubtful_bytes: u64,
+    /// One of the manifest's two slots is not whole. Nothing is missing, as the other one says what is
+    /// needed; the next opening for writing writes both anew.
+    pub manifest_damaged: bool,
+    /// Copies of bytes that openings removed, in `quarantine/`.
+    pub quarantined: Vec<PathBuf>,
+    /// Files and directories among the store's own that it knows nothing of, and leaves alone.
+    pub unknown: Vec<PathBuf>,
+}
+
+impl VerifyReport {
+    /// Whether it is proven that every commit which was ever acknowledged is there. It is not where
+    /// the last bytes are in doubt, which [`Verdict::Ambiguous`] describes.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.doubtful_bytes == 0
+    }
+}
+
+impl Store {
+    /// Checks every byte of the store as of now, beside whoever writes, by the rules by which it is
+    /// opened: both slots of the manifest, the header of every segment, every frame, and the zeros
+    /// behind full segments; if the store is open for reading only and no process writes it, the zeros
+    /// beyond the end, too. What an opening refuses is an error here; what it repairs is in the report.
+    /// Decodes every event, builds the index anew from nothing and compares it with the one in use,
+    /// reads every run back and adds up its sizes. Proves the trees: one parent each, no run below
+    /// itself, counts and open duties computed again from the histories. `progress` is called now
+    /// and then.
+    ///
+    /// Relations and duties in use are compared if nothing is committed meanwhile. Not looked into
+    /// are files without content that counts: `LOCK`, which vouches for nothing if it is damaged,
+    /// `RESERVE`, files in the making (`*.tmp`), and what is in quarantine. What a CRC-32 does not
+    /// find, one random error in 2^32, is not found.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] for the first thing that is not as it should be;
+    /// [`Error::UnsupportedFormat`] for a page of another version; [`Error::Io`].
+    pub fn verify(&self, mut progress: impl FnMut(VerifyProgress)) -> Result<VerifyReport> {
+        self.shared.here()?;
+        let snapshot = self.snapshot();
+        let view = snapshot.view();
+        let Files { quarantined, unknown } =
+            reread::files(self.shared.disk.as_ref(), &self.shared.paths)?;
+        let mut report = VerifyReport { quarantined, unknown, ..Default::default() };
+        let mut meter = Meter::new(self.bytes_to_verify(&snapshot)?, &mut progress);
+        let fresh = self.verify_log(view, &mut report, &mut meter)?;
+        fresh.prove().map_err(|contradiction| contradicted(view, &contradiction))?;
+        self.verify_ties(&snapshot, &fresh)?;
+        verify_namespaces(&snapshot, &fresh)?;
+        verify_runs(&snapshot, &fresh, &mut report, &mut meter)?;
+        meter.tell();
+        Ok(report)
+    }
+
+    /// Whether what lies beyond the end is nobody's: no writer lives, or came since the opening.
+    fn is_quiet(&self) -> Result<bool> {
+        let reads = self.shared.writer.is_none() && self.report.verdict != Verdict::Live;
+        let (disk, paths) = (self.shared.disk.as_ref(), &self.shared.paths);
+        Ok(reads && reread::is_quiet(disk, paths, self.report.epoch)?)
+    }
+
+    /// Reads the log from its first byte to its last, and what it comes to.
+    fn verify_log(
+        &self,
+        view: &View,
+        report: &mut VerifyReport,
+        meter: &mut Meter<'_>,
+    ) -> Result<Index> {
+        let (disk, paths) = (self.shared.disk.as_ref(), &self.shared.paths);
+        loop {
+            let (epoch, quiet) = (reread::epoch(disk, paths)?, self.is_quiet()?);
+            let mut fresh = Fresh { index: Index::default(), commits: 0, bytes: 0, meter };
+            let limit = (!quiet).then_some(view.end);
+            let found = reread::reread(disk, paths, view, limit, &mut fresh);
+            let Fresh { index, commits, bytes, .. } = fresh;
+            // A writer that came meanwhile writes what an opening takes for damage.
+            if reread::epoch(disk, paths)? != epoch || quiet != self.is_quiet()? {
+                continue;
+            }
+            let found = found?;
+            (report.commits, report.bytes, report.segments) = (commits, bytes, found.segments);
+            report.manifest_damaged = found.manifest_damaged;
+            if let Some(remains) = found.remains {
+                let (unfinished, doubtful) =
+                    if remains.torn { (remains.bytes(), 0) } else { (0, remains.bytes()) };
+                (report.unfinished_bytes, report.doubtful_bytes) = (unfinished, doubtful);
+            }
+            if quiet {
+                let segment_bytes = u64::from(view.identity.segment_bytes);
+                meter.reach(Position::from_u64(u64::from(found.segments) * segment_bytes));
+            } else {
+                meter.reach(view.end);
+            }
+            return Ok(index);
+        }
+    }
+
+    fn bytes_to_verify(&self, snapshot: &Snapshot) -> Result<u64> {
+        let view = snapshot.view();
+        let log = match self.is_quiet()? {
+            true => wide(view.segments().len()) * u64::from(view.identity.segment_bytes),
+            false => view.end.as_u64(),
+        };
+        let index = snapshot.index();
+        let sizes = index.namespaces.iter().filter_map(|it| it.size.at(view.end));
+        Ok(log + sizes.map(|size| size.bytes).sum::<u64>())
+    }
+
+    /// Compares relations, chains and duties with those in use, if nothing was committed since.
+    fn verify_ties(&self, snapshot: &Snapshot, fresh: &Index) -> Result<()> {
+        let view = snapshot.view();
+        let index = snapshot.index();
+        if index.end != view.end {
+            return Ok(());
+        }
+        let differs = (0..fresh.runs.len()).find(|number| {
+            let runs = fresh.runs.get(*number).zip(index.runs.get(*number));
+            runs.is_none_or(|(expected, found)| expected.ties != found.ties)
+        });
+        if differs.is_some() || fresh.chains != index.chains || fresh.duties != index.duties {
+            let run = differs.and_then(|number| fresh.runs.get(number)).map(|run| run.id);
+            let what = "relations, chains or duties differ from the log";
+            let error = mismatch(view, what, 0, 0);
+            return Err(run.map_or(error.clone(), |run| of_run(error, run)));
+        }
+        Ok(())
+    }
+}
+
+/// An index built anew, and how far it has come.
+struct Fresh<'a, 'm> {
+    index: Index,
+    commits: u64,
+    bytes: u64,
+    meter: &'a mut Meter<'m>,
+}
+
+impl Replay for Fresh<'_, '_> {
+    fn commit(&mut self, frame: &Frame<'_>) -> Result<(), Malformed> {
+        self.index.commit(frame)?;
+        self.commits += 1;
+        self.bytes += wide(frame.header.frame_bytes());
+        self.meter.now.commits = self.commits;
+        self.meter.reach(frame.end());
+        Ok(())
+    }
+
+    fn run_ids(&self, numbers: &[u32]) -> Vec<RunId> {
+        self.index.run_ids(numbers)
+    }
+}
+
+/// Reads every run back and adds it up.
+fn verify_runs(
+    snapshot: &Snapshot,
+    fresh: &Index,
+    report: &mut VerifyReport,
+    meter: &mut Meter<'_>,
+) -> Result<()> {
+    let view = snapshot.view();
+    for number in 0..fresh.runs.len() {
+        let found = info(&snapshot.index(), number, snapshot.end());
+        let expected = info(fresh, number, snapshot.end());
+        let (Some(expected), Some(found)) = (expected, found) else {
+            return Err(mismatch(view, "a run is missing from the index", 1, 0));
+        };
+        if expected != found {
+            let (expected, found) = (expected.bytes, found.bytes);
+            return Err(mismatch(view, "the index differs from the log", expected, found));
+        }
+        let history = snapshot.history(&expected.id)?;
+        let (mut events, mut bytes) = (0u32, 0u64);
+        for event in &history {
+            let size = u64::from(event?.size());
+            events += 1;
+            bytes += size;
+            meter.add(size);
+        }
+        if (events, bytes) != (expected.events, expected.bytes) {
+            let what = "a run does not add up to its size";
+            let error = mismatch(view, what, expected.bytes, bytes);
+            return Err(of_run(error, expected.id));
+        }
+        report.events += u64::from(events);
+        report.runs += 1;
+    }
+    Ok(())
+}
+
+/// Tells of progress, not too often.
+struct Meter<'a> {
+    now: VerifyProgress,
+    told: u64,
+    progress: &'a mut dyn FnMut(VerifyProgress),
+}
+
+impl<'a> Meter<'a> {
+    fn new(total: u64, progress: &'a mut dyn FnMut(VerifyProgress)) -> Self {
+        Meter { now: VerifyProgress { total, ..Default::default() }, told: 0, progress }
+    }
+
+    /// The log was verified up to here.
+    fn reach(&mut self, end: Position) {
+        self.add(end.as_u64().saturating_sub(self.now.bytes));
+    }
+
+    fn add(&mut self, bytes: u64) {
+        self.now.bytes += bytes;
+        if self.now.bytes - self.told >= TELL_BYTES {
+            self.tell();
+        }
+    }
+
+    fn tell(&mut self) {
+        self.told = self.now.bytes;
+        (self.progress)(self.now);
+    }
+}
+
+fn verify_namespaces(snapshot: &Snapshot, fresh: &Index) -> Result<()> {
+    fresh.namespaces.iter().try_for_each(|namespace| {
+        let expected = *namespace.size.latest();
+        let found = snapshot.namespace_size(&namespace.name);
+        if expected == found {
+            return Ok(());
+        }
+        let what = "the size of a namespace differs from the log";
+        Err(mismatch(snapshot.view(), what, expected.bytes, found.bytes))
+    })
+}
+
+fn contradicted(view: &View, found: &Contradiction) -> Error {
+    of_run(mismatch(view, found.what, found.expected, found.found), found.run)
+}
+
+fn of_run(error: Error, run: RunId) -> Error {
+    match error {
+        Error::Corrupt(corruption) if !run.is_nil() => {
+            Error::Corrupt(Box::new(Corruption { runs: vec![run], ..*corruption }))
+        }
+        other => other,
+    }
+}
+
+fn mismatch(view: &View, what: &'static str, expected: u64, found: u64) -> Error {
+    view.corrupt(view.end, what, expected, found)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::index::DAMAGES;
+    use crate::store::Options;
+    use crate::store::tx::{NewChild, NewRun};
+
+    #[test]
+    fn an_index_that_differs_from_the_log_is_found_out() {
+        for (damage, inflict) in DAMAGES {
+            let dir = tempfile::tempdir().unwrap();
+            let store = Options::new().segment_bytes(1 << 20).open(dir.path()).unwrap();
+            let mut tx = store.begin();
+            let parent = tx.start(NewRun::new("shop", "order", "Order")).unwrap();
+            tx.spawn_child(&parent, NewChild::new("ship", "Shipping")).unwrap();
+            tx.initiate_child(&parent, NewChild::new("late", "Shipping")).unwrap();
+            tx.commit().unwrap();
+            store.verify(|_| ()).unwrap();
+            let proof = {
+                let mut index = store.shared.index.write();
+                inflict(&mut index);
+                index.prove()
+            };
+            assert!(proof.is_err(), "{damage} is proven");
+            assert!(store.verify(|_| ()).is_err(), "{damage} is verified");
+        }
+    }
+}

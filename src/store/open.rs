@@ -1,0 +1,48 @@
+//! Opening a store: the log, and the index by a replay of it.
+
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::index::{Index, IndexLock};
+use crate::log::open::{Opening, Verdict, make_space, open, overtaken, sighted};
+use crate::store::shared::{Clock, Pins, Shared, Store};
+use crate::store::workspace::Workspaces;
+use crate::sync::Mutex;
+
+impl Store {
+    pub(crate) fn open_with(
+        opening: Opening,
+        clock: Option<Clock>,
+        recheck_commits: bool,
+    ) -> Result<Self> {
+        let mut index = Index::default();
+        let sighted = sighted(&opening);
+        let mut opened = open(&opening, &mut index);
+        let overtaken = overtaken(&opening, sighted, &opened)?;
+        let full = opened.as_ref().is_err_and(|error| make_space(&opening, error));
+        if overtaken || full {
+            index = Index::default();
+            opened = open(&opening, &mut index);
+        }
+        let opened = opened?;
+        index.end = opened.published.end();
+        let (writer, background) = opened.writing.unzip();
+        let (report, opener) = (opened.report, opened.opener);
+        let shared = Shared {
+            disk: opening.disk,
+            clock,
+            paths: opening.paths,
+            place: opened.place,
+            published: opened.published,
+            writer,
+            since: report.epoch.saturating_add(u32::from(report.verdict != Verdict::Live)),
+            index: IndexLock::new(index, opener.clone()),
+            pins: Arc::new(Pins::new(opener.clone())),
+            opener,
+            workspaces: Workspaces::default(),
+            recheck_commits,
+        };
+        let background = Mutex::new(background);
+        Ok(Store { shared: Arc::new(shared), background, report })
+    }
+}

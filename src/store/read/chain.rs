@@ -1,0 +1,191 @@
+//! Reading a chain: the runs of one execution, and all that happened in them.
+
+use super::chain_runs::Sequence;
+use super::lineage::{Cursor, Lineage};
+use super::run::{RunInfo, info};
+use super::snapshot::Snapshot;
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::id::RunId;
+use crate::index::Size;
+
+/// The runs of one execution that are in the store, from its first to its last: a run, those that
+/// continue it, and those that resets made of them. Holds the snapshot that it was read from.
+///
+/// Runs that were started in this store stand in the order in which they began, and all of them
+/// are here. Runs that were recorded stand in the order in which they continue each other, in
+/// whichever order they came; some may be missing, which [`Chain::links`] and
+/// [`Chain::next_not_here`] tell. A chain is what names the same first run, and what is linked with it:
+/// earlier servers did not name the first one.
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let store = kinlog::Store::open(dir.path())?;
+/// # let mut tx = store.begin();
+/// # let run = tx.start(kinlog::NewRun::new("shop", "order-42", "Order"))?;
+/// # tx.commit()?;
+/// let chain = store.chain(&run)?;
+/// assert_eq!((chain.first_run_id(), chain.current().id), (run, run));
+/// for event in chain.events() {
+///     let (run, event) = event?;
+///     println!("{run} {:>5} {}", event.id(), event.kind());
+/// }
+/// # Ok::<(), kinlog::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Chain {
+    snapshot: Snapshot,
+    first: RunId,
+    first_is_here: bool,
+    current: RunInfo,
+    runs: Sequence,
+}
+
+impl Snapshot {
+    /// The chain that a run belongs to.
+    ///
+    /// # Errors
+    /// [`Error::RunNotFound`]; for runs that were recorded, [`Error::Corrupt`] if the Started
+    /// events, which tell their order, cannot be read.
+    pub fn chain(&self, run: &RunId) -> Result<Chain> {
+        self.here()?;
+        let not_found = Error::RunNotFound { run: *run };
+        let number = {
+            let index = self.index();
+            let found = index.runs.get(self.number(&index, run)?);
+            found.map(|found| found.chain).unwrap_or_default()
+        };
+        let runs = Sequence::of(self, number)?;
+        let index = self.index();
+        // Of chains that are linked, the first one names them all.
+        let begins = runs.get(&index, 0).and_then(|run| index.runs.get(run));
+        let number = begins.map(|run| run.chain).unwrap_or_default();
+        let first = index.chains.get(number).map(|chain| chain.first).unwrap_or_default();
+        let named = self.number(&index, &first).ok().and_then(|named| index.runs.get(named));
+        let first_is_here = named.is_some_and(|named| named.chain == number);
+        let current = runs.last(&index).and_then(|last| info(&index, last, self.end()));
+        let current = current.ok_or(not_found)?;
+        Ok(Chain { snapshot: self.clone(), first, first_is_here, current, runs })
+    }
+}
+
+impl Chain {
+    /// The first run, which names the chain.
+    #[must_use]
+    pub fn first_run_id(&self) -> RunId {
+        self.first
+    }
+
+    /// Whether that run is in the store.
+    #[must_use]
+    pub fn first_is_here(&self) -> bool {
+        self.first_is_here
+    }
+
+    /// How many of its runs are in the store; at least one.
+    #[must_use]
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// The last run.
+    #[must_use]
+    pub fn current(&self) -> &RunInfo {
+        &self.current
+    }
+
+    /// The runs, in order.
+    pub fn runs(&self) -> impl Iterator<Item = RunInfo> {
+        (0..self.len()).filter_map(|place| {
+            let index = self.snapshot.index();
+            info(&index, self.runs.get(&index, place)?, self.snapshot.end())
+        })
+    }
+
+    /// The runs, in order, each with the one that it goes back to. Reads each run's first event.
+    pub fn links(&self) -> impl Iterator<Item = Result<Link>> {
+        self.runs().map(|run| self.link(run))
+    }
+
+    fn link(&self, run: RunInfo) -> Result<Link> {
+        let before = match run.base {
+            Some((base, _)) => Some(base),
+            None => self.snapshot.started(&run.id)?.continued_run_id,
+        };
+        let is_here = before.is_some_and(|before| self.snapshot.holds(&before));
+        Ok(Link { run, before, before_is_here: is_here })
+    }
+
+    /// The run that follows by the word of the current one, if it is not in the store. Can only
+    /// be where runs were recorded.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if the current run's last event cannot be read.
+    pub fn next_not_here(&self) -> Result<Option<RunId>> {
+        let history = self.snapshot.history(&self.current.id)?;
+        let last = history.rev().next().transpose()?;
+        let next = last.and_then(|event| event.body().next_run());
+        Ok(next.filter(|next| !self.snapshot.holds(next)))
+    }
+
+    /// What its runs in the store add up to.
+    #[must_use]
+    pub fn size(&self) -> Size {
+        self.runs.size(&self.snapshot)
+    }
+
+    /// The whole history of each run, run after run. What a reset made two runs share comes with
+    /// both, as it is part of both histories.
+    #[must_use]
+    pub fn events(&self) -> ChainEvents<'_> {
+        ChainEvents { chain: self, next: 0, reading: None }
+    }
+}
+
+/// A run of a chain and the one that it goes back to. See [`Chain::links`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Link {
+    /// The run.
+    pub run: RunInfo,
+    /// The run that it continues, or that it was reset from; none for one that begins the chain.
+    pub before: Option<RunId>,
+    /// Whether that run is in the store.
+    pub before_is_here: bool,
+}
+
+/// The events of all runs of a chain, each with its run. After an error there are no more. See
+/// [`Chain::events`].
+pub struct ChainEvents<'c> {
+    chain: &'c Chain,
+    /// The place of the run to be read next.
+    next: usize,
+    reading: Option<(Lineage, Cursor<'c>)>,
+}
+
+impl<'c> Iterator for ChainEvents<'c> {
+    type Item = Result<(RunId, Event<'c>)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let chain = self.chain;
+        let snapshot = &chain.snapshot;
+        loop {
+            if let Some((lineage, cursor)) = &mut self.reading {
+                match cursor.next(lineage, snapshot.view()) {
+                    Some(Ok(event)) => return Some(Ok((lineage.id, event))),
+                    Some(Err(error)) => {
+                        (self.reading, self.next) = (None, chain.len());
+                        return Some(Err(error));
+                    }
+                    None => self.reading = None,
+                }
+            }
+            let index = snapshot.index();
+            let number = chain.runs.get(&index, self.next)?;
+            let lineage = Lineage::of(&index, number, snapshot.end())?;
+            self.next += 1;
+            self.reading = Some((lineage, Cursor::from(1)));
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! Listing duties: what the log says must still happen.
+
+use std::collections::VecDeque;
+
+use crate::error::{Error, Result};
+use crate::event::ParentClosePolicy;
+use crate::id::{Position, RunId};
+use crate::index::{DutyKey, DutyKind, Index, Relation};
+use crate::store::shared::{Shared, Store};
+
+/// How many duties are looked up at a time.
+const PAGE_DUTIES: usize = 256;
+
+/// Something that must still happen between two runs. Two are equal if they ask for the same thing.
+#[derive(Clone, Copy, Debug)]
+pub struct Duty {
+    pub(crate) key: DutyKey,
+    run: RunId,
+    child: Option<RunId>,
+    close_policy: Option<ParentClosePolicy>,
+}
+
+impl PartialEq for Duty {
+    fn eq(&self, other: &Duty) -> bool {
+        (self.key, self.run) == (other.key, other.run)
+    }
+}
+
+impl Eq for Duty {}
+
+impl Duty {
+    /// What must happen.
+    #[must_use]
+    pub fn kind(&self) -> DutyKind {
+        self.key.kind
+    }
+
+    /// The commit that opened it.
+    #[must_use]
+    pub fn since(&self) -> Position {
+        self.key.since
+    }
+
+    /// The run that it begins with: the parent, or the run that signals or cancels.
+    #[must_use]
+    pub fn run(&self) -> RunId {
+        self.run
+    }
+
+    /// The event of that run that it goes back to.
+    #[must_use]
+    pub fn initiated_event_id(&self) -> u32 {
+        self.key.event
+    }
+
+    /// The current run of the child that it is about, as of when it was listed; `None` where the child has
+    /// not started, and for signals and cancel requests.
+    #[must_use]
+    pub fn child(&self) -> Option<RunId> {
+        self.child
+    }
+
+    /// What is to become of that child when its parent closes; `None` for signals and cancel
+    /// requests.
+    #[must_use]
+    pub fn close_policy(&self) -> Option<ParentClosePolicy> {
+        self.close_policy
+    }
+
+    /// The duty as it is now. `near` is the place of a relation next to which its own may lie.
+    fn look_up(index: &Index, key: DutyKey, near: &mut usize) -> Option<Self> {
+        let run = index.runs.get(key.run)?;
+        if matches!(key.kind, DutyKind::DeliverSignal | DutyKind::DeliverCancel) {
+            return Some(Duty { key, run: run.id, child: None, close_policy: None });
+        }
+        let ties = run.ties.as_deref()?;
+        let is_it = |place: &usize| {
+            ties.children.get(*place).is_some_and(|relation| relation.initiated == key.event)
+        };
+        *near = Some(*near + 1).filter(is_it).or_else(|| ties.find(key.event))?;
+        Some(Duty::about(index, key, run.id, ties.children.get(*near)?))
+    }
+
+    /// A duty about a relation of `run`.
+    fn about(index: &Index, key: DutyKey, run: RunId, relation: &Relation) -> Self {
+        let first = relation.child.and_then(|child| index.runs.get(child));
+        let chain = first.and_then(|first| index.chains.get(first.chain));
+        let current = chain.and_then(|chain| index.runs.get(chain.newest()));
+        let child = current.map(|current| current.id);
+        Duty { key, run, child, close_policy: Some(relation.policy) }
+    }
+}
+
+/// Which duties to list; the default is all.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct DutyFilter {
+    /// Only those of these kinds; empty for all kinds.
+    pub kinds: Vec<DutyKind>,
+    /// Only those that begin with this run; see [`Duty::run`].
+    pub run: Option<RunId>,
+    /// Only those that were opened by the commit at this position or a later one.
+    pub since: Position,
+    /// Only those that were opened by the commit at this position.
+    pub opened_by: Option<Position>,
+}
+
+impl DutyFilter {
+    /// All duties.
+    #[must_use]
+    pub fn all() -> Self {
+        DutyFilter::default()
+    }
+
+    /// Those of this kind, besides kinds that were named before.
+    #[must_use]
+    pub fn kind(mut self, kind: DutyKind) -> Self {
+        self.kinds.push(kind);
+        self
+    }
+
+    /// Only those that begin with this run: a parent, or a run that signals or cancels.
+    #[must_use]
+    pub fn run(mut self, run: RunId) -> Self {
+        self.run = Some(run);
+        self
+    }
+
+    /// Only those that were opened by the commit at this position or a later one.
+    #[must_use]
+    pub fn since(mut self, commit: Position) -> Self {
+        self.since = commit;
+        self
+    }
+
+    /// Only those that were opened by the commit at this position.
+    #[must_use]
+    pub fn opened_by(mut self, commit: Position) -> Self {
+        self.opened_by = Some(commit);
+        self
+    }
+}
+
+impl Store {
+    /// The duties that `filter` admits, the oldest first; with a run given, only that run's are
+    /// looked at.
+    ///
+    /// The list is of now, not of a snapshot: it goes on with what there is by then. A duty is
+    /// listed once the commit that opened it is published, and no longer once a commit that
+    /// settles it is on its way.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = kinlog::Store::open(dir.path())?;
+    /// use kinlog::{DutyFilter, DutyKind};
+    ///
+    /// for duty in store.duties(DutyFilter::all().kind(DutyKind::StartChild)) {
+    ///     println!("{} {} {}", duty.kind(), duty.run(), duty.initiated_event_id());
+    /// }
+    /// # Ok::<(), kinlog::Error>(())
+    /// ```
+    #[must_use]
+    pub fn duties(&self, filter: DutyFilter) -> DutyList<'_> {
+        DutyList::new(&self.shared, filter)
+    }
+
+    /// How many duties of a kind are open; those too whose commit is on its way.
+    #[must_use]
+    pub fn duty_count(&self, kind: DutyKind) -> u64 {
+        self.shared.index.read().duties.count(kind) as u64
+    }
+
+    /// The Scheduled events of the activities that a run waits for, in order, as of now; for a run
+    /// that has closed, of those that were open then.
+    ///
+    /// # Errors
+    /// [`Error::RunNotFound`].
+    pub fn open_activities(&self, run: &RunId) -> Result<Vec<u32>> {
+        self.shared.here()?;
+        let snapshot = self.snapshot();
+        let index = snapshot.index();
+        let number = snapshot.number(&index, run)?;
+        let found = index.runs.get(number).ok_or(Error::RunNotFound { run: *run })?;
+        let ties = found.ties.as_deref();
+        Ok(ties.map(|ties| ties.activities.iter().copied().collect()).unwrap_or_default())
+    }
+}
+
+/// Open duties, the oldest first. See [`Store::duties`].
+pub struct DutyList<'s> {
+    shared: &'s Shared,
+    kinds: Vec<DutyKind>,
+    opened_by: Option<Position>,
+    /// The duty after which the next page begins; `None` after the last one.
+    after: Option<DutyKey>,
+    page: VecDeque<Duty>,
+}
+
+impl<'s> DutyList<'s> {
+    pub(crate) fn new(shared: &'s Shared, filter: DutyFilter) -> Self {
+        let DutyFilter { kinds, run, since, opened_by } = filter;
+        let kinds = DutyKind::ALL.into_iter().filter(|k| kinds.is_empty() || kinds.contains(k));
+        let since = since.max(opened_by.unwrap_or_default());
+        // Before every duty of that commit: no event has the number 0.
+        let before = DutyKey { since, kind: DutyKind::ALL[0], run: 0, event: 0 };
+        let kinds = kinds.collect();
+        let page = VecDeque::new();
+        let mut list = DutyList { shared, kinds, opened_by, after: Some(before), page };
+        if let Some(run) = run {
+            list.after = None;
+            list.page = list.of_run(run, before).into();
+        }
+        list
+    }
+
+    /// All duties of one run after `after`.
+    fn of_run(&self, run: RunId, after: DutyKey) -> Vec<Duty> {
+        let index = self.shared.index.read();
+        let Some(number) = index.runs.number(&run) else { return vec![] };
+        let Some(ties) = index.runs.get(number).and_then(|run| run.ties.as_deref()) else {
+            return vec![];
+        };
+        let asked =
+            |key: &DutyKey| *key > after && self.kinds.contains(&key.kind) && self.admits(key);
+        let mut duties = Vec::with_capacity(ties.children.len().min(PAGE_DUTIES));
+        duties.extend(ties.children.iter().filter_map(|relation| {
+            let (kind, since) = relation.duty?;
+            let key = DutyKey { since, kind, run: number, event: relation.initiated };
+            asked(&key).then(|| Duty::about(&index, key, run, relation))
+        }));
+        duties.extend(ties.externals.iter().filter_map(|(initiated, external)| {
+            let (kind, since) = (external.kind, external.since?);
+            let key = DutyKey { since, kind, run: number, event: *initiated };
+            asked(&key).then_some(Duty { key, run, child: None, close_policy: None })
+        }));
+        duties.sort_unstable_by_key(|duty| duty.key);
+        duties
+    }
+
+    /// Whether the duty was opened when it should have been, and is published.
+    fn admits(&self, key: &DutyKey) -> bool {
+        let opened = self.opened_by.is_none_or(|commit| commit == key.since);
+        opened && key.since < self.shared.published.end()
+    }
+
+    /// Looks up the next duties.
+    fn turn(&mut self, after: DutyKey) {
+        let index = self.shared.index.read();
+        let mut page = vec![];
+        index.duties.page(&self.kinds, Some(after), PAGE_DUTIES, &mut page);
+        let admitted = page.iter().take_while(|key| self.admits(key)).count();
+        let keys = page.get(..admitted).unwrap_or_default();
+        self.after = keys.last().copied().filter(|_| admitted == PAGE_DUTIES);
+        let mut near = 0;
+        let duties = keys.iter().filter_map(|key| Duty::look_up(&index, *key, &mut near));
+        self.page.extend(duties);
+    }
+}
+
+impl Iterator for DutyList<'_> {
+    type Item = Duty;
+
+    fn next(&mut self) -> Option<Duty> {
+        if self.page.is_empty() {
+            let after = self.after.take()?;
+            self.turn(after);
+        }
+        self.page.pop_front()
+    }
+}
+
+impl std::fmt::Debug for DutyList<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DutyList").field("kinds", &self.kinds).finish_non_exhaustive()
+    }
+}

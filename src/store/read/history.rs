@@ -1,0 +1,185 @@
+//! Reading a run's events from the map.
+
+use super::lineage::{Back, Cursor, Lineage};
+use crate::error::{Error, Result};
+use crate::event::{Event, Malformed, RawEvent, Started};
+use crate::id::{Position, RunId};
+use crate::index::RunStatus;
+use crate::log::files::View;
+
+/// A run's history as of one moment. Events are borrowed from it.
+///
+/// The history of a run made by a reset begins with the events that it shares with the run it was
+/// reset from; they are counted and measured as its own.
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let store = kinlog::Store::open(dir.path())?;
+/// # let mut tx = store.begin();
+/// # let run = tx.start(kinlog::NewRun::new("shop", "order-42", "Order"))?;
+/// # tx.commit()?;
+/// let history = store.history(&run)?;
+/// for event in &history {
+///     println!("{}", event?.kind());
+/// }
+/// let last = history.rev().next().unwrap()?;
+/// assert_eq!(last.id(), history.len());
+/// # Ok::<(), kinlog::Error>(())
+/// ```
+pub struct History {
+    view: View,
+    lineage: Lineage,
+}
+
+impl History {
+    pub(crate) fn new(view: View, lineage: Lineage) -> Self {
+        History { view, lineage }
+    }
+
+    /// The run.
+    #[must_use]
+    pub fn run(&self) -> RunId {
+        self.lineage.id
+    }
+
+    /// How many events there are; at least one.
+    #[must_use]
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> u32 {
+        self.lineage.extent.next_event - 1
+    }
+
+    /// The bytes that the events take in the log: the sum of [`Event::size`].
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.lineage.extent.bytes.into()
+    }
+
+    /// The bytes that the events up to and with `id` take in the log; 0 for 0. Reads the events of
+    /// one batch, and the headers of those behind it.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for an id beyond the last event, [`Error::Corrupt`] if the
+    /// batch cannot be read.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = kinlog::Store::open(dir.path())?;
+    /// # let mut tx = store.begin();
+    /// # let run = tx.start(kinlog::NewRun::new("shop", "order-42", "Order"))?;
+    /// # tx.commit()?;
+    /// # store.close(&run, kinlog::Close::completed(b"ok"))?;
+    /// let history = store.history(&run)?;
+    /// let last = history.rev().next().unwrap()?;
+    /// assert_eq!(history.size_at(1)? + u64::from(last.size()), history.bytes());
+    /// # Ok::<(), kinlog::Error>(())
+    /// ```
+    pub fn size_at(&self, id: u32) -> Result<u64> {
+        if id > self.len() {
+            return Err(Error::invalid("the history ends before this event"));
+        }
+        Ok(self.place_of(id)?.1)
+    }
+
+    /// The batch that holds the event `id`, and the bytes of the events up to it.
+    pub(crate) fn place_of(&self, id: u32) -> Result<(Position, u64)> {
+        self.lineage.place_of(&self.view, id)
+    }
+
+    /// How the run stands.
+    #[must_use]
+    pub fn status(&self) -> RunStatus {
+        self.lineage.extent.status
+    }
+
+    /// What the first event says. For a run made by a reset it was written by the run that the
+    /// history goes back to, and names that one.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if it cannot be read.
+    pub fn started(&self) -> Result<Started<'_>> {
+        self.lineage.started(&self.view)
+    }
+
+    /// The events in order.
+    #[must_use]
+    pub fn iter(&self) -> Events<'_> {
+        self.from(1)
+    }
+
+    /// The event `id`; `None` if the history has no such event.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if it cannot be read.
+    pub fn event(&self, id: u32) -> Result<Option<Event<'_>>> {
+        if id == 0 { Ok(None) } else { self.from(id).next().transpose() }
+    }
+
+    /// The events from `id` on, in order.
+    #[must_use]
+    pub fn from(&self, id: u32) -> Events<'_> {
+        Events { history: self, cursor: Cursor::from(id) }
+    }
+
+    /// The events from the last one back to the first. Reads no more than is asked for.
+    pub fn rev(&self) -> impl Iterator<Item = Result<Event<'_>>> {
+        let mut back = self.lineage.back();
+        let mut events: Vec<(u32, RawEvent<'_>)> = vec![];
+        std::iter::from_fn(move || {
+            if events.is_empty()
+                && let Err(error) = self.read_back(&mut back, &mut events)
+            {
+                events.clear();
+                return Some(Err(error));
+            }
+            let (id, raw) = events.pop()?;
+            let at = self.lineage.extent.last_batch;
+            let event = Event::check(id, raw);
+            Some(event.map_err(|Malformed| self.lineage.malformed(&self.view, at)))
+        })
+    }
+
+    /// Reads the next batch on the way back, if there is one.
+    fn read_back<'h>(
+        &'h self,
+        back: &mut Back,
+        events: &mut Vec<(u32, RawEvent<'h>)>,
+    ) -> Result<()> {
+        let Some((batch, end)) = back.step(&self.lineage, &self.view)? else { return Ok(()) };
+        for event in batch.raw_events() {
+            let malformed = |Malformed| self.lineage.malformed(&self.view, batch.position);
+            events.push(event.map_err(malformed)?);
+        }
+        events.retain(|(id, _)| *id < end);
+        Ok(())
+    }
+}
+
+impl<'h> IntoIterator for &'h History {
+    type Item = Result<Event<'h>>;
+    type IntoIter = Events<'h>;
+
+    fn into_iter(self) -> Events<'h> {
+        self.iter()
+    }
+}
+
+impl std::fmt::Debug for History {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("History").field("run", &self.run()).field("events", &self.len()).finish()
+    }
+}
+
+/// The events of a history in order. After an error there are no more.
+pub struct Events<'h> {
+    history: &'h History,
+    cursor: Cursor<'h>,
+}
+
+impl<'h> Iterator for Events<'h> {
+    type Item = Result<Event<'h>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.cursor.next(&self.history.lineage, &self.history.view)
+    }
+}

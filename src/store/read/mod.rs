@@ -1,0 +1,33 @@
+//! Reading: snapshots and what they see, and the same as of now.
+
+mod chain;
+mod chain_runs;
+mod child;
+mod children;
+mod duties;
+mod event_ref;
+mod history;
+mod index_at;
+mod legs;
+mod lineage;
+mod now;
+mod parent;
+mod recorded_links;
+mod run;
+mod size;
+mod snapshot;
+mod tail;
+mod tree;
+
+pub use chain::{Chain, ChainEvents, Link};
+pub use child::{Child, ChildState};
+pub use children::Children;
+pub use duties::{Duty, DutyFilter, DutyList};
+pub(crate) use event_ref::{Bookmark, Spot};
+pub use history::{Events, History};
+pub use parent::{Parent, Root};
+pub(crate) use run::info;
+pub use run::{RunFilter, RunInfo, Runs};
+pub use snapshot::{Row, Rows, Snapshot};
+pub use tail::{BatchView, CommitView, RowChange, Tail};
+pub use tree::{Tree, TreeNode};

@@ -1,0 +1,150 @@
+//! What a store says, as of now, about how runs are related. A [`Snapshot`] says the same of one
+//! moment.
+//!
+//! [`Snapshot`]: super::Snapshot
+
+use super::chain::Chain;
+use super::children::Children;
+use super::parent::{Parent, Root};
+use super::tree::Tree;
+use crate::error::Result;
+use crate::id::{Position, RunId};
+use crate::index::Size;
+use crate::store::shared::Store;
+
+use super::history::History;
+use super::index_at::Seen;
+use super::run::RunInfo;
+use super::snapshot::Snapshot;
+use super::tail::Tail;
+use crate::limits::Limits;
+
+impl Store {
+    /// The limits of a namespace: the defaults if none were set.
+    #[must_use]
+    pub fn limits(&self, namespace: &str) -> Limits {
+        let index = self.shared.index.read();
+        index.namespaces.get(namespace).map(|found| found.limits).unwrap_or_default()
+    }
+
+    /// The names of the namespaces, in order.
+    #[must_use]
+    pub fn namespaces(&self) -> Vec<String> {
+        let index = self.shared.index.read();
+        let mut names: Vec<_> = index.namespaces.iter().map(|n| n.name.to_string()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Holds the store still at the last published commit, for any number of reads. Writers go on
+    /// beside it.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::new(&self.shared)
+    }
+
+    /// The history of a run, as of now.
+    ///
+    /// # Errors
+    /// [`Error::RunNotFound`].
+    pub fn history(&self, run: &RunId) -> Result<History> {
+        self.shared.here()?;
+        // Under the lock, nothing that the view sees is forgotten.
+        let index = self.shared.index.read();
+        let view = self.shared.published.view();
+        let lineage = Seen { index: &index, end: view.end }.lineage(run)?;
+        drop(index);
+        Ok(History::new(view, lineage))
+    }
+
+    /// What is known about a run, as of now.
+    ///
+    /// # Errors
+    /// [`Error::RunNotFound`].
+    pub fn run(&self, run: &RunId) -> Result<RunInfo> {
+        self.shared.here()?;
+        self.shared.seen(&self.shared.index.read()).run(run)
+    }
+
+    /// The run that a workflow id stands for, as of now; `None` if there was never one.
+    #[must_use]
+    pub fn current_run(&self, namespace: &str, workflow_id: &str) -> Option<RunId> {
+        self.shared.seen(&self.shared.index.read()).current_run(namespace, workflow_id)
+    }
+
+    /// A row of a table, as of now.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if the row cannot be read.
+    pub fn get(&self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        Ok(self.snapshot().get(table, key)?.map(<[u8]>::to_vec))
+    }
+
+    /// Every commit from `from` on, then those to come. [`Position::START`] for all.
+    #[must_use]
+    pub fn tail(&self, from: Position) -> Tail {
+        Tail::new(self.shared.clone(), from)
+    }
+
+    /// The chain that a run belongs to, as of now.
+    ///
+    /// # Errors
+    /// As [`Snapshot::chain`](crate::Snapshot::chain).
+    pub fn chain(&self, run: &RunId) -> Result<Chain> {
+        self.snapshot().chain(run)
+    }
+
+    /// The children of a run, as of now: those that have ended too.
+    ///
+    /// # Errors
+    /// As [`Snapshot::children`](crate::Snapshot::children).
+    pub fn children(&self, run: &RunId) -> Result<Children> {
+        self.snapshot().children(run)
+    }
+
+    /// The parent of a run, as of now; `None` for one that has none.
+    ///
+    /// # Errors
+    /// As [`Snapshot::parent`](crate::Snapshot::parent).
+    pub fn parent(&self, run: &RunId) -> Result<Option<Parent>> {
+        self.snapshot().parent(run)
+    }
+
+    /// The run at the root of the tree that a run stands in.
+    ///
+    /// # Errors
+    /// As [`Snapshot::root`](crate::Snapshot::root).
+    pub fn root(&self, run: &RunId) -> Result<Root> {
+        self.snapshot().root(run)
+    }
+
+    /// The tree below a run, as of now.
+    ///
+    /// # Errors
+    /// As [`Snapshot::tree`](crate::Snapshot::tree).
+    pub fn tree(&self, run: &RunId) -> Result<Tree> {
+        self.snapshot().tree(run)
+    }
+
+    /// What the runs of a run's chain add up to, as of now.
+    ///
+    /// # Errors
+    /// As [`Snapshot::chain_size`](crate::Snapshot::chain_size).
+    pub fn chain_size(&self, run: &RunId) -> Result<Size> {
+        self.snapshot().chain_size(run)
+    }
+
+    /// What the tree below a run adds up to, with the run itself, as of now.
+    ///
+    /// # Errors
+    /// As [`Snapshot::tree_size`](crate::Snapshot::tree_size).
+    pub fn tree_size(&self, run: &RunId) -> Result<Size> {
+        self.snapshot().tree_size(run)
+    }
+
+    /// What all runs of a namespace add up to, as of now; nothing for one that is not known.
+    #[must_use]
+    pub fn namespace_size(&self, namespace: &str) -> Size {
+        self.snapshot().namespace_size(namespace)
+    }
+}

@@ -1,0 +1,157 @@
+//! Reading upwards: a run's parent, and the root of its tree.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::lineage::{holder, started};
+use super::snapshot::Snapshot;
+use crate::error::Result;
+use crate::event::Started;
+use crate::id::RunId;
+use crate::index::Index;
+
+/// The parent of a run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Parent {
+    /// The parent's workflow id.
+    pub workflow_id: Arc<str>,
+    /// The parent's run: after a reset of the parent, the one that has the child now.
+    pub run: RunId,
+    /// The event of the parent that began the relation.
+    pub initiated_event_id: u32,
+    /// Whether that run is in the store.
+    pub is_here: bool,
+}
+
+/// The run at the root of a tree.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Root {
+    /// Its workflow id.
+    pub workflow_id: Arc<str>,
+    /// The run.
+    pub run: RunId,
+    /// Whether that run is in the store.
+    pub is_here: bool,
+}
+
+impl Snapshot {
+    /// The parent of a run; `None` for one that has none. For a run that was recorded it is what
+    /// the Started event says.
+    ///
+    /// # Errors
+    /// [`Error::RunNotFound`](crate::Error::RunNotFound), [`Error::Corrupt`](crate::Error::Corrupt) if
+    /// the Started event cannot be read.
+    pub fn parent(&self, run: &RunId) -> Result<Option<Parent>> {
+        self.here()?;
+        if let Some(started) = self.recorded(run)? {
+            return Ok(started.parent_run_id.map(|parent| Parent {
+                workflow_id: started.parent_workflow_id.into(),
+                run: parent,
+                initiated_event_id: started.parent_initiated_event_id,
+                is_here: self.holds(&parent),
+            }));
+        }
+        let index = self.index();
+        let found = index.runs.get(self.number(&index, run)?);
+        let parent = found.and_then(|found| holder_of(&index, self, found.chain));
+        Ok(parent.and_then(|(parent, initiated_event_id)| {
+            let parent = index.runs.get(parent)?;
+            let workflow_id = index.workflow_of(parent)?.1.id.clone();
+            Some(Parent { workflow_id, run: parent.id, initiated_event_id, is_here: true })
+        }))
+    }
+
+    /// The run at the root of the tree that a run stands in: itself if it has no parent.
+    ///
+    /// For a run that was recorded it is what the Started event says; if that says nothing, the
+    /// highest ancestor that is known. One that is not here may have a parent of its own.
+    ///
+    /// # Errors
+    /// [`Error::RunNotFound`](crate::Error::RunNotFound), [`Error::Corrupt`](crate::Error::Corrupt) if
+    /// a Started event cannot be read.
+    pub fn root(&self, run: &RunId) -> Result<Root> {
+        self.here()?;
+        let workflow_id = self.run(run)?.workflow_id;
+        let mut top = Root { workflow_id, run: *run, is_here: true };
+        // Recorded runs may say anything, also that they are their own ancestors.
+        let mut met = HashSet::new();
+        while top.is_here && met.insert(top.run) {
+            if let Some(root) = self.told_root(&top.run)? {
+                return Ok(root);
+            }
+            let Some(parent) = self.parent(&top.run)? else { break };
+            top =
+                Root { workflow_id: parent.workflow_id, run: parent.run, is_here: parent.is_here };
+        }
+        Ok(top)
+    }
+
+    /// The root as the run itself has it, if it has a parent.
+    fn told_root(&self, run: &RunId) -> Result<Option<Root>> {
+        if let Some(started) = self.recorded(run)? {
+            return Ok(started.root_run_id.map(|root| Root {
+                workflow_id: started.root_workflow_id.into(),
+                run: root,
+                is_here: self.holds(&root),
+            }));
+        }
+        let index = self.index();
+        let found = index.runs.get(self.number(&index, run)?);
+        let chain = found.and_then(|found| index.chains.get(found.chain));
+        let root = chain.and_then(|chain| index.runs.get(chain.root?));
+        Ok(root.and_then(|root| {
+            let workflow_id = index.workflow_of(root)?.1.id.clone();
+            Some(Root { workflow_id, run: root.id, is_here: true })
+        }))
+    }
+
+    /// What the first event of a run says if the run was recorded.
+    fn recorded(&self, run: &RunId) -> Result<Option<Started<'_>>> {
+        let recorded = {
+            let index = self.index();
+            index.is_recorded(self.number(&index, run)?)
+        };
+        if recorded { self.started(run).map(Some) } else { Ok(None) }
+    }
+}
+
+/// The one run that a chain hangs below, and the event there that began the relation: what the
+/// index says, and for a chain that was recorded what the run says that came first.
+pub(crate) fn parent_of(snapshot: &Snapshot, chain: u32) -> Result<Option<(RunId, u32)>> {
+    let (number, first_batch) = {
+        let index = snapshot.index();
+        let Some(found) = index.chains.get(chain) else { return Ok(None) };
+        if !found.recorded {
+            let holder = holder_of(&index, snapshot, chain);
+            return Ok(holder.and_then(|(run, event)| Some((index.runs.get(run)?.id, event))));
+        }
+        let run = found.runs().first().and_then(|first| Some((*first, index.runs.get(*first)?)));
+        let Some((number, run)) = run else { return Ok(None) };
+        (number, run.first_batch)
+    };
+    let started = started(snapshot.view(), number, first_batch)?;
+    Ok(started.parent_run_id.map(|parent| (parent, started.parent_initiated_event_id)))
+}
+
+/// The run that held the relation to a chain as of the snapshot, and its Initiated event.
+fn holder_of(index: &Index, snapshot: &Snapshot, chain: u32) -> Option<(u32, u32)> {
+    let (latest, place) = index.chains.get(chain)?.parent?;
+    let ties = index.runs.get(latest)?.ties.as_deref()?;
+    let initiated = ties.children.get(usize::try_from(place).ok()?)?.initiated;
+    if snapshot.sees(index, latest) {
+        return Some((latest, initiated));
+    }
+    // Resets after the snapshot have taken it: from the run that began it, as far as is seen.
+    let mut run = holder(index, latest, initiated);
+    loop {
+        let ties = index.runs.get(run)?.ties.as_deref()?;
+        let relation = ties.children.get(ties.find(initiated)?)?;
+        match relation.moved {
+            // A reset makes a later run.
+            Some((at, next)) if at < snapshot.end() && next > run => run = next,
+            _ => return Some((run, initiated)),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! What chains, trees and namespaces add up to.
+
+use super::chain_runs::Sequence;
+use super::snapshot::Snapshot;
+use crate::error::Result;
+use crate::id::RunId;
+use crate::index::Size;
+
+impl Snapshot {
+    /// What the runs of a run's chain add up to, as far as they are in the store.
+    ///
+    /// # Errors
+    /// [`Error::RunNotFound`](crate::Error::RunNotFound); for runs that were recorded,
+    /// [`Error::Corrupt`](crate::Error::Corrupt) if what they say of each other cannot be read.
+    pub fn chain_size(&self, run: &RunId) -> Result<Size> {
+        self.here()?;
+        let chain = {
+            let index = self.index();
+            let found = index.runs.get(self.number(&index, run)?);
+            found.map(|found| found.chain).unwrap_or_default()
+        };
+        Ok(Sequence::of(self, chain)?.size(self))
+    }
+
+    /// What a tree adds up to: the run itself, and all runs of the chains below it, each once. See
+    /// [`Tree`](crate::Tree) for what stands below a run. Visits the whole tree.
+    ///
+    /// # Errors
+    /// [`Error::RunNotFound`](crate::Error::RunNotFound),
+    /// [`Error::Corrupt`](crate::Error::Corrupt) if an event on the way cannot be read.
+    pub fn tree_size(&self, run: &RunId) -> Result<Size> {
+        self.here()?;
+        let root = self.run(run)?;
+        let mut size = Size { runs: 1, events: root.events.into(), bytes: root.bytes };
+        for node in self.tree(run)? {
+            let node = node?;
+            if let (Some(child), true) = (node.relation, node.run.is_some()) {
+                size += child.size;
+            }
+        }
+        Ok(size)
+    }
+
+    /// What all runs of a namespace add up to; nothing for one that is not known.
+    #[must_use]
+    pub fn namespace_size(&self, namespace: &str) -> Size {
+        let index = self.index();
+        let found = index.namespaces.get(namespace);
+        found.and_then(|found| found.size.at(self.end())).copied().unwrap_or_default()
+    }
+}

@@ -1,0 +1,205 @@
+//! Reading a tree: a run, its children, theirs, and so on.
+
+use super::chain_runs::Sequence;
+use super::child::{Bookmarks, Child, Found, Tie};
+use super::run::{RunInfo, info};
+use super::snapshot::Snapshot;
+use crate::bytes::wide;
+use crate::error::{Error, Result};
+use crate::id::RunId;
+
+/// A tree of runs, depth first, siblings in the order in which they were initiated.
+///
+/// The root is one run, with the children of that run. Every other node is a child, which is a
+/// chain: below it stand the children of all runs of its chain, run after run. Each chain stands
+/// in one place: a child that is held by another run (see [`Child::held_by`]) is a leaf, and its
+/// runs count where they are held. So no run comes twice, whatever was recorded.
+///
+/// Keeps in memory one place in each node on the way down. After an error the next sibling
+/// follows. Holds the snapshot that it was read from.
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let store = kinlog::Store::open(dir.path())?;
+/// # let mut tx = store.begin();
+/// # let run = tx.start(kinlog::NewRun::new("shop", "order-42", "Order"))?;
+/// # tx.commit()?;
+/// for node in store.tree(&run)?.max_depth(3).max_children(20) {
+///     let node = node?;
+///     let name = node.run.as_ref().map(|run| run.workflow_id.clone());
+///     println!("{:1$}{name:?} +{2}", "", node.depth * 2, node.hidden_children);
+/// }
+/// # Ok::<(), kinlog::Error>(())
+/// ```
+pub struct Tree {
+    snapshot: Snapshot,
+    root: Option<u32>,
+    root_chain: u32,
+    stack: Vec<Level>,
+    max_depth: usize,
+    max_children: u64,
+}
+
+/// One node of a [`Tree`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct TreeNode {
+    /// How far below the root, which is at 0.
+    pub depth: usize,
+    /// The relation to the node above; none for the root.
+    pub relation: Option<Child>,
+    /// The root, or the last run of the child's chain. None where no run of it stands here: the
+    /// child was not started, is not in the store, or is held by another run.
+    pub run: Option<RunInfo>,
+    /// How many runs stand here: one for the root, else those of the child's chain that are in
+    /// the store.
+    pub runs: u64,
+    /// Whether it is the last one shown of its siblings.
+    pub is_last: bool,
+    /// How many children the runs that stand here have, shown or not.
+    pub children: u64,
+    /// How many of them the limits leave out.
+    pub hidden_children: u64,
+}
+
+impl Snapshot {
+    /// The tree below a run.
+    ///
+    /// # Errors
+    /// [`Error::RunNotFound`].
+    pub fn tree(&self, run: &RunId) -> Result<Tree> {
+        self.here()?;
+        let index = self.index();
+        let root = self.number(&index, run)?;
+        let found = index.runs.get(root).ok_or(Error::RunNotFound { run: *run })?;
+        Ok(Tree {
+            snapshot: self.clone(),
+            root: Some(root),
+            root_chain: found.chain,
+            stack: vec![],
+            max_depth: usize::MAX,
+            max_children: u64::MAX,
+        })
+    }
+}
+
+impl Tree {
+    /// Goes no further down than this; 0 shows the root alone.
+    #[must_use]
+    pub fn max_depth(mut self, depth: usize) -> Self {
+        self.max_depth = depth;
+        self
+    }
+
+    /// Shows no more than the first `children` of each node.
+    #[must_use]
+    pub fn max_children(mut self, children: u64) -> Self {
+        self.max_children = children;
+        self
+    }
+
+    fn root_node(&mut self, root: u32) -> Option<TreeNode> {
+        let run = info(&self.snapshot.index(), root, self.snapshot.end())?;
+        let node = TreeNode { run: Some(run), ..TreeNode::new(0, true) };
+        Some(self.enter(node, Sequence::One(root)))
+    }
+
+    fn child_node(&mut self, depth: usize, is_last: bool, found: Found) -> TreeNode {
+        let relation = Some(found.child);
+        let node = TreeNode { relation, ..TreeNode::new(depth, is_last) };
+        // A recorded run can claim to be below itself. As each chain stands in one place, such a
+        // ring can only lead back to the root.
+        let root_chain = self.root_chain;
+        let runs = found.chain.filter(|(number, _)| found.belongs && *number != root_chain);
+        let Some((_, runs)) = runs else { return node };
+        let run = node.relation.as_ref().and_then(|child| child.current.clone());
+        self.enter(TreeNode { run, ..node }, runs)
+    }
+
+    /// Counts the children of the runs that stand at a node, and goes on with them.
+    fn enter(&mut self, mut node: TreeNode, runs: Sequence) -> TreeNode {
+        node.runs = wide(runs.len());
+        node.children = runs.count_children(&self.snapshot);
+        let shown = if node.depth < self.max_depth { self.max_children } else { 0 };
+        let left = shown.min(node.children);
+        node.hidden_children = node.children - left;
+        if left > 0 {
+            let depth = node.depth + 1;
+            self.stack.push(Level {
+                depth,
+                runs,
+                at: 0,
+                place: 0,
+                left,
+                marks: Bookmarks::default(),
+            });
+        }
+        node
+    }
+}
+
+impl Iterator for Tree {
+    type Item = Result<TreeNode>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(root) = self.root.take() {
+            return self.root_node(root).map(Ok);
+        }
+        let level = self.stack.last_mut()?;
+        let tie = level.next(&self.snapshot)?;
+        let (depth, is_last) = (level.depth, level.left == 0);
+        let found = level.marks.find(&self.snapshot, &tie);
+        if is_last {
+            self.stack.pop();
+        }
+        Some(found.map(|found| self.child_node(depth, is_last, found)))
+    }
+}
+
+impl std::fmt::Debug for Tree {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tree").field("depth", &self.stack.len()).finish_non_exhaustive()
+    }
+}
+
+impl TreeNode {
+    fn new(depth: usize, is_last: bool) -> Self {
+        TreeNode {
+            depth,
+            relation: None,
+            run: None,
+            runs: 0,
+            is_last,
+            children: 0,
+            hidden_children: 0,
+        }
+    }
+}
+
+/// Siblings that are still to be shown: at least one.
+struct Level {
+    depth: usize,
+    /// The runs whose children they are.
+    runs: Sequence,
+    /// The run whose child is the next one.
+    at: usize,
+    /// Its place among that run's children.
+    place: usize,
+    left: u64,
+    marks: Bookmarks,
+}
+
+impl Level {
+    fn next(&mut self, snapshot: &Snapshot) -> Option<Tie> {
+        loop {
+            let index = snapshot.index();
+            let run = self.runs.get(&index, self.at)?;
+            if let Some(tie) = Tie::at(&index, snapshot, run, self.place) {
+                self.place += 1;
+                self.left -= 1;
+                return Some(tie);
+            }
+            (self.at, self.place) = (self.at + 1, 0);
+        }
+    }
+}

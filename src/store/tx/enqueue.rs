@@ -1,0 +1,157 @@
+//! The last look of a transaction and its way into the log, under one lock.
+
+use super::commit::Notice;
+use super::transaction::Transaction;
+use crate::bytes::wide;
+use crate::error::{Error, Moved, Result};
+use crate::event::Buffer;
+use crate::id::Position;
+use crate::index::{Index, Payload, Refusal};
+use crate::log::format::{BATCH_HEADER_BYTES, HEADER_BYTES, TRAILER_BYTES, write_batch_header};
+use crate::log::write::{Durability, Lead, Reserve, Span};
+use crate::store::workspace::{Drift, Touched, too_many_runs};
+
+impl Transaction<'_> {
+    /// Compares what the transaction has seen with what there is now and appends it to the log; `None` if
+    /// it holds nothing.
+    pub(crate) fn enqueue(
+        mut self,
+        durability: Durability,
+        lead: Lead,
+    ) -> Result<Option<(Span, Vec<Notice>)>> {
+        let writer = self.shared.writer()?;
+        if let Some(overtaken) = &self.overtaken {
+            return Err(overtaken.clone());
+        }
+        let changed = self.work.runs.iter().filter(|run| run.progress.count > 0).count();
+        if changed == 0 && self.work.rows.is_empty() {
+            // What it has read was so at one position, and it does nothing at any other.
+            self.work.check_stated(&self.shared.index.read())?;
+            return Ok(None);
+        }
+        let batches = u16::try_from(changed).map_err(|_| too_many_runs(changed))?;
+        let mut order = std::mem::take(&mut self.work.order);
+        let events = self.work.events.len() + changed * BATCH_HEADER_BYTES;
+        let bytes = events + self.work.rows.len();
+        let appended = writer.append(
+            bytes,
+            batches,
+            (durability, lead),
+            self.reserve(),
+            |position, buffer| {
+                let mut index = self.shared.index.write();
+                // Nobody came in between: what the last step saw is what there is.
+                let mut drift = self.work.drift;
+                if index.end > self.work.at || drift > Drift::None {
+                    drift = drift.max(self.work.validate(&index)?);
+                }
+                let unsure = drift == Drift::Ruled;
+                self.put_in_order(&index, &mut order)?;
+                let start = buffer.len();
+                self.assemble(&index, &order, position, buffer);
+                let payload = Payload {
+                    bytes: buffer.get(start..).unwrap_or_default(),
+                    position,
+                    batches,
+                    commit: commit_of(position),
+                    end: end_of(position, bytes),
+                };
+                if unsure || self.shared.recheck_commits {
+                    index
+                        .check(payload)
+                        .map_err(|refusal| self.refused(&index, refusal, unsure))?;
+                }
+                index.apply(payload, self.shared.pins.oldest(|| self.shared.published.end()));
+                let extents = order.iter().filter_map(|(number, i)| {
+                    Some((self.work.runs.get(*i)?, index.runs.get(*number)?.extent.latest()))
+                });
+                Ok(extents.filter_map(|(touched, extent)| Notice::of(touched, extent)).collect())
+            },
+        );
+        self.work.order = order;
+        appended.map(|(notices, span)| Some((span, notices)))
+    }
+
+    /// The error for bytes that break a rule: a blind append did, by what came in between.
+    fn refused(&self, index: &Index, refusal: Refusal, unsure: bool) -> Error {
+        match refusal {
+            Refusal::Illegal(illegal) if unsure => {
+                let (run, found) = (illegal.run, index.next_event(&illegal.run));
+                let touched = self.work.touched_by_id(&run);
+                let expected = touched.map_or(0, |touched| touched.first_event);
+                Error::overtaken(Moved::Run { run, expected, found })
+            }
+            Refusal::Illegal(illegal) => illegal.into(),
+            Refusal::Malformed => Error::invalid("a commit contradicts itself"),
+        }
+    }
+
+    /// Closing runs and asking them to cancel frees space in the end, so it may use what is kept.
+    fn reserve(&self) -> Reserve {
+        let closes = |touched: &Touched| touched.begins.is_none() && touched.is_exempt();
+        let mut changed = self.work.runs.iter().filter(|run| run.progress.count > 0).peekable();
+        let all = changed.peek().is_some() && changed.all(closes);
+        if all { Reserve::Use } else { Reserve::Keep }
+    }
+
+    /// Puts the runs that get events in the order of their numbers, which is the order in the frame.
+    fn put_in_order(&self, index: &Index, order: &mut Vec<(u32, usize)>) -> Result<()> {
+        let mut next_new = index.runs.len();
+        for (i, touched) in self.work.runs.iter().enumerate() {
+            match touched.number {
+                _ if touched.progress.count == 0 => {}
+                Some(number) => order.push((number, i)),
+                None => {
+                    order.push((next_new, i));
+                    next_new = next_new.checked_add(1).ok_or_else(|| too_many_runs(usize::MAX))?;
+                }
+            }
+        }
+        order.sort_unstable();
+        Ok(())
+    }
+
+    /// Writes the payload of the commit at `position`, run after run.
+    fn assemble(
+        &self,
+        index: &Index,
+        order: &[(u32, usize)],
+        position: Position,
+        buffer: &mut Buffer,
+    ) {
+        let start = buffer.len();
+        for (number, i) in order {
+            let Some(touched) = self.work.runs.get(*i) else { continue };
+            let extent = index.runs.get(*number).map(|run| *run.extent.latest());
+            let previous = touched.begins.as_ref().and_then(|begins| begins.previous);
+            let begins = || {
+                let previous = previous.unwrap_or(Position::START);
+                (touched.first_event, previous, touched.bytes_before)
+            };
+            let (first_event, previous, before) = extent.map_or_else(begins, |extent| {
+                (extent.next_event, extent.last_batch, u64::from(extent.bytes))
+            });
+            // `append` and `check` keep both within their fields.
+            let count = u16::try_from(touched.progress.count).unwrap_or(u16::MAX);
+            let run_bytes = u32::try_from(before + touched.progress.bytes).unwrap_or(u32::MAX);
+            write_batch_header(buffer, *number, first_event, count, previous, run_bytes);
+            let mut chunk = touched.progress.chunks.map(|(first, _)| first);
+            while let Some(link) = chunk.and_then(|chunk| self.work.chunks.get(chunk)) {
+                buffer.extend_from_slice(
+                    self.work.events.get(link.start..link.end).unwrap_or_default(),
+                );
+                chunk = link.next;
+            }
+        }
+        buffer.extend_from_slice(&self.work.rows);
+        debug_assert_eq!(end_of(position, buffer.len() - start).as_u64() % 4, 0);
+    }
+}
+
+pub(crate) fn commit_of(payload: Position) -> Position {
+    Position::from_u64(payload.as_u64() - wide(HEADER_BYTES))
+}
+
+pub(crate) fn end_of(payload: Position, bytes: usize) -> Position {
+    payload.plus(wide(bytes + TRAILER_BYTES))
+}

@@ -1,0 +1,47 @@
+//! Looking up relations and the events they are made of.
+
+use crate::event::{Body, ChildClosed};
+use crate::id::{Position, RunId};
+use crate::index::{Index, Relation, RunStatus};
+use crate::store::read::Spot;
+
+/// The relation that an event of `parent` initiated, and the parent's number.
+pub(crate) fn relation<'i>(
+    index: &'i Index,
+    parent: &RunId,
+    initiated: u32,
+) -> Option<(u32, &'i Relation)> {
+    let number = index.runs.number(parent)?;
+    let ties = index.runs.get(number)?.ties.as_deref()?;
+    Some((number, ties.children.get(ties.find(initiated)?)?))
+}
+
+/// Where the last event of a run lies that has closed: its batch, and the place in it.
+pub(crate) fn closing_event(index: &Index, run: &RunId) -> Option<(Position, Spot)> {
+    let number = index.runs.number(run)?;
+    let extent = index.runs.get(number)?.extent.latest();
+    let batch = extent.last_batch;
+    Some((batch, Spot::of(index, number, batch, extent.next_event - 1)))
+}
+
+/// What a parent records of a child that ended like this.
+pub(crate) fn outcome(status: RunStatus, closed: ChildClosed) -> Option<Body<'static>> {
+    match status {
+        RunStatus::Completed => Some(Body::ChildWorkflowExecutionCompleted(closed)),
+        RunStatus::Failed => Some(Body::ChildWorkflowExecutionFailed(closed)),
+        RunStatus::Canceled => Some(Body::ChildWorkflowExecutionCanceled(closed)),
+        RunStatus::TimedOut => Some(Body::ChildWorkflowExecutionTimedOut(closed)),
+        RunStatus::Terminated => Some(Body::ChildWorkflowExecutionTerminated(closed)),
+        RunStatus::Running | RunStatus::ContinuedAsNew => None,
+    }
+}
+
+/// The retry state that a closing event tells.
+pub(crate) fn retry_state(body: &Body<'_>) -> u8 {
+    match body {
+        Body::WorkflowExecutionFailed(closed) | Body::WorkflowExecutionTimedOut(closed) => {
+            closed.retry_state
+        }
+        _ => 0,
+    }
+}

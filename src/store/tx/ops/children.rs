@@ -1,0 +1,406 @@
+//! Children: initiated, started, refused, reported.
+
+use super::child_events::relation;
+use super::new_run::{NewRun, Resolution, check_policies};
+use super::start::{Beginning, first_event};
+use crate::error::{Error, Result};
+use crate::event::{
+    Body, ChildInitiated, ChildStartFailed, ChildStarted, Event, EventKind, IdConflictPolicy,
+    IdReusePolicy, NewEvent, ParentClosePolicy, RawEvent, Started,
+};
+use crate::id::{RunId, Timestamp};
+use crate::index::Begun;
+use crate::store::read::{Bookmark, Spot};
+use crate::store::tx::{Step, Stepped, Transaction};
+use crate::store::workspace::{Kinship, Source};
+
+/// Why a child was not started (`temporal.api.enums.v1.StartChildWorkflowExecutionFailedCause`).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum StartChildFailedCause {
+    /// Its workflow id is taken, and the policies do not allow another run.
+    WorkflowAlreadyExists = 1,
+    /// Its namespace does not exist.
+    NamespaceNotFound = 2,
+}
+
+/// A child to start. Borrowed; nothing is copied before the event is written.
+///
+/// It has its parent's namespace, and its input is the payload of the Initiated event in the
+/// parent as well as of its own Started event.
+#[derive(Clone, Copy, Debug)]
+pub struct NewChild<'a> {
+    initiated: ChildInitiated<'a>,
+    namespace: Option<&'a str>,
+    payload: &'a [u8],
+    time: Option<Timestamp>,
+    id: Option<RunId>,
+}
+
+impl<'a> NewChild<'a> {
+    /// A child with the workflow id `workflow_id`, of the type `workflow_type`, which is terminated
+    /// when its parent closes.
+    #[must_use]
+    pub fn new(workflow_id: &'a str, workflow_type: &'a str) -> Self {
+        let initiated = ChildInitiated {
+            workflow_id,
+            workflow_type,
+            close_policy: ParentClosePolicy::Terminate,
+            reuse_policy: IdReusePolicy::AllowDuplicate,
+            conflict_policy: IdConflictPolicy::Fail,
+            ..Default::default()
+        };
+        NewChild { initiated, namespace: None, payload: &[], time: None, id: None }
+    }
+
+    /// The namespace, which must be that of the parent; any other is refused.
+    #[must_use]
+    pub fn namespace(mut self, namespace: &'a str) -> Self {
+        self.namespace = Some(namespace);
+        self
+    }
+
+    /// The child's input, in the engine's own encoding.
+    #[must_use]
+    pub fn input(mut self, payload: &'a [u8]) -> Self {
+        self.payload = payload;
+        self
+    }
+
+    /// The task queue.
+    #[must_use]
+    pub fn task_queue(mut self, task_queue: &'a str) -> Self {
+        self.initiated.task_queue = task_queue;
+        self
+    }
+
+    /// What happens to the child when its parent closes, in any way, also by continuing as new;
+    /// by default it is terminated.
+    #[must_use]
+    pub fn on_parent_close(mut self, policy: ParentClosePolicy) -> Self {
+        self.initiated.close_policy = policy;
+        self
+    }
+
+    /// Whether the workflow id may have been used before; by default it may.
+    #[must_use]
+    pub fn on_reuse(mut self, policy: IdReusePolicy) -> Self {
+        self.initiated.reuse_policy = policy;
+        self
+    }
+
+    /// What to do if the workflow has an open run; by default the start is refused.
+    #[must_use]
+    pub fn on_conflict(mut self, policy: IdConflictPolicy) -> Self {
+        self.initiated.conflict_policy = policy;
+        self
+    }
+
+    /// The workflow task of the parent that decided it.
+    #[must_use]
+    pub fn decided_by(mut self, workflow_task_completed_event_id: u32) -> Self {
+        self.initiated.workflow_task_completed_event_id = workflow_task_completed_event_id;
+        self
+    }
+
+    /// The id of the child's run; by default a fresh one. Only for [`Transaction::spawn_child`].
+    #[must_use]
+    pub fn id(mut self, id: RunId) -> Self {
+        self.id = Some(id);
+        self
+    }
+
+    /// When it is initiated and starts; by default now.
+    #[must_use]
+    pub fn at(mut self, time: Timestamp) -> Self {
+        self.time = Some(time);
+        self
+    }
+
+    fn event(&self) -> NewEvent<'a> {
+        let body = Body::StartChildWorkflowExecutionInitiated(self.initiated);
+        NewEvent { body, payload: self.payload, time: self.time }
+    }
+}
+
+/// A child that was initiated and is to begin.
+struct StartingChild<'a> {
+    parent: usize,
+    initiated_id: u32,
+    initiated: ChildInitiated<'a>,
+    payload: &'a [u8],
+    id: Option<RunId>,
+    time: Option<Timestamp>,
+}
+
+impl Transaction<'_> {
+    /// Starts a child of `parent`: initiates it, starts its run, and records in the parent that it
+    /// started, in the same commit. Returns the child's run.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = kinlog::Store::open(dir.path())?;
+    /// use kinlog::{NewChild, NewRun, ParentClosePolicy};
+    ///
+    /// let mut tx = store.begin();
+    /// let order = tx.start(NewRun::new("shop", "order-42", "Order"))?;
+    /// let ship = NewChild::new("ship-42", "Shipping");
+    /// let child = tx.spawn_child(&order, ship.on_parent_close(ParentClosePolicy::RequestCancel))?;
+    /// tx.commit()?;
+    /// assert_eq!(store.parent(&child)?.map(|parent| parent.run), Some(order));
+    /// # Ok::<(), kinlog::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Transaction::initiate_child`], and [`Error::WorkflowExists`] where the workflow id is
+    /// taken. Nothing has changed then; [`Transaction::initiate_child`] and
+    /// [`Transaction::fail_child`] record such a refusal in the parent.
+    pub fn spawn_child(&mut self, parent: &RunId, child: NewChild<'_>) -> Result<RunId> {
+        self.step(|step| step.spawn_child(parent, &child))
+    }
+
+    /// Initiates a child of `parent`, to be started or refused later. Returns the Initiated event.
+    ///
+    /// # Errors
+    /// [`Error::RunNotFound`] or [`Error::RunClosed`] for the parent, [`Error::CrossNamespace`],
+    /// [`Error::IllegalEvent`] for a child without workflow id or with an unknown close policy,
+    /// [`Error::LimitExceeded`] for too many open children, names and input that are too long,
+    /// or a parent whose history is full, [`Error::InvalidArgument`] for policies on workflow ids that are
+    /// not known or contradict each other.
+    pub fn initiate_child(&mut self, parent: &RunId, child: NewChild<'_>) -> Result<u32> {
+        self.step(|step| {
+            let run = step.parent_of_new(parent, &child)?;
+            step.hold(run)?;
+            step.add(run, &child.event(), Source::Caller)
+        })
+    }
+
+    /// Starts a child that was initiated, with what its Initiated event says, and records in the
+    /// parent that it started. Returns the child's run.
+    ///
+    /// # Errors
+    /// [`Error::WorkflowExists`] where the workflow id is taken: [`Transaction::fail_child`] then
+    /// answers the parent. [`Error::IllegalEvent`] if `initiated_event_id` initiated no child or
+    /// the child was started or refused already, and as [`Transaction::append`].
+    pub fn start_child(&mut self, parent: &RunId, initiated_event_id: u32) -> Result<RunId> {
+        let started = self.step(|step| step.start_initiated(parent, initiated_event_id, true))?;
+        started.map(|(child, _)| child).ok_or_else(|| not_initiated(*parent, initiated_event_id))
+    }
+
+    /// Records in `parent` that a child it initiated is not started. Returns the event's id.
+    ///
+    /// # Errors
+    /// [`Error::IllegalEvent`] if `initiated_event_id` initiated no child or the child was started
+    /// or refused already, and as [`Transaction::append`].
+    pub fn fail_child(
+        &mut self,
+        parent: &RunId,
+        initiated_event_id: u32,
+        cause: StartChildFailedCause,
+    ) -> Result<u32> {
+        self.step(|step| step.fail_child(parent, initiated_event_id, cause))
+    }
+}
+
+impl Step<'_> {
+    fn spawn_child(&mut self, parent: &RunId, child: &NewChild<'_>) -> Result<RunId> {
+        let run = self.parent_of_new(parent, child)?;
+        let in_the_way = self.in_the_way(parent, &child.initiated)?;
+        let touching: Vec<_> = in_the_way.into_iter().chain([*parent]).collect();
+        self.atomically(&touching, |step| {
+            // The child's first event names the Initiated event.
+            step.hold(run)?;
+            let event = child.event();
+            let initiated_id = step.put_event(run, &event, Source::Caller)?;
+            let starting = StartingChild {
+                parent: run,
+                initiated_id,
+                initiated: child.initiated,
+                payload: child.payload,
+                id: child.id,
+                time: child.time,
+            };
+            let (child, started_id, started) = step.begin_child(&starting, in_the_way)?;
+            step.record(run, initiated_id, &event.body);
+            step.record(run, started_id, &started);
+            Ok(child)
+        })
+    }
+
+    /// Starts a child that was initiated; its run, and the one that was terminated to make way. Unless
+    /// `may_displace`, a child that needs that is not started.
+    pub(crate) fn start_initiated(
+        &mut self,
+        parent: &RunId,
+        initiated_id: u32,
+        may_displace: bool,
+    ) -> Stepped<Option<(RunId, Option<RunId>)>> {
+        let run = self.find(parent)?;
+        let not_initiated = || not_initiated(*parent, initiated_id);
+        self.check_start_of(run, initiated_id)?;
+        let own = self.work.initiated.get(&(run, initiated_id));
+        let own = own.and_then(|offset| self.work.events.get(*offset..)).map(<[u8]>::to_vec);
+        let view;
+        let event = if let Some(bytes) = &own {
+            let raw = RawEvent::parse(bytes).map_err(|_| not_initiated())?;
+            Event::check(initiated_id, raw).map_err(|_| not_initiated())?
+        } else {
+            // A run that a reset makes here shares the event with its base run.
+            let (source, _) = self.work.draft.source(*parent);
+            let (number, found) =
+                relation(self.index, &source, initiated_id).ok_or_else(not_initiated)?;
+            let batch = found.initiated_batch;
+            view = self.view_of(batch)?;
+            let spot = Spot::of(self.index, number, batch, initiated_id);
+            Bookmark::default().read(&view, spot)?
+        };
+        let Body::StartChildWorkflowExecutionInitiated(initiated) = *event.body() else {
+            return Err(not_initiated().into());
+        };
+        let payload = event.payload();
+        let in_the_way = self.in_the_way(parent, &initiated)?;
+        if in_the_way.is_some() && !may_displace {
+            return Ok(None);
+        }
+        let touching: Vec<_> = in_the_way.into_iter().chain([*parent]).collect();
+        self.atomically(&touching, |step| {
+            let (id, time) = (None, None);
+            let starting =
+                StartingChild { parent: run, initiated_id, initiated, payload, id, time };
+            let (child, started_id, started) = step.begin_child(&starting, in_the_way)?;
+            step.record(run, started_id, &started);
+            Ok(Some((child, in_the_way)))
+        })
+    }
+
+    pub(crate) fn fail_child(
+        &mut self,
+        parent: &RunId,
+        initiated_event_id: u32,
+        cause: StartChildFailedCause,
+    ) -> Result<u32> {
+        let run = self.find(parent)?;
+        let failed = ChildStartFailed { initiated_event_id, cause: cause as u8 };
+        let event = NewEvent::new(Body::StartChildWorkflowExecutionFailed(failed));
+        self.add(run, &event, Source::Store)
+    }
+
+    /// The parent of a child that is to be initiated.
+    fn parent_of_new(&mut self, parent: &RunId, child: &NewChild<'_>) -> Result<usize> {
+        let run = self.find(parent)?;
+        if self.work.touched(run)?.recorded {
+            return Err(Error::invalid("a run recorded from elsewhere starts no children here"));
+        }
+        check_policies(child.initiated.reuse_policy, child.initiated.conflict_policy)?;
+        if let Some(found) = child.namespace {
+            let expected = self.kinship(parent)?.namespace;
+            if *found != *expected {
+                let (expected, found) = (expected.into(), found.to_owned());
+                return Err(Error::CrossNamespace { parent: *parent, expected, found });
+            }
+        }
+        Ok(run)
+    }
+
+    /// The open run that a child's policies say is to be terminated before it starts.
+    pub(crate) fn in_the_way(
+        &mut self,
+        parent: &RunId,
+        initiated: &ChildInitiated<'_>,
+    ) -> Result<Option<RunId>> {
+        let namespace = self.kinship(parent)?.namespace;
+        let (resolution, current) = self.resolve(&as_run(&namespace, initiated))?;
+        match (resolution, current) {
+            (Resolution::TerminateAndStart, current) => Ok(current),
+            // A run that exists is nobody's new child.
+            (Resolution::Existing, Some(run)) => Err(Error::WorkflowExists {
+                namespace: namespace.into(),
+                workflow_id: initiated.workflow_id.to_owned(),
+                run,
+                open: true,
+            }),
+            _ => Ok(None),
+        }
+    }
+
+    /// Checks that the child may start which this event initiated.
+    fn check_start_of(&self, parent: usize, initiated_event_id: u32) -> Result<()> {
+        let started = ChildStarted { initiated_event_id, ..Default::default() };
+        let body = Body::ChildWorkflowExecutionStarted(started);
+        let parent = self.work.touched(parent)?;
+        if parent.recorded {
+            return Err(Error::invalid("a run recorded from elsewhere starts no children here"));
+        }
+        Ok(self.work.draft.check(self.index, parent.id, &body)?)
+    }
+
+    /// Begins a child's run and writes the parent's ChildStarted, which is to be recorded by the
+    /// caller.
+    fn begin_child(
+        &mut self,
+        starting: &StartingChild<'_>,
+        in_the_way: Option<RunId>,
+    ) -> Result<(RunId, u32, Body<'static>)> {
+        let initiated = &starting.initiated;
+        let parent = self.work.touched(starting.parent)?.id;
+        let above = self.kinship(&parent)?;
+        let (id, now) = self.fresh_id(starting.id);
+        let root = above.root.clone().unwrap_or_else(|| (above.workflow_id.clone(), parent));
+        let started = Started {
+            run_id: id,
+            first_run_id: id,
+            namespace: &above.namespace,
+            workflow_id: initiated.workflow_id,
+            workflow_type: initiated.workflow_type,
+            task_queue: initiated.task_queue,
+            parent_workflow_id: &above.workflow_id,
+            parent_run_id: Some(parent),
+            parent_initiated_event_id: starting.initiated_id,
+            root_workflow_id: &root.0,
+            root_run_id: Some(root.1),
+            ..Default::default()
+        };
+        let kin = Kinship {
+            namespace: above.namespace.clone(),
+            workflow_id: initiated.workflow_id.into(),
+            first: id,
+            parent: Some((above.workflow_id.clone(), parent, starting.initiated_id)),
+            root: Some(root.clone()),
+        };
+        self.begin(Beginning {
+            id,
+            event: first_event(started, starting.payload, starting.time.unwrap_or(now)),
+            // The Initiated event, which says all of this, was accepted before.
+            source: Source::Store,
+            kin,
+            request_id: "",
+            recorded: false,
+            shares: None,
+            begun: Begun { parent: Some((parent, starting.initiated_id)), ..Default::default() },
+        })?;
+        let started = ChildStarted { run_id: id, initiated_event_id: starting.initiated_id };
+        let started = Body::ChildWorkflowExecutionStarted(started);
+        let event = NewEvent { body: started, payload: &[], time: starting.time };
+        let started_id = self.put_unruled(starting.parent, &event, Source::Store)?;
+        if let Some(parent) = self.work.runs.get_mut(starting.parent) {
+            parent.ruled = true;
+        }
+        if let Some(run) = in_the_way {
+            let run = self.find(&run)?;
+            self.make_way(run)?;
+        }
+        Ok((id, started_id, started))
+    }
+}
+
+/// What a child's start asks of its workflow id.
+fn as_run<'a>(namespace: &'a str, initiated: &ChildInitiated<'a>) -> NewRun<'a> {
+    let run = NewRun::new(namespace, initiated.workflow_id, initiated.workflow_type);
+    run.on_reuse(initiated.reuse_policy).on_conflict(initiated.conflict_policy)
+}
+
+fn not_initiated(run: RunId, initiated: u32) -> Error {
+    let kind = EventKind::CHILD_WORKFLOW_EXECUTION_STARTED;
+    let why = "that event initiated no child";
+    Error::IllegalEvent { run, kind, refers_to: initiated, why }
+}

@@ -1,0 +1,21 @@
+//! What a transaction can do to runs, one kind of change a file.
+
+mod child_events;
+mod children;
+mod continue_as_new;
+mod deliver;
+mod new_run;
+mod report;
+mod request;
+mod reset;
+mod reset_point;
+mod settle;
+mod start;
+
+pub use children::{NewChild, StartChildFailedCause};
+pub use continue_as_new::NextRun;
+pub use new_run::{Close, NewRun, StartOutcome};
+pub(crate) use new_run::{check_namespace, check_policies};
+pub use request::{CancelRequest, Target};
+pub use reset::NewReset;
+pub use settle::Settled;

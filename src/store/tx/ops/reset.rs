@@ -1,0 +1,214 @@
+//! Resets: a new run that shares the events of another one up to some point.
+
+use super::new_run::Current;
+use super::reset_point::Past;
+use super::start::Beginning;
+use crate::error::{Error, Moved, Result};
+use crate::event::{Body, EventIds, NewEvent, Reset, Terminated};
+use crate::id::{RunId, Timestamp};
+use crate::index::{Begun, Run};
+use crate::store::tx::{Step, Transaction};
+use crate::store::workspace::{Read, Source};
+
+/// How often the history of the base run is read on before the reset gives up.
+const READS_MAX: usize = 100;
+
+/// A reset of a run. Borrowed; nothing is copied before the event is written.
+#[derive(Clone, Copy, Debug)]
+pub struct NewReset<'a> {
+    last_event: u32,
+    reason: &'a str,
+    request_id: &'a str,
+    payload: &'a [u8],
+    id: Option<RunId>,
+    time: Option<Timestamp>,
+}
+
+impl<'a> NewReset<'a> {
+    /// A reset to the event `last_event`, which is the last one that the new run shares.
+    #[must_use]
+    pub fn to(last_event: u32) -> Self {
+        NewReset { last_event, reason: "", request_id: "", payload: &[], id: None, time: None }
+    }
+
+    /// Why, in words.
+    #[must_use]
+    pub fn reason(mut self, reason: &'a str) -> Self {
+        self.reason = reason;
+        self
+    }
+
+    /// An id that makes a repeated reset return the run of the first one, for as long as that run
+    /// is its workflow's current one.
+    #[must_use]
+    pub fn request_id(mut self, request_id: &'a str) -> Self {
+        self.request_id = request_id;
+        self
+    }
+
+    /// The payload of the event that marks the reset, in the engine's own encoding.
+    #[must_use]
+    pub fn payload(mut self, payload: &'a [u8]) -> Self {
+        self.payload = payload;
+        self
+    }
+
+    /// The new run's id; by default a fresh one.
+    #[must_use]
+    pub fn id(mut self, id: RunId) -> Self {
+        self.id = Some(id);
+        self
+    }
+
+    /// When it happens; by default now.
+    #[must_use]
+    pub fn at(mut self, time: Timestamp) -> Self {
+        self.time = Some(time);
+        self
+    }
+}
+
+impl Transaction<'_> {
+    /// Resets a run: the workflow's current run is terminated if it is open, and a new run of the
+    /// same chain begins that shares the events of `base` up to a point, without copying them.
+    /// Returns the new run; the event that follows the shared ones is of kind
+    /// `WorkflowTaskFailed`, as in Temporal.
+    ///
+    /// The children that were initiated before that point and are still open become the new run's,
+    /// and their outcomes are reported to it; what the base run learned after that point about
+    /// children and requests initiated before it is recorded in the new run again. Children
+    /// initiated later stay with the base run, and no close policy applies to them.
+    ///
+    /// # Errors
+    /// [`Error::RunNotFound`], [`Error::InvalidArgument`] for a point that is not within the
+    /// history or is its closing event, for a run recorded from elsewhere, and for a base run or a
+    /// current run that this transaction has changed or of whose chain it has told the end;
+    /// [`Error::LimitExceeded`] for names that are too long and for a run without room for the event that
+    /// marks the reset, [`Error::Corrupt`] if the history cannot be read. [`Error::Overtaken`] also if the base
+    /// run grows faster than its history is read.
+    pub fn reset(&mut self, base: &RunId, reset: NewReset<'_>) -> Result<RunId> {
+        // The history is read beside other commits. What came meanwhile is read on, until nothing did.
+        let mut past = Past::new(reset.last_event);
+        for _ in 0..READS_MAX {
+            match self.step(|step| step.reset(base, &reset, &past))? {
+                Some(run) => return Ok(run),
+                None => past.read_on(self.shared, base)?,
+            }
+        }
+        let (expected, found) = (past.next_event(), self.shared.index.read().next_event(base));
+        Err(Error::overtaken(Moved::Run { run: *base, expected, found }))
+    }
+}
+
+impl Step<'_> {
+    /// Resets a run whose history was read; `None` if it was not read to its end.
+    fn reset(&mut self, base: &RunId, reset: &NewReset<'_>, past: &Past) -> Result<Option<RunId>> {
+        let index = self.index;
+        let number = index.runs.number(base);
+        let Some((number, run)) = number.and_then(|n| Some((n, index.runs.get(n)?))) else {
+            self.work.keep(Read::NoRun(*base));
+            return Err(Error::RunNotFound { run: *base });
+        };
+        let kin = self.kinship(base)?;
+        let current = self.current(&kin.namespace, &kin.workflow_id, reset.request_id)?;
+        let current = current.ok_or(Error::RunNotFound { run: *base })?;
+        if current.repeats {
+            return Ok(Some(current.run));
+        }
+        self.work.named.push(number);
+        self.see(run.extent.changed())?;
+        self.check_base(base, run, reset, &current)?;
+        if !past.is_read(index, base) {
+            return Ok(None);
+        }
+        past.check_open()?;
+        // Everything that the base run and those that took over from it have learned is repeated.
+        past.read_from().for_each(|number| self.keep_end(number));
+        past.holders_of_children(index, number).for_each(|number| self.keep_end(number));
+        let (id, now) = self.fresh_id(reset.id);
+        let time = reset.time.unwrap_or(now);
+        let open: Vec<u8> = past.activities.iter().flat_map(|id| id.to_le_bytes()).collect();
+        let body = Body::WorkflowReset(Reset {
+            run_id: id,
+            base_run_id: *base,
+            reason: reset.reason,
+            request_id: reset.request_id,
+            open_activities: EventIds::from_bytes(&open),
+        });
+        let event = NewEvent::new(body).payload(reset.payload).at(time);
+        self.atomically(&[current.run], |step| {
+            let closing = step.terminate_for(base, reset, &current, id, time)?;
+            step.begin(Beginning {
+                id,
+                event,
+                source: Source::Caller,
+                kin,
+                request_id: reset.request_id,
+                recorded: false,
+                shares: Some((reset.last_event, past.batch, past.bytes)),
+                begun: Begun { base: Some((*base, reset.last_event)), ..Default::default() },
+            })?;
+            let run = step.find(&id)?;
+            for body in past.repeated(index, number) {
+                let event = NewEvent::new(body).at(time);
+                let event_id = step.put_event(run, &event, Source::Store)?;
+                step.record(run, event_id, &body);
+            }
+            step.record(run, reset.last_event + 1, &body);
+            if let Some((current, closing, body)) = closing {
+                step.record(current, closing, &body);
+            }
+            Ok(Some(id))
+        })
+    }
+
+    /// Terminates the workflow's current run, if it is open, for the run `id` that the reset begins. What was
+    /// written is to be recorded by the caller.
+    fn terminate_for<'a>(
+        &mut self,
+        base: &RunId,
+        reset: &NewReset<'a>,
+        current: &Current,
+        id: RunId,
+        time: Timestamp,
+    ) -> Result<Option<(usize, u32, Body<'a>)>> {
+        if !current.status.is_open() {
+            return Ok(None);
+        }
+        let run = self.find(&current.run)?;
+        let body = Body::WorkflowExecutionTerminated(Terminated {
+            reason: if reset.reason.is_empty() { "reset" } else { reset.reason },
+            reset_run_id: (current.run == *base).then_some(id),
+        });
+        let closing = self.put_event(run, &NewEvent::new(body).at(time), Source::Store)?;
+        Ok(Some((run, closing, body)))
+    }
+
+    /// Checks what a reset is based on.
+    fn check_base(
+        &self,
+        base: &RunId,
+        run: &Run,
+        reset: &NewReset<'_>,
+        current: &Current,
+    ) -> Result<()> {
+        let changes = |run: &RunId| {
+            let touched = self.work.touched_by_id(run);
+            touched.is_some_and(|touched| touched.progress.count > 0 || touched.begins.is_some())
+        };
+        let extent = run.extent.latest();
+        let last = extent.next_event - 1 - u32::from(!extent.status.is_open());
+        let what = if run.recorded {
+            "a run recorded from elsewhere is not reset here"
+        } else if reset.last_event == 0 || reset.last_event > last {
+            "the point of a reset must be within the history, before its closing event"
+        } else if changes(base) || changes(&current.run) {
+            "a run that the transaction has changed cannot be reset in it"
+        } else if self.work.draft.tells_end_of(self.index, *base) {
+            "a run cannot be reset in the transaction that tells a parent how its chain ended"
+        } else {
+            return Ok(());
+        };
+        Err(Error::invalid(what))
+    }
+}

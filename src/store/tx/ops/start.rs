@@ -1,0 +1,227 @@
+//! Starting runs: the rules on workflow ids, and the first event.
+
+use super::new_run::{Current, NewRun, Resolution, StartOutcome, check_namespace, check_policies};
+use crate::error::{Error, Result};
+use crate::event::{Body, NewEvent, Started, Terminated};
+use crate::id::{Position, RunId, Timestamp};
+use crate::index::{Begun, RunStatus};
+use crate::store::tx::{Step, Transaction};
+use crate::store::workspace::{Begins, Kinship, Place, Progress, Read, Source, Touched};
+
+/// A run that is to begin, with all that is decided about it.
+pub(crate) struct Beginning<'a> {
+    pub(crate) id: RunId,
+    pub(crate) event: NewEvent<'a>,
+    pub(crate) source: Source,
+    pub(crate) kin: Kinship,
+    pub(crate) request_id: &'a str,
+    pub(crate) recorded: bool,
+    /// For a reset: the last event it shares, the batch with it, and the bytes up to it.
+    pub(crate) shares: Option<(u32, Position, u64)>,
+    pub(crate) begun: Begun,
+}
+
+impl Transaction<'_> {
+    /// Starts a run, or finds the one that the policies and the request id say it is; see
+    /// [`Transaction::start_or_find`]. Its first event is `WorkflowExecutionStarted`.
+    ///
+    /// # Errors
+    /// As [`Transaction::start_or_find`].
+    pub fn start(&mut self, run: NewRun<'_>) -> Result<RunId> {
+        self.start_or_find(run).map(StartOutcome::run)
+    }
+
+    /// Starts a run, or finds the one that the policies and the request id say it is, and says which of
+    /// them was the reason.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = kinlog::Store::open(dir.path())?;
+    /// use kinlog::{NewRun, StartOutcome};
+    ///
+    /// let order = NewRun::new("shop", "order-42", "Order").request_id("5f3a");
+    /// let mut tx = store.begin();
+    /// let StartOutcome::Begun(run) = tx.start_or_find(order)? else { unreachable!() };
+    /// tx.commit()?;
+    /// // The answer was lost, and whoever asked asks once more.
+    /// assert_eq!(store.begin().start_or_find(order)?, StartOutcome::Repeated(run));
+    /// # Ok::<(), kinlog::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::WorkflowExists`] where the workflow id is taken, [`Error::RunExists`] for a run id
+    /// in use, [`Error::LimitExceeded`] for names and input that are too long,
+    /// [`Error::InvalidArgument`] for an empty workflow id or namespace, for a policy that is not known
+    /// and for [`RejectDuplicate`](crate::IdReusePolicy::RejectDuplicate) with
+    /// [`TerminateExisting`](crate::IdConflictPolicy::TerminateExisting).
+    pub fn start_or_find(&mut self, run: NewRun<'_>) -> Result<StartOutcome> {
+        check_namespace(run.started.namespace)?;
+        check_policies(run.reuse, run.conflict)?;
+        if run.started.workflow_id.is_empty() {
+            return Err(Error::invalid("a run needs a workflow id"));
+        }
+        self.step(|step| step.start(&run))
+    }
+}
+
+impl Step<'_> {
+    fn start(&mut self, run: &NewRun<'_>) -> Result<StartOutcome> {
+        if run.is_recorded() {
+            return self.start_as(run).map(StartOutcome::Begun);
+        }
+        match self.resolve(run)? {
+            (Resolution::Repeated, Some(current)) => Ok(StartOutcome::Repeated(current)),
+            (Resolution::Existing, Some(current)) => Ok(StartOutcome::Existing(current)),
+            (Resolution::TerminateAndStart, Some(current)) => self.atomically(&[current], |step| {
+                let in_the_way = step.find(&current)?;
+                let id = step.start_as(run)?;
+                step.make_way(in_the_way)?;
+                Ok(StartOutcome::Begun(id))
+            }),
+            _ => self.start_as(run).map(StartOutcome::Begun),
+        }
+    }
+
+    /// Begins a run of its own.
+    fn start_as(&mut self, run: &NewRun<'_>) -> Result<RunId> {
+        let (id, now) = self.fresh_id(run.id);
+        let mut started = Started { run_id: id, ..run.started };
+        if started.first_run_id.is_nil() {
+            started.first_run_id = id;
+        }
+        let kin = Kinship {
+            namespace: started.namespace.into(),
+            workflow_id: started.workflow_id.into(),
+            first: started.first_run_id,
+            parent: None,
+            root: None,
+        };
+        self.begin(Beginning {
+            id,
+            event: first_event(started, run.payload, run.time.unwrap_or(now)),
+            source: Source::Caller,
+            kin,
+            request_id: started.request_id,
+            recorded: run.is_recorded(),
+            shares: None,
+            begun: Begun::default(),
+        })
+    }
+
+    /// The id that a run gets, and the time of now.
+    pub(crate) fn fresh_id(&self, wanted: Option<RunId>) -> (RunId, Timestamp) {
+        let fresh = || RunId::fresh(self.now, [self.disk.random(), self.disk.random()]);
+        (wanted.unwrap_or_else(fresh), self.now)
+    }
+
+    /// Adds a run with its first event.
+    pub(crate) fn begin(&mut self, beginning: Beginning<'_>) -> Result<RunId> {
+        let Beginning { id, event, source, kin, request_id, recorded, shares, begun } = beginning;
+        if id.is_nil() {
+            return Err(Error::invalid("a run needs an id other than zero"));
+        }
+        if self.work.by_id.contains_key(&id) || self.index.runs.number(&id).is_some() {
+            return Err(Error::RunExists { run: id });
+        }
+        self.see(self.index.limits_changed)?;
+        let limits = self.index.namespaces.get(&kin.namespace);
+        let touched = Touched {
+            id,
+            number: None,
+            first_event: shares.map_or(1, |(shared, ..)| shared + 1),
+            place: Place::Found,
+            held: false,
+            ruled: false,
+            bytes_before: shares.map_or(0, |(_, _, bytes)| bytes),
+            limits: limits.map(|found| found.limits).unwrap_or_default(),
+            recorded,
+            begins: Some(Box::new(Begins {
+                kin,
+                request_id: request_id.into(),
+                started_at: event.time.unwrap_or(self.now),
+                previous: shares.map(|(_, batch, _)| batch),
+            })),
+            progress: Progress::none(RunStatus::Running),
+        };
+        if let Err(error) = touched.check_event(&event, source) {
+            // An id in use would have been the reason.
+            self.work.keep(Read::NoRun(id));
+            return Err(error);
+        }
+        self.atomically(&[], |step| {
+            let run = step.work.touch(touched)?;
+            step.work.write(run, &event, step.now)
+        })?;
+        if !recorded {
+            self.work.draft.begin(id, begun);
+        }
+        Ok(id)
+    }
+
+    /// What a start comes to, and the workflow's current run.
+    pub(crate) fn resolve(&mut self, run: &NewRun<'_>) -> Result<(Resolution, Option<RunId>)> {
+        let (namespace, workflow_id) = (run.started.namespace, run.started.workflow_id);
+        let current = self.current(namespace, workflow_id, run.started.request_id)?;
+        let Some(current) = current else { return Ok((Resolution::Start, None)) };
+        match run.resolve(&current) {
+            Resolution::Refuse => Err(current.in_the_way(namespace, workflow_id)),
+            resolution => Ok((resolution, Some(current.run))),
+        }
+    }
+
+    /// The run that a workflow id stands for after the steps so far: one that begins here, or the one in
+    /// the store, which the transaction may have closed.
+    pub(crate) fn current(
+        &mut self,
+        namespace: &str,
+        workflow_id: &str,
+        request_id: &str,
+    ) -> Result<Option<Current>> {
+        let repeats = |of: &str| !request_id.is_empty() && of == request_id;
+        let known = self.read_workflow(namespace, workflow_id)?;
+        let mut current = known.map(|(workflow, run)| Current {
+            run: run.id,
+            status: self.work.closed(&run.id).unwrap_or(run.extent.latest().status),
+            started_at: run.started_at,
+            repeats: repeats(&workflow.request_id),
+        });
+        let starts = self.work.starts.get(workflow_id).into_iter().flatten();
+        for touched in starts.filter_map(|start| self.work.runs.get(*start)) {
+            let Some(begins) = touched.begins.as_ref() else { continue };
+            let yields = |before: &Current| {
+                !before.status.is_open() && before.started_at <= begins.started_at
+            };
+            let displaces = !touched.recorded || current.as_ref().is_none_or(yields);
+            if *begins.kin.namespace == *namespace && displaces {
+                current = Some(Current {
+                    run: touched.id,
+                    status: touched.progress.status,
+                    started_at: begins.started_at,
+                    repeats: repeats(&begins.request_id),
+                });
+            }
+        }
+        Ok(current)
+    }
+
+    /// Terminates the open run of a workflow that is to begin another one.
+    pub(crate) fn make_way(&mut self, run: usize) -> Result<()> {
+        if !self.work.touched(run)?.progress.status.is_open() {
+            return Ok(());
+        }
+        let reason = "TerminateIfRunning WorkflowIdReusePolicy";
+        let terminated = Terminated { reason, reset_run_id: None };
+        let event = NewEvent::new(Body::WorkflowExecutionTerminated(terminated));
+        self.add(run, &event, Source::Store)?;
+        Ok(())
+    }
+}
+
+/// The event that begins a run.
+pub(crate) fn first_event<'a>(
+    started: Started<'a>,
+    payload: &'a [u8],
+    time: Timestamp,
+) -> NewEvent<'a> {
+    NewEvent::new(Body::WorkflowExecutionStarted(started)).payload(payload).at(time)
+}

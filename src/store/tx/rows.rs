@@ -1,0 +1,136 @@
+//! Rows as a transaction reads them: those of the store, published or not, and its own.
+
+use super::step::{Step, Stepped, Stop};
+use super::transaction::Transaction;
+use crate::error::{Error, Result};
+use crate::id::Position;
+use crate::index::RowPlace;
+use crate::store::workspace::{Read, Stated, StatedRow};
+
+/// What a row is required to be; see [`Transaction::require`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum RowIs<'a> {
+    /// There is no such row.
+    Absent,
+    /// There is one, whatever its value.
+    Present,
+    /// It has this value.
+    Value(&'a [u8]),
+    /// There is one, and no commit at this position or later has set it; for a position that was read as
+    /// [`Snapshot::end`](crate::Snapshot::end). Of a row that is not there nothing is known but that.
+    UnchangedSince(Position),
+}
+
+impl RowIs<'_> {
+    const fn name(&self) -> &'static str {
+        match self {
+            RowIs::Absent => "absent",
+            RowIs::Present => "present",
+            RowIs::Value(_) => "what its value was required to be",
+            RowIs::UnchangedSince(_) => "unchanged since the position given",
+        }
+    }
+}
+
+impl Transaction<'_> {
+    /// A row of a table, as the transaction has left it or else as the last commit has, be it published or
+    /// not. `None` if it is not there. That the row stays as it is until the commit is part of what the
+    /// transaction has seen.
+    ///
+    /// # Errors
+    /// [`Error::Overtaken`], [`Error::Corrupt`] if the row cannot be read.
+    pub fn get(&mut self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.step(|step| step.row(table, key))
+    }
+
+    /// States what a row must be now, and at the commit, without reading it. The transaction's own changes
+    /// count, as in [`Transaction::get`].
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = kinlog::Store::open(dir.path())?;
+    /// use kinlog::{Error, RowIs};
+    ///
+    /// let mut tx = store.begin();
+    /// tx.require("leases", b"shard-7", RowIs::Absent)?;
+    /// tx.put("leases", b"shard-7", b"worker-3")?;
+    /// tx.commit()?;
+    /// let late = store.begin().require("leases", b"shard-7", RowIs::Absent);
+    /// assert!(matches!(late, Err(Error::RowConflict { .. })));
+    /// # Ok::<(), kinlog::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::RowConflict`] if it is not so now, [`Error::Overtaken`], [`Error::Corrupt`] if the row
+    /// cannot be read.
+    pub fn require(&mut self, table: &str, key: &[u8], is: RowIs<'_>) -> Result<()> {
+        self.step(|step| step.require(table, key, is))
+    }
+}
+
+impl Step<'_> {
+    /// What the transaction has made of a row; `None` if it has not written it.
+    pub(crate) fn own_row(&mut self, table: &str, key: &[u8]) -> Option<Option<&[u8]>> {
+        if self.work.rows.is_empty() {
+            return None;
+        }
+        let own = self.work.written().table(table)?.get(key)?.clone();
+        Some(own.and_then(|at| self.work.rows.get(at)))
+    }
+
+    fn row(&mut self, table: &str, key: &[u8]) -> Stepped<Option<Vec<u8>>> {
+        if let Some(own) = self.own_row(table, key) {
+            return Ok(own.map(<[u8]>::to_vec));
+        }
+        let (place, version) = self.index.tables.latest(table, key);
+        self.see(version)?;
+        let value = place.map(|place| self.value_at(place)).transpose()?;
+        self.work.keep(Read::Row { table: table.into(), key: key.into(), place });
+        Ok(value)
+    }
+
+    /// The value of a row in the log.
+    pub(crate) fn value_at(&self, place: RowPlace) -> Stepped<Vec<u8>> {
+        let len = usize::try_from(place.value_len).unwrap_or(usize::MAX);
+        Ok(self.view_of(place.value)?.bytes(place.value, len)?.to_vec())
+    }
+
+    fn require(&mut self, table: &str, key: &[u8], is: RowIs<'_>) -> Stepped<()> {
+        let required = is.name();
+        let conflict = || {
+            let (table, key) = (table.to_owned(), key.to_vec());
+            Stop::from(Error::RowConflict { table, key, required })
+        };
+        if let Some(own) = self.own_row(table, key) {
+            let holds = match is {
+                RowIs::Absent => own.is_none(),
+                RowIs::Present => own.is_some(),
+                RowIs::Value(value) => own == Some(value),
+                // It is this transaction's commit that changes it.
+                RowIs::UnchangedSince(_) => false,
+            };
+            return if holds { Ok(()) } else { Err(conflict()) };
+        }
+        let (place, version) = self.index.tables.latest(table, key);
+        self.see(version)?;
+        let (holds, is) = match is {
+            RowIs::Absent => (place.is_none(), Stated::Present(false)),
+            RowIs::Present => (place.is_some(), Stated::Present(true)),
+            RowIs::UnchangedSince(position) => {
+                (place.is_some() && version < position, Stated::Same(place))
+            }
+            RowIs::Value(value) => {
+                let found = place.map(|place| self.value_at(place)).transpose()?;
+                (found.as_deref() == Some(value), Stated::Same(place))
+            }
+        };
+        let (table, key) = (Box::from(table), Box::from(key));
+        if !holds {
+            self.work.keep(Read::Row { table, key, place });
+            return Err(conflict());
+        }
+        self.work.stated.push(StatedRow { table, key, is, required });
+        Ok(())
+    }
+}

@@ -1,0 +1,200 @@
+//! What a transaction has gathered of each run: writing an event to it, taking events back. Needs no look
+//! at the index.
+
+use super::pending::{
+    Chunk, Place, Progress, Source, Touched, check_max_of, is_exempt, too_many_runs,
+};
+use super::read_set::Read;
+use super::workspace::Workspace;
+use crate::error::{Error, Result};
+use crate::event;
+use crate::event::NewEvent;
+use crate::id::{RunId, Timestamp};
+use crate::index::RunStatus;
+use crate::limits::{COMMIT_RUNS_MAX, RUN_BYTES_MAX};
+
+/// What the workspace held before steps that may be taken back.
+pub(crate) struct Savepoint {
+    runs: usize,
+    chunks: usize,
+    events: usize,
+    known: Vec<SavedRun>,
+}
+
+/// A run as it was, with its last chunk.
+struct SavedRun {
+    run: usize,
+    progress: Progress,
+    place: Place,
+    held: bool,
+    ruled: bool,
+    chunk: Option<Chunk>,
+}
+
+impl Workspace {
+    /// The place of a run in `runs`, if the transaction has to do with it.
+    #[inline]
+    pub(crate) fn place_of(&self, run: &RunId) -> Option<usize> {
+        // Events of one run mostly come one after the other.
+        let last = self.runs.len().checked_sub(1);
+        let is_it = |place: &usize| self.runs.get(*place).is_some_and(|last| last.id == *run);
+        last.filter(is_it).or_else(|| self.by_id.get(run).copied())
+    }
+
+    pub(crate) fn touch(&mut self, touched: Touched) -> Result<usize> {
+        let index = self.runs.len();
+        if index >= COMMIT_RUNS_MAX {
+            return Err(too_many_runs(index + 1));
+        }
+        self.by_id.insert(touched.id, index);
+        if let Some(begins) = &touched.begins {
+            let workflow_id = begins.kin.workflow_id.clone();
+            self.starts.entry(workflow_id).or_default().push(index);
+        }
+        self.runs.push(touched);
+        Ok(index)
+    }
+
+    #[inline]
+    pub(crate) fn touched(&self, run: usize) -> Result<&Touched> {
+        self.runs.get(run).ok_or_else(|| Error::invalid("no such run"))
+    }
+
+    /// The run that the transaction found or begins, if it has anything to do with it.
+    pub(crate) fn touched_by_id(&self, run: &RunId) -> Option<&Touched> {
+        self.runs.get(*self.by_id.get(run)?)
+    }
+
+    /// How a run closed, if the transaction found it closed or closes it.
+    pub(crate) fn closed(&self, run: &RunId) -> Option<RunStatus> {
+        let status = self.touched_by_id(run)?.progress.status;
+        (!status.is_open()).then_some(status)
+    }
+
+    /// Appends an event of which no rule speaks, or that the step itself makes legal.
+    #[inline]
+    pub(crate) fn put_unruled(
+        &mut self,
+        run: usize,
+        event: &NewEvent<'_>,
+        source: Source,
+        now: Timestamp,
+    ) -> Result<u32> {
+        let touched = self.touched(run)?;
+        if !touched.progress.status.is_open() {
+            return Err(Error::RunClosed { run: touched.id });
+        }
+        touched.check_event(event, source)?;
+        self.write(run, event, now)
+    }
+
+    /// Encodes the event and, if the run has room for it, makes it the run's last.
+    pub(crate) fn write(
+        &mut self,
+        run: usize,
+        event: &NewEvent<'_>,
+        now: Timestamp,
+    ) -> Result<u32> {
+        let time = event.time.unwrap_or(now);
+        let start = self.events.len();
+        let size = event::encode(event, time, &mut self.events)
+            .map_err(|_| Error::invalid("an event is larger than 16 MiB"))?;
+        let end = self.events.len();
+        let touched = self.runs.get_mut(run).ok_or_else(|| Error::invalid("no such run"))?;
+        let bytes = touched.bytes_before + touched.progress.bytes;
+        let asked = bytes + u64::from(size);
+        let exempt = is_exempt(event.kind());
+        let max = if touched.recorded || exempt {
+            RUN_BYTES_MAX
+        } else {
+            touched.limits.history_bytes.into()
+        };
+        if let Err(error) = check_max_of("bytes in one run", Some(touched.id), bytes, asked, max) {
+            self.events.resize(start, 0);
+            return Err(error);
+        }
+        let id = touched.next_event();
+        let progress = &mut touched.progress;
+        progress.count += 1;
+        progress.bytes += u64::from(size);
+        if !exempt {
+            progress.measured = (progress.count, progress.bytes);
+        }
+        progress.status = RunStatus::after(event.kind());
+        progress.last = start;
+        let chunks = progress.chunks;
+        self.link(run, chunks, start, end);
+        Ok(id)
+    }
+
+    /// Adds the bytes of an event to the chunks of its run.
+    fn link(&mut self, run: usize, chunks: Option<(usize, usize)>, start: usize, end: usize) {
+        let last = chunks.and_then(|(_, last)| self.chunks.get_mut(last));
+        if let Some(last) = last.filter(|last| last.end == start) {
+            last.end = end;
+            return;
+        }
+        let new = self.chunks.len();
+        self.chunks.push(Chunk { start, end, next: None });
+        if let Some(last) = chunks.and_then(|(_, last)| self.chunks.get_mut(last)) {
+            last.next = Some(new);
+        }
+        if let Some(touched) = self.runs.get_mut(run) {
+            touched.progress.chunks = Some((chunks.map_or(new, |(first, _)| first), new));
+        }
+    }
+
+    /// What there is now of all but the runs, and of the runs `known`.
+    pub(crate) fn savepoint(&self, known: &[RunId]) -> Savepoint {
+        let known = known.iter().filter_map(|run| self.by_id.get(run));
+        Savepoint {
+            runs: self.runs.len(),
+            chunks: self.chunks.len(),
+            events: self.events.len(),
+            known: known.filter_map(|run| self.save(*run)).collect(),
+        }
+    }
+
+    /// Takes back what was added since: runs that were found or begun, and events of the runs that the
+    /// savepoint knows.
+    pub(crate) fn roll_back(&mut self, before: Savepoint) {
+        let mut begun = vec![];
+        for touched in self.runs.drain(before.runs..) {
+            self.by_id.remove(&touched.id);
+            begun.extend(touched.begins.is_some().then_some(touched.id));
+            self.draft.forget(&touched.id);
+            let begins = touched.begins.as_ref();
+            if let Some(starts) = begins.and_then(|b| self.starts.get_mut(&b.kin.workflow_id)) {
+                starts.retain(|start| *start < before.runs);
+            }
+        }
+        // That their ids were free is part of why the steps were refused as they were.
+        begun.into_iter().for_each(|run| self.keep(Read::NoRun(run)));
+        for saved in before.known {
+            if let Some(touched) = self.runs.get_mut(saved.run) {
+                touched.progress = saved.progress;
+                (touched.place, touched.held, touched.ruled) =
+                    (saved.place, saved.held, saved.ruled);
+            }
+            let last = saved.progress.chunks.and_then(|(_, last)| self.chunks.get_mut(last));
+            if let (Some(last), Some(chunk)) = (last, saved.chunk) {
+                *last = chunk;
+            }
+        }
+        self.chunks.truncate(before.chunks);
+        self.events.resize(before.events, 0);
+    }
+
+    fn save(&self, run: usize) -> Option<SavedRun> {
+        let touched = self.runs.get(run)?;
+        let last = touched.progress.chunks.and_then(|(_, last)| self.chunks.get(last));
+        Some(SavedRun {
+            run,
+            progress: touched.progress,
+            place: touched.place,
+            held: touched.held,
+            ruled: touched.ruled,
+            chunk: last.copied(),
+        })
+    }
+}

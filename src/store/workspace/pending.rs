@@ -1,0 +1,308 @@
+//! A run that a transaction adds events to, and the limits it is held against.
+
+use super::workspace::Workspace;
+use crate::bytes::wide;
+use crate::error::{Error, Moved, Result};
+use crate::event::{Body, EventKind, NewEvent};
+use crate::id::{Position, RunId, Timestamp};
+use crate::index::{Extent, Index, RunStatus};
+use crate::limits::{BATCH_EVENTS_MAX, COMMIT_RUNS_MAX, Limits};
+
+/// Neighbouring bytes in `events` that belong to one run; linked per run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Chunk {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) next: Option<usize>,
+}
+
+/// A run that the transaction adds events to.
+pub(crate) struct Touched {
+    pub(crate) id: RunId,
+    /// For a run that is in the store: its number, which stays.
+    pub(crate) number: Option<u32>,
+    /// The event that the first of the transaction's becomes.
+    pub(crate) first_event: u32,
+    pub(crate) place: Place,
+    /// It must be where it was found: answers or bytes of this transaction depend on it, whatever the
+    /// caller said.
+    pub(crate) held: bool,
+    /// It gets events here that rules speak of.
+    pub(crate) ruled: bool,
+    pub(crate) bytes_before: u64,
+    pub(crate) limits: Limits,
+    pub(crate) recorded: bool,
+    /// For a run that begins here.
+    pub(crate) begins: Option<Box<Begins>>,
+    pub(crate) progress: Progress,
+}
+
+/// Where a run must be when the transaction is committed, as far as the caller knows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Place {
+    /// Where the transaction found it, if it adds events to it.
+    Found,
+    /// There in any case: the caller said so.
+    Expected,
+    /// Anywhere: the caller said so. What is appended then is a blind append.
+    Anywhere,
+    /// Anywhere so far: only duties were settled, whose events say the same in any place.
+    Loose,
+}
+
+/// What the transaction has added to a run so far.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Progress {
+    pub(crate) count: usize,
+    pub(crate) bytes: u64,
+    /// How the run stands after the transaction's events.
+    pub(crate) status: RunStatus,
+    /// Events and bytes up to the last one that is held against the limits.
+    pub(crate) measured: (usize, u64),
+    pub(crate) chunks: Option<(usize, usize)>,
+    /// Where in `events` its last event begins.
+    pub(crate) last: usize,
+}
+
+impl Progress {
+    pub(crate) fn none(status: RunStatus) -> Self {
+        Progress { count: 0, bytes: 0, status, measured: (0, 0), chunks: None, last: 0 }
+    }
+}
+
+/// What is known of a run that begins in the transaction.
+pub(crate) struct Begins {
+    pub(crate) kin: Kinship,
+    /// Of its start; empty for none.
+    pub(crate) request_id: Box<str>,
+    pub(crate) started_at: Timestamp,
+    /// For a reset: the batch that the first one of its own follows.
+    pub(crate) previous: Option<Position>,
+}
+
+/// How far runs have moved that get blind appends.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub(crate) enum Drift {
+    #[default]
+    None,
+    /// Their limits must be asked again.
+    Moved,
+    /// And the rules, too: rules speak of what they get.
+    Ruled,
+}
+
+/// Who says what an event holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Source {
+    /// The caller: it is held against the limits on names and payloads.
+    Caller,
+    /// The store: it was accepted before, whatever the limits are now.
+    Store,
+}
+
+/// Who a run is to others.
+#[derive(Clone, Debug)]
+pub(crate) struct Kinship {
+    pub(crate) namespace: Box<str>,
+    pub(crate) workflow_id: Box<str>,
+    /// The first run of its chain.
+    pub(crate) first: RunId,
+    /// The parent's workflow id and run, and the Initiated event there.
+    pub(crate) parent: Option<(Box<str>, RunId, u32)>,
+    /// The root's workflow id and run, for a run with a parent.
+    pub(crate) root: Option<(Box<str>, RunId)>,
+}
+
+impl Touched {
+    /// The number of a run that is in the store, and how far it has come by now.
+    pub(crate) fn known<'i>(&self, index: &'i Index) -> Result<(u32, &'i Extent)> {
+        let found = self.number.and_then(|number| Some((number, index.runs.get(number)?)));
+        let (number, run) = found.ok_or(Error::RunNotFound { run: self.id })?;
+        Ok((number, run.extent.latest()))
+    }
+
+    /// Checks the limits that can be told before the event is encoded.
+    pub(crate) fn check_event(&self, event: &NewEvent<'_>, source: Source) -> Result<()> {
+        if source == Source::Caller {
+            self.check_content(event)?;
+        }
+        let run = Some(self.id);
+        let limits = if self.recorded { &UNLIMITED } else { &self.limits };
+        let count = self.progress.count + 1;
+        check_max("events of one run in one commit", count, BATCH_EVENTS_MAX)?;
+        let now = u64::from(self.next_event()) - 1;
+        if !is_exempt(event.kind()) {
+            let max = limits.history_events.into();
+            check_max_of("events in one run", run, now, now + 1, max)?;
+        }
+        check_max_of("events in one run", run, now, now + 1, u64::from(u32::MAX) - 1)
+    }
+
+    /// Checks the limits on names and payloads.
+    pub(crate) fn check_content(&self, event: &NewEvent<'_>) -> Result<()> {
+        let run = Some(self.id);
+        let limits = if self.recorded { &UNLIMITED } else { &self.limits };
+        let payload = wide(event.payload.len());
+        check_max_of("bytes in a payload", run, 0, payload, limits.payload_bytes.into())?;
+        if !matches!(event.body, Body::Opaque(_)) {
+            let max = limits.id_bytes.into();
+            event.body.texts().try_for_each(|(_, text)| {
+                check_max_of("bytes in an id or a name", run, 0, wide(text.len()), max)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Checks the run's limits once more, from where it is now.
+    fn check_growth(&self, extent: &Extent) -> Result<()> {
+        let (events, bytes) = (self.progress.count, self.progress.bytes);
+        self.check_grown(extent, &UNLIMITED, events, bytes)?;
+        let (events, bytes) = self.progress.measured;
+        let exempt = self.recorded || events == 0;
+        if exempt { Ok(()) } else { self.check_grown(extent, &self.limits, events, bytes) }
+    }
+
+    /// Whether the transaction closes the run, or does nothing but ask it to cancel.
+    pub(crate) fn is_exempt(&self) -> bool {
+        self.progress.measured.0 == 0 || !self.progress.status.is_open()
+    }
+
+    /// Whether the run must not have moved since it was found.
+    fn must_stay(&self) -> bool {
+        let found = self.place == Place::Found && self.progress.count > 0;
+        self.held || found || self.place == Place::Expected
+    }
+
+    /// The error that says that the run has moved.
+    pub(crate) fn moved(&self, extent: &Extent) -> Error {
+        let (run, expected, found) = (self.id, self.first_event, extent.next_event);
+        match self.place {
+            Place::Expected => Error::Conflict { run, expected, found },
+            _ => Error::overtaken(Moved::Run { run, expected, found }),
+        }
+    }
+
+    fn check_grown(&self, extent: &Extent, most: &Limits, events: usize, bytes: u64) -> Result<()> {
+        let (run, now) = (Some(self.id), u64::from(extent.bytes));
+        check_max_of("bytes in one run", run, now, now + bytes, most.history_bytes.into())?;
+        let now = u64::from(extent.next_event) - 1;
+        check_max_of("events in one run", run, now, now + wide(events), most.history_events.into())
+    }
+
+    pub(crate) fn next_event(&self) -> u32 {
+        self.first_event.saturating_add(u32::try_from(self.progress.count).unwrap_or(u32::MAX))
+    }
+}
+
+impl Workspace {
+    /// Whether a run is where the transaction needs it, and how far it has moved where it may.
+    pub(crate) fn validate_run(&self, index: &Index, touched: &Touched) -> Result<Drift> {
+        if touched.begins.is_some() {
+            return match index.runs.number(&touched.id) {
+                Some(_) => Err(Error::RunExists { run: touched.id }),
+                None => Ok(Drift::None),
+            };
+        }
+        let extent = touched.known(index)?.1;
+        if extent.next_event == touched.first_event {
+            return Ok(Drift::None);
+        }
+        if touched.must_stay() {
+            return Err(touched.moved(extent));
+        }
+        if touched.progress.count == 0 {
+            return Ok(Drift::None);
+        }
+        let fits = match extent.status.is_open() {
+            false => Err(Error::RunClosed { run: touched.id }),
+            true => touched.check_growth(extent).and_then(|()| self.check_waiting(index, touched)),
+        };
+        // Settling once more finds an answer; whoever appends blindly has got it.
+        let fits = fits.map_err(|answer| match touched.place {
+            Place::Loose => touched.moved(extent),
+            _ => answer,
+        });
+        fits.map(|()| if touched.ruled { Drift::Ruled } else { Drift::Moved })
+    }
+
+    /// Whether the runs and rows are as the caller stated.
+    pub(crate) fn check_stated(&self, index: &Index) -> Result<()> {
+        let expected = self.runs.iter().filter(|touched| touched.place == Place::Expected);
+        expected
+            .map(|touched| self.validate_run(index, touched))
+            .try_for_each(|run| run.map(|_| ()))?;
+        self.check_stated_rows(index)
+    }
+
+    /// Checks once more how much a run waits for.
+    fn check_waiting(&self, index: &Index, touched: &Touched) -> Result<()> {
+        if touched.recorded || !touched.progress.status.is_open() {
+            return Ok(());
+        }
+        // A limit that was lowered stands against what is added, not against what is there.
+        let added = self.draft.added(touched.id);
+        let mut kinds = [10, 22, 29, 37].into_iter().filter(|kind| added.of(*kind) > 0);
+        kinds.try_for_each(|kind| self.check_open(index, touched, kind, 0))
+    }
+
+    /// Checks the limits on what a run waits for, with `more` of a kind to come.
+    pub(crate) fn check_open(
+        &self,
+        index: &Index,
+        touched: &Touched,
+        kind: u16,
+        more: u64,
+    ) -> Result<()> {
+        let limits = &touched.limits;
+        let (limit, max) = match kind {
+            10 => ("open activities of one run", limits.open_activities),
+            22 => ("cancel requests of one run on their way", limits.open_cancels),
+            29 => ("open children of one run", limits.open_children),
+            37 => ("signals of one run on their way", limits.open_signals),
+            _ => return Ok(()),
+        };
+        let now = self.draft.waiting(index, touched.id).of(kind);
+        let now = u64::try_from(now).unwrap_or_default();
+        check_max_of(limit, Some(touched.id), now, now + more, max.into())
+    }
+}
+
+/// Whether an event may be added however long its run has grown.
+pub(crate) fn is_exempt(kind: EventKind) -> bool {
+    kind.is_closing() || kind == EventKind::WORKFLOW_EXECUTION_CANCEL_REQUESTED
+}
+
+/// What a recorded run is measured by: only by what the format can hold.
+pub(crate) const UNLIMITED: Limits = Limits {
+    history_events: u32::MAX - 1,
+    history_bytes: u32::MAX,
+    payload_bytes: u32::MAX,
+    id_bytes: u32::MAX,
+    warn_events: u32::MAX,
+    warn_bytes: u32::MAX,
+    suggest_events: u32::MAX,
+    suggest_bytes: u32::MAX,
+    open_children: u32::MAX,
+    open_activities: u32::MAX,
+    open_signals: u32::MAX,
+    open_cancels: u32::MAX,
+};
+
+pub(crate) fn too_many_runs(asked: usize) -> Error {
+    let (asked, max) = (wide(asked), wide(COMMIT_RUNS_MAX));
+    Error::LimitExceeded { limit: "runs in one commit", run: None, now: 0, asked, max }
+}
+
+pub(crate) fn check_max(limit: &'static str, asked: usize, max: usize) -> Result<()> {
+    check_max_of(limit, None, 0, wide(asked), wide(max))
+}
+
+pub(crate) fn check_max_of(
+    limit: &'static str,
+    run: Option<RunId>,
+    now: u64,
+    asked: u64,
+    max: u64,
+) -> Result<()> {
+    if asked > max { Err(Error::LimitExceeded { limit, run, now, asked, max }) } else { Ok(()) }
+}

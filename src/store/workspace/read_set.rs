@@ -1,0 +1,157 @@
+//! What a transaction has read: its read set.
+//!
+//! Transactions run under optimistic concurrency control. A step reads the index as it is, takes no lock
+//! beyond its own look, and keeps each question it asked together with the answer. When the transaction is
+//! committed, under the lock that orders commits, the questions are asked once more: if every answer is the
+//! same, the steps would have come to the same at that position with nobody else there.
+//!
+//! Between steps the same is done where it is needed: whoever reads something that changed after the
+//! position at which the transaction stands moves it to the present first, and everything read before must
+//! still hold there. So all that a transaction has seen was true at one position, at any time (a "lazy
+//! snapshot": Riegel, Felber and Fetzer, 2006), and no reader holds old versions for it.
+//!
+//! Where the runs end that the transaction adds events to is not kept here but with them
+//! (`store/touched.rs`).
+
+use std::ops::Bound;
+
+use super::pending::Drift;
+use super::workspace::Workspace;
+use crate::error::{Error, Moved, Result};
+use crate::id::{Position, RunId};
+use crate::index::{DutyKey, Index, RowPlace, is_due};
+
+/// A question to the index and its answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Read {
+    /// No run has this id.
+    NoRun(RunId),
+    /// The next event of a run.
+    Run { number: u32, next_event: u32 },
+    /// There was never a run of this workflow.
+    NoWorkflow { namespace: Box<str>, workflow_id: Box<str> },
+    /// The current run of a workflow, and whether it is open.
+    Workflow { number: u32, current: u32, open: bool },
+    /// The last run of a chain, and whether it is open.
+    Chain { number: u32, newest: u32, open: bool },
+    /// The relation that a chain stands in: the parent's run, and the place among its children.
+    Parent { chain: u32, parent: Option<(u32, u32)> },
+    /// Whether a duty is open.
+    Duty { key: DutyKey, due: bool },
+    /// A run has no signal with this request id.
+    NoSignal { run: u32, request_id: Box<str> },
+    /// A row, or that there is none.
+    Row { table: Box<str>, key: Box<[u8]>, place: Option<RowPlace> },
+    /// All rows of a range.
+    Rows(Box<RowsRead>),
+}
+
+/// The rows of a key range, in order; from the back where the scan went backwards.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct RowsRead {
+    pub(crate) table: Box<str>,
+    pub(crate) from: Bound<Box<[u8]>>,
+    pub(crate) to: Bound<Box<[u8]>>,
+    pub(crate) backwards: bool,
+    pub(crate) places: Vec<RowPlace>,
+}
+
+impl Read {
+    /// What has moved, if the answer is another one by now. `at`: where the transaction stands.
+    fn moved(&self, index: &Index, at: Position) -> Option<Moved> {
+        match self {
+            Read::NoRun(run) => index.runs.number(run).map(|_| {
+                let found = index.next_event(run);
+                Moved::Run { run: *run, expected: 0, found }
+            }),
+            Read::Run { number, next_event } => {
+                let run = index.runs.get(*number)?;
+                let (expected, found) = (*next_event, run.extent.latest().next_event);
+                (found != expected).then_some(Moved::Run { run: run.id, expected, found })
+            }
+            Read::NoWorkflow { namespace, workflow_id } => {
+                let known = index.namespaces.find(namespace, workflow_id).is_some();
+                known.then(|| Moved::Workflow {
+                    namespace: namespace.to_string(),
+                    workflow_id: workflow_id.to_string(),
+                })
+            }
+            Read::Workflow { number, current, open } => {
+                let (namespace, workflow) = index.namespaces.workflow(*number)?;
+                let found = *workflow.current.latest();
+                let same = found == *current && index.is_open(found) == *open;
+                (!same).then(|| Moved::Workflow {
+                    namespace: namespace.name.to_string(),
+                    workflow_id: workflow.id.to_string(),
+                })
+            }
+            Read::Chain { number, newest, open } => {
+                let chain = index.chains.get(*number)?;
+                let same = chain.newest() == *newest && index.is_open(*newest) == *open;
+                (!same).then_some(Moved::Chain { first: chain.first })
+            }
+            Read::Parent { chain, parent } => {
+                let chain = index.chains.get(*chain)?;
+                (chain.parent != *parent).then_some(Moved::Chain { first: chain.first })
+            }
+            Read::Duty { key, due } => (is_due(index, key) != *due).then(|| Moved::Duty {
+                run: index.runs.get(key.run).map_or(RunId::NIL, |run| run.id),
+                initiated_event_id: key.event,
+            }),
+            Read::NoSignal { run, request_id } => {
+                let run = index.runs.get(*run)?;
+                let signaled = run.ties.as_deref()?.signal_requests.contains_key(request_id);
+                let found = run.extent.latest().next_event;
+                signaled.then_some(Moved::Run { run: run.id, expected: 0, found })
+            }
+            Read::Row { table, key, place } => {
+                let same = index.tables.latest(table, key).0 == *place;
+                (!same).then(|| Moved::Row { table: table.to_string(), key: key.to_vec() })
+            }
+            Read::Rows(read) => {
+                let same = index.tables.changed(&read.table) < at || read.holds(index);
+                (!same).then(|| Moved::Rows { table: read.table.to_string() })
+            }
+        }
+    }
+}
+
+impl RowsRead {
+    fn holds(&self, index: &Index) -> bool {
+        let range = (self.from.as_ref().map(|key| &**key), self.to.as_ref().map(|key| &**key));
+        let places = index.tables.latest_rows(&self.table, range).map(|(_, place)| place);
+        let read = self.places.iter().copied();
+        if self.backwards { places.rev().eq(read) } else { places.eq(read) }
+    }
+}
+
+impl Workspace {
+    /// Keeps a question and its answer.
+    pub(crate) fn keep(&mut self, read: Read) {
+        self.reads.push(read);
+    }
+
+    /// The same for a question that many steps in a row ask: it is kept once.
+    pub(crate) fn keep_once(&mut self, read: Read) {
+        if !self.reads.iter().rev().take(4).any(|kept| *kept == read) {
+            self.reads.push(read);
+        }
+    }
+
+    /// Asks again everything that was read. Returns how far runs have moved that may be anywhere.
+    pub(crate) fn validate(&self, index: &Index) -> Result<Drift> {
+        let looked_at_runs = !self.runs.is_empty() || !self.reads.is_empty();
+        if looked_at_runs && index.limits_changed >= self.at {
+            return Err(Error::overtaken(Moved::Limits));
+        }
+        if let Some(moved) = self.reads.iter().find_map(|read| read.moved(index, self.at)) {
+            return Err(Error::overtaken(moved));
+        }
+        self.check_stated_rows(index)?;
+        let mut drift = Drift::None;
+        for touched in &self.runs {
+            drift = drift.max(self.validate_run(index, touched)?);
+        }
+        Ok(drift)
+    }
+}
