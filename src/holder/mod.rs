@@ -1,7 +1,7 @@
 //! Which process holds a store, and what can be said of it from here.
 
-mod holder;
 mod host;
+mod process;
 
-pub use holder::{Holder, Whereabouts};
 pub(crate) use host::Host;
+pub use process::{Holder, Whereabouts};

@@ -21,6 +21,6 @@ pub(crate) use prove::DAMAGES;
 pub(crate) use rules::{Begun, Draft, Illegal, Refusal, is_ruled, outcome_kind};
 pub(crate) use state::{
     Chain, DutyKey, Extent, Index, NAMESPACES_TABLE, Relation, RowPlace, Run, Ties, Waypoint,
-    Workflow, encode_limits, is_due, since_due,
+    Workflow, encode_limits,
 };
 pub use state::{DutyKind, RunStatus, Size};

@@ -3,10 +3,10 @@
 mod admin;
 mod open;
 mod options;
+mod pending;
 mod read;
 mod shared;
 mod tx;
-mod workspace;
 
 pub(crate) use admin::Intake;
 pub use admin::{BackupProgress, BackupReport, Stats, VerifyProgress, VerifyReport};

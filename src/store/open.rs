@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::index::{Index, IndexLock};
 use crate::log::open::{Opening, Verdict, make_space, open, overtaken, sighted};
+use crate::store::pending::Workspaces;
 use crate::store::shared::{Clock, Pins, Shared, Store};
-use crate::store::workspace::Workspaces;
 use crate::sync::Mutex;
 
 impl Store {

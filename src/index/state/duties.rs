@@ -3,7 +3,6 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
 
-use super::index::Index;
 use crate::id::Position;
 
 /// What must still happen.
@@ -62,26 +61,6 @@ pub(crate) struct DutyKey {
     pub(crate) run: u32,
     /// The Initiated event.
     pub(crate) event: u32,
-}
-
-/// Whether a duty is open.
-pub(crate) fn is_due(index: &Index, key: &DutyKey) -> bool {
-    since_due(index, key).is_some()
-}
-
-/// The commit that opened a duty, if it is open.
-pub(crate) fn since_due(index: &Index, key: &DutyKey) -> Option<Position> {
-    let ties = index.runs.get(key.run)?.ties.as_deref()?;
-    match key.kind {
-        DutyKind::DeliverSignal | DutyKind::DeliverCancel => {
-            let external = ties.externals.get(&key.event)?;
-            external.since.filter(|_| external.kind == key.kind)
-        }
-        kind => {
-            let (due, since) = ties.children.get(ties.find(key.event)?)?.duty?;
-            (due == kind).then_some(since)
-        }
-    }
 }
 
 /// What duties come from: a commit and a run.

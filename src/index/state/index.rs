@@ -2,7 +2,7 @@
 
 use super::chains::{Chain, Chains};
 use super::deferred::Aftermath;
-use super::duties::Duties;
+use super::duties::{Duties, DutyKey, DutyKind};
 use super::links::Relation;
 use super::namespaces::{Namespace, Namespaces, Workflow};
 use super::runs::{Run, Runs};
@@ -63,5 +63,25 @@ impl Index {
     /// The namespace and the workflow of a run.
     pub(crate) fn workflow_of(&self, run: &Run) -> Option<(&Namespace, &Workflow)> {
         self.namespaces.workflow(run.workflow)
+    }
+
+    /// Whether a duty is open.
+    pub(crate) fn is_due(&self, key: &DutyKey) -> bool {
+        self.since_due(key).is_some()
+    }
+
+    /// The commit that opened a duty, if it is open.
+    pub(crate) fn since_due(&self, key: &DutyKey) -> Option<Position> {
+        let ties = self.runs.get(key.run)?.ties.as_deref()?;
+        match key.kind {
+            DutyKind::DeliverSignal | DutyKind::DeliverCancel => {
+                let external = ties.externals.get(&key.event)?;
+                external.since.filter(|_| external.kind == key.kind)
+            }
+            kind => {
+                let (due, since) = ties.children.get(ties.find(key.event)?)?.duty?;
+                (due == kind).then_some(since)
+            }
+        }
     }
 }

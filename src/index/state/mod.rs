@@ -14,7 +14,7 @@ mod waypoints;
 
 pub(crate) use chains::Chain;
 pub use duties::DutyKind;
-pub(crate) use duties::{Duties, DutyKey, is_due, since_due};
+pub(crate) use duties::{Duties, DutyKey};
 pub(crate) use index::Index;
 pub(crate) use links::{External, Parent, Relation, Ties};
 pub(crate) use namespaces::Place as WorkflowPlace;

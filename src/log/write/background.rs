@@ -7,7 +7,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::writer::{Durability, Lead, Requests, State, ThreadState, Writer};
+use super::durability::Durability;
+use super::durability::Lead;
+use super::state::Requests;
+use super::state::State;
+use super::state::ThreadState;
+use super::writer::Writer;
 use crate::error::{Error, Result};
 use crate::log::format::Manifest;
 use crate::sync::thread::JoinHandle;

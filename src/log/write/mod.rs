@@ -1,14 +1,17 @@
 //! Group commit: queue, leader, waiters, the next segment, and the store's own thread.
 
 mod background;
+mod durability;
+mod parker;
 mod roll;
 mod standing;
+mod state;
 mod ticket;
 mod waiters;
 mod writer;
 
 pub(crate) use background::Background;
-pub(crate) use roll::Reserve;
+pub use durability::Durability;
+pub(crate) use durability::{Lead, Reserve, Span};
 pub(crate) use ticket::Ticket;
-pub use writer::Durability;
-pub(crate) use writer::{Held, Lead, Span, Writer};
+pub(crate) use writer::{Held, Writer};

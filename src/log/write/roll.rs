@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::writer::{State, Writer};
+use super::durability::Reserve;
+use super::state::State;
+use super::writer::Writer;
 use crate::bytes::wide;
 use crate::disk::random_bytes;
 use crate::error::{Error, Result};
@@ -14,14 +16,6 @@ use crate::sync::{MutexGuard, thread};
 /// A group that has grown to this size takes no more commits until it is written: memory is
 /// bounded however far committers run ahead of the disk.
 const GROUP_BYTES_MAX: usize = 8 << 20;
-
-/// Whether a commit may take the room that is kept for closing and cancelling while there is no
-/// next segment.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Reserve {
-    Keep,
-    Use,
-}
 
 impl Writer {
     /// Waits until a frame of `bytes` can be appended, and rolls over to the next segment if it

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use super::writer::{Failure, Writer};
+use super::state::Failure;
+use super::writer::Writer;
 use crate::error::{Error, Result};
 use crate::log::files::{Record, check_at, here};
 

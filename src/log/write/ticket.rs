@@ -4,7 +4,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::writer::{Durability, Span, Writer};
+use super::durability::Durability;
+use super::durability::Span;
+use super::writer::Writer;
 use crate::error::Result;
 
 /// A commit on its way to the disk.

@@ -3,49 +3,16 @@
 
 use std::sync::Arc;
 
-use super::writer::{Durability, Span, State, Writer};
+use super::durability::Durability;
+use super::durability::Span;
+use super::parker::Company;
+use super::parker::Parker;
+use super::parker::Waiter;
+use super::state::State;
+use super::writer::Writer;
 use crate::error::{Error, Result};
 use crate::sync::atomic::Ordering;
-use crate::sync::{Condvar, Mutex, MutexGuard, thread};
-
-/// A committer that sleeps until its commit is done, or until it is its turn to lead.
-pub(crate) struct Waiter {
-    span: Span,
-    durability: Durability,
-    parker: Arc<Parker>,
-}
-
-/// Parks one committer once. Not `thread::park`, whose token may be somebody else's: an executor's, say,
-/// that polls what commits.
-#[derive(Default)]
-pub(crate) struct Parker {
-    token: Mutex<bool>,
-    given: Condvar,
-}
-
-impl Parker {
-    fn park(&self) {
-        let mut token = self.token.lock();
-        while !*token {
-            self.given.wait(&mut token);
-        }
-    }
-
-    pub(crate) fn unpark(&self) {
-        *self.token.lock() = true;
-        self.given.notify_one();
-    }
-}
-
-/// Who may come to the next round. Committers that were woken by the last one mostly come back at once
-/// with their next commits; to wait for them for a moment makes one sync of two.
-#[derive(Default)]
-pub(crate) struct Company {
-    /// How many commits the next round can count on.
-    expected: u32,
-    /// How often the leader yields to them before it goes without. Falls where it did not pay.
-    patience: u32,
-}
+use crate::sync::{MutexGuard, thread};
 
 /// A few microseconds when there is nobody else to run.
 const PATIENCE_MAX: u32 = 32;

@@ -3,8 +3,14 @@
 
 use std::sync::Arc;
 
-use super::roll::Reserve;
-use super::waiters::{Company, Waiter};
+use super::durability::Durability;
+use super::durability::Lead;
+use super::durability::Reserve;
+use super::durability::Span;
+use super::parker::Company;
+use super::state::Failure;
+use super::state::Group;
+use super::state::State;
 use crate::bytes::wide;
 use crate::disk::{Disk, Opener};
 use crate::error::{Error, Result};
@@ -13,94 +19,7 @@ use crate::id::Position;
 use crate::log::files::{Lock, ManifestFile, Place, Published, Record, Segment};
 use crate::log::format::{FrameKind, OVERHEAD_BYTES, Paths, frame};
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use crate::sync::thread::JoinHandle;
 use crate::sync::{Condvar, Mutex, MutexGuard};
-
-/// How long a commit waits before it returns.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-pub enum Durability {
-    /// Until the operating system has it: survives a crash of the process, not of the machine.
-    Buffered,
-    /// Until it is on the device.
-    #[default]
-    Sync,
-}
-
-/// Commits gathered for one segment.
-pub(crate) struct Group {
-    segment: Arc<Segment>,
-    pub(crate) start: Position,
-    pub(crate) bytes: Buffer,
-}
-
-/// Why the log takes no more commits.
-#[derive(Clone)]
-pub(crate) struct Failure {
-    pub(crate) cause: Arc<Error>,
-    /// Commits that begin below were on their way: their outcome is unknown.
-    pub(crate) tried: Position,
-}
-
-pub(crate) struct State {
-    /// Where the next frame goes.
-    pub(crate) next: Position,
-    pub(crate) segment: Arc<Segment>,
-    pub(crate) groups: Vec<Group>,
-    /// Somebody writes groups.
-    pub(crate) leading: bool,
-    /// Somebody wants it on the device up to here.
-    pub(crate) wanted: Position,
-    /// Segments written to since their last sync.
-    pub(crate) unsynced: Vec<Arc<Segment>>,
-    pub(crate) failure: Option<Failure>,
-    pub(crate) waiters: Vec<Waiter>,
-    pub(crate) company: Company,
-    pub(crate) prepared: Option<Arc<Segment>>,
-    pub(crate) preparing: bool,
-    pub(crate) prepare_thread: Option<JoinHandle<()>>,
-    pub(crate) prepare_failed: Option<Error>,
-    /// A buffer to gather the next group in.
-    pub(crate) spare: Option<Buffer>,
-    pub(crate) background: Requests,
-}
-
-/// What the store's own thread is asked to do.
-#[derive(Default)]
-pub(crate) struct Requests {
-    /// Commits happened since the thread last looked.
-    pub(crate) dirty: bool,
-    /// Commits were submitted that nobody may wait for.
-    pub(crate) submitted: bool,
-    /// Somebody awaits one of them.
-    pub(crate) awaited: bool,
-    pub(crate) stop: bool,
-    pub(crate) thread: ThreadState,
-}
-
-/// What the store's own thread does.
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum ThreadState {
-    /// It looks at its requests before it waits again.
-    #[default]
-    Awake,
-    /// It waits until another leader has finished.
-    Following,
-    /// It lets submitted commits gather, for a moment.
-    Gathering,
-    /// It waits for the store to come to rest.
-    Resting,
-    /// It sleeps until it is woken.
-    Asleep,
-}
-
-/// Who sees to it that an appended commit is written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Lead {
-    /// The caller, who will wait for it.
-    Caller,
-    /// The store's own thread.
-    Thread,
-}
 
 /// What a writer holds of its store.
 pub(crate) struct Held {
@@ -130,13 +49,6 @@ pub(crate) struct Writer {
     pub(crate) lock: Mutex<Option<(Lock, Record)>>,
     /// Wakes the background thread.
     pub(crate) work: Condvar,
-}
-
-/// Where an appended commit stands.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Span {
-    pub(crate) start: Position,
-    pub(crate) end: Position,
 }
 
 impl Writer {

@@ -2,7 +2,7 @@
 
 use super::chain_runs::Sequence;
 use super::lineage::{Cursor, Lineage};
-use super::run::{RunInfo, info};
+use super::run_info::{RunInfo, info};
 use super::snapshot::Snapshot;
 use crate::error::{Error, Result};
 use crate::event::Event;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::chain_runs::Sequence;
 use super::event_ref::{Bookmark, Spot};
 use super::parent::parent_of;
-use super::run::{RunInfo, info};
+use super::run_info::{RunInfo, info};
 use super::snapshot::Snapshot;
 use crate::error::Result;
 use crate::event::{Body, ParentClosePolicy};

@@ -2,7 +2,7 @@
 //! look under the index's lock, which needs nothing held.
 
 use super::lineage::Lineage;
-use super::run::{RunInfo, info};
+use super::run_info::{RunInfo, info};
 use crate::error::{Error, Result};
 use crate::id::{Position, RunId};
 use crate::index::Index;

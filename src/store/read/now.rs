@@ -14,7 +14,7 @@ use crate::store::shared::Store;
 
 use super::history::History;
 use super::index_at::Seen;
-use super::run::RunInfo;
+use super::run_info::RunInfo;
 use super::snapshot::Snapshot;
 use super::tail::Tail;
 use crate::limits::Limits;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::history::History;
 use super::index_at::Seen;
 use super::lineage::started;
-use super::run::{RunFilter, RunInfo, Runs};
+use super::run_info::RunInfo;
 use crate::bytes::wide;
 use crate::error::{Error, Result};
 use crate::event::Started;
@@ -114,13 +114,6 @@ impl Snapshot {
     pub fn run(&self, run: &RunId) -> Result<RunInfo> {
         self.shared.here()?;
         self.seen(&self.index()).run(run)
-    }
-
-    /// The runs that `filter` admits, in the order in which they came into the store. With both
-    /// namespace and workflow id given, only that workflow's runs are looked at.
-    #[must_use]
-    pub fn runs(&self, filter: RunFilter) -> Runs<'_> {
-        Runs::new(self, filter)
     }
 
     /// The run that a workflow id stands for; `None` if there was never one.

@@ -2,7 +2,7 @@
 
 use super::chain_runs::Sequence;
 use super::child::{Bookmarks, Child, Found, Tie};
-use super::run::{RunInfo, info};
+use super::run_info::{RunInfo, info};
 use super::snapshot::Snapshot;
 use crate::bytes::wide;
 use crate::error::{Error, Result};

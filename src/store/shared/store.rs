@@ -13,7 +13,7 @@ use crate::log::files::{Place, Published, here};
 use crate::log::format::{Frame, Paths};
 use crate::log::open::{OpenReport, Replay, follow};
 use crate::log::write::{Background, Writer};
-use crate::store::workspace::Workspaces;
+use crate::store::pending::Workspaces;
 use crate::sync::Mutex;
 
 /// Tells the time of events that do not say when they happened.

@@ -8,9 +8,9 @@ use crate::error::Result;
 use crate::id::{Position, RunId};
 use crate::index::Extent;
 use crate::log::write::Ticket;
+use crate::store::pending::Touched;
 use crate::store::read::{DutyFilter, DutyList};
 use crate::store::shared::Shared;
-use crate::store::workspace::Touched;
 
 /// A commit that is in the log.
 #[derive(Clone)]

@@ -9,7 +9,7 @@ use crate::id::Position;
 use crate::index::{Index, Payload, Refusal};
 use crate::log::format::{BATCH_HEADER_BYTES, HEADER_BYTES, TRAILER_BYTES, write_batch_header};
 use crate::log::write::{Durability, Lead, Reserve, Span};
-use crate::store::workspace::{Drift, Touched, too_many_runs};
+use crate::store::pending::{Drift, Touched, too_many_runs};
 
 impl Transaction<'_> {
     /// Compares what the transaction has seen with what there is now and appends it to the log; `None` if

@@ -4,21 +4,17 @@ mod commit;
 mod enqueue;
 mod one_commit;
 mod ops;
+mod pieces;
 mod retry;
-mod rows;
-mod scan;
 mod step;
-mod steps;
 mod transaction;
 
 pub use commit::{Commit, CommitHandle, Notice};
 pub(crate) use enqueue::{commit_of, end_of};
 pub use ops::{
-    CancelRequest, Close, NewChild, NewReset, NewRun, NextRun, Settled, StartChildFailedCause,
-    StartOutcome, Target,
+    CancelRequest, Close, Expect, NewChild, NewReset, NewRun, NextRun, OwnedRow, RowIs, RowScan,
+    Settled, StartChildFailedCause, StartOutcome, Target,
 };
 pub(crate) use retry::retry;
-pub use rows::RowIs;
-pub use scan::{OwnedRow, RowScan};
 pub(crate) use step::{Step, Stepped, Stop};
-pub use transaction::{Expect, Transaction};
+pub use transaction::Transaction;

@@ -1,9 +1,9 @@
 //! Transactions, and those of one step.
 
 use super::commit::Commit;
-use super::ops::{Close, check_namespace};
+use super::ops::{Close, Expect, check_namespace};
 use super::retry::retry;
-use super::transaction::{Expect, Transaction};
+use super::transaction::Transaction;
 use crate::error::Result;
 use crate::event::NewEvent;
 use crate::id::RunId;

@@ -3,15 +3,12 @@
 //! A step is handed the index, not the lock around it: it cannot look twice, and nothing moves while it
 //! decides and writes.
 
-use super::transaction::Transaction;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::id::{Position, RunId, Timestamp};
-use crate::index::{Chain, DutyKey, Index, Run, Workflow, since_due};
+use crate::index::{Chain, DutyKey, Index, Run, Workflow};
 use crate::log::files::{Published, View};
-use crate::log::write::{Durability, Span};
-use crate::store::shared::Shared;
-use crate::store::workspace::{Read, Workspace};
+use crate::store::pending::{Read, Workspace};
 
 /// A step being taken.
 pub(crate) struct Step<'a> {
@@ -43,47 +40,6 @@ impl From<Error> for Stop {
     }
 }
 
-impl Transaction<'_> {
-    /// Takes a step. Where it is refused, the refusal becomes part of what was read, and nothing else
-    /// changes.
-    pub(crate) fn step<T, E: Into<Stop>>(
-        &mut self,
-        mut take: impl FnMut(&mut Step<'_>) -> std::result::Result<T, E>,
-    ) -> Result<T> {
-        self.shared.here()?;
-        if let Some(overtaken) = &self.overtaken {
-            return Err(overtaken.clone());
-        }
-        loop {
-            let index = self.shared.index.read();
-            if self.work.at == Position::START {
-                self.work.at = index.end;
-            }
-            self.work.named.clear();
-            let mut step = Step {
-                index: &index,
-                work: &mut self.work,
-                now: self.now,
-                disk: self.shared.disk.as_ref(),
-                published: &self.shared.published,
-                loose: false,
-            };
-            match take(&mut step).map_err(Into::into) {
-                Ok(taken) => return Ok(taken),
-                Err(Stop::Refused(error)) => {
-                    let error = step.refuse(error);
-                    self.overtaken = error.is_retryable().then(|| error.clone());
-                    return Err(error);
-                }
-                Err(Stop::Unwritten(position)) => {
-                    drop(index);
-                    self.shared.await_written(position)?;
-                }
-            }
-        }
-    }
-}
-
 impl Step<'_> {
     /// Moves the transaction to the present if something changed in `version` that it is about to read.
     pub(crate) fn see(&mut self, version: Position) -> Result<()> {
@@ -101,7 +57,7 @@ impl Step<'_> {
 
     /// The error of a refused step. It must be true at one position, like everything else, and it stays true
     /// as long as the runs that the step named do not move.
-    fn refuse(&mut self, error: Error) -> Error {
+    pub(crate) fn refuse(&mut self, error: Error) -> Error {
         if error.is_retryable() {
             return error;
         }
@@ -207,7 +163,7 @@ impl<'a> Step<'a> {
 
     /// Whether a duty is open, before the transaction's own steps.
     pub(crate) fn read_duty(&mut self, key: &DutyKey) -> Result<bool> {
-        let since = since_due(self.index, key);
+        let since = self.index.since_due(key);
         let due = since.is_some();
         // What was due then and is due now was so all the time.
         if since.is_none_or(|since| since >= self.work.at) {
@@ -225,17 +181,5 @@ impl<'a> Step<'a> {
             self.see(run.extent.changed())?;
         }
         Ok(open)
-    }
-}
-
-impl Shared {
-    /// Returns when what lies at `position` is written and published.
-    pub(crate) fn await_written(&self, position: Position) -> Result<()> {
-        if self.published.end() <= position {
-            let end = self.index.read().end;
-            let span = Span { start: position, end };
-            self.writer()?.wait(span, Durability::Buffered)?;
-        }
-        Ok(())
     }
 }

@@ -4,32 +4,12 @@
 use std::sync::Arc;
 
 use super::commit::{Commit, CommitHandle};
-use super::step::Step;
+use super::step::{Step, Stop};
 use crate::error::{Error, Result};
-use crate::event::{Body, NewEvent};
 use crate::id::{Position, RunId, Timestamp};
-use crate::index::{NAMESPACES_TABLE, is_ruled};
-use crate::limits::{KEY_BYTES_MAX, TABLE_NAME_BYTES_MAX, VALUE_BYTES_MAX};
-use crate::log::format::{is_start, write_put};
 use crate::log::write::{Durability, Lead, Span, Ticket};
+use crate::store::pending::Workspace;
 use crate::store::shared::Shared;
-use crate::store::tx::ops::{Close, check_policies};
-use crate::store::workspace::{Place, Source, Workspace, check_max};
-
-/// Where a transaction expects a run to be.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Expect {
-    /// The next event gets this id.
-    NextEvent(u32),
-    /// Wherever it is: what is appended to it is a blind append, which any number of threads can do beside
-    /// each other.
-    ///
-    /// A blind append promises that the event is in the run, that the run was open, and that no limit and
-    /// no rule stood against it at the place that it got. It does not promise that place: the ids that
-    /// [`Transaction::append`] returns may be passed by other commits. Where a step needs them, as
-    /// [`Transaction::spawn_child`] does, the run must stay where it is all the same.
-    Any,
-}
 
 /// Changes to any number of runs and tables, which happen together or not at all.
 ///
@@ -67,85 +47,6 @@ impl<'s> Transaction<'s> {
     pub fn begins(&self, run: &RunId) -> bool {
         let touched = self.work.by_id.get(run).and_then(|index| self.work.runs.get(*index));
         touched.is_some_and(|touched| touched.begins.is_some())
-    }
-
-    /// States where `run` is expected to be when the transaction is committed, whether or not it
-    /// adds events to it.
-    ///
-    /// # Errors
-    /// [`Error::Conflict`] if it is not there now, [`Error::RunNotFound`].
-    pub fn expect(&mut self, run: &RunId, expect: Expect) -> Result<()> {
-        self.step(|step| step.expect(run, expect))
-    }
-
-    /// Appends an event to a run and returns its id. A closing event ends the run.
-    ///
-    /// # Errors
-    /// [`Error::RunNotFound`], [`Error::RunClosed`], [`Error::LimitExceeded`] for a payload, a
-    /// name or a run that is too long or waits for too much (what closes a run or asks it to cancel
-    /// may be added to any open run), [`Error::IllegalEvent`] for a step of a relation out of turn,
-    /// [`Error::InvalidArgument`] for an event that a method of its own writes: Started by
-    /// [`Transaction::start`], ChildStarted by [`Transaction::start_child`], a closing event with a
-    /// next run by [`Transaction::close_and_continue`], a reset by [`Transaction::reset`].
-    pub fn append(&mut self, run: &RunId, event: NewEvent<'_>) -> Result<u32> {
-        if is_plain(&event)
-            && self.overtaken.is_none()
-            && let Some(id) = self.append_plain(run, &event)
-        {
-            return Ok(id);
-        }
-        self.step(|step| step.append(run, &event))
-    }
-
-    /// Appends an event of which no rule speaks to a run that has got one before: needs no look at the
-    /// index. `None` if it is not as simple as that.
-    fn append_plain(&mut self, run: &RunId, event: &NewEvent<'_>) -> Option<u32> {
-        let place = self.work.place_of(run)?;
-        let touched = self.work.runs.get(place)?;
-        // A run without events may have moved, or closed, since it was found.
-        if touched.place == Place::Loose || touched.progress.count == 0 {
-            return None;
-        }
-        self.work.put_unruled(place, event, Source::Caller, self.now).ok()
-    }
-
-    /// Closes a run. Possible however long the run has grown.
-    ///
-    /// # Errors
-    /// As [`Transaction::append`].
-    pub fn close(&mut self, run: &RunId, close: Close<'_>) -> Result<u32> {
-        self.append(run, close.0)
-    }
-
-    /// Sets a row of a table of the engine's own. Table names that begin with `kinlog.` are taken.
-    ///
-    /// # Errors
-    /// [`Error::LimitExceeded`] for a name of more than 255 bytes, a key of more than 4 KiB or a
-    /// value of more than 16 MiB, [`Error::InvalidArgument`] for a name that is empty or taken.
-    pub fn put(&mut self, table: &str, key: &[u8], value: &[u8]) -> Result<()> {
-        check_table(table)?;
-        self.put_row(table, key, Some(value))
-    }
-
-    /// Deletes a row of a table, if it is there.
-    ///
-    /// # Errors
-    /// As [`Transaction::put`].
-    pub fn delete(&mut self, table: &str, key: &[u8]) -> Result<()> {
-        check_table(table)?;
-        self.put_row(table, key, None)
-    }
-
-    pub(crate) fn put_row(&mut self, table: &str, key: &[u8], value: Option<&[u8]>) -> Result<()> {
-        check_max("bytes in the name of a table", table.len(), TABLE_NAME_BYTES_MAX)?;
-        check_max("bytes in a key", key.len(), KEY_BYTES_MAX)?;
-        check_max("bytes in a value", value.map_or(0, <[u8]>::len), VALUE_BYTES_MAX)?;
-        let start = self.work.rows.len();
-        write_put(&mut self.work.rows, table, key, value);
-        if let Some(written) = &mut self.work.written {
-            written.add(self.work.rows.as_slice(), start);
-        }
-        Ok(())
     }
 
     /// Commits, and returns when the commit is on the device.
@@ -234,79 +135,55 @@ impl Drop for Transaction<'_> {
     }
 }
 
-impl Step<'_> {
-    fn expect(&mut self, run: &RunId, expect: Expect) -> Result<()> {
-        let place = self.find(run)?;
-        if let Expect::NextEvent(_) = expect {
-            self.check_unmoved(place)?;
+impl Transaction<'_> {
+    /// Takes a step. Where it is refused, the refusal becomes part of what was read, and nothing else
+    /// changes.
+    pub(crate) fn step<T, E: Into<Stop>>(
+        &mut self,
+        mut take: impl FnMut(&mut Step<'_>) -> std::result::Result<T, E>,
+    ) -> Result<T> {
+        self.shared.here()?;
+        if let Some(overtaken) = &self.overtaken {
+            return Err(overtaken.clone());
         }
-        let Some(touched) = self.work.runs.get_mut(place) else { return Ok(()) };
-        match expect {
-            Expect::Any => touched.place = Place::Anywhere,
-            Expect::NextEvent(expected) => {
-                let found = touched.next_event();
-                if expected != found {
-                    return Err(Error::Conflict { run: *run, expected, found });
-                }
-                touched.place = Place::Expected;
+        loop {
+            let index = self.shared.index.read();
+            if self.work.at == Position::START {
+                self.work.at = index.end;
             }
+            self.work.named.clear();
+            let mut step = Step {
+                index: &index,
+                work: &mut self.work,
+                now: self.now,
+                disk: self.shared.disk.as_ref(),
+                published: &self.shared.published,
+                loose: false,
+            };
+            match take(&mut step).map_err(Into::into) {
+                Ok(taken) => return Ok(taken),
+                Err(Stop::Refused(error)) => {
+                    let error = step.refuse(error);
+                    self.overtaken = error.is_retryable().then(|| error.clone());
+                    return Err(error);
+                }
+                Err(Stop::Unwritten(position)) => {
+                    drop(index);
+                    self.shared.await_written(position)?;
+                }
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// Returns when what lies at `position` is written and published.
+    pub(crate) fn await_written(&self, position: Position) -> Result<()> {
+        if self.published.end() <= position {
+            let end = self.index.read().end;
+            let span = Span { start: position, end };
+            self.writer()?.wait(span, Durability::Buffered)?;
         }
         Ok(())
     }
-
-    fn append(&mut self, run: &RunId, event: &NewEvent<'_>) -> Result<u32> {
-        let run = self.find(run)?;
-        if is_plain(event) {
-            return self.put_unruled(run, event, Source::Caller);
-        }
-        let recorded = self.work.touched(run)?.recorded;
-        check_appendable(event, recorded)?;
-        match event.body {
-            Body::WorkflowExecutionSignaled(signaled)
-                if !recorded && !signaled.request_id.is_empty() =>
-            {
-                self.signal_once(run, event, signaled.request_id)
-            }
-            _ => self.add(run, event, Source::Caller),
-        }
-    }
-}
-
-/// Whether no rule speaks of an event: the short way for most of them.
-fn is_plain(event: &NewEvent<'_>) -> bool {
-    match event.body {
-        Body::Opaque(kind) => kind.number() != 0 && !is_start(kind) && !is_ruled(kind),
-        _ => false,
-    }
-}
-
-/// Events that come with a change to another run are not appended by themselves.
-fn check_appendable(event: &NewEvent<'_>, recorded: bool) -> Result<()> {
-    let kind = event.kind();
-    if is_start(kind) || kind.number() == 0 || matches!(event.body, Body::WorkflowReset(_)) {
-        return Err(Error::invalid(
-            "a Started event is written by start, a reset by reset, and kind 0 means nothing",
-        ));
-    }
-    if recorded {
-        return Ok(());
-    }
-    let what = match event.body {
-        Body::StartChildWorkflowExecutionInitiated(b) => {
-            return check_policies(b.reuse_policy, b.conflict_policy);
-        }
-        Body::ChildWorkflowExecutionStarted(_) => "ChildStarted is written by start_child",
-        Body::WorkflowExecutionContinuedAsNew(_) => "a run continues by continue_as_new",
-        body if body.next_run().is_some() => "a run continues by close_and_continue",
-        body if body.replaced_by().is_some() => "a run is replaced by reset",
-        Body::Opaque(kind) if is_ruled(kind) => "events of this kind need their typed record",
-        _ => return Ok(()),
-    };
-    Err(Error::invalid(what))
-}
-
-fn check_table(table: &str) -> Result<()> {
-    let taken = table.is_empty() || table.starts_with("kinlog.");
-    debug_assert!(NAMESPACES_TABLE.starts_with("kinlog."));
-    if taken { Err(Error::invalid("the name of the table is empty or taken")) } else { Ok(()) }
 }

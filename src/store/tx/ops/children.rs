@@ -10,9 +10,9 @@ use crate::event::{
 };
 use crate::id::{RunId, Timestamp};
 use crate::index::Begun;
+use crate::store::pending::{Kinship, Source};
 use crate::store::read::{Bookmark, Spot};
 use crate::store::tx::{Step, Stepped, Transaction};
-use crate::store::workspace::{Kinship, Source};
 
 /// Why a child was not started (`temporal.api.enums.v1.StartChildWorkflowExecutionFailedCause`).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

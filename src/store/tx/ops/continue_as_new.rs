@@ -6,8 +6,8 @@ use crate::error::{Error, Result};
 use crate::event::{Body, ContinuedAsNew, Initiator, NewEvent, Started};
 use crate::id::{RunId, Timestamp};
 use crate::index::Begun;
+use crate::store::pending::Source;
 use crate::store::tx::{Step, Transaction};
-use crate::store::workspace::Source;
 
 /// The run that follows another one in its chain. Borrowed; nothing is copied before the event is
 /// written.

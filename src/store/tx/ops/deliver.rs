@@ -7,9 +7,9 @@ use crate::event::{
 };
 use crate::id::RunId;
 use crate::index::{DutyKey, DutyKind};
+use crate::store::pending::{Read, Source};
 use crate::store::read::{Bookmark, Spot};
 use crate::store::tx::{Step, Stepped};
-use crate::store::workspace::{Read, Source};
 
 /// Temporal's causes for a request that fails: there is no such open run, it takes no more signals.
 const NOT_FOUND: u8 = 1;

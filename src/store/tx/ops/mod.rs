@@ -1,5 +1,6 @@
 //! What a transaction can do to runs, one kind of change a file.
 
+mod append;
 mod child_events;
 mod children;
 mod continue_as_new;
@@ -9,13 +10,18 @@ mod report;
 mod request;
 mod reset;
 mod reset_point;
+mod rows;
+mod scan;
 mod settle;
 mod start;
 
+pub use append::Expect;
 pub use children::{NewChild, StartChildFailedCause};
 pub use continue_as_new::NextRun;
+pub(crate) use new_run::check_namespace;
 pub use new_run::{Close, NewRun, StartOutcome};
-pub(crate) use new_run::{check_namespace, check_policies};
 pub use request::{CancelRequest, Target};
 pub use reset::NewReset;
+pub use rows::RowIs;
+pub use scan::{OwnedRow, RowScan};
 pub use settle::Settled;

@@ -4,9 +4,9 @@ use super::child_events::{closing_event, outcome, relation, retry_state};
 use crate::error::{Error, Result};
 use crate::event::{ChildClosed, Event, EventKind, NewEvent, RawEvent};
 use crate::id::RunId;
+use crate::store::pending::Source;
 use crate::store::read::Bookmark;
 use crate::store::tx::{Step, Stepped, Transaction};
-use crate::store::workspace::Source;
 
 const NOT_ENDED: &str = "the child's chain has not ended";
 

@@ -4,8 +4,8 @@ use crate::error::Result;
 use crate::event::{Body, CancelRequested, ExternalInitiated, NewEvent, Signaled};
 use crate::id::RunId;
 use crate::index::Index;
+use crate::store::pending::{Read, Source};
 use crate::store::tx::{Step, Transaction};
-use crate::store::workspace::{Read, Source};
 
 /// A workflow to be signaled or asked to cancel by another one, in the same namespace.
 #[derive(Clone, Copy, Debug)]

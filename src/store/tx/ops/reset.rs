@@ -7,8 +7,8 @@ use crate::error::{Error, Moved, Result};
 use crate::event::{Body, EventIds, NewEvent, Reset, Terminated};
 use crate::id::{RunId, Timestamp};
 use crate::index::{Begun, Run};
+use crate::store::pending::{Read, Source};
 use crate::store::tx::{Step, Transaction};
-use crate::store::workspace::{Read, Source};
 
 /// How often the history of the base run is read on before the reset gives up.
 const READS_MAX: usize = 100;

@@ -7,9 +7,9 @@ use crate::error::Result;
 use crate::event::{Body, ChildStartFailed, ChildStarted, Event, ExternalResolved};
 use crate::id::{Position, RunId};
 use crate::index::Index;
+use crate::store::pending::check_max;
 use crate::store::read::Snapshot;
 use crate::store::shared::Shared;
-use crate::store::workspace::check_max;
 
 /// What the base run's history says, as far as it was read.
 pub(crate) struct Past {

@@ -9,10 +9,10 @@ use crate::event::{Body, CancelRequested, NewEvent, ParentClosePolicy};
 use crate::id::RunId;
 use crate::index::{DutyKey, DutyKind};
 use crate::log::write::Durability;
+use crate::store::pending::Source;
 use crate::store::read::Duty;
 use crate::store::shared::Store;
 use crate::store::tx::{Commit, Step, Stepped, Stop, Transaction, retry};
-use crate::store::workspace::Source;
 
 /// How many duties are settled in one commit.
 const PAGE_DUTIES: usize = 1000;

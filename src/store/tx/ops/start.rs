@@ -5,8 +5,8 @@ use crate::error::{Error, Result};
 use crate::event::{Body, NewEvent, Started, Terminated};
 use crate::id::{Position, RunId, Timestamp};
 use crate::index::{Begun, RunStatus};
+use crate::store::pending::{Begins, Kinship, Place, Progress, Read, Source, Touched};
 use crate::store::tx::{Step, Transaction};
-use crate::store::workspace::{Begins, Kinship, Place, Progress, Read, Source, Touched};
 
 /// A run that is to begin, with all that is decided about it.
 pub(crate) struct Beginning<'a> {

@@ -15,11 +15,9 @@
 
 use std::ops::Bound;
 
-use super::pending::Drift;
-use super::workspace::Workspace;
-use crate::error::{Error, Moved, Result};
+use crate::error::Moved;
 use crate::id::{Position, RunId};
-use crate::index::{DutyKey, Index, RowPlace, is_due};
+use crate::index::{DutyKey, Index, RowPlace};
 
 /// A question to the index and its answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -58,7 +56,7 @@ pub(crate) struct RowsRead {
 
 impl Read {
     /// What has moved, if the answer is another one by now. `at`: where the transaction stands.
-    fn moved(&self, index: &Index, at: Position) -> Option<Moved> {
+    pub(crate) fn moved(&self, index: &Index, at: Position) -> Option<Moved> {
         match self {
             Read::NoRun(run) => index.runs.number(run).map(|_| {
                 let found = index.next_event(run);
@@ -94,7 +92,7 @@ impl Read {
                 let chain = index.chains.get(*chain)?;
                 (chain.parent != *parent).then_some(Moved::Chain { first: chain.first })
             }
-            Read::Duty { key, due } => (is_due(index, key) != *due).then(|| Moved::Duty {
+            Read::Duty { key, due } => (index.is_due(key) != *due).then(|| Moved::Duty {
                 run: index.runs.get(key.run).map_or(RunId::NIL, |run| run.id),
                 initiated_event_id: key.event,
             }),
@@ -122,36 +120,5 @@ impl RowsRead {
         let places = index.tables.latest_rows(&self.table, range).map(|(_, place)| place);
         let read = self.places.iter().copied();
         if self.backwards { places.rev().eq(read) } else { places.eq(read) }
-    }
-}
-
-impl Workspace {
-    /// Keeps a question and its answer.
-    pub(crate) fn keep(&mut self, read: Read) {
-        self.reads.push(read);
-    }
-
-    /// The same for a question that many steps in a row ask: it is kept once.
-    pub(crate) fn keep_once(&mut self, read: Read) {
-        if !self.reads.iter().rev().take(4).any(|kept| *kept == read) {
-            self.reads.push(read);
-        }
-    }
-
-    /// Asks again everything that was read. Returns how far runs have moved that may be anywhere.
-    pub(crate) fn validate(&self, index: &Index) -> Result<Drift> {
-        let looked_at_runs = !self.runs.is_empty() || !self.reads.is_empty();
-        if looked_at_runs && index.limits_changed >= self.at {
-            return Err(Error::overtaken(Moved::Limits));
-        }
-        if let Some(moved) = self.reads.iter().find_map(|read| read.moved(index, self.at)) {
-            return Err(Error::overtaken(moved));
-        }
-        self.check_stated_rows(index)?;
-        let mut drift = Drift::None;
-        for touched in &self.runs {
-            drift = drift.max(self.validate_run(index, touched)?);
-        }
-        Ok(drift)
     }
 }

@@ -1,9 +1,9 @@
 //! What a transaction gathers, kept for the next one: in steady state building a commit allocates
 //! nothing.
 
-use super::pending::{Chunk, Drift, Touched};
 use super::read_set::Read;
 use super::row_writes::{StatedRow, Written};
+use super::run::{Chunk, Drift, Touched};
 use crate::event::Buffer;
 use crate::hash::Map;
 use crate::id::{Position, RunId};

@@ -1,44 +1,8 @@
-//! What is known about runs without reading their histories.
+//! Listing runs.
 
-use std::sync::Arc;
-
+use super::run_info::{RunInfo, info};
 use super::snapshot::Snapshot;
-use crate::id::{Position, RunId, Timestamp};
-use crate::index::{Index, RunStatus};
-
-/// One run, as of a snapshot.
-#[derive(Clone, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub struct RunInfo {
-    /// Its id.
-    pub id: RunId,
-    /// The first run of its chain, which names the chain. For a run that was recorded, this is
-    /// what its Started event says; that run need not be in the store.
-    pub first_run_id: RunId,
-    /// For a run made by a reset: the run it was reset from, and the last event that they share.
-    /// The events that they share count for both.
-    pub base: Option<(RunId, u32)>,
-    /// Its namespace.
-    pub namespace: Arc<str>,
-    /// Its workflow id.
-    pub workflow_id: Arc<str>,
-    /// How it stands.
-    pub status: RunStatus,
-    /// Whether it was asked to cancel.
-    pub cancel_requested: bool,
-    /// How many events it has; the next one gets the id that follows.
-    pub events: u32,
-    /// The bytes that its events take in the log.
-    pub bytes: u64,
-    /// When it started, as its first event says.
-    pub started_at: Timestamp,
-    /// When it closed, as its last event says.
-    pub closed_at: Option<Timestamp>,
-    /// Whether the workflow id stands for this run.
-    pub is_current: bool,
-    /// Whether it happened elsewhere and was recorded here.
-    pub is_recorded: bool,
-}
+use crate::index::RunStatus;
 
 /// Which runs to list; the default is all.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +14,15 @@ pub struct RunFilter {
     pub workflow_id: Option<String>,
     /// Only those with this status.
     pub status: Option<RunStatus>,
+}
+
+impl Snapshot {
+    /// The runs that `filter` admits, in the order in which they came into the store. With both
+    /// namespace and workflow id given, only that workflow's runs are looked at.
+    #[must_use]
+    pub fn runs(&self, filter: RunFilter) -> Runs<'_> {
+        Runs::new(self, filter)
+    }
 }
 
 impl RunFilter {
@@ -140,28 +113,4 @@ impl Iterator for Runs<'_> {
             }
         }
     }
-}
-
-/// What a reader at `end` sees of a run; `None` if it began later.
-pub(crate) fn info(index: &Index, number: u32, end: Position) -> Option<RunInfo> {
-    let run = index.runs.get(number)?;
-    let extent = index.runs.extent_at(run, end)?;
-    let (namespace, workflow) = index.workflow_of(run)?;
-    let base =
-        run.fork.as_ref().and_then(|fork| Some((index.runs.get(fork.base)?.id, fork.shared)));
-    Some(RunInfo {
-        id: run.id,
-        first_run_id: index.chains.get(run.chain)?.first,
-        base,
-        namespace: namespace.name.clone(),
-        workflow_id: workflow.id.clone(),
-        status: extent.status,
-        cancel_requested: extent.cancel_requested != 0,
-        events: extent.next_event - 1,
-        bytes: extent.bytes.into(),
-        started_at: run.started_at,
-        closed_at: extent.closed_at,
-        is_current: workflow.current.at(end) == Some(&number),
-        is_recorded: run.recorded,
-    })
 }

@@ -1,6 +1,5 @@
 //! A run that a transaction adds events to, and the limits it is held against.
 
-use super::workspace::Workspace;
 use crate::bytes::wide;
 use crate::error::{Error, Moved, Result};
 use crate::event::{Body, EventKind, NewEvent};
@@ -154,7 +153,7 @@ impl Touched {
     }
 
     /// Checks the run's limits once more, from where it is now.
-    fn check_growth(&self, extent: &Extent) -> Result<()> {
+    pub(crate) fn check_growth(&self, extent: &Extent) -> Result<()> {
         let (events, bytes) = (self.progress.count, self.progress.bytes);
         self.check_grown(extent, &UNLIMITED, events, bytes)?;
         let (events, bytes) = self.progress.measured;
@@ -168,7 +167,7 @@ impl Touched {
     }
 
     /// Whether the run must not have moved since it was found.
-    fn must_stay(&self) -> bool {
+    pub(crate) fn must_stay(&self) -> bool {
         let found = self.place == Place::Found && self.progress.count > 0;
         self.held || found || self.place == Place::Expected
     }
@@ -191,79 +190,6 @@ impl Touched {
 
     pub(crate) fn next_event(&self) -> u32 {
         self.first_event.saturating_add(u32::try_from(self.progress.count).unwrap_or(u32::MAX))
-    }
-}
-
-impl Workspace {
-    /// Whether a run is where the transaction needs it, and how far it has moved where it may.
-    pub(crate) fn validate_run(&self, index: &Index, touched: &Touched) -> Result<Drift> {
-        if touched.begins.is_some() {
-            return match index.runs.number(&touched.id) {
-                Some(_) => Err(Error::RunExists { run: touched.id }),
-                None => Ok(Drift::None),
-            };
-        }
-        let extent = touched.known(index)?.1;
-        if extent.next_event == touched.first_event {
-            return Ok(Drift::None);
-        }
-        if touched.must_stay() {
-            return Err(touched.moved(extent));
-        }
-        if touched.progress.count == 0 {
-            return Ok(Drift::None);
-        }
-        let fits = match extent.status.is_open() {
-            false => Err(Error::RunClosed { run: touched.id }),
-            true => touched.check_growth(extent).and_then(|()| self.check_waiting(index, touched)),
-        };
-        // Settling once more finds an answer; whoever appends blindly has got it.
-        let fits = fits.map_err(|answer| match touched.place {
-            Place::Loose => touched.moved(extent),
-            _ => answer,
-        });
-        fits.map(|()| if touched.ruled { Drift::Ruled } else { Drift::Moved })
-    }
-
-    /// Whether the runs and rows are as the caller stated.
-    pub(crate) fn check_stated(&self, index: &Index) -> Result<()> {
-        let expected = self.runs.iter().filter(|touched| touched.place == Place::Expected);
-        expected
-            .map(|touched| self.validate_run(index, touched))
-            .try_for_each(|run| run.map(|_| ()))?;
-        self.check_stated_rows(index)
-    }
-
-    /// Checks once more how much a run waits for.
-    fn check_waiting(&self, index: &Index, touched: &Touched) -> Result<()> {
-        if touched.recorded || !touched.progress.status.is_open() {
-            return Ok(());
-        }
-        // A limit that was lowered stands against what is added, not against what is there.
-        let added = self.draft.added(touched.id);
-        let mut kinds = [10, 22, 29, 37].into_iter().filter(|kind| added.of(*kind) > 0);
-        kinds.try_for_each(|kind| self.check_open(index, touched, kind, 0))
-    }
-
-    /// Checks the limits on what a run waits for, with `more` of a kind to come.
-    pub(crate) fn check_open(
-        &self,
-        index: &Index,
-        touched: &Touched,
-        kind: u16,
-        more: u64,
-    ) -> Result<()> {
-        let limits = &touched.limits;
-        let (limit, max) = match kind {
-            10 => ("open activities of one run", limits.open_activities),
-            22 => ("cancel requests of one run on their way", limits.open_cancels),
-            29 => ("open children of one run", limits.open_children),
-            37 => ("signals of one run on their way", limits.open_signals),
-            _ => return Ok(()),
-        };
-        let now = self.draft.waiting(index, touched.id).of(kind);
-        let now = u64::try_from(now).unwrap_or_default();
-        check_max_of(limit, Some(touched.id), now, now + more, max.into())
     }
 }
 

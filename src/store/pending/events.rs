@@ -1,10 +1,8 @@
 //! What a transaction has gathered of each run: writing an event to it, taking events back. Needs no look
 //! at the index.
 
-use super::pending::{
-    Chunk, Place, Progress, Source, Touched, check_max_of, is_exempt, too_many_runs,
-};
 use super::read_set::Read;
+use super::run::{Chunk, Place, Progress, Source, Touched, check_max_of, is_exempt, too_many_runs};
 use super::workspace::Workspace;
 use crate::error::{Error, Result};
 use crate::event;

@@ -1,11 +1,15 @@
 //! Rows as a transaction reads them: those of the store, published or not, and its own.
 
-use super::step::{Step, Stepped, Stop};
-use super::transaction::Transaction;
 use crate::error::{Error, Result};
 use crate::id::Position;
+use crate::index::NAMESPACES_TABLE;
 use crate::index::RowPlace;
-use crate::store::workspace::{Read, Stated, StatedRow};
+use crate::limits::{KEY_BYTES_MAX, TABLE_NAME_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::log::format::write_put;
+use crate::store::pending::check_max;
+use crate::store::pending::{Read, Stated, StatedRow};
+use crate::store::tx::Transaction;
+use crate::store::tx::{Step, Stepped, Stop};
 
 /// What a row is required to be; see [`Transaction::require`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,6 +38,37 @@ impl RowIs<'_> {
 }
 
 impl Transaction<'_> {
+    /// Sets a row of a table of the engine's own. Table names that begin with `kinlog.` are taken.
+    ///
+    /// # Errors
+    /// [`Error::LimitExceeded`] for a name of more than 255 bytes, a key of more than 4 KiB or a
+    /// value of more than 16 MiB, [`Error::InvalidArgument`] for a name that is empty or taken.
+    pub fn put(&mut self, table: &str, key: &[u8], value: &[u8]) -> Result<()> {
+        check_table(table)?;
+        self.put_row(table, key, Some(value))
+    }
+
+    /// Deletes a row of a table, if it is there.
+    ///
+    /// # Errors
+    /// As [`Transaction::put`].
+    pub fn delete(&mut self, table: &str, key: &[u8]) -> Result<()> {
+        check_table(table)?;
+        self.put_row(table, key, None)
+    }
+
+    pub(crate) fn put_row(&mut self, table: &str, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+        check_max("bytes in the name of a table", table.len(), TABLE_NAME_BYTES_MAX)?;
+        check_max("bytes in a key", key.len(), KEY_BYTES_MAX)?;
+        check_max("bytes in a value", value.map_or(0, <[u8]>::len), VALUE_BYTES_MAX)?;
+        let start = self.work.rows.len();
+        write_put(&mut self.work.rows, table, key, value);
+        if let Some(written) = &mut self.work.written {
+            written.add(self.work.rows.as_slice(), start);
+        }
+        Ok(())
+    }
+
     /// A row of a table, as the transaction has left it or else as the last commit has, be it published or
     /// not. `None` if it is not there. That the row stays as it is until the commit is part of what the
     /// transaction has seen.
@@ -133,4 +168,10 @@ impl Step<'_> {
         self.work.stated.push(StatedRow { table, key, is, required });
         Ok(())
     }
+}
+
+fn check_table(table: &str) -> Result<()> {
+    let taken = table.is_empty() || table.starts_with("kinlog.");
+    debug_assert!(NAMESPACES_TABLE.starts_with("kinlog."));
+    if taken { Err(Error::invalid("the name of the table is empty or taken")) } else { Ok(()) }
 }

@@ -1,14 +1,15 @@
 //! What a transaction gathers before it is committed; needs no store.
 
-mod gather;
-mod pending;
+mod events;
 mod read_set;
 mod row_writes;
+mod run;
+mod validate;
 mod workspace;
 
-pub(crate) use pending::{
-    Begins, Drift, Kinship, Place, Progress, Source, Touched, check_max, too_many_runs,
-};
 pub(crate) use read_set::{Read, RowsRead};
 pub(crate) use row_writes::{Own, Stated, StatedRow};
+pub(crate) use run::{
+    Begins, Drift, Kinship, Place, Progress, Source, Touched, check_max, too_many_runs,
+};
 pub(crate) use workspace::{Workspace, Workspaces};

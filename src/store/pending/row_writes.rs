@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::workspace::Workspace;
 use crate::error::{Error, Moved, Result};
 use crate::id::Position;
 use crate::index::{Index, RowPlace};
@@ -50,24 +49,8 @@ impl Written {
     }
 }
 
-impl Workspace {
-    /// The rows written so far.
-    pub(crate) fn written(&mut self) -> &Written {
-        self.written.get_or_insert_with(|| {
-            let mut written = Written::default();
-            written.add(self.rows.as_slice(), 0);
-            written
-        })
-    }
-
-    /// Whether the rows are as the caller stated.
-    pub(crate) fn check_stated_rows(&self, index: &Index) -> Result<()> {
-        self.stated.iter().try_for_each(|row| row.check(index))
-    }
-}
-
 impl StatedRow {
-    fn check(&self, index: &Index) -> Result<()> {
+    pub(crate) fn check(&self, index: &Index) -> Result<()> {
         let found = index.tables.latest(&self.table, &self.key).0;
         let (table, key) = (self.table.to_string(), self.key.to_vec());
         match self.is {

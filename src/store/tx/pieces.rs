@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::event::{Body, NewEvent};
 use crate::id::RunId;
 use crate::index::{Illegal, Index, Run, is_ruled};
-use crate::store::workspace::{Kinship, Place, Progress, Read, Source, Touched};
+use crate::store::pending::{Kinship, Place, Progress, Read, Source, Touched};
 
 impl Step<'_> {
     /// The place of a run in the workspace; looked up in the index the first time.

@@ -4,11 +4,11 @@
 use std::collections::VecDeque;
 use std::ops::{Bound, RangeBounds};
 
-use super::step::{Step, Stepped};
-use super::transaction::Transaction;
 use crate::error::Result;
 use crate::index::RowPlace;
-use crate::store::workspace::{Own, Read, RowsRead};
+use crate::store::pending::{Own, Read, RowsRead};
+use crate::store::tx::Transaction;
+use crate::store::tx::{Step, Stepped};
 
 /// How many rows are looked up at a time; the first one by itself, as many want no other.
 const PAGE_ROWS_MAX: usize = 64;

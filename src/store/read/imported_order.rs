@@ -1,0 +1,93 @@
+//! The runs of an imported chain, put in order by what they say themselves.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use super::chain_runs::Sequence;
+use super::imported_links::Linked;
+use super::lineage::started;
+use super::snapshot::Snapshot;
+use crate::error::Result;
+use crate::id::{Position, RunId, Timestamp};
+
+impl Sequence {
+    /// The runs of a chain. Those of a recorded one are put together, and in order, by what they say
+    /// themselves.
+    pub(crate) fn of(snapshot: &Snapshot, chain: u32) -> Result<Self> {
+        let arrived = Self::arrived(snapshot, chain);
+        let recorded = snapshot.index().chains.get(chain).is_some_and(|chain| chain.recorded);
+        if !recorded || arrived.len() == 0 {
+            return Ok(arrived);
+        }
+        let linked = Linked::with(snapshot, chain)?;
+        let mut runs = Vec::with_capacity(arrived.len());
+        for chain in linked.chains {
+            runs.extend(Self::arrived(snapshot, chain).read_starts(snapshot)?);
+        }
+        if runs.len() < 2 {
+            return Ok(arrived);
+        }
+        for run in &mut runs {
+            run.continues = run.continues.or(linked.followed.get(&run.id).copied());
+        }
+        Ok(Sequence::Sorted(in_order(runs).into()))
+    }
+
+    fn read_starts(&self, snapshot: &Snapshot) -> Result<Vec<Recorded>> {
+        let mut runs = Vec::with_capacity(self.len());
+        self.each(snapshot, |index, number| {
+            runs.extend(index.runs.get(number).map(|run| Recorded {
+                number,
+                id: run.id,
+                first_batch: run.first_batch,
+                started_at: run.started_at,
+                continues: None,
+                is_first: index.chains.get(run.chain).is_some_and(|chain| chain.first == run.id),
+            }));
+        });
+        for run in &mut runs {
+            run.continues = started(snapshot.view(), run.number, run.first_batch)?.continued_run_id;
+        }
+        Ok(runs)
+    }
+}
+
+/// A recorded run and the one that it says it continues.
+struct Recorded {
+    number: u32,
+    id: RunId,
+    first_batch: Position,
+    started_at: Timestamp,
+    continues: Option<RunId>,
+    /// It is the run that names the chain.
+    is_first: bool,
+}
+
+/// Runs follow those that they continue. Those that continue none that is here follow in the order
+/// in which they started, the first of the chain before all. Copies of a run stand beside it, before
+/// what follows, so that the last run is the one that came furthest.
+fn in_order(mut runs: Vec<Recorded>) -> Vec<u32> {
+    runs.sort_unstable_by_key(|run| (!run.is_first, run.started_at, run.number));
+    let here: HashSet<RunId> = runs.iter().map(|run| run.id).collect();
+    // By the run that they continue, be it here or not.
+    let mut followers: HashMap<Option<RunId>, Vec<&Recorded>> = HashMap::new();
+    for run in &runs {
+        followers.entry(run.continues).or_default().push(run);
+    }
+    let is_head = |run: &&Recorded| run.continues.is_none_or(|before| !here.contains(&before));
+    let mut order = Vec::with_capacity(runs.len());
+    let mut ordered = HashSet::new();
+    // Last, runs that say that they continue each other: whatever they are, they are listed once.
+    for head in runs.iter().filter(is_head).chain(&runs) {
+        if ordered.contains(&head.number) {
+            continue;
+        }
+        let mut next: VecDeque<_> = followers.get(&head.continues).into_iter().flatten().collect();
+        while let Some(run) = next.pop_front() {
+            if ordered.insert(run.number) {
+                order.push(run.number);
+                next.extend(followers.get(&Some(run.id)).into_iter().flatten());
+            }
+        }
+    }
+    order
+}

@@ -1,0 +1,146 @@
+//! Appending events to runs, and saying where a run is expected to be.
+
+use super::new_run::{Close, check_policies};
+use crate::error::{Error, Result};
+use crate::event::{Body, NewEvent};
+use crate::id::RunId;
+use crate::index::is_ruled;
+use crate::log::format::is_start;
+use crate::store::pending::{Place, Source};
+use crate::store::tx::{Step, Transaction};
+
+/// Where a transaction expects a run to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Expect {
+    /// The next event gets this id.
+    NextEvent(u32),
+    /// Wherever it is: what is appended to it is a blind append, which any number of threads can do beside
+    /// each other.
+    ///
+    /// A blind append promises that the event is in the run, that the run was open, and that no limit and
+    /// no rule stood against it at the place that it got. It does not promise that place: the ids that
+    /// [`Transaction::append`] returns may be passed by other commits. Where a step needs them, as
+    /// [`Transaction::spawn_child`] does, the run must stay where it is all the same.
+    Any,
+}
+
+impl Transaction<'_> {
+    /// States where `run` is expected to be when the transaction is committed, whether or not it
+    /// adds events to it.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if it is not there now, [`Error::RunNotFound`].
+    pub fn expect(&mut self, run: &RunId, expect: Expect) -> Result<()> {
+        self.step(|step| step.expect(run, expect))
+    }
+
+    /// Appends an event to a run and returns its id. A closing event ends the run.
+    ///
+    /// # Errors
+    /// [`Error::RunNotFound`], [`Error::RunClosed`], [`Error::LimitExceeded`] for a payload, a
+    /// name or a run that is too long or waits for too much (what closes a run or asks it to cancel
+    /// may be added to any open run), [`Error::IllegalEvent`] for a step of a relation out of turn,
+    /// [`Error::InvalidArgument`] for an event that a method of its own writes: Started by
+    /// [`Transaction::start`], ChildStarted by [`Transaction::start_child`], a closing event with a
+    /// next run by [`Transaction::close_and_continue`], a reset by [`Transaction::reset`].
+    pub fn append(&mut self, run: &RunId, event: NewEvent<'_>) -> Result<u32> {
+        if is_plain(&event)
+            && self.overtaken.is_none()
+            && let Some(id) = self.append_plain(run, &event)
+        {
+            return Ok(id);
+        }
+        self.step(|step| step.append(run, &event))
+    }
+
+    /// Appends an event of which no rule speaks to a run that has got one before: needs no look at the
+    /// index. `None` if it is not as simple as that.
+    fn append_plain(&mut self, run: &RunId, event: &NewEvent<'_>) -> Option<u32> {
+        let place = self.work.place_of(run)?;
+        let touched = self.work.runs.get(place)?;
+        // A run without events may have moved, or closed, since it was found.
+        if touched.place == Place::Loose || touched.progress.count == 0 {
+            return None;
+        }
+        self.work.put_unruled(place, event, Source::Caller, self.now).ok()
+    }
+
+    /// Closes a run. Possible however long the run has grown.
+    ///
+    /// # Errors
+    /// As [`Transaction::append`].
+    pub fn close(&mut self, run: &RunId, close: Close<'_>) -> Result<u32> {
+        self.append(run, close.0)
+    }
+}
+
+impl Step<'_> {
+    fn expect(&mut self, run: &RunId, expect: Expect) -> Result<()> {
+        let place = self.find(run)?;
+        if let Expect::NextEvent(_) = expect {
+            self.check_unmoved(place)?;
+        }
+        let Some(touched) = self.work.runs.get_mut(place) else { return Ok(()) };
+        match expect {
+            Expect::Any => touched.place = Place::Anywhere,
+            Expect::NextEvent(expected) => {
+                let found = touched.next_event();
+                if expected != found {
+                    return Err(Error::Conflict { run: *run, expected, found });
+                }
+                touched.place = Place::Expected;
+            }
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, run: &RunId, event: &NewEvent<'_>) -> Result<u32> {
+        let run = self.find(run)?;
+        if is_plain(event) {
+            return self.put_unruled(run, event, Source::Caller);
+        }
+        let recorded = self.work.touched(run)?.recorded;
+        check_appendable(event, recorded)?;
+        match event.body {
+            Body::WorkflowExecutionSignaled(signaled)
+                if !recorded && !signaled.request_id.is_empty() =>
+            {
+                self.signal_once(run, event, signaled.request_id)
+            }
+            _ => self.add(run, event, Source::Caller),
+        }
+    }
+}
+
+/// Whether no rule speaks of an event: the short way for most of them.
+fn is_plain(event: &NewEvent<'_>) -> bool {
+    match event.body {
+        Body::Opaque(kind) => kind.number() != 0 && !is_start(kind) && !is_ruled(kind),
+        _ => false,
+    }
+}
+
+/// Events that come with a change to another run are not appended by themselves.
+fn check_appendable(event: &NewEvent<'_>, recorded: bool) -> Result<()> {
+    let kind = event.kind();
+    if is_start(kind) || kind.number() == 0 || matches!(event.body, Body::WorkflowReset(_)) {
+        return Err(Error::invalid(
+            "a Started event is written by start, a reset by reset, and kind 0 means nothing",
+        ));
+    }
+    if recorded {
+        return Ok(());
+    }
+    let what = match event.body {
+        Body::StartChildWorkflowExecutionInitiated(b) => {
+            return check_policies(b.reuse_policy, b.conflict_policy);
+        }
+        Body::ChildWorkflowExecutionStarted(_) => "ChildStarted is written by start_child",
+        Body::WorkflowExecutionContinuedAsNew(_) => "a run continues by continue_as_new",
+        body if body.next_run().is_some() => "a run continues by close_and_continue",
+        body if body.replaced_by().is_some() => "a run is replaced by reset",
+        Body::Opaque(kind) if is_ruled(kind) => "events of this kind need their typed record",
+        _ => return Ok(()),
+    };
+    Err(Error::invalid(what))
+}
