@@ -56,15 +56,15 @@ impl Log {
                 encode(&NewEvent::new(*body), Timestamp::default(), &mut events).unwrap();
             }
             let known = self.index.runs.number(run);
-            let extent = |number| *self.index.runs.get(number).unwrap().extent.latest();
+            let state = |number| *self.index.runs.get(number).unwrap().state.latest();
             let (number, first, previous, before) = match (known, bodies[0]) {
                 (Some(number), _) => {
-                    let extent = extent(number);
-                    (number, extent.next_event, extent.last_batch, extent.bytes)
+                    let state = state(number);
+                    (number, state.next_event, state.last_batch, state.bytes)
                 }
                 (None, Body::WorkflowReset(reset)) => {
                     let base = self.index.runs.number(&reset.base_run_id).unwrap();
-                    (begin, SHARED + 1, extent(base).last_batch, 100)
+                    (begin, SHARED + 1, state(base).last_batch, 100)
                 }
                 (None, _) => (begin, 1, Position::START, 0),
             };

@@ -18,9 +18,9 @@ pub(crate) use payload::Payload;
 pub(crate) use prove::Contradiction;
 #[cfg(test)]
 pub(crate) use prove::DAMAGES;
-pub(crate) use rules::{Begun, Draft, Illegal, Refusal, is_ruled, outcome_kind};
+pub(crate) use rules::{Draft, Illegal, Refusal, RunOrigin, is_ruled, outcome_kind};
 pub(crate) use state::{
-    Chain, DutyKey, Extent, Index, NAMESPACES_TABLE, Relation, RowPlace, Run, Ties, Waypoint,
+    Chain, DutyKey, Index, NAMESPACES_TABLE, Relation, Run, RunLinks, RunState, ValueRef, Waypoint,
     Workflow, encode_limits,
 };
 pub use state::{DutyKind, RunStatus, Size};

@@ -3,7 +3,7 @@
 use super::Index;
 use crate::bytes::wide;
 use crate::id::RunId;
-use crate::index::state::{Chain, Duties, DutyKey, Parent, Run, Size};
+use crate::index::state::{Chain, Duties, DutyKey, ParentState, Run, Size};
 
 /// What does not add up, and the run where it shows.
 pub(crate) struct Contradiction {
@@ -23,8 +23,8 @@ impl Index {
         for number in 0..self.runs.len() {
             let Some(run) = self.runs.get(number) else { break };
             self.prove_relations(number, run, &mut duties)?;
-            let extent = run.extent.latest();
-            let (events, bytes) = (extent.next_event - 1, extent.bytes);
+            let state = run.state.latest();
+            let (events, bytes) = (state.next_event - 1, state.bytes);
             let namespace = self.namespaces.namespace_of(run.workflow);
             if let Some(size) = namespace.and_then(|namespace| sizes.get_mut(namespace)) {
                 *size += Size { runs: 1, events: events.into(), bytes: bytes.into() };
@@ -58,18 +58,18 @@ impl Index {
             let (expected, found) = (wide(expected), found.into());
             Err(Contradiction { run: run.id, what, expected, found })
         };
-        let Some(ties) = run.ties.as_deref() else { return Ok(()) };
-        let open = ties.children.iter().filter(|relation| relation.is_open()).count();
-        if wide(open) != u64::from(ties.open_children) {
-            return wrong("a run does not add up to its open children", open, ties.open_children);
+        let Some(links) = run.links.as_deref() else { return Ok(()) };
+        let open = links.children.iter().filter(|relation| relation.is_open()).count();
+        if wide(open) != u64::from(links.open_children) {
+            return wrong("a run does not add up to its open children", open, links.open_children);
         }
-        let requests = ties.open_signals + ties.open_cancels;
-        if wide(ties.externals.len()) != u64::from(requests) {
+        let requests = links.open_signals + links.open_cancels;
+        if wide(links.outgoing.len()) != u64::from(requests) {
             let what = "a run does not add up to its requests";
-            return wrong(what, ties.externals.len(), requests);
+            return wrong(what, links.outgoing.len(), requests);
         }
         let parent = self.parent(number);
-        for (place, relation) in ties.children.iter().enumerate() {
+        for (place, relation) in links.children.iter().enumerate() {
             let child = relation.child.and_then(|child| self.runs.get(child));
             let chain = child.and_then(|child| self.chains.get(child.chain));
             let held = u32::try_from(place).ok().map(|place| (number, place));
@@ -96,19 +96,19 @@ impl Index {
                 event,
             }));
         }
-        for (initiated, external) in &ties.externals {
+        for (initiated, sent) in &links.outgoing {
             // A reset may have taken it from a run whose own end is lost.
-            if external.since.is_some() != (parent == Parent::Open && external.moved.is_none()) {
+            if sent.since.is_some() != (parent == ParentState::Open && sent.moved.is_none()) {
                 return wrong("a request has another duty than follows", 0, *initiated);
             }
-            duties.extend(external.since.map(|_| external.key(number, *initiated)));
+            duties.extend(sent.since.map(|_| sent.key(number, *initiated)));
         }
         Ok(())
     }
 
     fn has_ended(&self, chain: &Chain) -> bool {
-        let newest = self.runs.get(chain.newest()).map(|run| *run.extent.latest());
-        newest.is_some_and(|extent| !extent.status.is_open() && !extent.continued)
+        let newest = self.runs.get(chain.newest()).map(|run| *run.state.latest());
+        newest.is_some_and(|state| !state.status.is_open() && !state.continued)
     }
 
     /// Proves that the way up from every chain ends.
@@ -159,8 +159,8 @@ pub(crate) const DAMAGES: [Damage; 7] = [
         let (since, kind) = (index.end, crate::index::state::DutyKind::ReportClose);
         index.duties.add(DutyKey { since, kind, run: 0, event: 2 });
     }),
-    ("an open child not counted", |index| ties(index).open_children -= 1),
-    ("a child taken for ended", |index| ties(index).children[0].child_ended = true),
+    ("an open child not counted", |index| links(index).open_children -= 1),
+    ("a child taken for ended", |index| links(index).children[0].child_ended = true),
     ("a child without parent", |index| chain(index, 1).parent = None),
     ("a run below itself", |index| chain(index, 0).parent = Some((1, 0))),
     ("a namespace too large", |index| {
@@ -171,8 +171,8 @@ pub(crate) const DAMAGES: [Damage; 7] = [
 ];
 
 #[cfg(test)]
-fn ties(index: &mut Index) -> &mut crate::index::state::Ties {
-    index.runs.get_mut(0).unwrap().ties.as_deref_mut().unwrap()
+fn links(index: &mut Index) -> &mut crate::index::state::RunLinks {
+    index.runs.get_mut(0).unwrap().links.as_deref_mut().unwrap()
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub(super) struct Damage {
     pub(super) path: PathBuf,
     pub(super) range: Range<usize>,
     pub(super) wrong: Wrong,
-    pub(super) extent: Extent,
+    pub(super) extent: LostExtent,
     /// Runs that the damaged bytes name.
     pub(super) runs: Vec<RunId>,
     /// Where the new store ended when this place was reached.
@@ -35,7 +35,7 @@ pub(super) struct Damage {
 
 /// What is known about where a damaged place ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Extent {
+pub(super) enum LostExtent {
     /// The log goes on behind it.
     Gap,
     /// No frame follows in the segment. Behind the range there are zeros, which are free space if
@@ -51,7 +51,7 @@ impl Damage {
         let base = first_byte(&known.identity, self.segment);
         let place = base.plus(wide(self.range.start));
         let mut to = wide(self.range.end);
-        if self.extent == Extent::Tail {
+        if self.extent == LostExtent::Tail {
             let segment_bytes = u64::from(known.identity.segment_bytes);
             let reaches = known.durable_upto.as_u64().saturating_sub(base.as_u64());
             to = if known.end > place { segment_bytes } else { to.max(reaches.min(segment_bytes)) };
@@ -61,7 +61,7 @@ impl Damage {
         }
         let beyond = known.closed_at.is_some_and(|end| place >= end);
         let standing = match self.extent {
-            Extent::Unused => Standing::NeverAcknowledged,
+            LostExtent::Unused => Standing::NeverAcknowledged,
             _ if known.durable_upto > place => Standing::Acknowledged,
             _ if self.wrong.unwritten || beyond => Standing::NeverAcknowledged,
             _ => Standing::Unknown,

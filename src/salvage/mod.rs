@@ -7,6 +7,7 @@
 //! ends before its first batch that is not. The new store is made under another name and gets its own
 //! when it is finished.
 
+mod destination;
 mod image;
 mod losses;
 mod piece;
@@ -16,7 +17,6 @@ mod rescue;
 mod runs;
 mod source;
 mod walk;
-mod way;
 
 use std::path::Path;
 
@@ -78,7 +78,7 @@ pub fn salvage(
 ) -> Result<SalvageReport> {
     let (src, dst) = (src.as_ref(), dst.as_ref());
     let disk = options.disk.as_ref();
-    let partial = way::make_way(disk, src, dst)?;
+    let partial = destination::prepare_destination(disk, src, dst)?;
     let paths = Paths { root: src.to_owned() };
     let _lock = Lock::share(disk, &paths)?;
     let source = Source::find(disk, &paths)?;
@@ -88,7 +88,7 @@ pub fn salvage(
     if store.report().verdict != Verdict::Created {
         return Err(Error::NotEmpty { path: partial });
     }
-    let mut salvage = Salvage::new(disk, &source, store.intake(), progress);
+    let mut salvage = Salvage::new(disk, &source, store.import(), progress);
     salvage.read()?;
     let report = salvage.report();
     store.shut_down()?;

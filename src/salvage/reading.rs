@@ -2,7 +2,7 @@
 //! report.
 
 use super::image::Image;
-use super::losses::{Damage, Extent, Known, first_byte, missing};
+use super::losses::{Damage, Known, LostExtent, first_byte, missing};
 use super::report::{
     ManifestState, SalvageProgress, SalvageReport, Shortfall, StaleTable, Standing,
 };
@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::event::Malformed;
 use crate::id::{Position, RunId};
 use crate::log::format::{Frame, HEADER_BYTES, Part, Parts};
-use crate::store::Intake;
+use crate::store::CommitImport;
 
 /// Commits between two calls of `progress`.
 const PROGRESS_COMMITS: u64 = 1024;
@@ -44,14 +44,14 @@ impl<'a, P: FnMut(SalvageProgress)> Salvage<'a, P> {
     pub(super) fn new(
         disk: &'a dyn Disk,
         source: &'a Source,
-        intake: Intake<'a>,
+        import: CommitImport<'a>,
         progress: P,
     ) -> Self {
         let total_bytes = source.segments.values().map(|file| file.size).sum();
         Salvage {
             disk,
             source,
-            rescue: Rescue::new(intake),
+            rescue: Rescue::new(import),
             damage: vec![],
             known: source.durable_upto,
             end: source.identity.first_frame(0),
@@ -68,7 +68,7 @@ impl<'a, P: FnMut(SalvageProgress)> Salvage<'a, P> {
         let (mut image, mut next) = (Image::default(), 0);
         for (number, file) in &self.source.segments {
             if *number > next {
-                self.gap = Some(self.rescue.intake.index().end);
+                self.gap = Some(self.rescue.import.index().end);
             }
             next = number.saturating_add(1);
             let len = usize::try_from(self.source.identity.segment_bytes).unwrap_or(usize::MAX);
@@ -100,11 +100,11 @@ impl<'a, P: FnMut(SalvageProgress)> Salvage<'a, P> {
                     if let Err(Malformed) = self.rescue.commit(&frame)? {
                         let start = walk.offset() - frame.header.frame_bytes();
                         let wrong = Wrong::new("a commit makes no sense");
-                        self.note(damaged(start..walk.offset(), wrong, Extent::Gap), image);
+                        self.note(damaged(start..walk.offset(), wrong, LostExtent::Gap), image);
                     }
                 }
                 Step::Gap(range, wrong) => {
-                    self.note(damaged(range, wrong, Extent::Gap), image);
+                    self.note(damaged(range, wrong, LostExtent::Gap), image);
                 }
             }
         }
@@ -114,23 +114,23 @@ impl<'a, P: FnMut(SalvageProgress)> Salvage<'a, P> {
                 // Only sealed when the next one is there.
                 self.segments = number.saturating_add(2);
                 self.end = self.source.identity.first_frame(number.saturating_add(1));
-                (from, Wrong::new("bytes behind the end of a full segment"), Extent::Unused)
+                (from, Wrong::new("bytes behind the end of a full segment"), LostExtent::Unused)
             }
-            End::Open(from, wrong) => (from, wrong, Extent::Tail),
+            End::Open(from, wrong) => (from, wrong, LostExtent::Tail),
         };
         self.note(damaged(from..image.dirty_end(from), wrong, extent), image);
         if file.size > u64::from(self.source.identity.segment_bytes) {
             let len = usize::try_from(file.size).unwrap_or(usize::MAX);
             let wrong = Wrong::new("bytes behind the end of a segment");
-            self.note(damaged(image.bytes.len()..len, wrong, Extent::Unused), image);
+            self.note(damaged(image.bytes.len()..len, wrong, LostExtent::Unused), image);
         }
         Ok(())
     }
 
     /// Notes a damaged place, and which runs can still be made out there.
     fn note(&mut self, mut damage: Damage, image: &Image) {
-        if damage.extent != Extent::Unused {
-            damage.mark = self.rescue.intake.index().end;
+        if damage.extent != LostExtent::Unused {
+            damage.mark = self.rescue.import.index().end;
             damage.runs = self.runs_at(&damage, image);
         }
         self.damage.push(damage);
@@ -157,7 +157,7 @@ impl<'a, P: FnMut(SalvageProgress)> Salvage<'a, P> {
     /// What was kept and what is lost.
     pub(super) fn report(self) -> SalvageReport {
         let Salvage { source, rescue, damage, known, end, done, .. } = self;
-        let index = rescue.intake.index();
+        let index = rescue.import.index();
         let mut expected = self.segments.max(1);
         if known > end {
             let last = Position::from_u64(known.as_u64().saturating_sub(1));
@@ -178,7 +178,7 @@ impl<'a, P: FnMut(SalvageProgress)> Salvage<'a, P> {
         let runs = u64::from(index.runs.len());
         let (runs_cut, runs_unknown, parts) = rescue.runs.report(&index);
         drop(index);
-        let tables = mark.map(|mark| rescue.intake.rows_before(mark)).unwrap_or_default();
+        let tables = mark.map(|mark| rescue.import.rows_before(mark)).unwrap_or_default();
         let tables = tables.into_iter().map(|(table, rows)| StaleTable { table, rows });
         let counts = rescue.counts;
         SalvageReport {

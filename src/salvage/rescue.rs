@@ -14,14 +14,14 @@ use crate::event::{Body, Buffer, Malformed};
 use crate::id::RunId;
 use crate::index::Refusal;
 use crate::log::format::{BATCH_HEADER_BYTES, Batch, Frame, OVERHEAD_BYTES, Part, Parts};
-use crate::store::Intake;
+use crate::store::CommitImport;
 
 const NO_SENSE: &str = "what it says makes no sense without what is lost";
 const BASE_LOST: &str = "the run whose events it shares lost some of them";
 
 /// Takes commits of the source into the new store.
 pub(super) struct Rescue<'s> {
-    pub(super) intake: Intake<'s>,
+    pub(super) import: CommitImport<'s>,
     pub(super) runs: SourceRuns,
     pub(super) counts: Counts,
     /// The payload that is tried.
@@ -56,9 +56,9 @@ enum Blamed {
 }
 
 impl<'s> Rescue<'s> {
-    pub(super) fn new(intake: Intake<'s>) -> Self {
+    pub(super) fn new(import: CommitImport<'s>) -> Self {
         let (runs, counts) = (SourceRuns::default(), Counts::default());
-        Rescue { intake, runs, counts, payload: Buffer::new() }
+        Rescue { import, runs, counts, payload: Buffer::new() }
     }
 
     /// Takes in what can be kept of a commit. `Malformed` if it cannot be read: nothing of it is.
@@ -107,11 +107,11 @@ impl<'s> Rescue<'s> {
 
     /// Where a run goes on in the new store.
     fn follows(&self, id: &RunId) -> Result<Origin<'static>, &'static str> {
-        let index = self.intake.index();
+        let index = self.import.index();
         let number = index.runs.number(id);
         let found = number.and_then(|number| Some((number, index.runs.get(number)?)));
         let (number, run) = found.ok_or(BATCH_MISSING)?;
-        Ok(Origin::Follows { number, previous: run.extent.latest().last_batch })
+        Ok(Origin::Follows { number, previous: run.state.latest().last_batch })
     }
 
     /// How a run begins that the source did not name before.
@@ -130,14 +130,14 @@ impl<'s> Rescue<'s> {
         };
         let shared = batch.first_event - 1;
         let base = {
-            let index = self.intake.index();
+            let index = self.import.index();
             let base = index.runs.number(&reset.base_run_id);
-            base.and_then(|base| index.runs.get(base)).map(|run| run.extent.latest().next_event)
+            base.and_then(|base| index.runs.get(base)).map(|run| run.state.latest().next_event)
         };
         if base.is_none_or(|next| next <= shared) {
             return Ok((id, Err(BASE_LOST)));
         }
-        let (previous, before) = self.intake.place_of(&reset.base_run_id, shared)?;
+        let (previous, before) = self.import.place_of(&reset.base_run_id, shared)?;
         let adds_up = before + wide(events.len()) == u64::from(batch.run_bytes);
         let origin = Origin::Resets { reset, previous };
         Ok((id, if adds_up { Ok(origin) } else { Err(BASE_LOST) }))
@@ -156,7 +156,7 @@ impl<'s> Rescue<'s> {
                 return Ok(());
             }
             let batches = self.assemble(&commit.pieces, &commit.rows);
-            let Err(refusal) = self.intake.append(&self.payload, batches)? else {
+            let Err(refusal) = self.import.append(&self.payload, batches)? else {
                 self.note(commit);
                 return Ok(());
             };
@@ -199,7 +199,7 @@ impl<'s> Rescue<'s> {
         while sound + 1 < unsound {
             let middle = sound.midpoint(unsound);
             let batches = self.assemble(pieces.get(..middle).unwrap_or_default(), &[]);
-            match self.intake.check(&self.payload, batches) {
+            match self.import.check(&self.payload, batches) {
                 Err(Refusal::Malformed) => unsound = middle,
                 _ => sound = middle,
             }
@@ -210,7 +210,7 @@ impl<'s> Rescue<'s> {
     /// Drops the rows that make no sense on their own; all of them if each does.
     fn drop_rows(&mut self, commit: &mut Parsed<'_>) {
         let before = commit.rows.len();
-        commit.rows.retain(|row| self.intake.check(row, 0).is_ok());
+        commit.rows.retain(|row| self.import.check(row, 0).is_ok());
         if commit.rows.len() == before {
             commit.rows.clear();
         }
@@ -220,7 +220,7 @@ impl<'s> Rescue<'s> {
 
     /// Makes the payload of a commit; returns how many batches it has.
     fn assemble(&mut self, pieces: &[Piece<'_>], rows: &[&[u8]]) -> u16 {
-        let next_new = self.intake.index().runs.len();
+        let next_new = self.import.index().runs.len();
         assemble(&mut self.payload, pieces, rows, next_new);
         // No more than the source's commit had.
         u16::try_from(pieces.len()).unwrap_or(u16::MAX)

@@ -10,7 +10,7 @@ use crate::bytes::{array_at, u32_at, wide};
 use crate::disk::{Disk, OpenMode};
 use crate::error::{Error, Result};
 use crate::id::Position;
-use crate::log::files::vouched;
+use crate::log::files::durable_hint;
 use crate::log::format::{
     Identity, MANIFEST_BYTES, Manifest, Paths, SEGMENT_HEADER_BYTES, SLOT_BYTES, SegmentHeader,
     Slots, corrupt, is_segment_size, segment_number,
@@ -79,7 +79,7 @@ impl Source {
         let foreign = manifest.is_ok() && own.is_none();
         let marked = own.map(|own| {
             // What cannot be read vouches for nothing.
-            let lock = vouched(disk, paths, &identity.store, own.epoch).unwrap_or_default();
+            let lock = durable_hint(disk, paths, &identity.store, own.epoch).unwrap_or_default();
             own.durable_upto.max(lock)
         });
         let mut source = Source {

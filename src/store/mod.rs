@@ -8,7 +8,7 @@ mod read;
 mod shared;
 mod tx;
 
-pub(crate) use admin::Intake;
+pub(crate) use admin::CommitImport;
 pub use admin::{BackupProgress, BackupReport, Stats, VerifyProgress, VerifyReport};
 pub use options::{OnAmbiguous, Options};
 pub use read::{

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::index::{Index, IndexLock};
-use crate::log::open::{Opening, Verdict, make_space, open, overtaken, sighted};
+use crate::log::open::{Opening, Verdict, make_space, manifest_before, open, overtaken};
 use crate::store::pending::Workspaces;
 use crate::store::shared::{Clock, Pins, Shared, Store};
 use crate::sync::Mutex;
@@ -16,9 +16,9 @@ impl Store {
         recheck_commits: bool,
     ) -> Result<Self> {
         let mut index = Index::default();
-        let sighted = sighted(&opening);
+        let manifest_before = manifest_before(&opening);
         let mut opened = open(&opening, &mut index);
-        let overtaken = overtaken(&opening, sighted, &opened)?;
+        let overtaken = overtaken(&opening, manifest_before, &opened)?;
         let full = opened.as_ref().is_err_and(|error| make_space(&opening, error));
         if overtaken || full {
             index = Index::default();

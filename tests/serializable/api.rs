@@ -61,7 +61,7 @@ pub(crate) fn require(tx: &mut Transaction<'_>, table: &str, key: &[u8], is: &Ro
 /// The run, and whether it begins here.
 pub(crate) fn start_or_find(tx: &mut Transaction<'_>, run: NewRun<'_>) -> Result<(RunId, bool)> {
     let outcome = tx.start_or_find(run)?;
-    Ok((outcome.run(), matches!(outcome, StartOutcome::Begun(_))))
+    Ok((outcome.run(), matches!(outcome, StartOutcome::Started(_))))
 }
 
 pub(crate) fn transact<T>(

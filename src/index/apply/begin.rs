@@ -5,17 +5,17 @@ use crate::bytes::wide;
 use crate::event::{Reset, Started};
 use crate::id::{Position, Timestamp};
 use crate::index::state::{
-    Current, Extent, External, Fork, Index, NewRun, Relation, Run, Size, Ties, Waypoints,
-    WorkflowPlace,
+    Fork, Index, Latest, NewRun, OutgoingRequest, Relation, Run, RunLinks, RunState, Size,
+    Waypoints, WorkflowSlot,
 };
 use crate::log::format::Batch;
 
 impl Index {
-    pub(crate) fn begin_run(
+    pub(crate) fn start_run(
         &mut self,
         batch: &Batch<'_>,
         started: &Started<'_>,
-        extent: Extent,
+        state: RunState,
         fold: Fold,
     ) {
         let started_at = first_time(batch);
@@ -23,7 +23,7 @@ impl Index {
         // A run recorded from elsewhere never takes the place of one that is open or began later.
         let yields = |current: &Run| {
             !recorded
-                || (!current.extent.latest().status.is_open() && current.started_at <= started_at)
+                || (!current.state.latest().status.is_open() && current.started_at <= started_at)
         };
         let place = self.namespaces.place(started.namespace, started.workflow_id);
         let displaces = place.current.and_then(|current| self.runs.get(current)).is_none_or(yields);
@@ -36,10 +36,10 @@ impl Index {
             recorded,
             first_batch: batch.position,
             started_at,
-            extent: Current::new(fold.commit, extent),
+            state: Latest::new(fold.commit, state),
             waypoints: Waypoints::default(),
             fork: None,
-            ties: None,
+            links: None,
         };
         let size = Size { runs: 1, ..Size::default() };
         self.add_run(place, run, started.request_id, displaces, size, fold);
@@ -66,10 +66,10 @@ impl Index {
         let above = self.runs.get(parent).and_then(|above| self.chains.get(above.chain));
         let root = above.and_then(|chain| chain.root).unwrap_or(parent);
         let initiated = started.parent_initiated_event_id;
-        let ties = self.runs.get_mut(parent).and_then(|parent| parent.ties.as_deref_mut());
-        let place = ties.and_then(|ties| {
-            let place = ties.find(initiated)?;
-            ties.children.get_mut(place)?.child = Some(run);
+        let links = self.runs.get_mut(parent).and_then(|parent| parent.links.as_deref_mut());
+        let place = links.and_then(|links| {
+            let place = links.find(initiated)?;
+            links.children.get_mut(place)?.child = Some(run);
             u32::try_from(place).ok()
         });
         let relation = place.map(|place| (parent, place));
@@ -77,11 +77,11 @@ impl Index {
     }
 
     /// A run that shares the events of `reset.base_run_id` before its first batch.
-    pub(crate) fn begin_reset(
+    pub(crate) fn start_reset(
         &mut self,
         batch: &Batch<'_>,
         reset: &Reset<'_>,
-        mut extent: Extent,
+        mut state: RunState,
         own_bytes: u64,
         fold: Fold,
     ) {
@@ -90,20 +90,20 @@ impl Index {
         let Some(base) = self.runs.get(number) else { return };
         let Some(place) = self.namespaces.place_of(base.workflow) else { return };
         let chain = base.chain;
-        let canceled = base.extent.latest().cancel_requested;
-        if canceled <= shared && extent.cancel_requested == 0 {
-            extent.cancel_requested = canceled;
+        let canceled = base.state.latest().cancel_requested;
+        if canceled <= shared && state.cancel_requested == 0 {
+            state.cancel_requested = canceled;
         }
-        if extent.cancel_requested != 0 {
+        if state.cancel_requested != 0 {
             // Also by an event that it shares: a close policy that is due wants no more than that.
-            self.aftermath.canceled.push(batch.run);
+            self.deferred.canceled.push(batch.run);
         }
-        let inherited = u64::from(extent.bytes).saturating_sub(own_bytes);
+        let inherited = u64::from(state.bytes).saturating_sub(own_bytes);
         let size = Size { runs: 1, events: shared.into(), bytes: inherited };
         self.chains.add(chain, batch.run);
-        self.revive(chain);
-        let ties = self.inherit(number, batch, reset, fold.commit);
-        self.totals.relations += wide(ties.children.len());
+        self.reopen_chain(chain);
+        let links = self.inherit(number, batch, reset, fold.commit);
+        self.totals.relations += wide(links.children.len());
         let run = Run {
             id: reset.run_id,
             workflow: 0,
@@ -112,17 +112,17 @@ impl Index {
             recorded: false,
             first_batch: batch.position,
             started_at: first_time(batch),
-            extent: Current::new(fold.commit, extent),
+            state: Latest::new(fold.commit, state),
             waypoints: Waypoints::default(),
             fork: Some(Box::new(Fork { base: number, shared })),
-            ties: (!ties.is_empty()).then(|| Box::new(ties)),
+            links: (!links.is_empty()).then(|| Box::new(links)),
         };
         self.add_run(place, run, reset.request_id, true, size, fold);
     }
 
     fn add_run(
         &mut self,
-        place: WorkflowPlace,
+        place: WorkflowSlot,
         run: Run,
         request_id: &str,
         displaces: bool,
@@ -133,7 +133,7 @@ impl Index {
         let new = NewRun { number, commit: fold.commit, oldest: fold.oldest, request_id };
         let (workflow, older) = self.namespaces.add_run(place, &new, displaces);
         self.runs.push(Run { workflow, older, ..run });
-        self.aftermath.grow(self.namespaces.namespace_of(workflow), size);
+        self.deferred.grow(self.namespaces.namespace_of(workflow), size);
     }
 
     /// What a run made by a reset takes over from its base run: the children that were initiated
@@ -145,52 +145,52 @@ impl Index {
         batch: &Batch<'_>,
         reset: &Reset<'_>,
         commit: Position,
-    ) -> Ties {
-        let mut ties =
-            Ties { activities: reset.open_activities.iter().collect(), ..Ties::default() };
+    ) -> RunLinks {
+        let mut links =
+            RunLinks { activities: reset.open_activities.iter().collect(), ..RunLinks::default() };
         let shared = batch.first_event - 1;
-        let Some(known) = self.runs.get(base).and_then(|base| base.ties.as_deref()) else {
-            return ties;
+        let Some(known) = self.runs.get(base).and_then(|base| base.links.as_deref()) else {
+            return links;
         };
         let signals = known.signal_requests.iter().filter(|(_, id)| **id <= shared);
-        ties.signal_requests = signals.map(|(request, id)| (request.clone(), *id)).collect();
+        links.signal_requests = signals.map(|(request, id)| (request.clone(), *id)).collect();
         let initiated: Vec<u32> = known.children.iter().map(|child| child.initiated).collect();
-        let requests: Vec<u32> = known.externals.keys().copied().collect();
+        let requests: Vec<u32> = known.outgoing.keys().copied().collect();
         for request in requests.into_iter().take_while(|request| *request <= shared) {
-            if let Some(external) = self.take_request(base, request, batch.run) {
-                let external = External { since: Some(commit), moved: None, ..external };
-                ties.request(request, external);
-                self.duties.add(external.key(batch.run, request));
+            if let Some(sent) = self.take_request(base, request, batch.run) {
+                let sent = OutgoingRequest { since: Some(commit), moved: None, ..sent };
+                links.request(request, sent);
+                self.duties.add(sent.key(batch.run, request));
             }
         }
         for initiated in initiated.into_iter().take_while(|initiated| *initiated <= shared) {
             let Some(relation) = self.relation_until(base, initiated, shared) else { continue };
             if relation.is_open() {
-                self.adopt(base, &relation, batch, ties.children.len());
+                self.take_over_child(base, &relation, batch, links.children.len());
             }
-            ties.open_children += u32::from(relation.is_open());
-            ties.children.push(relation);
+            links.open_children += u32::from(relation.is_open());
+            links.children.push(relation);
         }
-        ties
+        links
     }
 
     /// A chain goes on that may have ended: its parent has no outcome to be told.
-    fn revive(&mut self, chain: u32) {
+    fn reopen_chain(&mut self, chain: u32) {
         let parent = self.chains.get(chain).and_then(|chain| chain.parent);
         let Some((parent, place)) = parent else { return };
         if let Some(relation) = self.relation_mut(parent, place) {
             relation.child_ended = false;
-            self.aftermath.relations.push((parent, place));
+            self.deferred.relations.push((parent, place));
         }
     }
 
     /// Takes a request that has no answer from the run that holds it.
-    fn take_request(&mut self, base: u32, initiated: u32, to: u32) -> Option<External> {
+    fn take_request(&mut self, base: u32, initiated: u32, to: u32) -> Option<OutgoingRequest> {
         let holder = self.request_holder(base, initiated)?;
-        let ties = self.runs.get_mut(holder)?.ties.as_deref_mut()?;
-        let external = ties.externals.get_mut(&initiated)?;
-        let taken = *external;
-        (external.since, external.moved) = (None, Some(to));
+        let links = self.runs.get_mut(holder)?.links.as_deref_mut()?;
+        let sent = links.outgoing.get_mut(&initiated)?;
+        let taken = *sent;
+        (sent.since, sent.moved) = (None, Some(to));
         if taken.since.is_some() {
             self.duties.remove(&taken.key(holder, initiated));
         }
@@ -198,17 +198,17 @@ impl Index {
     }
 
     /// The request that the run `base` began, where resets have taken it, if it has no answer there.
-    pub(crate) fn open_request(&self, base: u32, initiated: u32) -> Option<&External> {
-        let ties = self.runs.get(self.request_holder(base, initiated)?)?.ties.as_deref()?;
-        ties.externals.get(&initiated)
+    pub(crate) fn open_request(&self, base: u32, initiated: u32) -> Option<&OutgoingRequest> {
+        let links = self.runs.get(self.request_holder(base, initiated)?)?.links.as_deref()?;
+        links.outgoing.get(&initiated)
     }
 
     /// The run that holds, or has answered, the request that the run `base` began.
     pub(crate) fn request_holder(&self, base: u32, initiated: u32) -> Option<u32> {
         let mut run = base;
         loop {
-            let ties = self.runs.get(run)?.ties.as_deref();
-            match ties.and_then(|ties| ties.externals.get(&initiated)?.moved) {
+            let links = self.runs.get(run)?.links.as_deref();
+            match links.and_then(|links| links.outgoing.get(&initiated)?.moved) {
                 // A reset makes a later run.
                 Some(next) if next > run => run = next,
                 _ => return Some(run),
@@ -217,24 +217,24 @@ impl Index {
     }
 
     /// Moves a relation from the run that holds it to the one that `batch` begins.
-    fn adopt(&mut self, base: u32, relation: &Relation, batch: &Batch<'_>, place: usize) {
+    fn take_over_child(&mut self, base: u32, relation: &Relation, batch: &Batch<'_>, place: usize) {
         let Ok(place) = u32::try_from(place) else { return };
         let holder = self.held(base, relation.initiated).map(|(holder, _)| holder);
         if let Some((holder, at)) = holder {
-            let ties = self.runs.get_mut(holder).and_then(|holder| holder.ties.as_deref_mut());
-            if let Some(ties) = ties
-                && let Some(held) = ties.children.get_mut(at)
+            let links = self.runs.get_mut(holder).and_then(|holder| holder.links.as_deref_mut());
+            if let Some(links) = links
+                && let Some(held) = links.children.get_mut(at)
             {
-                ties.open_children -= u32::from(held.is_open());
+                links.open_children -= u32::from(held.is_open());
                 held.moved = held.moved.or(Some((batch.position, batch.run)));
             }
-            self.aftermath.touch(holder, at);
+            self.deferred.touch(holder, at);
         }
         let chain = relation.child.and_then(|child| self.runs.get(child)).map(|child| child.chain);
         if let Some(chain) = chain.and_then(|chain| self.chains.get_mut(chain)) {
             chain.parent = Some((batch.run, place));
         }
-        self.aftermath.relations.push((batch.run, place));
+        self.deferred.relations.push((batch.run, place));
     }
 
     /// The relation that `initiated` of the run `base` began, as it is where resets have taken it.
@@ -247,9 +247,9 @@ impl Index {
             run = fork.base;
         }
         loop {
-            let ties = self.runs.get(run)?.ties.as_deref()?;
-            let at = ties.find(initiated)?;
-            let relation = ties.children.get(at)?;
+            let links = self.runs.get(run)?.links.as_deref()?;
+            let at = links.find(initiated)?;
+            let relation = links.children.get(at)?;
             match relation.moved {
                 // A reset makes a later run.
                 Some((_, next)) if next > run => run = next,
@@ -265,8 +265,8 @@ impl Index {
         initiated: u32,
         shared: u32,
     ) -> Option<Relation> {
-        let ties = self.runs.get(base)?.ties.as_deref()?;
-        let told = ties.children.get(ties.find(initiated)?)?.until(shared)?;
+        let links = self.runs.get(base)?.links.as_deref()?;
+        let told = links.children.get(links.find(initiated)?)?.until(shared)?;
         let (_, held) = self.held(base, initiated)?;
         Some(Relation { child: held.child, child_ended: held.child_ended, ..told })
     }

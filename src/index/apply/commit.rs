@@ -32,7 +32,7 @@ impl Index {
                 self.tables.put(&row, payload.commit);
             }
         }
-        self.settle_up(payload.commit, oldest);
+        self.apply_deferred(payload.commit, oldest);
         self.tables.forget(oldest);
         self.runs.forget(oldest);
         self.totals.commits += 1;

@@ -5,7 +5,7 @@ use crate::event::{Body, Event, EventKind, ParentClosePolicy, RawEvent};
 use crate::id::Position;
 use crate::index::payload::{Beginning, beginning};
 use crate::index::state::{
-    DutyKey, DutyKind, Extent, External, Index, Parent, Relation, Size, Ties,
+    DutyKey, DutyKind, Index, OutgoingRequest, ParentState, Relation, RunLinks, RunState, Size,
 };
 use crate::log::format::Batch;
 
@@ -17,7 +17,7 @@ pub(crate) struct Fold {
 }
 
 /// Whether events of this kind change a run's ties.
-const fn ties(raw: &RawEvent<'_>) -> bool {
+const fn links(raw: &RawEvent<'_>) -> bool {
     match raw.kind.number() {
         10 | 12..=14 | 16 | 22..=24 | 29..=39 => true,
         // A signal does if it has a request id, which is in its record.
@@ -26,7 +26,7 @@ const fn ties(raw: &RawEvent<'_>) -> bool {
     }
 }
 
-impl External {
+impl OutgoingRequest {
     pub(crate) fn key(&self, run: u32, event: u32) -> DutyKey {
         DutyKey { since: self.since.unwrap_or_default(), kind: self.kind, run, event }
     }
@@ -38,10 +38,10 @@ impl Index {
         let mut last: Option<RawEvent<'_>> = None;
         let mut bytes = 0;
         let mut canceled = 0;
-        let mut tied = false;
+        let mut linked = false;
         for (id, raw) in batch.raw_events().map_while(Result::ok) {
             bytes += u64::from(raw.size);
-            tied |= ties(&raw);
+            linked |= links(&raw);
             self.totals.payload_bytes += raw.payload.len() as u64;
             if raw.kind == EventKind::WORKFLOW_EXECUTION_CANCEL_REQUESTED && canceled == 0 {
                 canceled = id;
@@ -55,21 +55,21 @@ impl Index {
         self.totals.events += u64::from(batch.count);
         self.totals.open_runs += u64::from(begins.is_some());
         self.totals.open_runs -= u64::from(last.kind.is_closing());
-        let mut extent = Extent::after(batch, &last);
-        extent.cancel_requested = canceled;
+        let mut state = RunState::after(batch, &last);
+        state.cancel_requested = canceled;
         if last.kind.is_closing() {
-            self.aftermath.closed.push(batch.run);
+            self.deferred.closed.push(batch.run);
             let event = Event::check(batch.next_event() - 1, last).ok();
-            extent.replaced = event.is_some_and(|event| event.body().replaced_by().is_some());
-            extent.continued = event.is_some_and(|event| event.body().next_run().is_some());
+            state.replaced = event.is_some_and(|event| event.body().replaced_by().is_some());
+            state.continued = event.is_some_and(|event| event.body().next_run().is_some());
         }
         if canceled != 0 {
-            self.aftermath.canceled.push(batch.run);
+            self.deferred.canceled.push(batch.run);
         }
         match begins {
-            Some(Beginning::Started(started)) => self.begin_run(batch, &started, extent, fold),
-            Some(Beginning::Reset(reset)) => self.begin_reset(batch, &reset, extent, bytes, fold),
-            None => self.extend_run(batch.run, extent, fold),
+            Some(Beginning::Started(started)) => self.start_run(batch, &started, state, fold),
+            Some(Beginning::Reset(reset)) => self.start_reset(batch, &reset, state, bytes, fold),
+            None => self.extend_run(batch.run, state, fold),
         }
         let run = self.runs.get_mut(batch.run);
         let workflow = run.map(|run| {
@@ -78,16 +78,16 @@ impl Index {
         });
         let namespace = workflow.and_then(|workflow| self.namespaces.namespace_of(workflow));
         let size = Size { runs: 0, events: batch.count.into(), bytes };
-        self.aftermath.grow(namespace, size);
-        if tied {
-            self.apply_ties(batch, fold.commit);
+        self.deferred.grow(namespace, size);
+        if linked {
+            self.apply_links(batch, fold.commit);
         }
         usize::try_from(bytes).unwrap_or(usize::MAX)
     }
 
-    fn apply_ties(&mut self, batch: &Batch<'_>, commit: Position) {
+    fn apply_links(&mut self, batch: &Batch<'_>, commit: Position) {
         for (id, raw) in batch.raw_events().map_while(Result::ok) {
-            if ties(&raw)
+            if links(&raw)
                 && let Ok(event) = Event::check(id, raw)
             {
                 self.tie(batch, &event, commit);
@@ -95,13 +95,13 @@ impl Index {
         }
     }
 
-    fn extend_run(&mut self, number: u32, mut extent: Extent, fold: Fold) {
+    fn extend_run(&mut self, number: u32, mut state: RunState, fold: Fold) {
         let Some(run) = self.runs.get(number) else { return };
-        let before = run.extent.latest().cancel_requested;
+        let before = run.state.latest().cancel_requested;
         if before != 0 {
-            extent.cancel_requested = before;
+            state.cancel_requested = before;
         }
-        self.runs.extend(number, fold.commit, extent);
+        self.runs.extend(number, fold.commit, state);
     }
 
     /// What an event changes in its run's ties.
@@ -109,105 +109,113 @@ impl Index {
         let Some(run) = self.runs.get_mut(batch.run) else { return };
         if let Body::WorkflowExecutionSignaled(b) = event.body() {
             if !run.recorded && !b.request_id.is_empty() {
-                let ties = run.ties.get_or_insert_default();
-                ties.signal_requests.entry(b.request_id.into()).or_insert(event.id());
+                let links = run.links.get_or_insert_default();
+                links.signal_requests.entry(b.request_id.into()).or_insert(event.id());
             }
             return;
         }
         let since = (!run.recorded).then_some(commit);
-        let ties = run.ties.get_or_insert_default();
+        let links = run.links.get_or_insert_default();
         let (id, at) = (event.id(), batch.position);
         let touched = match event.body() {
             Body::StartChildWorkflowExecutionInitiated(b) => {
                 self.totals.relations += 1;
-                ties.children.push(Relation::new(id, b.close_policy, at));
-                ties.open_children += 1;
-                ties.children.len().checked_sub(1)
+                links.children.push(Relation::new(id, b.close_policy, at));
+                links.open_children += 1;
+                links.children.len().checked_sub(1)
             }
             Body::ChildWorkflowExecutionStarted(b) => {
-                ties.change(b.initiated_event_id, |relation| {
+                links.change(b.initiated_event_id, |relation| {
                     if relation.started == 0 {
                         (relation.started, relation.started_batch) = (id, at);
                     }
                 })
             }
             Body::StartChildWorkflowExecutionFailed(b) => {
-                ties.end(b.initiated_event_id, id, event.kind(), at)
+                links.end(b.initiated_event_id, id, event.kind(), at)
             }
             Body::ChildWorkflowExecutionCompleted(b)
             | Body::ChildWorkflowExecutionFailed(b)
             | Body::ChildWorkflowExecutionCanceled(b)
             | Body::ChildWorkflowExecutionTimedOut(b)
             | Body::ChildWorkflowExecutionTerminated(b) => {
-                ties.end(b.initiated_event_id, id, event.kind(), at)
+                links.end(b.initiated_event_id, id, event.kind(), at)
             }
             Body::SignalExternalWorkflowExecutionInitiated(_) => {
-                let external =
-                    External { kind: DutyKind::DeliverSignal, batch: at, since, moved: None };
-                ties.request(id, external);
-                self.duties.extend(since.map(|_| external.key(batch.run, id)));
+                let sent = OutgoingRequest {
+                    kind: DutyKind::DeliverSignal,
+                    batch: at,
+                    since,
+                    moved: None,
+                };
+                links.request(id, sent);
+                self.duties.extend(since.map(|_| sent.key(batch.run, id)));
                 None
             }
             Body::RequestCancelExternalWorkflowExecutionInitiated(_) => {
-                let external =
-                    External { kind: DutyKind::DeliverCancel, batch: at, since, moved: None };
-                ties.request(id, external);
-                self.duties.extend(since.map(|_| external.key(batch.run, id)));
+                let sent = OutgoingRequest {
+                    kind: DutyKind::DeliverCancel,
+                    batch: at,
+                    since,
+                    moved: None,
+                };
+                links.request(id, sent);
+                self.duties.extend(since.map(|_| sent.key(batch.run, id)));
                 None
             }
             Body::SignalExternalWorkflowExecutionFailed(b)
             | Body::ExternalWorkflowExecutionSignaled(b)
             | Body::RequestCancelExternalWorkflowExecutionFailed(b)
             | Body::ExternalWorkflowExecutionCancelRequested(b) => {
-                if let Some(external) = ties.answered(b.initiated_event_id) {
-                    self.duties.remove(&external.key(batch.run, b.initiated_event_id));
+                if let Some(sent) = links.answered(b.initiated_event_id) {
+                    self.duties.remove(&sent.key(batch.run, b.initiated_event_id));
                 }
                 None
             }
             Body::ActivityTaskScheduled(_) => {
-                ties.activities.insert(id);
+                links.activities.insert(id);
                 None
             }
             Body::ActivityTaskCompleted(b)
             | Body::ActivityTaskFailed(b)
             | Body::ActivityTaskTimedOut(b)
             | Body::ActivityTaskCanceled(b) => {
-                ties.activities.remove(&b.scheduled_event_id);
+                links.activities.remove(&b.scheduled_event_id);
                 None
             }
             _ => None,
         };
         if let Some(place) = touched {
-            self.aftermath.touch(batch.run, place);
+            self.deferred.touch(batch.run, place);
         }
     }
 
     /// What follows between runs from all that a commit said.
-    pub(crate) fn settle_up(&mut self, commit: Position, oldest: Position) {
-        let mut aftermath = std::mem::take(&mut self.aftermath);
-        for run in aftermath.canceled.drain(..) {
-            self.reach(run, &mut aftermath.relations);
+    pub(crate) fn apply_deferred(&mut self, commit: Position, oldest: Position) {
+        let mut deferred = std::mem::take(&mut self.deferred);
+        for run in deferred.canceled.drain(..) {
+            self.apply_cancel_policy(run, &mut deferred.relations);
         }
-        for run in &aftermath.closed {
-            self.end_chain(*run, &mut aftermath.relations);
+        for run in &deferred.closed {
+            self.end_chain(*run, &mut deferred.relations);
         }
-        for run in aftermath.closed.drain(..) {
-            self.close_ties(run, commit);
+        for run in deferred.closed.drain(..) {
+            self.close_links(run, commit);
         }
-        for (run, place) in aftermath.relations.drain(..) {
+        for (run, place) in deferred.relations.drain(..) {
             self.refresh(run, place, commit);
         }
-        for (namespace, size) in aftermath.grown.drain(..) {
+        for (namespace, size) in deferred.grown.drain(..) {
             self.namespaces.grow(namespace, size, commit, oldest);
         }
-        self.aftermath = aftermath;
+        self.deferred = deferred;
     }
 
     /// A run was asked to cancel: if its parent has closed and wants that, the policy is applied.
-    fn reach(&mut self, run: u32, touched: &mut Vec<(u32, u32)>) {
+    fn apply_cancel_policy(&mut self, run: u32, touched: &mut Vec<(u32, u32)>) {
         let chain = self.runs.get(run).and_then(|run| self.chains.get(run.chain));
         let Some((parent, place)) = chain.and_then(|chain| chain.parent) else { return };
-        let closed = self.parent(parent) == Parent::Closed;
+        let closed = self.parent(parent) == ParentState::Closed;
         if let Some(relation) = self.relation_mut(parent, place)
             && closed
             && relation.policy == ParentClosePolicy::RequestCancel
@@ -221,9 +229,9 @@ impl Index {
     fn end_chain(&mut self, number: u32, touched: &mut Vec<(u32, u32)>) {
         let Some(run) = self.runs.get(number) else { return };
         let Some(chain) = self.chains.get(run.chain) else { return };
-        let ended = chain.newest() == number && !run.extent.latest().continued;
+        let ended = chain.newest() == number && !run.state.latest().continued;
         let Some((parent, place)) = chain.parent.filter(|_| ended) else { return };
-        let closed = self.parent(parent) == Parent::Closed;
+        let closed = self.parent(parent) == ParentState::Closed;
         if let Some(relation) = self.relation_mut(parent, place) {
             relation.child_ended = true;
             // A policy reaches a child once, also if a reset takes its chain on later.
@@ -233,29 +241,29 @@ impl Index {
     }
 
     /// A run closed: its requests lapse, and its close policies begin to count.
-    fn close_ties(&mut self, number: u32, commit: Position) {
-        let taken = self.runs.get_mut(number).and_then(|run| run.ties.take());
-        let Some(mut ties) = taken.filter(|ties| !ties.is_empty()) else { return };
-        for (initiated, external) in &mut ties.externals {
-            if external.since.is_some() {
-                self.duties.remove(&external.key(number, *initiated));
-                external.since = None;
+    fn close_links(&mut self, number: u32, commit: Position) {
+        let taken = self.runs.get_mut(number).and_then(|run| run.links.take());
+        let Some(mut links) = taken.filter(|links| !links.is_empty()) else { return };
+        for (initiated, sent) in &mut links.outgoing {
+            if sent.since.is_some() {
+                self.duties.remove(&sent.key(number, *initiated));
+                sent.since = None;
             }
         }
         let parent = self.parent(number);
-        for relation in ties.children.iter_mut().filter(|relation| relation.is_open()) {
+        for relation in links.children.iter_mut().filter(|relation| relation.is_open()) {
             if relation.policy == ParentClosePolicy::RequestCancel {
                 let child = relation.child.and_then(|child| self.runs.get(child));
                 let chain = child.and_then(|child| self.chains.get(child.chain));
                 let current = chain.and_then(|chain| self.runs.get(chain.newest()));
                 relation.applied =
-                    current.is_some_and(|run| run.extent.latest().cancel_requested != 0);
+                    current.is_some_and(|run| run.state.latest().cancel_requested != 0);
             }
             relation.applied |= relation.child_ended;
             self.duties.update(relation, parent, number, commit);
         }
         if let Some(run) = self.runs.get_mut(number) {
-            run.ties = Some(ties);
+            run.links = Some(links);
         }
     }
 
@@ -263,27 +271,27 @@ impl Index {
     fn refresh(&mut self, run: u32, place: u32, commit: Position) {
         let parent = self.parent(run);
         let duties = &mut self.duties;
-        let ties = self.runs.get_mut(run).and_then(|run| run.ties.as_deref_mut());
-        if let Some(relation) = ties.and_then(|ties| ties.at(place)) {
+        let links = self.runs.get_mut(run).and_then(|run| run.links.as_deref_mut());
+        if let Some(relation) = links.and_then(|links| links.at(place)) {
             duties.update(relation, parent, run, commit);
         }
     }
 
-    pub(crate) fn parent(&self, run: u32) -> Parent {
+    pub(crate) fn parent(&self, run: u32) -> ParentState {
         match self.runs.get(run) {
-            Some(run) if run.recorded => Parent::Replaced,
-            Some(run) if run.extent.latest().replaced => Parent::Replaced,
-            Some(run) if run.extent.latest().status.is_open() => Parent::Open,
-            _ => Parent::Closed,
+            Some(run) if run.recorded => ParentState::Replaced,
+            Some(run) if run.state.latest().replaced => ParentState::Replaced,
+            Some(run) if run.state.latest().status.is_open() => ParentState::Open,
+            _ => ParentState::Closed,
         }
     }
 
     pub(crate) fn relation_mut(&mut self, run: u32, place: u32) -> Option<&mut Relation> {
-        self.runs.get_mut(run)?.ties.as_deref_mut()?.at(place)
+        self.runs.get_mut(run)?.links.as_deref_mut()?.at(place)
     }
 }
 
-impl Ties {
+impl RunLinks {
     fn at(&mut self, place: u32) -> Option<&mut Relation> {
         self.children.get_mut(usize::try_from(place).ok()?)
     }
@@ -307,7 +315,7 @@ impl Ties {
 }
 
 impl crate::index::state::Duties {
-    fn update(&mut self, relation: &mut Relation, parent: Parent, run: u32, commit: Position) {
+    fn update(&mut self, relation: &mut Relation, parent: ParentState, run: u32, commit: Position) {
         let due = relation.due(parent);
         let event = relation.initiated;
         match (relation.duty, due) {

@@ -2,7 +2,7 @@
 
 use crate::hash::Map;
 
-use super::draft::{Begun, Draft};
+use super::draft::{Draft, RunOrigin};
 use super::steps::{Illegal, is_ruled};
 use crate::event::{Body, Event, Malformed, RawEvent, Reset, Started};
 use crate::id::RunId;
@@ -37,7 +37,7 @@ struct Checking<'i, 'a> {
     payload: Payload<'a>,
     /// The number that the next new run gets.
     next_new: u32,
-    begun: Map<RunId, Started<'a>>,
+    origins: Map<RunId, Started<'a>>,
     resets: Map<RunId, RunId>,
     draft: Draft,
 }
@@ -50,7 +50,7 @@ impl Index {
             index: self,
             payload,
             next_new: self.runs.len(),
-            begun: Map::default(),
+            origins: Map::default(),
             resets: Map::default(),
             draft: Draft::default(),
         };
@@ -125,11 +125,11 @@ impl<'a> Checking<'_, 'a> {
     /// A batch that follows others of its run.
     fn follow(&self, batch: &Batch<'_>) -> Result<(RunId, bool, u64), Malformed> {
         let run = self.index.runs.get(batch.run).ok_or(Malformed)?;
-        let extent = run.extent.latest();
-        let follows = extent.status.is_open()
-            && extent.next_event == batch.first_event
-            && extent.last_batch == batch.previous;
-        follows.then_some((run.id, run.recorded, u64::from(extent.bytes))).ok_or(Malformed)
+        let state = run.state.latest();
+        let follows = state.status.is_open()
+            && state.next_event == batch.first_event
+            && state.last_batch == batch.previous;
+        follows.then_some((run.id, run.recorded, u64::from(state.bytes))).ok_or(Malformed)
     }
 
     fn start(
@@ -144,21 +144,21 @@ impl<'a> Checking<'_, 'a> {
         }
         let recorded = started.recorded != 0;
         if !recorded {
-            self.check_kin(&started)?;
+            self.check_ancestry(&started)?;
             let parent = started.parent_run_id.map(|run| (run, started.parent_initiated_event_id));
             let continued = started.continued_run_id;
-            self.draft.begin(run, Begun { parent, continued, base: None });
+            self.draft.begin(run, RunOrigin { parent, continued, base: None });
         }
-        self.begun.insert(run, started);
+        self.origins.insert(run, started);
         Ok((run, recorded, 0))
     }
 
     /// A run of this store begins its chain or goes on with one, and a child has the root of its
     /// parent.
-    fn check_kin(&self, started: &Started<'_>) -> Result<(), Malformed> {
+    fn check_ancestry(&self, started: &Started<'_>) -> Result<(), Malformed> {
         let sound = match (started.continued_run_id, started.parent_run_id) {
             (Some(before), parent) => {
-                let before = self.kin(&before)?;
+                let before = self.ancestry(&before)?;
                 started.first_run_id == before.first
                     && started.namespace == before.namespace
                     && started.workflow_id == before.workflow_id
@@ -166,7 +166,7 @@ impl<'a> Checking<'_, 'a> {
                     && started.root_run_id == before.root
             }
             (None, Some(parent)) => {
-                let above = self.kin(&parent)?;
+                let above = self.ancestry(&parent)?;
                 started.first_run_id == started.run_id
                     && started.namespace == above.namespace
                     && started.root_run_id == Some(above.root.unwrap_or(parent))
@@ -176,12 +176,12 @@ impl<'a> Checking<'_, 'a> {
         sound.then_some(()).ok_or(Malformed)
     }
 
-    fn kin(&self, run: &RunId) -> Result<Kin<'_>, Malformed> {
+    fn ancestry(&self, run: &RunId) -> Result<Ancestry<'_>, Malformed> {
         if let Some(base) = self.resets.get(run) {
-            return self.known_kin(base);
+            return self.known_ancestry(base);
         }
-        match self.begun.get(run) {
-            Some(started) if started.recorded == 0 => Ok(Kin {
+        match self.origins.get(run) {
+            Some(started) if started.recorded == 0 => Ok(Ancestry {
                 namespace: started.namespace,
                 workflow_id: started.workflow_id,
                 first: started.first_run_id,
@@ -189,13 +189,13 @@ impl<'a> Checking<'_, 'a> {
                 root: started.root_run_id,
             }),
             Some(_) => Err(Malformed),
-            None => self.known_kin(run),
+            None => self.known_ancestry(run),
         }
     }
 
-    fn known_kin(&self, run: &RunId) -> Result<Kin<'_>, Malformed> {
+    fn known_ancestry(&self, run: &RunId) -> Result<Ancestry<'_>, Malformed> {
         let number = self.index.runs.number(run).ok_or(Malformed)?;
-        self.index.kin(number).filter(|_| !self.index.is_recorded(number)).ok_or(Malformed)
+        self.index.ancestry(number).filter(|_| !self.index.is_recorded(number)).ok_or(Malformed)
     }
 
     fn reset(
@@ -206,16 +206,16 @@ impl<'a> Checking<'_, 'a> {
         self.check_new(batch, reset.run_id)?;
         let number = self.index.runs.number(&reset.base_run_id).ok_or(Malformed)?;
         let base = self.index.runs.get(number).ok_or(Malformed)?;
-        let extent = base.extent.latest();
+        let state = base.state.latest();
         let shared = batch.first_event - 1;
-        let last = extent.next_event - 1;
+        let last = state.next_event - 1;
         let sound = !base.recorded
             && shared > 0
-            && (shared < last || (shared == last && extent.status.is_open()))
-            && batch.previous <= extent.last_batch
+            && (shared < last || (shared == last && state.status.is_open()))
+            && batch.previous <= state.last_batch
             && self.only_yields(number, reset.run_id)?;
         let base = (reset.base_run_id, shared);
-        self.draft.begin(reset.run_id, Begun { base: Some(base), ..Default::default() });
+        self.draft.begin(reset.run_id, RunOrigin { base: Some(base), ..Default::default() });
         // It names the activities that are open.
         let body = Body::WorkflowReset(*reset);
         self.draft.record(self.index, reset.run_id, batch.first_event, &body);
@@ -240,7 +240,7 @@ impl<'a> Checking<'_, 'a> {
 
     fn check_new(&self, batch: &Batch<'_>, run: RunId) -> Result<(), Malformed> {
         let known = self.index.runs.number(&run).is_some()
-            || self.begun.contains_key(&run)
+            || self.origins.contains_key(&run)
             || self.resets.contains_key(&run);
         let sound = !run.is_nil() && !known && batch.run == self.next_new;
         sound.then_some(()).ok_or(Malformed)
@@ -249,7 +249,7 @@ impl<'a> Checking<'_, 'a> {
 
 /// Who a run is to others.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Kin<'a> {
+pub(crate) struct Ancestry<'a> {
     pub(crate) namespace: &'a str,
     pub(crate) workflow_id: &'a str,
     /// The first run of its chain.
@@ -266,12 +266,12 @@ impl Index {
     }
 
     /// Who a run is to others, for one that was started in this store.
-    pub(crate) fn kin(&self, run: u32) -> Option<Kin<'_>> {
+    pub(crate) fn ancestry(&self, run: u32) -> Option<Ancestry<'_>> {
         let run = self.runs.get(run)?;
         let chain = self.chains.get(run.chain)?;
         let (namespace, workflow) = self.workflow_of(run)?;
         let id = |number: u32| self.runs.get(number).map(|run| run.id);
-        Some(Kin {
+        Some(Ancestry {
             namespace: &namespace.name,
             workflow_id: &workflow.id,
             first: chain.first,

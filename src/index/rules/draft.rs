@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::event::{Body, EventKind};
 use crate::hash::Map;
 use crate::id::RunId;
-use crate::index::state::{DutyKind, Index, Relation, Ties};
+use crate::index::state::{DutyKind, Index, Relation, RunLinks};
 
 /// What the steps of a commit have changed, as far as rules depend on it.
 #[derive(Default)]
 pub(crate) struct Draft {
-    pub(crate) runs: Map<RunId, Changes>,
-    pub(crate) begun: Map<RunId, Begun>,
+    pub(crate) runs: Map<RunId, RunChanges>,
+    pub(crate) origins: Map<RunId, RunOrigin>,
     pub(crate) closed: Map<RunId, Closing>,
     /// The runs that resets begin, each with its base run and the last event that they share.
     pub(crate) resets: Vec<(RunId, (RunId, u32))>,
@@ -19,7 +19,7 @@ pub(crate) struct Draft {
 
 /// How a run begins.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Begun {
+pub(crate) struct RunOrigin {
     /// The parent's run and its Initiated event.
     pub(crate) parent: Option<(RunId, u32)>,
     /// The run before it in its chain.
@@ -36,28 +36,28 @@ pub(crate) struct Closing {
 }
 
 #[derive(Default)]
-pub(crate) struct Changes {
-    pub(crate) relations: BTreeMap<u32, Known>,
+pub(crate) struct RunChanges {
+    pub(crate) relations: BTreeMap<u32, RelationState>,
     /// What was initiated here, and `None` for what was answered here.
-    pub(crate) externals: BTreeMap<u32, Option<DutyKind>>,
+    pub(crate) outgoing: BTreeMap<u32, Option<DutyKind>>,
     cancel_requested: bool,
     signal_requests: BTreeMap<Box<str>, u32>,
     activities_opened: BTreeSet<u32>,
     activities_ended: BTreeSet<u32>,
     /// What this adds to all that the run waits for.
-    waiting: Waiting,
+    waiting: OpenCounts,
 }
 
 /// How much a run waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Waiting {
+pub(crate) struct OpenCounts {
     pub(crate) children: i64,
     pub(crate) activities: i64,
     pub(crate) signals: i64,
     pub(crate) cancels: i64,
 }
 
-impl Waiting {
+impl OpenCounts {
     /// How much of what events of this kind begin: activities, cancel requests, children, signals.
     pub(crate) const fn of(&self, kind: u16) -> i64 {
         match kind {
@@ -70,11 +70,11 @@ impl Waiting {
     }
 }
 
-impl std::ops::Add for Waiting {
-    type Output = Waiting;
+impl std::ops::Add for OpenCounts {
+    type Output = OpenCounts;
 
-    fn add(self, other: Waiting) -> Waiting {
-        Waiting {
+    fn add(self, other: OpenCounts) -> OpenCounts {
+        OpenCounts {
             children: self.children + other.children,
             activities: self.activities + other.activities,
             signals: self.signals + other.signals,
@@ -83,9 +83,9 @@ impl std::ops::Add for Waiting {
     }
 }
 
-impl Ties {
-    fn waiting(&self) -> Waiting {
-        Waiting {
+impl RunLinks {
+    fn waiting(&self) -> OpenCounts {
+        OpenCounts {
             children: self.open_children.into(),
             activities: count(self.activities.len()),
             signals: self.open_signals.into(),
@@ -97,19 +97,21 @@ impl Ties {
 impl Index {
     /// What a run waited for after its first `shared` events, but for activities, which a reset
     /// names.
-    fn waiting_until(&self, run: &RunId, shared: u32) -> Waiting {
+    fn waiting_until(&self, run: &RunId, shared: u32) -> OpenCounts {
         let number = self.runs.number(run);
         let run = number.and_then(|number| self.runs.get(number));
-        let Some(ties) = run.and_then(|run| run.ties.as_deref()) else { return Waiting::default() };
-        let until = ties.children.iter().filter_map(|relation| relation.until(shared));
+        let Some(links) = run.and_then(|run| run.links.as_deref()) else {
+            return OpenCounts::default();
+        };
+        let until = links.children.iter().filter_map(|relation| relation.until(shared));
         let children = until.filter(Relation::is_open).count();
         let of = |kind| {
-            let until = ties.externals.range(..=shared);
+            let until = links.outgoing.range(..=shared);
             let open = until.filter_map(|(id, _)| self.open_request(number?, *id));
-            count(open.filter(|external| external.kind == kind).count())
+            count(open.filter(|sent| sent.kind == kind).count())
         };
         let (signals, cancels) = (of(DutyKind::DeliverSignal), of(DutyKind::DeliverCancel));
-        Waiting { children: count(children), activities: 0, signals, cancels }
+        OpenCounts { children: count(children), activities: 0, signals, cancels }
     }
 }
 
@@ -119,7 +121,7 @@ fn count(many: usize) -> i64 {
 
 /// What is known of a relation at some step.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Known {
+pub(crate) struct RelationState {
     /// The ChildStarted event; 0 before it.
     pub(crate) started: u32,
     /// The first run of the child.
@@ -138,7 +140,7 @@ impl Draft {
         match body {
             Body::StartChildWorkflowExecutionInitiated(_) => {
                 let changes = self.changes(run);
-                changes.relations.insert(id, Known::default());
+                changes.relations.insert(id, RelationState::default());
                 changes.waiting.children += 1;
             }
             Body::StartChildWorkflowExecutionFailed(b) => {
@@ -166,26 +168,26 @@ impl Draft {
             }
             Body::SignalExternalWorkflowExecutionInitiated(_) => {
                 let changes = self.changes(run);
-                changes.externals.insert(id, Some(DutyKind::DeliverSignal));
+                changes.outgoing.insert(id, Some(DutyKind::DeliverSignal));
                 changes.waiting.signals += 1;
             }
             Body::RequestCancelExternalWorkflowExecutionInitiated(_) => {
                 let changes = self.changes(run);
-                changes.externals.insert(id, Some(DutyKind::DeliverCancel));
+                changes.outgoing.insert(id, Some(DutyKind::DeliverCancel));
                 changes.waiting.cancels += 1;
             }
             Body::SignalExternalWorkflowExecutionFailed(b)
             | Body::ExternalWorkflowExecutionSignaled(b) => {
                 let waited = self.waits_for(index, run, b.initiated_event_id).is_some();
                 let changes = self.changes(run);
-                changes.externals.insert(b.initiated_event_id, None);
+                changes.outgoing.insert(b.initiated_event_id, None);
                 changes.waiting.signals -= i64::from(waited);
             }
             Body::RequestCancelExternalWorkflowExecutionFailed(b)
             | Body::ExternalWorkflowExecutionCancelRequested(b) => {
                 let waited = self.waits_for(index, run, b.initiated_event_id).is_some();
                 let changes = self.changes(run);
-                changes.externals.insert(b.initiated_event_id, None);
+                changes.outgoing.insert(b.initiated_event_id, None);
                 changes.waiting.cancels -= i64::from(waited);
             }
             Body::ActivityTaskScheduled(_) => {
@@ -225,8 +227,8 @@ impl Draft {
     pub(crate) fn signaled(&self, index: &Index, run: RunId, request_id: &str) -> Option<u32> {
         let here = self.runs.get(&run).and_then(|changes| changes.signal_requests.get(request_id));
         let before = || {
-            let found = self.with_ties(index, run, |ties, shared| {
-                ties.signal_requests.get(request_id).copied().filter(|id| *id <= shared)
+            let found = self.with_links(index, run, |links, shared| {
+                links.signal_requests.get(request_id).copied().filter(|id| *id <= shared)
             });
             found.flatten()
         };
@@ -236,20 +238,20 @@ impl Draft {
     /// Forgets all steps.
     pub(crate) fn clear(&mut self) {
         self.runs.clear();
-        self.begun.clear();
+        self.origins.clear();
         self.closed.clear();
         self.resets.clear();
     }
 
     /// Takes in that a run begins.
-    pub(crate) fn begin(&mut self, run: RunId, begun: Begun) {
-        self.resets.extend(begun.base.map(|base| (run, base)));
-        self.begun.insert(run, begun);
+    pub(crate) fn begin(&mut self, run: RunId, origin: RunOrigin) {
+        self.resets.extend(origin.base.map(|base| (run, base)));
+        self.origins.insert(run, origin);
     }
 
     /// Forgets a run that was to begin and whose steps are taken back.
     pub(crate) fn forget(&mut self, run: &RunId) {
-        self.begun.remove(run);
+        self.origins.remove(run);
         self.runs.remove(run);
         self.closed.remove(run);
         self.resets.retain(|(reset, _)| reset != run);
@@ -266,15 +268,15 @@ impl Draft {
     }
 
     /// By how much the steps so far change what `run` waits for.
-    pub(crate) fn added(&self, run: RunId) -> Waiting {
+    pub(crate) fn added(&self, run: RunId) -> OpenCounts {
         self.runs.get(&run).map(|changes| changes.waiting).unwrap_or_default()
     }
 
     /// How much `run` waits for after the steps so far.
-    pub(crate) fn waiting(&self, index: &Index, run: RunId) -> Waiting {
-        let before = match self.begun.get(&run).map(|begun| begun.base) {
-            None => self.with_ties(index, run, |ties, _| ties.waiting()).unwrap_or_default(),
-            Some(None) => Waiting::default(),
+    pub(crate) fn waiting(&self, index: &Index, run: RunId) -> OpenCounts {
+        let before = match self.origins.get(&run).map(|origin| origin.base) {
+            None => self.with_links(index, run, |links, _| links.waiting()).unwrap_or_default(),
+            Some(None) => OpenCounts::default(),
             Some(Some((base, shared))) => index.waiting_until(&base, shared),
         };
         self.runs.get(&run).map_or(before, |changes| before + changes.waiting)
@@ -284,9 +286,9 @@ impl Draft {
     pub(crate) fn activities(&self, index: &Index, run: RunId) -> Vec<u32> {
         let changes = self.runs.get(&run);
         let ended = |id: &u32| changes.is_some_and(|run| run.activities_ended.contains(id));
-        let begins = self.begun.contains_key(&run);
-        let before = self.with_ties(index, run, |ties, _| {
-            let open = ties.activities.iter().copied();
+        let begins = self.origins.contains_key(&run);
+        let before = self.with_links(index, run, |links, _| {
+            let open = links.activities.iter().copied();
             open.filter(|id| !begins && !ended(id)).collect()
         });
         let mut open: Vec<u32> = before.unwrap_or_default();
@@ -299,7 +301,7 @@ impl Draft {
         let here = self.runs.get(&run).is_some_and(|changes| changes.cancel_requested);
         let (of, shared) = self.source(run);
         let known = index.runs.number(&of).and_then(|number| index.runs.get(number));
-        let event = known.map_or(0, |run| run.extent.latest().cancel_requested);
+        let event = known.map_or(0, |run| run.state.latest().cancel_requested);
         here || (event != 0 && event <= shared)
     }
 
@@ -310,8 +312,8 @@ impl Draft {
         }
         let ended = changes.is_some_and(|changes| changes.activities_ended.contains(&scheduled));
         // What a reset leaves open it names, and the names were taken in with it.
-        let before = self.with_ties(index, run, |ties, _| ties.activities.contains(&scheduled));
-        before == Some(true) && !ended && !self.begun.contains_key(&run)
+        let before = self.with_links(index, run, |links, _| links.activities.contains(&scheduled));
+        before == Some(true) && !ended && !self.origins.contains_key(&run)
     }
 
     /// Whether the child of this event was neither started nor refused.
@@ -328,64 +330,75 @@ impl Draft {
 
     /// The request of this event, if it has no answer.
     pub(crate) fn waits_for(&self, index: &Index, run: RunId, initiated: u32) -> Option<DutyKind> {
-        let here = self.runs.get(&run).and_then(|changes| changes.externals.get(&initiated));
+        let here = self.runs.get(&run).and_then(|changes| changes.outgoing.get(&initiated));
         let before = || {
             let (of, shared) = self.source(run);
             let number = index.runs.number(&of).filter(|_| initiated <= shared)?;
-            let external = if of == run {
+            let sent = if of == run {
                 // One that a reset has taken is not its own any more.
-                let ties = index.runs.get(number)?.ties.as_deref()?;
-                ties.externals.get(&initiated).filter(|external| external.moved.is_none())
+                let links = index.runs.get(number)?.links.as_deref()?;
+                links.outgoing.get(&initiated).filter(|sent| sent.moved.is_none())
             } else {
                 index.open_request(number, initiated)
             };
-            external.map(|external| external.kind)
+            sent.map(|sent| sent.kind)
         };
         here.copied().unwrap_or_else(before)
     }
 
-    fn changes(&mut self, run: RunId) -> &mut Changes {
+    fn changes(&mut self, run: RunId) -> &mut RunChanges {
         self.runs.entry(run).or_default()
     }
 
-    fn change(&mut self, index: &Index, run: RunId, initiated: u32, f: impl FnOnce(&mut Known)) {
+    fn change(
+        &mut self,
+        index: &Index,
+        run: RunId,
+        initiated: u32,
+        f: impl FnOnce(&mut RelationState),
+    ) {
         let known = self.relation(index, run, initiated).unwrap_or_default();
         f(self.changes(run).relations.entry(initiated).or_insert(known));
     }
 
     /// What is known of a relation after the steps so far.
-    pub(crate) fn relation(&self, index: &Index, run: RunId, initiated: u32) -> Option<Known> {
+    pub(crate) fn relation(
+        &self,
+        index: &Index,
+        run: RunId,
+        initiated: u32,
+    ) -> Option<RelationState> {
         let here = self.runs.get(&run).and_then(|changes| changes.relations.get(&initiated));
         here.copied().or_else(|| self.known(index, run, initiated))
     }
 
     /// What is known of a relation before the commit.
-    fn known(&self, index: &Index, run: RunId, initiated: u32) -> Option<Known> {
-        let relation = if self.begun.contains_key(&run) {
-            let (base, shared) = self.begun.get(&run)?.base?;
+    fn known(&self, index: &Index, run: RunId, initiated: u32) -> Option<RelationState> {
+        let relation = if self.origins.contains_key(&run) {
+            let (base, shared) = self.origins.get(&run)?.base?;
             index.relation_until(index.runs.number(&base)?, initiated, shared)?
         } else {
-            let ties = index.runs.get(index.runs.number(&run)?)?.ties.as_deref()?;
-            ties.children.get(ties.find(initiated)?)?.clone()
+            let links = index.runs.get(index.runs.number(&run)?)?.links.as_deref()?;
+            links.children.get(links.find(initiated)?)?.clone()
         };
         let child = relation.child.and_then(|child| index.runs.get(child)).map(|run| run.id);
         let ended = !relation.is_open();
-        Some(Known { started: relation.started, child, ended, told: None, starts: false })
+        Some(RelationState { started: relation.started, child, ended, told: None, starts: false })
     }
 
     /// The run whose ties say what `run` had before this commit, and up to which event.
     pub(crate) fn source(&self, run: RunId) -> (RunId, u32) {
-        self.begun.get(&run).map_or((run, u32::MAX), |begun| begun.base.unwrap_or((run, 0)))
+        self.origins.get(&run).map_or((run, u32::MAX), |origin| origin.base.unwrap_or((run, 0)))
     }
 
-    fn with_ties<T>(
+    fn with_links<T>(
         &self,
         index: &Index,
         run: RunId,
-        f: impl FnOnce(&Ties, u32) -> T,
+        f: impl FnOnce(&RunLinks, u32) -> T,
     ) -> Option<T> {
         let (of, shared) = self.source(run);
         let run = index.runs.get(index.runs.number(&of)?)?;
-        run.ties.as_deref().map(|ties| f(ties, shared))
+        run.links.as_deref().map(|links| f(links, shared))
     }
 }

@@ -5,5 +5,5 @@ mod draft;
 mod steps;
 
 pub(crate) use commit::Refusal;
-pub(crate) use draft::{Begun, Draft};
+pub(crate) use draft::{Draft, RunOrigin};
 pub(crate) use steps::{Illegal, is_ruled, outcome_kind};

@@ -4,7 +4,7 @@
 //! The same rules are asked step by step while a transaction is built, and over the whole commit
 //! before it is taken in. Recorded runs are exempt: they happened, and are kept as they are.
 
-use super::draft::{Draft, Known};
+use super::draft::{Draft, RelationState};
 use crate::event::{Body, EventKind, ParentClosePolicy};
 use crate::id::RunId;
 use crate::index::state::{DutyKind, Index, Run, RunStatus};
@@ -102,10 +102,10 @@ impl Draft {
         }
         for (run, closing) in &self.closed {
             let follows = |next: RunId| {
-                self.begun.get(&next).is_some_and(|begun| begun.continued == Some(*run))
+                self.origins.get(&next).is_some_and(|origin| origin.continued == Some(*run))
             };
             let replaces = |next: RunId| {
-                let base = self.begun.get(&next).and_then(|begun| begun.base);
+                let base = self.origins.get(&next).and_then(|origin| origin.base);
                 base.is_some_and(|(base, _)| base == *run)
             };
             let continues = closing.kind == EventKind::WORKFLOW_EXECUTION_CONTINUED_AS_NEW;
@@ -120,8 +120,8 @@ impl Draft {
             };
             return Err(Illegal { run: *run, kind: closing.kind, refers_to: 0, why });
         }
-        for (run, begun) in &self.begun {
-            let parent = begun.parent.filter(|_| begun.continued.is_none());
+        for (run, origin) in &self.origins {
+            let parent = origin.parent.filter(|_| origin.continued.is_none());
             let told = |(parent, initiated): (RunId, u32)| {
                 let known = self.runs.get(&parent)?.relations.get(&initiated)?;
                 (known.starts && known.child == Some(*run)).then_some(())
@@ -132,7 +132,7 @@ impl Draft {
             };
             let why = if parent.is_some_and(|parent| told(parent).is_none()) {
                 "its parent does not record in the same commit that it started"
-            } else if begun.continued.is_some_and(|before| left(before).is_none()) {
+            } else if origin.continued.is_some_and(|before| left(before).is_none()) {
                 "the run that it continues does not close in the same commit"
             } else {
                 continue;
@@ -148,7 +148,7 @@ impl Draft {
         index: &Index,
         run: RunId,
         initiated: u32,
-        known: &Known,
+        known: &RelationState,
     ) -> Result<(), Illegal> {
         let illegal = |kind, why| Err(Illegal { run, kind, refers_to: initiated, why });
         if known.starts && !self.starts(index, run, initiated, known.child) {
@@ -173,14 +173,14 @@ impl Draft {
         if let Some(taken) = self.taken_child(index, run, initiated) {
             return taken == child;
         }
-        self.begun.get(&child).is_some_and(|begun| {
-            begun.parent == Some((run, initiated)) && begun.continued.is_none()
+        self.origins.get(&child).is_some_and(|origin| {
+            origin.parent == Some((run, initiated)) && origin.continued.is_none()
         })
     }
 
     /// The child that a run which a reset begins takes over with a relation.
     fn taken_child(&self, index: &Index, run: RunId, initiated: u32) -> Option<RunId> {
-        let (base, shared) = self.begun.get(&run)?.base?;
+        let (base, shared) = self.origins.get(&run)?.base?;
         let relation = index.relation_until(index.runs.number(&base)?, initiated, shared)?;
         index.runs.get(relation.child?).map(|run| run.id)
     }
@@ -189,8 +189,8 @@ impl Draft {
     fn finish_resets(&self, index: &Index) -> Result<(), Illegal> {
         for (run, (base, shared)) in &self.resets {
             let base = index.runs.number(base).and_then(|base| index.runs.get(base));
-            let ties = base.and_then(|base| base.ties.as_deref());
-            let initiated = ties.into_iter().flat_map(|ties| &ties.children);
+            let links = base.and_then(|base| base.links.as_deref());
+            let initiated = links.into_iter().flat_map(|links| &links.children);
             let initiated = initiated.map(|relation| relation.initiated);
             for initiated in initiated.take_while(|initiated| initiated <= shared) {
                 let taken = self.taken_child(index, *run, initiated).is_some();
@@ -229,7 +229,7 @@ impl Draft {
         let chain = known.and_then(|run| index.chains.get(run.chain));
         match chain.and_then(|chain| index.runs.get(chain.newest())) {
             Some(newest) => Some(self.last_after(index, newest)),
-            None => self.last_begun(first),
+            None => self.last_started(first),
         }
     }
 
@@ -242,19 +242,19 @@ impl Draft {
         // A reset of any of its runs takes the chain on.
         let reset = self.resets.iter().find(|(_, (base, _))| in_chain(base));
         let last = reset.map_or(newest.id, |(run, _)| *run);
-        self.last_begun(last).unwrap_or((newest.id, newest.extent.latest().status))
+        self.last_started(last).unwrap_or((newest.id, newest.state.latest().status))
     }
 
     /// The same for a chain whose last run, before the continuations here, is `last`; `None` if that neither
     /// begins nor closes here.
-    fn last_begun(&self, last: RunId) -> Option<(RunId, RunStatus)> {
+    fn last_started(&self, last: RunId) -> Option<(RunId, RunStatus)> {
         let mut last = last;
         while let Some(next) = self.closed.get(&last).and_then(|closing| closing.next) {
             last = next;
         }
         match self.closed.get(&last) {
             Some(closing) => Some((last, RunStatus::after(closing.kind))),
-            None => self.begun.contains_key(&last).then_some((last, RunStatus::Running)),
+            None => self.origins.contains_key(&last).then_some((last, RunStatus::Running)),
         }
     }
 
@@ -284,7 +284,7 @@ impl Draft {
         };
         let initiated = b.initiated_event_id;
         let known = self.relation(index, run, initiated).unwrap_or_default();
-        let told = Known { told: Some((body.kind(), b.run_id)), starts: false, ..known };
+        let told = RelationState { told: Some((body.kind(), b.run_id)), starts: false, ..known };
         self.finish_relation(index, run, initiated, &told)
     }
 
@@ -295,9 +295,9 @@ impl Draft {
         initiated: u32,
         kind: DutyKind,
     ) -> Result<(), &'static str> {
-        let here = self.runs.get(&run).and_then(|changes| changes.externals.get(&initiated));
+        let here = self.runs.get(&run).and_then(|changes| changes.outgoing.get(&initiated));
         // A reset repeats the answers to what was initiated before it.
-        let shared = self.begun.get(&run).and_then(|begun| begun.base).map_or(0, |base| base.1);
+        let shared = self.origins.get(&run).and_then(|origin| origin.base).map_or(0, |base| base.1);
         let repeated = here.is_none() && (1..=shared).contains(&initiated);
         match self.waits_for(index, run, initiated) {
             Some(found) if found == kind => Ok(()),
@@ -318,7 +318,7 @@ fn check_initiated(b: &crate::event::ChildInitiated<'_>) -> Result<(), &'static 
     }
 }
 
-fn not_started(relation: Option<Known>) -> Result<(), &'static str> {
+fn not_started(relation: Option<RelationState>) -> Result<(), &'static str> {
     match relation {
         None => Err("that event initiated no child"),
         Some(known) if known.started != 0 => Err("the child has started already"),
@@ -327,7 +327,7 @@ fn not_started(relation: Option<Known>) -> Result<(), &'static str> {
     }
 }
 
-fn started(relation: Option<Known>, event: u32) -> Result<(), &'static str> {
+fn started(relation: Option<RelationState>, event: u32) -> Result<(), &'static str> {
     match relation {
         None => Err("that event initiated no child"),
         Some(known) if known.started == 0 => Err("the child has not started"),

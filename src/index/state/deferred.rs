@@ -4,7 +4,7 @@ use super::runs::Size;
 
 /// What a commit touched, to be looked at once all of it is taken in.
 #[derive(Default)]
-pub(crate) struct Aftermath {
+pub(crate) struct Deferred {
     pub(crate) closed: Vec<u32>,
     pub(crate) canceled: Vec<u32>,
     /// A run, and the place of a relation among its children.
@@ -13,7 +13,7 @@ pub(crate) struct Aftermath {
     pub(crate) grown: Vec<(usize, Size)>,
 }
 
-impl Aftermath {
+impl Deferred {
     pub(crate) fn touch(&mut self, run: u32, place: usize) {
         self.relations.extend(u32::try_from(place).ok().map(|place| (run, place)));
     }

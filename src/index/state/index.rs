@@ -1,7 +1,7 @@
 //! Everything that is known about the commits so far.
 
 use super::chains::{Chain, Chains};
-use super::deferred::Aftermath;
+use super::deferred::Deferred;
 use super::duties::{Duties, DutyKey, DutyKind};
 use super::links::Relation;
 use super::namespaces::{Namespace, Namespaces, Workflow};
@@ -33,7 +33,7 @@ pub(crate) struct Index {
     pub(crate) duties: Duties,
     pub(crate) tables: Tables,
     pub(crate) totals: Totals,
-    pub(crate) aftermath: Aftermath,
+    pub(crate) deferred: Deferred,
     /// Where the last commit taken in ends.
     pub(crate) end: Position,
     /// The last commit that set the limits of a namespace.
@@ -51,13 +51,13 @@ impl Index {
 
     /// Whether a run takes events.
     pub(crate) fn is_open(&self, run: u32) -> bool {
-        self.runs.get(run).is_some_and(|run| run.extent.latest().status.is_open())
+        self.runs.get(run).is_some_and(|run| run.state.latest().status.is_open())
     }
 
     /// The next event of a run; 0 if there is no such run.
     pub(crate) fn next_event(&self, run: &RunId) -> u32 {
         let run = self.runs.number(run).and_then(|number| self.runs.get(number));
-        run.map_or(0, |run| run.extent.latest().next_event)
+        run.map_or(0, |run| run.state.latest().next_event)
     }
 
     /// The namespace and the workflow of a run.
@@ -72,14 +72,14 @@ impl Index {
 
     /// The commit that opened a duty, if it is open.
     pub(crate) fn since_due(&self, key: &DutyKey) -> Option<Position> {
-        let ties = self.runs.get(key.run)?.ties.as_deref()?;
+        let links = self.runs.get(key.run)?.links.as_deref()?;
         match key.kind {
             DutyKind::DeliverSignal | DutyKind::DeliverCancel => {
-                let external = ties.externals.get(&key.event)?;
-                external.since.filter(|_| external.kind == key.kind)
+                let sent = links.outgoing.get(&key.event)?;
+                sent.since.filter(|_| sent.kind == key.kind)
             }
             kind => {
-                let (due, since) = ties.children.get(ties.find(key.event)?)?.duty?;
+                let (due, since) = links.children.get(links.find(key.event)?)?.duty?;
                 (due == kind).then_some(since)
             }
         }

@@ -9,7 +9,7 @@ use crate::id::Position;
 
 /// The ties of one run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Ties {
+pub(crate) struct RunLinks {
     /// In the order of their Initiated events.
     pub(crate) children: Vec<Relation>,
     /// How many of them have no end yet.
@@ -17,7 +17,7 @@ pub(crate) struct Ties {
     /// The Scheduled events of open activities; once the run has closed, those that were open.
     pub(crate) activities: BTreeSet<u32>,
     /// Signals and cancel requests that have no answer, by Initiated event.
-    pub(crate) externals: BTreeMap<u32, External>,
+    pub(crate) outgoing: BTreeMap<u32, OutgoingRequest>,
     /// How many of them are signals, and how many cancel requests.
     pub(crate) open_signals: u32,
     pub(crate) open_cancels: u32,
@@ -25,7 +25,7 @@ pub(crate) struct Ties {
     pub(crate) signal_requests: BTreeMap<Box<str>, u32>,
 }
 
-impl Ties {
+impl RunLinks {
     /// The place in `children` of the relation that this event initiated.
     pub(crate) fn find(&self, initiated: u32) -> Option<usize> {
         self.children.binary_search_by_key(&initiated, |relation| relation.initiated).ok()
@@ -34,21 +34,21 @@ impl Ties {
     pub(crate) fn is_empty(&self) -> bool {
         self.children.is_empty()
             && self.activities.is_empty()
-            && self.externals.is_empty()
+            && self.outgoing.is_empty()
             && self.signal_requests.is_empty()
     }
 
     /// Adds a signal or a cancel request.
-    pub(crate) fn request(&mut self, initiated: u32, external: External) {
-        self.externals.insert(initiated, external);
-        *self.requests(external.kind) += 1;
+    pub(crate) fn request(&mut self, initiated: u32, sent: OutgoingRequest) {
+        self.outgoing.insert(initiated, sent);
+        *self.requests(sent.kind) += 1;
     }
 
     /// Removes a signal or a cancel request that was answered.
-    pub(crate) fn answered(&mut self, initiated: u32) -> Option<External> {
-        let external = self.externals.remove(&initiated)?;
-        *self.requests(external.kind) -= 1;
-        Some(external)
+    pub(crate) fn answered(&mut self, initiated: u32) -> Option<OutgoingRequest> {
+        let sent = self.outgoing.remove(&initiated)?;
+        *self.requests(sent.kind) -= 1;
+        Some(sent)
     }
 
     fn requests(&mut self, kind: DutyKind) -> &mut u32 {
@@ -106,8 +106,8 @@ impl Relation {
 
     /// The relation as the first `shared` events of its run tell it; `None` if they do not.
     pub(crate) fn until(&self, shared: u32) -> Option<Self> {
-        let begun = Relation::new(self.initiated, self.policy, self.initiated_batch);
-        let mut then = Relation { child: self.child, child_ended: self.child_ended, ..begun };
+        let origin = Relation::new(self.initiated, self.policy, self.initiated_batch);
+        let mut then = Relation { child: self.child, child_ended: self.child_ended, ..origin };
         if self.started <= shared {
             (then.started, then.started_batch) = (self.started, self.started_batch);
         }
@@ -123,23 +123,23 @@ impl Relation {
     }
 
     /// What must still happen for it, given how its parent stands.
-    pub(crate) fn due(&self, parent: Parent) -> Option<DutyKind> {
+    pub(crate) fn due(&self, parent: ParentState) -> Option<DutyKind> {
         let applies =
             matches!(self.policy, ParentClosePolicy::Terminate | ParentClosePolicy::RequestCancel);
         match parent {
             _ if !self.is_open() => None,
-            Parent::Open if self.started == 0 => Some(DutyKind::StartChild),
-            Parent::Open => self.child_ended.then_some(DutyKind::ReportClose),
-            Parent::Closed if self.started == 0 || self.child_ended || self.applied => None,
-            Parent::Closed => applies.then_some(DutyKind::ApplyClosePolicy),
-            Parent::Replaced => None,
+            ParentState::Open if self.started == 0 => Some(DutyKind::StartChild),
+            ParentState::Open => self.child_ended.then_some(DutyKind::ReportClose),
+            ParentState::Closed if self.started == 0 || self.child_ended || self.applied => None,
+            ParentState::Closed => applies.then_some(DutyKind::ApplyClosePolicy),
+            ParentState::Replaced => None,
         }
     }
 }
 
 /// How a parent stands to its children.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Parent {
+pub(crate) enum ParentState {
     Open,
     Closed,
     /// Terminated by a reset, which leaves children alone; or recorded from elsewhere.
@@ -148,7 +148,7 @@ pub(crate) enum Parent {
 
 /// A signal or a cancel request on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct External {
+pub(crate) struct OutgoingRequest {
     pub(crate) kind: DutyKind,
     /// The batch of its Initiated event.
     pub(crate) batch: Position,

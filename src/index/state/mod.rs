@@ -16,13 +16,13 @@ pub(crate) use chains::Chain;
 pub use duties::DutyKind;
 pub(crate) use duties::{Duties, DutyKey};
 pub(crate) use index::Index;
-pub(crate) use links::{External, Parent, Relation, Ties};
-pub(crate) use namespaces::Place as WorkflowPlace;
+pub(crate) use links::{OutgoingRequest, ParentState, Relation, RunLinks};
+pub(crate) use namespaces::WorkflowSlot;
 pub(crate) use namespaces::{
     NAMESPACES_TABLE, Namespaces, NewRun, Workflow, encode_limits, is_name,
 };
-pub(crate) use runs::{Extent, Fork, Run};
+pub(crate) use runs::{Fork, Run, RunState};
 pub use runs::{RunStatus, Size};
-pub(crate) use tables::Place as RowPlace;
-pub(crate) use undo::Current;
+pub(crate) use tables::ValueRef;
+pub(crate) use undo::Latest;
 pub(crate) use waypoints::{Waypoint, Waypoints};

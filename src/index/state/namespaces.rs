@@ -44,7 +44,7 @@ pub(crate) struct Namespaces {
 }
 
 /// A workflow that is known, or where it is to be made.
-pub(crate) struct Place {
+pub(crate) struct WorkflowSlot {
     namespace: usize,
     id: Arc<str>,
     number: Option<u32>,
@@ -106,19 +106,19 @@ impl Namespaces {
     }
 
     /// The place of a workflow; its namespace is made with default limits if it is not there.
-    pub(crate) fn place(&mut self, namespace: &str, id: &str) -> Place {
+    pub(crate) fn place(&mut self, namespace: &str, id: &str) -> WorkflowSlot {
         let namespace = self.namespace_for(namespace);
         let known = self.list.get(namespace).and_then(|n| n.workflows.get_key_value(id));
         let number = known.map(|(_, number)| *number);
         let id = known.map_or_else(|| id.into(), |(id, _)| id.clone());
         let workflow = number.and_then(|number| self.workflows.get(usize::try_from(number).ok()?));
-        Place { namespace, id, number, current: workflow.map(|w| *w.current.latest()) }
+        WorkflowSlot { namespace, id, number, current: workflow.map(|w| *w.current.latest()) }
     }
 
     /// The place of a workflow that is known.
-    pub(crate) fn place_of(&self, number: u32) -> Option<Place> {
+    pub(crate) fn place_of(&self, number: u32) -> Option<WorkflowSlot> {
         let workflow = self.workflows.get(usize::try_from(number).ok()?)?;
-        Some(Place {
+        Some(WorkflowSlot {
             namespace: workflow.namespace,
             id: workflow.id.clone(),
             number: Some(number),
@@ -143,7 +143,7 @@ impl Namespaces {
     /// workflow's number and its last run before.
     pub(crate) fn add_run(
         &mut self,
-        place: Place,
+        place: WorkflowSlot,
         run: &NewRun<'_>,
         displaces: bool,
     ) -> (u32, Option<u32>) {

@@ -2,8 +2,8 @@
 
 use crate::hash::Map;
 
-use super::links::Ties;
-use super::undo::{Current, Formers};
+use super::links::RunLinks;
+use super::undo::{Latest, UndoQueue};
 use super::waypoints::Waypoints;
 use crate::event::{EventKind, RawEvent};
 use crate::id::{Position, RunId, Timestamp};
@@ -84,10 +84,10 @@ pub(crate) struct Run {
     /// The first batch of its own.
     pub(crate) first_batch: Position,
     pub(crate) started_at: Timestamp,
-    pub(crate) extent: Current<Extent>,
+    pub(crate) state: Latest<RunState>,
     pub(crate) waypoints: Waypoints,
     pub(crate) fork: Option<Box<Fork>>,
-    pub(crate) ties: Option<Box<Ties>>,
+    pub(crate) links: Option<Box<RunLinks>>,
 }
 
 /// Where a run that a reset made leaves the run that it is based on.
@@ -101,7 +101,7 @@ pub(crate) struct Fork {
 
 /// How far a run has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Extent {
+pub(crate) struct RunState {
     pub(crate) last_batch: Position,
     pub(crate) next_event: u32,
     /// What its events take in the log.
@@ -116,10 +116,10 @@ pub(crate) struct Extent {
     pub(crate) closed_at: Option<Timestamp>,
 }
 
-impl Extent {
+impl RunState {
     /// How far a run is after `batch`, which ends with the event `last`.
     pub(crate) fn after(batch: &Batch<'_>, last: &RawEvent<'_>) -> Self {
-        Extent {
+        RunState {
             last_batch: batch.position,
             next_event: batch.next_event(),
             bytes: batch.run_bytes,
@@ -157,7 +157,7 @@ impl std::ops::AddAssign for Size {
 pub(crate) struct Runs {
     runs: Vec<Run>,
     by_id: Map<RunId, u32>,
-    formers: Formers<Extent>,
+    undo_queue: UndoQueue<RunState>,
 }
 
 impl Runs {
@@ -180,21 +180,21 @@ impl Runs {
     }
 
     /// How far a run had come for a reader at `at`; `None` if it began later.
-    pub(crate) fn extent_at<'r>(&'r self, run: &'r Run, at: Position) -> Option<&'r Extent> {
-        self.formers.at(&run.extent, at)
+    pub(crate) fn state_at<'r>(&'r self, run: &'r Run, at: Position) -> Option<&'r RunState> {
+        self.undo_queue.at(&run.state, at)
     }
 
-    /// Takes a run on to `extent` from `commit` on.
-    pub(crate) fn extend(&mut self, number: u32, commit: Position, extent: Extent) {
+    /// Takes a run on to `state` from `commit` on.
+    pub(crate) fn extend(&mut self, number: u32, commit: Position, state: RunState) {
         let run = usize::try_from(number).ok().and_then(|number| self.runs.get_mut(number));
         if let Some(run) = run {
-            self.formers.replace(&mut run.extent, commit, extent);
+            self.undo_queue.replace(&mut run.state, commit, state);
         }
     }
 
     /// Drops what runs were before commits that every reader from `oldest` on sees.
     pub(crate) fn forget(&mut self, oldest: Position) {
-        self.formers.forget(oldest);
+        self.undo_queue.forget(oldest);
     }
 
     pub(crate) fn push(&mut self, run: Run) {

@@ -11,7 +11,7 @@ use crate::log::format::Put;
 
 /// A value in the log: where it begins and how long it is. The key lies right before it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Place {
+pub(crate) struct ValueRef {
     pub(crate) value: Position,
     pub(crate) value_len: u32,
     pub(crate) key_len: u16,
@@ -21,7 +21,7 @@ pub(crate) struct Place {
 #[derive(Clone, Copy, Debug)]
 struct Version {
     commit: Position,
-    place: Option<Place>,
+    place: Option<ValueRef>,
 }
 
 type Rows = BTreeMap<Box<[u8]>, Vec<Version>>;
@@ -47,7 +47,7 @@ impl Tables {
     pub(crate) fn put(&mut self, row: &Put<'_>, commit: Position) {
         let place = row.value.and_then(|(value, bytes)| {
             let value_len = u32::try_from(bytes.len()).ok()?;
-            Some(Place { value, value_len, key_len: u16::try_from(row.key.len()).ok()? })
+            Some(ValueRef { value, value_len, key_len: u16::try_from(row.key.len()).ok()? })
         });
         let name: Arc<str> = match self.tables.get_key_value(row.table) {
             Some((name, _)) => name.clone(),
@@ -91,7 +91,7 @@ impl Tables {
     }
 
     /// The row as a reader at `at` sees it.
-    pub(crate) fn get(&self, table: &str, key: &[u8], at: Position) -> Option<Place> {
+    pub(crate) fn get(&self, table: &str, key: &[u8], at: Position) -> Option<ValueRef> {
         visible(self.tables.get(table)?.rows.get(key)?, at)
     }
 
@@ -103,7 +103,7 @@ impl Tables {
         range: (Bound<&[u8]>, Bound<&[u8]>),
         at: Position,
         count: usize,
-    ) -> (Vec<Place>, Option<Box<[u8]>>) {
+    ) -> (Vec<ValueRef>, Option<Box<[u8]>>) {
         let mut places = vec![];
         let Some(Table { rows, .. }) = self.tables.get(table).filter(|_| !is_empty(range)) else {
             return (places, None);
@@ -119,7 +119,7 @@ impl Tables {
 
     /// The row as the last commit left it, published or not, and the last commit that may have changed it:
     /// of a row that is not there, the last one that changed the table.
-    pub(crate) fn latest(&self, table: &str, key: &[u8]) -> (Option<Place>, Position) {
+    pub(crate) fn latest(&self, table: &str, key: &[u8]) -> (Option<ValueRef>, Position) {
         let Some(table) = self.tables.get(table) else { return (None, Position::START) };
         match table.rows.get(key).and_then(|versions| versions.last()) {
             Some(version) => (version.place, version.commit),
@@ -132,7 +132,7 @@ impl Tables {
         &self,
         table: &str,
         range: (Bound<&[u8]>, Bound<&[u8]>),
-    ) -> impl DoubleEndedIterator<Item = (&[u8], Place)> {
+    ) -> impl DoubleEndedIterator<Item = (&[u8], ValueRef)> {
         let table = self.tables.get(table).filter(|_| !is_empty(range));
         let rows = table.into_iter().flat_map(move |table| table.rows.range::<[u8], _>(range));
         rows.filter_map(|(key, versions)| Some((&**key, versions.last()?.place?)))
@@ -155,7 +155,7 @@ impl Table {
     }
 }
 
-fn visible(versions: &[Version], at: Position) -> Option<Place> {
+fn visible(versions: &[Version], at: Position) -> Option<ValueRef> {
     versions.iter().rev().find(|version| version.commit < at)?.place
 }
 

@@ -7,16 +7,16 @@ use crate::id::Position;
 
 /// What is known of a run, and the commit that made it so.
 #[derive(Clone, Debug)]
-pub(crate) struct Current<T> {
+pub(crate) struct Latest<T> {
     commit: Position,
     value: T,
     /// The number of what it was before, counted from 1; 0 for nothing.
     former: u64,
 }
 
-impl<T> Current<T> {
+impl<T> Latest<T> {
     pub(crate) fn new(commit: Position, value: T) -> Self {
-        Current { commit, value, former: 0 }
+        Latest { commit, value, former: 0 }
     }
 
     /// The latest value, published or not.
@@ -32,35 +32,35 @@ impl<T> Current<T> {
 
 /// What a run was until some commit.
 #[derive(Clone, Debug)]
-struct Former<T> {
-    was: Current<T>,
+struct Undone<T> {
+    was: Latest<T>,
     until: Position,
 }
 
 /// The queue, the oldest commit first.
 #[derive(Debug)]
-pub(crate) struct Formers<T> {
-    entries: VecDeque<Former<T>>,
+pub(crate) struct UndoQueue<T> {
+    entries: VecDeque<Undone<T>>,
     /// How many have been taken out.
     gone: u64,
 }
 
-impl<T> Default for Formers<T> {
+impl<T> Default for UndoQueue<T> {
     fn default() -> Self {
-        Formers { entries: VecDeque::new(), gone: 0 }
+        UndoQueue { entries: VecDeque::new(), gone: 0 }
     }
 }
 
-impl<T> Formers<T> {
+impl<T> UndoQueue<T> {
     /// Replaces a value from `commit` on, which is later than all before.
-    pub(crate) fn replace(&mut self, current: &mut Current<T>, commit: Position, value: T) {
+    pub(crate) fn replace(&mut self, current: &mut Latest<T>, commit: Position, value: T) {
         let number = self.gone.saturating_add(self.entries.len() as u64 + 1);
-        let was = std::mem::replace(current, Current { commit, value, former: number });
-        self.entries.push_back(Former { was, until: commit });
+        let was = std::mem::replace(current, Latest { commit, value, former: number });
+        self.entries.push_back(Undone { was, until: commit });
     }
 
     /// The value as a reader at `at` sees it: made by the last commit before.
-    pub(crate) fn at<'f>(&'f self, current: &'f Current<T>, at: Position) -> Option<&'f T> {
+    pub(crate) fn at<'f>(&'f self, current: &'f Latest<T>, at: Position) -> Option<&'f T> {
         let mut seen = current;
         while seen.commit >= at {
             let place = seen.former.checked_sub(self.gone)?.checked_sub(1)?;
@@ -85,15 +85,15 @@ mod tests {
     #[test]
     fn each_reader_sees_the_last_commit_before_it() {
         let at = Position::from_u64;
-        let mut formers = Formers::default();
-        let mut runs = [10, 20].map(|commit| Current::new(at(commit), 1));
+        let mut undo_queue = UndoQueue::default();
+        let mut runs = [10, 20].map(|commit| Latest::new(at(commit), 1));
         // Commits 30, 40, 50 and 60 extend the two runs in turn.
         for (commit, run) in [(30, 0), (40, 1), (50, 0), (60, 1)] {
             let next = runs[run].latest() + 1;
-            formers.replace(&mut runs[run], at(commit), next);
+            undo_queue.replace(&mut runs[run], at(commit), next);
         }
-        let seen = |formers: &Formers<u32>, run: usize, reader| {
-            formers.at(&runs[run], at(reader)).copied()
+        let seen = |undo_queue: &UndoQueue<u32>, run: usize, reader| {
+            undo_queue.at(&runs[run], at(reader)).copied()
         };
         for (reader, first, second) in [
             (10, None, None),
@@ -103,13 +103,16 @@ mod tests {
             (50, Some(2), Some(2)),
             (61, Some(3), Some(3)),
         ] {
-            assert_eq!((seen(&formers, 0, reader), seen(&formers, 1, reader)), (first, second));
+            assert_eq!(
+                (seen(&undo_queue, 0, reader), seen(&undo_queue, 1, reader)),
+                (first, second)
+            );
         }
-        formers.forget(at(45));
-        assert_eq!((seen(&formers, 0, 45), seen(&formers, 1, 45)), (Some(2), Some(2)));
-        assert_eq!(seen(&formers, 0, 30), None, "forgotten");
-        formers.forget(at(61));
-        assert!(formers.entries.is_empty());
-        assert_eq!((seen(&formers, 0, 61), seen(&formers, 1, 61)), (Some(3), Some(3)));
+        undo_queue.forget(at(45));
+        assert_eq!((seen(&undo_queue, 0, 45), seen(&undo_queue, 1, 45)), (Some(2), Some(2)));
+        assert_eq!(seen(&undo_queue, 0, 30), None, "forgotten");
+        undo_queue.forget(at(61));
+        assert!(undo_queue.entries.is_empty());
+        assert_eq!((seen(&undo_queue, 0, 61), seen(&undo_queue, 1, 61)), (Some(3), Some(3)));
     }
 }

@@ -8,7 +8,7 @@ use super::summary;
 use crate::bytes::wide;
 use crate::disk::{Disk, OpenMode};
 use crate::error::{Error, Result};
-use crate::log::files::{ManifestFile, View, apart};
+use crate::log::files::{ManifestFile, View, check_disjoint};
 use crate::log::format::{Manifest, Paths, SEGMENT_HEADER_BYTES, SegmentHeader, corrupt};
 
 /// How much is written at a time.
@@ -42,11 +42,11 @@ pub(crate) fn copy(
     if manifest.identity != view.identity {
         return Err(corrupt(&from.manifest(), 24, "the manifest is of another store", 0, 0));
     }
-    apart(disk, &to.root, &from.root)?;
+    check_disjoint(disk, &to.root, &from.root)?;
     let base = match base {
         Some(paths) => {
             let base = Base::open(disk, paths, view)?;
-            apart(disk, &to.root, &paths.root)?;
+            check_disjoint(disk, &to.root, &paths.root)?;
             Some(base)
         }
         None => None,

@@ -8,7 +8,7 @@ use crate::log::format::{Frame, FrameKind, SEGMENT_HEADER_BYTES, SegmentHeader, 
 
 /// What a segment holds whose every frame verified.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Whole {
+pub(crate) struct SegmentSummary {
     pub(crate) commits: u64,
     /// Behind the last frame, the seal of a full segment included.
     pub(crate) end: usize,
@@ -24,10 +24,10 @@ pub(crate) fn verify(
     header: &SegmentHeader,
     stop: Option<usize>,
     epochs: (u32, u32),
-) -> Result<Whole> {
+) -> Result<SegmentSummary> {
     let first = header.identity.first_frame(header.number);
     let mut whole =
-        Whole { commits: 0, end: SEGMENT_HEADER_BYTES, epoch: epochs.0.max(header.epoch) };
+        SegmentSummary { commits: 0, end: SEGMENT_HEADER_BYTES, epoch: epochs.0.max(header.epoch) };
     while stop.is_none_or(|stop| whole.end < stop) {
         let offset = wide(whole.end);
         let position = first.plus(wide(whole.end - SEGMENT_HEADER_BYTES));

@@ -6,8 +6,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::lock_record::Word;
-use super::place::check_at;
+use super::location::check_at;
+use super::lock_record::LockRecord;
 use crate::disk::{Disk, DiskDir};
 use crate::error::{Error, Result};
 use crate::holder::{Holder, Whereabouts};
@@ -60,7 +60,7 @@ impl Lock {
             true => Holder { whereabouts: Whereabouts::Reader, ..Holder::default() },
             // What cannot be read says nothing.
             false => {
-                let word = Word::read(disk, paths).unwrap_or_default();
+                let word = LockRecord::read(disk, paths).unwrap_or_default();
                 Holder::find(word.process, word.host)
             }
         };

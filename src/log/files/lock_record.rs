@@ -16,7 +16,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::place::check_at;
+use super::location::check_at;
 use crate::bytes::{put, u32_at, u64_at};
 use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::error::{Error, Result};
@@ -33,12 +33,12 @@ const PUBLISHED_OFFSET: u64 = 16;
 const MARK_BYTES: usize = 16;
 
 /// The lock record of a store that is open for writing.
-pub(crate) struct Record {
+pub(crate) struct LockFile {
     file: Arc<dyn DiskFile>,
     path: PathBuf,
 }
 
-impl Record {
+impl LockFile {
     /// Names this process, which has just taken the lock, as its holder.
     pub(crate) fn begin(disk: &dyn Disk, paths: &Paths) -> Result<Self> {
         let path = paths.lock_record();
@@ -48,7 +48,7 @@ impl Record {
             }
             other => other,
         };
-        let record = Record { file: opened.map_err(|e| Error::io("open", &path, e))?, path };
+        let record = LockFile { file: opened.map_err(|e| Error::io("open", &path, e))?, path };
         let host = Host::of_this_process();
         let mut bytes = [0; HOLDER_BYTES];
         put(&mut bytes, 0, &MAGIC);
@@ -126,7 +126,7 @@ fn mark_check(store: &[u8; 16], mark: &[u8]) -> u32 {
 
 /// How far the last writer knew the log of `store` to be on the device, if that writer's epoch was
 /// `epoch`. A missing, an older or a damaged lock record vouches for nothing.
-pub(crate) fn vouched(
+pub(crate) fn durable_hint(
     disk: &dyn Disk,
     paths: &Paths,
     store: &[u8; 16],
@@ -147,7 +147,7 @@ pub(crate) fn vouched(
 
 /// What the lock record says of its holder.
 #[derive(Clone, Default)]
-pub(crate) struct Word {
+pub(crate) struct LockRecord {
     /// The process that wrote it; 0 if it has closed the store.
     pub(crate) process: u32,
     /// Where that process runs, if it says so.
@@ -158,7 +158,7 @@ pub(crate) struct Word {
     pub(crate) published: Position,
 }
 
-impl Word {
+impl LockRecord {
     /// Reads the lock record of a store; a missing one says nothing.
     pub(crate) fn read(disk: &dyn Disk, paths: &Paths) -> Result<Self> {
         Ok(open_to_look(disk, paths)?.map(|file| Self::of(file.as_ref())).unwrap_or_default())
@@ -168,10 +168,10 @@ impl Word {
         let mut bytes = [0; HOLDER_BYTES];
         let whole = file.read_at(&mut bytes, 0).is_ok() && bytes.starts_with(&MAGIC);
         if !whole {
-            return Word::default();
+            return LockRecord::default();
         }
         let process = u32_at(&bytes, 8).unwrap_or_default();
-        Word {
+        LockRecord {
             process,
             host: Host::read(file, LOCK_BYTES as u64, process),
             epoch: u32_at(&bytes, 12).unwrap_or_default(),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::place::check_at;
+use super::location::check_at;
 use crate::disk::{Disk, FileId, MappedFile, OpenMode, create_anew};
 use crate::error::{Error, Result};
 use crate::log::format::{Identity, Paths, SEGMENT_HEADER_BYTES, SegmentHeader, corrupt};

@@ -5,11 +5,11 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::recovery::Remains;
+use super::recovery::UnverifiedTail;
 use crate::disk::{Disk, OpenMode};
 use crate::error::{Error, Result};
 use crate::id::Position;
-use crate::log::files::Place;
+use crate::log::files::StoreLocation;
 use crate::log::format::{Identity, Paths, SEGMENT_HEADER_BYTES};
 
 /// Copies `remains` into quarantine and zeroes them; returns where the copies are. Zeroes nothing unless the store
@@ -17,9 +17,9 @@ use crate::log::format::{Identity, Paths, SEGMENT_HEADER_BYTES};
 pub(crate) fn heal(
     disk: &dyn Disk,
     paths: &Paths,
-    place: &Place,
+    place: &StoreLocation,
     epoch: u32,
-    remains: &Remains,
+    remains: &UnverifiedTail,
 ) -> Result<Vec<PathBuf>> {
     let mut copies = vec![];
     let dir = paths.quarantine();

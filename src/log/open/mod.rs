@@ -6,6 +6,8 @@ mod recovery;
 pub(crate) mod reread;
 
 pub use opening::{OpenReport, Verdict};
-pub(crate) use opening::{Opening, follow, make_directories, make_space, open, overtaken, sighted};
+pub(crate) use opening::{
+    Opening, follow, make_directories, make_space, manifest_before, open, overtaken,
+};
 pub(crate) use recovery::{Replay, Scan};
 pub(crate) use reread::Files;

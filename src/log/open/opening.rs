@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::heal;
-use super::recovery::{Remains, Replay, Scan, scan};
+use super::recovery::{Replay, Scan, UnverifiedTail, scan};
 use crate::disk::{Disk, OpenMode, Opener, random_bytes};
 use crate::error::{Error, Result};
 use crate::id::Position;
 use crate::log::files::{
-    Lock, ManifestFile, Place, Published, Record, Segment, Word, check_unshared, holes, missing,
-    remove_unfinished, reserve,
+    Lock, LockFile, LockRecord, ManifestFile, Published, Segment, StoreLocation, check_unshared,
+    holes, missing, remove_unfinished, reserve,
 };
 use crate::log::format::{Identity, Manifest, Paths, SEGMENT_HEADER_BYTES, SegmentHeader, corrupt};
 use crate::log::write::{Background, Held, Writer};
@@ -79,7 +79,7 @@ pub(crate) struct Opening {
 /// An open log.
 pub(crate) struct Opened {
     pub(crate) published: Arc<Published>,
-    pub(crate) place: Arc<Place>,
+    pub(crate) place: Arc<StoreLocation>,
     pub(crate) opener: Arc<Opener>,
     pub(crate) writing: Option<(Arc<Writer>, Background)>,
     pub(crate) report: OpenReport,
@@ -125,14 +125,14 @@ fn open_writer(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     }
     let lock = Lock::acquire(disk_ref, paths)?;
     check_unshared(disk_ref, paths)?;
-    let record = Record::begin(disk_ref, paths)?;
+    let record = LockFile::begin(disk_ref, paths)?;
     // Looked at again under the lock: another process may have made the store meanwhile.
     let (mut manifest, created) = match ManifestFile::open(disk_ref, paths, OpenMode::Write) {
         Ok(manifest) => (manifest, false),
         Err(Error::NotAStore { .. }) if opening.create => (create(opening)?, true),
         Err(error) => return Err(error),
     };
-    let place = Arc::new(Place::enter(disk_ref, paths, &manifest)?);
+    let place = Arc::new(StoreLocation::enter(disk_ref, paths, &manifest)?);
     let scan = scan(disk_ref, paths, &manifest.current, None, replay)?;
     // Reading took its time. From here on files are changed.
     place.check(disk_ref)?;
@@ -180,13 +180,13 @@ fn open_reader(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     let disk = disk.as_ref();
     let manifest = ManifestFile::open(disk, paths, OpenMode::Read)?;
     let live = Lock::is_held(disk, paths)?;
-    let word = live.then(|| Word::read(disk, paths)).transpose()?;
+    let word = live.then(|| LockRecord::read(disk, paths)).transpose()?;
     // Read after the limit: a manifest read before may be older than frames below the limit.
     let manifest = ManifestFile::open(disk, paths, OpenMode::Read).unwrap_or(manifest);
     // A writer that is still opening has published nothing yet; what the manifest vouches for
     // stays in any case.
     let limit = word.map(|word| word.published.max(manifest.current.durable_upto));
-    let place = Arc::new(Place::enter(disk, paths, &manifest)?);
+    let place = Arc::new(StoreLocation::enter(disk, paths, &manifest)?);
     let scan = scan(disk, paths, &manifest.current, limit, replay)?;
     let mut report = report(&scan, &manifest.current, false);
     report.manifest_damaged = manifest.damaged;
@@ -200,24 +200,26 @@ fn open_reader(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
 }
 
 /// What the manifest says before a log is opened for reading; nothing for any other opening.
-pub(crate) fn sighted(Opening { disk, paths, read_only, .. }: &Opening) -> Option<Manifest> {
+pub(crate) fn manifest_before(
+    Opening { disk, paths, read_only, .. }: &Opening,
+) -> Option<Manifest> {
     let read = || ManifestFile::open(disk.as_ref(), paths, OpenMode::Read).ok();
     read_only.then(read).flatten().map(|manifest| manifest.current)
 }
 
 /// Whether a writer came while a log was opened for reading: what was found beyond the end may
 /// then have been its first commit, half seen. A writer that has gone again has changed the manifest
-/// since it was `sighted`.
+/// since it was `manifest_before`.
 pub(crate) fn overtaken(
     opening: &Opening,
-    sighted: Option<Manifest>,
+    manifest_before: Option<Manifest>,
     opened: &Result<Opened>,
 ) -> Result<bool> {
     let live = opened.as_ref().is_ok_and(|opened| opened.report.verdict == Verdict::Live);
     let quiet = !opening.read_only || live || matches!(opened, Err(Error::NotAStore { .. }));
     Ok(!quiet
         && (Lock::is_held(opening.disk.as_ref(), &opening.paths)?
-            || self::sighted(opening) != sighted))
+            || self::manifest_before(opening) != manifest_before))
 }
 
 /// Whether a log that could not be opened for writing for want of space has got some.
@@ -230,11 +232,11 @@ pub(crate) fn make_space(opening: &Opening, error: &Error) -> bool {
 pub(crate) fn follow(
     disk: &dyn Disk,
     paths: &Paths,
-    (place, published): (&Place, &Published),
+    (place, published): (&StoreLocation, &Published),
     since: u32,
     replay: &mut dyn Replay,
 ) -> Result<bool> {
-    let word = Word::read(disk, paths)?;
+    let word = LockRecord::read(disk, paths)?;
     let (from, end) = (published.end(), word.published);
     // The word of a writer that was gone when the log was read is older than what was read, and
     // after a power loss it may be wrong.
@@ -330,14 +332,14 @@ fn report(scan: &Scan, manifest: &Manifest, created: bool) -> OpenReport {
         end: scan.end,
         commits: scan.commits,
         segments: u32::try_from(scan.segments.len()).unwrap_or(u32::MAX),
-        removed_bytes: scan.remains.as_ref().map_or(0, Remains::bytes),
+        removed_bytes: scan.remains.as_ref().map_or(0, UnverifiedTail::bytes),
         quarantined: vec![],
         manifest_damaged: false,
         elapsed: Duration::ZERO,
     }
 }
 
-fn ambiguous(paths: &Paths, remains: &Remains) -> Error {
+fn ambiguous(paths: &Paths, remains: &UnverifiedTail) -> Error {
     let what = "bytes beyond the last commit may have been an acknowledged one";
     match remains.pieces.first() {
         Some((segment, range)) => {

@@ -17,7 +17,7 @@ use crate::disk::{Disk, OpenMode};
 use crate::error::{Error, Result};
 use crate::event::{Buffer, Malformed};
 use crate::id::{Position, RunId};
-use crate::log::files::{Segment, vouched};
+use crate::log::files::{Segment, durable_hint};
 use crate::log::format::{
     Fault, Frame, FrameKind, Identity, Manifest, Part, Parts, Paths, SEGMENT_HEADER_BYTES,
     SegmentHeader, corrupt, frame, segment_number,
@@ -33,14 +33,14 @@ pub(crate) trait Replay {
 
 /// What was found beyond the end of the log, and behind the seals of full segments.
 #[derive(Clone, Debug)]
-pub(crate) struct Remains {
+pub(crate) struct UnverifiedTail {
     /// The dirty bytes, per segment: number and range of offsets.
     pub(crate) pieces: Vec<(u32, Range<usize>)>,
     /// It is proven that they were never acknowledged.
     pub(crate) torn: bool,
 }
 
-impl Remains {
+impl UnverifiedTail {
     pub(crate) fn bytes(&self) -> u64 {
         self.pieces.iter().map(|(_, range)| wide(range.len())).sum()
     }
@@ -54,7 +54,7 @@ pub(crate) struct Scan {
     /// The log was known to be on the device up to here.
     pub(crate) durable_upto: Position,
     pub(crate) commits: u64,
-    pub(crate) remains: Option<Remains>,
+    pub(crate) remains: Option<UnverifiedTail>,
 }
 
 /// Reads the log of a store. With `published`, a living writer's word, it is read up to there and
@@ -68,7 +68,7 @@ pub(crate) fn scan(
 ) -> Result<Scan> {
     let segments = list_segments(disk, paths, manifest)?;
     let first = manifest.identity.first_frame(0);
-    let remembered = vouched(disk, paths, &manifest.identity.store, manifest.epoch)?;
+    let remembered = durable_hint(disk, paths, &manifest.identity.store, manifest.epoch)?;
     let scan = Scan {
         segments,
         end: first,
@@ -217,7 +217,7 @@ impl Scanner<'_> {
     /// below it, all is.
     fn keep_behind_seals(&mut self) {
         let pieces = std::mem::take(&mut self.behind_seals);
-        self.scan.remains = (!pieces.is_empty()).then_some(Remains { pieces, torn: true });
+        self.scan.remains = (!pieces.is_empty()).then_some(UnverifiedTail { pieces, torn: true });
     }
 
     /// Decides what the bytes after the last good frame are.
@@ -263,7 +263,7 @@ impl Scanner<'_> {
         }
         let proven = matches!(fault, Fault::HeaderMissing | Fault::TrailerMissing(_));
         let torn = proven || self.manifest.closed;
-        self.scan.remains = (!pieces.is_empty()).then_some(Remains { pieces, torn });
+        self.scan.remains = (!pieces.is_empty()).then_some(UnverifiedTail { pieces, torn });
         Ok(())
     }
 

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::recovery::{Remains, Replay, scan};
+use super::recovery::{Replay, UnverifiedTail, scan};
 use crate::disk::{Disk, OpenMode};
 use crate::error::{Error, Result};
 use crate::id::Position;
@@ -34,7 +34,7 @@ pub(crate) struct Reread {
     /// One slot of the manifest is not whole.
     pub(crate) manifest_damaged: bool,
     /// What lies beyond the end, as far as that was looked at.
-    pub(crate) remains: Option<Remains>,
+    pub(crate) remains: Option<UnverifiedTail>,
 }
 
 /// Reads the store that `view` shows anew, as an opening does and by the same rules: to the end and

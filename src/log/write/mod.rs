@@ -2,9 +2,9 @@
 
 mod background;
 mod durability;
+mod fencing;
 mod parker;
 mod roll;
-mod standing;
 mod state;
 mod ticket;
 mod waiters;

@@ -38,9 +38,9 @@ impl Parker {
 /// Who may come to the next round. Committers that were woken by the last one mostly come back at once
 /// with their next commits; to wait for them for a moment makes one sync of two.
 #[derive(Default)]
-pub(crate) struct Company {
+pub(crate) struct GroupHint {
     /// How many commits the next round can count on.
     pub(crate) expected: u32,
     /// How often the leader yields to them before it goes without. Falls where it did not pay.
-    pub(crate) patience: u32,
+    pub(crate) spins: u32,
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::parker::Company;
+use super::parker::GroupHint;
 use super::parker::Waiter;
 use crate::error::Error;
 use crate::event::Buffer;
@@ -39,7 +39,7 @@ pub(crate) struct State {
     pub(crate) unsynced: Vec<Arc<Segment>>,
     pub(crate) failure: Option<Failure>,
     pub(crate) waiters: Vec<Waiter>,
-    pub(crate) company: Company,
+    pub(crate) group_hint: GroupHint,
     pub(crate) prepared: Option<Arc<Segment>>,
     pub(crate) preparing: bool,
     pub(crate) prepare_thread: Option<JoinHandle<()>>,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::durability::Durability;
 use super::durability::Span;
-use super::parker::Company;
+use super::parker::GroupHint;
 use super::parker::Parker;
 use super::parker::Waiter;
 use super::state::State;
@@ -15,18 +15,18 @@ use crate::sync::atomic::Ordering;
 use crate::sync::{MutexGuard, thread};
 
 /// A few microseconds when there is nobody else to run.
-const PATIENCE_MAX: u32 = 32;
+const SPINS_MAX: u32 = 32;
 
 impl Writer {
     /// Gives those a moment who were woken by the last round.
-    pub(crate) fn await_company(&self, state: &mut MutexGuard<'_, State>) {
-        let Company { expected, patience } = state.company;
+    pub(crate) fn await_group(&self, state: &mut MutexGuard<'_, State>) {
+        let GroupHint { expected, spins } = state.group_hint;
         let missing = || self.gathered.load(Ordering::Relaxed) < expected;
-        if !missing() || patience == 0 {
+        if !missing() || spins == 0 {
             return;
         }
         MutexGuard::unlocked(state, || {
-            for _ in 0..patience {
+            for _ in 0..spins {
                 thread::yield_now();
                 if !missing() {
                     break;
@@ -34,17 +34,16 @@ impl Writer {
             }
         });
         if missing() {
-            state.company.patience /= 2;
+            state.group_hint.spins /= 2;
         }
     }
 
     /// Notes how many a round has woken.
-    fn expect_company(&self, state: &mut State, woken: u32) {
+    fn expect_group(&self, state: &mut State, woken: u32) {
         let gathered = self.gathered.load(Ordering::Relaxed);
         let expected = woken.saturating_add(1).saturating_add(gathered);
-        let patience =
-            if expected > 1 { (state.company.patience + 1).min(PATIENCE_MAX) } else { 0 };
-        state.company = Company { expected, patience };
+        let spins = if expected > 1 { (state.group_hint.spins + 1).min(SPINS_MAX) } else { 0 };
+        state.group_hint = GroupHint { expected, spins };
     }
 
     /// Blocks until the commit is as durable as asked, writing and syncing if nobody else does.
@@ -107,7 +106,7 @@ impl Writer {
         let failed = state.failure.is_some();
         let is_over = |waiter: &mut Waiter| failed || self.is_done(waiter.span, waiter.durability);
         let done: Vec<_> = state.waiters.extract_if(.., is_over).collect();
-        self.expect_company(state, u32::try_from(done.len()).unwrap_or(u32::MAX));
+        self.expect_group(state, u32::try_from(done.len()).unwrap_or(u32::MAX));
         let next = (!state.waiters.is_empty()).then(|| state.waiters.remove(0));
         next.into_iter().chain(done).map(|waiter| waiter.parker).collect()
     }

@@ -7,7 +7,7 @@ use super::durability::Durability;
 use super::durability::Lead;
 use super::durability::Reserve;
 use super::durability::Span;
-use super::parker::Company;
+use super::parker::GroupHint;
 use super::state::Failure;
 use super::state::Group;
 use super::state::State;
@@ -16,18 +16,18 @@ use crate::disk::{Disk, Opener};
 use crate::error::{Error, Result};
 use crate::event::Buffer;
 use crate::id::Position;
-use crate::log::files::{Lock, ManifestFile, Place, Published, Record, Segment};
+use crate::log::files::{Lock, LockFile, ManifestFile, Published, Segment, StoreLocation};
 use crate::log::format::{FrameKind, OVERHEAD_BYTES, Paths, frame};
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// What a writer holds of its store.
 pub(crate) struct Held {
-    pub(crate) place: Arc<Place>,
+    pub(crate) place: Arc<StoreLocation>,
     pub(crate) opener: Arc<Opener>,
     pub(crate) manifest: ManifestFile,
     pub(crate) lock: Lock,
-    pub(crate) record: Record,
+    pub(crate) record: LockFile,
 }
 
 /// The writing half of an open store's log.
@@ -44,9 +44,9 @@ pub(crate) struct Writer {
     /// A group was written, a segment prepared, or something failed.
     pub(crate) progress: Condvar,
     pub(crate) manifest: Mutex<ManifestFile>,
-    pub(crate) place: Arc<Place>,
+    pub(crate) place: Arc<StoreLocation>,
     pub(crate) opener: Arc<Opener>,
-    pub(crate) lock: Mutex<Option<(Lock, Record)>>,
+    pub(crate) lock: Mutex<Option<(Lock, LockFile)>>,
     /// Wakes the background thread.
     pub(crate) work: Condvar,
 }
@@ -82,7 +82,7 @@ impl Writer {
             unsynced: vec![],
             failure: None,
             waiters: vec![],
-            company: Company::default(),
+            group_hint: GroupHint::default(),
             prepared,
             preparing: false,
             prepare_thread: None,
@@ -188,7 +188,7 @@ impl Writer {
             return;
         }
         state.leading = true;
-        self.await_company(state);
+        self.await_group(state);
         self.gathered.store(0, Ordering::Relaxed);
         let mut groups = std::mem::take(&mut state.groups);
         let mut unsynced = std::mem::take(&mut state.unsynced);

@@ -1,11 +1,11 @@
 //! For whoever looks after a store: what it holds, whether it is sound, a copy of it.
 
 mod backup;
-mod intake;
+mod import;
 mod stats;
 mod verify;
 
 pub use backup::{BackupProgress, BackupReport};
-pub(crate) use intake::Intake;
+pub(crate) use import::CommitImport;
 pub use stats::Stats;
 pub use verify::{VerifyProgress, VerifyReport};

@@ -97,7 +97,7 @@ impl Store {
         let mut meter = Meter::new(self.bytes_to_verify(&snapshot)?, &mut progress);
         let fresh = self.verify_log(view, &mut report, &mut meter)?;
         fresh.prove().map_err(|contradiction| contradicted(view, &contradiction))?;
-        self.verify_ties(&snapshot, &fresh)?;
+        self.verify_links(&snapshot, &fresh)?;
         verify_namespaces(&snapshot, &fresh)?;
         verify_runs(&snapshot, &fresh, &mut report, &mut meter)?;
         meter.tell();
@@ -159,7 +159,7 @@ impl Store {
     }
 
     /// Compares relations, chains and duties with those in use, if nothing was committed since.
-    fn verify_ties(&self, snapshot: &Snapshot, fresh: &Index) -> Result<()> {
+    fn verify_links(&self, snapshot: &Snapshot, fresh: &Index) -> Result<()> {
         let view = snapshot.view();
         let index = snapshot.index();
         if index.end != view.end {
@@ -167,7 +167,7 @@ impl Store {
         }
         let differs = (0..fresh.runs.len()).find(|number| {
             let runs = fresh.runs.get(*number).zip(index.runs.get(*number));
-            runs.is_none_or(|(expected, found)| expected.ties != found.ties)
+            runs.is_none_or(|(expected, found)| expected.links != found.links)
         });
         if differs.is_some() || fresh.chains != index.chains || fresh.duties != index.duties {
             let run = differs.and_then(|number| fresh.runs.get(number)).map(|run| run.id);

@@ -2,7 +2,9 @@
 //! at the index.
 
 use super::read_set::Read;
-use super::run::{Chunk, Place, Progress, Source, Touched, check_max_of, is_exempt, too_many_runs};
+use super::run::{
+    Chunk, EventSource, PendingRun, Precondition, Progress, check_max_of, is_exempt, too_many_runs,
+};
 use super::workspace::Workspace;
 use crate::error::{Error, Result};
 use crate::event;
@@ -23,7 +25,7 @@ pub(crate) struct Savepoint {
 struct SavedRun {
     run: usize,
     progress: Progress,
-    place: Place,
+    place: Precondition,
     held: bool,
     ruled: bool,
     chunk: Option<Chunk>,
@@ -39,33 +41,33 @@ impl Workspace {
         last.filter(is_it).or_else(|| self.by_id.get(run).copied())
     }
 
-    pub(crate) fn touch(&mut self, touched: Touched) -> Result<usize> {
+    pub(crate) fn touch(&mut self, pending: PendingRun) -> Result<usize> {
         let index = self.runs.len();
         if index >= COMMIT_RUNS_MAX {
             return Err(too_many_runs(index + 1));
         }
-        self.by_id.insert(touched.id, index);
-        if let Some(begins) = &touched.begins {
-            let workflow_id = begins.kin.workflow_id.clone();
+        self.by_id.insert(pending.id, index);
+        if let Some(begins) = &pending.begins {
+            let workflow_id = begins.identity.workflow_id.clone();
             self.starts.entry(workflow_id).or_default().push(index);
         }
-        self.runs.push(touched);
+        self.runs.push(pending);
         Ok(index)
     }
 
     #[inline]
-    pub(crate) fn touched(&self, run: usize) -> Result<&Touched> {
+    pub(crate) fn pending(&self, run: usize) -> Result<&PendingRun> {
         self.runs.get(run).ok_or_else(|| Error::invalid("no such run"))
     }
 
     /// The run that the transaction found or begins, if it has anything to do with it.
-    pub(crate) fn touched_by_id(&self, run: &RunId) -> Option<&Touched> {
+    pub(crate) fn run_by_id(&self, run: &RunId) -> Option<&PendingRun> {
         self.runs.get(*self.by_id.get(run)?)
     }
 
     /// How a run closed, if the transaction found it closed or closes it.
     pub(crate) fn closed(&self, run: &RunId) -> Option<RunStatus> {
-        let status = self.touched_by_id(run)?.progress.status;
+        let status = self.run_by_id(run)?.progress.status;
         (!status.is_open()).then_some(status)
     }
 
@@ -75,14 +77,14 @@ impl Workspace {
         &mut self,
         run: usize,
         event: &NewEvent<'_>,
-        source: Source,
+        source: EventSource,
         now: Timestamp,
     ) -> Result<u32> {
-        let touched = self.touched(run)?;
-        if !touched.progress.status.is_open() {
-            return Err(Error::RunClosed { run: touched.id });
+        let pending = self.pending(run)?;
+        if !pending.progress.status.is_open() {
+            return Err(Error::RunClosed { run: pending.id });
         }
-        touched.check_event(event, source)?;
+        pending.check_event(event, source)?;
         self.write(run, event, now)
     }
 
@@ -98,21 +100,21 @@ impl Workspace {
         let size = event::encode(event, time, &mut self.events)
             .map_err(|_| Error::invalid("an event is larger than 16 MiB"))?;
         let end = self.events.len();
-        let touched = self.runs.get_mut(run).ok_or_else(|| Error::invalid("no such run"))?;
-        let bytes = touched.bytes_before + touched.progress.bytes;
+        let pending = self.runs.get_mut(run).ok_or_else(|| Error::invalid("no such run"))?;
+        let bytes = pending.bytes_before + pending.progress.bytes;
         let asked = bytes + u64::from(size);
         let exempt = is_exempt(event.kind());
-        let max = if touched.recorded || exempt {
+        let max = if pending.recorded || exempt {
             RUN_BYTES_MAX
         } else {
-            touched.limits.history_bytes.into()
+            pending.limits.history_bytes.into()
         };
-        if let Err(error) = check_max_of("bytes in one run", Some(touched.id), bytes, asked, max) {
+        if let Err(error) = check_max_of("bytes in one run", Some(pending.id), bytes, asked, max) {
             self.events.resize(start, 0);
             return Err(error);
         }
-        let id = touched.next_event();
-        let progress = &mut touched.progress;
+        let id = pending.next_event();
+        let progress = &mut pending.progress;
         progress.count += 1;
         progress.bytes += u64::from(size);
         if !exempt {
@@ -137,8 +139,8 @@ impl Workspace {
         if let Some(last) = chunks.and_then(|(_, last)| self.chunks.get_mut(last)) {
             last.next = Some(new);
         }
-        if let Some(touched) = self.runs.get_mut(run) {
-            touched.progress.chunks = Some((chunks.map_or(new, |(first, _)| first), new));
+        if let Some(pending) = self.runs.get_mut(run) {
+            pending.progress.chunks = Some((chunks.map_or(new, |(first, _)| first), new));
         }
     }
 
@@ -156,22 +158,23 @@ impl Workspace {
     /// Takes back what was added since: runs that were found or begun, and events of the runs that the
     /// savepoint knows.
     pub(crate) fn roll_back(&mut self, before: Savepoint) {
-        let mut begun = vec![];
-        for touched in self.runs.drain(before.runs..) {
-            self.by_id.remove(&touched.id);
-            begun.extend(touched.begins.is_some().then_some(touched.id));
-            self.draft.forget(&touched.id);
-            let begins = touched.begins.as_ref();
-            if let Some(starts) = begins.and_then(|b| self.starts.get_mut(&b.kin.workflow_id)) {
+        let mut origin = vec![];
+        for pending in self.runs.drain(before.runs..) {
+            self.by_id.remove(&pending.id);
+            origin.extend(pending.begins.is_some().then_some(pending.id));
+            self.draft.forget(&pending.id);
+            let begins = pending.begins.as_ref();
+            if let Some(starts) = begins.and_then(|b| self.starts.get_mut(&b.identity.workflow_id))
+            {
                 starts.retain(|start| *start < before.runs);
             }
         }
         // That their ids were free is part of why the steps were refused as they were.
-        begun.into_iter().for_each(|run| self.keep(Read::NoRun(run)));
+        origin.into_iter().for_each(|run| self.keep(Read::NoRun(run)));
         for saved in before.known {
-            if let Some(touched) = self.runs.get_mut(saved.run) {
-                touched.progress = saved.progress;
-                (touched.place, touched.held, touched.ruled) =
+            if let Some(pending) = self.runs.get_mut(saved.run) {
+                pending.progress = saved.progress;
+                (pending.place, pending.held, pending.ruled) =
                     (saved.place, saved.held, saved.ruled);
             }
             let last = saved.progress.chunks.and_then(|(_, last)| self.chunks.get_mut(last));
@@ -184,14 +187,14 @@ impl Workspace {
     }
 
     fn save(&self, run: usize) -> Option<SavedRun> {
-        let touched = self.runs.get(run)?;
-        let last = touched.progress.chunks.and_then(|(_, last)| self.chunks.get(last));
+        let pending = self.runs.get(run)?;
+        let last = pending.progress.chunks.and_then(|(_, last)| self.chunks.get(last));
         Some(SavedRun {
             run,
-            progress: touched.progress,
-            place: touched.place,
-            held: touched.held,
-            ruled: touched.ruled,
+            progress: pending.progress,
+            place: pending.place,
+            held: pending.held,
+            ruled: pending.ruled,
             chunk: last.copied(),
         })
     }

@@ -10,6 +10,7 @@ mod workspace;
 pub(crate) use read_set::{Read, RowsRead};
 pub(crate) use row_writes::{Own, Stated, StatedRow};
 pub(crate) use run::{
-    Begins, Drift, Kinship, Place, Progress, Source, Touched, check_max, too_many_runs,
+    EventSource, NewRunState, PendingRun, Precondition, Progress, Recheck, RunIdentity, check_max,
+    too_many_runs,
 };
 pub(crate) use workspace::{Workspace, Workspaces};

@@ -11,13 +11,13 @@
 //! snapshot": Riegel, Felber and Fetzer, 2006), and no reader holds old versions for it.
 //!
 //! Where the runs end that the transaction adds events to is not kept here but with them
-//! (`store/touched.rs`).
+//! (`store/pending.rs`).
 
 use std::ops::Bound;
 
 use crate::error::Moved;
 use crate::id::{Position, RunId};
-use crate::index::{DutyKey, Index, RowPlace};
+use crate::index::{DutyKey, Index, ValueRef};
 
 /// A question to the index and its answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -39,7 +39,7 @@ pub(crate) enum Read {
     /// A run has no signal with this request id.
     NoSignal { run: u32, request_id: Box<str> },
     /// A row, or that there is none.
-    Row { table: Box<str>, key: Box<[u8]>, place: Option<RowPlace> },
+    Row { table: Box<str>, key: Box<[u8]>, place: Option<ValueRef> },
     /// All rows of a range.
     Rows(Box<RowsRead>),
 }
@@ -51,7 +51,7 @@ pub(crate) struct RowsRead {
     pub(crate) from: Bound<Box<[u8]>>,
     pub(crate) to: Bound<Box<[u8]>>,
     pub(crate) backwards: bool,
-    pub(crate) places: Vec<RowPlace>,
+    pub(crate) places: Vec<ValueRef>,
 }
 
 impl Read {
@@ -64,7 +64,7 @@ impl Read {
             }),
             Read::Run { number, next_event } => {
                 let run = index.runs.get(*number)?;
-                let (expected, found) = (*next_event, run.extent.latest().next_event);
+                let (expected, found) = (*next_event, run.state.latest().next_event);
                 (found != expected).then_some(Moved::Run { run: run.id, expected, found })
             }
             Read::NoWorkflow { namespace, workflow_id } => {
@@ -98,8 +98,8 @@ impl Read {
             }),
             Read::NoSignal { run, request_id } => {
                 let run = index.runs.get(*run)?;
-                let signaled = run.ties.as_deref()?.signal_requests.contains_key(request_id);
-                let found = run.extent.latest().next_event;
+                let signaled = run.links.as_deref()?.signal_requests.contains_key(request_id);
+                let found = run.state.latest().next_event;
                 signaled.then_some(Moved::Run { run: run.id, expected: 0, found })
             }
             Read::Row { table, key, place } => {

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::error::{Error, Moved, Result};
 use crate::id::Position;
-use crate::index::{Index, RowPlace};
+use crate::index::{Index, ValueRef};
 use crate::log::format::{Part, Parts};
 
 /// What the caller stated about a row of the store.
@@ -19,7 +19,7 @@ pub(crate) struct StatedRow {
 pub(crate) enum Stated {
     Present(bool),
     /// It is this very row, which was as required.
-    Same(Option<RowPlace>),
+    Same(Option<ValueRef>),
 }
 
 /// The rows that a transaction has written so far, by table and key; where the value lies in the buffer of

@@ -4,7 +4,7 @@ use crate::bytes::wide;
 use crate::error::{Error, Moved, Result};
 use crate::event::{Body, EventKind, NewEvent};
 use crate::id::{Position, RunId, Timestamp};
-use crate::index::{Extent, Index, RunStatus};
+use crate::index::{Index, RunState, RunStatus};
 use crate::limits::{BATCH_EVENTS_MAX, COMMIT_RUNS_MAX, Limits};
 
 /// Neighbouring bytes in `events` that belong to one run; linked per run.
@@ -16,13 +16,13 @@ pub(crate) struct Chunk {
 }
 
 /// A run that the transaction adds events to.
-pub(crate) struct Touched {
+pub(crate) struct PendingRun {
     pub(crate) id: RunId,
     /// For a run that is in the store: its number, which stays.
     pub(crate) number: Option<u32>,
     /// The event that the first of the transaction's becomes.
     pub(crate) first_event: u32,
-    pub(crate) place: Place,
+    pub(crate) place: Precondition,
     /// It must be where it was found: answers or bytes of this transaction depend on it, whatever the
     /// caller said.
     pub(crate) held: bool,
@@ -32,13 +32,13 @@ pub(crate) struct Touched {
     pub(crate) limits: Limits,
     pub(crate) recorded: bool,
     /// For a run that begins here.
-    pub(crate) begins: Option<Box<Begins>>,
+    pub(crate) begins: Option<Box<NewRunState>>,
     pub(crate) progress: Progress,
 }
 
 /// Where a run must be when the transaction is committed, as far as the caller knows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Place {
+pub(crate) enum Precondition {
     /// Where the transaction found it, if it adds events to it.
     Found,
     /// There in any case: the caller said so.
@@ -70,8 +70,8 @@ impl Progress {
 }
 
 /// What is known of a run that begins in the transaction.
-pub(crate) struct Begins {
-    pub(crate) kin: Kinship,
+pub(crate) struct NewRunState {
+    pub(crate) identity: RunIdentity,
     /// Of its start; empty for none.
     pub(crate) request_id: Box<str>,
     pub(crate) started_at: Timestamp,
@@ -81,7 +81,7 @@ pub(crate) struct Begins {
 
 /// How far runs have moved that get blind appends.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-pub(crate) enum Drift {
+pub(crate) enum Recheck {
     #[default]
     None,
     /// Their limits must be asked again.
@@ -92,7 +92,7 @@ pub(crate) enum Drift {
 
 /// Who says what an event holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Source {
+pub(crate) enum EventSource {
     /// The caller: it is held against the limits on names and payloads.
     Caller,
     /// The store: it was accepted before, whatever the limits are now.
@@ -101,7 +101,7 @@ pub(crate) enum Source {
 
 /// Who a run is to others.
 #[derive(Clone, Debug)]
-pub(crate) struct Kinship {
+pub(crate) struct RunIdentity {
     pub(crate) namespace: Box<str>,
     pub(crate) workflow_id: Box<str>,
     /// The first run of its chain.
@@ -112,17 +112,17 @@ pub(crate) struct Kinship {
     pub(crate) root: Option<(Box<str>, RunId)>,
 }
 
-impl Touched {
+impl PendingRun {
     /// The number of a run that is in the store, and how far it has come by now.
-    pub(crate) fn known<'i>(&self, index: &'i Index) -> Result<(u32, &'i Extent)> {
+    pub(crate) fn known<'i>(&self, index: &'i Index) -> Result<(u32, &'i RunState)> {
         let found = self.number.and_then(|number| Some((number, index.runs.get(number)?)));
         let (number, run) = found.ok_or(Error::RunNotFound { run: self.id })?;
-        Ok((number, run.extent.latest()))
+        Ok((number, run.state.latest()))
     }
 
     /// Checks the limits that can be told before the event is encoded.
-    pub(crate) fn check_event(&self, event: &NewEvent<'_>, source: Source) -> Result<()> {
-        if source == Source::Caller {
+    pub(crate) fn check_event(&self, event: &NewEvent<'_>, source: EventSource) -> Result<()> {
+        if source == EventSource::Caller {
             self.check_content(event)?;
         }
         let run = Some(self.id);
@@ -153,12 +153,12 @@ impl Touched {
     }
 
     /// Checks the run's limits once more, from where it is now.
-    pub(crate) fn check_growth(&self, extent: &Extent) -> Result<()> {
+    pub(crate) fn check_growth(&self, state: &RunState) -> Result<()> {
         let (events, bytes) = (self.progress.count, self.progress.bytes);
-        self.check_grown(extent, &UNLIMITED, events, bytes)?;
+        self.check_grown(state, &UNLIMITED, events, bytes)?;
         let (events, bytes) = self.progress.measured;
         let exempt = self.recorded || events == 0;
-        if exempt { Ok(()) } else { self.check_grown(extent, &self.limits, events, bytes) }
+        if exempt { Ok(()) } else { self.check_grown(state, &self.limits, events, bytes) }
     }
 
     /// Whether the transaction closes the run, or does nothing but ask it to cancel.
@@ -168,23 +168,29 @@ impl Touched {
 
     /// Whether the run must not have moved since it was found.
     pub(crate) fn must_stay(&self) -> bool {
-        let found = self.place == Place::Found && self.progress.count > 0;
-        self.held || found || self.place == Place::Expected
+        let found = self.place == Precondition::Found && self.progress.count > 0;
+        self.held || found || self.place == Precondition::Expected
     }
 
     /// The error that says that the run has moved.
-    pub(crate) fn moved(&self, extent: &Extent) -> Error {
-        let (run, expected, found) = (self.id, self.first_event, extent.next_event);
+    pub(crate) fn moved(&self, state: &RunState) -> Error {
+        let (run, expected, found) = (self.id, self.first_event, state.next_event);
         match self.place {
-            Place::Expected => Error::Conflict { run, expected, found },
+            Precondition::Expected => Error::Conflict { run, expected, found },
             _ => Error::overtaken(Moved::Run { run, expected, found }),
         }
     }
 
-    fn check_grown(&self, extent: &Extent, most: &Limits, events: usize, bytes: u64) -> Result<()> {
-        let (run, now) = (Some(self.id), u64::from(extent.bytes));
+    fn check_grown(
+        &self,
+        state: &RunState,
+        most: &Limits,
+        events: usize,
+        bytes: u64,
+    ) -> Result<()> {
+        let (run, now) = (Some(self.id), u64::from(state.bytes));
         check_max_of("bytes in one run", run, now, now + bytes, most.history_bytes.into())?;
-        let now = u64::from(extent.next_event) - 1;
+        let now = u64::from(state.next_event) - 1;
         check_max_of("events in one run", run, now, now + wide(events), most.history_events.into())
     }
 

@@ -2,7 +2,7 @@
 
 use super::read_set::Read;
 use super::row_writes::Written;
-use super::run::{Drift, Place, Touched, check_max_of};
+use super::run::{PendingRun, Precondition, Recheck, check_max_of};
 use super::workspace::Workspace;
 use crate::error::{Error, Moved, Result};
 use crate::index::Index;
@@ -21,7 +21,7 @@ impl Workspace {
     }
 
     /// Asks again everything that was read. Returns how far runs have moved that may be anywhere.
-    pub(crate) fn validate(&self, index: &Index) -> Result<Drift> {
+    pub(crate) fn validate(&self, index: &Index) -> Result<Recheck> {
         let looked_at_runs = !self.runs.is_empty() || !self.reads.is_empty();
         if looked_at_runs && index.limits_changed >= self.at {
             return Err(Error::overtaken(Moved::Limits));
@@ -30,72 +30,72 @@ impl Workspace {
             return Err(Error::overtaken(moved));
         }
         self.check_stated_rows(index)?;
-        let mut drift = Drift::None;
-        for touched in &self.runs {
-            drift = drift.max(self.validate_run(index, touched)?);
+        let mut recheck = Recheck::None;
+        for pending in &self.runs {
+            recheck = recheck.max(self.validate_run(index, pending)?);
         }
-        Ok(drift)
+        Ok(recheck)
     }
 
     /// Whether a run is where the transaction needs it, and how far it has moved where it may.
-    pub(crate) fn validate_run(&self, index: &Index, touched: &Touched) -> Result<Drift> {
-        if touched.begins.is_some() {
-            return match index.runs.number(&touched.id) {
-                Some(_) => Err(Error::RunExists { run: touched.id }),
-                None => Ok(Drift::None),
+    pub(crate) fn validate_run(&self, index: &Index, pending: &PendingRun) -> Result<Recheck> {
+        if pending.begins.is_some() {
+            return match index.runs.number(&pending.id) {
+                Some(_) => Err(Error::RunExists { run: pending.id }),
+                None => Ok(Recheck::None),
             };
         }
-        let extent = touched.known(index)?.1;
-        if extent.next_event == touched.first_event {
-            return Ok(Drift::None);
+        let state = pending.known(index)?.1;
+        if state.next_event == pending.first_event {
+            return Ok(Recheck::None);
         }
-        if touched.must_stay() {
-            return Err(touched.moved(extent));
+        if pending.must_stay() {
+            return Err(pending.moved(state));
         }
-        if touched.progress.count == 0 {
-            return Ok(Drift::None);
+        if pending.progress.count == 0 {
+            return Ok(Recheck::None);
         }
-        let fits = match extent.status.is_open() {
-            false => Err(Error::RunClosed { run: touched.id }),
-            true => touched.check_growth(extent).and_then(|()| self.check_waiting(index, touched)),
+        let fits = match state.status.is_open() {
+            false => Err(Error::RunClosed { run: pending.id }),
+            true => pending.check_growth(state).and_then(|()| self.check_waiting(index, pending)),
         };
         // Settling once more finds an answer; whoever appends blindly has got it.
-        let fits = fits.map_err(|answer| match touched.place {
-            Place::Loose => touched.moved(extent),
+        let fits = fits.map_err(|answer| match pending.place {
+            Precondition::Loose => pending.moved(state),
             _ => answer,
         });
-        fits.map(|()| if touched.ruled { Drift::Ruled } else { Drift::Moved })
+        fits.map(|()| if pending.ruled { Recheck::Ruled } else { Recheck::Moved })
     }
 
     /// Whether the runs and rows are as the caller stated.
     pub(crate) fn check_stated(&self, index: &Index) -> Result<()> {
-        let expected = self.runs.iter().filter(|touched| touched.place == Place::Expected);
+        let expected = self.runs.iter().filter(|pending| pending.place == Precondition::Expected);
         expected
-            .map(|touched| self.validate_run(index, touched))
+            .map(|pending| self.validate_run(index, pending))
             .try_for_each(|run| run.map(|_| ()))?;
         self.check_stated_rows(index)
     }
 
     /// Checks once more how much a run waits for.
-    fn check_waiting(&self, index: &Index, touched: &Touched) -> Result<()> {
-        if touched.recorded || !touched.progress.status.is_open() {
+    fn check_waiting(&self, index: &Index, pending: &PendingRun) -> Result<()> {
+        if pending.recorded || !pending.progress.status.is_open() {
             return Ok(());
         }
         // A limit that was lowered stands against what is added, not against what is there.
-        let added = self.draft.added(touched.id);
+        let added = self.draft.added(pending.id);
         let mut kinds = [10, 22, 29, 37].into_iter().filter(|kind| added.of(*kind) > 0);
-        kinds.try_for_each(|kind| self.check_open(index, touched, kind, 0))
+        kinds.try_for_each(|kind| self.check_open(index, pending, kind, 0))
     }
 
     /// Checks the limits on what a run waits for, with `more` of a kind to come.
     pub(crate) fn check_open(
         &self,
         index: &Index,
-        touched: &Touched,
+        pending: &PendingRun,
         kind: u16,
         more: u64,
     ) -> Result<()> {
-        let limits = &touched.limits;
+        let limits = &pending.limits;
         let (limit, max) = match kind {
             10 => ("open activities of one run", limits.open_activities),
             22 => ("cancel requests of one run on their way", limits.open_cancels),
@@ -103,9 +103,9 @@ impl Workspace {
             37 => ("signals of one run on their way", limits.open_signals),
             _ => return Ok(()),
         };
-        let now = self.draft.waiting(index, touched.id).of(kind);
+        let now = self.draft.waiting(index, pending.id).of(kind);
         let now = u64::try_from(now).unwrap_or_default();
-        check_max_of(limit, Some(touched.id), now, now + more, max.into())
+        check_max_of(limit, Some(pending.id), now, now + more, max.into())
     }
 
     /// The rows written so far.

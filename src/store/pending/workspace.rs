@@ -3,7 +3,7 @@
 
 use super::read_set::Read;
 use super::row_writes::{StatedRow, Written};
-use super::run::{Chunk, Drift, Touched};
+use super::run::{Chunk, PendingRun, Recheck};
 use crate::event::Buffer;
 use crate::hash::Map;
 use crate::id::{Position, RunId};
@@ -26,13 +26,13 @@ pub(crate) struct Workspace {
     /// What it has read, apart from where its own runs end.
     pub(crate) reads: Vec<Read>,
     /// How far runs that may be anywhere had moved before that.
-    pub(crate) drift: Drift,
+    pub(crate) recheck: Recheck,
     /// The runs in the store that the step being taken has named, by number.
     pub(crate) named: Vec<u32>,
     /// Events in the order in which they were appended.
     pub(crate) events: Buffer,
     pub(crate) chunks: Vec<Chunk>,
-    pub(crate) runs: Vec<Touched>,
+    pub(crate) runs: Vec<PendingRun>,
     pub(crate) by_id: Map<RunId, usize>,
     /// The runs that begin here, by workflow id.
     pub(crate) starts: Map<Box<str>, Vec<usize>>,
@@ -62,7 +62,7 @@ impl Workspace {
     fn clear(&mut self) {
         self.at = Position::START;
         self.reads.clear();
-        self.drift = Drift::None;
+        self.recheck = Recheck::None;
         self.written = None;
         self.stated.clear();
         self.named.clear();

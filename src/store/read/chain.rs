@@ -1,6 +1,6 @@
 //! Reading a chain: the runs of one execution, and all that happened in them.
 
-use super::chain_runs::Sequence;
+use super::chain_runs::ChainRuns;
 use super::lineage::{Cursor, Lineage};
 use super::run_info::{RunInfo, info};
 use super::snapshot::Snapshot;
@@ -38,7 +38,7 @@ pub struct Chain {
     first: RunId,
     first_is_here: bool,
     current: RunInfo,
-    runs: Sequence,
+    runs: ChainRuns,
 }
 
 impl Snapshot {
@@ -55,7 +55,7 @@ impl Snapshot {
             let found = index.runs.get(self.number(&index, run)?);
             found.map(|found| found.chain).unwrap_or_default()
         };
-        let runs = Sequence::of(self, number)?;
+        let runs = ChainRuns::of(self, number)?;
         let index = self.index();
         // Of chains that are linked, the first one names them all.
         let begins = runs.get(&index, 0).and_then(|run| index.runs.get(run));

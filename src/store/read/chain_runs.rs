@@ -9,7 +9,7 @@ const PAGE_RUNS: usize = 256;
 
 /// Runs in order.
 #[derive(Clone, Debug)]
-pub(crate) enum Sequence {
+pub(crate) enum ChainRuns {
     /// One run by itself.
     One(u32),
     /// The first runs of a chain, which came in their order.
@@ -18,33 +18,33 @@ pub(crate) enum Sequence {
     Sorted(Box<[u32]>),
 }
 
-impl Sequence {
+impl ChainRuns {
     /// The runs of a chain in the order in which they came.
     pub(crate) fn arrived(snapshot: &Snapshot, chain: u32) -> Self {
         let index = snapshot.index();
         let runs = index.chains.get(chain).map(|found| found.runs()).unwrap_or_default();
         // Later runs have higher numbers and lie further on in the log.
         let len = runs.partition_point(|run| snapshot.sees(&index, *run));
-        Sequence::First { chain, len }
+        ChainRuns::First { chain, len }
     }
 
     pub(crate) fn len(&self) -> usize {
         match self {
-            Sequence::One(_) => 1,
-            Sequence::First { len, .. } => *len,
-            Sequence::Sorted(runs) => runs.len(),
+            ChainRuns::One(_) => 1,
+            ChainRuns::First { len, .. } => *len,
+            ChainRuns::Sorted(runs) => runs.len(),
         }
     }
 
     /// The number of the run at `place`.
     pub(crate) fn get(&self, index: &Index, place: usize) -> Option<u32> {
         match self {
-            Sequence::One(run) => (place == 0).then_some(*run),
-            Sequence::First { chain, len } => {
+            ChainRuns::One(run) => (place == 0).then_some(*run),
+            ChainRuns::First { chain, len } => {
                 let runs = index.chains.get(*chain)?.runs();
                 runs.get(place).copied().filter(|_| place < *len)
             }
-            Sequence::Sorted(runs) => runs.get(place).copied(),
+            ChainRuns::Sorted(runs) => runs.get(place).copied(),
         }
     }
 
@@ -57,11 +57,11 @@ impl Sequence {
     pub(crate) fn size(&self, snapshot: &Snapshot) -> Size {
         let mut size = Size::default();
         self.each(snapshot, |index, run| {
-            if let Some(extent) =
-                index.runs.get(run).and_then(|run| index.runs.extent_at(run, snapshot.end()))
+            if let Some(state) =
+                index.runs.get(run).and_then(|run| index.runs.state_at(run, snapshot.end()))
             {
-                let events = u64::from(extent.next_event - 1);
-                size += Size { runs: 1, events, bytes: extent.bytes.into() };
+                let events = u64::from(state.next_event - 1);
+                size += Size { runs: 1, events, bytes: state.bytes.into() };
             }
         });
         size
@@ -71,8 +71,8 @@ impl Sequence {
     pub(crate) fn count_children(&self, snapshot: &Snapshot) -> u64 {
         let mut count = 0;
         self.each(snapshot, |index, run| {
-            let ties = index.runs.get(run).and_then(|run| run.ties.as_deref());
-            count += ties.map_or(0, |ties| wide(snapshot.children_of(ties)));
+            let links = index.runs.get(run).and_then(|run| run.links.as_deref());
+            count += links.map_or(0, |links| wide(snapshot.children_of(links)));
         });
         count
     }

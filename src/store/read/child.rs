@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::chain_runs::Sequence;
-use super::event_ref::{Bookmark, Spot};
+use super::chain_runs::ChainRuns;
+use super::event_ref::{BatchCursor, EventRef};
 use super::parent::parent_of;
 use super::run_info::{RunInfo, info};
 use super::snapshot::Snapshot;
@@ -90,15 +90,15 @@ impl std::fmt::Display for ChildState {
 }
 
 /// A relation as the index has it, cut back to what a snapshot sees.
-pub(crate) struct Tie {
+pub(crate) struct ChildLink {
     parent: RunId,
     parent_open: bool,
     relation: Relation,
-    initiated: Spot,
+    initiated: EventRef,
     /// The child's chain, if it was started in this store.
     chain: Option<u32>,
     /// Else the event that says which it is, if it was started at all.
-    started: Option<Spot>,
+    started: Option<EventRef>,
     /// The run that resets have given it to, if the parent's own history does not tell how it ended.
     moved_to: Option<RunId>,
 }
@@ -108,13 +108,13 @@ fn moved_to(index: &Index, snapshot: &Snapshot, relation: &Relation) -> Option<u
     let (mut relation, mut run) = (relation, None);
     while let Some((_, to)) = relation.moved.filter(|(at, _)| *at < snapshot.end()) {
         run = Some(to);
-        let ties = index.runs.get(to)?.ties.as_deref()?;
-        relation = ties.children.get(ties.find(relation.initiated)?)?;
+        let links = index.runs.get(to)?.links.as_deref()?;
+        relation = links.children.get(links.find(relation.initiated)?)?;
     }
     run
 }
 
-impl Tie {
+impl ChildLink {
     /// The relation at `place` of the run `parent`; `None` if the snapshot does not see it.
     pub(crate) fn at(
         index: &Index,
@@ -123,9 +123,9 @@ impl Tie {
         place: usize,
     ) -> Option<Self> {
         let run = index.runs.get(parent)?;
-        let ties = run.ties.as_deref()?;
+        let links = run.links.as_deref()?;
         let end = snapshot.end();
-        let found = ties.children.get(place).filter(|tie| tie.initiated_batch < end)?;
+        let found = links.children.get(place).filter(|tie| tie.initiated_batch < end)?;
         let mut relation = found.clone();
         if relation.started_batch >= end {
             relation.started = 0;
@@ -135,12 +135,12 @@ impl Tie {
         }
         let child = relation.child.filter(|_| relation.started != 0);
         let moved = moved_to(index, snapshot, found).filter(|_| relation.ended == 0);
-        let spot = |batch, event| Spot::of(index, parent, batch, event);
+        let spot = |batch, event| EventRef::of(index, parent, batch, event);
         let chain = child.and_then(|child| index.runs.get(child)).map(|child| child.chain);
         let elsewhere = chain.is_none() && relation.started != 0;
-        Some(Tie {
+        Some(ChildLink {
             parent: run.id,
-            parent_open: index.runs.extent_at(run, end)?.status.is_open(),
+            parent_open: index.runs.state_at(run, end)?.status.is_open(),
             initiated: spot(relation.initiated_batch, relation.initiated),
             chain,
             started: elsewhere.then(|| spot(relation.started_batch, relation.started)),
@@ -155,32 +155,32 @@ impl Tie {
     }
 }
 
-/// Where the last events were found; see [`Bookmark`].
+/// Where the last events were found; see [`BatchCursor`].
 #[derive(Default)]
-pub(crate) struct Bookmarks {
-    initiated: Bookmark,
-    started: Bookmark,
+pub(crate) struct BatchCursors {
+    initiated: BatchCursor,
+    started: BatchCursor,
 }
 
 /// A child and what a tree needs to know of it.
 pub(crate) struct Found {
     pub(crate) child: Child,
     /// The number of its chain, and its runs, if there are any in the store.
-    pub(crate) chain: Option<(u32, Sequence)>,
+    pub(crate) chain: Option<(u32, ChainRuns)>,
     /// The child stands below this parent, and nowhere else.
     pub(crate) belongs: bool,
 }
 
-impl Bookmarks {
+impl BatchCursors {
     /// Finds out about the child of a relation.
-    pub(crate) fn find(&mut self, snapshot: &Snapshot, tie: &Tie) -> Result<Found> {
+    pub(crate) fn find(&mut self, snapshot: &Snapshot, tie: &ChildLink) -> Result<Found> {
         let relation = &tie.relation;
         let initiated = self.initiated.read(snapshot.view(), tie.initiated)?;
         let Body::StartChildWorkflowExecutionInitiated(told) = initiated.body() else {
             return Err(tie.initiated.unexpected(snapshot.view()));
         };
         let (first_run, number) = self.chain_of(snapshot, tie)?;
-        let runs = number.map(|number| Sequence::of(snapshot, number)).transpose()?;
+        let runs = number.map(|number| ChainRuns::of(snapshot, number)).transpose()?;
         let chain = number.zip(runs.filter(|runs| runs.len() > 0));
         let held = chain.as_ref().map(|(number, _)| parent_of(snapshot, *number)).transpose()?;
         let held = held.flatten();
@@ -211,7 +211,11 @@ impl Bookmarks {
 
     /// The first run of the child's chain, and the number of the chain if it is known here. A
     /// child that was recorded may be here although its first run is not.
-    fn chain_of(&mut self, snapshot: &Snapshot, tie: &Tie) -> Result<(Option<RunId>, Option<u32>)> {
+    fn chain_of(
+        &mut self,
+        snapshot: &Snapshot,
+        tie: &ChildLink,
+    ) -> Result<(Option<RunId>, Option<u32>)> {
         if let Some(number) = tie.chain {
             let first = snapshot.index().chains.get(number).map(|chain| chain.first);
             return Ok((first, Some(number)));
@@ -226,7 +230,7 @@ impl Bookmarks {
     }
 }
 
-impl Tie {
+impl ChildLink {
     fn state(&self, reported: bool, ended: bool) -> ChildState {
         let relation = &self.relation;
         if self.moved_to.is_some() {
@@ -244,13 +248,13 @@ impl Tie {
 }
 
 /// The last of a chain's runs, and how the chain ended if it did.
-fn last_run(snapshot: &Snapshot, runs: &Sequence) -> (Option<RunInfo>, Option<RunStatus>) {
+fn last_run(snapshot: &Snapshot, runs: &ChainRuns) -> (Option<RunInfo>, Option<RunStatus>) {
     let index = snapshot.index();
     let Some(last) = runs.last(&index) else { return (None, None) };
-    let extent = index.runs.get(last).and_then(|run| index.runs.extent_at(run, snapshot.end()));
+    let run_state = index.runs.get(last).and_then(|run| index.runs.state_at(run, snapshot.end()));
     // A recorded run may be followed by one that is not here.
-    let ended = extent.filter(|extent| !extent.status.is_open() && !extent.continued);
-    (info(&index, last, snapshot.end()), ended.map(|extent| extent.status))
+    let ended = run_state.filter(|run_state| !run_state.status.is_open() && !run_state.continued);
+    (info(&index, last, snapshot.end()), ended.map(|run_state| run_state.status))
 }
 
 /// How the child ended, as the parent's history tells it.

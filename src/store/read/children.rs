@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::child::{Bookmarks, Child, ChildState, Tie};
+use super::child::{BatchCursors, Child, ChildLink, ChildState};
 use super::snapshot::Snapshot;
 use crate::error::Result;
 use crate::id::RunId;
@@ -31,8 +31,8 @@ pub struct Children {
     wanted: Wanted,
     /// The Initiated event after which the next page begins; `None` after the last one.
     after: Option<u32>,
-    page: VecDeque<Tie>,
-    marks: Bookmarks,
+    page: VecDeque<ChildLink>,
+    marks: BatchCursors,
 }
 
 /// Which children to list.
@@ -68,7 +68,7 @@ impl Snapshot {
             wanted: Wanted::All,
             after: Some(0),
             page: VecDeque::new(),
-            marks: Bookmarks::default(),
+            marks: BatchCursors::default(),
         })
     }
 }
@@ -99,16 +99,16 @@ impl Children {
     /// Looks up the next relations, as far as they may be wanted.
     fn turn(&mut self, after: u32) {
         let index = self.snapshot.index();
-        let ties = index.runs.get(self.parent).and_then(|run| run.ties.as_deref());
-        let Some(ties) = ties else { return };
-        let from = ties.children.partition_point(|relation| relation.initiated <= after);
-        let to = from.saturating_add(PAGE_CHILDREN).min(self.snapshot.children_of(ties));
-        let page = ties.children.get(from..to).unwrap_or_default();
+        let links = index.runs.get(self.parent).and_then(|run| run.links.as_deref());
+        let Some(links) = links else { return };
+        let from = links.children.partition_point(|relation| relation.initiated <= after);
+        let to = from.saturating_add(PAGE_CHILDREN).min(self.snapshot.children_of(links));
+        let page = links.children.get(from..to).unwrap_or_default();
         self.after = page.last().map(|relation| relation.initiated);
-        let ties =
-            (from..to).filter_map(|place| Tie::at(&index, &self.snapshot, self.parent, place));
+        let links = (from..to)
+            .filter_map(|place| ChildLink::at(&index, &self.snapshot, self.parent, place));
         let wanted = self.wanted;
-        self.page.extend(ties.filter(|tie| !(matches!(wanted, Wanted::Open) && tie.is_settled())));
+        self.page.extend(links.filter(|tie| !(matches!(wanted, Wanted::Open) && tie.is_settled())));
     }
 }
 

@@ -73,12 +73,12 @@ impl Duty {
         if matches!(key.kind, DutyKind::DeliverSignal | DutyKind::DeliverCancel) {
             return Some(Duty { key, run: run.id, child: None, close_policy: None });
         }
-        let ties = run.ties.as_deref()?;
+        let links = run.links.as_deref()?;
         let is_it = |place: &usize| {
-            ties.children.get(*place).is_some_and(|relation| relation.initiated == key.event)
+            links.children.get(*place).is_some_and(|relation| relation.initiated == key.event)
         };
-        *near = Some(*near + 1).filter(is_it).or_else(|| ties.find(key.event))?;
-        Some(Duty::about(index, key, run.id, ties.children.get(*near)?))
+        *near = Some(*near + 1).filter(is_it).or_else(|| links.find(key.event))?;
+        Some(Duty::about(index, key, run.id, links.children.get(*near)?))
     }
 
     /// A duty about a relation of `run`.
@@ -181,8 +181,8 @@ impl Store {
         let index = snapshot.index();
         let number = snapshot.number(&index, run)?;
         let found = index.runs.get(number).ok_or(Error::RunNotFound { run: *run })?;
-        let ties = found.ties.as_deref();
-        Ok(ties.map(|ties| ties.activities.iter().copied().collect()).unwrap_or_default())
+        let links = found.links.as_deref();
+        Ok(links.map(|links| links.activities.iter().copied().collect()).unwrap_or_default())
     }
 }
 
@@ -217,19 +217,19 @@ impl<'s> DutyList<'s> {
     fn of_run(&self, run: RunId, after: DutyKey) -> Vec<Duty> {
         let index = self.shared.index.read();
         let Some(number) = index.runs.number(&run) else { return vec![] };
-        let Some(ties) = index.runs.get(number).and_then(|run| run.ties.as_deref()) else {
+        let Some(links) = index.runs.get(number).and_then(|run| run.links.as_deref()) else {
             return vec![];
         };
         let asked =
             |key: &DutyKey| *key > after && self.kinds.contains(&key.kind) && self.admits(key);
-        let mut duties = Vec::with_capacity(ties.children.len().min(PAGE_DUTIES));
-        duties.extend(ties.children.iter().filter_map(|relation| {
+        let mut duties = Vec::with_capacity(links.children.len().min(PAGE_DUTIES));
+        duties.extend(links.children.iter().filter_map(|relation| {
             let (kind, since) = relation.duty?;
             let key = DutyKey { since, kind, run: number, event: relation.initiated };
             asked(&key).then(|| Duty::about(&index, key, run, relation))
         }));
-        duties.extend(ties.externals.iter().filter_map(|(initiated, external)| {
-            let (kind, since) = (external.kind, external.since?);
+        duties.extend(links.outgoing.iter().filter_map(|(initiated, sent)| {
+            let (kind, since) = (sent.kind, sent.since?);
             let key = DutyKey { since, kind, run: number, event: *initiated };
             asked(&key).then_some(Duty { key, run, child: None, close_policy: None })
         }));

@@ -9,7 +9,7 @@ use crate::log::files::View;
 
 /// Where one event lies.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Spot {
+pub(crate) struct EventRef {
     /// The run that the batch belongs to.
     run: u32,
     batch: Position,
@@ -19,16 +19,16 @@ pub(crate) struct Spot {
 /// Where the last event was found in its batch: who reads a batch's events one by one, in order,
 /// does not begin anew each time.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Bookmark {
+pub(crate) struct BatchCursor {
     batch: Position,
     event: u32,
     bytes: usize,
 }
 
-impl Spot {
+impl EventRef {
     /// An event of the run `number`, in the batch at `batch`.
     pub(crate) fn of(index: &Index, number: u32, batch: Position, event: u32) -> Self {
-        Spot { run: holder(index, number, event), batch, event }
+        EventRef { run: holder(index, number, event), batch, event }
     }
 
     /// The error that says that the event is not of the kind that it should be.
@@ -37,14 +37,14 @@ impl Spot {
     }
 }
 
-impl Bookmark {
+impl BatchCursor {
     /// The event at `spot`.
-    pub(crate) fn read<'v>(&mut self, view: &'v View, spot: Spot) -> Result<Event<'v>> {
+    pub(crate) fn read<'v>(&mut self, view: &'v View, spot: EventRef) -> Result<Event<'v>> {
         let batch = view.batch(spot.batch, spot.run)?;
         let goes_on =
             self.batch == spot.batch && (batch.first_event..=spot.event).contains(&self.event);
         if !goes_on {
-            *self = Bookmark { batch: spot.batch, event: batch.first_event, bytes: 0 };
+            *self = BatchCursor { batch: spot.batch, event: batch.first_event, bytes: 0 };
         }
         for event in batch.raw_events_from(self.event, self.bytes) {
             let (id, raw) = event.map_err(|Malformed| malformed(view, spot))?;
@@ -58,6 +58,6 @@ impl Bookmark {
     }
 }
 
-fn malformed(view: &View, spot: Spot) -> Error {
+fn malformed(view: &View, spot: EventRef) -> Error {
     view.corrupt(spot.batch, "an event is malformed", 0, 0)
 }

@@ -1,6 +1,6 @@
 //! Reading a run's events from the map.
 
-use super::lineage::{Back, Cursor, Lineage};
+use super::lineage::{BackwardReader, Cursor, Lineage};
 use crate::error::{Error, Result};
 use crate::event::{Event, Malformed, RawEvent, Started};
 use crate::id::{Position, RunId};
@@ -46,13 +46,13 @@ impl History {
     #[must_use]
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> u32 {
-        self.lineage.extent.next_event - 1
+        self.lineage.run_state.next_event - 1
     }
 
     /// The bytes that the events take in the log: the sum of [`Event::size`].
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.lineage.extent.bytes.into()
+        self.lineage.run_state.bytes.into()
     }
 
     /// The bytes that the events up to and with `id` take in the log; 0 for 0. Reads the events of
@@ -89,7 +89,7 @@ impl History {
     /// How the run stands.
     #[must_use]
     pub fn status(&self) -> RunStatus {
-        self.lineage.extent.status
+        self.lineage.run_state.status
     }
 
     /// What the first event says. For a run made by a reset it was written by the run that the
@@ -133,7 +133,7 @@ impl History {
                 return Some(Err(error));
             }
             let (id, raw) = events.pop()?;
-            let at = self.lineage.extent.last_batch;
+            let at = self.lineage.run_state.last_batch;
             let event = Event::check(id, raw);
             Some(event.map_err(|Malformed| self.lineage.malformed(&self.view, at)))
         })
@@ -142,7 +142,7 @@ impl History {
     /// Reads the next batch on the way back, if there is one.
     fn read_back<'h>(
         &'h self,
-        back: &mut Back,
+        back: &mut BackwardReader,
         events: &mut Vec<(u32, RawEvent<'h>)>,
     ) -> Result<()> {
         let Some((batch, end)) = back.step(&self.lineage, &self.view)? else { return Ok(()) };

@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::chain_runs::Sequence;
+use super::chain_runs::ChainRuns;
 use super::lineage::started;
 use super::snapshot::Snapshot;
 use crate::error::Result;
@@ -16,14 +16,14 @@ use crate::index::Index;
 
 /// Chains that are linked, and the links that only their former ends name.
 #[derive(Default)]
-pub(crate) struct Linked {
+pub(crate) struct ImportedLinks {
     pub(crate) chains: Vec<u32>,
     /// By the run that follows, the one whose closing event names it.
     pub(crate) followed: HashMap<RunId, RunId>,
 }
 
 /// A recorded run.
-struct Recorded {
+struct ImportedRun {
     number: u32,
     id: RunId,
     first_batch: Position,
@@ -31,15 +31,15 @@ struct Recorded {
     continued: bool,
 }
 
-impl Linked {
+impl ImportedLinks {
     /// All that is linked with a recorded chain, which comes first.
     pub(crate) fn with(snapshot: &Snapshot, chain: u32) -> Result<Self> {
-        let mut linked = Linked { chains: vec![chain], followed: HashMap::new() };
+        let mut linked = ImportedLinks { chains: vec![chain], followed: HashMap::new() };
         let mut known = HashSet::from([chain]);
         let mut place = 0;
         while let Some(chain) = linked.chains.get(place).copied() {
             place += 1;
-            let runs = Recorded::of(snapshot, chain);
+            let runs = ImportedRun::of(snapshot, chain);
             let before = runs.iter().map(|run| run.before(snapshot)).collect::<Result<Vec<_>>>()?;
             // Where the next run names the one before it, that need not be asked.
             let known_next: HashSet<RunId> = before.iter().flatten().copied().collect();
@@ -59,20 +59,20 @@ impl Linked {
     }
 }
 
-impl Recorded {
+impl ImportedRun {
     fn new(snapshot: &Snapshot, index: &Index, number: u32) -> Option<Self> {
         let run = index.runs.get(number)?;
-        let extent = index.runs.extent_at(run, snapshot.end())?;
+        let state = index.runs.state_at(run, snapshot.end())?;
         let (id, first_batch) = (run.id, run.first_batch);
-        run.recorded.then_some(Recorded { number, id, first_batch, continued: extent.continued })
+        run.recorded.then_some(ImportedRun { number, id, first_batch, continued: state.continued })
     }
 
     /// The runs of a chain.
     fn of(snapshot: &Snapshot, chain: u32) -> Vec<Self> {
-        let arrived = Sequence::arrived(snapshot, chain);
+        let arrived = ChainRuns::arrived(snapshot, chain);
         let mut runs = Vec::with_capacity(arrived.len());
         arrived.each(snapshot, |index, number| {
-            runs.extend(Recorded::new(snapshot, index, number));
+            runs.extend(ImportedRun::new(snapshot, index, number));
         });
         runs
     }

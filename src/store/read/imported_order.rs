@@ -2,14 +2,14 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use super::chain_runs::Sequence;
-use super::imported_links::Linked;
+use super::chain_runs::ChainRuns;
+use super::imported_links::ImportedLinks;
 use super::lineage::started;
 use super::snapshot::Snapshot;
 use crate::error::Result;
 use crate::id::{Position, RunId, Timestamp};
 
-impl Sequence {
+impl ChainRuns {
     /// The runs of a chain. Those of a recorded one are put together, and in order, by what they say
     /// themselves.
     pub(crate) fn of(snapshot: &Snapshot, chain: u32) -> Result<Self> {
@@ -18,7 +18,7 @@ impl Sequence {
         if !recorded || arrived.len() == 0 {
             return Ok(arrived);
         }
-        let linked = Linked::with(snapshot, chain)?;
+        let linked = ImportedLinks::with(snapshot, chain)?;
         let mut runs = Vec::with_capacity(arrived.len());
         for chain in linked.chains {
             runs.extend(Self::arrived(snapshot, chain).read_starts(snapshot)?);
@@ -29,13 +29,13 @@ impl Sequence {
         for run in &mut runs {
             run.continues = run.continues.or(linked.followed.get(&run.id).copied());
         }
-        Ok(Sequence::Sorted(in_order(runs).into()))
+        Ok(ChainRuns::Sorted(in_order(runs).into()))
     }
 
-    fn read_starts(&self, snapshot: &Snapshot) -> Result<Vec<Recorded>> {
+    fn read_starts(&self, snapshot: &Snapshot) -> Result<Vec<ImportedRun>> {
         let mut runs = Vec::with_capacity(self.len());
         self.each(snapshot, |index, number| {
-            runs.extend(index.runs.get(number).map(|run| Recorded {
+            runs.extend(index.runs.get(number).map(|run| ImportedRun {
                 number,
                 id: run.id,
                 first_batch: run.first_batch,
@@ -52,7 +52,7 @@ impl Sequence {
 }
 
 /// A recorded run and the one that it says it continues.
-struct Recorded {
+struct ImportedRun {
     number: u32,
     id: RunId,
     first_batch: Position,
@@ -65,15 +65,15 @@ struct Recorded {
 /// Runs follow those that they continue. Those that continue none that is here follow in the order
 /// in which they started, the first of the chain before all. Copies of a run stand beside it, before
 /// what follows, so that the last run is the one that came furthest.
-fn in_order(mut runs: Vec<Recorded>) -> Vec<u32> {
+fn in_order(mut runs: Vec<ImportedRun>) -> Vec<u32> {
     runs.sort_unstable_by_key(|run| (!run.is_first, run.started_at, run.number));
     let here: HashSet<RunId> = runs.iter().map(|run| run.id).collect();
     // By the run that they continue, be it here or not.
-    let mut followers: HashMap<Option<RunId>, Vec<&Recorded>> = HashMap::new();
+    let mut followers: HashMap<Option<RunId>, Vec<&ImportedRun>> = HashMap::new();
     for run in &runs {
         followers.entry(run.continues).or_default().push(run);
     }
-    let is_head = |run: &&Recorded| run.continues.is_none_or(|before| !here.contains(&before));
+    let is_head = |run: &&ImportedRun| run.continues.is_none_or(|before| !here.contains(&before));
     let mut order = Vec::with_capacity(runs.len());
     let mut ordered = HashSet::new();
     // Last, runs that say that they continue each other: whatever they are, they are listed once.

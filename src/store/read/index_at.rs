@@ -10,12 +10,12 @@ use crate::store::shared::Shared;
 
 /// The index, as far as commits before `end` have made it.
 #[derive(Clone, Copy)]
-pub(crate) struct Seen<'i> {
+pub(crate) struct IndexAt<'i> {
     pub(crate) index: &'i Index,
     pub(crate) end: Position,
 }
 
-impl Seen<'_> {
+impl IndexAt<'_> {
     /// The number of a run.
     pub(crate) fn number(self, run: &RunId) -> Result<u32> {
         let number = self.index.runs.number(run).filter(|number| self.sees(*number));
@@ -49,7 +49,7 @@ impl Seen<'_> {
 
 impl Shared {
     /// The index as of now. Nothing of it is forgotten while its lock is held.
-    pub(crate) fn seen<'i>(&self, index: &'i Index) -> Seen<'i> {
-        Seen { index, end: self.published.end() }
+    pub(crate) fn seen<'i>(&self, index: &'i Index) -> IndexAt<'i> {
+        IndexAt { index, end: self.published.end() }
     }
 }

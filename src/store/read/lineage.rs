@@ -1,11 +1,11 @@
 //! Where the events of a run lie: in its own batches and, for a run made by a reset, before them
 //! in those of the runs it goes back to.
 
-use super::legs::Way;
+use super::backward_walk::BackwardWalk;
 use crate::error::{Corruption, Error, Result};
 use crate::event::{Body, Event, Malformed, Started};
 use crate::id::{Position, RunId};
-use crate::index::{Extent, Index, Waypoint};
+use crate::index::{Index, RunState, Waypoint};
 use crate::log::files::View;
 use crate::log::format::{Batch, RawEvents};
 
@@ -13,11 +13,11 @@ use crate::log::format::{Batch, RawEvents};
 #[derive(Clone, Debug)]
 pub(crate) struct Lineage {
     pub(crate) id: RunId,
-    pub(crate) extent: Extent,
+    pub(crate) run_state: RunState,
     /// The batch of the Started event.
     first_batch: Position,
     /// Whose batches hold which events, the run itself first; never empty.
-    stretches: Vec<Stretch>,
+    stretches: Vec<EventRange>,
     /// Batches of the run itself, and how far apart they are at most.
     waypoints: Vec<Waypoint>,
     stride: u32,
@@ -25,7 +25,7 @@ pub(crate) struct Lineage {
 
 /// Events that lie in one run's batches, from `from` on.
 #[derive(Clone, Copy, Debug)]
-struct Stretch {
+struct EventRange {
     run: u32,
     from: u32,
 }
@@ -35,19 +35,19 @@ impl Lineage {
     pub(crate) fn of(index: &Index, number: u32, end: Position) -> Option<Self> {
         let mut number = number;
         let mut run = index.runs.get(number)?;
-        let (id, extent) = (run.id, *index.runs.extent_at(run, end)?);
+        let (id, run_state) = (run.id, *index.runs.state_at(run, end)?);
         let stride = run.waypoints.stride();
         let waypoints = run.waypoints.points();
-        let seen = waypoints.partition_point(|point| point.batch < extent.last_batch);
+        let seen = waypoints.partition_point(|point| point.batch < run_state.last_batch);
         let waypoints = waypoints.get(..seen).unwrap_or_default().to_vec();
         let mut stretches = vec![];
-        let mut next = extent.next_event;
+        let mut next = run_state.next_event;
         loop {
             let from = run.fork.as_ref().map_or(1, |fork| fork.shared + 1);
             // A base run may itself have been made by a reset at or beyond the event where it is
             // left: then it has no part in this history.
             if from < next {
-                stretches.push(Stretch { run: number, from });
+                stretches.push(EventRange { run: number, from });
                 next = from;
             }
             let Some(fork) = run.fork.as_ref() else { break };
@@ -55,7 +55,7 @@ impl Lineage {
             run = index.runs.get(number)?;
         }
         let first_batch = run.first_batch;
-        Some(Lineage { id, extent, first_batch, stretches, waypoints, stride })
+        Some(Lineage { id, run_state, first_batch, stretches, waypoints, stride })
     }
 
     /// What the first event says: for a run made by a reset, that of the run it goes back to.
@@ -89,18 +89,18 @@ impl Lineage {
 
     /// Where each batch begins that holds an event from `from` on, the last one first.
     fn batches_from(&self, view: &View, from: u32) -> Result<Vec<Position>> {
-        if from >= self.extent.next_event {
+        if from >= self.run_state.next_event {
             return Ok(vec![]);
         }
         let beyond = self.waypoints.partition_point(|point| point.event <= from);
         let points = self.waypoints.get(beyond..).unwrap_or_default();
-        let mut way = Way::new(self.extent.last_batch, points, self.stride);
+        let mut way = BackwardWalk::new(self.run_state.last_batch, points, self.stride);
         way.walk(view, from).map_err(|error| self.with_run(error))
     }
 
     /// The batches from the last one back to the first.
-    pub(crate) fn back(&self) -> Back {
-        Back { at: self.extent.last_batch, end: self.extent.next_event }
+    pub(crate) fn back(&self) -> BackwardReader {
+        BackwardReader { at: self.run_state.last_batch, end: self.run_state.next_event }
     }
 
     /// The run whose batches hold the event `id`, and the event that ends this stretch.
@@ -108,7 +108,7 @@ impl Lineage {
         let place = self.stretches.partition_point(|stretch| stretch.from > id);
         let run = self.stretches.get(place).map_or(u32::MAX, |stretch| stretch.run);
         let later = place.checked_sub(1).and_then(|later| self.stretches.get(later));
-        (run, later.map_or(self.extent.next_event, |later| later.from))
+        (run, later.map_or(self.run_state.next_event, |later| later.from))
     }
 
     fn batch<'v>(&self, view: &'v View, at: Position, run: u32) -> Result<Batch<'v>> {
@@ -134,13 +134,13 @@ impl Lineage {
 }
 
 /// Goes from batch to batch, backwards along their links.
-pub(crate) struct Back {
+pub(crate) struct BackwardReader {
     at: Position,
     /// The next batch holds the event before this one.
     end: u32,
 }
 
-impl Back {
+impl BackwardReader {
     /// The next batch, and the event before which it belongs to the history: the batch that a
     /// reset went back to may hold later ones.
     pub(crate) fn step<'v>(
@@ -156,7 +156,7 @@ impl Back {
         let (run, stretch_end) = lineage.stretch(end - 1);
         let batch = lineage.batch(view, at, run)?;
         let next = batch.next_event();
-        let cut = end == stretch_end && end < lineage.extent.next_event;
+        let cut = end == stretch_end && end < lineage.run_state.next_event;
         let joins = batch.first_event < end && (next == end || (cut && next > end));
         if !joins {
             return Err(lineage.corrupt(view, at, "a batch does not join the one after it"));
@@ -245,8 +245,8 @@ impl<'v> Cursor<'v> {
                 }
                 State::Reading(Reading { rest, at, end, events: batch.raw_events() })
             }
-            None if self.next < lineage.extent.next_event => {
-                let at = lineage.extent.last_batch;
+            None if self.next < lineage.run_state.next_event => {
+                let at = lineage.run_state.last_batch;
                 return Err(lineage.corrupt(view, at, "a run's batches end before the run does"));
             }
             None => State::Ended,

@@ -1,5 +1,6 @@
 //! Reading: snapshots and what they see, and the same as of now.
 
+mod backward_walk;
 mod chain;
 mod chain_runs;
 mod child;
@@ -10,7 +11,6 @@ mod history;
 mod imported_links;
 mod imported_order;
 mod index_at;
-mod legs;
 mod lineage;
 mod now;
 mod parent;
@@ -25,7 +25,7 @@ pub use chain::{Chain, ChainEvents, Link};
 pub use child::{Child, ChildState};
 pub use children::Children;
 pub use duties::{Duty, DutyFilter, DutyList};
-pub(crate) use event_ref::{Bookmark, Spot};
+pub(crate) use event_ref::{BatchCursor, EventRef};
 pub use history::{Events, History};
 pub use parent::{Parent, Root};
 pub use run_info::RunInfo;

@@ -13,7 +13,7 @@ use crate::index::Size;
 use crate::store::shared::Store;
 
 use super::history::History;
-use super::index_at::Seen;
+use super::index_at::IndexAt;
 use super::run_info::RunInfo;
 use super::snapshot::Snapshot;
 use super::tail::Tail;
@@ -52,7 +52,7 @@ impl Store {
         // Under the lock, nothing that the view sees is forgotten.
         let index = self.shared.index.read();
         let view = self.shared.published.view();
-        let lineage = Seen { index: &index, end: view.end }.lineage(run)?;
+        let lineage = IndexAt { index: &index, end: view.end }.lineage(run)?;
         drop(index);
         Ok(History::new(view, lineage))
     }

@@ -138,16 +138,16 @@ pub(crate) fn parent_of(snapshot: &Snapshot, chain: u32) -> Result<Option<(RunId
 /// The run that held the relation to a chain as of the snapshot, and its Initiated event.
 fn holder_of(index: &Index, snapshot: &Snapshot, chain: u32) -> Option<(u32, u32)> {
     let (latest, place) = index.chains.get(chain)?.parent?;
-    let ties = index.runs.get(latest)?.ties.as_deref()?;
-    let initiated = ties.children.get(usize::try_from(place).ok()?)?.initiated;
+    let links = index.runs.get(latest)?.links.as_deref()?;
+    let initiated = links.children.get(usize::try_from(place).ok()?)?.initiated;
     if snapshot.sees(index, latest) {
         return Some((latest, initiated));
     }
     // Resets after the snapshot have taken it: from the run that began it, as far as is seen.
     let mut run = holder(index, latest, initiated);
     loop {
-        let ties = index.runs.get(run)?.ties.as_deref()?;
-        let relation = ties.children.get(ties.find(initiated)?)?;
+        let links = index.runs.get(run)?.links.as_deref()?;
+        let relation = links.children.get(links.find(initiated)?)?;
         match relation.moved {
             // A reset makes a later run.
             Some((at, next)) if at < snapshot.end() && next > run => run = next,

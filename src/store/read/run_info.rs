@@ -42,7 +42,7 @@ pub struct RunInfo {
 /// What a reader at `end` sees of a run; `None` if it began later.
 pub(crate) fn info(index: &Index, number: u32, end: Position) -> Option<RunInfo> {
     let run = index.runs.get(number)?;
-    let extent = index.runs.extent_at(run, end)?;
+    let state = index.runs.state_at(run, end)?;
     let (namespace, workflow) = index.workflow_of(run)?;
     let base =
         run.fork.as_ref().and_then(|fork| Some((index.runs.get(fork.base)?.id, fork.shared)));
@@ -52,12 +52,12 @@ pub(crate) fn info(index: &Index, number: u32, end: Position) -> Option<RunInfo>
         base,
         namespace: namespace.name.clone(),
         workflow_id: workflow.id.clone(),
-        status: extent.status,
-        cancel_requested: extent.cancel_requested != 0,
-        events: extent.next_event - 1,
-        bytes: extent.bytes.into(),
+        status: state.status,
+        cancel_requested: state.cancel_requested != 0,
+        events: state.next_event - 1,
+        bytes: state.bytes.into(),
         started_at: run.started_at,
-        closed_at: extent.closed_at,
+        closed_at: state.closed_at,
         is_current: workflow.current.at(end) == Some(&number),
         is_recorded: run.recorded,
     })

@@ -1,6 +1,6 @@
 //! What chains, trees and namespaces add up to.
 
-use super::chain_runs::Sequence;
+use super::chain_runs::ChainRuns;
 use super::snapshot::Snapshot;
 use crate::error::Result;
 use crate::id::RunId;
@@ -19,7 +19,7 @@ impl Snapshot {
             let found = index.runs.get(self.number(&index, run)?);
             found.map(|found| found.chain).unwrap_or_default()
         };
-        Ok(Sequence::of(self, chain)?.size(self))
+        Ok(ChainRuns::of(self, chain)?.size(self))
     }
 
     /// What a tree adds up to: the run itself, and all runs of the chains below it, each once. See

@@ -5,14 +5,14 @@ use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
 use super::history::History;
-use super::index_at::Seen;
+use super::index_at::IndexAt;
 use super::lineage::started;
 use super::run_info::RunInfo;
 use crate::bytes::wide;
 use crate::error::{Error, Result};
 use crate::event::Started;
 use crate::id::{Position, RunId};
-use crate::index::{Index, IndexReadGuard, RowPlace, Ties};
+use crate::index::{Index, IndexReadGuard, RunLinks, ValueRef};
 use crate::log::files::View;
 use crate::store::shared::{Pin, Shared};
 
@@ -57,14 +57,14 @@ impl Snapshot {
         self.shared.index.read()
     }
 
-    fn seen<'i>(&self, index: &'i Index) -> Seen<'i> {
-        Seen { index, end: self.end() }
+    fn seen<'i>(&self, index: &'i Index) -> IndexAt<'i> {
+        IndexAt { index, end: self.end() }
     }
 
     /// How many of a run's relations there are.
-    pub(crate) fn children_of(&self, ties: &Ties) -> usize {
+    pub(crate) fn children_of(&self, links: &RunLinks) -> usize {
         // In the order of their events, hence of their batches.
-        ties.children.partition_point(|relation| relation.initiated_batch < self.end())
+        links.children.partition_point(|relation| relation.initiated_batch < self.end())
     }
 
     pub(crate) fn view(&self) -> &View {
@@ -169,7 +169,7 @@ impl Snapshot {
         names
     }
 
-    fn row(&self, place: RowPlace) -> Result<Row<'_>> {
+    fn row(&self, place: ValueRef) -> Result<Row<'_>> {
         let key_len = usize::from(place.key_len);
         let value_len = usize::try_from(place.value_len).unwrap_or(usize::MAX);
         let start = Position::from_u64(place.value.as_u64() - wide(key_len));
@@ -201,7 +201,7 @@ pub struct Rows<'s> {
     /// Where the next page begins; `None` after the last one.
     from: Option<Bound<Box<[u8]>>>,
     to: Bound<Box<[u8]>>,
-    page: VecDeque<RowPlace>,
+    page: VecDeque<ValueRef>,
 }
 
 impl<'s> Iterator for Rows<'s> {

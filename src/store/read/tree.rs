@@ -1,7 +1,7 @@
 //! Reading a tree: a run, its children, theirs, and so on.
 
-use super::chain_runs::Sequence;
-use super::child::{Bookmarks, Child, Found, Tie};
+use super::chain_runs::ChainRuns;
+use super::child::{BatchCursors, Child, ChildLink, Found};
 use super::run_info::{RunInfo, info};
 use super::snapshot::Snapshot;
 use crate::bytes::wide;
@@ -101,7 +101,7 @@ impl Tree {
     fn root_node(&mut self, root: u32) -> Option<TreeNode> {
         let run = info(&self.snapshot.index(), root, self.snapshot.end())?;
         let node = TreeNode { run: Some(run), ..TreeNode::new(0, true) };
-        Some(self.enter(node, Sequence::One(root)))
+        Some(self.enter(node, ChainRuns::One(root)))
     }
 
     fn child_node(&mut self, depth: usize, is_last: bool, found: Found) -> TreeNode {
@@ -117,7 +117,7 @@ impl Tree {
     }
 
     /// Counts the children of the runs that stand at a node, and goes on with them.
-    fn enter(&mut self, mut node: TreeNode, runs: Sequence) -> TreeNode {
+    fn enter(&mut self, mut node: TreeNode, runs: ChainRuns) -> TreeNode {
         node.runs = wide(runs.len());
         node.children = runs.count_children(&self.snapshot);
         let shown = if node.depth < self.max_depth { self.max_children } else { 0 };
@@ -131,7 +131,7 @@ impl Tree {
                 at: 0,
                 place: 0,
                 left,
-                marks: Bookmarks::default(),
+                marks: BatchCursors::default(),
             });
         }
         node
@@ -180,21 +180,21 @@ impl TreeNode {
 struct Level {
     depth: usize,
     /// The runs whose children they are.
-    runs: Sequence,
+    runs: ChainRuns,
     /// The run whose child is the next one.
     at: usize,
     /// Its place among that run's children.
     place: usize,
     left: u64,
-    marks: Bookmarks,
+    marks: BatchCursors,
 }
 
 impl Level {
-    fn next(&mut self, snapshot: &Snapshot) -> Option<Tie> {
+    fn next(&mut self, snapshot: &Snapshot) -> Option<ChildLink> {
         loop {
             let index = snapshot.index();
             let run = self.runs.get(&index, self.at)?;
-            if let Some(tie) = Tie::at(&index, snapshot, run, self.place) {
+            if let Some(tie) = ChildLink::at(&index, snapshot, run, self.place) {
                 self.place += 1;
                 self.left -= 1;
                 return Some(tie);

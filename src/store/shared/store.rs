@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::event::Malformed;
 use crate::id::{Position, RunId, Timestamp};
 use crate::index::{Index, IndexLock, Payload};
-use crate::log::files::{Place, Published, here};
+use crate::log::files::{Published, StoreLocation, here};
 use crate::log::format::{Frame, Paths};
 use crate::log::open::{OpenReport, Replay, follow};
 use crate::log::write::{Background, Writer};
@@ -38,7 +38,7 @@ pub(crate) struct Shared {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) clock: Option<Clock>,
     pub(crate) paths: Paths,
-    pub(crate) place: Arc<Place>,
+    pub(crate) place: Arc<StoreLocation>,
     pub(crate) published: Arc<Published>,
     pub(crate) writer: Option<Arc<Writer>>,
     /// The epoch from which on a writer's word is news to a store open for reading only.

@@ -6,9 +6,9 @@ use std::task::{Context, Poll};
 
 use crate::error::Result;
 use crate::id::{Position, RunId};
-use crate::index::Extent;
+use crate::index::RunState;
 use crate::log::write::Ticket;
-use crate::store::pending::Touched;
+use crate::store::pending::PendingRun;
 use crate::store::read::{DutyFilter, DutyList};
 use crate::store::shared::Shared;
 
@@ -77,13 +77,13 @@ pub struct Notice {
 }
 
 impl Notice {
-    pub(crate) fn of(touched: &Touched, extent: &Extent) -> Option<Self> {
-        let (limits, events, bytes) = (&touched.limits, extent.next_event - 1, extent.bytes);
+    pub(crate) fn of(pending: &PendingRun, state: &RunState) -> Option<Self> {
+        let (limits, events, bytes) = (&pending.limits, state.next_event - 1, state.bytes);
         let suggest = events >= limits.suggest_events || bytes >= limits.suggest_bytes;
         let warn = events > limits.warn_events || bytes > limits.warn_bytes;
-        let noticed = (suggest || warn) && extent.status.is_open() && !touched.recorded;
+        let noticed = (suggest || warn) && state.status.is_open() && !pending.recorded;
         noticed.then_some(Notice {
-            run: touched.id,
+            run: pending.id,
             events,
             bytes: bytes.into(),
             suggest_continue_as_new: suggest,

@@ -9,7 +9,7 @@ use crate::id::Position;
 use crate::index::{Index, Payload, Refusal};
 use crate::log::format::{BATCH_HEADER_BYTES, HEADER_BYTES, TRAILER_BYTES, write_batch_header};
 use crate::log::write::{Durability, Lead, Reserve, Span};
-use crate::store::pending::{Drift, Touched, too_many_runs};
+use crate::store::pending::{PendingRun, Recheck, too_many_runs};
 
 impl Transaction<'_> {
     /// Compares what the transaction has seen with what there is now and appends it to the log; `None` if
@@ -41,11 +41,11 @@ impl Transaction<'_> {
             |position, buffer| {
                 let mut index = self.shared.index.write();
                 // Nobody came in between: what the last step saw is what there is.
-                let mut drift = self.work.drift;
-                if index.end > self.work.at || drift > Drift::None {
-                    drift = drift.max(self.work.validate(&index)?);
+                let mut recheck = self.work.recheck;
+                if index.end > self.work.at || recheck > Recheck::None {
+                    recheck = recheck.max(self.work.validate(&index)?);
                 }
-                let unsure = drift == Drift::Ruled;
+                let unsure = recheck == Recheck::Ruled;
                 self.put_in_order(&index, &mut order)?;
                 let start = buffer.len();
                 self.assemble(&index, &order, position, buffer);
@@ -63,9 +63,9 @@ impl Transaction<'_> {
                 }
                 index.apply(payload, self.shared.pins.oldest(|| self.shared.published.end()));
                 let extents = order.iter().filter_map(|(number, i)| {
-                    Some((self.work.runs.get(*i)?, index.runs.get(*number)?.extent.latest()))
+                    Some((self.work.runs.get(*i)?, index.runs.get(*number)?.state.latest()))
                 });
-                Ok(extents.filter_map(|(touched, extent)| Notice::of(touched, extent)).collect())
+                Ok(extents.filter_map(|(pending, state)| Notice::of(pending, state)).collect())
             },
         );
         self.work.order = order;
@@ -77,8 +77,8 @@ impl Transaction<'_> {
         match refusal {
             Refusal::Illegal(illegal) if unsure => {
                 let (run, found) = (illegal.run, index.next_event(&illegal.run));
-                let touched = self.work.touched_by_id(&run);
-                let expected = touched.map_or(0, |touched| touched.first_event);
+                let pending = self.work.run_by_id(&run);
+                let expected = pending.map_or(0, |pending| pending.first_event);
                 Error::overtaken(Moved::Run { run, expected, found })
             }
             Refusal::Illegal(illegal) => illegal.into(),
@@ -88,7 +88,7 @@ impl Transaction<'_> {
 
     /// Closing runs and asking them to cancel frees space in the end, so it may use what is kept.
     fn reserve(&self) -> Reserve {
-        let closes = |touched: &Touched| touched.begins.is_none() && touched.is_exempt();
+        let closes = |pending: &PendingRun| pending.begins.is_none() && pending.is_exempt();
         let mut changed = self.work.runs.iter().filter(|run| run.progress.count > 0).peekable();
         let all = changed.peek().is_some() && changed.all(closes);
         if all { Reserve::Use } else { Reserve::Keep }
@@ -97,9 +97,9 @@ impl Transaction<'_> {
     /// Puts the runs that get events in the order of their numbers, which is the order in the frame.
     fn put_in_order(&self, index: &Index, order: &mut Vec<(u32, usize)>) -> Result<()> {
         let mut next_new = index.runs.len();
-        for (i, touched) in self.work.runs.iter().enumerate() {
-            match touched.number {
-                _ if touched.progress.count == 0 => {}
+        for (i, pending) in self.work.runs.iter().enumerate() {
+            match pending.number {
+                _ if pending.progress.count == 0 => {}
                 Some(number) => order.push((number, i)),
                 None => {
                     order.push((next_new, i));
@@ -121,21 +121,21 @@ impl Transaction<'_> {
     ) {
         let start = buffer.len();
         for (number, i) in order {
-            let Some(touched) = self.work.runs.get(*i) else { continue };
-            let extent = index.runs.get(*number).map(|run| *run.extent.latest());
-            let previous = touched.begins.as_ref().and_then(|begins| begins.previous);
+            let Some(pending) = self.work.runs.get(*i) else { continue };
+            let state = index.runs.get(*number).map(|run| *run.state.latest());
+            let previous = pending.begins.as_ref().and_then(|begins| begins.previous);
             let begins = || {
                 let previous = previous.unwrap_or(Position::START);
-                (touched.first_event, previous, touched.bytes_before)
+                (pending.first_event, previous, pending.bytes_before)
             };
-            let (first_event, previous, before) = extent.map_or_else(begins, |extent| {
-                (extent.next_event, extent.last_batch, u64::from(extent.bytes))
+            let (first_event, previous, before) = state.map_or_else(begins, |state| {
+                (state.next_event, state.last_batch, u64::from(state.bytes))
             });
             // `append` and `check` keep both within their fields.
-            let count = u16::try_from(touched.progress.count).unwrap_or(u16::MAX);
-            let run_bytes = u32::try_from(before + touched.progress.bytes).unwrap_or(u32::MAX);
+            let count = u16::try_from(pending.progress.count).unwrap_or(u16::MAX);
+            let run_bytes = u32::try_from(before + pending.progress.bytes).unwrap_or(u32::MAX);
             write_batch_header(buffer, *number, first_event, count, previous, run_bytes);
-            let mut chunk = touched.progress.chunks.map(|(first, _)| first);
+            let mut chunk = pending.progress.chunks.map(|(first, _)| first);
             while let Some(link) = chunk.and_then(|chunk| self.work.chunks.get(chunk)) {
                 buffer.extend_from_slice(
                     self.work.events.get(link.start..link.end).unwrap_or_default(),

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::event::{Body, NewEvent};
 use crate::id::RunId;
 use crate::index::{Illegal, Index, Run, is_ruled};
-use crate::store::pending::{Kinship, Place, Progress, Read, Source, Touched};
+use crate::store::pending::{EventSource, PendingRun, Precondition, Progress, Read, RunIdentity};
 
 impl Step<'_> {
     /// The place of a run in the workspace; looked up in the index the first time.
@@ -32,10 +32,10 @@ impl Step<'_> {
     }
 
     fn find_again(&mut self, place: usize) -> Result<usize> {
-        if let Some(touched) = self.work.runs.get_mut(place) {
-            self.work.named.extend(touched.number);
-            if touched.place == Place::Loose && !self.loose {
-                touched.place = Place::Found;
+        if let Some(pending) = self.work.runs.get_mut(place) {
+            self.work.named.extend(pending.number);
+            if pending.place == Precondition::Loose && !self.loose {
+                pending.place = Precondition::Found;
             }
         }
         self.see_run(place)?;
@@ -45,37 +45,37 @@ impl Step<'_> {
     fn touch(&mut self, number: u32, found: &Run) -> Result<usize> {
         let index = self.index;
         self.work.named.push(number);
-        self.see(index.limits_changed.max(found.extent.changed()))?;
-        let extent = found.extent.latest();
-        self.work.touch(Touched {
+        self.see(index.limits_changed.max(found.state.changed()))?;
+        let state = found.state.latest();
+        self.work.touch(PendingRun {
             id: found.id,
             number: Some(number),
-            first_event: extent.next_event,
-            place: if self.loose { Place::Loose } else { Place::Found },
+            first_event: state.next_event,
+            place: if self.loose { Precondition::Loose } else { Precondition::Found },
             held: false,
             ruled: false,
-            bytes_before: extent.bytes.into(),
+            bytes_before: state.bytes.into(),
             limits: index.workflow_of(found).map(|(n, _)| n.limits).unwrap_or_default(),
             recorded: found.recorded,
             begins: None,
-            progress: Progress::none(extent.status),
+            progress: Progress::none(state.status),
         })
     }
 
     /// Sees a run that was found before as it is now. Where it has moved, nothing may depend on it yet.
     fn see_run(&mut self, place: usize) -> Result<()> {
-        let number = self.work.touched(place)?.number;
+        let number = self.work.pending(place)?.number;
         let Some(run) = number.and_then(|number| self.index.runs.get(number)) else {
             return Ok(());
         };
-        self.see(run.extent.changed())?;
-        let extent = run.extent.latest();
-        if let Some(touched) = self.work.runs.get_mut(place)
-            && touched.progress.count == 0
+        self.see(run.state.changed())?;
+        let state = run.state.latest();
+        if let Some(pending) = self.work.runs.get_mut(place)
+            && pending.progress.count == 0
         {
-            touched.first_event = extent.next_event;
-            touched.bytes_before = extent.bytes.into();
-            touched.progress = Progress::none(extent.status);
+            pending.first_event = state.next_event;
+            pending.bytes_before = state.bytes.into();
+            pending.progress = Progress::none(state.status);
         }
         Ok(())
     }
@@ -85,24 +85,29 @@ impl Step<'_> {
     pub(crate) fn hold(&mut self, place: usize) -> Result<()> {
         self.see_run(place)?;
         self.check_unmoved(place)?;
-        if let Some(touched) = self.work.runs.get_mut(place) {
-            touched.held = true;
+        if let Some(pending) = self.work.runs.get_mut(place) {
+            pending.held = true;
         }
         Ok(())
     }
 
     /// Whether a run that has got events is where it was found, also if it may be anywhere.
     pub(crate) fn check_unmoved(&self, place: usize) -> Result<()> {
-        let touched = self.work.touched(place)?;
-        if touched.begins.is_some() {
+        let pending = self.work.pending(place)?;
+        if pending.begins.is_some() {
             return Ok(());
         }
-        let extent = touched.known(self.index)?.1;
-        if extent.next_event == touched.first_event { Ok(()) } else { Err(touched.moved(extent)) }
+        let state = pending.known(self.index)?.1;
+        if state.next_event == pending.first_event { Ok(()) } else { Err(pending.moved(state)) }
     }
 
     /// Appends an event that stands for itself.
-    pub(crate) fn add(&mut self, run: usize, event: &NewEvent<'_>, source: Source) -> Result<u32> {
+    pub(crate) fn add(
+        &mut self,
+        run: usize,
+        event: &NewEvent<'_>,
+        source: EventSource,
+    ) -> Result<u32> {
         let id = self.put_event(run, event, source)?;
         self.record(run, id, &event.body);
         Ok(id)
@@ -114,17 +119,17 @@ impl Step<'_> {
         &mut self,
         run: usize,
         event: &NewEvent<'_>,
-        source: Source,
+        source: EventSource,
     ) -> Result<u32> {
-        let touched = self.work.touched(run)?;
-        let ruled = is_ruled(event.kind()) && !touched.recorded;
-        if ruled && touched.progress.status.is_open() {
+        let pending = self.work.pending(run)?;
+        let ruled = is_ruled(event.kind()) && !pending.recorded;
+        if ruled && pending.progress.status.is_open() {
             self.check_rules(run, event)?;
         }
         let offset = self.work.events.len();
         let id = self.put_unruled(run, event, source)?;
-        if let Some(touched) = self.work.runs.get_mut(run) {
-            touched.ruled |= ruled;
+        if let Some(pending) = self.work.runs.get_mut(run) {
+            pending.ruled |= ruled;
         }
         if let Body::StartChildWorkflowExecutionInitiated(_) = event.body {
             self.work.initiated.insert((run, id), offset);
@@ -134,15 +139,15 @@ impl Step<'_> {
 
     fn check_rules(&mut self, run: usize, event: &NewEvent<'_>) -> Result<()> {
         self.see_run(run)?;
-        let touched = self.work.touched(run)?;
+        let pending = self.work.pending(run)?;
         // Wherever the run will be then, an event that answers one of this transaction must find it.
-        if event.body.answers().is_some_and(|answered| answered >= touched.first_event) {
+        if event.body.answers().is_some_and(|answered| answered >= pending.first_event) {
             self.hold(run)?;
         }
-        let touched = self.work.touched(run)?;
-        self.work.draft.check(self.index, touched.id, &event.body)?;
-        self.work.draft.check_told(self.index, touched.id, &event.body)?;
-        self.work.check_open(self.index, touched, event.kind().number(), 1)
+        let pending = self.work.pending(run)?;
+        self.work.draft.check(self.index, pending.id, &event.body)?;
+        self.work.draft.check_told(self.index, pending.id, &event.body)?;
+        self.work.check_open(self.index, pending, event.kind().number(), 1)
     }
 
     /// The same for an event that the step itself makes legal.
@@ -150,40 +155,40 @@ impl Step<'_> {
         &mut self,
         run: usize,
         event: &NewEvent<'_>,
-        source: Source,
+        source: EventSource,
     ) -> Result<u32> {
         self.work.put_unruled(run, event, source, self.now)
     }
 
     /// Takes note of what an event says about others.
     pub(crate) fn record(&mut self, run: usize, id: u32, body: &Body<'_>) {
-        let Some(touched) = self.work.runs.get(run) else { return };
+        let Some(pending) = self.work.runs.get(run) else { return };
         let noted = is_ruled(body.kind()) || matches!(body, Body::WorkflowReset(_));
-        if noted && !touched.recorded {
-            self.work.draft.record(self.index, touched.id, id, body);
+        if noted && !pending.recorded {
+            self.work.draft.record(self.index, pending.id, id, body);
         }
     }
 
     /// Who a run is to others, whether it begins here or is in the store.
-    pub(crate) fn kinship(&mut self, run: &RunId) -> Result<Kinship> {
+    pub(crate) fn identity(&mut self, run: &RunId) -> Result<RunIdentity> {
         let index = self.index;
-        let touched = self.work.touched_by_id(run);
-        let begins = touched.and_then(|touched| touched.begins.as_ref());
-        let mut kin = match begins.map(|begins| begins.kin.clone()) {
-            Some(kin) => kin,
-            None => self.known_kinship(run)?,
+        let pending = self.work.run_by_id(run);
+        let begins = pending.and_then(|pending| pending.begins.as_ref());
+        let mut identity = match begins.map(|begins| begins.identity.clone()) {
+            Some(identity) => identity,
+            None => self.known_identity(run)?,
         };
         // A reset among the steps so far may have made another run the parent.
-        if let Some(parent) = &mut kin.parent
+        if let Some(parent) = &mut identity.parent
             && let Some(holder) = index.runs.number(&parent.1)
             && let Some(now) = self.work.draft.taken_by(index, holder, parent.2)
         {
             parent.1 = now;
         }
-        Ok(kin)
+        Ok(identity)
     }
 
-    fn known_kinship(&mut self, run: &RunId) -> Result<Kinship> {
+    fn known_identity(&mut self, run: &RunId) -> Result<RunIdentity> {
         let index = self.index;
         let known = index.runs.number(run).and_then(|number| index.runs.get(number));
         let Some(known) = known else {
@@ -191,29 +196,32 @@ impl Step<'_> {
             return Err(Error::RunNotFound { run: *run });
         };
         self.read_parent(known.chain)?;
-        Kinship::of(index, run).ok_or(Error::RunNotFound { run: *run })
+        RunIdentity::of(index, run).ok_or(Error::RunNotFound { run: *run })
     }
 }
 
-impl Kinship {
+impl RunIdentity {
     fn of(index: &Index, run: &RunId) -> Option<Self> {
         let number = index.runs.number(run)?;
-        let kin = index.kin(number)?;
+        let identity = index.ancestry(number)?;
         let named = |run: RunId| {
             let run = index.runs.get(index.runs.number(&run)?)?;
             Some((Box::from(&*index.workflow_of(run)?.1.id), run.id))
         };
         let chain = index.chains.get(index.runs.get(number)?.chain)?;
         let initiated = chain.parent.and_then(|(parent, place)| {
-            let ties = index.runs.get(parent)?.ties.as_deref()?;
-            Some(ties.children.get(usize::try_from(place).ok()?)?.initiated)
+            let links = index.runs.get(parent)?.links.as_deref()?;
+            Some(links.children.get(usize::try_from(place).ok()?)?.initiated)
         });
-        Some(Kinship {
-            namespace: kin.namespace.into(),
-            workflow_id: kin.workflow_id.into(),
-            first: kin.first,
-            parent: kin.parent.and_then(named).and_then(|(id, run)| Some((id, run, initiated?))),
-            root: kin.root.and_then(named),
+        Some(RunIdentity {
+            namespace: identity.namespace.into(),
+            workflow_id: identity.workflow_id.into(),
+            first: identity.first,
+            parent: identity
+                .parent
+                .and_then(named)
+                .and_then(|(id, run)| Some((id, run, initiated?))),
+            root: identity.root.and_then(named),
         })
     }
 }

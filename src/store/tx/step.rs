@@ -49,7 +49,7 @@ impl Step<'_> {
     /// Moves the transaction to the present, where all that it has read must hold.
     pub(crate) fn catch_up(&mut self) -> Result<()> {
         if self.index.end > self.work.at {
-            self.work.drift = self.work.drift.max(self.work.validate(self.index)?);
+            self.work.recheck = self.work.recheck.max(self.work.validate(self.index)?);
             self.work.at = self.index.end;
         }
         Ok(())
@@ -85,7 +85,7 @@ impl Step<'_> {
     /// Keeps where a run is.
     pub(crate) fn keep_end(&mut self, number: u32) {
         if let Some(run) = self.index.runs.get(number) {
-            let next_event = run.extent.latest().next_event;
+            let next_event = run.state.latest().next_event;
             self.work.keep_once(Read::Run { number, next_event });
         }
     }
@@ -176,9 +176,9 @@ impl<'a> Step<'a> {
     /// Whether a run is open. That it has closed is seen from the commit on that closed it.
     fn see_status(&mut self, number: u32) -> Result<bool> {
         let Some(run) = self.index.runs.get(number) else { return Ok(false) };
-        let open = run.extent.latest().status.is_open();
+        let open = run.state.latest().status.is_open();
         if !open {
-            self.see(run.extent.changed())?;
+            self.see(run.state.changed())?;
         }
         Ok(open)
     }

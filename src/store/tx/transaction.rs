@@ -45,8 +45,8 @@ impl<'s> Transaction<'s> {
     /// found.
     #[must_use]
     pub fn begins(&self, run: &RunId) -> bool {
-        let touched = self.work.by_id.get(run).and_then(|index| self.work.runs.get(*index));
-        touched.is_some_and(|touched| touched.begins.is_some())
+        let pending = self.work.by_id.get(run).and_then(|index| self.work.runs.get(*index));
+        pending.is_some_and(|pending| pending.begins.is_some())
     }
 
     /// Commits, and returns when the commit is on the device.
@@ -115,8 +115,8 @@ impl<'s> Transaction<'s> {
     /// or starting a child reaches: whom an engine has to wake.
     #[must_use]
     pub fn runs(&self) -> Vec<RunId> {
-        let touched = self.work.runs.iter().filter(|touched| touched.progress.count > 0);
-        touched.map(|touched| touched.id).collect()
+        let pending = self.work.runs.iter().filter(|pending| pending.progress.count > 0);
+        pending.map(|pending| pending.id).collect()
     }
 
     /// When the transaction began, which is when its events happen that do not say a time of their

@@ -6,7 +6,7 @@ use crate::event::{Body, NewEvent};
 use crate::id::RunId;
 use crate::index::is_ruled;
 use crate::log::format::is_start;
-use crate::store::pending::{Place, Source};
+use crate::store::pending::{EventSource, Precondition};
 use crate::store::tx::{Step, Transaction};
 
 /// Where a transaction expects a run to be.
@@ -57,12 +57,12 @@ impl Transaction<'_> {
     /// index. `None` if it is not as simple as that.
     fn append_plain(&mut self, run: &RunId, event: &NewEvent<'_>) -> Option<u32> {
         let place = self.work.place_of(run)?;
-        let touched = self.work.runs.get(place)?;
+        let pending = self.work.runs.get(place)?;
         // A run without events may have moved, or closed, since it was found.
-        if touched.place == Place::Loose || touched.progress.count == 0 {
+        if pending.place == Precondition::Loose || pending.progress.count == 0 {
             return None;
         }
-        self.work.put_unruled(place, event, Source::Caller, self.now).ok()
+        self.work.put_unruled(place, event, EventSource::Caller, self.now).ok()
     }
 
     /// Closes a run. Possible however long the run has grown.
@@ -80,15 +80,15 @@ impl Step<'_> {
         if let Expect::NextEvent(_) = expect {
             self.check_unmoved(place)?;
         }
-        let Some(touched) = self.work.runs.get_mut(place) else { return Ok(()) };
+        let Some(pending) = self.work.runs.get_mut(place) else { return Ok(()) };
         match expect {
-            Expect::Any => touched.place = Place::Anywhere,
+            Expect::Any => pending.place = Precondition::Anywhere,
             Expect::NextEvent(expected) => {
-                let found = touched.next_event();
+                let found = pending.next_event();
                 if expected != found {
                     return Err(Error::Conflict { run: *run, expected, found });
                 }
-                touched.place = Place::Expected;
+                pending.place = Precondition::Expected;
             }
         }
         Ok(())
@@ -97,9 +97,9 @@ impl Step<'_> {
     fn append(&mut self, run: &RunId, event: &NewEvent<'_>) -> Result<u32> {
         let run = self.find(run)?;
         if is_plain(event) {
-            return self.put_unruled(run, event, Source::Caller);
+            return self.put_unruled(run, event, EventSource::Caller);
         }
-        let recorded = self.work.touched(run)?.recorded;
+        let recorded = self.work.pending(run)?.recorded;
         check_appendable(event, recorded)?;
         match event.body {
             Body::WorkflowExecutionSignaled(signaled)
@@ -107,7 +107,7 @@ impl Step<'_> {
             {
                 self.signal_once(run, event, signaled.request_id)
             }
-            _ => self.add(run, event, Source::Caller),
+            _ => self.add(run, event, EventSource::Caller),
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::event::{Body, ChildClosed};
 use crate::id::{Position, RunId};
 use crate::index::{Index, Relation, RunStatus};
-use crate::store::read::Spot;
+use crate::store::read::EventRef;
 
 /// The relation that an event of `parent` initiated, and the parent's number.
 pub(crate) fn relation<'i>(
@@ -12,16 +12,16 @@ pub(crate) fn relation<'i>(
     initiated: u32,
 ) -> Option<(u32, &'i Relation)> {
     let number = index.runs.number(parent)?;
-    let ties = index.runs.get(number)?.ties.as_deref()?;
-    Some((number, ties.children.get(ties.find(initiated)?)?))
+    let links = index.runs.get(number)?.links.as_deref()?;
+    Some((number, links.children.get(links.find(initiated)?)?))
 }
 
 /// Where the last event of a run lies that has closed: its batch, and the place in it.
-pub(crate) fn closing_event(index: &Index, run: &RunId) -> Option<(Position, Spot)> {
+pub(crate) fn closing_event(index: &Index, run: &RunId) -> Option<(Position, EventRef)> {
     let number = index.runs.number(run)?;
-    let extent = index.runs.get(number)?.extent.latest();
-    let batch = extent.last_batch;
-    Some((batch, Spot::of(index, number, batch, extent.next_event - 1)))
+    let state = index.runs.get(number)?.state.latest();
+    let batch = state.last_batch;
+    Some((batch, EventRef::of(index, number, batch, state.next_event - 1)))
 }
 
 /// What a parent records of a child that ended like this.

@@ -9,9 +9,9 @@ use crate::event::{
     IdReusePolicy, NewEvent, ParentClosePolicy, RawEvent, Started,
 };
 use crate::id::{RunId, Timestamp};
-use crate::index::Begun;
-use crate::store::pending::{Kinship, Source};
-use crate::store::read::{Bookmark, Spot};
+use crate::index::RunOrigin;
+use crate::store::pending::{EventSource, RunIdentity};
+use crate::store::read::{BatchCursor, EventRef};
 use crate::store::tx::{Step, Stepped, Transaction};
 
 /// Why a child was not started (`temporal.api.enums.v1.StartChildWorkflowExecutionFailedCause`).
@@ -171,7 +171,7 @@ impl Transaction<'_> {
         self.step(|step| {
             let run = step.parent_of_new(parent, &child)?;
             step.hold(run)?;
-            step.add(run, &child.event(), Source::Caller)
+            step.add(run, &child.event(), EventSource::Caller)
         })
     }
 
@@ -205,13 +205,13 @@ impl Transaction<'_> {
 impl Step<'_> {
     fn spawn_child(&mut self, parent: &RunId, child: &NewChild<'_>) -> Result<RunId> {
         let run = self.parent_of_new(parent, child)?;
-        let in_the_way = self.in_the_way(parent, &child.initiated)?;
-        let touching: Vec<_> = in_the_way.into_iter().chain([*parent]).collect();
+        let conflicting_run = self.conflicting_run(parent, &child.initiated)?;
+        let touching: Vec<_> = conflicting_run.into_iter().chain([*parent]).collect();
         self.atomically(&touching, |step| {
             // The child's first event names the Initiated event.
             step.hold(run)?;
             let event = child.event();
-            let initiated_id = step.put_event(run, &event, Source::Caller)?;
+            let initiated_id = step.put_event(run, &event, EventSource::Caller)?;
             let starting = StartingChild {
                 parent: run,
                 initiated_id,
@@ -220,7 +220,7 @@ impl Step<'_> {
                 id: child.id,
                 time: child.time,
             };
-            let (child, started_id, started) = step.begin_child(&starting, in_the_way)?;
+            let (child, started_id, started) = step.begin_child(&starting, conflicting_run)?;
             step.record(run, initiated_id, &event.body);
             step.record(run, started_id, &started);
             Ok(child)
@@ -251,25 +251,25 @@ impl Step<'_> {
                 relation(self.index, &source, initiated_id).ok_or_else(not_initiated)?;
             let batch = found.initiated_batch;
             view = self.view_of(batch)?;
-            let spot = Spot::of(self.index, number, batch, initiated_id);
-            Bookmark::default().read(&view, spot)?
+            let spot = EventRef::of(self.index, number, batch, initiated_id);
+            BatchCursor::default().read(&view, spot)?
         };
         let Body::StartChildWorkflowExecutionInitiated(initiated) = *event.body() else {
             return Err(not_initiated().into());
         };
         let payload = event.payload();
-        let in_the_way = self.in_the_way(parent, &initiated)?;
-        if in_the_way.is_some() && !may_displace {
+        let conflicting_run = self.conflicting_run(parent, &initiated)?;
+        if conflicting_run.is_some() && !may_displace {
             return Ok(None);
         }
-        let touching: Vec<_> = in_the_way.into_iter().chain([*parent]).collect();
+        let touching: Vec<_> = conflicting_run.into_iter().chain([*parent]).collect();
         self.atomically(&touching, |step| {
             let (id, time) = (None, None);
             let starting =
                 StartingChild { parent: run, initiated_id, initiated, payload, id, time };
-            let (child, started_id, started) = step.begin_child(&starting, in_the_way)?;
+            let (child, started_id, started) = step.begin_child(&starting, conflicting_run)?;
             step.record(run, started_id, &started);
-            Ok(Some((child, in_the_way)))
+            Ok(Some((child, conflicting_run)))
         })
     }
 
@@ -282,18 +282,18 @@ impl Step<'_> {
         let run = self.find(parent)?;
         let failed = ChildStartFailed { initiated_event_id, cause: cause as u8 };
         let event = NewEvent::new(Body::StartChildWorkflowExecutionFailed(failed));
-        self.add(run, &event, Source::Store)
+        self.add(run, &event, EventSource::Store)
     }
 
     /// The parent of a child that is to be initiated.
     fn parent_of_new(&mut self, parent: &RunId, child: &NewChild<'_>) -> Result<usize> {
         let run = self.find(parent)?;
-        if self.work.touched(run)?.recorded {
+        if self.work.pending(run)?.recorded {
             return Err(Error::invalid("a run recorded from elsewhere starts no children here"));
         }
         check_policies(child.initiated.reuse_policy, child.initiated.conflict_policy)?;
         if let Some(found) = child.namespace {
-            let expected = self.kinship(parent)?.namespace;
+            let expected = self.identity(parent)?.namespace;
             if *found != *expected {
                 let (expected, found) = (expected.into(), found.to_owned());
                 return Err(Error::CrossNamespace { parent: *parent, expected, found });
@@ -303,12 +303,12 @@ impl Step<'_> {
     }
 
     /// The open run that a child's policies say is to be terminated before it starts.
-    pub(crate) fn in_the_way(
+    pub(crate) fn conflicting_run(
         &mut self,
         parent: &RunId,
         initiated: &ChildInitiated<'_>,
     ) -> Result<Option<RunId>> {
-        let namespace = self.kinship(parent)?.namespace;
+        let namespace = self.identity(parent)?.namespace;
         let (resolution, current) = self.resolve(&as_run(&namespace, initiated))?;
         match (resolution, current) {
             (Resolution::TerminateAndStart, current) => Ok(current),
@@ -327,7 +327,7 @@ impl Step<'_> {
     fn check_start_of(&self, parent: usize, initiated_event_id: u32) -> Result<()> {
         let started = ChildStarted { initiated_event_id, ..Default::default() };
         let body = Body::ChildWorkflowExecutionStarted(started);
-        let parent = self.work.touched(parent)?;
+        let parent = self.work.pending(parent)?;
         if parent.recorded {
             return Err(Error::invalid("a run recorded from elsewhere starts no children here"));
         }
@@ -339,11 +339,11 @@ impl Step<'_> {
     fn begin_child(
         &mut self,
         starting: &StartingChild<'_>,
-        in_the_way: Option<RunId>,
+        conflicting_run: Option<RunId>,
     ) -> Result<(RunId, u32, Body<'static>)> {
         let initiated = &starting.initiated;
-        let parent = self.work.touched(starting.parent)?.id;
-        let above = self.kinship(&parent)?;
+        let parent = self.work.pending(starting.parent)?.id;
+        let above = self.identity(&parent)?;
         let (id, now) = self.fresh_id(starting.id);
         let root = above.root.clone().unwrap_or_else(|| (above.workflow_id.clone(), parent));
         let started = Started {
@@ -360,7 +360,7 @@ impl Step<'_> {
             root_run_id: Some(root.1),
             ..Default::default()
         };
-        let kin = Kinship {
+        let identity = RunIdentity {
             namespace: above.namespace.clone(),
             workflow_id: initiated.workflow_id.into(),
             first: id,
@@ -371,23 +371,26 @@ impl Step<'_> {
             id,
             event: first_event(started, starting.payload, starting.time.unwrap_or(now)),
             // The Initiated event, which says all of this, was accepted before.
-            source: Source::Store,
-            kin,
+            source: EventSource::Store,
+            identity,
             request_id: "",
             recorded: false,
             shares: None,
-            begun: Begun { parent: Some((parent, starting.initiated_id)), ..Default::default() },
+            origin: RunOrigin {
+                parent: Some((parent, starting.initiated_id)),
+                ..Default::default()
+            },
         })?;
         let started = ChildStarted { run_id: id, initiated_event_id: starting.initiated_id };
         let started = Body::ChildWorkflowExecutionStarted(started);
         let event = NewEvent { body: started, payload: &[], time: starting.time };
-        let started_id = self.put_unruled(starting.parent, &event, Source::Store)?;
+        let started_id = self.put_unruled(starting.parent, &event, EventSource::Store)?;
         if let Some(parent) = self.work.runs.get_mut(starting.parent) {
             parent.ruled = true;
         }
-        if let Some(run) = in_the_way {
+        if let Some(run) = conflicting_run {
             let run = self.find(&run)?;
-            self.make_way(run)?;
+            self.terminate_current(run)?;
         }
         Ok((id, started_id, started))
     }

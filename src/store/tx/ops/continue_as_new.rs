@@ -5,8 +5,8 @@ use super::start::{Beginning, first_event};
 use crate::error::{Error, Result};
 use crate::event::{Body, ContinuedAsNew, Initiator, NewEvent, Started};
 use crate::id::{RunId, Timestamp};
-use crate::index::Begun;
-use crate::store::pending::Source;
+use crate::index::RunOrigin;
+use crate::store::pending::EventSource;
 use crate::store::tx::{Step, Transaction};
 
 /// The run that follows another one in its chain. Borrowed; nothing is copied before the event is
@@ -141,23 +141,23 @@ impl Step<'_> {
     fn go_on(&mut self, run: &RunId, event: NewEvent<'_>, next: &NextRun<'_>) -> Result<RunId> {
         let run_id = *run;
         let run = self.find(&run_id)?;
-        let touched = self.work.touched(run)?;
-        if touched.recorded {
+        let pending = self.work.pending(run)?;
+        if pending.recorded {
             return Err(Error::invalid("a run recorded from elsewhere is not continued here"));
         }
-        if !touched.progress.status.is_open() {
+        if !pending.progress.status.is_open() {
             return Err(Error::RunClosed { run: run_id });
         }
         let (id, now) = self.fresh_id(next.id);
         let event = NewEvent { body: followed_by(event.body, id)?, ..event };
-        let kin = self.kinship(&run_id)?;
-        let (parent, root) = (kin.parent.as_ref(), kin.root.as_ref());
+        let identity = self.identity(&run_id)?;
+        let (parent, root) = (identity.parent.as_ref(), identity.root.as_ref());
         let started = Started {
             run_id: id,
-            first_run_id: kin.first,
+            first_run_id: identity.first,
             continued_run_id: Some(run_id),
-            namespace: &kin.namespace,
-            workflow_id: &kin.workflow_id,
+            namespace: &identity.namespace,
+            workflow_id: &identity.workflow_id,
             workflow_type: next.workflow_type,
             task_queue: next.task_queue,
             parent_workflow_id: parent.map_or("", |parent| &parent.0),
@@ -169,7 +169,7 @@ impl Step<'_> {
             initiator: next.initiator,
             ..Default::default()
         };
-        let begun = Begun {
+        let origin = RunOrigin {
             parent: started.parent_run_id.map(|run| (run, started.parent_initiated_event_id)),
             continued: Some(run_id),
             base: None,
@@ -181,18 +181,18 @@ impl Step<'_> {
             task_queue: next.task_queue,
             ..Default::default()
         };
-        self.work.touched(run)?.check_content(&first_event(said, next.payload, now))?;
+        self.work.pending(run)?.check_content(&first_event(said, next.payload, now))?;
         self.atomically(&[run_id], |step| {
-            let closing = step.put_event(run, &event, Source::Caller)?;
+            let closing = step.put_event(run, &event, EventSource::Caller)?;
             step.begin(Beginning {
                 id,
                 event: first,
-                source: Source::Store,
-                kin: kin.clone(),
+                source: EventSource::Store,
+                identity: identity.clone(),
                 request_id: "",
                 recorded: false,
                 shares: None,
-                begun,
+                origin,
             })?;
             step.record(run, closing, &event.body);
             Ok(id)

@@ -7,8 +7,8 @@ use crate::event::{
 };
 use crate::id::RunId;
 use crate::index::{DutyKey, DutyKind};
-use crate::store::pending::{Read, Source};
-use crate::store::read::{Bookmark, Spot};
+use crate::store::pending::{EventSource, Read};
+use crate::store::read::{BatchCursor, EventRef};
 use crate::store::tx::{Step, Stepped};
 
 /// Temporal's causes for a request that fails: there is no such open run, it takes no more signals.
@@ -25,19 +25,19 @@ impl Step<'_> {
     /// Delivers a signal or a cancel request, or answers why not.
     pub(crate) fn settle_request(&mut self, sender: &RunId, key: &DutyKey) -> Stepped<bool> {
         let index = self.index;
-        let ties = index.runs.get(key.run).and_then(|run| run.ties.as_deref());
-        let Some(external) = ties.and_then(|ties| ties.externals.get(&key.event)) else {
+        let links = index.runs.get(key.run).and_then(|run| run.links.as_deref());
+        let Some(sent) = links.and_then(|links| links.outgoing.get(&key.event)) else {
             return Ok(false);
         };
-        let view = self.view_of(external.batch)?;
-        let spot = Spot::of(index, key.run, external.batch, key.event);
-        let event = Bookmark::default().read(&view, spot)?;
+        let view = self.view_of(sent.batch)?;
+        let spot = EventRef::of(index, key.run, sent.batch, key.event);
+        let event = BatchCursor::default().read(&view, spot)?;
         let (Body::SignalExternalWorkflowExecutionInitiated(request)
         | Body::RequestCancelExternalWorkflowExecutionInitiated(request)) = *event.body()
         else {
             return Err(spot.unexpected(&view).into());
         };
-        let from = self.kinship(sender)?;
+        let from = self.identity(sender)?;
         let signals = key.kind == DutyKind::DeliverSignal;
         let body = match signals {
             true => Body::WorkflowExecutionSignaled(Signaled {
@@ -99,25 +99,25 @@ impl Step<'_> {
             (false, 0) => Body::ExternalWorkflowExecutionCancelRequested(answer),
             (false, _) => Body::RequestCancelExternalWorkflowExecutionFailed(answer),
         };
-        self.add(from, &NewEvent::new(answer), Source::Store)?;
+        self.add(from, &NewEvent::new(answer), EventSource::Store)?;
         Ok(())
     }
 
     /// Writes a signal or a cancel request to its target; the cause if it cannot be delivered, no
     /// event if there is no need: a run that has closed, or was asked to cancel before.
     fn deliver(&mut self, target: usize, event: &NewEvent<'_>) -> Result<Result<Option<u32>, u8>> {
-        let touched = self.work.touched(target)?;
-        let (run, number) = (touched.id, touched.number);
-        let open = touched.progress.status.is_open();
+        let pending = self.work.pending(target)?;
+        let (run, number) = (pending.id, pending.number);
+        let open = pending.progress.status.is_open();
         if event.kind() == EventKind::WORKFLOW_EXECUTION_CANCEL_REQUESTED {
             let needed = open && !self.work.draft.cancel_requested(self.index, run);
-            let put = needed.then(|| self.put_event(target, event, Source::Store));
+            let put = needed.then(|| self.put_event(target, event, EventSource::Store));
             return put.transpose().map(Ok);
         }
         if !open {
             return Ok(Err(NOT_FOUND));
         }
-        match self.put_event(target, event, Source::Store) {
+        match self.put_event(target, event, EventSource::Store) {
             Err(Error::LimitExceeded { .. }) => {
                 // As long as the run stays as it is.
                 number.into_iter().for_each(|number| self.keep_end(number));
@@ -141,11 +141,12 @@ impl Step<'_> {
         };
         let Some(target) = target else { return Ok(None) };
         let child_only = request.child_workflow_only != 0;
-        let begins = self.work.touched_by_id(&target).and_then(|run| run.begins.as_ref());
+        let begins = self.work.run_by_id(&target).and_then(|run| run.begins.as_ref());
         if let Some(begins) = begins {
-            let kin = &begins.kin;
-            let child = kin.parent.as_ref().is_some_and(|(_, run, _)| run == sender);
-            let named = *kin.namespace == *namespace && *kin.workflow_id == *request.workflow_id;
+            let identity = &begins.identity;
+            let child = identity.parent.as_ref().is_some_and(|(_, run, _)| run == sender);
+            let named =
+                *identity.namespace == *namespace && *identity.workflow_id == *request.workflow_id;
             return Ok((named && (child || !child_only)).then_some(target));
         }
         let index = self.index;

@@ -107,7 +107,7 @@ impl<'a> NewRun<'a> {
     }
 
     /// What a start of this run comes to, given the workflow's current run.
-    pub(crate) fn resolve(&self, current: &Current) -> Resolution {
+    pub(crate) fn resolve(&self, current: &CurrentRun) -> Resolution {
         if current.repeats {
             return Resolution::Repeated;
         }
@@ -138,7 +138,7 @@ impl<'a> NewRun<'a> {
 
 /// A workflow's current run, as far as a start asks about it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Current {
+pub(crate) struct CurrentRun {
     pub(crate) run: RunId,
     pub(crate) status: RunStatus,
     pub(crate) started_at: Timestamp,
@@ -146,9 +146,9 @@ pub(crate) struct Current {
     pub(crate) repeats: bool,
 }
 
-impl Current {
+impl CurrentRun {
     /// The error that says this run is in the way.
-    pub(crate) fn in_the_way(&self, namespace: &str, workflow_id: &str) -> Error {
+    pub(crate) fn conflicting_run(&self, namespace: &str, workflow_id: &str) -> Error {
         Error::WorkflowExists {
             namespace: namespace.to_owned(),
             workflow_id: workflow_id.to_owned(),
@@ -178,7 +178,7 @@ pub(crate) enum Resolution {
 #[non_exhaustive]
 pub enum StartOutcome {
     /// This run begins.
-    Begun(RunId),
+    Started(RunId),
     /// A start with the same request id began this run before, and nothing changes.
     Repeated(RunId),
     /// The workflow has this open run, [`IdConflictPolicy::UseExisting`] says to use it, and nothing changes.
@@ -190,7 +190,7 @@ impl StartOutcome {
     #[must_use]
     pub const fn run(self) -> RunId {
         match self {
-            StartOutcome::Begun(run)
+            StartOutcome::Started(run)
             | StartOutcome::Repeated(run)
             | StartOutcome::Existing(run) => run,
         }

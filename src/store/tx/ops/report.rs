@@ -4,8 +4,8 @@ use super::child_events::{closing_event, outcome, relation, retry_state};
 use crate::error::{Error, Result};
 use crate::event::{ChildClosed, Event, EventKind, NewEvent, RawEvent};
 use crate::id::RunId;
-use crate::store::pending::Source;
-use crate::store::read::Bookmark;
+use crate::store::pending::EventSource;
+use crate::store::read::BatchCursor;
 use crate::store::tx::{Step, Stepped, Transaction};
 
 const NOT_ENDED: &str = "the child's chain has not ended";
@@ -39,7 +39,7 @@ impl Step<'_> {
         } else {
             let (batch, spot) = closing_event(self.index, &ended.last).ok_or_else(not_ended)?;
             view = self.view_of(batch)?;
-            Bookmark::default().read(&view, spot)?
+            BatchCursor::default().read(&view, spot)?
         };
         let closed = ChildClosed {
             run_id: ended.last,
@@ -49,7 +49,7 @@ impl Step<'_> {
         };
         let body = outcome(ended.status, closed).ok_or_else(not_ended)?;
         let event = NewEvent::new(body).payload(closing.payload());
-        Ok(self.add(run, &event, Source::Store)?)
+        Ok(self.add(run, &event, EventSource::Store)?)
     }
 
     /// Reads how the chain of a child stands, if it was started before this transaction.
@@ -64,7 +64,7 @@ impl Step<'_> {
 
     /// The closing event of a run that this transaction closes.
     fn own_closing(&self, run: &RunId) -> Option<Vec<u8>> {
-        let progress = self.work.touched_by_id(run)?.progress;
+        let progress = self.work.run_by_id(run)?.progress;
         let closes = progress.count > 0 && !progress.status.is_open();
         self.work.events.get(progress.last..).filter(|_| closes).map(<[u8]>::to_vec)
     }

@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::event::{Body, CancelRequested, ExternalInitiated, NewEvent, Signaled};
 use crate::id::RunId;
 use crate::index::Index;
-use crate::store::pending::{Read, Source};
+use crate::store::pending::{EventSource, Read};
 use crate::store::tx::{Step, Transaction};
 
 /// A workflow to be signaled or asked to cancel by another one, in the same namespace.
@@ -143,13 +143,13 @@ impl Step<'_> {
         // Which activities are open is part of the answer.
         self.hold(place)?;
         let open_activities = self.work.draft.activities(self.index, *run);
-        let open = self.work.touched(place)?.progress.status.is_open();
+        let open = self.work.pending(place)?.progress.status.is_open();
         if open && self.work.draft.cancel_requested(self.index, *run) {
             return Ok(CancelRequest { event_id: None, open_activities });
         }
         let body = Body::WorkflowExecutionCancelRequested(CancelRequested::default());
         let event = NewEvent::new(body).payload(reason);
-        let event_id = Some(self.add(place, &event, Source::Caller)?);
+        let event_id = Some(self.add(place, &event, EventSource::Caller)?);
         Ok(CancelRequest { event_id, open_activities })
     }
 
@@ -160,12 +160,12 @@ impl Step<'_> {
         event: &NewEvent<'_>,
         request_id: &str,
     ) -> Result<u32> {
-        let touched = self.work.touched(place)?;
-        let (run, number) = (touched.id, touched.number);
+        let pending = self.work.pending(place)?;
+        let (run, number) = (pending.id, pending.number);
         if let Some(first) = self.work.draft.signaled(self.index, run, request_id) {
             return Ok(first);
         }
-        let id = self.put_unruled(place, event, Source::Caller)?;
+        let id = self.put_unruled(place, event, EventSource::Caller)?;
         if let Some(run) = number {
             self.work.keep(Read::NoSignal { run, request_id: request_id.into() });
         }

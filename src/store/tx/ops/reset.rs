@@ -1,13 +1,13 @@
 //! Resets: a new run that shares the events of another one up to some point.
 
-use super::new_run::Current;
-use super::reset_point::Past;
+use super::new_run::CurrentRun;
+use super::reset_point::ResetPoint;
 use super::start::Beginning;
 use crate::error::{Error, Moved, Result};
 use crate::event::{Body, EventIds, NewEvent, Reset, Terminated};
 use crate::id::{RunId, Timestamp};
-use crate::index::{Begun, Run};
-use crate::store::pending::{Read, Source};
+use crate::index::{Run, RunOrigin};
+use crate::store::pending::{EventSource, Read};
 use crate::store::tx::{Step, Transaction};
 
 /// How often the history of the base run is read on before the reset gives up.
@@ -88,7 +88,7 @@ impl Transaction<'_> {
     /// run grows faster than its history is read.
     pub fn reset(&mut self, base: &RunId, reset: NewReset<'_>) -> Result<RunId> {
         // The history is read beside other commits. What came meanwhile is read on, until nothing did.
-        let mut past = Past::new(reset.last_event);
+        let mut past = ResetPoint::new(reset.last_event);
         for _ in 0..READS_MAX {
             match self.step(|step| step.reset(base, &reset, &past))? {
                 Some(run) => return Ok(run),
@@ -102,21 +102,26 @@ impl Transaction<'_> {
 
 impl Step<'_> {
     /// Resets a run whose history was read; `None` if it was not read to its end.
-    fn reset(&mut self, base: &RunId, reset: &NewReset<'_>, past: &Past) -> Result<Option<RunId>> {
+    fn reset(
+        &mut self,
+        base: &RunId,
+        reset: &NewReset<'_>,
+        past: &ResetPoint,
+    ) -> Result<Option<RunId>> {
         let index = self.index;
         let number = index.runs.number(base);
         let Some((number, run)) = number.and_then(|n| Some((n, index.runs.get(n)?))) else {
             self.work.keep(Read::NoRun(*base));
             return Err(Error::RunNotFound { run: *base });
         };
-        let kin = self.kinship(base)?;
-        let current = self.current(&kin.namespace, &kin.workflow_id, reset.request_id)?;
+        let identity = self.identity(base)?;
+        let current = self.current(&identity.namespace, &identity.workflow_id, reset.request_id)?;
         let current = current.ok_or(Error::RunNotFound { run: *base })?;
         if current.repeats {
             return Ok(Some(current.run));
         }
         self.work.named.push(number);
-        self.see(run.extent.changed())?;
+        self.see(run.state.changed())?;
         self.check_base(base, run, reset, &current)?;
         if !past.is_read(index, base) {
             return Ok(None);
@@ -141,17 +146,17 @@ impl Step<'_> {
             step.begin(Beginning {
                 id,
                 event,
-                source: Source::Caller,
-                kin,
+                source: EventSource::Caller,
+                identity,
                 request_id: reset.request_id,
                 recorded: false,
                 shares: Some((reset.last_event, past.batch, past.bytes)),
-                begun: Begun { base: Some((*base, reset.last_event)), ..Default::default() },
+                origin: RunOrigin { base: Some((*base, reset.last_event)), ..Default::default() },
             })?;
             let run = step.find(&id)?;
             for body in past.repeated(index, number) {
                 let event = NewEvent::new(body).at(time);
-                let event_id = step.put_event(run, &event, Source::Store)?;
+                let event_id = step.put_event(run, &event, EventSource::Store)?;
                 step.record(run, event_id, &body);
             }
             step.record(run, reset.last_event + 1, &body);
@@ -168,7 +173,7 @@ impl Step<'_> {
         &mut self,
         base: &RunId,
         reset: &NewReset<'a>,
-        current: &Current,
+        current: &CurrentRun,
         id: RunId,
         time: Timestamp,
     ) -> Result<Option<(usize, u32, Body<'a>)>> {
@@ -180,7 +185,7 @@ impl Step<'_> {
             reason: if reset.reason.is_empty() { "reset" } else { reset.reason },
             reset_run_id: (current.run == *base).then_some(id),
         });
-        let closing = self.put_event(run, &NewEvent::new(body).at(time), Source::Store)?;
+        let closing = self.put_event(run, &NewEvent::new(body).at(time), EventSource::Store)?;
         Ok(Some((run, closing, body)))
     }
 
@@ -190,14 +195,14 @@ impl Step<'_> {
         base: &RunId,
         run: &Run,
         reset: &NewReset<'_>,
-        current: &Current,
+        current: &CurrentRun,
     ) -> Result<()> {
         let changes = |run: &RunId| {
-            let touched = self.work.touched_by_id(run);
-            touched.is_some_and(|touched| touched.progress.count > 0 || touched.begins.is_some())
+            let pending = self.work.run_by_id(run);
+            pending.is_some_and(|pending| pending.progress.count > 0 || pending.begins.is_some())
         };
-        let extent = run.extent.latest();
-        let last = extent.next_event - 1 - u32::from(!extent.status.is_open());
+        let state = run.state.latest();
+        let last = state.next_event - 1 - u32::from(!state.status.is_open());
         let what = if run.recorded {
             "a run recorded from elsewhere is not reset here"
         } else if reset.last_event == 0 || reset.last_event > last {

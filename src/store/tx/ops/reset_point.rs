@@ -12,7 +12,7 @@ use crate::store::read::Snapshot;
 use crate::store::shared::Shared;
 
 /// What the base run's history says, as far as it was read.
-pub(crate) struct Past {
+pub(crate) struct ResetPoint {
     /// The last shared event.
     last: u32,
     /// How far histories were read: that of the base run, and those of runs that hold what it began; by
@@ -30,10 +30,10 @@ pub(crate) struct Past {
     refusals: BTreeMap<u32, ChildStartFailed>,
 }
 
-impl Past {
+impl ResetPoint {
     /// Nothing read yet; the new run will share the events up to `last`.
     pub(crate) fn new(last: u32) -> Self {
-        Past {
+        ResetPoint {
             last,
             read: BTreeMap::new(),
             base: None,
@@ -52,7 +52,7 @@ impl Past {
 
     /// Whether everything that the index knows was read.
     pub(crate) fn is_read(&self, index: &Index, base: &RunId) -> bool {
-        let ends = |run: u32| index.runs.get(run).map(|run| run.extent.latest().next_event);
+        let ends = |run: u32| index.runs.get(run).map(|run| run.state.latest().next_event);
         let read = |run: u32| ends(run).is_some() && self.read.get(&run).copied() == ends(run);
         let Some(base) = index.runs.number(base) else { return false };
         read(base) && self.holders(index, base).into_keys().all(read)
@@ -76,8 +76,8 @@ impl Past {
 
     /// The Initiated events of the children that the new run will have.
     fn children<'i>(&'i self, index: &'i Index, base: u32) -> impl Iterator<Item = u32> + 'i {
-        let ties = index.runs.get(base).and_then(|base| base.ties.as_deref());
-        let initiated = ties.map(|ties| ties.children.iter().map(|child| child.initiated));
+        let links = index.runs.get(base).and_then(|base| base.links.as_deref());
+        let initiated = links.map(|links| links.children.iter().map(|child| child.initiated));
         initiated.into_iter().flatten().take_while(|initiated| *initiated <= self.last)
     }
 
@@ -94,7 +94,7 @@ impl Past {
             self.base = number;
             number
                 .and_then(|number| index.runs.get(number))
-                .map(|run| run.extent.latest().last_batch)
+                .map(|run| run.state.latest().last_batch)
         };
         let (Some(number), Some(upto)) = (self.base, upto) else { return Ok(()) };
         shared.await_written(upto)?;
@@ -172,7 +172,7 @@ impl Past {
             let holders = self.holders(&index, base).into_iter();
             let found = holders.filter_map(|(holder, requests)| {
                 let run = index.runs.get(holder)?;
-                Some((holder, run.id, run.extent.latest().last_batch, requests))
+                Some((holder, run.id, run.state.latest().last_batch, requests))
             });
             found.collect()
         };

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::id::Position;
 use crate::index::NAMESPACES_TABLE;
-use crate::index::RowPlace;
+use crate::index::ValueRef;
 use crate::limits::{KEY_BYTES_MAX, TABLE_NAME_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::log::format::write_put;
 use crate::store::pending::check_max;
@@ -126,7 +126,7 @@ impl Step<'_> {
     }
 
     /// The value of a row in the log.
-    pub(crate) fn value_at(&self, place: RowPlace) -> Stepped<Vec<u8>> {
+    pub(crate) fn value_at(&self, place: ValueRef) -> Stepped<Vec<u8>> {
         let len = usize::try_from(place.value_len).unwrap_or(usize::MAX);
         Ok(self.view_of(place.value)?.bytes(place.value, len)?.to_vec())
     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::ops::{Bound, RangeBounds};
 
 use crate::error::Result;
-use crate::index::RowPlace;
+use crate::index::ValueRef;
 use crate::store::pending::{Own, Read, RowsRead};
 use crate::store::tx::Transaction;
 use crate::store::tx::{Step, Stepped};
@@ -52,7 +52,7 @@ struct End {
 struct Found {
     key: Key,
     /// Of the row in the store, if there is one.
-    place: Option<RowPlace>,
+    place: Option<ValueRef>,
     /// `None` for a row that the transaction deletes.
     value: Option<Vec<u8>>,
 }
@@ -173,7 +173,7 @@ impl RowScan<'_, '_> {
     }
 
     /// Takes note of what was read from one end: up to a row, or to the other end if there is none left.
-    fn read(&mut self, backwards: bool, row: Option<(Key, Option<RowPlace>)>) {
+    fn read(&mut self, backwards: bool, row: Option<(Key, Option<ValueRef>)>) {
         let (end, other) = match backwards {
             true => (&mut self.back, &self.front),
             false => (&mut self.front, &self.back),
@@ -238,12 +238,12 @@ impl Step<'_> {
         let range = (from.as_ref().map(|key| &**key), to.as_ref().map(|key| &**key));
         self.see(self.index.tables.changed(table))?;
         let stored = self.index.tables.latest_rows(table, range);
-        let mut stored: Vec<(&[u8], RowPlace)> = match backwards {
+        let mut stored: Vec<(&[u8], ValueRef)> = match backwards {
             true => stored.rev().take(count).collect(),
             false => stored.take(count).collect(),
         };
         let full = stored.len() == count;
-        let mut keys: Vec<(Key, Option<RowPlace>)> =
+        let mut keys: Vec<(Key, Option<ValueRef>)> =
             stored.drain(..).map(|(key, place)| (key.into(), Some(place))).collect();
         if !self.work.rows.is_empty()
             && let Some(own) = self.work.written().table(table)
@@ -255,7 +255,7 @@ impl Step<'_> {
         keys.into_iter().map(|(key, place)| self.found(table, key, place)).collect()
     }
 
-    fn found(&mut self, table: &str, key: Key, place: Option<RowPlace>) -> Stepped<Found> {
+    fn found(&mut self, table: &str, key: Key, place: Option<ValueRef>) -> Stepped<Found> {
         let own = self.own_row(table, &key).map(|own| own.map(<[u8]>::to_vec));
         let value = match (own, place) {
             (Some(own), _) => own,
@@ -269,7 +269,7 @@ impl Step<'_> {
 /// Adds the keys that the transaction has written, and keeps the order; none beyond `upto`, behind which there
 /// may be rows that were not looked up.
 fn add_own(
-    keys: &mut Vec<(Key, Option<RowPlace>)>,
+    keys: &mut Vec<(Key, Option<ValueRef>)>,
     own: &Own,
     range: (Bound<&[u8]>, Bound<&[u8]>),
     upto: Option<&[u8]>,

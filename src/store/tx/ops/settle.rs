@@ -9,7 +9,7 @@ use crate::event::{Body, CancelRequested, NewEvent, ParentClosePolicy};
 use crate::id::RunId;
 use crate::index::{DutyKey, DutyKind};
 use crate::log::write::Durability;
-use crate::store::pending::Source;
+use crate::store::pending::EventSource;
 use crate::store::read::Duty;
 use crate::store::shared::Store;
 use crate::store::tx::{Commit, Step, Stepped, Stop, Transaction, retry};
@@ -331,7 +331,7 @@ impl Step<'_> {
             self.find(&child)?
         };
         if relation.policy != ParentClosePolicy::RequestCancel {
-            self.add(run, &Close::terminated(BY_PARENT_CLOSE_POLICY).0, Source::Store)?;
+            self.add(run, &Close::terminated(BY_PARENT_CLOSE_POLICY).0, EventSource::Store)?;
             return Ok(true);
         }
         if self.work.draft.cancel_requested(index, child) {
@@ -343,7 +343,7 @@ impl Step<'_> {
             external_run_id: Some(*parent),
             external_initiated_event_id: 0,
         });
-        self.add(run, &NewEvent::new(body), Source::Store)?;
+        self.add(run, &NewEvent::new(body), EventSource::Store)?;
         Ok(true)
     }
 }

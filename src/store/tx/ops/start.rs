@@ -1,24 +1,28 @@
 //! Starting runs: the rules on workflow ids, and the first event.
 
-use super::new_run::{Current, NewRun, Resolution, StartOutcome, check_namespace, check_policies};
+use super::new_run::{
+    CurrentRun, NewRun, Resolution, StartOutcome, check_namespace, check_policies,
+};
 use crate::error::{Error, Result};
 use crate::event::{Body, NewEvent, Started, Terminated};
 use crate::id::{Position, RunId, Timestamp};
-use crate::index::{Begun, RunStatus};
-use crate::store::pending::{Begins, Kinship, Place, Progress, Read, Source, Touched};
+use crate::index::{RunOrigin, RunStatus};
+use crate::store::pending::{
+    EventSource, NewRunState, PendingRun, Precondition, Progress, Read, RunIdentity,
+};
 use crate::store::tx::{Step, Transaction};
 
 /// A run that is to begin, with all that is decided about it.
 pub(crate) struct Beginning<'a> {
     pub(crate) id: RunId,
     pub(crate) event: NewEvent<'a>,
-    pub(crate) source: Source,
-    pub(crate) kin: Kinship,
+    pub(crate) source: EventSource,
+    pub(crate) identity: RunIdentity,
     pub(crate) request_id: &'a str,
     pub(crate) recorded: bool,
     /// For a reset: the last event it shares, the batch with it, and the bytes up to it.
     pub(crate) shares: Option<(u32, Position, u64)>,
-    pub(crate) begun: Begun,
+    pub(crate) origin: RunOrigin,
 }
 
 impl Transaction<'_> {
@@ -67,18 +71,18 @@ impl Transaction<'_> {
 impl Step<'_> {
     fn start(&mut self, run: &NewRun<'_>) -> Result<StartOutcome> {
         if run.is_recorded() {
-            return self.start_as(run).map(StartOutcome::Begun);
+            return self.start_as(run).map(StartOutcome::Started);
         }
         match self.resolve(run)? {
             (Resolution::Repeated, Some(current)) => Ok(StartOutcome::Repeated(current)),
             (Resolution::Existing, Some(current)) => Ok(StartOutcome::Existing(current)),
             (Resolution::TerminateAndStart, Some(current)) => self.atomically(&[current], |step| {
-                let in_the_way = step.find(&current)?;
+                let conflicting_run = step.find(&current)?;
                 let id = step.start_as(run)?;
-                step.make_way(in_the_way)?;
-                Ok(StartOutcome::Begun(id))
+                step.terminate_current(conflicting_run)?;
+                Ok(StartOutcome::Started(id))
             }),
-            _ => self.start_as(run).map(StartOutcome::Begun),
+            _ => self.start_as(run).map(StartOutcome::Started),
         }
     }
 
@@ -89,7 +93,7 @@ impl Step<'_> {
         if started.first_run_id.is_nil() {
             started.first_run_id = id;
         }
-        let kin = Kinship {
+        let identity = RunIdentity {
             namespace: started.namespace.into(),
             workflow_id: started.workflow_id.into(),
             first: started.first_run_id,
@@ -99,12 +103,12 @@ impl Step<'_> {
         self.begin(Beginning {
             id,
             event: first_event(started, run.payload, run.time.unwrap_or(now)),
-            source: Source::Caller,
-            kin,
+            source: EventSource::Caller,
+            identity,
             request_id: started.request_id,
             recorded: run.is_recorded(),
             shares: None,
-            begun: Begun::default(),
+            origin: RunOrigin::default(),
         })
     }
 
@@ -116,7 +120,8 @@ impl Step<'_> {
 
     /// Adds a run with its first event.
     pub(crate) fn begin(&mut self, beginning: Beginning<'_>) -> Result<RunId> {
-        let Beginning { id, event, source, kin, request_id, recorded, shares, begun } = beginning;
+        let Beginning { id, event, source, identity, request_id, recorded, shares, origin } =
+            beginning;
         if id.is_nil() {
             return Err(Error::invalid("a run needs an id other than zero"));
         }
@@ -124,36 +129,36 @@ impl Step<'_> {
             return Err(Error::RunExists { run: id });
         }
         self.see(self.index.limits_changed)?;
-        let limits = self.index.namespaces.get(&kin.namespace);
-        let touched = Touched {
+        let limits = self.index.namespaces.get(&identity.namespace);
+        let pending = PendingRun {
             id,
             number: None,
             first_event: shares.map_or(1, |(shared, ..)| shared + 1),
-            place: Place::Found,
+            place: Precondition::Found,
             held: false,
             ruled: false,
             bytes_before: shares.map_or(0, |(_, _, bytes)| bytes),
             limits: limits.map(|found| found.limits).unwrap_or_default(),
             recorded,
-            begins: Some(Box::new(Begins {
-                kin,
+            begins: Some(Box::new(NewRunState {
+                identity,
                 request_id: request_id.into(),
                 started_at: event.time.unwrap_or(self.now),
                 previous: shares.map(|(_, batch, _)| batch),
             })),
             progress: Progress::none(RunStatus::Running),
         };
-        if let Err(error) = touched.check_event(&event, source) {
+        if let Err(error) = pending.check_event(&event, source) {
             // An id in use would have been the reason.
             self.work.keep(Read::NoRun(id));
             return Err(error);
         }
         self.atomically(&[], |step| {
-            let run = step.work.touch(touched)?;
+            let run = step.work.touch(pending)?;
             step.work.write(run, &event, step.now)
         })?;
         if !recorded {
-            self.work.draft.begin(id, begun);
+            self.work.draft.begin(id, origin);
         }
         Ok(id)
     }
@@ -164,7 +169,7 @@ impl Step<'_> {
         let current = self.current(namespace, workflow_id, run.started.request_id)?;
         let Some(current) = current else { return Ok((Resolution::Start, None)) };
         match run.resolve(&current) {
-            Resolution::Refuse => Err(current.in_the_way(namespace, workflow_id)),
+            Resolution::Refuse => Err(current.conflicting_run(namespace, workflow_id)),
             resolution => Ok((resolution, Some(current.run))),
         }
     }
@@ -176,26 +181,26 @@ impl Step<'_> {
         namespace: &str,
         workflow_id: &str,
         request_id: &str,
-    ) -> Result<Option<Current>> {
+    ) -> Result<Option<CurrentRun>> {
         let repeats = |of: &str| !request_id.is_empty() && of == request_id;
         let known = self.read_workflow(namespace, workflow_id)?;
-        let mut current = known.map(|(workflow, run)| Current {
+        let mut current = known.map(|(workflow, run)| CurrentRun {
             run: run.id,
-            status: self.work.closed(&run.id).unwrap_or(run.extent.latest().status),
+            status: self.work.closed(&run.id).unwrap_or(run.state.latest().status),
             started_at: run.started_at,
             repeats: repeats(&workflow.request_id),
         });
         let starts = self.work.starts.get(workflow_id).into_iter().flatten();
-        for touched in starts.filter_map(|start| self.work.runs.get(*start)) {
-            let Some(begins) = touched.begins.as_ref() else { continue };
-            let yields = |before: &Current| {
+        for pending in starts.filter_map(|start| self.work.runs.get(*start)) {
+            let Some(begins) = pending.begins.as_ref() else { continue };
+            let yields = |before: &CurrentRun| {
                 !before.status.is_open() && before.started_at <= begins.started_at
             };
-            let displaces = !touched.recorded || current.as_ref().is_none_or(yields);
-            if *begins.kin.namespace == *namespace && displaces {
-                current = Some(Current {
-                    run: touched.id,
-                    status: touched.progress.status,
+            let displaces = !pending.recorded || current.as_ref().is_none_or(yields);
+            if *begins.identity.namespace == *namespace && displaces {
+                current = Some(CurrentRun {
+                    run: pending.id,
+                    status: pending.progress.status,
                     started_at: begins.started_at,
                     repeats: repeats(&begins.request_id),
                 });
@@ -205,14 +210,14 @@ impl Step<'_> {
     }
 
     /// Terminates the open run of a workflow that is to begin another one.
-    pub(crate) fn make_way(&mut self, run: usize) -> Result<()> {
-        if !self.work.touched(run)?.progress.status.is_open() {
+    pub(crate) fn terminate_current(&mut self, run: usize) -> Result<()> {
+        if !self.work.pending(run)?.progress.status.is_open() {
             return Ok(());
         }
         let reason = "TerminateIfRunning WorkflowIdReusePolicy";
         let terminated = Terminated { reason, reset_run_id: None };
         let event = NewEvent::new(Body::WorkflowExecutionTerminated(terminated));
-        self.add(run, &event, Source::Store)?;
+        self.add(run, &event, EventSource::Store)?;
         Ok(())
     }
 }

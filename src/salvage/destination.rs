@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::log::files::apart;
+use crate::log::files::check_disjoint;
 
 /// Checks that a new store can be made at `dst`; returns where it is made until it is finished.
-pub(super) fn make_way(disk: &dyn Disk, src: &Path, dst: &Path) -> Result<PathBuf> {
-    apart(disk, dst, src)?;
+pub(super) fn prepare_destination(disk: &dyn Disk, src: &Path, dst: &Path) -> Result<PathBuf> {
+    check_disjoint(disk, dst, src)?;
     let (Some(name), false) = (dst.file_name(), dst.as_os_str().is_empty()) else {
         return Err(Error::invalid("the new store needs a directory with a name"));
     };

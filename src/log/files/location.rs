@@ -14,14 +14,14 @@ use crate::error::{Error, Result};
 use crate::log::format::{Paths, corrupt};
 
 /// The directories and the manifest of an open store.
-pub(crate) struct Place {
+pub(crate) struct StoreLocation {
     named: [(PathBuf, FileId); 3],
     /// Open, so that no other directory or file gets their numbers.
     _dirs: [Arc<dyn DiskDir>; 2],
     _manifest: Arc<dyn DiskFile>,
 }
 
-impl Place {
+impl StoreLocation {
     /// Where the store is whose `manifest` was opened.
     pub(crate) fn enter(disk: &dyn Disk, paths: &Paths, manifest: &ManifestFile) -> Result<Self> {
         let (root, log) = (paths.root.clone(), paths.log());
@@ -44,7 +44,7 @@ impl Place {
         let log_id = log_id.map_err(failed(&log))?;
         let manifest_id = manifest_id.map_err(failed(&manifest.path))?;
         let named = [(root, root_id), (log, log_id), (manifest.path.clone(), manifest_id)];
-        Ok(Place { named, _dirs: dirs, _manifest: manifest.file.clone() })
+        Ok(StoreLocation { named, _dirs: dirs, _manifest: manifest.file.clone() })
     }
 
     /// [`Error::Displaced`] if a name no longer leads to what was opened.

@@ -7,7 +7,7 @@ use crate::log::files::View;
 
 /// A way in legs: each leads from a batch back to where the next leg begins, the last one to where the
 /// way ends. Only the last one may be longer than a stride.
-pub(crate) struct Way {
+pub(crate) struct BackwardWalk {
     /// Where each leg stands, the one from the end of the run first.
     at: Vec<Position>,
     /// Where each leg but the last ends.
@@ -15,13 +15,13 @@ pub(crate) struct Way {
     stride: usize,
 }
 
-impl Way {
+impl BackwardWalk {
     /// The way back from the batch `last` past `waypoints`, which are in order, at most `stride`
     /// batches apart and before `last`.
     pub(crate) fn new(last: Position, waypoints: &[Waypoint], stride: u32) -> Self {
         let ends: Vec<_> = waypoints.iter().rev().map(|point| point.batch).collect();
         let at = std::iter::once(last).chain(ends.iter().copied()).collect();
-        Way { at, ends, stride: usize::try_from(stride).unwrap_or(usize::MAX) }
+        BackwardWalk { at, ends, stride: usize::try_from(stride).unwrap_or(usize::MAX) }
     }
 
     /// Where each batch begins back to the one that holds the event `from`, the last one first.

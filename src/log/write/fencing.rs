@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::state::Failure;
 use super::writer::Writer;
 use crate::error::{Error, Result};
-use crate::log::files::{Record, check_at, here};
+use crate::log::files::{LockFile, check_at, here};
 
 impl Writer {
     /// Takes no more commits, for the reason given. What is being written is written; what has only
@@ -45,7 +45,7 @@ impl Writer {
     fn keep_record(&self) -> Result<()> {
         match &mut *self.lock.lock() {
             Some((_, record)) if record.is_lost(self.disk.as_ref())? => {
-                *record = Record::begin(self.disk.as_ref(), &self.paths)?;
+                *record = LockFile::begin(self.disk.as_ref(), &self.paths)?;
                 let (published, durable) = (self.published.end(), self.durable());
                 record.announce(&self.published.identity.store, self.epoch, published, durable)
             }

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 
 /// [`Error::Nested`] if one of two directories, which need not be there, lies within the other one or is
 /// the same, by whatever path.
-pub(crate) fn apart(disk: &dyn Disk, a: &Path, b: &Path) -> Result<()> {
+pub(crate) fn check_disjoint(disk: &dyn Disk, a: &Path, b: &Path) -> Result<()> {
     for (inner, outer) in [(a, b), (b, a)] {
         let place = resolved(outer);
         let id = disk.id_at(outer).ok();

@@ -19,19 +19,19 @@ use crate::store::tx::{commit_of, end_of};
 const PAGE_ROWS: usize = 256;
 
 /// Takes in commits. Nobody else writes the store meanwhile.
-pub(crate) struct Intake<'s> {
+pub(crate) struct CommitImport<'s> {
     shared: &'s Arc<Shared>,
     /// The last commit; readers see it once it was waited for.
     last: Option<Span>,
 }
 
 impl Store {
-    pub(crate) fn intake(&self) -> Intake<'_> {
-        Intake { shared: &self.shared, last: None }
+    pub(crate) fn import(&self) -> CommitImport<'_> {
+        CommitImport { shared: &self.shared, last: None }
     }
 }
 
-impl Intake<'_> {
+impl CommitImport<'_> {
     /// What is known of the commits so far.
     pub(crate) fn index(&self) -> IndexReadGuard<'_> {
         self.shared.index.read()
