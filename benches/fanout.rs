@@ -24,7 +24,7 @@ fn plan(c: &mut Criterion, store: &Store, size: &str) {
     let mut group = c.benchmark_group(format!("fanout/plan-{size}"));
     for children in [10, 1_000, 100_000] {
         let parent = family(store, children);
-        let commit = store.close(&parent, Close::completed(b"")).unwrap();
+        let commit = store.close_run(&parent, Close::completed(b"")).unwrap();
         group.throughput(Throughput::Elements(children.into()));
         group.bench_function(BenchmarkId::new("kinlog", children), |b| {
             b.iter(|| assert_eq!(commit.duties().count(), children as usize));
@@ -60,7 +60,7 @@ fn apply(c: &mut Criterion, store: &Store, size: &str, bare: &mut Bare) {
 /// and the bytes that it adds to the log.
 fn fan_out(store: &Store, children: u32) -> (Duration, u64) {
     let parent = family(store, children);
-    store.close(&parent, Close::completed(b"")).unwrap();
+    store.close_run(&parent, Close::completed(b"")).unwrap();
     let before = store.end().as_u64();
     let started = Instant::now();
     let settled = store.settle_all().unwrap();

@@ -39,7 +39,7 @@ fn clean(c: &mut Criterion) {
     for (n, run) in fill(&store, runs, events, &[7; 24]).iter().enumerate() {
         if n % 10 > 0 {
             let mut tx = store.begin();
-            tx.close(run, Close::completed(b"")).unwrap();
+            tx.close_run(run, Close::completed(b"")).unwrap();
             tx.submit(Durability::Buffered).unwrap();
         }
     }

@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     tx.commit()?;
 
     // The close is one commit; what must follow is due from then on, also after a crash.
-    store.close(&order, Close::completed(b"ok"))?;
+    store.close_run(&order, Close::completed(b"ok"))?;
     for duty in store.duties(DutyFilter::all()) {
         let child = store.run(&duty.child().ok_or("no child")?)?;
         let policy = duty.close_policy().ok_or("no policy")?;

@@ -47,7 +47,7 @@ fn work_and_die(dir: &str) -> Result<(), Box<dyn Error>> {
         let said = format!("step {step}");
         store.append(&order, NewEvent::opaque(EventKind::MARKER_RECORDED, said.as_bytes()))?;
     }
-    store.close(&parent, Close::completed(b""))?;
+    store.close_run(&parent, Close::completed(b""))?;
     let mut tx = store.begin();
     tx.append(&order, NewEvent::opaque(EventKind::MARKER_RECORDED, b"never committed"))?;
     // No destructor runs, nothing is written behind.

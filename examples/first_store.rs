@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let order = tx.start(NewRun::new("shop", "order-42", "Order").input(b"{}"))?;
     tx.append(&order, NewEvent::opaque(EventKind::MARKER_RECORDED, b"paid"))?;
     tx.commit()?; // on the device when it returns
-    store.close(&order, Close::completed(b"ok"))?;
+    store.close_run(&order, Close::completed(b"ok"))?;
     store.shut_down()?;
 
     let store = Store::open(dir.path())?;

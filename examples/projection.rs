@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         tx.commit()?;
     }
     let run = store.current_run("shop", "b").ok_or("it was started")?;
-    store.close(&run, Close::completed(b""))?;
+    store.close_run(&run, Close::completed(b""))?;
     catch_up(&store)?;
 
     let mut tx = store.begin();

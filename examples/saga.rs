@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         if step == "charge card" {
             println!("failed: {step}");
             compensate(&store, &trip)?;
-            store.close(&trip, Close::failed(step.as_bytes()))?;
+            store.close_run(&trip, Close::failed(step.as_bytes()))?;
             break;
         }
         store.append(&trip, NewEvent::opaque(DID, step.as_bytes()))?;

@@ -1,7 +1,5 @@
 //! Little-endian integers at offsets of a byte slice; `None` where the slice ends before.
 
-use crate::event::Buffer;
-
 /// `N` bytes from `offset` on.
 pub(crate) fn array_at<const N: usize>(bytes: &[u8], offset: usize) -> Option<[u8; N]> {
     bytes.get(offset..)?.first_chunk().copied()
@@ -42,10 +40,9 @@ pub(crate) fn put(bytes: &mut [u8], offset: usize, value: &[u8]) {
     }
 }
 
-/// Pads with zeros to the next multiple of four, where every structure of the log begins.
-pub(crate) fn pad4(buffer: &mut Buffer) {
-    let missing = padded4(buffer.len()) - buffer.len();
-    buffer.extend_from_slice([0; 3].get(..missing).unwrap_or_default());
+/// The zeros from `len` to the next multiple of four, where every structure of the log begins.
+pub(crate) fn padding4(len: usize) -> &'static [u8] {
+    [0; 3].get(..padded4(len) - len).unwrap_or_default()
 }
 
 /// `len` rounded up to a multiple of four.

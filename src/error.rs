@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::event::EventKind;
-use crate::holder::Holder;
+pub use crate::holder::{Holder, Whereabouts};
+pub use crate::id::ParseRunIdError;
 use crate::id::{Position, RunId};
 
 /// The result of a store operation.
@@ -26,7 +27,7 @@ pub enum Error {
         source: Arc<io::Error>,
     },
     /// Acknowledged data is damaged. The store refuses to open or to read on, and repairs nothing:
-    /// restore the store from a backup, or copy what is whole with [`salvage`](fn@crate::salvage).
+    /// restore the store from a backup, or copy what is whole with [`salvage`](crate::salvage::salvage).
     Corrupt(Box<Corruption>),
     /// Another process writes the store, or this one already does.
     Locked {

@@ -19,7 +19,7 @@
 //! tx.append(&order, NewEvent::opaque(EventKind::MARKER_RECORDED, b"paid"))?;
 //! tx.commit()?; // on the device when it returns
 //!
-//! store.close(&order, Close::completed(b"ok"))?;
+//! store.close_run(&order, Close::completed(b"ok"))?;
 //! for event in &store.history(&order)? {
 //!     let event = event?; // borrowed from the map
 //!     println!("{:>5} {} {} B", event.id(), event.kind(), event.size());
@@ -28,46 +28,70 @@
 //! # Ok::<(), kinlog::Error>(())
 //! ```
 //!
-//! What is promised, and against which faults, is in `docs/durability.md`; the bytes are in
-//! `docs/format.md`; why things are as they are is in `docs/design.md`.
+//! Beyond single runs:
+//!
+//! - *Children* are runs that another run starts ([`Transaction::spawn_child`]); parent and child know each other in the
+//!   same commit ([`Snapshot::children`], [`Snapshot::parent`], [`Snapshot::tree`]).
+//! - A *close policy* says what happens to open children when their parent closes
+//!   ([`ParentClosePolicy`], [`NewChild::on_parent_close`]).
+//! - *Duties* are what must still happen between two runs after a commit, such as that policy; they are part of the log,
+//!   survive any crash, and are applied in bounded pages ([`Store::settle_all`], [`Store::duties`]).
+//! - A *chain* is the runs of one execution: continued as new, retried, begun by cron
+//!   ([`Transaction::continue_as_new`], [`Snapshot::chain`]).
+//! - A *reset* starts a run that shares the history of another one up to some event ([`Transaction::reset`]).
+//! - *Signals* and *cancel requests* go to a run, or from one to another ([`Transaction::signal`],
+//!   [`Transaction::signal_external`], [`Transaction::request_cancel`]).
+//! - *Tables* hold an engine's own rows, changed in the same commits ([`Transaction::put`], [`Transaction::rows`]).
+//! - *Imported* runs happened elsewhere and are kept as they were ([`NewRun::imported`]).
+//! - A *snapshot* is the store as of one commit, beside whoever writes ([`Store::snapshot`]); a *tail* is every commit in
+//!   order ([`Store::tail`]). Other processes can read beside the writer ([`Options::read_only`]).
+//! - Transactions are serializable by optimistic concurrency control ([`Store::transact`]); [`Durability`] says what a
+//!   commit waits for.
+//! - For operators: [`Store::verify`], [`Store::backup`], [`Store::stats`], [`salvage`].
+//!
+//! The documents: [`docs::semantics`], what runs do, rule by rule; [`docs::durability`], what is promised, and against
+//! which faults; [`docs::format`], the bytes; [`docs::design`], why things are as they are.
 
 mod bytes;
 pub mod disk;
-mod error;
-mod event;
+pub mod error;
+pub mod event;
 mod hash;
 mod holder;
 mod id;
 mod index;
 pub mod limits;
 mod log;
-mod salvage;
+pub mod salvage;
 mod store;
 mod sync;
 
-pub use error::{Corruption, Error, Moved, Result};
+pub use error::{Error, Result};
 pub use event::{
-    ActivityScheduled, ActivityTask, Body, CancelRequested, Canceled, ChildClosed, ChildInitiated,
-    ChildStartFailed, ChildStarted, Closed, ContinuedAsNew, Event, EventIds, EventKind,
-    ExternalInitiated, ExternalResolved, IdConflictPolicy, IdReusePolicy, Initiator, NewEvent,
-    ParentClosePolicy, Reset, Signaled, Started, Terminated, TimerEnded, TimerStarted,
-    WorkflowTask,
+    Body, Event, EventKind, IdConflictPolicy, IdReusePolicy, NewEvent, ParentClosePolicy,
 };
-pub use holder::{Holder, Whereabouts};
-pub use id::{ParseRunIdError, Position, RunId, Timestamp};
+pub use id::{Position, RunId, Timestamp};
 pub use index::{DutyKind, RunStatus, Size};
 pub use limits::Limits;
 pub use log::open::{OpenReport, Verdict};
 pub use log::write::Durability;
-pub use salvage::{
-    CutRun, DamagedFile, FileDamage, LostRange, ManifestState, SalvageProgress, SalvageReport,
-    Shortfall, StaleTable, Standing, UnknownRun, salvage,
-};
 pub use store::{
-    BackupProgress, BackupReport, BatchView, CancelRequest, Chain, ChainEvents, Child, ChildState,
-    Children, Close, Commit, CommitHandle, CommitView, Duty, DutyFilter, DutyList, Events, Expect,
-    History, Link, NewChild, NewReset, NewRun, NextRun, Notice, OnAmbiguous, Options, OwnedRow,
-    Parent, Root, Row, RowChange, RowIs, RowScan, Rows, RunFilter, RunInfo, Runs, Settled,
-    Snapshot, StartChildFailedCause, StartOutcome, Stats, Store, Tail, Target, Transaction, Tree,
-    TreeNode, VerifyProgress, VerifyReport,
+    CancelOutcome, Child, ChildState, Close, Commit, CommitHandle, CommitView, Duty, DutyFilter,
+    Expect, History, NewChild, NewReset, NewRun, NextRun, Notice, OnAmbiguous, Options, RowIs,
+    RunFilter, RunInfo, Settled, Snapshot, StartOutcome, Stats, Store, Tail, Target, Transaction,
 };
+
+/// What readers return: iterators, and the parts of chains, trees, tables and commits.
+pub mod read {
+    pub use crate::store::{
+        BatchView, Chain, ChainEvents, Children, DutyList, Events, Link, OwnedRow, Parent, Root,
+        Row, RowChange, RowScan, Rows, Runs, Tree, TreeNode,
+    };
+}
+
+pub mod docs;
+
+/// What looking after a store returns: backups and proofs of soundness.
+pub mod admin {
+    pub use crate::store::{BackupProgress, BackupReport, VerifyProgress, VerifyReport};
+}

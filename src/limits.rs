@@ -30,7 +30,7 @@ pub const POSITION_MAX: u64 = (1 << 48) - 1;
 ///
 /// Crossing a limit is [`Error::LimitExceeded`](crate::Error::LimitExceeded) and writes nothing.
 /// However long a run is, it can be closed, continued and asked to cancel; only payloads and ids
-/// are measured then. A recorded run is not measured at all.
+/// are measured then. An imported run is not measured at all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Limits {

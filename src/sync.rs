@@ -3,7 +3,7 @@
 //! In an ordinary build these are parking_lot's and the standard library's own. Under
 //! `--cfg shuttle` they are shuttle's, so that a test decides who runs when: `tests/interleavings.rs`
 //! runs the store that way. Under `--cfg loom` the atomics are loom's, so that a test sees what
-//! weakly ordered memory may show: `src/log/weak_memory.rs`.
+//! weakly ordered memory may show: `src/log/files/weak_memory.rs`.
 
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic;

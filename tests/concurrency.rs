@@ -208,10 +208,10 @@ fn write(store: &Store, shared: &[RunId], writer: u32, acknowledged: &Acknowledg
 fn contested(built: &mut Building<'_>, token: &[u8]) -> kinlog::Result<()> {
     let new = NewRun::new("shop", "contested", "Order");
     let run = built.tx.start(new.on_conflict(IdConflictPolicy::TerminateExisting))?;
-    assert!(built.tx.begins(&run));
+    assert!(built.tx.starts(&run));
     built.append(&run, false, token.to_vec())?;
     if token.len().is_multiple_of(3) {
-        built.tx.close(&run, Close::completed(b"done"))?;
+        built.tx.close_run(&run, Close::completed(b"done"))?;
     }
     Ok(())
 }
@@ -619,7 +619,7 @@ fn a_duty_is_listed_once_the_commit_that_opened_it_is_published() {
     };
     thread::scope(|scope| {
         let closed = gate.close();
-        let closes = scope.spawn(|| store.close(&parent, Close::completed(b"")).unwrap());
+        let closes = scope.spawn(|| store.close_run(&parent, Close::completed(b"")).unwrap());
         gate.wait_until_stopped();
         assert_eq!(store.duty_count(DutyKind::ApplyClosePolicy), 1, "it is on its way");
         assert_eq!(listed(), [0, 0]);

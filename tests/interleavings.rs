@@ -13,7 +13,7 @@
 //!
 //! The code under test is the store itself, with the locks of `src/sync.rs`. Shuttle runs one
 //! thread at a time and shows every thread the last value written: what weakly ordered memory may
-//! show beyond that is the business of `src/log/weak_memory.rs`.
+//! show beyond that is the business of `src/log/files/weak_memory.rs`.
 
 #![cfg(shuttle)]
 

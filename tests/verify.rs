@@ -13,7 +13,9 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use kinlog::{Corruption, Durability, Error, Verdict, VerifyProgress, VerifyReport};
+use kinlog::admin::{VerifyProgress, VerifyReport};
+use kinlog::error::Corruption;
+use kinlog::{Durability, Error, Verdict};
 
 use support::{Builder, Built, Digest, Image, PAGE, SEGMENT, digest, directory, options};
 use support::{places, segment_name};

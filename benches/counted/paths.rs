@@ -74,7 +74,7 @@ impl Bench {
     fn family(&self) -> Commit {
         let parent = self.parent();
         self.spawn(&parent);
-        self.store.close(&parent, Close::completed(b"")).unwrap()
+        self.store.close_run(&parent, Close::completed(b"")).unwrap()
     }
 
     fn parent(&self) -> RunId {

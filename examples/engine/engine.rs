@@ -13,9 +13,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
+use kinlog::event::StartChildFailedCause;
 use kinlog::{
     Close, DutyKind, Error, Expect, History, NewChild, NewEvent, NewRun, NextRun, Options, RunId,
-    StartChildFailedCause, Store, Target, Timestamp, Transaction,
+    Store, Target, Timestamp, Transaction,
 };
 
 use super::Result;
@@ -157,7 +158,7 @@ impl Engine {
                 return Ok(());
             }
         };
-        tx.close(&run, close)?;
+        tx.close_run(&run, close)?;
         Ok(())
     }
 
@@ -222,7 +223,7 @@ impl Engine {
     /// The next run's id. By default kinlog draws one, but each life is to give the same ones: how
     /// many there are then.
     fn next_id(&self, tx: &Transaction<'_>) -> Result<RunId> {
-        let begun = tx.runs().iter().filter(|run| tx.begins(run)).count();
+        let begun = tx.runs().iter().filter(|run| tx.starts(run)).count();
         Ok(format!("{:032x}", self.store.stats()?.runs + begun as u64 + 1).parse()?)
     }
 

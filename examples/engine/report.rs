@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use kinlog::{RunFilter, Snapshot, Store, TreeNode};
+use kinlog::read::TreeNode;
+use kinlog::{RunFilter, Snapshot, Store};
 
 use super::Result;
 use super::flow::text;

@@ -1,10 +1,7 @@
 //! Stores to damage: with something of everything, the same every time.
 
-use kinlog::{
-    Body, ChildClosed, Close, EventKind, Initiator, NewChild, NewEvent, NewReset, NewRun, NextRun,
-    Options, ParentClosePolicy, RunId, StartChildFailedCause, Started, Store, Target, Timestamp,
-    Transaction,
-};
+use kinlog::{Body, Close, EventKind, NewChild, NewEvent, NewReset, NewRun, NextRun, Options, ParentClosePolicy, RunId, Store, Target, Timestamp, Transaction};
+use kinlog::event::{ChildClosed, Initiator, StartChildFailedCause, Started};
 
 use crate::disk::Repeatable;
 use crate::look::look;
@@ -101,7 +98,7 @@ fn family(store: &Store) {
         bill
     });
     commit(store, |tx| {
-        tx.close(&bill, Close::completed(PAYLOAD)).expect("a close");
+        tx.close_run(&bill, Close::completed(PAYLOAD)).expect("a close");
         tx.report_child(&order, 2).expect("a report");
     });
     let policies = [ParentClosePolicy::RequestCancel, ParentClosePolicy::Abandon];
@@ -109,10 +106,10 @@ fn family(store: &Store) {
         let child = child(name).on_parent_close(policy);
         let run = commit(store, |tx| tx.spawn_child(&order, child).expect("a child"));
         if policy == ParentClosePolicy::Abandon {
-            store.close(&run, Close::failed(PAYLOAD)).expect("a close");
+            store.close_run(&run, Close::failed(PAYLOAD)).expect("a close");
         }
     }
-    store.close(&order, Close::timed_out()).expect("a close");
+    store.close_run(&order, Close::timed_out()).expect("a close");
 }
 
 /// A child that goes on as new, by retry and by cron, with signals and cancel requests.
@@ -140,7 +137,7 @@ fn chain(store: &Store) {
         tx.cancel_external(&next, Target::workflow("nobody").run(poll)).expect("a request");
     });
     store.settle_all().expect("settled");
-    store.close(&next, Close::canceled(b"")).expect("a close");
+    store.close_run(&next, Close::canceled(b"")).expect("a close");
 }
 
 /// Runs with activities and timers, reset twice.
@@ -186,7 +183,7 @@ fn recorded(store: &Store) {
             ..Default::default()
         };
         commit(store, |tx| {
-            tx.start(NewRun::recorded(started).input(PAYLOAD)).expect("a recorded run");
+            tx.start(NewRun::imported(started).input(PAYLOAD)).expect("a recorded run");
             let told = ChildClosed {
                 run_id: RunId::from_bytes([2; 16]),
                 initiated_event_id: 3,
@@ -198,7 +195,7 @@ fn recorded(store: &Store) {
             tx.append(&run, told.at(time)).expect("an event");
         });
         if number == 1 {
-            store.close(&run, Close::terminated("a reason in words")).expect("a close");
+            store.close_run(&run, Close::terminated("a reason in words")).expect("a close");
         }
     }
 }
@@ -218,5 +215,5 @@ fn open_ends(store: &Store) {
     let child = commit(store, |tx| {
         tx.spawn_child(&other, NewChild::new("ship-6", "Ship")).expect("a child")
     });
-    store.close(&child, Close::completed(PAYLOAD)).expect("a close");
+    store.close_run(&child, Close::completed(PAYLOAD)).expect("a close");
 }

@@ -178,8 +178,8 @@ fn step(
             let child = NewChild::new(&workflow, "Late").on_parent_close(policy(random));
             tx.initiate_child(&run, child)?;
         }
-        52..58 => drop(tx.close(&run, Close::completed(&data))?),
-        58..61 => drop(tx.close(&run, Close::terminated("enough"))?),
+        52..58 => drop(tx.close_run(&run, Close::completed(&data))?),
+        58..61 => drop(tx.close_run(&run, Close::terminated("enough"))?),
         61..67 => {
             tx.continue_as_new(&run, NextRun::new("Order").input(&data).id(id(random)))?;
         }

@@ -80,7 +80,7 @@ fn closing_and_cancelling_go_on_and_new_work_is_refused() {
     let mut tx = store.begin();
     // What comes with a close goes with it.
     tx.append(&parent, NewEvent::opaque(EventKind::MARKER_RECORDED, b"last")).unwrap();
-    tx.close(&parent, Close::completed(b"ok")).unwrap();
+    tx.close_run(&parent, Close::completed(b"ok")).unwrap();
     tx.delete("t", b"k").unwrap();
     tx.commit().unwrap();
     store.settle_all().unwrap();
@@ -104,19 +104,19 @@ fn a_run_that_starts_and_closes_in_one_commit_is_new_work() {
     for _ in 0..3 {
         let mut tx = store.begin();
         let run = tx.start(NewRun::new("n", "brief", "T")).unwrap();
-        tx.close(&run, closed).unwrap();
+        tx.close_run(&run, closed).unwrap();
         assert!(matches!(tx.commit(), Err(Error::DiskFull { .. })));
         // Nor does it get in with a run whose closing alone would.
         let mut tx = store.begin();
         let run = tx.start(NewRun::new("n", "brief", "T")).unwrap();
-        tx.close(&run, closed).unwrap();
-        tx.close(&child, closed).unwrap();
+        tx.close_run(&run, closed).unwrap();
+        tx.close_run(&child, closed).unwrap();
         assert!(matches!(tx.commit(), Err(Error::DiskFull { .. })));
     }
     assert_eq!((store.end(), store.current_run("n", "brief")), (before, None));
 
-    store.close(&child, closed).unwrap();
-    store.close(&parent, closed).unwrap();
+    store.close_run(&child, closed).unwrap();
+    store.close_run(&parent, closed).unwrap();
     assert!(store.end() > before);
     store.verify(|_| {}).unwrap();
 }
@@ -146,7 +146,7 @@ fn the_reserve_is_bounded_and_its_end_is_an_error_too() {
     let children: Vec<_> =
         store.children(&parent).unwrap().map(|it| it.unwrap().first_run).collect();
     let closed = children.iter().take_while(|child| {
-        match store.close(child.as_ref().unwrap(), Close::completed(&[0; 100])) {
+        match store.close_run(child.as_ref().unwrap(), Close::completed(&[0; 100])) {
             Ok(_) => true,
             Err(Error::DiskFull { .. }) => false,
             Err(error) => panic!("{error}"),
@@ -156,7 +156,7 @@ fn the_reserve_is_bounded_and_its_end_is_an_error_too() {
     assert!((10..80).contains(&closed), "{closed} children could close");
     disk.set_capacity(u64::MAX);
     marker(&store, &parent, 500).unwrap();
-    store.close(&parent, Close::completed(b"")).unwrap();
+    store.close_run(&parent, Close::completed(b"")).unwrap();
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn a_store_opens_on_a_full_disk_after_a_power_loss() {
             let copies: Vec<_> = copies.map(|(path, bytes)| (path, bytes.len() as u64)).collect();
             assert_eq!(copies, [(&*report.quarantined[0], report.removed_bytes)], "seed {seed}");
         }
-        store.close(&parent, Close::completed(b"")).unwrap();
+        store.close_run(&parent, Close::completed(b"")).unwrap();
         store.shut_down().unwrap();
         // With space, the reserve comes back.
         disk.set_capacity(u64::MAX);

@@ -12,7 +12,10 @@ use rkyv::{Archive, Archived, Serialize};
 use super::codec::{self, Buffer, Malformed};
 use super::field::Field;
 use super::kind::EventKind;
-use super::values::{EventIds, IdConflictPolicy, IdReusePolicy, Initiator, ParentClosePolicy};
+use super::values::{
+    EventIds, ExternalFailedCause, IdConflictPolicy, IdReusePolicy, Initiator, ParentClosePolicy,
+    RetryState, StartChildFailedCause,
+};
 use crate::id::RunId;
 
 /// Declares records: the public struct and its archived twin, field by field the same.
@@ -125,8 +128,8 @@ records! {
         attempt: u32,
         /// Why the run continues another one.
         initiator: Initiator,
-        /// 1 for a run recorded elsewhere, to which no rule about starts and limits was applied.
-        recorded: u8,
+        /// The run happened elsewhere and was imported: no rule about starts and limits was applied to it.
+        imported: bool,
     }
 
     /// A closing event that another run of the chain may follow: kinds 2, 3, 4.
@@ -135,8 +138,8 @@ records! {
         new_run_id: Option<RunId>,
         /// The workflow task that decided it; 0 for none.
         workflow_task_completed_event_id: u32,
-        /// Temporal's `RetryState`; 0 where it does not apply.
-        retry_state: u8,
+        /// What became of its retries.
+        retry_state: RetryState,
     }
 
     /// The workflow canceled itself (`WorkflowExecutionCanceledEventAttributes`).
@@ -210,16 +213,16 @@ records! {
         signal_name: &'a str,
         /// The workflow task that decided it; 0 for none.
         workflow_task_completed_event_id: u32,
-        /// 1 if the target must be a child of this workflow.
-        child_workflow_only: u8,
+        /// Whether the target must be a child of this workflow.
+        child_workflow_only: bool,
     }
 
     /// A signal or a cancel request to another workflow ends: kinds 38, 39, 23 and 24.
     ExternalResolved [] as ExternalResolvedV1 / ArchivedExternalResolvedV1 in 'static {
         /// The Initiated event it answers.
         initiated_event_id: u32,
-        /// Why it failed; 0 for success.
-        cause: u8,
+        /// Why it failed; unspecified for success.
+        cause: ExternalFailedCause,
     }
 
     /// A child is to be started (`StartChildWorkflowExecutionInitiatedEventAttributes`).
@@ -244,8 +247,8 @@ records! {
     ChildStartFailed [] as ChildStartFailedV1 / ArchivedChildStartFailedV1 in 'static {
         /// The Initiated event it answers.
         initiated_event_id: u32,
-        /// Temporal's `StartChildWorkflowExecutionFailedCause`.
-        cause: u8,
+        /// Why not.
+        cause: StartChildFailedCause,
     }
 
     /// The child runs (`ChildWorkflowExecutionStartedEventAttributes`).
@@ -264,8 +267,8 @@ records! {
         initiated_event_id: u32,
         /// The Started event of the child, in this run.
         started_event_id: u32,
-        /// Temporal's `RetryState`; 0 where it does not apply.
-        retry_state: u8,
+        /// What became of its retries.
+        retry_state: RetryState,
     }
 
     /// A workflow task begins, ends, fails or times out: kinds 6 to 9.

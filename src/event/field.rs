@@ -6,7 +6,10 @@ use rkyv::string::{ArchivedString, StringResolver};
 use rkyv::vec::{ArchivedVec, VecResolver};
 use rkyv::{Archive, Archived, Place, Serialize};
 
-use super::values::{EventIds, IdConflictPolicy, IdReusePolicy, Initiator, ParentClosePolicy};
+use super::values::{
+    EventIds, ExternalFailedCause, IdConflictPolicy, IdReusePolicy, Initiator, ParentClosePolicy,
+    RetryState, StartChildFailedCause,
+};
 use crate::id::RunId;
 
 /// A public field type and its archived form.
@@ -52,15 +55,16 @@ macro_rules! number_field {
         }
     )*};
 }
-number_field!(ParentClosePolicy IdReusePolicy IdConflictPolicy Initiator);
+number_field!(ParentClosePolicy IdReusePolicy IdConflictPolicy Initiator RetryState StartChildFailedCause ExternalFailedCause);
 
-impl<'a> Field<'a> for u8 {
+/// One byte: zero for false, any other for true.
+impl<'a> Field<'a> for bool {
     type Disk = u8;
     fn disk(&self) -> u8 {
-        *self
+        u8::from(*self)
     }
     fn view(archived: &'a u8) -> Self {
-        *archived
+        *archived != 0
     }
 }
 

@@ -4,7 +4,10 @@
 
 use super::codec::Buffer;
 use super::kind::EventKind;
-use super::values::{EventIds, IdConflictPolicy, IdReusePolicy, Initiator, ParentClosePolicy};
+use super::values::{
+    EventIds, ExternalFailedCause, IdConflictPolicy, IdReusePolicy, Initiator, ParentClosePolicy,
+    RetryState, StartChildFailedCause,
+};
 use super::{
     ActivityScheduled, ActivityTask, Body, CancelRequested, Canceled, ChildClosed, ChildInitiated,
     ChildStartFailed, ChildStarted, Closed, ContinuedAsNew, Event, ExternalInitiated,
@@ -20,18 +23,26 @@ const C: RunId = RunId::from_bytes([0xc2; 16]);
 const D: RunId = RunId::from_bytes([0xd3; 16]);
 const E: RunId = RunId::from_bytes([0xe4; 16]);
 
-const CLOSED: Closed =
-    Closed { new_run_id: Some(A), workflow_task_completed_event_id: 0x0102_0304, retry_state: 5 };
+const CLOSED: Closed = Closed {
+    new_run_id: Some(A),
+    workflow_task_completed_event_id: 0x0102_0304,
+    retry_state: RetryState::RetryPolicyNotSet,
+};
 const EXTERNAL: ExternalInitiated<'_> = ExternalInitiated {
     workflow_id: "order-42/shipping",
     run_id: Some(A),
     signal_name: "go",
     workflow_task_completed_event_id: 4,
-    child_workflow_only: 1,
+    child_workflow_only: true,
 };
-const RESOLVED: ExternalResolved = ExternalResolved { initiated_event_id: 5, cause: 2 };
-const CHILD_CLOSED: ChildClosed =
-    ChildClosed { run_id: A, initiated_event_id: 5, started_event_id: 6, retry_state: 4 };
+const RESOLVED: ExternalResolved =
+    ExternalResolved { initiated_event_id: 5, cause: ExternalFailedCause::NamespaceNotFound };
+const CHILD_CLOSED: ChildClosed = ChildClosed {
+    run_id: A,
+    initiated_event_id: 5,
+    started_event_id: 6,
+    retry_state: RetryState::MaximumAttemptsReached,
+};
 const TASK: WorkflowTask = WorkflowTask { scheduled_event_id: 2, started_event_id: 0x0a0b_0c0d };
 const ACTIVITY: ActivityTask = ActivityTask { scheduled_event_id: 5, started_event_id: 6 };
 const TIMER: TimerEnded<'_> = TimerEnded { timer_id: "a-longer-timer", started_event_id: 9 };
@@ -55,7 +66,7 @@ const EVENTS: &[(Body<'_>, &str)] = &[
             parent_initiated_event_id: 5,
             attempt: 2,
             initiator: Initiator::Retry,
-            recorded: 1,
+            imported: true,
         }),
         "01000135 db000000 08070605 04030201 c2c2c2c2 c2c2c2c2 c2c2c2c2 c2c2c2c2 \
          6f726465 722d3432 2f736869 7070696e 67726571 75657374 2d31d3d3 d3d3d3d3 \
@@ -265,7 +276,7 @@ const EVENTS: &[(Body<'_>, &str)] = &[
     (
         Body::StartChildWorkflowExecutionFailed(ChildStartFailed {
             initiated_event_id: 5,
-            cause: 1,
+            cause: StartChildFailedCause::WorkflowAlreadyExists,
         }),
         "1e000102 0f000000 08070605 04030201 05000000 01000000 5041594c 4f414400",
     ),
@@ -342,7 +353,7 @@ const EMPTY_START: Started<'_> = Started {
     parent_initiated_event_id: 0,
     attempt: 0,
     initiator: Initiator::Unspecified,
-    recorded: 0,
+    imported: false,
 };
 
 fn bytes(body: Body<'_>) -> Buffer {

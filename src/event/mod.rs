@@ -19,14 +19,18 @@ pub use body::{
 pub(crate) use codec::{Buffer, Malformed};
 pub use kind::EventKind;
 pub(crate) use raw::{RawEvent, encode};
-pub use values::{EventIds, IdConflictPolicy, IdReusePolicy, Initiator, ParentClosePolicy};
+pub use values::{
+    EventIds, ExternalFailedCause, IdConflictPolicy, IdReusePolicy, Initiator, ParentClosePolicy,
+    RetryState, StartChildFailedCause,
+};
 
 use crate::id::Timestamp;
 
 /// An event to append: borrowed, and copied once, into the commit.
 ///
 /// ```
-/// use kinlog::{Body, EventKind, NewEvent, TimerStarted};
+/// use kinlog::{Body, EventKind, NewEvent};
+/// use kinlog::event::TimerStarted;
 ///
 /// let timer = NewEvent::new(Body::TimerStarted(TimerStarted {
 ///     timer_id: "reminder",

@@ -15,7 +15,7 @@
 use super::NewEvent;
 use super::codec::{Buffer, Malformed};
 use super::kind::EventKind;
-use crate::bytes::{array_at, pad4, padded4, put, u16_at, u32_at};
+use crate::bytes::{array_at, padded4, padding4, put, u16_at, u32_at};
 use crate::id::Timestamp;
 use crate::limits::EVENT_BYTES_MAX;
 
@@ -112,7 +112,7 @@ fn encode_inner(
     }
     buffer.extend_from_slice(event.payload);
     let len = buffer.len() - start - HEADER_BYTES;
-    pad4(buffer);
+    buffer.extend_from_slice(padding4(buffer.len()));
     let size = buffer.len() - start;
     if size > EVENT_BYTES_MAX {
         return Err(Malformed);

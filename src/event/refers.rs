@@ -9,7 +9,8 @@ impl Body<'_> {
     /// events that stand for themselves.
     ///
     /// ```
-    /// use kinlog::{ActivityTask, Body};
+    /// use kinlog::Body;
+    /// use kinlog::event::ActivityTask;
     ///
     /// let done = ActivityTask { scheduled_event_id: 5, started_event_id: 6 };
     /// assert_eq!(Body::ActivityTaskCompleted(done).answers(), Some(5));

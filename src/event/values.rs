@@ -107,6 +107,49 @@ value! {
     }
 }
 
+value! {
+    /// What became of the retries of what failed or timed out (`RetryState`).
+    RetryState {
+        /// Another attempt follows.
+        InProgress = 1,
+        /// The failure is not to be tried again.
+        NonRetryableFailure = 2,
+        /// There was no time left.
+        Timeout = 3,
+        /// There were as many attempts as there may be.
+        MaximumAttemptsReached = 4,
+        /// Nothing said that it is to be tried again.
+        RetryPolicyNotSet = 5,
+        /// The server failed.
+        InternalServerError = 6,
+        /// It was asked to cancel.
+        CancelRequested = 7,
+    }
+}
+
+value! {
+    /// Why a child was not started (`StartChildWorkflowExecutionFailedCause`).
+    StartChildFailedCause {
+        /// Its workflow id is taken, and the policies do not allow another run.
+        WorkflowAlreadyExists = 1,
+        /// Its namespace does not exist.
+        NamespaceNotFound = 2,
+    }
+}
+
+value! {
+    /// Why a signal or a cancel request was not delivered (`SignalExternalWorkflowExecutionFailedCause`,
+    /// `CancelExternalWorkflowExecutionFailedCause`).
+    ExternalFailedCause {
+        /// There is no such run, or it may not be reached.
+        ExternalWorkflowExecutionNotFound = 1,
+        /// Its namespace does not exist.
+        NamespaceNotFound = 2,
+        /// It takes no more signals.
+        SignalCountLimitExceeded = 3,
+    }
+}
+
 /// Event ids, packed: four bytes each, little-endian.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct EventIds<'a>(&'a [u8]);

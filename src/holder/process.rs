@@ -24,7 +24,7 @@ pub enum Whereabouts {
     /// It does not say: it is only just opening the store, or the system does not tell.
     #[default]
     Unknown,
-    /// It reads the store and keeps writers out meanwhile, as [`salvage`](fn@crate::salvage) does.
+    /// It reads the store and keeps writers out meanwhile, as [`salvage`](fn@crate::salvage::salvage) does.
     Reader,
     /// It is this very process.
     ThisProcess,

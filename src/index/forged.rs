@@ -3,8 +3,8 @@
 use super::{Index, Payload};
 use crate::event::{
     Body, Buffer, CancelRequested, ChildInitiated, ChildStarted, EventIds, EventKind,
-    ExternalInitiated, ExternalResolved, NewEvent, ParentClosePolicy, Reset, Started, Terminated,
-    encode,
+    ExternalFailedCause, ExternalInitiated, ExternalResolved, NewEvent, ParentClosePolicy, Reset,
+    Started, Terminated, encode,
 };
 use crate::id::{Position, RunId, Timestamp};
 use crate::index::rules::Refusal;
@@ -142,13 +142,16 @@ fn to_nobody() -> ExternalInitiated<'static> {
 }
 
 fn signaled(initiated_event_id: u32) -> Body<'static> {
-    Body::ExternalWorkflowExecutionSignaled(ExternalResolved { initiated_event_id, cause: 0 })
+    Body::ExternalWorkflowExecutionSignaled(ExternalResolved {
+        initiated_event_id,
+        cause: ExternalFailedCause::Unspecified,
+    })
 }
 
 fn canceled(initiated_event_id: u32) -> Body<'static> {
     Body::ExternalWorkflowExecutionCancelRequested(ExternalResolved {
         initiated_event_id,
-        cause: 0,
+        cause: ExternalFailedCause::Unspecified,
     })
 }
 
@@ -247,9 +250,9 @@ fn a_run_is_asked_to_cancel_once_with_or_without_a_record() {
 fn a_namespace_has_a_name_of_at_most_255_bytes() {
     let name = "n".repeat(256);
     for (namespace, sound) in [(&name[..0], false), (&name[..255], true), (&name, false)] {
-        for recorded in [0, 1] {
+        for imported in [false, true] {
             let Body::WorkflowExecutionStarted(it) = started(ORDER) else { unreachable!() };
-            let it = Body::WorkflowExecutionStarted(Started { namespace, recorded, ..it });
+            let it = Body::WorkflowExecutionStarted(Started { namespace, imported, ..it });
             assert_eq!(Log::new().commit(&[(ORDER, &[it])]).is_ok(), sound, "{}", namespace.len());
         }
         let mut row = Buffer::new();

@@ -1,7 +1,7 @@
 //! The lock around the index.
 //!
 //! A thread that takes it a second time waits for ever as soon as a writer waits in between. What is built
-//! or read under one look is therefore handed the index and not the lock (`store/step.rs`), and in debug builds
+//! or read under one look is therefore handed the index and not the lock (`store/tx/step.rs`), and in debug builds
 //! the lock keeps account of who holds it: a thread that takes it twice panics at once, whether or not a
 //! writer waits, and both places are named.
 //!

@@ -65,7 +65,7 @@ use source::Source;
 /// # let order = tx.start(kinlog::NewRun::new("shop", "order-42", "Order"))?;
 /// # tx.commit()?;
 /// # drop(store);
-/// let report = kinlog::salvage(&src, &dst, &kinlog::Options::new(), |_| ())?;
+/// let report = kinlog::salvage::salvage(&src, &dst, &kinlog::Options::new(), |_| ())?;
 /// assert!(report.is_complete());
 /// assert_eq!(kinlog::Store::open(&dst)?.history(&order)?.len(), 1);
 /// # Ok::<(), kinlog::Error>(())

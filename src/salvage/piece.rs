@@ -64,7 +64,7 @@ impl Origin<'_> {
         let Origin::Starts(started) = self else { return None };
         let continued = started.continued_run_id.map(|run| (run, "the run before it is lost"));
         let parent = started.parent_run_id.map(|run| (run, "its parent's record of it is lost"));
-        continued.or(parent).filter(|_| started.recorded == 0)
+        continued.or(parent).filter(|_| !started.imported)
     }
 }
 

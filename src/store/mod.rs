@@ -18,7 +18,6 @@ pub use read::{
 };
 pub use shared::Store;
 pub use tx::{
-    CancelRequest, Close, Commit, CommitHandle, Expect, NewChild, NewReset, NewRun, NextRun,
-    Notice, OwnedRow, RowIs, RowScan, Settled, StartChildFailedCause, StartOutcome, Target,
-    Transaction,
+    CancelOutcome, Close, Commit, CommitHandle, Expect, NewChild, NewReset, NewRun, NextRun,
+    Notice, OwnedRow, RowIs, RowScan, Settled, StartOutcome, Target, Transaction,
 };

@@ -171,7 +171,7 @@ impl Store {
     /// let mut tx = store.begin();
     /// let order = tx.start(NewRun::new("shop", "order-42", "Order").input(b"{}"))?;
     /// tx.commit()?;
-    /// store.close(&order, Close::completed(b"ok"))?;
+    /// store.close_run(&order, Close::completed(b"ok"))?;
     ///
     /// for event in &store.history(&order)? {
     ///     let event = event?;

@@ -38,7 +38,7 @@ impl Grown {
         self.dir.path().join("to")
     }
 
-    fn backup(&self) -> kinlog::Result<kinlog::BackupReport> {
+    fn backup(&self) -> kinlog::Result<kinlog::admin::BackupReport> {
         self.builder.store.backup(self.to(), Some(&self.base), |_| {})
     }
 

@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
+use kinlog::event::{EventIds, ExternalFailedCause, Initiator, RetryState, StartChildFailedCause};
 use kinlog::{
-    Body, Child, DutyFilter, Event, EventIds, IdConflictPolicy, IdReusePolicy, Initiator,
-    ParentClosePolicy, RunFilter, RunId, Snapshot, Store,
+    Body, Child, DutyFilter, Event, IdConflictPolicy, IdReusePolicy, ParentClosePolicy, RunFilter,
+    RunId, Snapshot, Store,
 };
 
 /// One JSON object a line for each event: run by run, in the order in which they came.
@@ -47,7 +48,7 @@ pub(crate) fn rows(store: &Store) -> String {
 pub(crate) fn kin(store: &Store) -> String {
     let snapshot = store.snapshot();
     let mut out = String::new();
-    for run in snapshot.runs(RunFilter::all()).filter(|run| !run.is_recorded) {
+    for run in snapshot.runs(RunFilter::all()).filter(|run| !run.is_imported) {
         for child in snapshot.children(&run.id).unwrap() {
             relation(&mut out, &run.id, &child.unwrap());
         }
@@ -127,6 +128,12 @@ impl Field for u32 {
     }
 }
 
+impl Field for bool {
+    fn json(&self) -> String {
+        u8::from(*self).to_string()
+    }
+}
+
 impl Field for &str {
     fn json(&self) -> String {
         text(self)
@@ -152,6 +159,16 @@ impl Field for EventIds<'_> {
     }
 }
 
+macro_rules! by_number {
+    ($($type:ty)*) => {$(
+        impl Field for $type {
+            fn json(&self) -> String {
+                self.number().to_string()
+            }
+        }
+    )*};
+}
+
 macro_rules! by_name {
     ($($type:ty)*) => {$(
         impl Field for $type {
@@ -161,6 +178,7 @@ macro_rules! by_name {
         }
     )*};
 }
+by_number!(ExternalFailedCause RetryState StartChildFailedCause);
 by_name!(Initiator ParentClosePolicy IdReusePolicy IdConflictPolicy);
 
 macro_rules! records {
@@ -179,7 +197,7 @@ fn body(body: &Body<'_>) -> String {
         (WorkflowExecutionStarted) {
             run_id first_run_id continued_run_id namespace workflow_id workflow_type task_queue
             request_id parent_workflow_id parent_run_id root_workflow_id root_run_id
-            parent_initiated_event_id attempt initiator recorded
+            parent_initiated_event_id attempt initiator imported
         }
         (WorkflowExecutionCompleted WorkflowExecutionFailed WorkflowExecutionTimedOut) {
             new_run_id workflow_task_completed_event_id retry_state

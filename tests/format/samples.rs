@@ -1,11 +1,14 @@
 //! Stores with something of everything in them.
 
+use kinlog::event::{
+    ActivityScheduled, ActivityTask, CancelRequested, Canceled, ChildClosed, ChildInitiated,
+    ChildStartFailed, ChildStarted, Closed, ContinuedAsNew, ExternalFailedCause, ExternalInitiated,
+    ExternalResolved, Initiator, RetryState, Signaled, StartChildFailedCause, Started, Terminated,
+    TimerEnded, TimerStarted, WorkflowTask,
+};
 use kinlog::{
-    ActivityScheduled, ActivityTask, Body, CancelRequested, Canceled, ChildClosed, ChildInitiated,
-    ChildStartFailed, ChildStarted, Close, Closed, ContinuedAsNew, Durability, EventKind, Expect,
-    ExternalInitiated, ExternalResolved, IdConflictPolicy, IdReusePolicy, Initiator, NewChild,
-    NewEvent, NewReset, NewRun, NextRun, ParentClosePolicy, RunId, Signaled, Started, Store,
-    Terminated, TimerEnded, TimerStarted, Timestamp, WorkflowTask,
+    Body, Close, Durability, EventKind, Expect, IdConflictPolicy, IdReusePolicy, NewChild,
+    NewEvent, NewReset, NewRun, NextRun, ParentClosePolicy, RunId, Store, Timestamp,
 };
 
 /// What the fields of the bodies are filled with.
@@ -28,19 +31,22 @@ pub(crate) fn bodies(with: Filling<'_>) -> Vec<Body<'_>> {
     let task = WorkflowTask { scheduled_event_id: number, started_event_id: number / 2 };
     let activity = ActivityTask { scheduled_event_id: number / 3, started_event_id: number };
     let timer = TimerEnded { timer_id: text, started_event_id: number };
-    let resolved = ExternalResolved { initiated_event_id: number, cause: small };
+    let resolved = ExternalResolved {
+        initiated_event_id: number,
+        cause: ExternalFailedCause::from_number(small),
+    };
     let external = ExternalInitiated {
         workflow_id: text,
         run_id: run,
         signal_name: other,
         workflow_task_completed_event_id: number,
-        child_workflow_only: small,
+        child_workflow_only: small != 0,
     };
     let closed = ChildClosed {
         run_id: run.unwrap_or(id(7)),
         initiated_event_id: number,
         started_event_id: number + 1,
-        retry_state: small,
+        retry_state: RetryState::from_number(small),
     };
     vec![
         Body::WorkflowTaskStarted(task),
@@ -89,7 +95,7 @@ pub(crate) fn bodies(with: Filling<'_>) -> Vec<Body<'_>> {
         }),
         Body::StartChildWorkflowExecutionFailed(ChildStartFailed {
             initiated_event_id: number,
-            cause: small,
+            cause: StartChildFailedCause::from_number(small),
         }),
         Body::ChildWorkflowExecutionStarted(ChildStarted {
             run_id: run.unwrap_or_default(),
@@ -110,8 +116,11 @@ pub(crate) fn bodies(with: Filling<'_>) -> Vec<Body<'_>> {
 /// they name, only one recorded elsewhere.
 pub(crate) fn closings(with: Filling<'_>) -> Vec<Body<'_>> {
     let Filling { text, run, number, small, .. } = with;
-    let closed =
-        Closed { new_run_id: run, workflow_task_completed_event_id: number, retry_state: small };
+    let closed = Closed {
+        new_run_id: run,
+        workflow_task_completed_event_id: number,
+        retry_state: RetryState::from_number(small),
+    };
     vec![
         Body::WorkflowExecutionCompleted(closed),
         Body::WorkflowExecutionFailed(closed),
@@ -129,7 +138,7 @@ pub(crate) fn closings(with: Filling<'_>) -> Vec<Body<'_>> {
 
 /// A run that says something in every field of its Started record, and one event of each body.
 pub(crate) fn recorded<'a>(with: Filling<'a>, run: RunId, workflow_id: &'a str) -> NewRun<'a> {
-    NewRun::recorded(Started {
+    NewRun::imported(Started {
         run_id: run,
         first_run_id: id(9),
         continued_run_id: with.run,
@@ -145,7 +154,7 @@ pub(crate) fn recorded<'a>(with: Filling<'a>, run: RunId, workflow_id: &'a str) 
         parent_initiated_event_id: with.number,
         attempt: with.number,
         initiator: Initiator::from_number(with.small),
-        recorded: 1,
+        imported: true,
     })
 }
 
@@ -206,7 +215,10 @@ pub(crate) fn family(store: &Store) {
 
     // Events 7 to 9.
     let mut tx = store.begin();
-    let failed = ChildStartFailed { initiated_event_id: refused, cause: 1 };
+    let failed = ChildStartFailed {
+        initiated_event_id: refused,
+        cause: StartChildFailedCause::WorkflowAlreadyExists,
+    };
     tx.append(&order, event(Body::StartChildWorkflowExecutionFailed(failed), 5)).unwrap();
     let child = NewChild::new("pack-43", "Pack").on_parent_close(ParentClosePolicy::Abandon);
     tx.spawn_child(&order, child.id(pack).at(at(6))).unwrap();
@@ -230,9 +242,13 @@ pub(crate) fn family(store: &Store) {
         external_initiated_event_id: signal,
     };
     tx.append(&order, event(Body::WorkflowExecutionSignaled(signaled), 9)).unwrap();
-    let answer = ExternalResolved { initiated_event_id: signal, cause: 0 };
+    let answer =
+        ExternalResolved { initiated_event_id: signal, cause: ExternalFailedCause::Unspecified };
     tx.append(&bill, event(Body::ExternalWorkflowExecutionSignaled(answer), 9)).unwrap();
-    let answer = ExternalResolved { initiated_event_id: cancel, cause: 1 };
+    let answer = ExternalResolved {
+        initiated_event_id: cancel,
+        cause: ExternalFailedCause::ExternalWorkflowExecutionNotFound,
+    };
     let answer = Body::RequestCancelExternalWorkflowExecutionFailed(answer);
     tx.append(&bill, event(answer, 10)).unwrap();
     tx.commit().unwrap();
@@ -250,12 +266,12 @@ pub(crate) fn family(store: &Store) {
     tx.reset(&order, reset.id(id(0x53)).payload(b"why").at(at(13))).unwrap();
     tx.commit().unwrap();
     let mut tx = store.begin();
-    tx.close(&id(0x52), Close::completed(b"paid").at(at(14))).unwrap();
+    tx.close_run(&id(0x52), Close::completed(b"paid").at(at(14))).unwrap();
     let closed = ChildClosed {
         run_id: id(0x52),
         initiated_event_id: 3,
         started_event_id: 4,
-        retry_state: 0,
+        retry_state: RetryState::Unspecified,
     };
     let closed = Body::ChildWorkflowExecutionCompleted(closed);
     tx.append(&id(0x53), event(closed, 15).payload(b"paid")).unwrap();
@@ -273,8 +289,8 @@ pub(crate) fn family(store: &Store) {
     tx.append(&id(0x54), event(Body::WorkflowExecutionCancelRequested(cancel), 18)).unwrap();
     tx.spawn_child(&id(0x54), NewChild::new("ship-43", "Ship").id(ship).at(at(19))).unwrap();
     tx.commit().unwrap();
-    store.close(&id(0x54), Close::canceled(b"").at(at(20))).unwrap();
-    store.close(&ship, Close::terminated("by parent close policy").at(at(21))).unwrap();
+    store.close_run(&id(0x54), Close::canceled(b"").at(at(20))).unwrap();
+    store.close_run(&ship, Close::terminated("by parent close policy").at(at(21))).unwrap();
 }
 
 const EMPTY: ActivityScheduled<'_> =
@@ -284,7 +300,7 @@ const TO_NOBODY: ExternalInitiated<'_> = ExternalInitiated {
     run_id: None,
     signal_name: "",
     workflow_task_completed_event_id: 0,
-    child_workflow_only: 0,
+    child_workflow_only: false,
 };
 
 /// Children and requests that move from reset to reset, are answered in between, and begin in the
@@ -303,7 +319,8 @@ pub(crate) fn movers(store: &Store) {
     let last = tx.append(&first, NewEvent::opaque(EventKind::MARKER_RECORDED, b"")).unwrap();
     tx.commit().unwrap();
     let answer = |run: &RunId, initiated_event_id| {
-        let answer = ExternalResolved { initiated_event_id, cause: 0 };
+        let answer =
+            ExternalResolved { initiated_event_id, cause: ExternalFailedCause::Unspecified };
         let mut tx = store.begin();
         let body = Body::ExternalWorkflowExecutionSignaled(answer);
         tx.append(run, NewEvent::new(body)).unwrap();

@@ -1,10 +1,10 @@
 //! Relations and duties: what the reader in Python derives from the log, and what the store says.
 
 use kinlog::ParentClosePolicy::{Abandon, RequestCancel, Terminate};
+use kinlog::event::StartChildFailedCause;
 use kinlog::{
     ChildState, Close, Durability, DutyFilter, DutyKind, NewChild, NewReset, NewRun, NextRun,
-    ParentClosePolicy, Result, RunFilter, RunId, RunStatus, StartChildFailedCause, Store, Target,
-    Transaction,
+    ParentClosePolicy, Result, RunFilter, RunId, RunStatus, Store, Target, Transaction,
 };
 
 use super::support::{Random, directory, marker};
@@ -68,7 +68,7 @@ impl Growing<'_> {
             10 => tx.request_cancel(run, b"").map(drop),
             11 | 16..=18 => {
                 let closes = [Close::completed(b""), Close::failed(b""), Close::canceled(b"")];
-                tx.close(run, self.any(&closes)).map(drop)
+                tx.close_run(run, self.any(&closes)).map(drop)
             }
             12 => tx.continue_as_new(run, NextRun::new("T")).map(drop),
             13 | 14 => {

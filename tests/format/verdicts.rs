@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
-use kinlog::{
-    Corruption, Durability, Error, ManifestState, SalvageReport, Standing, Store, Verdict, salvage,
-};
+use kinlog::error::Corruption;
+use kinlog::salvage::{ManifestState, SalvageReport, Standing, salvage};
+use kinlog::{Durability, Error, Store, Verdict};
 
 use super::agree_on_verdict;
 use super::support::*;

@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use kinlog::error::Moved;
+use kinlog::event::{ActivityTask, Started};
 use kinlog::{
-    ActivityTask, Body, Close, DutyKind, Error, EventKind, Expect, Moved, NewChild, NewEvent,
-    NewReset, NewRun, Options, Position, RunId, RunStatus, Started, Store, Timestamp, Transaction,
+    Body, Close, DutyKind, Error, EventKind, Expect, NewChild, NewEvent, NewReset, NewRun, Options,
+    Position, RunId, RunStatus, Store, Timestamp, Transaction,
 };
 
 fn open() -> (tempfile::TempDir, Store) {
@@ -257,7 +259,7 @@ fn what_a_recorded_run_says_of_its_activities_is_kept_as_it_is() {
         ..Default::default()
     };
     let mut tx = store.begin();
-    tx.start(NewRun::recorded(started)).unwrap();
+    tx.start(NewRun::imported(started)).unwrap();
     tx.append(&run, NewEvent::activity_completed(9)).unwrap();
     tx.append(&run, NewEvent::activity_completed(9)).unwrap();
     tx.commit().unwrap();
@@ -273,7 +275,7 @@ fn family(store: &Store) -> [RunId; 3] {
     let child = tx.spawn_child(&parent, NewChild::new("child", "Child")).unwrap();
     let grandchild = tx.spawn_child(&child, NewChild::new("grandchild", "Child")).unwrap();
     tx.commit().unwrap();
-    store.close(&child, Close::completed(b"")).unwrap();
+    store.close_run(&child, Close::completed(b"")).unwrap();
     [parent, child, grandchild]
 }
 
@@ -329,7 +331,7 @@ fn settle_with_asks_again_for_a_commit_that_another_came_before() {
     let settled = store.settle_with(&DutyKind::ALL, |tx| {
         asked += 1;
         if asked == 1 {
-            store.close(&grandchild, Close::completed(b""))?;
+            store.close_run(&grandchild, Close::completed(b""))?;
             before = store.end();
         }
         wake(tx)
@@ -427,7 +429,7 @@ fn a_run_that_closed_after_it_was_found_gets_no_event() {
     let run = start(&store, "order");
     let mut tx = store.begin();
     tx.expect(&run, Expect::Any).unwrap();
-    store.close(&run, Close::completed(b"")).unwrap();
+    store.close_run(&run, Close::completed(b"")).unwrap();
     move_to_the_present(&store, &mut tx);
     let late = tx.append(&run, NewEvent::opaque(EventKind::MARKER_RECORDED, b""));
     assert!(matches!(late, Err(Error::RunClosed { run: of }) if of == run), "{late:?}");

@@ -24,7 +24,7 @@ fn store_named(dir: &Path, name: &str) {
         let event = NewEvent::opaque(EventKind::MARKER_RECORDED, &[1; 30_000]);
         store.append(&run, event).unwrap();
     }
-    store.close(&run, Close::terminated(name)).unwrap();
+    store.close_run(&run, Close::terminated(name)).unwrap();
     store.shut_down().unwrap();
 }
 

@@ -1,10 +1,13 @@
 //! Runs that happened elsewhere and were recorded: what is here of their chains and trees, and
 //! what is not.
 
+use kinlog::event::{
+    ChildClosed, ChildInitiated, ChildStartFailed, ChildStarted, Closed, ContinuedAsNew,
+    StartChildFailedCause, Started,
+};
 use kinlog::{
-    Body, Child, ChildClosed, ChildInitiated, ChildStartFailed, ChildStarted, ChildState, Closed,
-    ContinuedAsNew, Durability, Error, NewEvent, NewRun, Options, ParentClosePolicy, RunId,
-    RunStatus, Size, Started, Store, Timestamp, Transaction,
+    Body, Child, ChildState, Durability, Error, NewEvent, NewRun, Options, ParentClosePolicy,
+    RunId, RunStatus, Size, Store, Timestamp, Transaction,
 };
 
 fn open() -> (tempfile::TempDir, Store) {
@@ -67,7 +70,7 @@ fn child_started<'a>(run: RunId, initiated_event_id: u32) -> Body<'a> {
 
 fn add(tx: &mut Transaction<'_>, started: Started<'_>, time: i64, bodies: &[Body<'_>]) {
     let time = Timestamp::from_unix_nanos(time);
-    let run = tx.start(NewRun::recorded(started).at(time)).unwrap();
+    let run = tx.start(NewRun::imported(started).at(time)).unwrap();
     for body in bodies {
         tx.append(&run, NewEvent::new(*body)).unwrap();
     }
@@ -186,7 +189,10 @@ fn runs_that_continue_each_other_are_listed_once() {
 #[test]
 fn children_are_shown_whether_they_are_here_or_not() {
     let (_dir, store) = open();
-    let failed = ChildStartFailed { initiated_event_id: 4, cause: 1 };
+    let failed = ChildStartFailed {
+        initiated_event_id: 4,
+        cause: StartChildFailedCause::WorkflowAlreadyExists,
+    };
     let told = ChildClosed {
         run_id: id(21),
         initiated_event_id: 3,

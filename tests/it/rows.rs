@@ -4,7 +4,9 @@ use std::ops::Bound;
 use std::sync::Mutex;
 use std::thread;
 
-use kinlog::{Durability, Error, Moved, OwnedRow, Result, RowIs, Store, Transaction};
+use kinlog::error::Moved;
+use kinlog::read::OwnedRow;
+use kinlog::{Durability, Error, Result, RowIs, Store, Transaction};
 
 fn store(dir: &tempfile::TempDir) -> Store {
     Store::open(dir.path()).unwrap()

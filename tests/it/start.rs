@@ -1,8 +1,10 @@
 //! The rules on workflow ids (`temporal-semantics` 2.4): one open run, reuse, conflict, dedup.
 
+use kinlog::error::Moved;
+use kinlog::event::Started;
 use kinlog::{
-    Body, Close, Error, EventKind, IdConflictPolicy, IdReusePolicy, Moved, NewEvent, NewRun,
-    Options, RunId, RunStatus, Started, Store, Timestamp,
+    Body, Close, Error, EventKind, IdConflictPolicy, IdReusePolicy, NewEvent, NewRun, Options,
+    RunId, RunStatus, Store, Timestamp,
 };
 
 fn store(dir: &tempfile::TempDir) -> Store {
@@ -39,9 +41,9 @@ fn a_repeated_request_finds_the_run_of_the_first() {
     let first = start(&store, order().request_id("r1")).unwrap();
     let mut tx = store.begin();
     assert_eq!(tx.start(order().request_id("r1")).unwrap(), first);
-    assert!(!tx.begins(&first));
+    assert!(!tx.starts(&first));
     tx.commit().unwrap();
-    store.close(&first, Close::completed(b"")).unwrap();
+    store.close_run(&first, Close::completed(b"")).unwrap();
     assert_eq!(start(&store, order().request_id("r1")).unwrap(), first, "closed or not");
     let second = start(&store, order().request_id("r2")).unwrap();
     assert_ne!(second, first);
@@ -62,7 +64,7 @@ fn the_reuse_policy_asks_how_the_last_run_closed() {
         let dir = tempfile::tempdir().unwrap();
         let store = store(&dir);
         let run = start(&store, order()).unwrap();
-        store.close(&run, close()).unwrap();
+        store.close_run(&run, close()).unwrap();
         let status = store.run(&run).unwrap().status;
         let rejected = start(&store, order().on_reuse(IdReusePolicy::RejectDuplicate));
         assert!(matches!(rejected, Err(Error::WorkflowExists { open: false, .. })), "{status}");
@@ -124,7 +126,7 @@ fn a_run_that_the_transaction_closes_counts_as_closed() {
     let store = store(&dir);
     let first = start(&store, order()).unwrap();
     let mut tx = store.begin();
-    tx.close(&first, Close::completed(b"")).unwrap();
+    tx.close_run(&first, Close::completed(b"")).unwrap();
     for policy in [IdReusePolicy::RejectDuplicate, IdReusePolicy::AllowDuplicateFailedOnly] {
         let refused = tx.start(order().on_reuse(policy));
         assert!(matches!(refused, Err(Error::WorkflowExists { open: false, .. })), "{policy:?}");
@@ -146,7 +148,7 @@ fn recorded_runs_are_kept_in_any_order_and_never_displace_an_open_run() {
             workflow_id: "order-42",
             ..Default::default()
         };
-        NewRun::recorded(started).at(Timestamp::from_unix_nanos(seconds * 1_000_000_000))
+        NewRun::imported(started).at(Timestamp::from_unix_nanos(seconds * 1_000_000_000))
     };
     let newer = start(&store, recorded(2, 200)).unwrap();
     let older = start(&store, recorded(1, 100)).unwrap();
@@ -154,8 +156,8 @@ fn recorded_runs_are_kept_in_any_order_and_never_displace_an_open_run() {
     assert!(
         matches!(start(&store, recorded(1, 100)), Err(Error::RunExists { run }) if run == older)
     );
-    store.close(&newer, Close::completed(b"")).unwrap();
-    store.close(&older, Close::completed(b"")).unwrap();
+    store.close_run(&newer, Close::completed(b"")).unwrap();
+    store.close_run(&older, Close::completed(b"")).unwrap();
     let live = start(&store, order()).unwrap();
     start(&store, recorded(3, i64::MAX / 1_000_000_000)).unwrap();
     assert_eq!(store.current_run("shop", "order-42"), Some(live));

@@ -4,9 +4,10 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Duration;
 
+use kinlog::error::Moved;
 use kinlog::{
-    Close, Durability, Error, EventKind, Expect, Limits, Moved, NewEvent, NewRun, Options,
-    Position, RunFilter, RunStatus, Store, Verdict,
+    Close, Durability, Error, EventKind, Expect, Limits, NewEvent, NewRun, Options, Position,
+    RunFilter, RunStatus, Store, Verdict,
 };
 
 fn small() -> Options {
@@ -30,7 +31,7 @@ fn what_was_committed_is_there_after_reopening() {
         tx.put("timers", b"k", b"v").unwrap();
         tx.commit().unwrap();
         store.append(&run, marker(b"packed")).unwrap();
-        store.close(&run, Close::completed(b"ok")).unwrap();
+        store.close_run(&run, Close::completed(b"ok")).unwrap();
         bytes = store.history(&run).unwrap().bytes();
     }
     let store = small().open(dir.path()).unwrap();
@@ -264,7 +265,7 @@ fn a_snapshot_stands_still_beside_a_busy_writer() {
     let mut tx = store.begin();
     tx.put("t", b"k", b"new").unwrap();
     tx.put("t", b"l", b"new").unwrap();
-    tx.close(&run, Close::terminated("enough")).unwrap();
+    tx.close_run(&run, Close::terminated("enough")).unwrap();
     let other = tx.start(NewRun::new("shop", "order-42", "Order")).unwrap();
     tx.commit().unwrap();
     assert_eq!(snapshot.get("t", b"k").unwrap(), Some(&b"old"[..]));

@@ -108,7 +108,7 @@ fn child() {
     let root = build(&store, tree);
     if store.run(&root).unwrap().status.is_open() {
         say("closing");
-        store.close(&root, Close::completed(b"")).unwrap();
+        store.close_run(&root, Close::completed(b"")).unwrap();
     }
     let settled = store.settle_all().unwrap();
     assert_eq!(settled.refused, 0);

@@ -79,7 +79,7 @@ pub(crate) fn info(found: &RunInfo, run: &Run, state: &State) {
     assert_eq!(found.status, run.status());
     assert_eq!((found.events + 1, found.bytes), (run.next(), run.bytes()));
     assert_eq!((found.started_at, found.closed_at), (run.started_at(), run.closed_at()));
-    assert_eq!((found.is_current, found.is_recorded), (current.id == run.id, run.recorded));
+    assert_eq!((found.is_current, found.is_imported), (current.id == run.id, run.recorded));
 }
 
 /// One run, every way it can be read.

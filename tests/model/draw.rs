@@ -2,11 +2,14 @@
 
 use std::sync::{Arc, LazyLock};
 
+use kinlog::event::{
+    ActivityScheduled, ActivityTask, CancelRequested, Canceled, ChildClosed, ChildInitiated,
+    ChildStartFailed, ChildStarted, Closed, ContinuedAsNew, ExternalFailedCause, ExternalInitiated,
+    ExternalResolved, Initiator, RetryState, Signaled, StartChildFailedCause, Started, Terminated,
+    TimerEnded, TimerStarted, WorkflowTask,
+};
 use kinlog::{
-    ActivityScheduled, ActivityTask, Body, CancelRequested, Canceled, ChildClosed, ChildInitiated,
-    ChildStartFailed, ChildStarted, Closed, ContinuedAsNew, EventKind, ExternalInitiated,
-    ExternalResolved, IdConflictPolicy, IdReusePolicy, Initiator, ParentClosePolicy, RunId,
-    Signaled, Started, Terminated, TimerEnded, TimerStarted, Timestamp, WorkflowTask,
+    Body, EventKind, IdConflictPolicy, IdReusePolicy, ParentClosePolicy, RunId, Timestamp,
 };
 
 use crate::model::Event;
@@ -167,7 +170,7 @@ pub(crate) fn start(rng: &mut Rng, used: Option<RunId>) -> Start {
             parent_initiated_event_id: rng.small(),
             attempt: rng.small(),
             initiator: Initiator::from_number(rng.byte() % 5),
-            recorded: 1,
+            imported: true,
             ..started
         };
     }
@@ -219,7 +222,7 @@ fn typed(rng: &mut Rng, number: u16) -> Body<'static> {
     let closed = |rng: &mut Rng| Closed {
         new_run_id: maybe_run(rng),
         workflow_task_completed_event_id: rng.small(),
-        retry_state: rng.byte(),
+        retry_state: RetryState::from_number(rng.byte()),
     };
     let task = |rng: &mut Rng| WorkflowTask {
         scheduled_event_id: rng.small(),
@@ -235,15 +238,17 @@ fn typed(rng: &mut Rng, number: u16) -> Body<'static> {
         run_id: maybe_run(rng),
         signal_name: text(rng),
         workflow_task_completed_event_id: rng.small(),
-        child_workflow_only: rng.byte(),
+        child_workflow_only: rng.byte() != 0,
     };
-    let resolved =
-        |rng: &mut Rng| ExternalResolved { initiated_event_id: rng.small(), cause: rng.byte() };
+    let resolved = |rng: &mut Rng| ExternalResolved {
+        initiated_event_id: rng.small(),
+        cause: ExternalFailedCause::from_number(rng.byte()),
+    };
     let child = |rng: &mut Rng| ChildClosed {
         run_id: run_id(rng),
         initiated_event_id: rng.small(),
         started_event_id: rng.small(),
-        retry_state: rng.byte(),
+        retry_state: RetryState::from_number(rng.byte()),
     };
     match number {
         2 => Body::WorkflowExecutionCompleted(closed(rng)),
@@ -307,7 +312,7 @@ fn typed(rng: &mut Rng, number: u16) -> Body<'static> {
         }),
         30 => Body::StartChildWorkflowExecutionFailed(ChildStartFailed {
             initiated_event_id: rng.small(),
-            cause: rng.byte(),
+            cause: StartChildFailedCause::from_number(rng.byte()),
         }),
         31 => Body::ChildWorkflowExecutionStarted(ChildStarted {
             run_id: run_id(rng),

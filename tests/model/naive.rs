@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use kinlog::event::{Started, Terminated};
 use kinlog::{
     Body, EventKind, Expect, IdConflictPolicy, IdReusePolicy, Limits, ParentClosePolicy, RunId,
-    RunStatus, Started, Terminated, Timestamp,
+    RunStatus, Timestamp,
 };
 
 use crate::draw::{self, Start};

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use kinlog::event::Started;
 use kinlog::{
     Close, CommitHandle, Durability, Error, Expect, Limits, NewEvent, NewRun, Options, Position,
-    RunFilter, RunId, RunStatus, Snapshot, Started, Store, Tail, Timestamp, Transaction, Verdict,
+    RunFilter, RunId, RunStatus, Snapshot, Store, Tail, Timestamp, Transaction, Verdict,
 };
 
 use crate::beside::{Answer, Seen, Step};
@@ -278,7 +279,7 @@ impl Session {
         let Some((_, run)) = self.state.find(id) else { return };
         let (namespace, workflow_id) = (run.namespace, run.workflow_id);
         let drawn = draw::start(&mut self.rng, None);
-        let started = Started { namespace, workflow_id, recorded: 0, ..drawn.started };
+        let started = Started { namespace, workflow_id, imported: false, ..drawn.started };
         let conflict = kinlog::IdConflictPolicy::TerminateExisting;
         let start = Start { started, recorded: false, id: Some(*id), conflict, ..drawn };
         let (mut first, mut first_model) = (store.begin(), Seen::begun(self.now()));
@@ -306,7 +307,7 @@ impl Session {
                 let run = self.some_run(&seen.model);
                 let event = self.closing(seen.model.now);
                 self.note(format!("close {run}: {:?}", event.kind()));
-                let found = tx.close(&run, close(&event)).map(Answer::Event);
+                let found = tx.close_run(&run, close(&event)).map(Answer::Event);
                 self.stepped(seen, Step::Append { run, event }, found);
             }
             70..82 => {
@@ -461,7 +462,7 @@ impl Session {
         let step = Step::Start { start: *start, payload, offered };
         self.stepped(seen, step, found.map(Answer::Run));
         // Tells a run that begins from one that was found.
-        assert!(seen.over || tx.begins(&offered) == seen.model.begins(&offered));
+        assert!(seen.over || tx.starts(&offered) == seen.model.begins(&offered));
         // What is refused leaves nothing behind: the same again comes to the same.
         if refused && !seen.over && self.rng.chance(30) {
             self.start_as(tx, seen, start);
@@ -622,7 +623,7 @@ impl Session {
         let expected = expected.and_then(|()| tx.append(&self.state, &run, event.clone()));
         let expected = expected.and_then(|_| after.commit(tx));
         let found = if closes {
-            store.close(&run, close(&event))
+            store.close_run(&run, close(&event))
         } else {
             store.append(&run, new_event(&event))
         };
@@ -921,7 +922,8 @@ impl Session {
     }
 
     fn closing(&mut self, now: Timestamp) -> Event {
-        use kinlog::{Body, Canceled, Closed, Terminated};
+        use kinlog::Body;
+        use kinlog::event::{Canceled, Closed, Terminated};
         let (body, payload) = match self.rng.below(5) {
             0 => (Body::WorkflowExecutionCompleted(Closed::default()), true),
             1 => (Body::WorkflowExecutionFailed(Closed::default()), true),
@@ -976,7 +978,7 @@ fn close(event: &Event) -> Close<'_> {
 fn new_run<'a>(start: &Start, payload: &'a [u8]) -> NewRun<'a> {
     let started = start.started;
     let mut run = if start.recorded {
-        NewRun::recorded(started)
+        NewRun::imported(started)
     } else {
         NewRun::new(started.namespace, started.workflow_id, started.workflow_type)
             .task_queue(started.task_queue)

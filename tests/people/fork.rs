@@ -57,7 +57,7 @@ fn refuses(store: Store, parent: u32, run: kinlog::RunId) {
         store.append(&run, kinlog::NewEvent::opaque(kinlog::EventKind::from_number(1024), b"")),
         parent,
     );
-    refused(store.close(&run, Close::completed(b"")), parent);
+    refused(store.close_run(&run, Close::completed(b"")), parent);
     refused(store.settle_all(), parent);
     refused(store.sync(), parent);
     refused(store.rest(), parent);

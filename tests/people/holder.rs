@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::FileExt;
 
-use kinlog::{Holder, Whereabouts};
+use kinlog::error::{Holder, Whereabouts};
 
 use super::*;
 

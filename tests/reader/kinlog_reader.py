@@ -387,6 +387,7 @@ class FieldType:
 
 
 U8 = FieldType(1, 1, read_u8)
+FLAG = FieldType(1, 1, lambda *at: int(read_u8(*at) != 0))
 U32 = FieldType(4, 4, read_u32)
 RUN = FieldType(16, 1, read_run)
 OPTIONAL_RUN = FieldType(8, 4, read_optional_run)
@@ -444,7 +445,7 @@ STARTED = Record(
     parent_initiated_event_id=U32,
     attempt=U32,
     initiator=INITIATOR,
-    recorded=U8,
+    imported=FLAG,
 )
 CLOSED = Record(new_run_id=OPTIONAL_RUN, workflow_task_completed_event_id=U32, retry_state=U8)
 CANCELED = Record(workflow_task_completed_event_id=U32)
@@ -469,7 +470,7 @@ EXTERNAL_INITIATED = Record(
     run_id=OPTIONAL_RUN,
     signal_name=TEXT,
     workflow_task_completed_event_id=U32,
-    child_workflow_only=U8,
+    child_workflow_only=FLAG,
 )
 EXTERNAL_RESOLVED = Record(initiated_event_id=U32, cause=U8)
 CHILD_INITIATED = Record(
@@ -865,8 +866,8 @@ class Relation:
 
 
 class Run:
-    def __init__(self, number, identity, recorded=False, base=None, shared=0):
-        self.number, self.id, self.recorded = number, identity, recorded
+    def __init__(self, number, identity, imported=False, base=None, shared=0):
+        self.number, self.id, self.imported = number, identity, imported
         # For a run that a reset made: the run whose events it shares, and the last of them.
         self.base, self.shared = base, shared
         self.batches, self.own_events, self.own_bytes = 0, 0, 0
@@ -1060,7 +1061,7 @@ class Index:
             begins = run.base and not run.batches and event is batch.events[0]
             if (event.kind, event.version) == RESET_KIND and not begins:
                 raise Malformed("a reset in the middle of a run")
-            if not run.recorded:
+            if not run.imported:
                 draft.say(run, event)
             size += event.size
         if run.base and not run.batches:
@@ -1085,7 +1086,7 @@ class Index:
         if batch.first_event == 1:
             if first.kind != START or not first.body:
                 raise Malformed("a run does not begin with a Started record")
-            run = Run(batch.run, first.body["run_id"], first.body["recorded"] != 0)
+            run = Run(batch.run, first.body["run_id"], first.body["imported"] != 0)
         else:
             run = self.begin_reset(batch, first)
         if batch.run != len(self.runs) or run.id in self.by_id or run.id == NIL:
@@ -1093,9 +1094,9 @@ class Index:
         run.continues, run.parent = None, None
         if batch.first_event == 1:
             check_namespace_bytes(first.body["namespace"].encode("utf-8"))
-        if batch.first_event == 1 and not run.recorded:
+        if batch.first_event == 1 and not run.imported:
             self.begin_chain(run, first.body)
-        if not run.recorded:
+        if not run.imported:
             draft.begun[run.id] = run
         self.by_id[run.id] = run
         self.runs.append(run)
@@ -1126,9 +1127,9 @@ class Index:
         run.chain.holder = run.parent and (above, run.parent[1])
 
     def live(self, identity):
-        """A run that was not recorded elsewhere."""
+        """A run that was not imported elsewhere."""
         run = self.by_id.get(identity)
-        if run is None or run.recorded:
+        if run is None or run.imported:
             raise Malformed(f"there is no run {identity} to follow")
         return run
 
@@ -1168,7 +1169,7 @@ class Index:
 
     def settle_up(self, commit, runs, draft):
         """What follows between runs from a commit that was taken in."""
-        runs = [run for run in runs if not run.recorded]
+        runs = [run for run in runs if not run.imported]
         for run in runs:
             if run.closed:
                 for relation in run.relations.values():

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
-use kinlog::{CutRun, RunFilter, RunId, SalvageReport, Store, UnknownRun, Verdict};
+use kinlog::salvage::{CutRun, SalvageReport, UnknownRun};
+use kinlog::{RunFilter, RunId, Store, Verdict};
 
 use super::image::{Image, directory, options, segment_name};
 use super::original::{Commit, Original, Place, events};
@@ -33,7 +34,7 @@ pub(crate) fn examine_with(
     let dir = directory();
     let (src, dst) = (dir.path().join("src"), dir.path().join("dst"));
     image.write(&src);
-    let report = kinlog::salvage(&src, &dst, &options(), |_| ());
+    let report = kinlog::salvage::salvage(&src, &dst, &options(), |_| ());
     Image::read(&src).assert_same(image, what);
     let report = report.unwrap_or_else(|error| panic!("{what}: {error}"));
     assert!(!dir.path().join("dst.partial").exists(), "{what}");

@@ -1,6 +1,6 @@
 //! Damage to whole files: cut, missing, swapped, foreign, without a header or a manifest.
 
-use kinlog::{FileDamage, ManifestState, SalvageReport};
+use kinlog::salvage::{FileDamage, ManifestState, SalvageReport};
 
 use super::examine::{examine, examine_with};
 use super::image::{Image, PAGE, Random, SEGMENT, segment_name};

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use kinlog::{Options, SalvageReport, Standing};
+use kinlog::Options;
+use kinlog::salvage::{SalvageReport, Standing};
 
 use super::disk::{Fate, Faulty, Op};
 use super::examine::{differs, examine, histories};
@@ -151,7 +152,8 @@ fn pages_that_cannot_be_read_are_lost_and_no_others() {
                 _ => Fate::Done,
             }
         });
-        let report = kinlog::salvage(&src, &dst, &Options::new().disk(disk), |_| ()).unwrap();
+        let report =
+            kinlog::salvage::salvage(&src, &dst, &Options::new().disk(disk), |_| ()).unwrap();
         // The same as if the page were damaged.
         let mut image = BUSY.image.clone();
         image.segment_mut(segment)[bad * PAGE..(bad + 1) * PAGE].fill(0);

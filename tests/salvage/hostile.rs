@@ -44,7 +44,7 @@ fn try_it(image: &Image, what: &str) -> bool {
     let dir = directory();
     let (src, dst) = (dir.path().join("src"), dir.path().join("dst"));
     image.write(&src);
-    let outcome = kinlog::salvage(&src, &dst, &options(), |_| ());
+    let outcome = kinlog::salvage::salvage(&src, &dst, &options(), |_| ());
     Image::read(&src).assert_same(image, what);
     if outcome.is_err() {
         assert!(!dst.exists(), "{what}: {outcome:?}");
@@ -135,6 +135,6 @@ fn an_empty_directory_is_no_store() {
     let dir = directory();
     let src = dir.path().join("src");
     fs::create_dir(&src).unwrap();
-    let outcome = kinlog::salvage(&src, dir.path().join("dst"), &options(), |_| ());
+    let outcome = kinlog::salvage::salvage(&src, dir.path().join("dst"), &options(), |_| ());
     assert!(matches!(outcome, Err(kinlog::Error::NotAStore { .. })), "{outcome:?}");
 }

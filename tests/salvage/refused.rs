@@ -11,7 +11,7 @@ use super::image::{Image, directory, options};
 use super::original::BUSY;
 
 fn try_to(src: &Path, dst: &Path) -> Error {
-    kinlog::salvage(src, dst, &options(), |_| ()).unwrap_err()
+    kinlog::salvage::salvage(src, dst, &options(), |_| ()).unwrap_err()
 }
 
 #[test]
@@ -27,7 +27,7 @@ fn a_store_that_is_being_written_is_left_alone() {
     );
     assert!(!dst.exists() && !dir.path().join("dst.partial").exists());
     drop(store);
-    kinlog::salvage(&src, &dst, &options(), |_| ()).unwrap();
+    kinlog::salvage::salvage(&src, &dst, &options(), |_| ()).unwrap();
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn nobody_writes_a_store_while_it_is_salvaged() {
     let (src, dst) = (dir.path().join("src"), dir.path().join("dst"));
     BUSY.image.write(&src);
     let mut refused = 0;
-    kinlog::salvage(&src, &dst, &options(), |_| {
+    kinlog::salvage::salvage(&src, &dst, &options(), |_| {
         let error = options().open(&src).unwrap_err();
         refused += usize::from(matches!(error, Error::Locked { .. }));
     })
@@ -63,7 +63,7 @@ fn what_is_there_is_not_written_over() {
     assert!(matches!(try_to(&src, &dst), Error::Io { .. }));
     fs::remove_file(&dst).unwrap();
     fs::create_dir(&dst).unwrap();
-    kinlog::salvage(&src, &dst, &options(), |_| ()).unwrap();
+    kinlog::salvage::salvage(&src, &dst, &options(), |_| ()).unwrap();
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn the_source_is_only_read_and_the_new_store_is_finished_or_not_there() {
                 (true, _) => Fate::Partly(500, std::io::ErrorKind::StorageFull),
             }
         });
-        let outcome = kinlog::salvage(&src, &dst, &Options::new().disk(disk), |_| ());
+        let outcome = kinlog::salvage::salvage(&src, &dst, &Options::new().disk(disk), |_| ());
         Image::read(&src).assert_same(&BUSY.image, "read");
         match outcome {
             Ok(report) => assert!(report.is_complete()),

@@ -1,6 +1,7 @@
 //! Whether what is lost was ever acknowledged: what recovery would say of it.
 
-use kinlog::{Durability, EventKind, ManifestState, NewEvent, NewRun, Standing, Verdict};
+use kinlog::salvage::{ManifestState, Standing};
+use kinlog::{Durability, EventKind, NewEvent, NewRun, Verdict};
 
 use super::image::{Image, PAGE, SEGMENT, directory, options};
 
@@ -29,11 +30,11 @@ fn killed() -> (Image, usize, usize) {
     (image, last, end)
 }
 
-fn salvaged(image: &Image) -> (kinlog::SalvageReport, u64) {
+fn salvaged(image: &Image) -> (kinlog::salvage::SalvageReport, u64) {
     let dir = directory();
     let (src, dst) = (dir.path().join("src"), dir.path().join("dst"));
     image.write(&src);
-    let report = kinlog::salvage(&src, &dst, &options(), |_| ()).unwrap();
+    let report = kinlog::salvage::salvage(&src, &dst, &options(), |_| ()).unwrap();
     let store = options().open(&dst).unwrap();
     (report, store.stats().unwrap().commits)
 }

@@ -45,7 +45,7 @@ fn family(store: &Store) {
         tx.continue_as_new(&kid, NextRun::new("Ship")).unwrap()
     });
     commit(&|tx| {
-        tx.close(&next, Close::completed(b"sent")).unwrap();
+        tx.close_run(&next, Close::completed(b"sent")).unwrap();
         next
     });
     store.settle_all().unwrap();
@@ -113,8 +113,8 @@ fn change(tx: &mut Transaction<'_>, random: &mut Random, run: &RunId) -> Result<
         0..=4 => tx.append(run, note(&payload)).map(|_| ()),
         5..=6 => tx.spawn_child(run, child).map(|_| ()),
         7 => tx.initiate_child(run, child).map(|_| ()),
-        8 => tx.close(run, Close::completed(b"ok")).map(|_| ()),
-        9 => tx.close(run, Close::failed(b"no")).map(|_| ()),
+        8 => tx.close_run(run, Close::completed(b"ok")).map(|_| ()),
+        9 => tx.close_run(run, Close::failed(b"no")).map(|_| ()),
         10 => tx.continue_as_new(run, NextRun::new("Order")).map(|_| ()),
         11 => tx.reset(run, NewReset::to(1 + random.below(6) as u32)).map(|_| ()),
         12 => {

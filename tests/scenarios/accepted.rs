@@ -1,8 +1,9 @@
 //! What was accepted once is not asked again: repeated requests, lowered limits, policies.
 
+use kinlog::event::Signaled;
 use kinlog::{
     Body, Close, DutyFilter, Error, IdConflictPolicy, IdReusePolicy, NewEvent, NewReset, NextRun,
-    Signaled, Target,
+    Target,
 };
 
 use super::support::{NAMESPACE, TERMINATE, World, child, run};
@@ -90,7 +91,7 @@ fn lowered_limits_do_not_block_what_was_accepted_before() {
     let (reported, policy) = world.commit(|tx| {
         let reported = tx.spawn_child(&parent, child("reported", TERMINATE)).unwrap();
         tx.initiate_child(&parent, child(long, TERMINATE).input(&large)).unwrap();
-        tx.close(&reported, Close::completed(&large)).unwrap();
+        tx.close_run(&reported, Close::completed(&large)).unwrap();
         let target = Target::workflow("a-rather-long-workflow-id-of-a-target");
         tx.signal_external(&parent, target, "a-rather-long-name-of-a-signal", &large).unwrap();
         let target = tx.start(run("a-rather-long-workflow-id-of-a-target")).unwrap();

@@ -1,8 +1,7 @@
 //! Chains: the runs of one execution, each begun in the commit that closes the one before.
 
-use kinlog::{
-    Body, Close, Error, IdReusePolicy, Initiator, NewEvent, NewReset, NextRun, RunStatus,
-};
+use kinlog::event::Initiator;
+use kinlog::{Body, Close, Error, IdReusePolicy, NewEvent, NewReset, NextRun, RunStatus};
 
 use super::support::{ABANDON, World, child, note, run};
 

@@ -1,9 +1,9 @@
 //! Duties: from which histories each follows, what settles it, and in which order they come.
 
-use kinlog::{
-    Body, ChildClosed, Close, DutyFilter, DutyKind, ExternalResolved, NewEvent, NextRun, RunId,
-    StartChildFailedCause, Target,
+use kinlog::event::{
+    ChildClosed, ExternalFailedCause, ExternalResolved, RetryState, StartChildFailedCause,
 };
+use kinlog::{Body, Close, DutyFilter, DutyKind, NewEvent, NextRun, RunId, Target};
 
 use super::support::{ABANDON, REQUEST_CANCEL, TERMINATE, World, child, note};
 
@@ -48,7 +48,7 @@ fn apply_close_policy_arises_and_is_settled() {
     let asked = world.spawn(&parent, "q", REQUEST_CANCEL);
     world.spawn(&parent, "never", ABANDON);
     assert_eq!(due(&world), []);
-    let commit = world.close(&parent, Close::timed_out()).unwrap();
+    let commit = world.close_run(&parent, Close::timed_out()).unwrap();
     let all = [2, 4, 6, 8, 10].map(|event| (DutyKind::ApplyClosePolicy, parent, event));
     assert_eq!(due(&world), all);
     assert_eq!(commit.duties().count(), 5);
@@ -87,10 +87,10 @@ fn a_duty_names_the_current_run_of_its_child() {
             _ => *kid,
         })
         .collect();
-    let commit = world.close(&parent, Close::timed_out()).unwrap();
+    let commit = world.close_run(&parent, Close::timed_out()).unwrap();
     let policies = (0..600).map(|n| if n % 3 == 0 { REQUEST_CANCEL } else { TERMINATE });
     let expected: Vec<_> = current.iter().copied().map(Some).zip(policies.map(Some)).collect();
-    let of = |duties: kinlog::DutyList<'_>| -> Vec<_> {
+    let of = |duties: kinlog::read::DutyList<'_>| -> Vec<_> {
         duties.map(|duty| (duty.child(), duty.close_policy())).collect()
     };
     assert_eq!(of(commit.duties()), expected);
@@ -110,7 +110,12 @@ fn report_close_arises_and_is_settled() {
     assert_eq!(due(&world), all);
     world.commit(|tx| tx.report_child(&parent, 2).unwrap());
     let (run_id, started_event_id) = (kids[1], 5);
-    let told = ChildClosed { run_id, initiated_event_id: 4, started_event_id, retry_state: 0 };
+    let told = ChildClosed {
+        run_id,
+        initiated_event_id: 4,
+        started_event_id,
+        retry_state: RetryState::Unspecified,
+    };
     let told = NewEvent::new(Body::ChildWorkflowExecutionCompleted(told));
     world.commit(|tx| tx.append(&parent, told).unwrap());
     world.commit(|tx| tx.reset(&kids[2], kinlog::NewReset::to(1)).unwrap());
@@ -135,7 +140,8 @@ fn deliveries_arise_and_are_settled() {
         [(2, DutyKind::DeliverSignal), (3, DutyKind::DeliverCancel), (4, DutyKind::DeliverSignal)]
             .map(|(event, kind)| (kind, sender, event));
     assert_eq!(due(&world), [signal, second, cancel]);
-    let answer = ExternalResolved { initiated_event_id: 2, cause: 0 };
+    let answer =
+        ExternalResolved { initiated_event_id: 2, cause: ExternalFailedCause::Unspecified };
     let answer = NewEvent::new(Body::ExternalWorkflowExecutionSignaled(answer));
     world.commit(|tx| tx.append(&sender, answer).unwrap());
     assert_eq!(due(&world), [second, cancel]);
@@ -182,7 +188,7 @@ fn duties_come_in_order() {
     world.commit(|tx| {
         tx.signal_external(&sender, Target::workflow("top"), "s", b"").unwrap();
         tx.initiate_child(&top, child("x", ABANDON)).unwrap();
-        tx.close(&parent, Close::completed(b"")).unwrap();
+        tx.close_run(&parent, Close::completed(b"")).unwrap();
     });
     world.commit(|tx| tx.initiate_child(&top, child("y", ABANDON)).unwrap());
     let kinds: Vec<_> = due(&world).into_iter().map(|(kind, ..)| kind).collect();
@@ -277,7 +283,7 @@ fn s29_terminate_then_policy_then_nothing_is_due() {
     let world = World::new();
     let parent = world.start("p");
     let kid = world.spawn(&parent, "c", TERMINATE);
-    let commit = world.close(&parent, Close::terminated("delete")).unwrap();
+    let commit = world.close_run(&parent, Close::terminated("delete")).unwrap();
     assert_eq!(commit.duties().count(), 1);
     assert_eq!(world.drain(), 1);
     assert_eq!(commit.duties().count(), 0);
@@ -320,7 +326,7 @@ fn a_transaction_settles_a_duty_once() {
 
     let (world, parent, duties) = family();
     world.commit(|tx| {
-        tx.close(&parent, Close::completed(b"")).unwrap();
+        tx.close_run(&parent, Close::completed(b"")).unwrap();
         for duty in &duties {
             let expected = duty.kind() == DutyKind::ApplyClosePolicy;
             assert_eq!(tx.settle(duty).unwrap(), expected, "{}", duty.kind());

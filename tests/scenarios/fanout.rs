@@ -109,7 +109,7 @@ fn a_thousand_outcomes_are_reported() {
     for some in children.chunks(100) {
         world.commit(|tx| {
             for run in some {
-                tx.close(run, Close::completed(b"")).unwrap();
+                tx.close_run(run, Close::completed(b"")).unwrap();
             }
         });
     }
@@ -195,7 +195,7 @@ fn a_start_that_displaces_is_not_settled_on_the_page_of_earlier_duties() {
         world.spawn(&parent, "x", TERMINATE);
         let rival = world.start("rival");
         world.commit(|tx| {
-            tx.close(&grandparent, Close::completed(b"")).unwrap();
+            tx.close_run(&grandparent, Close::completed(b"")).unwrap();
         });
         world.commit(|tx| {
             let kid = child("x", TERMINATE).on_conflict(IdConflictPolicy::TerminateExisting);

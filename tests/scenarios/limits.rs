@@ -1,9 +1,10 @@
 //! Limits: what would cross one is refused with the numbers and writes nothing; what closes a run,
 //! continues it or asks it to cancel is always accepted.
 
+use kinlog::event::{ActivityScheduled, ActivityTask, ExternalFailedCause};
 use kinlog::{
-    ActivityScheduled, ActivityTask, Body, Close, DutyKind, Error, EventKind, NewEvent, NextRun,
-    Notice, ParentClosePolicy, RunId, Target,
+    Body, Close, DutyKind, Error, EventKind, NewEvent, NextRun, Notice, ParentClosePolicy, RunId,
+    Target,
 };
 
 use kinlog::limits::BATCH_EVENTS_MAX;
@@ -137,7 +138,7 @@ fn steps_that_do_not_fit_into_one_commit_leave_nothing_of_themselves() {
     assert_limit(tx.spawn_child(&long, child("c", TERMINATE)), (0, max + 1, max));
     tx.append(&long, note()).unwrap();
     assert_limit(tx.initiate_child(&long, child("c", TERMINATE)), (0, max + 1, max));
-    assert_limit(tx.close(&long, Close::completed(b"")), (0, max + 1, max));
+    assert_limit(tx.close_run(&long, Close::completed(b"")), (0, max + 1, max));
     assert_limit(tx.continue_as_new(&long, NextRun::new("P")), (0, max + 1, max));
     assert_limit(tx.request_cancel(&long, b""), (0, max + 1, max));
     assert_limit(tx.signal(&long, "hello", b""), (0, max + 1, max));
@@ -261,7 +262,7 @@ fn payloads_and_names() {
     tx.spawn_child(&parent, new.input(&[0; 10]).task_queue("quee")).unwrap();
     assert_limit(tx.signal(&parent, "hello", b""), (0, 5, 4));
     assert_limit(tx.signal_external(&parent, Target::workflow("cccc"), "hello", b""), (0, 5, 4));
-    assert_limit(tx.close(&parent, Close::completed(&[0; 11])), (0, 11, 10));
+    assert_limit(tx.close_run(&parent, Close::completed(&[0; 11])), (0, 11, 10));
     tx.commit().unwrap();
     world.ends(|world| assert_eq!(world.kinds(&parent), [1, 25, 29, 31]));
 }
@@ -307,7 +308,9 @@ fn what_reaches_a_full_run() {
         assert_eq!(world.kinds(&sender), [1, 37, 22, 38, 24]);
         assert_eq!(world.run(&target).unwrap().events, 21);
         world.event(&sender, 4, |event| match event.body() {
-            Body::SignalExternalWorkflowExecutionFailed(failed) => assert_eq!(failed.cause, 3),
+            Body::SignalExternalWorkflowExecutionFailed(failed) => {
+                assert_eq!(failed.cause, ExternalFailedCause::SignalCountLimitExceeded);
+            }
             other => panic!("{other:?}"),
         });
     });
@@ -339,7 +342,7 @@ fn commits_tell_of_long_runs() {
     assert!(commit.suggests_continue_as_new(&run_id));
     assert!(!append().notices()[0].warn, "at the level");
     assert!(append().notices()[0].warn, "beyond it");
-    let closed = world.close(&run_id, Close::completed(b"")).unwrap();
+    let closed = world.close_run(&run_id, Close::completed(b"")).unwrap();
     assert_eq!(closed.notices(), [], "a closed run needs no advice");
 
     let bytes = world.run(&run_id).unwrap().bytes as u32;

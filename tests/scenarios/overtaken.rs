@@ -1,8 +1,9 @@
 //! What a transaction decided about a run, a workflow id, a chain or a duty is compared at the commit: where
 //! another commit changed it, the transaction is overtaken, and begun again it comes to the right end.
 
+use kinlog::error::Moved;
 use kinlog::{
-    Close, DutyFilter, DutyKind, Error, Expect, IdConflictPolicy, Moved, NewReset, NextRun, RunId,
+    Close, DutyFilter, DutyKind, Error, Expect, IdConflictPolicy, NewReset, NextRun, RunId,
     RunStatus, StartOutcome, Target, Transaction,
 };
 
@@ -50,7 +51,7 @@ fn a_child_displaces_the_run_that_the_workflow_id_stands_for_by_then() {
         &world,
         |tx| spawn(tx).unwrap(),
         |tx| {
-            tx.close(&old, Close::completed(b"")).unwrap();
+            tx.close_run(&old, Close::completed(b"")).unwrap();
             tx.start(run("x")).unwrap();
         },
     );
@@ -215,13 +216,13 @@ fn closing_a_run_does_not_excuse_the_event_before_it() {
     let mut early = world.begin();
     early.expect(&id, Expect::Any).unwrap();
     early.append(&id, note()).unwrap();
-    early.close(&id, Close::completed(b"")).unwrap();
+    early.close_run(&id, Close::completed(b"")).unwrap();
     world.note(&id);
     world.note(&id);
     assert!(matches!(early.commit(), Err(Error::LimitExceeded { max: 3, .. })));
     let mut late = world.begin();
     assert!(matches!(late.append(&id, note()), Err(Error::LimitExceeded { max: 3, .. })));
-    late.close(&id, Close::completed(b"")).unwrap();
+    late.close_run(&id, Close::completed(b"")).unwrap();
     late.commit().unwrap();
     world.ends(|world| assert_eq!(world.kinds(&id), [1, 25, 25, 2]));
 }
@@ -239,7 +240,7 @@ fn a_start_finds_the_run_that_the_same_transaction_began() {
         assert!(matches!(tx.start(run("x")), Err(Error::WorkflowExists { open: true, .. })));
         let second = run("x").on_conflict(IdConflictPolicy::TerminateExisting);
         let second = tx.start(second).unwrap();
-        tx.close(&second, Close::completed(b"")).unwrap();
+        tx.close_run(&second, Close::completed(b"")).unwrap();
         [first, second, tx.start(run("x")).unwrap()]
     });
     world.ends(|world| {
@@ -257,7 +258,8 @@ fn a_refused_step_must_be_refused_at_the_commit_as_well() {
         assert!(matches!(tx.start(run("x")), Err(Error::WorkflowExists { .. })));
         tx.append(&other, note()).unwrap();
     };
-    let closes = |tx: &mut Transaction<'_>| assert!(tx.close(&x, Close::completed(b"")).is_ok());
+    let closes =
+        |tx: &mut Transaction<'_>| assert!(tx.close_run(&x, Close::completed(b"")).is_ok());
     assert_eq!(overtaken(&world, taken, closes), workflow("x"));
     let mut tx = world.begin();
     let unknown = RunId::from_bytes([7; 16]);
@@ -285,7 +287,7 @@ fn a_transaction_that_is_overtaken_each_time_is_given_up_and_says_why() {
         }
         other => panic!("{other:?}"),
     }
-    assert!(matches!(world.transact(|tx| tx.close(&id, Close::completed(b""))), Ok((102, _))));
+    assert!(matches!(world.transact(|tx| tx.close_run(&id, Close::completed(b""))), Ok((102, _))));
     let refused = world.transact(|tx| tx.append(&id, note()));
     assert!(matches!(refused, Err(Error::RunClosed { .. })), "an answer, not to be asked again");
 }

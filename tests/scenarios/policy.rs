@@ -80,7 +80,7 @@ fn s04_abandon_initiated_and_closed_in_one_commit() {
     let parent = world.start("p");
     world.commit(|tx| {
         tx.initiate_child(&parent, child("c", ABANDON)).unwrap();
-        tx.close(&parent, Close::completed(b"")).unwrap();
+        tx.close_run(&parent, Close::completed(b"")).unwrap();
     });
     assert_eq!(world.drain(), 0);
     assert_eq!(world.runs_of("c"), 0);
@@ -182,7 +182,7 @@ fn s14_request_cancel_is_idempotent() {
     assert_eq!(tx.request_cancel(&asked, b"").unwrap().event_id, None);
     tx.commit().unwrap();
     world.complete(&closed);
-    let commit = world.close(&parent, Close::completed(b"")).unwrap();
+    let commit = world.close_run(&parent, Close::completed(b"")).unwrap();
     let duties: Vec<_> = commit.duties().collect();
     assert_eq!(duties.len(), 1, "only for the child that is open and was not asked");
     assert!(world.settle(&duties[0]).unwrap().is_some());

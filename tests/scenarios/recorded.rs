@@ -1,9 +1,11 @@
 //! Runs recorded from elsewhere: kept as they were, exempt from rules, without duties, and never
 //! mixed with runs of this store.
 
+use kinlog::event::{
+    ChildClosed, ChildInitiated, ChildStarted, Closed, RetryState, Started, Terminated,
+};
 use kinlog::{
-    Body, ChildClosed, ChildInitiated, ChildStarted, Close, Closed, Error, EventKind, NewEvent,
-    NewReset, NewRun, NextRun, ParentClosePolicy, RunId, Started, Terminated,
+    Body, Close, Error, EventKind, NewEvent, NewReset, NewRun, NextRun, ParentClosePolicy, RunId,
 };
 
 use super::support::{NAMESPACE, TERMINATE, World, child, note};
@@ -37,12 +39,12 @@ fn recorded_runs_are_exempt_from_rules_and_raise_no_duties() {
     let world = World::new();
     world.limit(|limits| (limits.history_events, limits.open_children) = (2, 0));
     let parent = world.commit(|tx| {
-        let parent = tx.start(NewRun::recorded(started(1, "p"))).unwrap();
+        let parent = tx.start(NewRun::imported(started(1, "p"))).unwrap();
         let told = |initiated_event_id| ChildClosed {
             run_id: id(9),
             initiated_event_id,
             started_event_id: 0,
-            retry_state: 0,
+            retry_state: RetryState::Unspecified,
         };
         let events = [
             initiated("a"),
@@ -71,7 +73,7 @@ fn recorded_runs_are_exempt_from_rules_and_raise_no_duties() {
         ..started(9, "a")
     };
     let kid = world.commit(|tx| {
-        let kid = tx.start(NewRun::recorded(child_of_it)).unwrap();
+        let kid = tx.start(NewRun::imported(child_of_it)).unwrap();
         for _ in 0..5 {
             tx.append(&kid, note()).unwrap();
         }
@@ -90,7 +92,7 @@ fn recorded_runs_are_exempt_from_rules_and_raise_no_duties() {
 #[test]
 fn recorded_runs_are_not_continued_reset_or_given_children() {
     let world = World::new();
-    let recorded = world.commit(|tx| tx.start(NewRun::recorded(started(1, "p"))).unwrap());
+    let recorded = world.commit(|tx| tx.start(NewRun::imported(started(1, "p"))).unwrap());
     let mut tx = world.begin();
     let refused = [
         tx.spawn_child(&recorded, child("c", TERMINATE)).map(|_| ()),
@@ -125,7 +127,7 @@ fn recorded_and_live_runs_never_mix() {
         ..started(3, "c")
     };
     let recorded = world.commit(|tx| {
-        let recorded = tx.start(NewRun::recorded(claims)).unwrap();
+        let recorded = tx.start(NewRun::imported(claims)).unwrap();
         let replaced = Terminated { reason: "", reset_run_id: Some(live) };
         tx.append(&recorded, NewEvent::new(Body::WorkflowExecutionTerminated(replaced))).unwrap();
         recorded
@@ -151,7 +153,7 @@ fn recorded_chains_come_in_any_order() {
     for order in [[first, second], [second, first]] {
         let world = World::new();
         for run in order {
-            world.commit(|tx| tx.start(NewRun::recorded(run)).unwrap());
+            world.commit(|tx| tx.start(NewRun::imported(run)).unwrap());
         }
         world.ends(|world| {
             let chain = world.chain(&id(2)).unwrap();
@@ -168,7 +170,7 @@ fn recorded_events_may_be_opaque() {
     let world = World::new();
     let kind = EventKind::CHILD_WORKFLOW_EXECUTION_STARTED;
     let recorded = world.commit(|tx| {
-        let recorded = tx.start(NewRun::recorded(started(1, "p"))).unwrap();
+        let recorded = tx.start(NewRun::imported(started(1, "p"))).unwrap();
         tx.append(&recorded, NewEvent::opaque(kind, b"as it was")).unwrap();
         recorded
     });

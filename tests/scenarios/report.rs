@@ -1,9 +1,11 @@
 //! What a parent is told of its children: each outcome once, after the child's start, and only when
 //! the child's chain has ended.
 
+use kinlog::error::Moved;
+use kinlog::event::{ChildClosed, Closed, RetryState};
 use kinlog::{
-    Body, ChildClosed, ChildState, Close, Closed, DutyFilter, DutyKind, Error, EventKind, Moved,
-    NewEvent, NextRun, RunId, RunStatus,
+    Body, ChildState, Close, DutyFilter, DutyKind, Error, EventKind, NewEvent, NextRun, RunId,
+    RunStatus,
 };
 
 use super::support::{ABANDON, TERMINATE, World, assert_illegal, child, note, overtaken};
@@ -11,12 +13,22 @@ use super::support::{ABANDON, TERMINATE, World, assert_illegal, child, note, ove
 type Closing = fn() -> Close<'static>;
 
 fn terminated(run_id: RunId, initiated_event_id: u32, started_event_id: u32) -> NewEvent<'static> {
-    let closed = ChildClosed { run_id, initiated_event_id, started_event_id, retry_state: 0 };
+    let closed = ChildClosed {
+        run_id,
+        initiated_event_id,
+        started_event_id,
+        retry_state: RetryState::Unspecified,
+    };
     NewEvent::new(Body::ChildWorkflowExecutionTerminated(closed))
 }
 
 fn completed(run_id: RunId, initiated_event_id: u32, started_event_id: u32) -> NewEvent<'static> {
-    let closed = ChildClosed { run_id, initiated_event_id, started_event_id, retry_state: 0 };
+    let closed = ChildClosed {
+        run_id,
+        initiated_event_id,
+        started_event_id,
+        retry_state: RetryState::Unspecified,
+    };
     NewEvent::new(Body::ChildWorkflowExecutionCompleted(closed))
 }
 
@@ -42,7 +54,7 @@ fn s07_completion_before_started() {
     let mut tx = world.begin();
     assert_illegal(tx.append(&parent, terminated(parent, 2, 0)), parent, 36, 2);
     let kid = tx.start_child(&parent, 2).unwrap();
-    tx.close(&kid, Close::terminated("outside")).unwrap();
+    tx.close_run(&kid, Close::terminated("outside")).unwrap();
     tx.commit().unwrap();
     assert_eq!(world.drain(), 1);
 
@@ -50,7 +62,7 @@ fn s07_completion_before_started() {
     let (second, told) = world.commit(|tx| {
         let initiated = tx.initiate_child(&parent, child("c", TERMINATE)).unwrap();
         let second = tx.start_child(&parent, initiated).unwrap();
-        tx.close(&second, Close::terminated("outside")).unwrap();
+        tx.close_run(&second, Close::terminated("outside")).unwrap();
         let told = tx.append(&parent, terminated(second, initiated, initiated + 1)).unwrap();
         (second, told)
     });
@@ -68,7 +80,7 @@ fn s08_duplicate_completion() {
     let world = World::new();
     let parent = world.start("p");
     let kid = world.spawn(&parent, "c", TERMINATE);
-    let commit = world.close(&kid, Close::completed(b"result")).unwrap();
+    let commit = world.close_run(&kid, Close::completed(b"result")).unwrap();
     let duty = commit.duties().next().unwrap();
     assert_eq!(duty.kind(), DutyKind::ReportClose);
     let build = || {
@@ -155,7 +167,7 @@ fn s11_retry_and_cron_child() {
             other => panic!("{other:?}"),
         });
     }
-    let retry_state = 5;
+    let retry_state = RetryState::RetryPolicyNotSet;
     let failed = Body::WorkflowExecutionFailed(Closed { retry_state, ..Closed::default() });
     world.commit(|tx| tx.append(&run, NewEvent::new(failed).payload(b"at last")).unwrap());
 
@@ -221,7 +233,7 @@ fn s22_terminate_keeps_what_was_committed() {
     world.commit(|tx| {
         let failed = NewEvent::opaque(EventKind::WORKFLOW_TASK_FAILED, b"");
         tx.append(&parent, failed).unwrap();
-        tx.close(&parent, Close::terminated("force")).unwrap();
+        tx.close_run(&parent, Close::terminated("force")).unwrap();
     });
     let moved = dropped.commit().map_err(overtaken).unwrap_err();
     assert_eq!(moved, Moved::Run { run: parent, expected: 7, found: 9 });

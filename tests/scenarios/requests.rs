@@ -1,9 +1,7 @@
 //! Signals and cancel requests, to a run and between runs: delivered once, or answered why not.
 
-use kinlog::{
-    ActivityScheduled, ActivityTask, Body, Close, DutyKind, Error, NewEvent, NewReset, NextRun,
-    RunId, Started, Target,
-};
+use kinlog::event::{ActivityScheduled, ActivityTask, ExternalFailedCause, Started};
+use kinlog::{Body, Close, DutyKind, Error, NewEvent, NewReset, NextRun, RunId, Target};
 
 use super::support::{ABANDON, NAMESPACE, TERMINATE, World, child, run};
 
@@ -15,11 +13,17 @@ fn delivers(world: &World, sender: &RunId, target: Target<'_>) -> bool {
     let answer = world.run(sender).unwrap().events;
     world.event(sender, answer, |event| match event.body() {
         Body::ExternalWorkflowExecutionSignaled(resolved) => {
-            assert_eq!((resolved.initiated_event_id, resolved.cause), (initiated, 0));
+            assert_eq!(
+                (resolved.initiated_event_id, resolved.cause),
+                (initiated, ExternalFailedCause::Unspecified)
+            );
             true
         }
         Body::SignalExternalWorkflowExecutionFailed(resolved) => {
-            assert_eq!((resolved.initiated_event_id, resolved.cause), (initiated, 1));
+            assert_eq!(
+                (resolved.initiated_event_id, resolved.cause),
+                (initiated, ExternalFailedCause::ExternalWorkflowExecutionNotFound)
+            );
             false
         }
         other => panic!("{other:?}"),
@@ -138,7 +142,7 @@ fn requests_of_a_sender_that_closed_lapse() {
         let other = world.start("q");
         world.commit(|tx| {
             tx.signal_external(&other, to, "s", b"").unwrap();
-            tx.close(&other, Close::completed(b"")).unwrap();
+            tx.close_run(&other, Close::completed(b"")).unwrap();
         });
         world.ends(|world| assert_eq!(world.kinds(&target), [1]));
     }
@@ -223,7 +227,7 @@ fn closed_and_recorded_runs_are_no_targets() {
         workflow_id: "elsewhere",
         ..Started::default()
     };
-    let recorded = world.commit(|tx| tx.start(kinlog::NewRun::recorded(recorded)).unwrap());
+    let recorded = world.commit(|tx| tx.start(kinlog::NewRun::imported(recorded)).unwrap());
     assert!(!delivers(&world, &sender, Target::workflow("elsewhere")));
     world.ends(|world| assert_eq!(world.kinds(&recorded), [1]));
 }

@@ -1,9 +1,10 @@
 //! Resets: what the new run shares with its base run, which children it takes over, and which
 //! relations it leaves alone.
 
+use kinlog::event::{RetryState, StartChildFailedCause};
 use kinlog::{
     Body, ChildState, Close, DutyKind, Error, EventKind, NewEvent, NewReset, NextRun, RunFilter,
-    RunId, RunStatus, StartChildFailedCause, Target,
+    RunId, RunStatus, Target,
 };
 
 use super::support::{
@@ -60,11 +61,11 @@ fn s18_child_event_ids_collide_after_a_reset() {
     let new = world.spawn(&again, "y", TERMINATE);
     world.complete(&old);
     assert_eq!(world.drain(), 0, "nobody waits for it");
-    let told = kinlog::ChildClosed {
+    let told = kinlog::event::ChildClosed {
         run_id: old,
         initiated_event_id: 4,
         started_event_id: 5,
-        retry_state: 0,
+        retry_state: RetryState::Unspecified,
     };
     let told = NewEvent::new(Body::ChildWorkflowExecutionCompleted(told));
     assert_illegal(world.begin().append(&again, told), again, 32, 4);
@@ -295,7 +296,7 @@ fn adoption_wins_over_policies_that_are_pending() {
     let parent = world.start("p");
     let early = world.spawn(&parent, "early", TERMINATE);
     let late = world.spawn(&parent, "late", TERMINATE);
-    let commit = world.close(&parent, Close::failed(b"")).unwrap();
+    let commit = world.close_run(&parent, Close::failed(b"")).unwrap();
     let duty = commit.duties().next().unwrap();
     assert!(world.settle(&duty).unwrap().is_some());
     let again = reset(&world, &parent, 5);

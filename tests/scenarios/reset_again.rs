@@ -1,8 +1,7 @@
 //! Resets that meet others: of the same base run, of its children, in one commit with other steps.
 
-use kinlog::{
-    ActivityScheduled, Body, ChildClosed, Close, NewEvent, NewReset, NextRun, RunId, Target,
-};
+use kinlog::event::{ActivityScheduled, ChildClosed, RetryState};
+use kinlog::{Body, Close, NewEvent, NewReset, NextRun, RunId, Target};
 
 use super::support::{REQUEST_CANCEL, TERMINATE, World, assert_limit, child, note};
 
@@ -131,12 +130,16 @@ fn a_child_ends_in_the_commit_of_the_reset() {
     let kid = world.spawn(&parent, "c", TERMINATE);
     let again = world.commit(|tx| {
         let again = tx.reset(&parent, NewReset::to(3)).unwrap();
-        tx.close(&kid, Close::completed(b"")).unwrap();
+        tx.close_run(&kid, Close::completed(b"")).unwrap();
         again
     });
     assert_eq!(world.drain(), 1);
-    let told =
-        ChildClosed { run_id: kid, initiated_event_id: 2, started_event_id: 3, retry_state: 0 };
+    let told = ChildClosed {
+        run_id: kid,
+        initiated_event_id: 2,
+        started_event_id: 3,
+        retry_state: RetryState::Unspecified,
+    };
     let told = NewEvent::new(Body::ChildWorkflowExecutionCompleted(told));
     let third = world.commit(|tx| {
         let third = tx.reset(&again, NewReset::to(4)).unwrap();

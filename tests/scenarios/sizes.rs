@@ -1,8 +1,7 @@
 //! Sizes are exact: of a run, a chain, a tree, a namespace.
 
-use kinlog::{
-    Close, Error, EventKind, IdReusePolicy, Moved, NewEvent, NewReset, NextRun, RunId, Size,
-};
+use kinlog::error::Moved;
+use kinlog::{Close, Error, EventKind, IdReusePolicy, NewEvent, NewReset, NextRun, RunId, Size};
 
 use super::support::{ABANDON, NAMESPACE, TERMINATE, World, child, note, overtaken, run};
 

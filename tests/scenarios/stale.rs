@@ -1,9 +1,10 @@
 //! Two transactions that were built on the same state: the first is committed, the second is
 //! refused and writes nothing, unless both can be true. Begun again, it finds the answer.
 
+use kinlog::error::Moved;
+use kinlog::event::{ActivityScheduled, CancelRequested};
 use kinlog::{
-    ActivityScheduled, Body, CancelRequested, Close, DutyFilter, Error, Expect, Moved, NewEvent,
-    NewReset, NextRun, RunId, Store, Transaction,
+    Body, Close, DutyFilter, Error, Expect, NewEvent, NewReset, NextRun, RunId, Store, Transaction,
 };
 
 use super::support::{
@@ -118,7 +119,7 @@ fn a_start_and_the_parents_close() {
     let duty = world.duties(DutyFilter::all()).next().unwrap();
     let refused = race(
         &world,
-        |tx| tx.close(&parent, Close::completed(b"")).unwrap(),
+        |tx| tx.close_run(&parent, Close::completed(b"")).unwrap(),
         |tx| assert!(tx.settle(&duty).unwrap()),
     );
     let moved = Moved::Duty { run: parent, initiated_event_id: 2 };

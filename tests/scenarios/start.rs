@@ -1,8 +1,9 @@
 //! How children start: in one commit with what their parent records of it.
 
+use kinlog::event::StartChildFailedCause;
 use kinlog::{
     Body, ChildState, Close, DutyKind, Error, IdConflictPolicy, IdReusePolicy, NewReset, NextRun,
-    Position, RunId, RunStatus, StartChildFailedCause,
+    Position, RunId, RunStatus,
 };
 
 use super::support::{ABANDON, TERMINATE, World, assert_illegal, child, run};
@@ -12,7 +13,7 @@ fn commits(world: &World) -> Vec<Vec<(RunId, Vec<u16>)>> {
     let mut tail = world.tail(Position::START);
     let mut commits = vec![];
     while let Some(commit) = tail.try_next().unwrap() {
-        let kinds = |batch: kinlog::BatchView<'_>| {
+        let kinds = |batch: kinlog::read::BatchView<'_>| {
             let kinds = batch.events().map(|event| event.unwrap().kind().number());
             (batch.run(), kinds.collect())
         };
@@ -92,7 +93,7 @@ fn s20_conflict_is_a_start_that_failed() {
         assert_eq!(world.kinds(&parent), [1, 29, 30, 29, 31]);
         world.event(&parent, 3, |event| {
             let Body::StartChildWorkflowExecutionFailed(failed) = event.body() else { panic!() };
-            let cause = StartChildFailedCause::WorkflowAlreadyExists as u8;
+            let cause = StartChildFailedCause::WorkflowAlreadyExists;
             assert_eq!((failed.initiated_event_id, failed.cause), (2, cause));
         });
         let children = world.children(&parent).unwrap().map(|child| child.unwrap());
@@ -229,7 +230,7 @@ fn a_whole_family_in_one_commit() {
         let initiated = tx.initiate_child(&parent, child("c", TERMINATE)).unwrap();
         let kid = tx.start_child(&parent, initiated).unwrap();
         let grandchild = tx.spawn_child(&kid, child("g", TERMINATE)).unwrap();
-        tx.close(&parent, Close::completed(b"")).unwrap();
+        tx.close_run(&parent, Close::completed(b"")).unwrap();
         (parent, kid, grandchild)
     });
     assert_eq!(world.drain(), 2);
@@ -295,7 +296,7 @@ fn a_run_id_in_use() {
     let nil = tx.spawn_child(&parent, child("c", TERMINATE).id(RunId::NIL));
     assert!(matches!(nil, Err(Error::InvalidArgument { .. })));
     assert_eq!(
-        tx.spawn_child(&parent, child("c", TERMINATE)).map(|kid| tx.begins(&kid)).ok(),
+        tx.spawn_child(&parent, child("c", TERMINATE)).map(|kid| tx.starts(&kid)).ok(),
         Some(true)
     );
     tx.commit().unwrap();

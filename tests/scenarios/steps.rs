@@ -1,18 +1,19 @@
 //! Each step of a relation happens once and in its turn; a wrong one is refused and leaves the
 //! transaction as it was.
 
-use kinlog::{
-    Body, CancelRequested, ChildClosed, ChildInitiated, ChildStarted, Close, Closed,
-    ContinuedAsNew, Error, EventKind, ExternalInitiated, ExternalResolved, NewEvent, NextRun,
-    ParentClosePolicy, RunId, StartChildFailedCause, Target, Terminated,
+use kinlog::event::{
+    CancelRequested, ChildClosed, ChildInitiated, ChildStarted, Closed, ContinuedAsNew,
+    ExternalFailedCause, ExternalInitiated, ExternalResolved, RetryState, StartChildFailedCause,
+    Terminated,
 };
+use kinlog::{Body, Close, Error, EventKind, NewEvent, NextRun, ParentClosePolicy, RunId, Target};
 
 use super::support::{TERMINATE, World, assert_illegal, child, note};
 
 const TAKEN: StartChildFailedCause = StartChildFailedCause::WorkflowAlreadyExists;
 
 fn resolved(initiated_event_id: u32) -> ExternalResolved {
-    ExternalResolved { initiated_event_id, cause: 0 }
+    ExternalResolved { initiated_event_id, cause: ExternalFailedCause::Unspecified }
 }
 
 /// A start or a refusal needs an initiation that waits for it.
@@ -54,7 +55,7 @@ fn an_outcome_comes_last_and_once() {
         run_id: kid,
         initiated_event_id,
         started_event_id,
-        retry_state: 0,
+        retry_state: RetryState::Unspecified,
     };
     let bodies: [fn(ChildClosed) -> Body<'static>; 5] = [
         Body::ChildWorkflowExecutionCompleted,
@@ -171,8 +172,8 @@ fn steps_between_runs_are_not_appended() {
         Body::WorkflowExecutionContinuedAsNew(ContinuedAsNew::default()),
         Body::WorkflowExecutionCompleted(Closed { new_run_id: next, ..Closed::default() }),
         Body::WorkflowExecutionTerminated(Terminated { reason: "", reset_run_id: next }),
-        Body::WorkflowReset(kinlog::Reset::default()),
-        Body::WorkflowExecutionStarted(kinlog::Started::default()),
+        Body::WorkflowReset(kinlog::event::Reset::default()),
+        Body::WorkflowExecutionStarted(kinlog::event::Started::default()),
         Body::Opaque(EventKind::START_CHILD_WORKFLOW_EXECUTION_INITIATED),
         Body::Opaque(EventKind::WORKFLOW_EXECUTION_TERMINATED),
         Body::Opaque(EventKind::from_number(0)),
@@ -222,7 +223,7 @@ fn a_closed_run_takes_no_steps() {
     let to = Target::workflow("c");
     let refused = [
         tx.append(&parent, note()).map(|_| ()),
-        tx.close(&parent, Close::completed(b"")).map(|_| ()),
+        tx.close_run(&parent, Close::completed(b"")).map(|_| ()),
         tx.spawn_child(&parent, child("e", TERMINATE)).map(|_| ()),
         tx.initiate_child(&parent, child("e", TERMINATE)).map(|_| ()),
         tx.start_child(&parent, open).map(|_| ()),

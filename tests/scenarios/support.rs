@@ -2,10 +2,10 @@
 
 use std::ops::Deref;
 
+use kinlog::error::Moved;
 use kinlog::{
-    Close, Durability, DutyFilter, DutyKind, Error, Event, EventKind, Limits, Moved, NewChild,
-    NewEvent, NewRun, Options, ParentClosePolicy, Result, RunFilter, RunId, RunStatus, Store,
-    Transaction,
+    Close, Durability, DutyFilter, DutyKind, Error, Event, EventKind, Limits, NewChild, NewEvent,
+    NewRun, Options, ParentClosePolicy, Result, RunFilter, RunId, RunStatus, Store, Transaction,
 };
 
 pub(crate) const NAMESPACE: &str = "shop";
@@ -87,7 +87,7 @@ impl World {
     }
 
     pub(crate) fn shut(&self, run: &RunId, close: Close<'_>) {
-        self.commit(|tx| tx.close(run, close).unwrap());
+        self.commit(|tx| tx.close_run(run, close).unwrap());
     }
 
     /// Settles all that is due and returns how many duties that were.

@@ -27,7 +27,7 @@ fn only(store: &Store, kind: DutyKind) -> Duty {
 fn a_child_that_is_reported_and_reset_is_refused_by_the_step_or_not_at_all() {
     let (_dir, store) = place::fresh(&EVERYTHING);
     let (_, child) = family(&store);
-    store.close(&child, Close::completed(b"")).unwrap();
+    store.close_run(&child, Close::completed(b"")).unwrap();
     let mut tx = store.begin();
     assert!(tx.settle(&only(&store, DutyKind::ReportClose)).unwrap());
     if tx.reset(&child, NewReset::to(1)).is_ok() {
@@ -39,7 +39,7 @@ fn a_child_that_is_reported_and_reset_is_refused_by_the_step_or_not_at_all() {
 fn settling_builds_a_commit_that_can_never_be_made_not_over_and_over() {
     let (_dir, store) = place::fresh(&EVERYTHING);
     let (_, child) = family(&store);
-    store.close(&child, Close::completed(b"")).unwrap();
+    store.close_run(&child, Close::completed(b"")).unwrap();
     let mut calls = 0;
     let settled = store.settle_with(&DutyKind::ALL, |tx| {
         calls += 1;
@@ -52,7 +52,7 @@ fn settling_builds_a_commit_that_can_never_be_made_not_over_and_over() {
 fn a_policy_that_is_not_settled_is_not_due() {
     let (_dir, store) = place::fresh(&EVERYTHING);
     let (parent, child) = family(&store);
-    store.close(&parent, Close::completed(b"")).unwrap();
+    store.close_run(&parent, Close::completed(b"")).unwrap();
     let due = only(&store, DutyKind::ApplyClosePolicy);
     let mut tx = store.begin();
     tx.continue_as_new(&child, NextRun::new("T")).unwrap();
@@ -76,7 +76,7 @@ fn a_run_that_others_filled_takes_no_event_before_its_close() {
     let mut built = store.begin();
     built.expect(&run, Expect::Any).unwrap();
     built.append(&run, seven).unwrap();
-    built.close(&run, Close::completed(b"")).unwrap();
+    built.close_run(&run, Close::completed(b"")).unwrap();
     while store.append(&run, NewEvent::opaque(EventKind::MARKER_RECORDED, b"")).is_ok() {}
     let mut late = store.begin();
     late.expect(&run, Expect::Any).unwrap();

@@ -2,9 +2,8 @@
 
 use std::ops::Bound;
 
-use kinlog::{
-    Commit, Error, NewRun, OwnedRow, Position, Result, RunId, StartOutcome, Store, Transaction,
-};
+use kinlog::read::OwnedRow;
+use kinlog::{Commit, Error, NewRun, Position, Result, RunId, StartOutcome, Store, Transaction};
 
 /// A key and a value.
 pub(crate) type Pair = (Vec<u8>, Vec<u8>);

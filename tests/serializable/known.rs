@@ -73,7 +73,7 @@ fn one_move(store: &Store, parent: &RunId, thread: usize) {
             tx.spawn_child(parent, child.on_conflict(IdConflictPolicy::TerminateExisting)).map(drop)
         }
         1 => match store.current_run(NAMESPACE, "x") {
-            Some(run) => tx.close(&run, Close::completed(b"")).map(drop),
+            Some(run) => tx.close_run(&run, Close::completed(b"")).map(drop),
             None => Ok(()),
         },
         _ => tx.start(NewRun::new(NAMESPACE, "x", "T")).map(drop),
@@ -155,7 +155,7 @@ fn orphans(store: &Store) -> Vec<RunId> {
     let children = (0..20).map(|child| format!("child {child}"));
     let spawn = |id: String| tx.spawn_child(&parent, NewChild::new(&id, "T")).unwrap();
     let children = children.map(spawn).collect();
-    tx.close(&parent, Close::completed(b"")).unwrap();
+    tx.close_run(&parent, Close::completed(b"")).unwrap();
     tx.commit().unwrap();
     children
 }

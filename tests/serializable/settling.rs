@@ -77,7 +77,7 @@ fn write(store: &Store, mix: &Mix, rng: &mut Rng) -> Verdict {
     let Some(run) = store.current_run(NAMESPACE, rng.pick(mix.workflows)) else { return Ok(()) };
     let outcome = match rng.chance(80) {
         true => store.append(&run, NewEvent::opaque(EventKind::MARKER_RECORDED, b"")),
-        false => store.close(&run, Close::failed(b"")),
+        false => store.close_run(&run, Close::failed(b"")),
     };
     match outcome {
         // It closed before.

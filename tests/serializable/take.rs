@@ -2,10 +2,10 @@
 
 use std::ops::Bound;
 
+use kinlog::event::{ActivityTask, StartChildFailedCause};
 use kinlog::{
-    ActivityTask, Body, Close, Duty, DutyFilter, DutyKind, Error, EventKind, Expect, NewChild,
-    NewEvent, NewReset, NewRun, NextRun, Result, RunId, RunStatus, StartChildFailedCause, Store,
-    Target, Transaction,
+    Body, Close, Duty, DutyFilter, DutyKind, Error, EventKind, Expect, NewChild, NewEvent,
+    NewReset, NewRun, NextRun, Result, RunId, RunStatus, Store, Target, Transaction,
 };
 
 use crate::answer::{Answer, No};
@@ -100,7 +100,7 @@ fn event(tx: &mut Transaction<'_>, op: &Real) -> Result<Answer> {
                 false => tx.cancel_external(&sender, target)?,
             }
         }
-        Op::Close { run, how, note } => tx.close(&run, close(how, &payload(note)))?,
+        Op::Close { run, how, note } => tx.close_run(&run, close(how, &payload(note)))?,
         Op::RequestCancel { run, note } => {
             let asked = tx.request_cancel(&run, &payload(note))?;
             return Ok(Answer::Cancel(asked.event_id, asked.open_activities));
@@ -156,7 +156,7 @@ fn run(tx: &mut Transaction<'_>, op: &Real) -> Result<Answer> {
         }
         _ => return Err(not_here()),
     };
-    Ok(Answer::Run(id, tx.begins(&id)))
+    Ok(Answer::Run(id, tx.starts(&id)))
 }
 
 fn child(wish: &Wish) -> NewChild<'static> {

@@ -1,10 +1,12 @@
 //! What the store is to say about an event of the model.
 
-use kinlog::{
-    ActivityScheduled, ActivityTask, Body, CancelRequested, ChildClosed, ChildInitiated,
-    ChildStartFailed, ChildStarted, Closed, ContinuedAsNew, DutyKind, EventIds, EventKind,
-    ExternalInitiated, ExternalResolved, Reset, RunId, RunStatus, Signaled, Started, Terminated,
+use kinlog::event::{
+    ActivityScheduled, ActivityTask, CancelRequested, ChildClosed, ChildInitiated,
+    ChildStartFailed, ChildStarted, Closed, ContinuedAsNew, EventIds, ExternalFailedCause,
+    ExternalInitiated, ExternalResolved, Reset, RetryState, Signaled, StartChildFailedCause,
+    Started, Terminated,
 };
+use kinlog::{Body, DutyKind, EventKind, RunId, RunStatus};
 
 use crate::naive::{Address, NAMESPACES, State, What, Wish};
 
@@ -31,7 +33,7 @@ pub(crate) fn body<'a>(state: &'a State, run: usize, what: &'a What) -> Body<'a>
         }),
         What::Initiated(wish) => Body::StartChildWorkflowExecutionInitiated(initiated(wish)),
         What::ChildRefused { initiated } => {
-            let cause = 1;
+            let cause = StartChildFailedCause::WorkflowAlreadyExists;
             let initiated_event_id = *initiated;
             Body::StartChildWorkflowExecutionFailed(ChildStartFailed { initiated_event_id, cause })
         }
@@ -98,7 +100,7 @@ fn started<'a>(state: &State, run: usize, what: &'a What) -> Started<'a> {
         parent_initiated_event_id: parent.map_or(0, |(_, event)| event),
         attempt: *attempt,
         initiator: *initiator,
-        recorded: 0,
+        imported: false,
     }
 }
 
@@ -109,7 +111,7 @@ fn closing(what: &What) -> Body<'_> {
         RunStatus::Completed => Body::WorkflowExecutionCompleted(closed),
         RunStatus::Failed => Body::WorkflowExecutionFailed(closed),
         RunStatus::TimedOut => Body::WorkflowExecutionTimedOut(closed),
-        RunStatus::Canceled => Body::WorkflowExecutionCanceled(kinlog::Canceled::default()),
+        RunStatus::Canceled => Body::WorkflowExecutionCanceled(kinlog::event::Canceled::default()),
         RunStatus::Terminated => {
             let reset_run_id = *replaced;
             Body::WorkflowExecutionTerminated(Terminated { reason, reset_run_id })
@@ -140,7 +142,7 @@ fn outcome(what: &What) -> Body<'_> {
         run_id: *last,
         initiated_event_id: *initiated,
         started_event_id: *started,
-        retry_state: 0,
+        retry_state: RetryState::Unspecified,
     };
     match how {
         RunStatus::Completed => Body::ChildWorkflowExecutionCompleted(closed),
@@ -157,13 +159,16 @@ fn asked<'a>(address: &Address, signal_name: &'a str) -> ExternalInitiated<'a> {
         run_id: address.run,
         signal_name,
         workflow_task_completed_event_id: 0,
-        child_workflow_only: u8::from(address.child_only),
+        child_workflow_only: address.child_only,
     }
 }
 
 fn answer(what: &What) -> Body<'_> {
     let What::Answered { kind, initiated, cause } = what else { panic!() };
-    let resolved = ExternalResolved { initiated_event_id: *initiated, cause: *cause };
+    let resolved = ExternalResolved {
+        initiated_event_id: *initiated,
+        cause: ExternalFailedCause::from_number(*cause),
+    };
     match (kind, cause) {
         (DutyKind::DeliverSignal, 0) => Body::ExternalWorkflowExecutionSignaled(resolved),
         (DutyKind::DeliverSignal, _) => Body::SignalExternalWorkflowExecutionFailed(resolved),

@@ -1,6 +1,7 @@
 //! Comparing what a snapshot says with what the model says.
 
-use kinlog::{Child, ChildState, ParentClosePolicy, RunId, RunInfo, Size, Snapshot, TreeNode};
+use kinlog::read::TreeNode;
+use kinlog::{Child, ChildState, ParentClosePolicy, RunId, RunInfo, Size, Snapshot};
 
 use crate::body::{TYPE, body, payload};
 use crate::draw::{Rng, WORKFLOWS};
@@ -70,7 +71,7 @@ fn info(snapshot: &Snapshot, state: &State, number: usize) {
     assert_eq!((found.id, found.first_run_id), (it.id, state.runs[it.first].id));
     assert_eq!((&*found.namespace, &*found.workflow_id), (NAMESPACES[it.namespace], it.workflow));
     assert_eq!((found.status, found.events), (it.status(), it.len()), "{}", it.id);
-    assert_eq!((found.base, found.is_current, found.is_recorded), (base, current, false));
+    assert_eq!((found.base, found.is_current, found.is_imported), (base, current, false));
     assert_eq!(found.cancel_requested, it.cancel_requested(), "{}", it.id);
     assert_eq!(found.closed_at.is_some(), !it.is_open(), "{}", it.id);
     assert_eq!(found.bytes, snapshot.history(&it.id).unwrap().bytes());

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use kinlog::event::Initiator;
 use kinlog::{
-    DutyKind, EventKind, IdConflictPolicy, IdReusePolicy, Initiator, Limits, ParentClosePolicy,
-    RunId, RunStatus,
+    DutyKind, EventKind, IdConflictPolicy, IdReusePolicy, Limits, ParentClosePolicy, RunId,
+    RunStatus,
 };
 
 pub(crate) const NAMESPACES: [&str; 2] = ["wide", "tight"];

@@ -1,8 +1,9 @@
 //! One step of a transaction, done to the model and to the store.
 
+use kinlog::event::StartChildFailedCause;
 use kinlog::{
     Close, Duty, Error, Expect, NewChild, NewEvent, NewReset, NewRun, NextRun, RunId, RunStatus,
-    StartChildFailedCause, Target, Transaction,
+    Target, Transaction,
 };
 
 use crate::body::{SIGNAL, TYPE, body, payload};
@@ -145,7 +146,7 @@ impl Op {
             }
             Op::Report { parent, initiated } => tx.report_child(parent, *initiated).map(Out::Event),
             Op::Close { run, how, note } => {
-                tx.close(run, new_close(*how, &payload(*note))).map(Out::Event)
+                tx.close_run(run, new_close(*how, &payload(*note))).map(Out::Event)
             }
             Op::GoOn { run, how, attempt, id, note } => {
                 let input = payload(*note);

@@ -1,9 +1,9 @@
 //! What the random worlds found, each as small as it gets.
 
+use kinlog::event::{ActivityScheduled, ExternalResolved, StartChildFailedCause};
 use kinlog::{
-    ActivityScheduled, Body, ChildState, Close, DutyFilter, DutyKind, Error, EventKind,
-    ExternalResolved, Limits, NewChild, NewEvent, NewReset, NewRun, NextRun, ParentClosePolicy,
-    RunId, RunStatus, StartChildFailedCause, Store, Target, Transaction,
+    Body, ChildState, Close, DutyFilter, DutyKind, Error, EventKind, Limits, NewChild, NewEvent,
+    NewReset, NewRun, NextRun, ParentClosePolicy, RunId, RunStatus, Store, Target, Transaction,
 };
 
 fn store() -> (tempfile::TempDir, Store) {
@@ -116,7 +116,7 @@ fn a_run_that_shares_an_ended_child_does_not_know_how_it_stands() {
         let run = start(tx, "a");
         (run, tx.spawn_child(&run, NewChild::new("b", "T")).unwrap())
     });
-    store.close(&child, Close::completed(b"")).unwrap();
+    store.close_run(&child, Close::completed(b"")).unwrap();
     assert_eq!(store.settle_all().unwrap().duties, 1);
     let second = commit(&store, |tx| tx.reset(&first, NewReset::to(4)).unwrap());
     let again = commit(&store, |tx| tx.reset(&child, NewReset::to(1)).unwrap());
@@ -140,7 +140,7 @@ fn limits_that_were_lowered_let_a_run_go_on_with_what_it_has() {
     let mut limits = Limits::default();
     limits.open_children = 1;
     store.set_limits("n", limits).unwrap();
-    store.close(&child, Close::completed(b"")).unwrap();
+    store.close_run(&child, Close::completed(b"")).unwrap();
     assert_eq!(store.settle_all().unwrap().duties, 1, "one end less, though two are left");
     let mut tx = store.begin();
     tx.request_cancel(&run, b"").unwrap();
@@ -216,7 +216,7 @@ fn a_run_that_shares_a_cancel_request_needs_no_close_policy() {
     });
     commit(&store, |tx| tx.request_cancel(&child, b"").unwrap());
     commit(&store, |tx| tx.continue_as_new(&child, NextRun::new("T")).unwrap());
-    store.close(&parent, Close::completed(b"")).unwrap();
+    store.close_run(&parent, Close::completed(b"")).unwrap();
     assert_eq!(duties(&store), [(DutyKind::ApplyClosePolicy, parent, 2)]);
     let again = commit(&store, |tx| tx.reset(&child, NewReset::to(2)).unwrap());
     assert!(store.run(&again).unwrap().cancel_requested);

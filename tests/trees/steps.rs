@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use kinlog::{DutyKind, IdConflictPolicy, IdReusePolicy, Initiator, RunId, RunStatus};
+use kinlog::event::Initiator;
+use kinlog::{DutyKind, IdConflictPolicy, IdReusePolicy, RunId, RunStatus};
 
 use crate::draft::{Draft, No, Step};
 use crate::naive::{Address, Event, Run, State, What, Wish};

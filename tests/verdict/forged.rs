@@ -76,7 +76,7 @@ fn a_commit_that_grew_into_the_room_for_a_seal_is_found_by_verify_and_not_salvag
     drop(store);
     let copy = directory();
     let copy = copy.path().join("copy");
-    let report = kinlog::salvage(dir.path(), &copy, &options(), |_| ()).unwrap();
+    let report = kinlog::salvage::salvage(dir.path(), &copy, &options(), |_| ()).unwrap();
     assert!(!report.is_complete(), "{report:?}");
     assert_eq!(report.lost[0].from, last.start as u64, "{report:?}");
     assert_eq!(digest(&kinlog::Store::open(&copy).unwrap()), built.digest[..1]);

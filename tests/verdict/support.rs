@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use kinlog::error::Corruption;
 use kinlog::{
-    CommitView, Corruption, Durability, Error, EventKind, NewEvent, NewRun, OpenReport, Options,
-    Position, RunId, Store, Verdict,
+    CommitView, Durability, Error, EventKind, NewEvent, NewRun, OpenReport, Options, Position,
+    RunId, Store, Verdict,
 };
 use tempfile::TempDir;
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use kinlog::BackupReport;
+use kinlog::admin::BackupReport;
 use serde::Serialize;
 
 use crate::args::BackupArgs;

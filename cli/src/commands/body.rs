@@ -1,8 +1,7 @@
 //! The typed fields of an event, by name.
 
-use kinlog::{
-    Body, EventIds, IdConflictPolicy, IdReusePolicy, Initiator, ParentClosePolicy, RunId,
-};
+use kinlog::event::{EventIds, ExternalFailedCause, Initiator, RetryState, StartChildFailedCause};
+use kinlog::{Body, IdConflictPolicy, IdReusePolicy, ParentClosePolicy, RunId};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
@@ -14,7 +13,11 @@ impl Fields {
     pub(super) fn telling(&self) -> impl Iterator<Item = &(&'static str, Value)> {
         self.0.iter().filter(|(_, value)| {
             let empty = value.as_array().is_some_and(Vec::is_empty);
-            let nothing = value.is_null() || value == 0 || value == "" || value == "Unspecified";
+            let nothing = value.is_null()
+                || value == 0
+                || value == false
+                || value == ""
+                || value == "Unspecified";
             !(nothing || empty)
         })
     }
@@ -40,7 +43,7 @@ macro_rules! plain {
         }
     )*};
 }
-plain!(u8 u32 &str);
+plain!(bool u32 &str);
 
 impl Field for RunId {
     fn value(&self) -> Value {
@@ -69,7 +72,7 @@ macro_rules! named {
         }
     )*};
 }
-named!(IdConflictPolicy IdReusePolicy Initiator ParentClosePolicy);
+named!(ExternalFailedCause IdConflictPolicy IdReusePolicy Initiator ParentClosePolicy RetryState StartChildFailedCause);
 
 macro_rules! records {
     ($body:expr, $(($($variant:ident)+) { $($field:ident)* })*) => {
@@ -88,7 +91,7 @@ pub(super) fn fields(body: &Body<'_>) -> Fields {
         (WorkflowExecutionStarted) {
             run_id first_run_id continued_run_id namespace workflow_id workflow_type task_queue
             request_id parent_workflow_id parent_run_id root_workflow_id root_run_id
-            parent_initiated_event_id attempt initiator recorded
+            parent_initiated_event_id attempt initiator imported
         }
         (WorkflowExecutionCompleted WorkflowExecutionFailed WorkflowExecutionTimedOut) {
             new_run_id workflow_task_completed_event_id retry_state

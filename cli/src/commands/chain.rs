@@ -5,7 +5,9 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use kinlog::{Chain, Initiator, Link, RunId, Snapshot};
+use kinlog::event::Initiator;
+use kinlog::read::{Chain, Link};
+use kinlog::{RunId, Snapshot};
 use serde::Serialize;
 
 use super::standing::run_notes;
@@ -154,7 +156,7 @@ struct Line {
     run_id: String,
     is_here: bool,
     is_current: bool,
-    is_recorded: bool,
+    is_imported: bool,
     came_by: Option<String>,
     attempt: Option<u32>,
     before_run_id: Option<String>,
@@ -185,7 +187,7 @@ impl Line {
             run_id: run.id.to_string(),
             is_here: true,
             is_current: run.is_current,
-            is_recorded: run.is_recorded,
+            is_imported: run.is_imported,
             came_by: Some(came_by),
             attempt,
             before_run_id: link.before.map(|before| before.to_string()),

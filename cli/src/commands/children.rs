@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use kinlog::{Child, ChildState, Children, RunId, Size, Snapshot};
+use kinlog::read::Children;
+use kinlog::{Child, ChildState, RunId, Size, Snapshot};
 use serde::Serialize;
 
 use super::standing::{Standing, child_notes, policy};

@@ -59,7 +59,7 @@ struct Line<'a> {
     started_at: Option<String>,
     closed_at: Option<String>,
     is_current: bool,
-    is_recorded: bool,
+    is_imported: bool,
 }
 
 fn json(
@@ -80,7 +80,7 @@ fn json(
             started_at: ui::rfc3339(run.started_at),
             closed_at: run.closed_at.and_then(ui::rfc3339),
             is_current: run.is_current,
-            is_recorded: run.is_recorded,
+            is_imported: run.is_imported,
         })?;
     }
     Ok(())

@@ -79,7 +79,7 @@ fn header(
     out.prose(0, format!("{}  {kind}  {}", ui::bold(name), ui::status(run.status)))?;
     let mut table = Table::new([("", Align::Left), ("", Align::Left)]).indent(2);
     let mut say = |what: &str, text: String| table.row([ui::dim(what).to_string(), text]);
-    let recorded = if run.is_recorded { ", recorded elsewhere" } else { "" };
+    let recorded = if run.is_imported { ", recorded elsewhere" } else { "" };
     say("run", format!("{}{recorded}", ui::head(run.id)));
     say("namespace", ui::plain(&run.namespace).into_owned());
     if let Some(run) = started.continued_run_id.filter(|_| run.base.is_none()) {

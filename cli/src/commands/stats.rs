@@ -36,7 +36,7 @@ fn temporal(store: &Store) -> Result<Temporal, Failure> {
     let snapshot = store.snapshot();
     let mut temporal = Temporal::default();
     let bar = ui::count_bar(store.stats()?.runs, "measure", "runs");
-    for run in bar.wrap_iter(snapshot.runs(RunFilter::all())).filter(|run| run.is_recorded) {
+    for run in bar.wrap_iter(snapshot.runs(RunFilter::all())).filter(|run| run.is_imported) {
         match kinlog_temporal::export(&snapshot.history(&run.id)?) {
             Ok(history) => {
                 temporal.runs += 1;

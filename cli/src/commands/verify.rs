@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use kinlog::{VerifyProgress, VerifyReport};
+use kinlog::admin::{VerifyProgress, VerifyReport};
 use serde::Serialize;
 
 use crate::args::VerifyArgs;

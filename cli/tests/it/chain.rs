@@ -1,6 +1,7 @@
 //! `kinlog chain`.
 
-use kinlog::{Body, ContinuedAsNew, Store};
+use kinlog::event::ContinuedAsNew;
+use kinlog::{Body, Store};
 use serde_json::{Value, json};
 
 use super::common::{call, small_store};
@@ -46,7 +47,7 @@ fn a_run_is_an_object() {
     }
     let expected = json!({
         "number": 3, "run_id": id(3).to_string(), "is_here": true, "is_current": false,
-        "is_recorded": false, "came_by": "Retry", "attempt": 2,
+        "is_imported": false, "came_by": "Retry", "attempt": 2,
         "before_run_id": id(2).to_string(), "before_is_here": true, "reset_to_event": null,
         "status": "Completed", "cancel_requested": false, "events": 2, "bytes": null,
         "started_at": null, "closed_at": null,

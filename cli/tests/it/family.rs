@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use kinlog::event::{ChildInitiated, ChildStarted, StartChildFailedCause, Started};
 use kinlog::{
-    Body, ChildInitiated, ChildStarted, Close, NewChild, NewEvent, NewReset, NewRun, NextRun,
-    ParentClosePolicy, RunId, StartChildFailedCause, Started, Store, Target,
+    Body, Close, NewChild, NewEvent, NewReset, NewRun, NextRun, ParentClosePolicy, RunId, Store,
+    Target,
 };
 
 use super::common::small_store;
@@ -40,7 +41,7 @@ pub(crate) fn family(dir: &Path) -> PathBuf {
     tx.spawn_child(&id(3), NewChild::new("label", "Print").id(id(4))).unwrap();
     tx.commit().unwrap();
     spawn("bill", ParentClosePolicy::Terminate, id(5));
-    store.close(&id(5), Close::completed(b"paid")).unwrap();
+    store.close_run(&id(5), Close::completed(b"paid")).unwrap();
     store.settle_all().unwrap();
     spawn("mail", ParentClosePolicy::Abandon, id(6));
     let mut tx = store.begin();
@@ -50,7 +51,7 @@ pub(crate) fn family(dir: &Path) -> PathBuf {
     tx.fail_child(&parent, ghost, StartChildFailedCause::WorkflowAlreadyExists).unwrap();
     tx.commit().unwrap();
     spawn("late", ParentClosePolicy::Terminate, id(7));
-    store.close(&id(7), Close::failed(b"lost")).unwrap();
+    store.close_run(&id(7), Close::failed(b"lost")).unwrap();
     store.shut_down().unwrap();
     path
 }
@@ -129,7 +130,7 @@ pub(crate) fn record(store: &Store, run: u8, first: u8, before: Option<u8>, last
         ..Default::default()
     };
     let mut tx = store.begin();
-    let run = tx.start(NewRun::recorded(started)).unwrap();
+    let run = tx.start(NewRun::imported(started)).unwrap();
     for body in last {
         tx.append(&run, NewEvent::new(*body)).unwrap();
     }

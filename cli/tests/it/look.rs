@@ -52,7 +52,7 @@ fn ls_json_has_every_field() {
         "run_id": FIRST, "namespace": "default", "workflow_id": "order-1",
         "workflow_type": "Order", "status": "Completed", "events": 3, "bytes": null,
         "started_at": "2024-01-02T03:04:05Z", "closed_at": "2024-01-02T03:04:07.5Z",
-        "is_current": true, "is_recorded": true,
+        "is_current": true, "is_imported": true,
     });
     assert_eq!(lines[0], expected);
 }

@@ -92,7 +92,7 @@ fn a_tree_fits() {
         tx.spawn_child(&id(1), child).unwrap();
     }
     tx.commit().unwrap();
-    store.close(&id(3), Close::failed(b"")).unwrap();
+    store.close_run(&id(3), Close::failed(b"")).unwrap();
     store.shut_down().unwrap();
     let run = id(1).to_string();
     for columns in [24, 40, 80] {

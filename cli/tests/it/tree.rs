@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use kinlog::{NewChild, NewEvent, NewReset, NewRun, ParentClosePolicy, Started, Store};
+use kinlog::event::Started;
+use kinlog::{NewChild, NewEvent, NewReset, NewRun, ParentClosePolicy, Store};
 use serde_json::json;
 
 use super::common::{call, small_store};
@@ -195,7 +196,7 @@ fn a_chain_stands_in_one_place() {
         ..Default::default()
     };
     let mut tx = store.begin();
-    tx.start(NewRun::recorded(started)).unwrap();
+    tx.start(NewRun::imported(started)).unwrap();
     for body in told_of("snake", 3) {
         tx.append(&id(3), NewEvent::new(body)).unwrap();
     }

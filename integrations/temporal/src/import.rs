@@ -109,7 +109,7 @@ fn look_up(store: &Store, run: &RunId, history: &History) -> Result<Stored, Impo
         found => found?,
     };
     // A run that lives in this store is no recorded history, whatever its id.
-    if stored.started()?.recorded == 0 {
+    if !stored.started()?.imported {
         return Ok(Stored::Another);
     }
     let mut same = 0;

@@ -133,7 +133,7 @@ impl<'a> Writing<'a> {
 fn add(tx: &mut Transaction<'_>, record: &NewRecord<'_>, run: Run<'_>) -> kinlog::Result<()> {
     match record.body() {
         Body::WorkflowExecutionStarted(started) => {
-            let new = NewRun::recorded(*started).input(record.payload()).at(record.time());
+            let new = NewRun::imported(*started).input(record.payload()).at(record.time());
             tx.start(new).map(drop)
         }
         _ => tx.append(&run.run_id, record.event()).map(drop),

@@ -73,7 +73,7 @@ fn check_all(store: &Store, histories: &[History], runs: &[RunId]) {
         let sizes = stored.iter().map(|event| u64::from(event.expect("an event").size()));
         let (count, bytes) = sizes.fold((0, 0), |(count, bytes), size| (count + 1, bytes + size));
         assert_eq!((info.events, info.bytes), (count, bytes));
-        assert!(info.is_recorded);
+        assert!(info.is_imported);
     }
 }
 
@@ -182,7 +182,7 @@ fn write_beginning(store: &Store, history: &History, events: usize, run_id: RunI
     for (id, event) in (1..).zip(&history.events()[..events]) {
         let record = kinlog_temporal::NewRecord::new(event, id, run).expect("a record");
         if let kinlog::Body::WorkflowExecutionStarted(started) = record.body() {
-            let new = NewRun::recorded(*started).input(record.payload()).at(record.time());
+            let new = NewRun::imported(*started).input(record.payload()).at(record.time());
             tx.start(new).expect("a start");
         } else {
             tx.append(&run_id, record.event()).expect("an event");

@@ -184,7 +184,7 @@ impl FullDisk {
             self.acknowledged();
             let closed = (|| {
                 let mut tx = store.begin();
-                tx.close(run, Close::terminated("no space"))?;
+                tx.close_run(run, Close::terminated("no space"))?;
                 tx.commit()
             })();
             closed.map_err(|error| format!("closing on a full disk: {error}"))?;

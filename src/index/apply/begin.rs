@@ -19,10 +19,10 @@ impl Index {
         fold: Fold,
     ) {
         let started_at = first_time(batch);
-        let recorded = started.recorded != 0;
-        // A run recorded from elsewhere never takes the place of one that is open or began later.
+        let imported = started.imported;
+        // An imported run never takes the place of one that is open or began later.
         let yields = |current: &Run| {
-            !recorded
+            !imported
                 || (!current.state.latest().status.is_open() && current.started_at <= started_at)
         };
         let place = self.namespaces.place(started.namespace, started.workflow_id);
@@ -33,7 +33,7 @@ impl Index {
             workflow: 0,
             older: None,
             chain,
-            recorded,
+            imported,
             first_batch: batch.position,
             started_at,
             state: Latest::new(fold.commit, state),
@@ -47,7 +47,7 @@ impl Index {
 
     /// The chain of a run that begins with `started`: one that goes on, or a new one.
     fn chain_for(&mut self, run: u32, started: &Started<'_>) -> u32 {
-        if started.recorded != 0 {
+        if started.imported {
             let before = started.continued_run_id;
             if let Some(before) = before.filter(|_| started.first_run_id == started.run_id) {
                 self.chains.follow(before, run);
@@ -109,7 +109,7 @@ impl Index {
             workflow: 0,
             older: None,
             chain,
-            recorded: false,
+            imported: false,
             first_batch: batch.position,
             started_at: first_time(batch),
             state: Latest::new(fold.commit, state),

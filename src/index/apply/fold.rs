@@ -108,13 +108,13 @@ impl Index {
     fn tie(&mut self, batch: &Batch<'_>, event: &Event<'_>, commit: Position) {
         let Some(run) = self.runs.get_mut(batch.run) else { return };
         if let Body::WorkflowExecutionSignaled(b) = event.body() {
-            if !run.recorded && !b.request_id.is_empty() {
+            if !run.imported && !b.request_id.is_empty() {
                 let links = run.links.get_or_insert_default();
                 links.signal_requests.entry(b.request_id.into()).or_insert(event.id());
             }
             return;
         }
-        let since = (!run.recorded).then_some(commit);
+        let since = (!run.imported).then_some(commit);
         let links = run.links.get_or_insert_default();
         let (id, at) = (event.id(), batch.position);
         let touched = match event.body() {
@@ -279,7 +279,7 @@ impl Index {
 
     pub(crate) fn parent(&self, run: u32) -> ParentState {
         match self.runs.get(run) {
-            Some(run) if run.recorded => ParentState::Replaced,
+            Some(run) if run.imported => ParentState::Replaced,
             Some(run) if run.state.latest().replaced => ParentState::Replaced,
             Some(run) if run.state.latest().status.is_open() => ParentState::Open,
             _ => ParentState::Closed,
@@ -305,7 +305,7 @@ impl RunLinks {
     fn end(&mut self, initiated: u32, id: u32, kind: EventKind, at: Position) -> Option<usize> {
         let place = self.find(initiated)?;
         let relation = self.children.get_mut(place)?;
-        // A recorded history may say more than once how a child ended.
+        // An imported history may say more than once how a child ended.
         if relation.is_open() {
             (relation.ended, relation.ended_kind, relation.ended_batch) = (id, kind, at);
             self.open_children -= 1;

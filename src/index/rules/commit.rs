@@ -75,7 +75,7 @@ impl Index {
 impl<'a> Checking<'_, 'a> {
     /// Checks a batch, and returns the bytes that its events take.
     fn batch(&mut self, batch: &Batch<'a>) -> Result<usize, Refusal> {
-        let (run, recorded, before) = match beginning(batch, self.next_new)? {
+        let (run, imported, before) = match beginning(batch, self.next_new)? {
             Some(Beginning::Started(started)) => self.start(batch, started)?,
             Some(Beginning::Reset(reset)) => self.reset(batch, &reset)?,
             None => self.follow(batch)?,
@@ -83,7 +83,7 @@ impl<'a> Checking<'_, 'a> {
         let mut own = 0;
         for event in batch.raw_events() {
             let (id, raw) = event?;
-            self.event(batch, (run, recorded), id, raw)?;
+            self.event(batch, (run, imported), id, raw)?;
             own += u64::from(raw.size);
         }
         let bytes = before + own;
@@ -98,7 +98,7 @@ impl<'a> Checking<'_, 'a> {
     fn event(
         &mut self,
         batch: &Batch<'_>,
-        (run, recorded): (RunId, bool),
+        (run, imported): (RunId, bool),
         id: u32,
         raw: RawEvent<'_>,
     ) -> Result<(), Refusal> {
@@ -115,7 +115,7 @@ impl<'a> Checking<'_, 'a> {
         if resets && (batch.run != self.next_new || id != batch.first_event) {
             return Err(Refusal::Malformed);
         }
-        if !recorded && is_ruled(raw.kind) {
+        if !imported && is_ruled(raw.kind) {
             self.draft.check(self.index, run, event.body())?;
             self.draft.record(self.index, run, id, event.body());
         }
@@ -129,7 +129,7 @@ impl<'a> Checking<'_, 'a> {
         let follows = state.status.is_open()
             && state.next_event == batch.first_event
             && state.last_batch == batch.previous;
-        follows.then_some((run.id, run.recorded, u64::from(state.bytes))).ok_or(Malformed)
+        follows.then_some((run.id, run.imported, u64::from(state.bytes))).ok_or(Malformed)
     }
 
     fn start(
@@ -142,15 +142,15 @@ impl<'a> Checking<'_, 'a> {
         if !is_name(started.namespace) {
             return Err(Malformed);
         }
-        let recorded = started.recorded != 0;
-        if !recorded {
+        let imported = started.imported;
+        if !imported {
             self.check_ancestry(&started)?;
             let parent = started.parent_run_id.map(|run| (run, started.parent_initiated_event_id));
             let continued = started.continued_run_id;
             self.draft.begin(run, RunOrigin { parent, continued, base: None });
         }
         self.origins.insert(run, started);
-        Ok((run, recorded, 0))
+        Ok((run, imported, 0))
     }
 
     /// A run of this store begins its chain or goes on with one, and a child has the root of its
@@ -181,7 +181,7 @@ impl<'a> Checking<'_, 'a> {
             return self.known_ancestry(base);
         }
         match self.origins.get(run) {
-            Some(started) if started.recorded == 0 => Ok(Ancestry {
+            Some(started) if !started.imported => Ok(Ancestry {
                 namespace: started.namespace,
                 workflow_id: started.workflow_id,
                 first: started.first_run_id,
@@ -195,7 +195,7 @@ impl<'a> Checking<'_, 'a> {
 
     fn known_ancestry(&self, run: &RunId) -> Result<Ancestry<'_>, Malformed> {
         let number = self.index.runs.number(run).ok_or(Malformed)?;
-        self.index.ancestry(number).filter(|_| !self.index.is_recorded(number)).ok_or(Malformed)
+        self.index.ancestry(number).filter(|_| !self.index.is_imported(number)).ok_or(Malformed)
     }
 
     fn reset(
@@ -209,7 +209,7 @@ impl<'a> Checking<'_, 'a> {
         let state = base.state.latest();
         let shared = batch.first_event - 1;
         let last = state.next_event - 1;
-        let sound = !base.recorded
+        let sound = !base.imported
             && shared > 0
             && (shared < last || (shared == last && state.status.is_open()))
             && batch.previous <= state.last_batch
@@ -261,8 +261,8 @@ pub(crate) struct Ancestry<'a> {
 }
 
 impl Index {
-    pub(crate) fn is_recorded(&self, run: u32) -> bool {
-        self.runs.get(run).is_some_and(|run| run.recorded)
+    pub(crate) fn is_imported(&self, run: u32) -> bool {
+        self.runs.get(run).is_some_and(|run| run.imported)
     }
 
     /// Who a run is to others, for one that was started in this store.

@@ -2,7 +2,7 @@
 //! both sides of a step in the same commit.
 //!
 //! The same rules are asked step by step while a transaction is built, and over the whole commit
-//! before it is taken in. Recorded runs are exempt: they happened, and are kept as they are.
+//! before it is taken in. Imported runs are exempt: they happened, and are kept as they are.
 
 use super::draft::{Draft, RelationState};
 use crate::event::{Body, EventKind, ParentClosePolicy};

@@ -16,7 +16,7 @@ pub(crate) struct Chain {
     /// The run at the root of the tree, for a chain with a parent.
     pub(crate) root: Option<u32>,
     /// Its runs happened elsewhere; they come in any order.
-    pub(crate) recorded: bool,
+    pub(crate) imported: bool,
 }
 
 /// Most chains have one run.
@@ -45,9 +45,9 @@ impl Chain {
 #[derive(Default, PartialEq, Eq, Debug)]
 pub(crate) struct Chains {
     list: Vec<Chain>,
-    /// Recorded chains by their first run.
-    recorded: Map<RunId, u32>,
-    /// Recorded runs that do not name the first of their chain, by the run that they continue.
+    /// Imported chains by their first run.
+    imported: Map<RunId, u32>,
+    /// Imported runs that do not name the first of their chain, by the run that they continue.
     followers: Map<RunId, Vec<u32>>,
 }
 
@@ -64,17 +64,17 @@ impl Chains {
         self.list.get_mut(usize::try_from(number).ok()?)
     }
 
-    /// The chain of recorded runs that `first` began.
-    pub(crate) fn recorded(&self, first: &RunId) -> Option<u32> {
-        self.recorded.get(first).copied()
+    /// The chain of imported runs that `first` began.
+    pub(crate) fn imported(&self, first: &RunId) -> Option<u32> {
+        self.imported.get(first).copied()
     }
 
-    /// The recorded runs that continue `run` and do not name the first of their chain.
+    /// The imported runs that continue `run` and do not name the first of their chain.
     pub(crate) fn followers(&self, run: &RunId) -> &[u32] {
         self.followers.get(run).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Notes that the recorded `run` continues `before`, and does not name the first of its chain.
+    /// Notes that the imported `run` continues `before`, and does not name the first of its chain.
     pub(crate) fn follow(&mut self, before: RunId, run: u32) {
         self.followers.entry(before).or_default().push(run);
     }
@@ -88,19 +88,19 @@ impl Chains {
         root: Option<u32>,
     ) -> u32 {
         let members = Members::One(run);
-        self.push(Chain { first, members, parent, root, recorded: false })
+        self.push(Chain { first, members, parent, root, imported: false })
     }
 
     /// Adds a run that happened elsewhere to the chain that `first` began.
     pub(crate) fn record(&mut self, first: RunId, run: u32) -> u32 {
-        if let Some(number) = self.recorded.get(&first).copied() {
+        if let Some(number) = self.imported.get(&first).copied() {
             self.add(number, run);
             return number;
         }
         let members = Members::One(run);
-        let chain = Chain { first, members, parent: None, root: None, recorded: true };
+        let chain = Chain { first, members, parent: None, root: None, imported: true };
         let number = self.push(chain);
-        self.recorded.insert(first, number);
+        self.imported.insert(first, number);
         number
     }
 

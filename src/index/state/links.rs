@@ -142,7 +142,7 @@ impl Relation {
 pub(crate) enum ParentState {
     Open,
     Closed,
-    /// Terminated by a reset, which leaves children alone; or recorded from elsewhere.
+    /// Terminated by a reset, which leaves children alone; or imported.
     Replaced,
 }
 
@@ -152,7 +152,7 @@ pub(crate) struct OutgoingRequest {
     pub(crate) kind: DutyKind,
     /// The batch of its Initiated event.
     pub(crate) batch: Position,
-    /// The commit from which it is a duty; none for a run that is recorded or has closed.
+    /// The commit from which it is a duty; none for a run that is imported or has closed.
     pub(crate) since: Option<Position>,
     /// The run that a reset gave it to.
     pub(crate) moved: Option<u32>,

@@ -79,8 +79,8 @@ pub(crate) struct Run {
     pub(crate) older: Option<u32>,
     /// The number of its chain.
     pub(crate) chain: u32,
-    /// It happened elsewhere and was recorded here.
-    pub(crate) recorded: bool,
+    /// It happened elsewhere and was imported.
+    pub(crate) imported: bool,
     /// The first batch of its own.
     pub(crate) first_batch: Position,
     pub(crate) started_at: Timestamp,

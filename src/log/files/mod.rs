@@ -1,7 +1,7 @@
 //! The files of a store, and what is seen of them.
 
 mod disjoint;
-pub(crate) mod holes;
+mod holes;
 mod location;
 mod lock;
 mod lock_record;
@@ -14,6 +14,7 @@ mod view;
 mod weak_memory;
 
 pub(crate) use disjoint::check_disjoint;
+pub(crate) use holes::zero_holes;
 pub(crate) use location::{StoreLocation, check_at, check_unshared, here};
 pub(crate) use lock::Lock;
 pub(crate) use lock_record::{LockFile, LockRecord, durable_hint};

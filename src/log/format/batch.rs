@@ -8,7 +8,7 @@
 //!         8 … table, key, value, zeros up to a multiple of four
 //! ```
 
-use crate::bytes::{pad4, padded4, put, u16_at, u32_at, u64_at, wide};
+use crate::bytes::{padded4, padding4, put, u16_at, u32_at, u64_at, wide};
 use crate::event::{Buffer, Event, EventKind, Malformed, RawEvent};
 use crate::id::Position;
 use crate::limits::{KEY_BYTES_MAX, POSITION_MAX, VALUE_BYTES_MAX};
@@ -268,7 +268,7 @@ pub(crate) fn write_put(buffer: &mut Buffer, table: &str, key: &[u8], value: Opt
     buffer.extend_from_slice(table.as_bytes());
     buffer.extend_from_slice(key);
     buffer.extend_from_slice(value);
-    pad4(buffer);
+    buffer.extend_from_slice(padding4(buffer.len()));
 }
 
 /// Whether an event of this kind may be the first of a run, and only the first.

@@ -2,7 +2,10 @@
 
 mod batch;
 pub(crate) mod frame;
-mod layout;
+mod manifest;
+mod names;
+mod page;
+mod segment;
 
 pub(crate) use batch::{
     BATCH_HEADER_BYTES, Batch, Part, Parts, Put, RawEvents, end_of_first_event, is_start, link_of,
@@ -11,7 +14,7 @@ pub(crate) use batch::{
 pub(crate) use frame::{
     Fault, Frame, FrameKind, HEADER_BYTES, OVERHEAD_BYTES, Scope, TRAILER_BYTES,
 };
-pub(crate) use layout::{
-    Identity, MANIFEST_BYTES, Manifest, Paths, SEGMENT_HEADER_BYTES, SLOT_BYTES, SegmentHeader,
-    Slots, corrupt, is_segment_size, segment_number, slot_offset,
-};
+pub(crate) use manifest::{MANIFEST_BYTES, Manifest, SLOT_BYTES, Slots, slot_offset};
+pub(crate) use names::{Paths, segment_number};
+pub(crate) use page::corrupt;
+pub(crate) use segment::{Identity, SEGMENT_HEADER_BYTES, SegmentHeader, is_segment_size};

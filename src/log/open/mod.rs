@@ -4,10 +4,11 @@ mod heal;
 mod opening;
 mod recovery;
 pub(crate) mod reread;
+mod sparse;
 
 pub use opening::{OpenReport, Verdict};
 pub(crate) use opening::{
     Opening, follow, make_directories, make_space, manifest_before, open, overtaken,
 };
-pub(crate) use recovery::{Replay, Scan};
+pub(crate) use recovery::Replay;
 pub(crate) use reread::Files;

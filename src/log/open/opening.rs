@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use super::heal;
 use super::recovery::{Replay, Scan, UnverifiedTail, scan};
+use super::sparse::fill_holes;
 use crate::disk::{Disk, OpenMode, Opener, random_bytes};
 use crate::error::{Error, Result};
 use crate::id::Position;
 use crate::log::files::{
     Lock, LockFile, LockRecord, ManifestFile, Published, Segment, StoreLocation, check_unshared,
-    holes, missing, remove_unfinished, reserve,
+    missing, remove_unfinished, reserve,
 };
 use crate::log::format::{Identity, Manifest, Paths, SEGMENT_HEADER_BYTES, SegmentHeader, corrupt};
 use crate::log::write::{Background, Held, Writer};
@@ -136,7 +137,7 @@ fn open_writer(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     let scan = scan(disk_ref, paths, &manifest.current, None, replay)?;
     // Reading took its time. From here on files are changed.
     place.check(disk_ref)?;
-    holes::fill(disk_ref, paths, &scan)?;
+    fill_holes(disk_ref, paths, &scan)?;
     let mut report = report(&scan, &manifest.current, created);
     report.manifest_damaged = manifest.damaged;
     let counted = u64::from(report.epoch);

@@ -7,11 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::durability::Durability;
-use super::durability::Lead;
-use super::state::Requests;
-use super::state::State;
-use super::state::ThreadState;
+use super::durability::{Durability, Lead};
+use super::state::{Requests, State, ThreadState};
 use super::writer::Writer;
 use crate::error::{Error, Result};
 use crate::log::format::Manifest;

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::durability::Durability;
-use super::durability::Span;
+use super::durability::{Durability, Span};
 use crate::sync::{Condvar, Mutex};
 
 /// A committer that sleeps until its commit is done, or until it is its turn to lead.

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::parker::GroupHint;
-use super::parker::Waiter;
+use super::parker::{GroupHint, Waiter};
 use crate::error::Error;
 use crate::event::Buffer;
 use crate::id::Position;

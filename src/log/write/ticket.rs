@@ -4,8 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::durability::Durability;
-use super::durability::Span;
+use super::durability::{Durability, Span};
 use super::writer::Writer;
 use crate::error::Result;
 

@@ -3,11 +3,8 @@
 
 use std::sync::Arc;
 
-use super::durability::Durability;
-use super::durability::Span;
-use super::parker::GroupHint;
-use super::parker::Parker;
-use super::parker::Waiter;
+use super::durability::{Durability, Span};
+use super::parker::{GroupHint, Parker, Waiter};
 use super::state::State;
 use super::writer::Writer;
 use crate::error::{Error, Result};

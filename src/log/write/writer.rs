@@ -3,14 +3,9 @@
 
 use std::sync::Arc;
 
-use super::durability::Durability;
-use super::durability::Lead;
-use super::durability::Reserve;
-use super::durability::Span;
+use super::durability::{Durability, Lead, Reserve, Span};
 use super::parker::GroupHint;
-use super::state::Failure;
-use super::state::Group;
-use super::state::State;
+use super::state::{Failure, Group, State};
 use crate::bytes::wide;
 use crate::disk::{Disk, Opener};
 use crate::error::{Error, Result};

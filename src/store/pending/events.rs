@@ -104,7 +104,7 @@ impl Workspace {
         let bytes = pending.bytes_before + pending.progress.bytes;
         let asked = bytes + u64::from(size);
         let exempt = is_exempt(event.kind());
-        let max = if pending.recorded || exempt {
+        let max = if pending.imported || exempt {
             RUN_BYTES_MAX
         } else {
             pending.limits.history_bytes.into()

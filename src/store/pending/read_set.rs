@@ -11,7 +11,7 @@
 //! snapshot": Riegel, Felber and Fetzer, 2006), and no reader holds old versions for it.
 //!
 //! Where the runs end that the transaction adds events to is not kept here but with them
-//! (`store/pending.rs`).
+//! (`store/pending/run.rs`).
 
 use std::ops::Bound;
 

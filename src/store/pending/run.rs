@@ -30,7 +30,7 @@ pub(crate) struct PendingRun {
     pub(crate) ruled: bool,
     pub(crate) bytes_before: u64,
     pub(crate) limits: Limits,
-    pub(crate) recorded: bool,
+    pub(crate) imported: bool,
     /// For a run that begins here.
     pub(crate) begins: Option<Box<NewRunState>>,
     pub(crate) progress: Progress,
@@ -126,7 +126,7 @@ impl PendingRun {
             self.check_content(event)?;
         }
         let run = Some(self.id);
-        let limits = if self.recorded { &UNLIMITED } else { &self.limits };
+        let limits = if self.imported { &UNLIMITED } else { &self.limits };
         let count = self.progress.count + 1;
         check_max("events of one run in one commit", count, BATCH_EVENTS_MAX)?;
         let now = u64::from(self.next_event()) - 1;
@@ -140,7 +140,7 @@ impl PendingRun {
     /// Checks the limits on names and payloads.
     pub(crate) fn check_content(&self, event: &NewEvent<'_>) -> Result<()> {
         let run = Some(self.id);
-        let limits = if self.recorded { &UNLIMITED } else { &self.limits };
+        let limits = if self.imported { &UNLIMITED } else { &self.limits };
         let payload = wide(event.payload.len());
         check_max_of("bytes in a payload", run, 0, payload, limits.payload_bytes.into())?;
         if !matches!(event.body, Body::Opaque(_)) {
@@ -157,7 +157,7 @@ impl PendingRun {
         let (events, bytes) = (self.progress.count, self.progress.bytes);
         self.check_grown(state, &UNLIMITED, events, bytes)?;
         let (events, bytes) = self.progress.measured;
-        let exempt = self.recorded || events == 0;
+        let exempt = self.imported || events == 0;
         if exempt { Ok(()) } else { self.check_grown(state, &self.limits, events, bytes) }
     }
 
@@ -204,7 +204,7 @@ pub(crate) fn is_exempt(kind: EventKind) -> bool {
     kind.is_closing() || kind == EventKind::WORKFLOW_EXECUTION_CANCEL_REQUESTED
 }
 
-/// What a recorded run is measured by: only by what the format can hold.
+/// What an imported run is measured by: only by what the format can hold.
 pub(crate) const UNLIMITED: Limits = Limits {
     history_events: u32::MAX - 1,
     history_bytes: u32::MAX,

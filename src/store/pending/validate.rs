@@ -78,7 +78,7 @@ impl Workspace {
 
     /// Checks once more how much a run waits for.
     fn check_waiting(&self, index: &Index, pending: &PendingRun) -> Result<()> {
-        if pending.recorded || !pending.progress.status.is_open() {
+        if pending.imported || !pending.progress.status.is_open() {
             return Ok(());
         }
         // A limit that was lowered stands against what is added, not against what is there.

@@ -13,7 +13,7 @@ use crate::index::Size;
 /// continue it, and those that resets made of them. Holds the snapshot that it was read from.
 ///
 /// Runs that were started in this store stand in the order in which they began, and all of them
-/// are here. Runs that were recorded stand in the order in which they continue each other, in
+/// are here. Runs that were imported stand in the order in which they continue each other, in
 /// whichever order they came; some may be missing, which [`Chain::links`] and
 /// [`Chain::next_not_here`] tell. A chain is what names the same first run, and what is linked with it:
 /// earlier servers did not name the first one.
@@ -45,7 +45,7 @@ impl Snapshot {
     /// The chain that a run belongs to.
     ///
     /// # Errors
-    /// [`Error::RunNotFound`]; for runs that were recorded, [`Error::Corrupt`] if the Started
+    /// [`Error::RunNotFound`]; for runs that were imported, [`Error::Corrupt`] if the Started
     /// events, which tell their order, cannot be read.
     pub fn chain(&self, run: &RunId) -> Result<Chain> {
         self.here()?;
@@ -118,7 +118,7 @@ impl Chain {
     }
 
     /// The run that follows by the word of the current one, if it is not in the store. Can only
-    /// be where runs were recorded.
+    /// be where runs were imported.
     ///
     /// # Errors
     /// [`Error::Corrupt`] if the current run's last event cannot be read.

@@ -40,7 +40,7 @@ pub struct Child {
     pub size: Size,
     /// The run that has the child, if it is not this one. After a reset of the parent that is the
     /// new run for a child that was still open, the old run for one that had ended before. For a
-    /// recorded child it is the run that the child itself names.
+    /// imported child it is the run that the child itself names.
     pub held_by: Option<RunId>,
 }
 
@@ -210,7 +210,7 @@ impl BatchCursors {
     }
 
     /// The first run of the child's chain, and the number of the chain if it is known here. A
-    /// child that was recorded may be here although its first run is not.
+    /// child that was imported may be here although its first run is not.
     fn chain_of(
         &mut self,
         snapshot: &Snapshot,
@@ -225,7 +225,7 @@ impl BatchCursors {
         let Body::ChildWorkflowExecutionStarted(told) = started.body() else {
             return Err(spot.unexpected(snapshot.view()));
         };
-        let number = snapshot.index().chains.recorded(&told.run_id);
+        let number = snapshot.index().chains.imported(&told.run_id);
         Ok((Some(told.run_id), number))
     }
 }
@@ -252,7 +252,7 @@ fn last_run(snapshot: &Snapshot, runs: &ChainRuns) -> (Option<RunInfo>, Option<R
     let index = snapshot.index();
     let Some(last) = runs.last(&index) else { return (None, None) };
     let run_state = index.runs.get(last).and_then(|run| index.runs.state_at(run, snapshot.end()));
-    // A recorded run may be followed by one that is not here.
+    // An imported run may be followed by one that is not here.
     let ended = run_state.filter(|run_state| !run_state.status.is_open() && !run_state.continued);
     (info(&index, last, snapshot.end()), ended.map(|run_state| run_state.status))
 }

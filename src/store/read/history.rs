@@ -68,7 +68,7 @@ impl History {
     /// # let mut tx = store.begin();
     /// # let run = tx.start(kinlog::NewRun::new("shop", "order-42", "Order"))?;
     /// # tx.commit()?;
-    /// # store.close(&run, kinlog::Close::completed(b"ok"))?;
+    /// # store.close_run(&run, kinlog::Close::completed(b"ok"))?;
     /// let history = store.history(&run)?;
     /// let last = history.rev().next().unwrap()?;
     /// assert_eq!(history.size_at(1)? + u64::from(last.size()), history.bytes());

@@ -1,6 +1,6 @@
-//! Recorded chains that are one by the word of their runs.
+//! Imported chains that are one by the word of their runs.
 //!
-//! The index puts recorded runs together by the first run that they name. Earlier servers did not
+//! The index puts imported runs together by the first run that they name. Earlier servers did not
 //! name it: then each run looks like the first of a chain of its own, and what is left are the links
 //! from run to run, which say more the more of them are in the store. So they are followed when
 //! somebody asks.
@@ -22,7 +22,7 @@ pub(crate) struct ImportedLinks {
     pub(crate) followed: HashMap<RunId, RunId>,
 }
 
-/// A recorded run.
+/// An imported run.
 struct ImportedRun {
     number: u32,
     id: RunId,
@@ -32,7 +32,7 @@ struct ImportedRun {
 }
 
 impl ImportedLinks {
-    /// All that is linked with a recorded chain, which comes first.
+    /// All that is linked with an imported chain, which comes first.
     pub(crate) fn with(snapshot: &Snapshot, chain: u32) -> Result<Self> {
         let mut linked = ImportedLinks { chains: vec![chain], followed: HashMap::new() };
         let mut known = HashSet::from([chain]);
@@ -64,7 +64,7 @@ impl ImportedRun {
         let run = index.runs.get(number)?;
         let state = index.runs.state_at(run, snapshot.end())?;
         let (id, first_batch) = (run.id, run.first_batch);
-        run.recorded.then_some(ImportedRun { number, id, first_batch, continued: state.continued })
+        run.imported.then_some(ImportedRun { number, id, first_batch, continued: state.continued })
     }
 
     /// The runs of a chain.
@@ -93,11 +93,11 @@ impl ImportedRun {
     }
 }
 
-/// The chain of a recorded run, if it is in the store.
+/// The chain of an imported run, if it is in the store.
 fn chain_of(snapshot: &Snapshot, run: &RunId) -> Option<u32> {
     let index = snapshot.index();
     let number = snapshot.number(&index, run).ok()?;
-    index.runs.get(number).filter(|run| run.recorded).map(|run| run.chain)
+    index.runs.get(number).filter(|run| run.imported).map(|run| run.chain)
 }
 
 /// The chains of runs that say that they continue `run`, and not which run was the first.

@@ -10,12 +10,12 @@ use crate::error::Result;
 use crate::id::{Position, RunId, Timestamp};
 
 impl ChainRuns {
-    /// The runs of a chain. Those of a recorded one are put together, and in order, by what they say
+    /// The runs of a chain. Those of an imported one are put together, and in order, by what they say
     /// themselves.
     pub(crate) fn of(snapshot: &Snapshot, chain: u32) -> Result<Self> {
         let arrived = Self::arrived(snapshot, chain);
-        let recorded = snapshot.index().chains.get(chain).is_some_and(|chain| chain.recorded);
-        if !recorded || arrived.len() == 0 {
+        let imported = snapshot.index().chains.get(chain).is_some_and(|chain| chain.imported);
+        if !imported || arrived.len() == 0 {
             return Ok(arrived);
         }
         let linked = ImportedLinks::with(snapshot, chain)?;
@@ -51,7 +51,7 @@ impl ChainRuns {
     }
 }
 
-/// A recorded run and the one that it says it continues.
+/// An imported run and the one that it says it continues.
 struct ImportedRun {
     number: u32,
     id: RunId,

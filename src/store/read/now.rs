@@ -46,7 +46,7 @@ impl Store {
     /// The history of a run, as of now.
     ///
     /// # Errors
-    /// [`Error::RunNotFound`].
+    /// [`Error::RunNotFound`](crate::Error::RunNotFound).
     pub fn history(&self, run: &RunId) -> Result<History> {
         self.shared.here()?;
         // Under the lock, nothing that the view sees is forgotten.
@@ -60,7 +60,7 @@ impl Store {
     /// What is known about a run, as of now.
     ///
     /// # Errors
-    /// [`Error::RunNotFound`].
+    /// [`Error::RunNotFound`](crate::Error::RunNotFound).
     pub fn run(&self, run: &RunId) -> Result<RunInfo> {
         self.shared.here()?;
         self.shared.seen(&self.shared.index.read()).run(run)
@@ -75,7 +75,7 @@ impl Store {
     /// A row of a table, as of now.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] if the row cannot be read.
+    /// [`Error::Corrupt`](crate::Error::Corrupt) if the row cannot be read.
     pub fn get(&self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>> {
         Ok(self.snapshot().get(table, key)?.map(<[u8]>::to_vec))
     }

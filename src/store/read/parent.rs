@@ -37,7 +37,7 @@ pub struct Root {
 }
 
 impl Snapshot {
-    /// The parent of a run; `None` for one that has none. For a run that was recorded it is what
+    /// The parent of a run; `None` for one that has none. For a run that was imported it is what
     /// the Started event says.
     ///
     /// # Errors
@@ -45,7 +45,7 @@ impl Snapshot {
     /// the Started event cannot be read.
     pub fn parent(&self, run: &RunId) -> Result<Option<Parent>> {
         self.here()?;
-        if let Some(started) = self.recorded(run)? {
+        if let Some(started) = self.imported(run)? {
             return Ok(started.parent_run_id.map(|parent| Parent {
                 workflow_id: started.parent_workflow_id.into(),
                 run: parent,
@@ -65,7 +65,7 @@ impl Snapshot {
 
     /// The run at the root of the tree that a run stands in: itself if it has no parent.
     ///
-    /// For a run that was recorded it is what the Started event says; if that says nothing, the
+    /// For a run that was imported it is what the Started event says; if that says nothing, the
     /// highest ancestor that is known. One that is not here may have a parent of its own.
     ///
     /// # Errors
@@ -75,7 +75,7 @@ impl Snapshot {
         self.here()?;
         let workflow_id = self.run(run)?.workflow_id;
         let mut top = Root { workflow_id, run: *run, is_here: true };
-        // Recorded runs may say anything, also that they are their own ancestors.
+        // Imported runs may say anything, also that they are their own ancestors.
         let mut met = HashSet::new();
         while top.is_here && met.insert(top.run) {
             if let Some(root) = self.told_root(&top.run)? {
@@ -90,7 +90,7 @@ impl Snapshot {
 
     /// The root as the run itself has it, if it has a parent.
     fn told_root(&self, run: &RunId) -> Result<Option<Root>> {
-        if let Some(started) = self.recorded(run)? {
+        if let Some(started) = self.imported(run)? {
             return Ok(started.root_run_id.map(|root| Root {
                 workflow_id: started.root_workflow_id.into(),
                 run: root,
@@ -107,23 +107,23 @@ impl Snapshot {
         }))
     }
 
-    /// What the first event of a run says if the run was recorded.
-    fn recorded(&self, run: &RunId) -> Result<Option<Started<'_>>> {
-        let recorded = {
+    /// What the first event of a run says if the run was imported.
+    fn imported(&self, run: &RunId) -> Result<Option<Started<'_>>> {
+        let imported = {
             let index = self.index();
-            index.is_recorded(self.number(&index, run)?)
+            index.is_imported(self.number(&index, run)?)
         };
-        if recorded { self.started(run).map(Some) } else { Ok(None) }
+        if imported { self.started(run).map(Some) } else { Ok(None) }
     }
 }
 
 /// The one run that a chain hangs below, and the event there that began the relation: what the
-/// index says, and for a chain that was recorded what the run says that came first.
+/// index says, and for a chain that was imported what the run says that came first.
 pub(crate) fn parent_of(snapshot: &Snapshot, chain: u32) -> Result<Option<(RunId, u32)>> {
     let (number, first_batch) = {
         let index = snapshot.index();
         let Some(found) = index.chains.get(chain) else { return Ok(None) };
-        if !found.recorded {
+        if !found.imported {
             let holder = holder_of(&index, snapshot, chain);
             return Ok(holder.and_then(|(run, event)| Some((index.runs.get(run)?.id, event))));
         }

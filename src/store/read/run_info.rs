@@ -11,7 +11,7 @@ use crate::index::{Index, RunStatus};
 pub struct RunInfo {
     /// Its id.
     pub id: RunId,
-    /// The first run of its chain, which names the chain. For a run that was recorded, this is
+    /// The first run of its chain, which names the chain. For a run that was imported, this is
     /// what its Started event says; that run need not be in the store.
     pub first_run_id: RunId,
     /// For a run made by a reset: the run it was reset from, and the last event that they share.
@@ -35,8 +35,8 @@ pub struct RunInfo {
     pub closed_at: Option<Timestamp>,
     /// Whether the workflow id stands for this run.
     pub is_current: bool,
-    /// Whether it happened elsewhere and was recorded here.
-    pub is_recorded: bool,
+    /// Whether it happened elsewhere and was imported.
+    pub is_imported: bool,
 }
 
 /// What a reader at `end` sees of a run; `None` if it began later.
@@ -59,6 +59,6 @@ pub(crate) fn info(index: &Index, number: u32, end: Position) -> Option<RunInfo>
         started_at: run.started_at,
         closed_at: state.closed_at,
         is_current: workflow.current.at(end) == Some(&number),
-        is_recorded: run.recorded,
+        is_imported: run.imported,
     })
 }

@@ -10,7 +10,7 @@ impl Snapshot {
     /// What the runs of a run's chain add up to, as far as they are in the store.
     ///
     /// # Errors
-    /// [`Error::RunNotFound`](crate::Error::RunNotFound); for runs that were recorded,
+    /// [`Error::RunNotFound`](crate::Error::RunNotFound); for runs that were imported,
     /// [`Error::Corrupt`](crate::Error::Corrupt) if what they say of each other cannot be read.
     pub fn chain_size(&self, run: &RunId) -> Result<Size> {
         self.here()?;
@@ -23,7 +23,7 @@ impl Snapshot {
     }
 
     /// What a tree adds up to: the run itself, and all runs of the chains below it, each once. See
-    /// [`Tree`](crate::Tree) for what stands below a run. Visits the whole tree.
+    /// [`Tree`](crate::read::Tree) for what stands below a run. Visits the whole tree.
     ///
     /// # Errors
     /// [`Error::RunNotFound`](crate::Error::RunNotFound),

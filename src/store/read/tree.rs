@@ -13,7 +13,7 @@ use crate::id::RunId;
 /// The root is one run, with the children of that run. Every other node is a child, which is a
 /// chain: below it stand the children of all runs of its chain, run after run. Each chain stands
 /// in one place: a child that is held by another run (see [`Child::held_by`]) is a leaf, and its
-/// runs count where they are held. So no run comes twice, whatever was recorded.
+/// runs count where they are held. So no run comes twice, whatever was imported.
 ///
 /// Keeps in memory one place in each node on the way down. After an error the next sibling
 /// follows. Holds the snapshot that it was read from.
@@ -107,7 +107,7 @@ impl Tree {
     fn child_node(&mut self, depth: usize, is_last: bool, found: Found) -> TreeNode {
         let relation = Some(found.child);
         let node = TreeNode { relation, ..TreeNode::new(depth, is_last) };
-        // A recorded run can claim to be below itself. As each chain stands in one place, such a
+        // An imported run can claim to be below itself. As each chain stands in one place, such a
         // ring can only lead back to the root.
         let root_chain = self.root_chain;
         let runs = found.chain.filter(|(number, _)| found.belongs && *number != root_chain);

@@ -81,7 +81,7 @@ impl Notice {
         let (limits, events, bytes) = (&pending.limits, state.next_event - 1, state.bytes);
         let suggest = events >= limits.suggest_events || bytes >= limits.suggest_bytes;
         let warn = events > limits.warn_events || bytes > limits.warn_bytes;
-        let noticed = (suggest || warn) && state.status.is_open() && !pending.recorded;
+        let noticed = (suggest || warn) && state.status.is_open() && !pending.imported;
         noticed.then_some(Notice {
             run: pending.id,
             events,

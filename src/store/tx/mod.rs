@@ -12,8 +12,8 @@ mod transaction;
 pub use commit::{Commit, CommitHandle, Notice};
 pub(crate) use enqueue::{commit_of, end_of};
 pub use ops::{
-    CancelRequest, Close, Expect, NewChild, NewReset, NewRun, NextRun, OwnedRow, RowIs, RowScan,
-    Settled, StartChildFailedCause, StartOutcome, Target,
+    CancelOutcome, Close, Expect, NewChild, NewReset, NewRun, NextRun, OwnedRow, RowIs, RowScan,
+    Settled, StartOutcome, Target,
 };
 pub(crate) use retry::retry;
 pub(crate) use step::{Step, Stepped, Stop};

@@ -13,7 +13,7 @@ use crate::store::shared::Store;
 
 impl Store {
     /// Begins a transaction. What its steps see is compared when it is committed, and
-    /// [`Error::Overtaken`] says that another commit changed it: [`Store::transact`] then begins again.
+    /// [`Error::Overtaken`](crate::Error::Overtaken) says that another commit changed it: [`Store::transact`] then begins again.
     /// Dropping it changes nothing.
     #[must_use]
     pub fn begin(&self) -> Transaction<'_> {
@@ -36,12 +36,12 @@ impl Store {
     /// Closes a run in a commit of its own. Durable when it returns.
     ///
     /// # Errors
-    /// As [`Transaction::close`] and [`Transaction::commit`].
-    pub fn close(&self, run: &RunId, close: Close<'_>) -> Result<Commit> {
+    /// As [`Transaction::close_run`] and [`Transaction::commit`].
+    pub fn close_run(&self, run: &RunId, close: Close<'_>) -> Result<Commit> {
         retry(|| {
             let mut tx = self.begin();
             tx.expect(run, Expect::Any)?;
-            tx.close(run, close)?;
+            tx.close_run(run, close)?;
             tx.commit()
         })
     }
@@ -50,7 +50,7 @@ impl Store {
     /// returns.
     ///
     /// # Errors
-    /// [`Error::LimitExceeded`] for a name that is too long, and as [`Transaction::commit`].
+    /// [`Error::LimitExceeded`](crate::Error::LimitExceeded) for a name that is too long, and as [`Transaction::commit`].
     pub fn set_limits(&self, namespace: &str, limits: Limits) -> Result<Commit> {
         let mut tx = self.begin();
         check_namespace(namespace)?;

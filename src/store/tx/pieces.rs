@@ -56,7 +56,7 @@ impl Step<'_> {
             ruled: false,
             bytes_before: state.bytes.into(),
             limits: index.workflow_of(found).map(|(n, _)| n.limits).unwrap_or_default(),
-            recorded: found.recorded,
+            imported: found.imported,
             begins: None,
             progress: Progress::none(state.status),
         })
@@ -122,7 +122,7 @@ impl Step<'_> {
         source: EventSource,
     ) -> Result<u32> {
         let pending = self.work.pending(run)?;
-        let ruled = is_ruled(event.kind()) && !pending.recorded;
+        let ruled = is_ruled(event.kind()) && !pending.imported;
         if ruled && pending.progress.status.is_open() {
             self.check_rules(run, event)?;
         }
@@ -164,7 +164,7 @@ impl Step<'_> {
     pub(crate) fn record(&mut self, run: usize, id: u32, body: &Body<'_>) {
         let Some(pending) = self.work.runs.get(run) else { return };
         let noted = is_ruled(body.kind()) || matches!(body, Body::WorkflowReset(_));
-        if noted && !pending.recorded {
+        if noted && !pending.imported {
             self.work.draft.record(self.index, pending.id, id, body);
         }
     }

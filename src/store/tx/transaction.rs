@@ -1,5 +1,5 @@
 //! Transactions: built and checked step by step, and written in one frame when they are committed, if what
-//! they have seen still holds (`store/reads.rs`).
+//! they have seen still holds (`store/pending/read_set.rs`).
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ impl<'s> Transaction<'s> {
     /// Whether `run` begins in this transaction, as opposed to one that [`Transaction::start`]
     /// found.
     #[must_use]
-    pub fn begins(&self, run: &RunId) -> bool {
+    pub fn starts(&self, run: &RunId) -> bool {
         let pending = self.work.by_id.get(run).and_then(|index| self.work.runs.get(*index));
         pending.is_some_and(|pending| pending.begins.is_some())
     }

@@ -174,7 +174,7 @@ impl Relations for Kinlog {
 
     fn close_parent(&self, family: Family, durability: Durability) -> Result<()> {
         let mut tx = self.store.begin();
-        tx.close(&id(family.parent), Close::completed(b""))?;
+        tx.close_run(&id(family.parent), Close::completed(b""))?;
         tx.commit_with(of(durability))?;
         Ok(())
     }

@@ -4,7 +4,8 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use kinlog::{Settled, Size, Stats, Store, VerifyReport};
+use kinlog::admin::VerifyReport;
+use kinlog::{Settled, Size, Stats, Store};
 
 use super::workload::{PARENT, Workload};
 use crate::args::DEFAULT_STORE;

@@ -4,9 +4,10 @@ use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use kinlog::event::{ActivityScheduled, ActivityTask};
 use kinlog::{
-    ActivityScheduled, ActivityTask, Body, Close, Commit, Durability, Error, NewChild, NewEvent,
-    NewRun, ParentClosePolicy, Result, RunId, Store, Transaction,
+    Body, Close, Commit, Durability, Error, NewChild, NewEvent, NewRun, ParentClosePolicy, Result,
+    RunId, Store, Transaction,
 };
 
 /// The parent's workflow id.
@@ -72,7 +73,7 @@ impl Workload {
         for page in completed.chunks(CHILDREN_AT_ONCE as usize) {
             let mut tx = store.begin();
             for child in page {
-                tx.close(child, Close::completed(br#"{"status":"shipped"}"#))?;
+                tx.close_run(child, Close::completed(br#"{"status":"shipped"}"#))?;
             }
             self.commit(tx)?;
             // Their outcomes are what the parent is owed now.
@@ -84,7 +85,7 @@ impl Workload {
 
     /// The parent completes while most of its children still run.
     pub(super) fn close(&self, store: &Store, parent: &RunId) -> Result<Commit> {
-        store.close(parent, Close::completed(br#"{"shipped":true}"#))
+        store.close_run(parent, Close::completed(br#"{"shipped":true}"#))
     }
 
     /// Lifts the limits of the namespace to what is asked for.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kinlog::{CutRun, LostRange, SalvageReport, Standing};
+use kinlog::salvage::{CutRun, LostRange, SalvageReport, Standing};
 use serde::Serialize;
 
 use crate::args::SalvageArgs;
@@ -80,17 +80,19 @@ struct Stale {
 
 impl Saved {
     pub(super) fn of(report: &SalvageReport, args: &SalvageArgs, time: Duration) -> Self {
-        let file = |file: &kinlog::DamagedFile| File {
+        let file = |file: &kinlog::salvage::DamagedFile| File {
             path: file.path.display().to_string(),
             damage: file.damage.to_string(),
         };
-        let unknown = |run: &kinlog::UnknownRun| Unknown {
+        let unknown = |run: &kinlog::salvage::UnknownRun| Unknown {
             number: run.number,
             first_found: run.first_found,
             last_found: run.last_found,
         };
-        let stale =
-            |stale: &kinlog::StaleTable| Stale { table: stale.table.clone(), rows: stale.rows };
+        let stale = |stale: &kinlog::salvage::StaleTable| Stale {
+            table: stale.table.clone(),
+            rows: stale.rows,
+        };
         let missing = report.missing_segments.iter();
         Saved {
             ok: true,

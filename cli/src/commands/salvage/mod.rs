@@ -6,7 +6,8 @@ mod text;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use kinlog::{Options, SalvageReport};
+use kinlog::Options;
+use kinlog::salvage::SalvageReport;
 
 use crate::args::SalvageArgs;
 use crate::failure::{Failure, LOSSES};
@@ -28,7 +29,7 @@ pub(crate) fn salvage(args: &SalvageArgs, out: &mut Output) -> Result<ExitCode, 
 
 fn copy(args: &SalvageArgs) -> Result<SalvageReport, Failure> {
     let bar = ui::byte_bar(0, "salvage");
-    let report = kinlog::salvage(&args.from, &args.to, &Options::new(), |progress| {
+    let report = kinlog::salvage::salvage(&args.from, &args.to, &Options::new(), |progress| {
         ui::advance(&bar, progress.bytes, progress.total_bytes);
     });
     bar.finish_and_clear();

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use console::style;
-use kinlog::{LostRange, SalvageReport};
+use kinlog::salvage::{LostRange, SalvageReport};
 
 use crate::args::SalvageArgs;
 use crate::ui::{self, Align, Output, Table};
@@ -52,7 +52,7 @@ fn print_kept(report: &SalvageReport, time: Duration, out: &mut Output) -> io::R
 }
 
 fn print_files(report: &SalvageReport, out: &mut Output) -> io::Result<()> {
-    let whole = report.manifest == kinlog::ManifestState::Whole;
+    let whole = report.manifest == kinlog::salvage::ManifestState::Whole;
     if whole && report.files.is_empty() && report.missing_segments.is_empty() {
         return Ok(());
     }

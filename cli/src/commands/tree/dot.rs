@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use kinlog::TreeNode;
+use kinlog::read::TreeNode;
 
 use super::Limited;
 use super::node::Words;

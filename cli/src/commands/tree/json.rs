@@ -1,6 +1,6 @@
 //! A tree as JSON: one object a node.
 
-use kinlog::TreeNode;
+use kinlog::read::TreeNode;
 use serde::Serialize;
 
 use super::walk::{Cut, Draw};

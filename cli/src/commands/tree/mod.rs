@@ -62,7 +62,7 @@ impl<'s> Limited<'s> {
         Limited { snapshot, root, depth, width }
     }
 
-    fn read(&self) -> Result<kinlog::Tree, Failure> {
+    fn read(&self) -> Result<kinlog::read::Tree, Failure> {
         let tree = self.snapshot.tree(&self.root)?;
         Ok(tree.max_depth(self.depth).max_children(self.width))
     }

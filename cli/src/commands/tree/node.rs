@@ -1,6 +1,7 @@
 //! What is said about a node of a tree.
 
-use kinlog::{RunStatus, TreeNode};
+use kinlog::RunStatus;
+use kinlog::read::TreeNode;
 
 use crate::commands::standing::{Standing, child_notes, policy, run_notes};
 use crate::ui;

@@ -3,7 +3,8 @@
 use std::io::Write;
 
 use console::measure_text_width;
-use kinlog::{RunStatus, TreeNode};
+use kinlog::RunStatus;
+use kinlog::read::TreeNode;
 
 use super::Limited;
 use super::node::Words;

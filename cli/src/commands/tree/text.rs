@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use console::truncate_str;
-use kinlog::TreeNode;
+use kinlog::read::TreeNode;
 
 use super::node::Words;
 use super::walk::{Cut, Draw};

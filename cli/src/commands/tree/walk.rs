@@ -1,6 +1,6 @@
 //! Going through a tree from top to bottom, for whatever is made of it.
 
-use kinlog::{Tree, TreeNode};
+use kinlog::read::{Tree, TreeNode};
 
 use crate::failure::Failure;
 use crate::ui;

@@ -1,10 +1,11 @@
 //! Where the fields of each typed body are in Temporal's messages.
 
-use kinlog::{
-    ActivityScheduled, ActivityTask, Body, CancelRequested, Canceled, ChildClosed, ChildInitiated,
-    ChildStartFailed, ChildStarted, Closed, ContinuedAsNew, EventKind, ExternalInitiated,
-    ExternalResolved, Reset, Signaled, Started, Terminated, TimerEnded, TimerStarted, WorkflowTask,
+use kinlog::event::{
+    ActivityScheduled, ActivityTask, CancelRequested, Canceled, ChildClosed, ChildInitiated,
+    ChildStartFailed, ChildStarted, Closed, ContinuedAsNew, ExternalInitiated, ExternalResolved,
+    Reset, Signaled, Started, Terminated, TimerEnded, TimerStarted, WorkflowTask,
 };
+use kinlog::{Body, EventKind};
 
 use super::slot::Slot;
 

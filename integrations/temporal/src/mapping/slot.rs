@@ -1,6 +1,7 @@
 //! The values that a body and a message can exchange without loss.
 
-use kinlog::{IdReusePolicy, Initiator, ParentClosePolicy, RunId};
+use kinlog::event::{ExternalFailedCause, Initiator, RetryState, StartChildFailedCause};
+use kinlog::{IdReusePolicy, ParentClosePolicy, RunId};
 use prost_reflect::{Kind, Value};
 
 /// A field of a body. Its default stands for a field that the message does not have.
@@ -41,22 +42,13 @@ impl<'m> Slot<'m> for u32 {
     }
 }
 
-/// A flag, or an enum that bodies keep as its number.
-impl<'m> Slot<'m> for u8 {
+impl<'m> Slot<'m> for bool {
     fn take(value: &'m Value) -> Option<Self> {
-        match value {
-            Value::Bool(flag) => flag.then_some(1),
-            Value::EnumNumber(number) => u8::try_from(*number).ok().filter(|number| *number != 0),
-            _ => None,
-        }
+        matches!(value, Value::Bool(true)).then_some(true)
     }
 
-    fn value(self, kind: &Kind) -> Option<Value> {
-        match kind {
-            _ if self == 0 => None,
-            Kind::Bool => Some(Value::Bool(true)),
-            _ => Some(Value::EnumNumber(i32::from(self))),
-        }
+    fn value(self, _: &Kind) -> Option<Value> {
+        self.then_some(Value::Bool(true))
     }
 }
 
@@ -87,13 +79,16 @@ macro_rules! numbered {
     ($($name:ident)*) => {$(
         impl<'m> Slot<'m> for $name {
             fn take(value: &'m Value) -> Option<Self> {
-                u8::take(value).map($name::from_number)
+                let Value::EnumNumber(number) = value else { return None };
+                let number = u8::try_from(*number).ok().filter(|number| *number != 0)?;
+                Some($name::from_number(number))
             }
 
-            fn value(self, kind: &Kind) -> Option<Value> {
-                self.number().value(kind)
+            fn value(self, _: &Kind) -> Option<Value> {
+                let number = self.number();
+                (number != 0).then(|| Value::EnumNumber(number.into()))
             }
         }
     )*};
 }
-numbered!(IdReusePolicy Initiator ParentClosePolicy);
+numbered!(ExternalFailedCause IdReusePolicy Initiator ParentClosePolicy RetryState StartChildFailedCause);

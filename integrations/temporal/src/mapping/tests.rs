@@ -111,7 +111,7 @@ fn a_start_says_what_its_message_does_not() {
     let Body::WorkflowExecutionStarted(started) = body else { panic!("{body:?}") };
     assert_eq!((started.workflow_id, started.namespace), ("w", "default"));
     assert_eq!((started.run_id, started.first_run_id), (run().run_id, run().run_id));
-    assert_eq!(started.recorded, 1);
+    assert!(started.imported);
     let mut mark = Vec::new();
     encode_key(ABSENT, WireType::Varint, &mut mark);
     assert!(payload.starts_with(&mark));
@@ -127,7 +127,7 @@ fn a_start_of_its_run_leaves_nothing() {
     assert!(payload.is_empty(), "{payload:?}");
     let Body::WorkflowExecutionStarted(started) = body else { panic!("{body:?}") };
     assert_eq!((started.workflow_type, started.attempt), ("t", 1));
-    assert_eq!(started.initiator, kinlog::Initiator::Retry);
+    assert_eq!(started.initiator, kinlog::event::Initiator::Retry);
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn unknown_fields_are_kept() {
 #[test]
 fn a_reset_is_a_failed_workflow_task() {
     let (base_run_id, new_run_id) = (RunId::from_bytes([1; 16]), run().run_id);
-    let reset = Body::WorkflowReset(kinlog::Reset {
+    let reset = Body::WorkflowReset(kinlog::event::Reset {
         run_id: new_run_id,
         base_run_id,
         reason: "a bad deployment",
@@ -240,7 +240,8 @@ fn a_reset_is_a_failed_workflow_task() {
 
 #[test]
 fn what_a_closing_event_says_of_a_reset_is_not_temporals() {
-    let terminated = kinlog::Terminated { reason: "reset", reset_run_id: Some(run().run_id) };
+    let terminated =
+        kinlog::event::Terminated { reason: "reset", reset_run_id: Some(run().run_id) };
     let body = Body::WorkflowExecutionTerminated(terminated);
     let found = join(&body, 3, kinlog::Timestamp::default(), &[]).unwrap();
     let attributes = r#""workflowExecutionTerminatedEventAttributes": {"reason": "reset"}"#;
@@ -269,7 +270,7 @@ fn every_path_leads_somewhere() {
     }
     let schema = Schema::get().unwrap();
     let mut found = std::collections::BTreeMap::new();
-    let reset = Body::WorkflowReset(kinlog::Reset::default());
+    let reset = Body::WorkflowReset(kinlog::event::Reset::default());
     let bodies = (1..=60).map(|kind| empty(EventKind::from_number(kind)));
     for mut body in bodies.chain([reset]) {
         let attributes = schema.attributes(i32::from(body.kind().number())).unwrap().kind();

@@ -78,7 +78,7 @@ fn prepared<'m>(kind: EventKind, run: Run<'m>) -> Body<'m> {
         started.namespace = run.namespace;
         started.workflow_id = run.workflow_id;
         started.run_id = run.run_id;
-        started.recorded = 1;
+        started.imported = true;
     }
     body
 }

@@ -69,7 +69,7 @@ impl Transaction<'_> {
     ///
     /// # Errors
     /// As [`Transaction::append`].
-    pub fn close(&mut self, run: &RunId, close: Close<'_>) -> Result<u32> {
+    pub fn close_run(&mut self, run: &RunId, close: Close<'_>) -> Result<u32> {
         self.append(run, close.0)
     }
 }
@@ -99,11 +99,11 @@ impl Step<'_> {
         if is_plain(event) {
             return self.put_unruled(run, event, EventSource::Caller);
         }
-        let recorded = self.work.pending(run)?.recorded;
-        check_appendable(event, recorded)?;
+        let imported = self.work.pending(run)?.imported;
+        check_appendable(event, imported)?;
         match event.body {
             Body::WorkflowExecutionSignaled(signaled)
-                if !recorded && !signaled.request_id.is_empty() =>
+                if !imported && !signaled.request_id.is_empty() =>
             {
                 self.signal_once(run, event, signaled.request_id)
             }
@@ -121,14 +121,14 @@ fn is_plain(event: &NewEvent<'_>) -> bool {
 }
 
 /// Events that come with a change to another run are not appended by themselves.
-fn check_appendable(event: &NewEvent<'_>, recorded: bool) -> Result<()> {
+fn check_appendable(event: &NewEvent<'_>, imported: bool) -> Result<()> {
     let kind = event.kind();
     if is_start(kind) || kind.number() == 0 || matches!(event.body, Body::WorkflowReset(_)) {
         return Err(Error::invalid(
             "a Started event is written by start, a reset by reset, and kind 0 means nothing",
         ));
     }
-    if recorded {
+    if imported {
         return Ok(());
     }
     let what = match event.body {

@@ -1,6 +1,6 @@
 //! Looking up relations and the events they are made of.
 
-use crate::event::{Body, ChildClosed};
+use crate::event::{Body, ChildClosed, RetryState};
 use crate::id::{Position, RunId};
 use crate::index::{Index, Relation, RunStatus};
 use crate::store::read::EventRef;
@@ -37,11 +37,11 @@ pub(crate) fn outcome(status: RunStatus, closed: ChildClosed) -> Option<Body<'st
 }
 
 /// The retry state that a closing event tells.
-pub(crate) fn retry_state(body: &Body<'_>) -> u8 {
+pub(crate) fn retry_state(body: &Body<'_>) -> RetryState {
     match body {
         Body::WorkflowExecutionFailed(closed) | Body::WorkflowExecutionTimedOut(closed) => {
             closed.retry_state
         }
-        _ => 0,
+        _ => RetryState::Unspecified,
     }
 }

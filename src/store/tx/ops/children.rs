@@ -6,23 +6,13 @@ use super::start::{Beginning, first_event};
 use crate::error::{Error, Result};
 use crate::event::{
     Body, ChildInitiated, ChildStartFailed, ChildStarted, Event, EventKind, IdConflictPolicy,
-    IdReusePolicy, NewEvent, ParentClosePolicy, RawEvent, Started,
+    IdReusePolicy, NewEvent, ParentClosePolicy, RawEvent, StartChildFailedCause, Started,
 };
 use crate::id::{RunId, Timestamp};
 use crate::index::RunOrigin;
 use crate::store::pending::{EventSource, RunIdentity};
 use crate::store::read::{BatchCursor, EventRef};
 use crate::store::tx::{Step, Stepped, Transaction};
-
-/// Why a child was not started (`temporal.api.enums.v1.StartChildWorkflowExecutionFailedCause`).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[non_exhaustive]
-pub enum StartChildFailedCause {
-    /// Its workflow id is taken, and the policies do not allow another run.
-    WorkflowAlreadyExists = 1,
-    /// Its namespace does not exist.
-    NamespaceNotFound = 2,
-}
 
 /// A child to start. Borrowed; nothing is copied before the event is written.
 ///
@@ -280,7 +270,7 @@ impl Step<'_> {
         cause: StartChildFailedCause,
     ) -> Result<u32> {
         let run = self.find(parent)?;
-        let failed = ChildStartFailed { initiated_event_id, cause: cause as u8 };
+        let failed = ChildStartFailed { initiated_event_id, cause };
         let event = NewEvent::new(Body::StartChildWorkflowExecutionFailed(failed));
         self.add(run, &event, EventSource::Store)
     }
@@ -288,8 +278,8 @@ impl Step<'_> {
     /// The parent of a child that is to be initiated.
     fn parent_of_new(&mut self, parent: &RunId, child: &NewChild<'_>) -> Result<usize> {
         let run = self.find(parent)?;
-        if self.work.pending(run)?.recorded {
-            return Err(Error::invalid("a run recorded from elsewhere starts no children here"));
+        if self.work.pending(run)?.imported {
+            return Err(Error::invalid("an imported run starts no children here"));
         }
         check_policies(child.initiated.reuse_policy, child.initiated.conflict_policy)?;
         if let Some(found) = child.namespace {
@@ -328,13 +318,13 @@ impl Step<'_> {
         let started = ChildStarted { initiated_event_id, ..Default::default() };
         let body = Body::ChildWorkflowExecutionStarted(started);
         let parent = self.work.pending(parent)?;
-        if parent.recorded {
-            return Err(Error::invalid("a run recorded from elsewhere starts no children here"));
+        if parent.imported {
+            return Err(Error::invalid("an imported run starts no children here"));
         }
         Ok(self.work.draft.check(self.index, parent.id, &body)?)
     }
 
-    /// Begins a child's run and writes the parent's ChildStarted, which is to be recorded by the
+    /// Begins a child's run and writes the parent's ChildStarted, which is to be noted by the
     /// caller.
     fn begin_child(
         &mut self,
@@ -374,7 +364,7 @@ impl Step<'_> {
             source: EventSource::Store,
             identity,
             request_id: "",
-            recorded: false,
+            imported: false,
             shares: None,
             origin: RunOrigin {
                 parent: Some((parent, starting.initiated_id)),

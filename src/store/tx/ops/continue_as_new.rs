@@ -110,7 +110,7 @@ impl Transaction<'_> {
     ///
     /// # Errors
     /// [`Error::RunNotFound`], [`Error::RunClosed`], [`Error::LimitExceeded`] for names and input
-    /// that are too long, [`Error::InvalidArgument`] for a run recorded from elsewhere.
+    /// that are too long, [`Error::InvalidArgument`] for an imported run.
     pub fn continue_as_new(&mut self, run: &RunId, next: NextRun<'_>) -> Result<RunId> {
         let continued = ContinuedAsNew {
             new_run_id: None,
@@ -142,8 +142,8 @@ impl Step<'_> {
         let run_id = *run;
         let run = self.find(&run_id)?;
         let pending = self.work.pending(run)?;
-        if pending.recorded {
-            return Err(Error::invalid("a run recorded from elsewhere is not continued here"));
+        if pending.imported {
+            return Err(Error::invalid("an imported run is not continued here"));
         }
         if !pending.progress.status.is_open() {
             return Err(Error::RunClosed { run: run_id });
@@ -190,7 +190,7 @@ impl Step<'_> {
                 source: EventSource::Store,
                 identity: identity.clone(),
                 request_id: "",
-                recorded: false,
+                imported: false,
                 shares: None,
                 origin,
             })?;

@@ -3,17 +3,14 @@
 use super::request::is_child_of;
 use crate::error::{Error, Result};
 use crate::event::{
-    Body, CancelRequested, EventKind, ExternalInitiated, ExternalResolved, NewEvent, Signaled,
+    Body, CancelRequested, EventKind, ExternalFailedCause, ExternalInitiated, ExternalResolved,
+    NewEvent, Signaled,
 };
 use crate::id::RunId;
 use crate::index::{DutyKey, DutyKind};
 use crate::store::pending::{EventSource, Read};
 use crate::store::read::{BatchCursor, EventRef};
 use crate::store::tx::{Step, Stepped};
-
-/// Temporal's causes for a request that fails: there is no such open run, it takes no more signals.
-const NOT_FOUND: u8 = 1;
-const SIGNAL_LIMIT: u8 = 3;
 
 /// What the target of a request gets.
 struct Delivery<'a> {
@@ -59,7 +56,7 @@ impl Step<'_> {
             // There is room for the answer, but not for the signal as well.
             Err(Error::LimitExceeded { .. }) if signals && target == Some(*sender) => {
                 self.keep_named();
-                self.answer(sender, key, SIGNAL_LIMIT)?;
+                self.answer(sender, key, ExternalFailedCause::SignalCountLimitExceeded)?;
             }
             settled => settled?,
         }
@@ -75,7 +72,7 @@ impl Step<'_> {
         let touching: Vec<_> = [*sender].into_iter().chain(delivery.target).collect();
         self.atomically(&touching, |step| {
             let delivered = match delivery.target {
-                None => Err(NOT_FOUND),
+                None => Err(ExternalFailedCause::ExternalWorkflowExecutionNotFound),
                 Some(target) => {
                     let target = step.find(&target)?;
                     step.deliver(target, &delivery.event)?.map(|id| Some((target, id?)))
@@ -89,14 +86,18 @@ impl Step<'_> {
         })
     }
 
-    /// Records in the run that sent a request what became of it; cause 0: it was delivered.
-    fn answer(&mut self, sender: &RunId, key: &DutyKey, cause: u8) -> Result<()> {
+    /// Records in the run that sent a request what became of it; no cause: it was delivered.
+    fn answer(&mut self, sender: &RunId, key: &DutyKey, cause: ExternalFailedCause) -> Result<()> {
         let from = self.find(sender)?;
         let answer = ExternalResolved { initiated_event_id: key.event, cause };
         let answer = match (key.kind == DutyKind::DeliverSignal, cause) {
-            (true, 0) => Body::ExternalWorkflowExecutionSignaled(answer),
+            (true, ExternalFailedCause::Unspecified) => {
+                Body::ExternalWorkflowExecutionSignaled(answer)
+            }
             (true, _) => Body::SignalExternalWorkflowExecutionFailed(answer),
-            (false, 0) => Body::ExternalWorkflowExecutionCancelRequested(answer),
+            (false, ExternalFailedCause::Unspecified) => {
+                Body::ExternalWorkflowExecutionCancelRequested(answer)
+            }
             (false, _) => Body::RequestCancelExternalWorkflowExecutionFailed(answer),
         };
         self.add(from, &NewEvent::new(answer), EventSource::Store)?;
@@ -105,7 +106,11 @@ impl Step<'_> {
 
     /// Writes a signal or a cancel request to its target; the cause if it cannot be delivered, no
     /// event if there is no need: a run that has closed, or was asked to cancel before.
-    fn deliver(&mut self, target: usize, event: &NewEvent<'_>) -> Result<Result<Option<u32>, u8>> {
+    fn deliver(
+        &mut self,
+        target: usize,
+        event: &NewEvent<'_>,
+    ) -> Result<Result<Option<u32>, ExternalFailedCause>> {
         let pending = self.work.pending(target)?;
         let (run, number) = (pending.id, pending.number);
         let open = pending.progress.status.is_open();
@@ -115,13 +120,13 @@ impl Step<'_> {
             return put.transpose().map(Ok);
         }
         if !open {
-            return Ok(Err(NOT_FOUND));
+            return Ok(Err(ExternalFailedCause::ExternalWorkflowExecutionNotFound));
         }
         match self.put_event(target, event, EventSource::Store) {
             Err(Error::LimitExceeded { .. }) => {
                 // As long as the run stays as it is.
                 number.into_iter().for_each(|number| self.keep_end(number));
-                Ok(Err(SIGNAL_LIMIT))
+                Ok(Err(ExternalFailedCause::SignalCountLimitExceeded))
             }
             written => written.map(|id| Ok(Some(id))),
         }
@@ -140,7 +145,7 @@ impl Step<'_> {
             None => self.current(namespace, request.workflow_id, "")?.map(|current| current.run),
         };
         let Some(target) = target else { return Ok(None) };
-        let child_only = request.child_workflow_only != 0;
+        let child_only = request.child_workflow_only;
         let begins = self.work.run_by_id(&target).and_then(|run| run.begins.as_ref());
         if let Some(begins) = begins {
             let identity = &begins.identity;
@@ -162,6 +167,6 @@ impl Step<'_> {
             self.read_parent(run.chain)?;
         }
         let related = !child_only || is_child_of(index, at, number);
-        Ok((named && !run.recorded && related).then_some(target))
+        Ok((named && !run.imported && related).then_some(target))
     }
 }

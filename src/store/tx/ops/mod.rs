@@ -16,11 +16,11 @@ mod settle;
 mod start;
 
 pub use append::Expect;
-pub use children::{NewChild, StartChildFailedCause};
+pub use children::NewChild;
 pub use continue_as_new::NextRun;
 pub(crate) use new_run::check_namespace;
 pub use new_run::{Close, NewRun, StartOutcome};
-pub use request::{CancelRequest, Target};
+pub use request::{CancelOutcome, Target};
 pub use reset::NewReset;
 pub use rows::RowIs;
 pub use scan::{OwnedRow, RowScan};

@@ -2,7 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::event::{
-    Body, Canceled, Closed, IdConflictPolicy, IdReusePolicy, NewEvent, Started, Terminated,
+    Body, Canceled, Closed, IdConflictPolicy, IdReusePolicy, NewEvent, RetryState, Started,
+    Terminated,
 };
 use crate::id::{RunId, Timestamp};
 use crate::index::RunStatus;
@@ -34,13 +35,13 @@ impl<'a> NewRun<'a> {
         }
     }
 
-    /// A run that happened elsewhere and is recorded here, begun by `started`.
+    /// A run that happened elsewhere and is imported, begun by `started`.
     ///
     /// No rule about workflow ids and no limit of the namespace applies to it. It becomes the
     /// workflow's current run unless that one is open or began later.
     #[must_use]
-    pub fn recorded(started: Started<'a>) -> Self {
-        let (id, started) = (Some(started.run_id), Started { recorded: 1, ..started });
+    pub fn imported(started: Started<'a>) -> Self {
+        let (id, started) = (Some(started.run_id), Started { imported: true, ..started });
         NewRun {
             started,
             payload: &[],
@@ -101,9 +102,9 @@ impl<'a> NewRun<'a> {
         self
     }
 
-    /// Whether the run is recorded rather than started.
-    pub(crate) fn is_recorded(&self) -> bool {
-        self.started.recorded != 0
+    /// Whether the run is imported rather than started.
+    pub(crate) fn is_imported(&self) -> bool {
+        self.started.imported
     }
 
     /// What a start of this run comes to, given the workflow's current run.
@@ -264,9 +265,9 @@ impl<'a> Close<'a> {
         Self::new(Body::WorkflowExecutionTerminated(Terminated { reason, reset_run_id: None }), &[])
     }
 
-    /// Temporal's `RetryState`, for a run that failed or timed out.
+    /// What became of its retries, for a run that failed or timed out.
     #[must_use]
-    pub fn retry_state(mut self, retry_state: u8) -> Self {
+    pub fn retry_state(mut self, retry_state: RetryState) -> Self {
         if let Body::WorkflowExecutionFailed(closed) | Body::WorkflowExecutionTimedOut(closed) =
             &mut self.0.body
         {

@@ -42,7 +42,7 @@ impl<'a> Target<'a> {
             run_id: self.run,
             signal_name,
             workflow_task_completed_event_id: 0,
-            child_workflow_only: u8::from(self.child_only),
+            child_workflow_only: self.child_only,
         }
     }
 }
@@ -50,7 +50,7 @@ impl<'a> Target<'a> {
 /// What a request to cancel a run came to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
-pub struct CancelRequest {
+pub struct CancelOutcome {
     /// The event that asks; none if the run had been asked before.
     pub event_id: Option<u32>,
     /// The Scheduled events of the run's open activities, which are canceled with it whatever
@@ -65,7 +65,7 @@ impl Transaction<'_> {
     /// # Errors
     /// [`Error::RunNotFound`](crate::Error::RunNotFound),
     /// [`Error::RunClosed`](crate::Error::RunClosed).
-    pub fn request_cancel(&mut self, run: &RunId, reason: &[u8]) -> Result<CancelRequest> {
+    pub fn request_cancel(&mut self, run: &RunId, reason: &[u8]) -> Result<CancelOutcome> {
         self.step(|step| step.request_cancel(run, reason))
     }
 
@@ -138,19 +138,19 @@ impl Transaction<'_> {
 }
 
 impl Step<'_> {
-    fn request_cancel(&mut self, run: &RunId, reason: &[u8]) -> Result<CancelRequest> {
+    fn request_cancel(&mut self, run: &RunId, reason: &[u8]) -> Result<CancelOutcome> {
         let place = self.find(run)?;
         // Which activities are open is part of the answer.
         self.hold(place)?;
         let open_activities = self.work.draft.activities(self.index, *run);
         let open = self.work.pending(place)?.progress.status.is_open();
         if open && self.work.draft.cancel_requested(self.index, *run) {
-            return Ok(CancelRequest { event_id: None, open_activities });
+            return Ok(CancelOutcome { event_id: None, open_activities });
         }
         let body = Body::WorkflowExecutionCancelRequested(CancelRequested::default());
         let event = NewEvent::new(body).payload(reason);
         let event_id = Some(self.add(place, &event, EventSource::Caller)?);
-        Ok(CancelRequest { event_id, open_activities })
+        Ok(CancelOutcome { event_id, open_activities })
     }
 
     /// Appends a signal that has a request id, unless the run has it already.

@@ -81,7 +81,7 @@ impl Transaction<'_> {
     ///
     /// # Errors
     /// [`Error::RunNotFound`], [`Error::InvalidArgument`] for a point that is not within the
-    /// history or is its closing event, for a run recorded from elsewhere, and for a base run or a
+    /// history or is its closing event, for an imported run, and for a base run or a
     /// current run that this transaction has changed or of whose chain it has told the end;
     /// [`Error::LimitExceeded`] for names that are too long and for a run without room for the event that
     /// marks the reset, [`Error::Corrupt`] if the history cannot be read. [`Error::Overtaken`] also if the base
@@ -149,7 +149,7 @@ impl Step<'_> {
                 source: EventSource::Caller,
                 identity,
                 request_id: reset.request_id,
-                recorded: false,
+                imported: false,
                 shares: Some((reset.last_event, past.batch, past.bytes)),
                 origin: RunOrigin { base: Some((*base, reset.last_event)), ..Default::default() },
             })?;
@@ -168,7 +168,7 @@ impl Step<'_> {
     }
 
     /// Terminates the workflow's current run, if it is open, for the run `id` that the reset begins. What was
-    /// written is to be recorded by the caller.
+    /// written is to be noted by the caller.
     fn terminate_for<'a>(
         &mut self,
         base: &RunId,
@@ -203,8 +203,8 @@ impl Step<'_> {
         };
         let state = run.state.latest();
         let last = state.next_event - 1 - u32::from(!state.status.is_open());
-        let what = if run.recorded {
-            "a run recorded from elsewhere is not reset here"
+        let what = if run.imported {
+            "an imported run is not reset here"
         } else if reset.last_event == 0 || reset.last_event > last {
             "the point of a reset must be within the history, before its closing event"
         } else if changes(base) || changes(&current.run) {

@@ -2,14 +2,11 @@
 
 use crate::error::{Error, Result};
 use crate::id::Position;
-use crate::index::NAMESPACES_TABLE;
-use crate::index::ValueRef;
+use crate::index::{NAMESPACES_TABLE, ValueRef};
 use crate::limits::{KEY_BYTES_MAX, TABLE_NAME_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::log::format::write_put;
-use crate::store::pending::check_max;
-use crate::store::pending::{Read, Stated, StatedRow};
-use crate::store::tx::Transaction;
-use crate::store::tx::{Step, Stepped, Stop};
+use crate::store::pending::{Read, Stated, StatedRow, check_max};
+use crate::store::tx::{Step, Stepped, Stop, Transaction};
 
 /// What a row is required to be; see [`Transaction::require`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

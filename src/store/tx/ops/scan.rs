@@ -7,8 +7,7 @@ use std::ops::{Bound, RangeBounds};
 use crate::error::Result;
 use crate::index::ValueRef;
 use crate::store::pending::{Own, Read, RowsRead};
-use crate::store::tx::Transaction;
-use crate::store::tx::{Step, Stepped};
+use crate::store::tx::{Step, Stepped, Transaction};
 
 /// How many rows are looked up at a time; the first one by itself, as many want no other.
 const PAGE_ROWS_MAX: usize = 64;

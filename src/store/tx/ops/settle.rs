@@ -1,11 +1,10 @@
 //! Settling duties: the effect in one run and the mark in the other are the same commit.
 
 use super::child_events::relation;
-use super::children::StartChildFailedCause;
 use super::new_run::Close;
 use crate::bytes::wide;
 use crate::error::{Error, Result};
-use crate::event::{Body, CancelRequested, NewEvent, ParentClosePolicy};
+use crate::event::{Body, CancelRequested, NewEvent, ParentClosePolicy, StartChildFailedCause};
 use crate::id::RunId;
 use crate::index::{DutyKey, DutyKind};
 use crate::log::write::Durability;
@@ -63,7 +62,7 @@ impl Store {
     /// let order = tx.start(NewRun::new("shop", "order-42", "Order"))?;
     /// let child = tx.spawn_child(&order, NewChild::new("ship-42", "Shipping"))?;
     /// tx.commit()?;
-    /// store.close(&order, Close::completed(b"ok"))?;
+    /// store.close_run(&order, Close::completed(b"ok"))?;
     /// assert_eq!(store.settle_all()?.duties, 1);
     /// assert_eq!(store.run(&child)?.status, RunStatus::Terminated);
     /// # Ok::<(), kinlog::Error>(())

@@ -19,7 +19,7 @@ pub(crate) struct Beginning<'a> {
     pub(crate) source: EventSource,
     pub(crate) identity: RunIdentity,
     pub(crate) request_id: &'a str,
-    pub(crate) recorded: bool,
+    pub(crate) imported: bool,
     /// For a reset: the last event it shares, the batch with it, and the bytes up to it.
     pub(crate) shares: Option<(u32, Position, u64)>,
     pub(crate) origin: RunOrigin,
@@ -70,7 +70,7 @@ impl Transaction<'_> {
 
 impl Step<'_> {
     fn start(&mut self, run: &NewRun<'_>) -> Result<StartOutcome> {
-        if run.is_recorded() {
+        if run.is_imported() {
             return self.start_as(run).map(StartOutcome::Started);
         }
         match self.resolve(run)? {
@@ -106,7 +106,7 @@ impl Step<'_> {
             source: EventSource::Caller,
             identity,
             request_id: started.request_id,
-            recorded: run.is_recorded(),
+            imported: run.is_imported(),
             shares: None,
             origin: RunOrigin::default(),
         })
@@ -120,7 +120,7 @@ impl Step<'_> {
 
     /// Adds a run with its first event.
     pub(crate) fn begin(&mut self, beginning: Beginning<'_>) -> Result<RunId> {
-        let Beginning { id, event, source, identity, request_id, recorded, shares, origin } =
+        let Beginning { id, event, source, identity, request_id, imported, shares, origin } =
             beginning;
         if id.is_nil() {
             return Err(Error::invalid("a run needs an id other than zero"));
@@ -139,7 +139,7 @@ impl Step<'_> {
             ruled: false,
             bytes_before: shares.map_or(0, |(_, _, bytes)| bytes),
             limits: limits.map(|found| found.limits).unwrap_or_default(),
-            recorded,
+            imported,
             begins: Some(Box::new(NewRunState {
                 identity,
                 request_id: request_id.into(),
@@ -157,7 +157,7 @@ impl Step<'_> {
             let run = step.work.touch(pending)?;
             step.work.write(run, &event, step.now)
         })?;
-        if !recorded {
+        if !imported {
             self.work.draft.begin(id, origin);
         }
         Ok(id)
@@ -196,7 +196,7 @@ impl Step<'_> {
             let yields = |before: &CurrentRun| {
                 !before.status.is_open() && before.started_at <= begins.started_at
             };
-            let displaces = !pending.recorded || current.as_ref().is_none_or(yields);
+            let displaces = !pending.imported || current.as_ref().is_none_or(yields);
             if *begins.identity.namespace == *namespace && displaces {
                 current = Some(CurrentRun {
                     run: pending.id,

@@ -1,0 +1,62 @@
+//! The names of a store's files.
+
+use std::path::PathBuf;
+
+/// Where a store's files lie.
+#[derive(Clone, Debug)]
+pub(crate) struct Paths {
+    pub(crate) root: PathBuf,
+}
+
+impl Paths {
+    pub(crate) fn lock_record(&self) -> PathBuf {
+        self.root.join("LOCK")
+    }
+
+    pub(crate) fn manifest(&self) -> PathBuf {
+        self.root.join("MANIFEST")
+    }
+
+    /// Where a manifest is made before it takes its name.
+    pub(crate) fn staged_manifest(&self) -> PathBuf {
+        self.root.join("MANIFEST.tmp")
+    }
+
+    /// Space that is given back when the disk is too full to open the store.
+    pub(crate) fn reserve(&self) -> PathBuf {
+        self.root.join("RESERVE")
+    }
+
+    /// Where that space is made before it takes its name.
+    pub(crate) fn staged_reserve(&self) -> PathBuf {
+        self.root.join("RESERVE.tmp")
+    }
+
+    pub(crate) fn log(&self) -> PathBuf {
+        self.root.join("log")
+    }
+
+    pub(crate) fn quarantine(&self) -> PathBuf {
+        self.root.join("quarantine")
+    }
+
+    pub(crate) fn segment(&self, number: u32) -> PathBuf {
+        self.log().join(segment_name(number))
+    }
+
+    /// Where a segment is prepared before it takes its name.
+    pub(crate) fn prepared(&self) -> PathBuf {
+        self.log().join("prepared.tmp")
+    }
+}
+
+/// The name of a segment's file: its number with at least eight digits.
+fn segment_name(number: u32) -> String {
+    format!("{number:08}.seg")
+}
+
+/// The number of a segment file, if the name is one; no two names have the same.
+pub(crate) fn segment_number(name: &str) -> Option<u32> {
+    let number = name.strip_suffix(".seg")?.parse().ok()?;
+    (segment_name(number) == name).then_some(number)
+}
