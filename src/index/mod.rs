@@ -21,6 +21,6 @@ pub(crate) use prove::DAMAGES;
 pub(crate) use rules::{Draft, Illegal, Refusal, RunOrigin, is_ruled, outcome_kind};
 pub(crate) use state::{
     Chain, DutyKey, Index, NAMESPACES_TABLE, Relation, Run, RunLinks, RunState, ValueRef, Waypoint,
-    Workflow, encode_limits,
+    Workflow, beyond_prefix, encode_limits,
 };
 pub use state::{DutyKind, RunStatus, Size};

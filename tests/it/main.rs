@@ -7,5 +7,6 @@ mod files;
 mod kin;
 mod long;
 mod rows;
+mod scans;
 mod start;
 mod store;

@@ -23,6 +23,6 @@ pub(crate) use namespaces::{
 };
 pub(crate) use runs::{Fork, Run, RunState};
 pub use runs::{RunStatus, Size};
-pub(crate) use tables::ValueRef;
+pub(crate) use tables::{ValueRef, beyond_prefix};
 pub(crate) use undo::Latest;
 pub(crate) use waypoints::{Waypoint, Waypoints};

@@ -1,13 +1,20 @@
-//! Rows of tables: ordered by key, each version with the position of its commit, so that a reader
-//! at an earlier position still finds what was there.
+//! Rows of tables, ordered by key. The rows as the last commit left them lie apart from what they were
+//! before (multi-version concurrency control, MVCC): a scan of the present meets no deleted row, whatever
+//! earlier position some reader holds.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
+use std::iter::Peekable;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use crate::bytes::wide;
 use crate::hash::Map;
 use crate::id::Position;
 use crate::log::format::Put;
+
+/// How many keys one page looks at: what bounds the time under the index's lock.
+const PAGE_KEYS_MAX: usize = 1024;
 
 /// A value in the log: where it begins and how long it is. The key lies right before it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,14 +24,29 @@ pub(crate) struct ValueRef {
     pub(crate) key_len: u16,
 }
 
-/// What a row was from one commit on; no place once it is deleted.
+impl ValueRef {
+    /// The bytes of key and value.
+    fn bytes(&self) -> u64 {
+        u64::from(self.key_len) + u64::from(self.value_len)
+    }
+}
+
+/// A row, and the commit that set it.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    commit: Position,
+    value: ValueRef,
+}
+
+/// What a row was from one commit to the next; no value while it was deleted.
 #[derive(Clone, Copy, Debug)]
 struct Version {
     commit: Position,
-    place: Option<ValueRef>,
+    value: Option<ValueRef>,
 }
 
-type Rows = BTreeMap<Box<[u8]>, Vec<Version>>;
+type Key = Box<[u8]>;
+type Range<'k> = (Bound<&'k [u8]>, Bound<&'k [u8]>);
 
 /// One table.
 struct Table {
@@ -32,7 +54,13 @@ struct Table {
     since: Position,
     /// The last commit that set or deleted one.
     changed: Position,
-    rows: Rows,
+    /// The rows as the last commit left them.
+    rows: BTreeMap<Key, Row>,
+    /// What rows were before, oldest first, as far as some reader may see it. The last version of a row that is
+    /// not in `rows` is its deletion.
+    past: BTreeMap<Key, Vec<Version>>,
+    /// The bytes of keys and values in `rows`.
+    bytes: u64,
 }
 
 /// All tables.
@@ -40,36 +68,24 @@ struct Table {
 pub(crate) struct Tables {
     tables: Map<Arc<str>, Table>,
     /// Rows with versions that no reader will need once all hold later positions.
-    stale: VecDeque<(Position, Arc<str>, Box<[u8]>)>,
+    stale: VecDeque<(Position, Arc<str>, Key)>,
 }
 
 impl Tables {
     pub(crate) fn put(&mut self, row: &Put<'_>, commit: Position) {
-        let place = row.value.and_then(|(value, bytes)| {
+        let value = row.value.and_then(|(value, bytes)| {
             let value_len = u32::try_from(bytes.len()).ok()?;
             Some(ValueRef { value, value_len, key_len: u16::try_from(row.key.len()).ok()? })
         });
         let name: Arc<str> = match self.tables.get_key_value(row.table) {
             Some((name, _)) => name.clone(),
             // There is no table, hence nothing to delete.
-            None if place.is_none() => return,
+            None if value.is_none() => return,
             None => row.table.into(),
         };
         let table = self.tables.entry(name.clone()).or_insert_with(|| Table::new(commit));
         table.changed = commit;
-        let rows = &mut table.rows;
-        let version = Version { commit, place };
-        let supersedes = match rows.get_mut(row.key) {
-            Some(versions) => {
-                versions.push(version);
-                true
-            }
-            None => {
-                rows.insert(row.key.into(), vec![version]);
-                false
-            }
-        };
-        if supersedes || place.is_none() {
+        if table.set(row.key, value, commit) {
             self.stale.push_back((commit, name, row.key.into()));
         }
     }
@@ -78,52 +94,49 @@ impl Tables {
     pub(crate) fn forget(&mut self, oldest: Position) {
         while self.stale.front().is_some_and(|(commit, _, _)| *commit < oldest) {
             let Some((_, name, key)) = self.stale.pop_front() else { return };
-            let Some(Table { rows, .. }) = self.tables.get_mut(&name) else { continue };
-            let Some(versions) = rows.get_mut(&key) else { continue };
-            let superseded = versions.partition_point(|v| v.commit < oldest).saturating_sub(1);
-            versions.drain(..superseded);
-            if let [Version { commit, place: None }] = versions.as_slice()
-                && *commit < oldest
-            {
-                rows.remove(&key);
+            if let Some(table) = self.tables.get_mut(&name) {
+                table.forget(&key, oldest);
             }
         }
     }
 
     /// The row as a reader at `at` sees it.
     pub(crate) fn get(&self, table: &str, key: &[u8], at: Position) -> Option<ValueRef> {
-        visible(self.tables.get(table)?.rows.get(key)?, at)
+        let table = self.tables.get(table)?;
+        match table.rows.get(key) {
+            Some(row) if row.commit < at => Some(row.value),
+            _ => visible(table.past.get(key)?, at),
+        }
     }
 
-    /// Up to `count` rows of a key range as a reader at `at` sees them, in order; and the last key
-    /// looked at, from which to go on, if the range may hold more.
+    /// Up to `count` rows of a key range as a reader at `at` sees them, from one end; and the last key looked
+    /// at, from which to go on, if the range may hold more.
     pub(crate) fn page(
         &self,
         table: &str,
-        range: (Bound<&[u8]>, Bound<&[u8]>),
+        range: Range<'_>,
         at: Position,
         count: usize,
-    ) -> (Vec<ValueRef>, Option<Box<[u8]>>) {
-        let mut places = vec![];
-        let Some(Table { rows, .. }) = self.tables.get(table).filter(|_| !is_empty(range)) else {
-            return (places, None);
+        backwards: bool,
+    ) -> (Vec<ValueRef>, Option<Key>) {
+        let Some(table) = self.tables.get(table).filter(|_| !is_empty(range)) else {
+            return (vec![], None);
         };
-        for (key, versions) in rows.range::<[u8], _>(range) {
-            places.extend(visible(versions, at));
-            if places.len() == count {
-                return (places, Some(key.clone()));
-            }
+        let (rows, past) = (table.rows.range::<[u8], _>(range), table.past.range::<[u8], _>(range));
+        match backwards {
+            false => page_of(rows, past, at, count, Ordering::Less),
+            true => page_of(rows.rev(), past.rev(), at, count, Ordering::Greater),
         }
-        (places, None)
     }
 
     /// The row as the last commit left it, published or not, and the last commit that may have changed it:
     /// of a row that is not there, the last one that changed the table.
     pub(crate) fn latest(&self, table: &str, key: &[u8]) -> (Option<ValueRef>, Position) {
         let Some(table) = self.tables.get(table) else { return (None, Position::START) };
-        match table.rows.get(key).and_then(|versions| versions.last()) {
-            Some(version) => (version.place, version.commit),
-            None => (None, table.changed),
+        match (table.rows.get(key), table.past.get(key)) {
+            (Some(row), _) => (Some(row.value), row.commit),
+            (None, Some(versions)) => (None, versions.last().map_or(table.changed, |v| v.commit)),
+            (None, None) => (None, table.changed),
         }
     }
 
@@ -131,11 +144,11 @@ impl Tables {
     pub(crate) fn latest_rows(
         &self,
         table: &str,
-        range: (Bound<&[u8]>, Bound<&[u8]>),
+        range: Range<'_>,
     ) -> impl DoubleEndedIterator<Item = (&[u8], ValueRef)> {
         let table = self.tables.get(table).filter(|_| !is_empty(range));
         let rows = table.into_iter().flat_map(move |table| table.rows.range::<[u8], _>(range));
-        rows.filter_map(|(key, versions)| Some((&**key, versions.last()?.place?)))
+        rows.map(|(key, row)| (&**key, row.value))
     }
 
     /// The last commit that set or deleted a row of the table.
@@ -147,20 +160,117 @@ impl Tables {
     pub(crate) fn names(&self, at: Position) -> impl Iterator<Item = &Arc<str>> {
         self.tables.iter().filter(move |(_, table)| table.since < at).map(|(name, _)| name)
     }
+
+    /// Each table with the number of its rows and the bytes of their keys and values, as the last commit left
+    /// them, in no order.
+    pub(crate) fn sizes(&self) -> impl Iterator<Item = (&Arc<str>, u64, u64)> {
+        self.tables.iter().map(|(name, table)| (name, wide(table.rows.len()), table.bytes))
+    }
 }
 
 impl Table {
     fn new(since: Position) -> Self {
-        Table { since, changed: since, rows: Rows::new() }
+        let (rows, past) = (BTreeMap::new(), BTreeMap::new());
+        Table { since, changed: since, rows, past, bytes: 0 }
+    }
+
+    /// Sets or deletes a row; whether that leaves versions to forget.
+    fn set(&mut self, key: &[u8], value: Option<ValueRef>, commit: Position) -> bool {
+        let before = match value {
+            None => self.rows.remove(key),
+            Some(value) => {
+                self.bytes += value.bytes();
+                match self.rows.get_mut(key) {
+                    Some(row) => Some(std::mem::replace(row, Row { commit, value })),
+                    None => {
+                        self.rows.insert(key.into(), Row { commit, value });
+                        // Its deletion, if some reader may still see that.
+                        return self.past.contains_key(key);
+                    }
+                }
+            }
+        };
+        let Some(before) = before else { return false };
+        self.bytes -= before.value.bytes();
+        let past = match self.past.get_mut(key) {
+            Some(past) => past,
+            None => self.past.entry(key.into()).or_default(),
+        };
+        past.push(Version { commit: before.commit, value: Some(before.value) });
+        if value.is_none() {
+            past.push(Version { commit, value: None });
+        }
+        true
+    }
+
+    /// Drops the versions of a row that a later one, or its absence, stands for before `oldest`.
+    fn forget(&mut self, key: &[u8], oldest: Position) {
+        let Some(versions) = self.past.get_mut(key) else { return };
+        let row = self.rows.get(key).map(|row| row.commit);
+        let superseded = versions.partition_point(|version| version.commit < oldest);
+        let newest = row.or_else(|| Some(versions.last()?.commit));
+        if newest.is_some_and(|newest| newest < oldest) {
+            self.past.remove(key);
+        } else {
+            // The last one before `oldest` is what the oldest reader sees.
+            versions.drain(..superseded.saturating_sub(1));
+        }
     }
 }
 
+/// One page of rows out of what is there and what was there before, each in the order of a scan.
+fn page_of<'t>(
+    rows: impl Iterator<Item = (&'t Key, &'t Row)>,
+    past: impl Iterator<Item = (&'t Key, &'t Vec<Version>)>,
+    at: Position,
+    count: usize,
+    first: Ordering,
+) -> (Vec<ValueRef>, Option<Key>) {
+    let (mut rows, mut past) = (rows.peekable(), past.peekable());
+    let mut found = vec![];
+    for looked_at in 1.. {
+        let Some((key, value)) = next_key(&mut rows, &mut past, at, first) else { break };
+        found.extend(value);
+        if found.len() == count || looked_at == PAGE_KEYS_MAX {
+            return (found, Some(key.clone()));
+        }
+    }
+    (found, None)
+}
+
+/// The next key of either, and the row that a reader at `at` sees there.
+fn next_key<'t>(
+    rows: &mut Peekable<impl Iterator<Item = (&'t Key, &'t Row)>>,
+    past: &mut Peekable<impl Iterator<Item = (&'t Key, &'t Vec<Version>)>>,
+    at: Position,
+    first: Ordering,
+) -> Option<(&'t Key, Option<ValueRef>)> {
+    let order = match (rows.peek(), past.peek()) {
+        (Some((row, _)), Some((before, _))) => row.cmp(before),
+        (Some(_), None) => first,
+        (None, _) => first.reverse(),
+    };
+    let row = if order == first || order == Ordering::Equal { rows.next() } else { None };
+    let before = if order == first { None } else { past.next() };
+    let key = row.map(|(key, _)| key).or(before.map(|(key, _)| key))?;
+    let present = row.filter(|(_, row)| row.commit < at).map(|(_, row)| row.value);
+    Some((key, present.or_else(|| visible(before?.1, at))))
+}
+
 fn visible(versions: &[Version], at: Position) -> Option<ValueRef> {
-    versions.iter().rev().find(|version| version.commit < at)?.place
+    versions.iter().rev().find(|version| version.commit < at)?.value
+}
+
+/// The first key after all that begin with `prefix`, if there is one.
+pub(crate) fn beyond_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
+    let last = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
+    let mut beyond = prefix.get(..=last)?.to_vec();
+    *beyond.last_mut()? += 1;
+    Some(beyond)
 }
 
 /// Whether no key can lie in the range; a `BTreeMap` does not take such a range.
-fn is_empty(range: (Bound<&[u8]>, Bound<&[u8]>)) -> bool {
+fn is_empty(range: Range<'_>) -> bool {
     match range {
         (Bound::Included(from), Bound::Included(to)) => from > to,
         (Bound::Included(from) | Bound::Excluded(from), Bound::Excluded(to))
@@ -196,10 +306,10 @@ mod tests {
 
         tables.forget(at(25));
         assert_eq!(len(&tables, 25), Some(2));
-        assert_eq!(tables.tables["t"].rows.len(), 1);
+        assert_eq!(tables.tables["t"].past.len(), 1);
         tables.forget(at(31));
-        assert!(tables.tables["t"].rows.is_empty(), "a deleted row leaves nothing behind");
-        assert!(tables.stale.is_empty());
+        assert!(tables.tables["t"].past.is_empty(), "a deleted row leaves nothing behind");
+        assert!(tables.tables["t"].rows.is_empty() && tables.stale.is_empty());
     }
 
     #[test]
@@ -212,7 +322,7 @@ mod tests {
         assert_eq!(tables.get("t", b"k", at(20)).map(|place| place.value_len), Some(1));
         // Nobody reads: all that could come see what ends behind it.
         tables.forget(at(21));
-        assert!(tables.tables["t"].rows.is_empty() && tables.stale.is_empty());
+        assert!(tables.tables["t"].past.is_empty() && tables.stale.is_empty());
     }
 
     #[test]
@@ -226,5 +336,54 @@ mod tests {
         tables.forget(at(21));
         assert_eq!(tables.latest("t", b"k"), (None, at(20)), "also once the deletion is forgotten");
         assert_eq!(tables.changed("t"), at(20));
+    }
+
+    /// Random rows of eight keys, each reader's view against a list of all changes.
+    #[test]
+    fn every_reader_sees_what_was_there_from_either_end_however_much_is_forgotten() {
+        let mut seed = 1u64;
+        let mut draw = |below: u64| {
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) % below
+        };
+        let (mut tables, mut changes) = (Tables::default(), vec![]);
+        let mut oldest = 0;
+        for commit in 1..2_000u64 {
+            let (key, len) = ([u8::try_from(draw(8)).unwrap()], usize::try_from(draw(4)).unwrap());
+            let bytes = [0; 4];
+            let value = (len > 0).then(|| (at(commit), &bytes[..len]));
+            tables.put(&Put { table: "t", key: &key, value }, at(commit));
+            changes.push((commit, key, len));
+            if draw(3) == 0 {
+                oldest += draw(commit + 2 - oldest);
+                tables.forget(at(oldest));
+            }
+            let reader = oldest + draw(commit + 2 - oldest);
+            let mut expected = BTreeMap::new();
+            for (_, key, len) in changes.iter().filter(|(commit, ..)| *commit < reader) {
+                let _ = if *len > 0 { expected.insert(*key, *len) } else { expected.remove(key) };
+            }
+            let lens = |backwards| -> Vec<usize> {
+                let all = (Bound::Unbounded, Bound::Unbounded);
+                let (rows, more) = tables.page("t", all, at(reader), usize::MAX, backwards);
+                assert_eq!(more, None);
+                rows.iter().map(|row| usize::try_from(row.value_len).unwrap()).collect()
+            };
+            assert_eq!(lens(false), expected.values().copied().collect::<Vec<_>>());
+            assert_eq!(lens(true), expected.values().rev().copied().collect::<Vec<_>>());
+            for key in 0..8 {
+                let found = tables.get("t", &[key], at(reader)).map(|row| row.value_len);
+                assert_eq!(found, expected.get(&[key]).map(|len| u32::try_from(*len).unwrap()));
+            }
+        }
+        tables.forget(at(2_000));
+        assert!(tables.tables["t"].past.is_empty() && tables.stale.is_empty());
+        let (_, rows, bytes) = tables.sizes().next().unwrap();
+        let all = tables.latest_rows("t", (Bound::Unbounded, Bound::Unbounded));
+        let sizes: Vec<_> =
+            all.map(|(key, value)| wide(key.len()) + u64::from(value.value_len)).collect();
+        assert_eq!((rows, bytes), (wide(sizes.len()), sizes.iter().sum()));
     }
 }

@@ -93,7 +93,7 @@ impl CommitImport<'_> {
             loop {
                 let bound = from.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
                 let range = (bound, Bound::Unbounded);
-                let (rows, last) = index.tables.page(&name, range, end, PAGE_ROWS);
+                let (rows, last) = index.tables.page(&name, range, end, PAGE_ROWS, false);
                 count += wide(rows.iter().filter(|row| row.value < mark).count());
                 match last {
                     Some(last) => from = Some(last),

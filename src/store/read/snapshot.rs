@@ -1,23 +1,17 @@
 //! The store held still.
 
-use std::collections::VecDeque;
-use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
 use super::history::History;
 use super::index_at::IndexAt;
 use super::lineage::started;
 use super::run_info::RunInfo;
-use crate::bytes::wide;
 use crate::error::{Error, Result};
 use crate::event::Started;
 use crate::id::{Position, RunId};
-use crate::index::{Index, IndexReadGuard, RunLinks, ValueRef};
+use crate::index::{Index, IndexReadGuard, RunLinks};
 use crate::log::files::View;
 use crate::store::shared::{Pin, Shared};
-
-/// How many rows of a table are looked up at a time.
-const PAGE_ROWS: usize = 256;
 
 /// The store as it was published at one position. Cheap to take and to clone; while it is held,
 /// the index keeps what it sees.
@@ -121,102 +115,10 @@ impl Snapshot {
     pub fn current_run(&self, namespace: &str, workflow_id: &str) -> Option<RunId> {
         self.seen(&self.index()).current_run(namespace, workflow_id)
     }
-
-    /// A row of a table, borrowed from the log; `None` if it is not there.
-    ///
-    /// # Errors
-    /// [`Error::Corrupt`] if the row cannot be read.
-    pub fn get(&self, table: &str, key: &[u8]) -> Result<Option<&[u8]>> {
-        self.shared.here()?;
-        let place = self.index().tables.get(table, key, self.end());
-        Ok(place.map(|place| self.row(place)).transpose()?.map(|row| row.value))
-    }
-
-    /// The rows of a table whose keys lie in `range`, in the order of their keys.
-    ///
-    /// ```
-    /// # let dir = tempfile::tempdir().unwrap();
-    /// # let store = kinlog::Store::open(dir.path())?;
-    /// let mut tx = store.begin();
-    /// tx.put("timers", b"2026-11-21 wake", b"order-42")?;
-    /// tx.commit()?;
-    /// let snapshot = store.snapshot();
-    /// let due: Vec<_> = snapshot.rows("timers", ..b"2026-12".as_slice()).collect();
-    /// assert_eq!(due[0].as_ref().unwrap().value, b"order-42");
-    /// # Ok::<(), kinlog::Error>(())
-    /// ```
-    pub fn rows<'k>(&self, table: &str, range: impl RangeBounds<&'k [u8]>) -> Rows<'_> {
-        let owned = |bound: Bound<&&[u8]>| match bound {
-            Bound::Included(key) => Bound::Included(Box::from(*key)),
-            Bound::Excluded(key) => Bound::Excluded(Box::from(*key)),
-            Bound::Unbounded => Bound::Unbounded,
-        };
-        Rows {
-            snapshot: self,
-            table: table.to_owned(),
-            from: Some(owned(range.start_bound())),
-            to: owned(range.end_bound()),
-            page: VecDeque::new(),
-        }
-    }
-
-    /// The names of the tables that ever held a row, in order; kinlog's own begin with `kinlog.`.
-    #[must_use]
-    pub fn tables(&self) -> Vec<String> {
-        let index = self.index();
-        let mut names: Vec<_> = index.tables.names(self.end()).map(ToString::to_string).collect();
-        names.sort_unstable();
-        names
-    }
-
-    fn row(&self, place: ValueRef) -> Result<Row<'_>> {
-        let key_len = usize::from(place.key_len);
-        let value_len = usize::try_from(place.value_len).unwrap_or(usize::MAX);
-        let start = Position::from_u64(place.value.as_u64() - wide(key_len));
-        let bytes = self.view.bytes(start, key_len.saturating_add(value_len))?;
-        let (key, value) = bytes.split_at_checked(key_len).unwrap_or_default();
-        Ok(Row { key, value })
-    }
 }
 
 impl std::fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Snapshot").field("end", &self.end()).finish()
-    }
-}
-
-/// A row of a table, borrowed from the log.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Row<'a> {
-    /// Its key.
-    pub key: &'a [u8],
-    /// Its value.
-    pub value: &'a [u8],
-}
-
-/// Rows in the order of their keys. See [`Snapshot::rows`].
-pub struct Rows<'s> {
-    snapshot: &'s Snapshot,
-    table: String,
-    /// Where the next page begins; `None` after the last one.
-    from: Option<Bound<Box<[u8]>>>,
-    to: Bound<Box<[u8]>>,
-    page: VecDeque<ValueRef>,
-}
-
-impl<'s> Iterator for Rows<'s> {
-    type Item = Result<Row<'s>>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        while self.page.is_empty() {
-            let from = self.from.take()?;
-            let range = (from.as_ref().map(|key| &**key), self.to.as_ref().map(|key| &**key));
-            let index = self.snapshot.index();
-            let end = self.snapshot.end();
-            let (places, last) = index.tables.page(&self.table, range, end, PAGE_ROWS);
-            self.page.extend(places);
-            self.from = last.map(Bound::Excluded);
-        }
-        self.page.pop_front().map(|place| self.snapshot.row(place))
     }
 }

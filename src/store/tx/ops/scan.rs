@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::ops::{Bound, RangeBounds};
 
 use crate::error::Result;
-use crate::index::ValueRef;
+use crate::index::{ValueRef, beyond_prefix};
 use crate::store::pending::{Own, Read, RowsRead};
 use crate::store::tx::{Step, Stepped, Transaction};
 
@@ -94,14 +94,6 @@ impl<'s> Transaction<'s> {
         let to = beyond.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
         self.rows(table, (Bound::Included(prefix), to))
     }
-}
-
-/// The first key after all that begin with `prefix`, if there is one.
-fn beyond_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
-    let last = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
-    let mut beyond = prefix.get(..=last)?.to_vec();
-    *beyond.last_mut()? += 1;
-    Some(beyond)
 }
 
 impl End {
