@@ -93,5 +93,5 @@ pub mod docs;
 
 /// What looking after a store returns: backups and proofs of soundness.
 pub mod admin {
-    pub use crate::store::{BackupProgress, BackupReport, VerifyProgress, VerifyReport};
+    pub use crate::store::{BackupProgress, BackupReport, TableSize, VerifyProgress, VerifyReport};
 }

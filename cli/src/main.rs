@@ -34,6 +34,8 @@ fn run(args: &Args) -> Result<ExitCode, Failure> {
         Command::Duties(args) => commands::duties(store, args, &mut out)?,
         Command::Follow(args) => commands::follow(store, args, &mut out)?,
         Command::Export(args) => commands::export(store, args, &mut out)?,
+        Command::Tables(args) => commands::tables(store, args, &mut out)?,
+        Command::Rows(args) => commands::rows(store, args, &mut out)?,
         Command::Stats(args) => commands::stats(store, args, &mut out)?,
         Command::Verify(args) => commands::verify(store, args, &mut out)?,
         Command::Backup(args) => commands::backup(store, args, &mut out)?,

@@ -9,7 +9,7 @@ mod shared;
 mod tx;
 
 pub(crate) use admin::CommitImport;
-pub use admin::{BackupProgress, BackupReport, Stats, VerifyProgress, VerifyReport};
+pub use admin::{BackupProgress, BackupReport, Stats, TableSize, VerifyProgress, VerifyReport};
 pub use options::{OnAmbiguous, Options};
 pub use read::{
     BatchView, Chain, ChainEvents, Child, ChildState, Children, CommitView, Duty, DutyFilter,

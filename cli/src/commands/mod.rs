@@ -16,6 +16,7 @@ mod salvage;
 mod show;
 mod standing;
 mod stats;
+mod tables;
 mod tree;
 mod verify;
 
@@ -31,5 +32,6 @@ pub(crate) use ls::ls;
 pub(crate) use salvage::salvage;
 pub(crate) use show::show;
 pub(crate) use stats::stats;
+pub(crate) use tables::{rows, tables};
 pub(crate) use tree::tree;
 pub(crate) use verify::verify;

@@ -18,4 +18,5 @@ mod killed;
 mod look;
 mod narrow;
 mod salvage;
+mod tables;
 mod tree;

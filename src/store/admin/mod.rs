@@ -7,5 +7,5 @@ mod verify;
 
 pub use backup::{BackupProgress, BackupReport};
 pub(crate) use import::CommitImport;
-pub use stats::Stats;
+pub use stats::{Stats, TableSize};
 pub use verify::{VerifyProgress, VerifyReport};

@@ -12,7 +12,7 @@ use crate::log::format::{
 use crate::store::shared::Store;
 
 /// Counts and sizes of a store. The sizes add up to [`Stats::file_bytes`], to the byte.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct Stats {
     /// Runs.
@@ -52,6 +52,21 @@ pub struct Stats {
     pub quarantine_bytes: u64,
     /// The length of all files.
     pub file_bytes: u64,
+    /// The tables in the order of their names, those without a row among them if they had one;
+    /// kinlog's own begin with `kinlog.`.
+    pub tables: Vec<TableSize>,
+}
+
+/// What a table holds.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct TableSize {
+    /// Its name.
+    pub name: String,
+    /// Its rows.
+    pub rows: u64,
+    /// The bytes of their keys and values; what superseded and deleted rows take in the log is not among them.
+    pub bytes: u64,
 }
 
 impl Stats {
@@ -143,6 +158,11 @@ impl Store {
         stats.row_bytes = totals.row_bytes;
         stats.frame_bytes =
             totals.commits * wide(OVERHEAD_BYTES) + totals.batches * wide(BATCH_HEADER_BYTES);
+        let tables = index.tables.sizes();
+        stats.tables = tables
+            .map(|(name, rows, bytes)| TableSize { name: name.to_string(), rows, bytes })
+            .collect();
+        stats.tables.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         index.end
     }
 
