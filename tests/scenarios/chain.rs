@@ -1,7 +1,10 @@
 //! Chains: the runs of one execution, each begun in the commit that closes the one before.
 
 use kinlog::event::Initiator;
-use kinlog::{Body, Close, Error, IdReusePolicy, NewEvent, NewReset, NextRun, RunStatus};
+use kinlog::{
+    Body, Close, Error, EventKind, IdReusePolicy, NewEvent, NewReset, NextRun, RunStatus,
+};
+use kinlog_testing::kinds::*;
 
 use super::support::{ABANDON, World, child, note, run};
 
@@ -54,7 +57,15 @@ fn retry_and_cron() {
     world.ends(|world| {
         let runs = [first, second, third, fourth];
         let kinds = runs.map(|run| world.kinds(&run));
-        assert_eq!(kinds, [vec![1, 3], vec![1, 2], vec![1, 4], vec![1]]);
+        assert_eq!(
+            kinds,
+            [
+                vec![STARTED, FAILED],
+                vec![STARTED, COMPLETED],
+                vec![STARTED, TIMED_OUT],
+                vec![STARTED]
+            ]
+        );
         let begun = [second, third, fourth].map(|run| {
             world.event(&run, 1, |event| match event.body() {
                 Body::WorkflowExecutionStarted(started) => (started.initiator, started.attempt),
@@ -77,7 +88,7 @@ fn no_run_follows_a_cancel_or_a_termination() {
         let refused = world.begin().close_and_continue(&id, close, NextRun::new("P"));
         assert!(matches!(refused, Err(Error::InvalidArgument { .. })));
     }
-    world.ends(|world| assert_eq!(world.kinds(&id), [1]));
+    world.ends(|world| world.assert_kinds(&id, [STARTED]));
 }
 
 /// A run may go on several times in one commit, also one that begins there.
@@ -95,7 +106,11 @@ fn several_runs_of_a_chain_in_one_commit() {
     world.ends(|world| {
         assert_eq!(
             runs.map(|run| world.kinds(&run)),
-            [vec![1, 28], vec![1, 25, 28], vec![1, 29, 31]]
+            [
+                vec![STARTED, CONTINUED_AS_NEW],
+                vec![STARTED, MARKER_RECORDED, CONTINUED_AS_NEW],
+                vec![STARTED, START_CHILD_INITIATED, CHILD_STARTED]
+            ]
         );
         assert_eq!(world.current("p"), Some(runs[2]));
         assert_eq!(world.chain(&runs[0]).unwrap().len(), 3);
@@ -127,7 +142,8 @@ fn links_of_a_chain() {
     world.note(&first);
     let second = world.commit(|tx| tx.continue_as_new(&first, NextRun::new("P")).unwrap());
     let third = world.commit(|tx| tx.reset(&first, NewReset::to(2)).unwrap());
-    let event = NewEvent::opaque(kinlog::EventKind::from_number(2_000), b"");
+    let custom = EventKind::from_number(2_000);
+    let event = NewEvent::opaque(custom, b"");
     world.commit(|tx| tx.append(&third, event).unwrap());
     world.ends(|world| {
         let chain = world.chain(&second).unwrap();
@@ -135,7 +151,13 @@ fn links_of_a_chain() {
         let before: Vec<_> = links.iter().map(|link| (link.run.id, link.before)).collect();
         assert_eq!(before, [(first, None), (second, Some(first)), (third, Some(first))]);
         assert_eq!(chain.current().id, third);
-        let kinds: Vec<_> = chain.events().map(|event| event.unwrap().1.kind().number()).collect();
-        assert_eq!(kinds, [1, 25, 28, 1, 27, 1, 25, 9, 2_000]);
+        let kinds: Vec<_> = chain.events().map(|event| event.unwrap().1.kind()).collect();
+        assert_eq!(
+            kinds,
+            [
+                STARTED, MARKER_RECORDED, CONTINUED_AS_NEW, STARTED, TERMINATED, STARTED,
+                MARKER_RECORDED, RESET, custom
+            ]
+        );
     });
 }

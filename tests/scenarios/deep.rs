@@ -2,6 +2,7 @@
 //! from the beginning.
 
 use kinlog::{Close, NextRun, RunId, RunStatus};
+use kinlog_testing::kinds::*;
 
 use super::support::{ABANDON, TERMINATE, World, child, run};
 
@@ -83,7 +84,10 @@ fn a_long_chain() {
         assert_eq!(chain.first_run_id(), first);
         let kid = world.children(&parent).unwrap().next().unwrap().unwrap();
         assert_eq!((kid.current.unwrap().id, kid.reported), (last, true));
-        assert_eq!(world.kinds(&parent), [1, 29, 31, 32]);
-        assert_eq!(world.kinds(&other), [1]);
+        world.assert_kinds(
+            &parent,
+            [STARTED, START_CHILD_INITIATED, CHILD_STARTED, CHILD_COMPLETED],
+        );
+        world.assert_kinds(&other, [STARTED]);
     });
 }

@@ -1,15 +1,13 @@
 //! Limits: what would cross one is refused with the numbers and writes nothing; what closes a run,
 //! continues it or asks it to cancel is always accepted.
 
+use kinlog::{Body, Close, DutyKind, Error, EventKind, NewEvent, NextRun, Notice, ParentClosePolicy, RunId, Target};
 use kinlog::event::{ActivityScheduled, ActivityTask, ExternalFailedCause};
-use kinlog::{
-    Body, Close, DutyKind, Error, EventKind, NewEvent, NextRun, Notice, ParentClosePolicy, RunId,
-    Target,
-};
+use kinlog_testing::kinds::*;
 
 use kinlog::limits::BATCH_EVENTS_MAX;
 
-use super::support::{ABANDON, TERMINATE, World, assert_limit, child, note, run};
+use super::support::{ABANDON, REQUEST_CANCEL, TERMINATE, World, assert_limit, child, note, run};
 
 fn scheduled() -> NewEvent<'static> {
     NewEvent::new(Body::ActivityTaskScheduled(ActivityScheduled::default()))
@@ -85,7 +83,12 @@ fn s23_bytes_of_one_run() {
     assert_limit(world.begin().append(&run, note()), (max, max + size, max + size - 1));
     world.commit(|tx| tx.request_cancel(&run, b"").unwrap());
     world.complete(&run);
-    world.ends(|world| assert_eq!(world.kinds(&run), [1, 25, 25, 20, 2]));
+    world.ends(|world| {
+        world.assert_kinds(
+            &run,
+            [STARTED, MARKER_RECORDED, MARKER_RECORDED, CANCEL_REQUESTED, COMPLETED],
+        )
+    });
 }
 
 /// A commit holds 65,535 events of one run, which is what its count of them can say. The next one is
@@ -147,7 +150,7 @@ fn steps_that_do_not_fit_into_one_commit_leave_nothing_of_themselves() {
         let info = world.run(&long).unwrap();
         assert_eq!((info.events, info.status.is_open()), (65_536, true));
         assert_eq!((world.current("c"), world.runs_of("long")), (None, 1));
-        assert!(world.kinds(&long)[1..].iter().all(|kind| *kind == 25));
+        assert!(world.kinds(&long)[1..].iter().all(|kind| *kind == MARKER_RECORDED));
     });
 }
 
@@ -178,7 +181,7 @@ fn s23_open_children() {
     assert_limit(spawn(&mut world.begin(), 2_001), (2_000, 2_001, 2_000));
     world.ends(|world| {
         assert_eq!(world.run(&parent).unwrap().events, 1 + 2 * 2_001 + 1);
-        assert_eq!(world.kinds(&next), [1]);
+        world.assert_kinds(&next, [STARTED]);
     });
 }
 
@@ -196,8 +199,14 @@ fn refused_and_reported_children_make_room() {
     assert_eq!(world.drain(), 1);
     world.spawn(&parent, "d", ABANDON);
     world.ends(|world| {
-        assert_eq!(world.kinds(&parent), [1, 29, 31, 29, 30, 29, 31]);
-        assert_eq!(world.kinds(&stranger), [1]);
+        world.assert_kinds(
+            &parent,
+            [
+                STARTED, START_CHILD_INITIATED, CHILD_STARTED, START_CHILD_INITIATED,
+                START_CHILD_FAILED, START_CHILD_INITIATED, CHILD_STARTED,
+            ],
+        );
+        world.assert_kinds(&stranger, [STARTED]);
     });
 }
 
@@ -238,7 +247,7 @@ fn open_activities_signals_and_cancels() {
     world.ends(|world| {
         let ids = [4, 5, 12];
         assert_eq!(world.open_activities(&run).unwrap(), ids);
-        assert_eq!(world.kinds(&target), [1, 26, 26, 20, 26]);
+        world.assert_kinds(&target, [STARTED, SIGNALED, SIGNALED, CANCEL_REQUESTED, SIGNALED]);
     });
 }
 
@@ -264,7 +273,10 @@ fn payloads_and_names() {
     assert_limit(tx.signal_external(&parent, Target::workflow("cccc"), "hello", b""), (0, 5, 4));
     assert_limit(tx.close_run(&parent, Close::completed(&[0; 11])), (0, 11, 10));
     tx.commit().unwrap();
-    world.ends(|world| assert_eq!(world.kinds(&parent), [1, 25, 29, 31]));
+    world.ends(|world| {
+        world
+            .assert_kinds(&parent, [STARTED, MARKER_RECORDED, START_CHILD_INITIATED, CHILD_STARTED])
+    });
 }
 
 /// A run that is to be told something and has no room keeps its duty open; it is settled once there
@@ -288,8 +300,12 @@ fn a_duty_that_meets_a_limit_stays_open() {
     world.limit(|limits| limits.history_events = 5);
     assert_eq!(world.drain(), 1);
     world.ends(|world| {
-        assert_eq!(world.kinds(&parent), [1, 29, 31, 25, 32]);
-        assert_eq!(world.kinds(&other), [1, 29, 31, 32]);
+        world.assert_kinds(
+            &parent,
+            [STARTED, START_CHILD_INITIATED, CHILD_STARTED, MARKER_RECORDED, CHILD_COMPLETED],
+        );
+        world
+            .assert_kinds(&other, [STARTED, START_CHILD_INITIATED, CHILD_STARTED, CHILD_COMPLETED]);
     });
 }
 
@@ -305,7 +321,13 @@ fn what_reaches_a_full_run() {
     });
     assert_eq!(world.drain(), 2);
     world.ends(|world| {
-        assert_eq!(world.kinds(&sender), [1, 37, 22, 38, 24]);
+        world.assert_kinds(
+            &sender,
+            [
+                STARTED, SIGNAL_EXTERNAL_INITIATED, REQUEST_CANCEL_EXTERNAL_INITIATED,
+                SIGNAL_EXTERNAL_FAILED, EXTERNAL_CANCEL_REQUESTED,
+            ],
+        );
         assert_eq!(world.run(&target).unwrap().events, 21);
         world.event(&sender, 4, |event| match event.body() {
             Body::SignalExternalWorkflowExecutionFailed(failed) => {
@@ -314,14 +336,14 @@ fn what_reaches_a_full_run() {
             other => panic!("{other:?}"),
         });
     });
-    for (policy, kind) in [(TERMINATE, 27), (ParentClosePolicy::RequestCancel, 20)] {
+    for (policy, kind) in [(TERMINATE, TERMINATED), (REQUEST_CANCEL, CANCEL_REQUESTED)] {
         let world = World::new();
         let parent = world.start("p");
         let kid = world.spawn(&parent, "c", policy);
         world.limit(|limits| limits.history_events = 1);
         world.complete(&parent);
         assert_eq!(world.drain(), 1);
-        world.ends(|world| assert_eq!(world.kinds(&kid), [1, kind]));
+        world.ends(|world| world.assert_kinds(&kid, [STARTED, kind]));
     }
 }
 
@@ -371,7 +393,7 @@ fn a_step_that_crosses_half_way_is_taken_back() {
     assert_eq!(tx.append(&parent, note()).unwrap(), 2);
     tx.commit().unwrap();
     world.ends(|world| {
-        assert_eq!(world.kinds(&parent), [1, 25]);
+        world.assert_kinds(&parent, [STARTED, MARKER_RECORDED]);
         assert_eq!(world.runs_of("c"), 0);
     });
 }

@@ -6,6 +6,7 @@ use kinlog::{
     Close, DutyFilter, DutyKind, Error, Expect, IdConflictPolicy, NewReset, NextRun, RunId,
     RunStatus, StartOutcome, Target, Transaction,
 };
+use kinlog_testing::kinds::*;
 
 use super::support::{ABANDON, TERMINATE, World, child, note, run};
 
@@ -104,8 +105,12 @@ fn a_reset_repeats_the_answer_that_came_while_it_was_built() {
     assert_eq!(moved, Moved::Run { run: sender, expected: 3, found: 4 });
     let (again, _) = world.transact(reset).unwrap();
     world.ends(|world| {
-        assert_eq!(world.kinds(&again), [1, 37, 9, 39], "it hears that its signal arrived");
-        assert_eq!(world.kinds(&target), [1, 26], "once");
+        assert_eq!(
+            world.kinds(&again),
+            [STARTED, SIGNAL_EXTERNAL_INITIATED, RESET, EXTERNAL_SIGNALED],
+            "it hears that its signal arrived"
+        );
+        assert_eq!(world.kinds(&target), [STARTED, SIGNALED], "once");
     });
 }
 
@@ -130,8 +135,18 @@ fn a_signal_reaches_the_run_that_a_workflow_has_by_then() {
         assert!(world.settle(&duty).unwrap().is_some());
         let next = world.current("target").unwrap();
         world.ends(|world| {
-            assert_eq!(world.kinds(&next), if signal { [1, 26] } else { [1, 20] });
-            assert_eq!(world.kinds(&sender), if signal { [1, 37, 39] } else { [1, 22, 24] });
+            assert_eq!(
+                world.kinds(&next),
+                if signal { [STARTED, SIGNALED] } else { [STARTED, CANCEL_REQUESTED] }
+            );
+            assert_eq!(
+                world.kinds(&sender),
+                if signal {
+                    [STARTED, SIGNAL_EXTERNAL_INITIATED, EXTERNAL_SIGNALED]
+                } else {
+                    [STARTED, REQUEST_CANCEL_EXTERNAL_INITIATED, EXTERNAL_CANCEL_REQUESTED]
+                }
+            );
         });
     }
 }
@@ -150,7 +165,7 @@ fn a_policy_reaches_the_run_that_its_child_has_by_then() {
     let moved = overtaken(&world, settles, goes_on);
     assert_eq!(moved, Moved::Chain { first: kid });
     assert_eq!(world.drain(), 1);
-    world.ends(|world| assert_eq!(world.kinds(&world.current("c").unwrap()), [1, 27]));
+    world.ends(|world| world.assert_kinds(&world.current("c").unwrap(), [STARTED, TERMINATED]));
 }
 
 /// The same within one transaction: each step sees those before it.
@@ -167,7 +182,7 @@ fn a_policy_reaches_the_run_that_the_same_transaction_began() {
         assert!(!tx.settle(&duty).unwrap(), "once");
         next
     });
-    world.ends(|world| assert_eq!(world.kinds(&next), [1, 27]));
+    world.ends(|world| world.assert_kinds(&next, [STARTED, TERMINATED]));
 }
 
 /// Issue: errors of duties that somebody else settled.
@@ -185,7 +200,10 @@ fn a_duty_that_somebody_else_settled_is_nothing_to_do() {
     let mut found = world.begin();
     assert!(!found.settle(&duty).unwrap());
     found.commit().unwrap();
-    world.ends(|world| assert_eq!(world.kinds(&parent), [1, 29, 31, 32]));
+    world.ends(|world| {
+        world
+            .assert_kinds(&parent, [STARTED, START_CHILD_INITIATED, CHILD_STARTED, CHILD_COMPLETED])
+    });
 }
 
 /// Issue: steps that are accepted and can never be committed.
@@ -204,7 +222,10 @@ fn a_run_whose_end_is_being_told_is_not_reset_in_the_same_transaction() {
     assert_eq!(calls, 1);
     assert_eq!(world.drain(), 1);
     world.commit(|tx| tx.reset(&kid, NewReset::to(1)).unwrap());
-    world.ends(|world| assert_eq!(world.kinds(&parent), [1, 29, 31, 32]));
+    world.ends(|world| {
+        world
+            .assert_kinds(&parent, [STARTED, START_CHILD_INITIATED, CHILD_STARTED, CHILD_COMPLETED])
+    });
 }
 
 /// Issue: at the limit, `[7, close]` was refused step by step and accepted if it was built earlier.
@@ -224,7 +245,9 @@ fn closing_a_run_does_not_excuse_the_event_before_it() {
     assert!(matches!(late.append(&id, note()), Err(Error::LimitExceeded { max: 3, .. })));
     late.close_run(&id, Close::completed(b"")).unwrap();
     late.commit().unwrap();
-    world.ends(|world| assert_eq!(world.kinds(&id), [1, 25, 25, 2]));
+    world.ends(|world| {
+        world.assert_kinds(&id, [STARTED, MARKER_RECORDED, MARKER_RECORDED, COMPLETED])
+    });
 }
 
 /// Issue: a repeated start in one transaction was an error.
@@ -244,7 +267,10 @@ fn a_start_finds_the_run_that_the_same_transaction_began() {
         [first, second, tx.start(run("x")).unwrap()]
     });
     world.ends(|world| {
-        assert_eq!(ids.map(|id| world.kinds(&id)), [vec![1, 27], vec![1, 2], vec![1]]);
+        assert_eq!(
+            ids.map(|id| world.kinds(&id)),
+            [vec![STARTED, TERMINATED], vec![STARTED, COMPLETED], vec![STARTED]]
+        );
         assert_eq!(world.current("x"), Some(ids[2]));
     });
 }
@@ -318,5 +344,5 @@ fn a_run_that_closed_since_it_was_found_takes_no_blind_append() {
     tx.append(&moves, note()).unwrap();
     assert!(matches!(tx.append(&closes, note()), Err(Error::RunClosed { .. })));
     tx.commit().unwrap();
-    world.ends(|world| assert_eq!(world.kinds(&closes), [1, 2]));
+    world.ends(|world| world.assert_kinds(&closes, [STARTED, COMPLETED]));
 }

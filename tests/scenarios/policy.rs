@@ -1,6 +1,7 @@
 //! Close policies: whom a parent that closes reaches, and whom it leaves alone.
 
 use kinlog::{Body, ChildState, Close, DutyKind, Error, Expect, NextRun, RunStatus};
+use kinlog_testing::kinds::*;
 
 use super::support::{ABANDON, REQUEST_CANCEL, TERMINATE, World, child, note};
 
@@ -20,7 +21,7 @@ fn s01_chain_following_terminate() {
     assert_eq!(world.drain(), 1);
     world.ends(|world| {
         let (last, earlier) = runs.split_last().unwrap();
-        assert_eq!(world.kinds(last), [1, 27]);
+        world.assert_kinds(last, [STARTED, TERMINATED]);
         world.event(last, 2, |event| match event.body() {
             Body::WorkflowExecutionTerminated(body) => {
                 assert_eq!(body.reason, "by parent close policy");
@@ -28,9 +29,13 @@ fn s01_chain_following_terminate() {
             other => panic!("{other:?}"),
         });
         for run in earlier {
-            assert_eq!(world.kinds(run), [1, 28]);
+            world.assert_kinds(run, [STARTED, CONTINUED_AS_NEW]);
         }
-        assert_eq!(world.kinds(&parent), [1, 29, 31, 27], "a closed parent is told nothing");
+        assert_eq!(
+            world.kinds(&parent),
+            [STARTED, START_CHILD_INITIATED, CHILD_STARTED, TERMINATED],
+            "a closed parent is told nothing"
+        );
     });
 }
 
@@ -46,8 +51,8 @@ fn s02_id_reused_by_a_stranger() {
     world.complete(&parent);
     assert_eq!(world.drain(), 0);
     world.ends(|world| {
-        assert_eq!(world.kinds(&stranger), [1]);
-        assert_eq!(world.kinds(&parent), [1, 29, 31, 2]);
+        world.assert_kinds(&stranger, [STARTED]);
+        world.assert_kinds(&parent, [STARTED, START_CHILD_INITIATED, CHILD_STARTED, COMPLETED]);
         assert_eq!(world.parent(&stranger).unwrap(), None);
     });
 }
@@ -64,8 +69,8 @@ fn s03_initiated_not_started_and_a_stranger_owns_the_id() {
     world.complete(&parent);
     assert_eq!(world.drain(), 0);
     world.ends(|world| {
-        assert_eq!(world.kinds(&stranger), [1]);
-        assert_eq!(world.kinds(&parent), [1, 29, 2]);
+        world.assert_kinds(&stranger, [STARTED]);
+        world.assert_kinds(&parent, [STARTED, START_CHILD_INITIATED, COMPLETED]);
         assert_eq!(world.runs_of("c"), 1);
         let kid = world.children(&parent).unwrap().next().unwrap().unwrap();
         assert_eq!((kid.state, kid.first_run), (ChildState::NeverStarted, None));
@@ -86,7 +91,7 @@ fn s04_abandon_initiated_and_closed_in_one_commit() {
     assert_eq!(world.runs_of("c"), 0);
     let other = world.start("c");
     world.ends(|world| {
-        assert_eq!(world.kinds(&parent), [1, 29, 2]);
+        world.assert_kinds(&parent, [STARTED, START_CHILD_INITIATED, COMPLETED]);
         assert_eq!(world.current("c"), Some(other));
         assert_eq!(world.parent(&other).unwrap(), None);
     });
@@ -114,7 +119,7 @@ fn s05_abandoned_child_gets_its_first_task_once() {
         other => panic!("{other:?}"),
     }
     world.ends(|world| {
-        assert_eq!(world.kinds(&kid), [1, 25]);
+        world.assert_kinds(&kid, [STARTED, MARKER_RECORDED]);
         assert_eq!(world.status(&kid), RunStatus::Running);
     });
 }
@@ -130,13 +135,13 @@ fn the_chain_goes_on(how: impl Fn(&mut kinlog::Transaction<'_>, &kinlog::RunId) 
     let next = world.commit(|tx| how(tx, &parent));
     assert_eq!(world.due(DutyKind::ApplyClosePolicy), 2);
     assert_eq!(world.drain(), 2);
-    assert_eq!(world.kinds(&abandoned), [1]);
+    world.assert_kinds(&abandoned, [STARTED]);
     world.complete(&abandoned);
     world.shut(&asked, Close::canceled(b""));
     assert_eq!(world.drain(), 0, "nobody is left to be told");
     world.ends(|world| {
-        assert_eq!(world.kinds(&terminated), [1, 27]);
-        assert_eq!(world.kinds(&asked), [1, 20, 21]);
+        world.assert_kinds(&terminated, [STARTED, TERMINATED]);
+        world.assert_kinds(&asked, [STARTED, CANCEL_REQUESTED, CANCELED]);
         world.event(&asked, 2, |event| match event.body() {
             Body::WorkflowExecutionCancelRequested(body) => {
                 let from = (body.external_workflow_id, body.external_run_id);
@@ -144,7 +149,7 @@ fn the_chain_goes_on(how: impl Fn(&mut kinlog::Transaction<'_>, &kinlog::RunId) 
             }
             other => panic!("{other:?}"),
         });
-        assert_eq!(world.kinds(&next), [1]);
+        world.assert_kinds(&next, [STARTED]);
         assert_eq!(world.children(&next).unwrap().count(), 0);
         assert_eq!(world.parent(&abandoned).unwrap().unwrap().run, parent, "the run that closed");
     });
@@ -190,9 +195,9 @@ fn s14_request_cancel_is_idempotent() {
     assert!(world.settle(&duties[0]).unwrap().is_none());
     assert_eq!(world.end(), end, "nothing was written");
     world.ends(|world| {
-        assert_eq!(world.kinds(&asked), [1, 20]);
-        assert_eq!(world.kinds(&closed), [1, 2]);
-        assert_eq!(world.kinds(&open), [1, 20]);
+        world.assert_kinds(&asked, [STARTED, CANCEL_REQUESTED]);
+        world.assert_kinds(&closed, [STARTED, COMPLETED]);
+        world.assert_kinds(&open, [STARTED, CANCEL_REQUESTED]);
     });
 }
 
@@ -209,7 +214,7 @@ fn s16_three_level_cascade() {
     world.ends(|world| {
         assert_eq!(world.status(&kid), RunStatus::Terminated);
         assert_eq!(world.status(&grandchild), RunStatus::Terminated);
-        assert_eq!(world.kinds(&left), [1]);
+        world.assert_kinds(&left, [STARTED]);
     });
 
     let world = World::new();
@@ -218,11 +223,11 @@ fn s16_three_level_cascade() {
     let grandchild = world.spawn(&kid, "g", TERMINATE);
     world.shut(&parent, Close::terminated("stop"));
     assert_eq!(world.drain(), 1);
-    assert_eq!(world.kinds(&kid), [1, 29, 31, 20]);
-    assert_eq!(world.kinds(&grandchild), [1], "untouched until the child closes");
+    world.assert_kinds(&kid, [STARTED, START_CHILD_INITIATED, CHILD_STARTED, CANCEL_REQUESTED]);
+    assert_eq!(world.kinds(&grandchild), [STARTED], "untouched until the child closes");
     world.shut(&kid, Close::canceled(b""));
     assert_eq!(world.drain(), 1);
-    world.ends(|world| assert_eq!(world.kinds(&grandchild), [1, 27]));
+    world.ends(|world| world.assert_kinds(&grandchild, [STARTED, TERMINATED]));
 }
 
 /// However a parent closes, its policies apply once; a child that was told nothing of it is not
@@ -242,7 +247,7 @@ fn every_way_to_close_applies_the_policy() {
         let kid = world.spawn(&parent, "c", TERMINATE);
         world.shut(&parent, close());
         assert_eq!(world.drain(), 1);
-        world.ends(|world| assert_eq!(world.kinds(&kid), [1, 27]));
+        world.ends(|world| world.assert_kinds(&kid, [STARTED, TERMINATED]));
     }
 }
 
@@ -258,7 +263,7 @@ fn a_policy_applies_once_per_child_also_if_the_child_is_reset_later() {
         assert_eq!(world.drain(), 1);
         let again = world.commit(|tx| tx.reset(&kid, kinlog::NewReset::to(1)).unwrap());
         assert_eq!(world.drain(), 0);
-        world.ends(|world| assert_eq!(world.kinds(&again), [1, 9]));
+        world.ends(|world| world.assert_kinds(&again, [STARTED, RESET]));
     }
     let world = World::new();
     let parent = world.start("p");
@@ -267,7 +272,7 @@ fn a_policy_applies_once_per_child_also_if_the_child_is_reset_later() {
     world.complete(&parent);
     let again = world.commit(|tx| tx.reset(&kid, kinlog::NewReset::to(1)).unwrap());
     assert_eq!(world.drain(), 0);
-    world.ends(|world| assert_eq!(world.kinds(&again), [1, 9]));
+    world.ends(|world| world.assert_kinds(&again, [STARTED, RESET]));
 }
 
 /// The policy asks for one cancellation. A child that got a cancel request by itself, before or
@@ -280,7 +285,7 @@ fn a_cancel_request_the_child_got_by_itself_settles_the_policy() {
     world.complete(&parent);
     assert_eq!(world.due(DutyKind::ApplyClosePolicy), 1);
     world.commit(|tx| tx.request_cancel(&kid, b"user").unwrap());
-    world.ends(|world| assert_eq!(world.kinds(&kid), [1, 20]));
+    world.ends(|world| world.assert_kinds(&kid, [STARTED, CANCEL_REQUESTED]));
 }
 
 /// A child that ends by itself, or continues as new, while the policy is still to be applied: the
@@ -301,10 +306,10 @@ fn children_that_move_before_the_policy_reaches_them() {
     });
     assert_eq!(world.drain(), 2);
     world.ends(|world| {
-        assert_eq!(world.kinds(&ended), [1, 2]);
-        assert_eq!(world.kinds(&moved), [1, 28]);
-        assert_eq!(world.kinds(&next), [1, 27]);
-        assert_eq!(world.kinds(&world.current("both").unwrap()), [1, 20]);
+        world.assert_kinds(&ended, [STARTED, COMPLETED]);
+        world.assert_kinds(&moved, [STARTED, CONTINUED_AS_NEW]);
+        world.assert_kinds(&next, [STARTED, TERMINATED]);
+        world.assert_kinds(&world.current("both").unwrap(), [STARTED, CANCEL_REQUESTED]);
         assert_eq!(world.current("moved"), Some(next));
     });
 }

@@ -7,6 +7,7 @@ use kinlog::{
     Body, ChildState, Close, DutyFilter, DutyKind, Error, EventKind, NewEvent, NextRun, RunId,
     RunStatus,
 };
+use kinlog_testing::kinds::*;
 
 use super::support::{ABANDON, TERMINATE, World, assert_illegal, child, note, overtaken};
 
@@ -52,7 +53,7 @@ fn s07_completion_before_started() {
     let parent = world.start("p");
     world.commit(|tx| tx.initiate_child(&parent, child("c", TERMINATE)).unwrap());
     let mut tx = world.begin();
-    assert_illegal(tx.append(&parent, terminated(parent, 2, 0)), parent, 36, 2);
+    assert_illegal(tx.append(&parent, terminated(parent, 2, 0)), parent, CHILD_TERMINATED, 2);
     let kid = tx.start_child(&parent, 2).unwrap();
     tx.close_run(&kid, Close::terminated("outside")).unwrap();
     tx.commit().unwrap();
@@ -67,7 +68,13 @@ fn s07_completion_before_started() {
         (second, told)
     });
     world.ends(|world| {
-        assert_eq!(world.kinds(&parent), [1, 29, 31, 36, 29, 31, 36]);
+        world.assert_kinds(
+            &parent,
+            [
+                STARTED, START_CHILD_INITIATED, CHILD_STARTED, CHILD_TERMINATED,
+                START_CHILD_INITIATED, CHILD_STARTED, CHILD_TERMINATED,
+            ],
+        );
         let (first, second_told) = (outcome(world, &parent, 4), outcome(world, &parent, told));
         assert_eq!((first.run_id, first.started_event_id), (kid, 3));
         assert_eq!((second_told.run_id, second_told.started_event_id), (second, 6));
@@ -93,11 +100,14 @@ fn s08_duplicate_completion() {
     let moved = other.commit().map_err(overtaken).unwrap_err();
     assert_eq!(moved, Moved::Run { run: parent, expected: 4, found: 5 });
     assert!(world.settle(&duty).unwrap().is_none());
-    assert_illegal(world.begin().report_child(&parent, 2), parent, 32, 2);
-    assert_illegal(world.begin().append(&parent, completed(kid, 2, 3)), parent, 32, 2);
+    assert_illegal(world.begin().report_child(&parent, 2), parent, CHILD_COMPLETED, 2);
+    assert_illegal(world.begin().append(&parent, completed(kid, 2, 3)), parent, CHILD_COMPLETED, 2);
     assert_eq!(world.drain(), 0);
     world.ends(|world| {
-        assert_eq!(world.kinds(&parent), [1, 29, 31, 32]);
+        world.assert_kinds(
+            &parent,
+            [STARTED, START_CHILD_INITIATED, CHILD_STARTED, CHILD_COMPLETED],
+        );
         world.event(&parent, 4, |event| assert_eq!(event.payload(), b"result"));
     });
 }
@@ -112,18 +122,34 @@ fn s09_wrong_chain_completion() {
     let other = world.spawn(&parent, "d", TERMINATE);
     let last = world.commit(|tx| tx.continue_as_new(&first, NextRun::new("C")).unwrap());
     let tell = |event| world.begin().append(&parent, event);
-    assert_illegal(tell(completed(last, 2, 3)), parent, 32, 2);
+    assert_illegal(tell(completed(last, 2, 3)), parent, CHILD_COMPLETED, 2);
     world.complete(&last);
     world.complete(&other);
     for wrong in [completed(other, 2, 3), completed(first, 2, 3)] {
-        assert_illegal(tell(wrong), parent, 32, 2);
+        assert_illegal(tell(wrong), parent, CHILD_COMPLETED, 2);
     }
-    assert_illegal(tell(terminated(last, 2, 3)), parent, 36, 2);
-    assert_illegal(world.begin().append(&parent, completed(last, 2, 5)), parent, 32, 2);
-    assert_eq!(world.kinds(&parent), [1, 29, 31, 29, 31]);
+    assert_illegal(tell(terminated(last, 2, 3)), parent, CHILD_TERMINATED, 2);
+    assert_illegal(
+        world.begin().append(&parent, completed(last, 2, 5)),
+        parent,
+        CHILD_COMPLETED,
+        2,
+    );
+    world.assert_kinds(
+        &parent,
+        [STARTED, START_CHILD_INITIATED, CHILD_STARTED, START_CHILD_INITIATED, CHILD_STARTED],
+    );
     world.commit(|tx| tx.append(&parent, completed(last, 2, 3)).unwrap());
     assert_eq!(world.drain(), 1);
-    world.ends(|world| assert_eq!(world.kinds(&parent), [1, 29, 31, 29, 31, 32, 32]));
+    world.ends(|world| {
+        world.assert_kinds(
+            &parent,
+            [
+                STARTED, START_CHILD_INITIATED, CHILD_STARTED, START_CHILD_INITIATED,
+                CHILD_STARTED, CHILD_COMPLETED, CHILD_COMPLETED,
+            ],
+        )
+    });
 }
 
 /// A child that continues as new has not ended: its parent hears of its first run and of the end of
@@ -141,7 +167,10 @@ fn s10_continue_as_new_of_a_child_is_not_reported() {
     world.complete(&last);
     assert_eq!(world.drain(), 1);
     world.ends(|world| {
-        assert_eq!(world.kinds(&parent), [1, 29, 31, 32]);
+        world.assert_kinds(
+            &parent,
+            [STARTED, START_CHILD_INITIATED, CHILD_STARTED, CHILD_COMPLETED],
+        );
         world.event(&parent, 3, |event| match event.body() {
             Body::ChildWorkflowExecutionStarted(started) => assert_eq!(started.run_id, first),
             other => panic!("{other:?}"),
@@ -181,7 +210,13 @@ fn s11_retry_and_cron_child() {
     world.shut(&scheduled, Close::terminated("enough"));
     assert_eq!(world.drain(), 2);
     world.ends(|world| {
-        assert_eq!(world.kinds(&parent), [1, 29, 31, 29, 31, 33, 36]);
+        world.assert_kinds(
+            &parent,
+            [
+                STARTED, START_CHILD_INITIATED, CHILD_STARTED, START_CHILD_INITIATED,
+                CHILD_STARTED, CHILD_FAILED, CHILD_TERMINATED,
+            ],
+        );
         let told = outcome(world, &parent, 6);
         assert_eq!((told.run_id, told.retry_state), (run, retry_state));
         assert_eq!(outcome(world, &parent, 7).run_id, scheduled);
@@ -205,11 +240,17 @@ fn s21_events_come_in_order_with_contiguous_ids() {
         assert!(tx.settle(&duties[0]).unwrap());
         tx.signal(&parent, "hello", b"").unwrap();
         assert!(tx.settle(&duties[1]).unwrap());
-        assert_illegal(tx.start_child(&parent, 4), parent, 31, 4);
-        assert_illegal(tx.append(&parent, completed(ended, 2, 3)), parent, 32, 2);
+        assert_illegal(tx.start_child(&parent, 4), parent, CHILD_STARTED, 4);
+        assert_illegal(tx.append(&parent, completed(ended, 2, 3)), parent, CHILD_COMPLETED, 2);
     });
     world.ends(|world| {
-        assert_eq!(world.kinds(&parent), [1, 29, 31, 29, 31, 26, 32]);
+        world.assert_kinds(
+            &parent,
+            [
+                STARTED, START_CHILD_INITIATED, CHILD_STARTED, START_CHILD_INITIATED,
+                CHILD_STARTED, SIGNALED, CHILD_COMPLETED,
+            ],
+        );
         assert_eq!(outcome(world, &parent, 7).started_event_id, 3);
     });
 }
@@ -241,7 +282,13 @@ fn s22_terminate_keeps_what_was_committed() {
     assert!(matches!(again, Err(Error::RunClosed { run }) if run == parent));
     world.complete(&kid);
     world.ends(|world| {
-        assert_eq!(world.kinds(&parent), [1, 5, 6, 29, 31, 26, 9, 27]);
+        world.assert_kinds(
+            &parent,
+            [
+                STARTED, WORKFLOW_TASK_SCHEDULED, WORKFLOW_TASK_STARTED, START_CHILD_INITIATED,
+                CHILD_STARTED, SIGNALED, RESET, TERMINATED,
+            ],
+        );
         let now = world.run(&parent).unwrap();
         assert_eq!(now.events, before.events + 2);
         let last: u64 = [7, 8].map(|id| world.event(&parent, id, |e| e.size()).into()).iter().sum();
@@ -252,12 +299,12 @@ fn s22_terminate_keeps_what_was_committed() {
 /// How each close of a child is told.
 #[test]
 fn every_outcome_has_its_event() {
-    let outcomes: [(Closing, u16, RunStatus); 5] = [
-        (|| Close::completed(b"data"), 32, RunStatus::Completed),
-        (|| Close::failed(b"data"), 33, RunStatus::Failed),
-        (|| Close::canceled(b"data"), 34, RunStatus::Canceled),
-        (Close::timed_out, 35, RunStatus::TimedOut),
-        (|| Close::terminated("stop"), 36, RunStatus::Terminated),
+    let outcomes: [(Closing, EventKind, RunStatus); 5] = [
+        (|| Close::completed(b"data"), CHILD_COMPLETED, RunStatus::Completed),
+        (|| Close::failed(b"data"), CHILD_FAILED, RunStatus::Failed),
+        (|| Close::canceled(b"data"), CHILD_CANCELED, RunStatus::Canceled),
+        (Close::timed_out, CHILD_TIMED_OUT, RunStatus::TimedOut),
+        (|| Close::terminated("stop"), CHILD_TERMINATED, RunStatus::Terminated),
     ];
     for (close, kind, status) in outcomes {
         let world = World::new();
@@ -266,7 +313,7 @@ fn every_outcome_has_its_event() {
         world.shut(&kid, close());
         assert_eq!(world.drain(), 1);
         world.ends(|world| {
-            assert_eq!(world.kinds(&parent), [1, 29, 31, kind]);
+            world.assert_kinds(&parent, [STARTED, START_CHILD_INITIATED, CHILD_STARTED, kind]);
             let told = world.event(&parent, 4, |event| event.payload().to_vec());
             assert_eq!(told, world.event(&kid, 2, |event| event.payload().to_vec()));
             let child = world.children(&parent).unwrap().next().unwrap().unwrap();

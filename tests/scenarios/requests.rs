@@ -2,6 +2,7 @@
 
 use kinlog::event::{ActivityScheduled, ActivityTask, ExternalFailedCause, Started};
 use kinlog::{Body, Close, DutyKind, Error, NewEvent, NewReset, NextRun, RunId, Target};
+use kinlog_testing::kinds::*;
 
 use super::support::{ABANDON, NAMESPACE, TERMINATE, World, child, run};
 
@@ -37,8 +38,8 @@ fn a_signal_arrives_once() {
     let (sender, target) = (world.start("p"), world.start("t"));
     assert!(delivers(&world, &sender, Target::workflow("t")));
     world.ends(|world| {
-        assert_eq!(world.kinds(&sender), [1, 37, 39]);
-        assert_eq!(world.kinds(&target), [1, 26]);
+        world.assert_kinds(&sender, [STARTED, SIGNAL_EXTERNAL_INITIATED, EXTERNAL_SIGNALED]);
+        world.assert_kinds(&target, [STARTED, SIGNALED]);
         world.event(&target, 2, |event| {
             let Body::WorkflowExecutionSignaled(signaled) = event.body() else { panic!() };
             assert_eq!((signaled.signal_name, event.payload()), ("s", b"p".as_slice()));
@@ -56,7 +57,15 @@ fn a_run_may_be_its_own_target() {
     assert!(delivers(&world, &itself, Target::workflow("p")));
     world.commit(|tx| tx.cancel_external(&itself, Target::workflow("p")).unwrap());
     assert_eq!(world.drain(), 1);
-    world.ends(|world| assert_eq!(world.kinds(&itself), [1, 37, 26, 39, 22, 20, 24]));
+    world.ends(|world| {
+        world.assert_kinds(
+            &itself,
+            [
+                STARTED, SIGNAL_EXTERNAL_INITIATED, SIGNALED, EXTERNAL_SIGNALED,
+                REQUEST_CANCEL_EXTERNAL_INITIATED, CANCEL_REQUESTED, EXTERNAL_CANCEL_REQUESTED,
+            ],
+        )
+    });
 }
 
 /// Without a run, the target is whichever run is current when it arrives; with one, that run alone,
@@ -68,7 +77,10 @@ fn a_target_is_found_when_the_signal_arrives() {
     world.commit(|tx| tx.signal_external(&sender, Target::workflow("t"), "s", b"").unwrap());
     let second = world.commit(|tx| tx.continue_as_new(&first, NextRun::new("T")).unwrap());
     assert_eq!(world.drain(), 1);
-    assert_eq!((world.kinds(&first), world.kinds(&second)), (vec![1, 28], vec![1, 26]));
+    assert_eq!(
+        (world.kinds(&first), world.kinds(&second)),
+        (vec![STARTED, CONTINUED_AS_NEW], vec![STARTED, SIGNALED])
+    );
     assert!(delivers(&world, &sender, Target::workflow("t").run(second)));
     assert!(!delivers(&world, &sender, Target::workflow("t").run(first)), "closed");
     assert!(!delivers(&world, &sender, Target::workflow("other").run(second)));
@@ -76,7 +88,7 @@ fn a_target_is_found_when_the_signal_arrives() {
     assert!(!delivers(&world, &sender, Target::workflow("nobody")));
     world.complete(&second);
     assert!(!delivers(&world, &sender, Target::workflow("t")), "closed");
-    world.ends(|world| assert_eq!(world.kinds(&second), [1, 26, 26, 2]));
+    world.ends(|world| world.assert_kinds(&second, [STARTED, SIGNALED, SIGNALED, COMPLETED]));
 }
 
 /// Namespaces keep signals in.
@@ -87,7 +99,7 @@ fn a_target_is_in_the_senders_namespace() {
     let abroad = kinlog::NewRun::new("abroad", "t", "T");
     let target = world.commit(|tx| tx.start(abroad).unwrap());
     assert!(!delivers(&world, &sender, Target::workflow("t")));
-    world.ends(|world| assert_eq!(world.kinds(&target), [1]));
+    world.ends(|world| world.assert_kinds(&target, [STARTED]));
 }
 
 /// Only a child: whichever run of its chain is current, and whoever of the sender's chain of resets
@@ -111,9 +123,9 @@ fn child_only_reaches_children_alone() {
     let usurper = world.start("c");
     assert!(!delivers(&world, &again, to("c")), "a stranger with the child's name");
     world.ends(|world| {
-        assert_eq!(world.kinds(&stranger), [1]);
-        assert_eq!(world.kinds(&usurper), [1]);
-        assert_eq!(world.kinds(&next), [1, 26, 26, 2]);
+        world.assert_kinds(&stranger, [STARTED]);
+        world.assert_kinds(&usurper, [STARTED]);
+        world.assert_kinds(&next, [STARTED, SIGNALED, SIGNALED, COMPLETED]);
     });
 }
 
@@ -144,7 +156,7 @@ fn requests_of_a_sender_that_closed_lapse() {
             tx.signal_external(&other, to, "s", b"").unwrap();
             tx.close_run(&other, Close::completed(b"")).unwrap();
         });
-        world.ends(|world| assert_eq!(world.kinds(&target), [1]));
+        world.ends(|world| world.assert_kinds(&target, [STARTED]));
     }
 }
 
@@ -165,10 +177,20 @@ fn cancel_requests_between_runs() {
     });
     assert_eq!(world.drain(), 4);
     world.ends(|world| {
-        assert_eq!(world.kinds(&target), [1, 20]);
-        assert_eq!(world.kinds(&one), [1, 22, 22, 22, 24, 24, 23]);
-        assert_eq!(world.kinds(&other), [1, 22, 24]);
-        assert_eq!(world.kinds(&closed), [1, 2]);
+        world.assert_kinds(&target, [STARTED, CANCEL_REQUESTED]);
+        world.assert_kinds(
+            &one,
+            [
+                STARTED, REQUEST_CANCEL_EXTERNAL_INITIATED, REQUEST_CANCEL_EXTERNAL_INITIATED,
+                REQUEST_CANCEL_EXTERNAL_INITIATED, EXTERNAL_CANCEL_REQUESTED,
+                EXTERNAL_CANCEL_REQUESTED, REQUEST_CANCEL_EXTERNAL_FAILED,
+            ],
+        );
+        world.assert_kinds(
+            &other,
+            [STARTED, REQUEST_CANCEL_EXTERNAL_INITIATED, EXTERNAL_CANCEL_REQUESTED],
+        );
+        world.assert_kinds(&closed, [STARTED, COMPLETED]);
         assert!(world.run(&target).unwrap().cancel_requested);
     });
 }
@@ -202,7 +224,7 @@ fn a_cancel_request_names_open_activities() {
     });
     // Open at the point of a reset is open in the new run, whatever happened later.
     let again = world.commit(|tx| tx.reset(&id, NewReset::to(6)).unwrap());
-    assert_eq!(world.kinds(&kid), [1]);
+    world.assert_kinds(&kid, [STARTED]);
     world.ends(|world| {
         assert_eq!(world.open_activities(&again).unwrap(), [2, 4, 5]);
         assert_eq!(world.open_activities(&id).unwrap(), [2, 5, first, second]);
@@ -229,7 +251,7 @@ fn closed_and_recorded_runs_are_no_targets() {
     };
     let recorded = world.commit(|tx| tx.start(kinlog::NewRun::imported(recorded)).unwrap());
     assert!(!delivers(&world, &sender, Target::workflow("elsewhere")));
-    world.ends(|world| assert_eq!(world.kinds(&recorded), [1]));
+    world.ends(|world| world.assert_kinds(&recorded, [STARTED]));
 }
 
 /// A signal and the run it is for may begin in one commit.
@@ -244,8 +266,14 @@ fn a_target_that_begins_in_the_same_commit() {
     });
     assert_eq!(world.drain(), 1);
     world.ends(|world| {
-        assert_eq!(world.kinds(&sender), [1, 37, 29, 31, 39]);
-        assert_eq!(world.kinds(&kid), [1, 26]);
+        world.assert_kinds(
+            &sender,
+            [
+                STARTED, SIGNAL_EXTERNAL_INITIATED, START_CHILD_INITIATED, CHILD_STARTED,
+                EXTERNAL_SIGNALED,
+            ],
+        );
+        world.assert_kinds(&kid, [STARTED, SIGNALED]);
     });
 }
 
@@ -261,7 +289,13 @@ fn a_start_and_a_signal_are_settled_in_order() {
     let settled = world.settle_all().unwrap();
     assert_eq!((settled.duties, settled.commits), (2, 1));
     world.ends(|world| {
-        assert_eq!(world.kinds(&parent), [1, 29, 37, 31, 39]);
-        assert_eq!(world.kinds(&world.current("c").unwrap()), [1, 26]);
+        world.assert_kinds(
+            &parent,
+            [
+                STARTED, START_CHILD_INITIATED, SIGNAL_EXTERNAL_INITIATED, CHILD_STARTED,
+                EXTERNAL_SIGNALED,
+            ],
+        );
+        world.assert_kinds(&world.current("c").unwrap(), [STARTED, SIGNALED]);
     });
 }

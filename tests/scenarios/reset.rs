@@ -6,6 +6,7 @@ use kinlog::{
     Body, ChildState, Close, DutyKind, Error, EventKind, NewEvent, NewReset, NextRun, RunFilter,
     RunId, RunStatus, Target,
 };
+use kinlog_testing::kinds::*;
 
 use super::support::{
     ABANDON, REQUEST_CANCEL, TERMINATE, World, assert_illegal, assert_limit, child, note,
@@ -33,9 +34,15 @@ fn s17_reset_parent_after_its_child_started() {
     world.complete(&kid);
     assert_eq!(world.drain(), 1);
     world.ends(|world| {
-        assert_eq!(world.kinds(&parent), [1, 29, 31, 25, 27]);
-        assert_eq!(world.kinds(&again), [1, 29, 31, 9, 32]);
-        assert_eq!(world.kinds(&kid), [1, 2]);
+        world.assert_kinds(
+            &parent,
+            [STARTED, START_CHILD_INITIATED, CHILD_STARTED, MARKER_RECORDED, TERMINATED],
+        );
+        world.assert_kinds(
+            &again,
+            [STARTED, START_CHILD_INITIATED, CHILD_STARTED, RESET, CHILD_COMPLETED],
+        );
+        world.assert_kinds(&kid, [STARTED, COMPLETED]);
         world.event(&parent, 5, |event| match event.body() {
             Body::WorkflowExecutionTerminated(body) => assert_eq!(body.reset_run_id, Some(again)),
             other => panic!("{other:?}"),
@@ -68,12 +75,24 @@ fn s18_child_event_ids_collide_after_a_reset() {
         retry_state: RetryState::Unspecified,
     };
     let told = NewEvent::new(Body::ChildWorkflowExecutionCompleted(told));
-    assert_illegal(world.begin().append(&again, told), again, 32, 4);
+    assert_illegal(world.begin().append(&again, told), again, CHILD_COMPLETED, 4);
     world.complete(&new);
     assert_eq!(world.drain(), 1);
     world.ends(|world| {
-        assert_eq!(world.kinds(&parent), [1, 25, 25, 29, 31, 27]);
-        assert_eq!(world.kinds(&again), [1, 25, 9, 29, 31, 32]);
+        world.assert_kinds(
+            &parent,
+            [
+                STARTED, MARKER_RECORDED, MARKER_RECORDED, START_CHILD_INITIATED, CHILD_STARTED,
+                TERMINATED,
+            ],
+        );
+        world.assert_kinds(
+            &again,
+            [
+                STARTED, MARKER_RECORDED, RESET, START_CHILD_INITIATED, CHILD_STARTED,
+                CHILD_COMPLETED,
+            ],
+        );
         assert_eq!((parent_of(world, &old), parent_of(world, &new)), (parent, again));
     });
 }
@@ -102,9 +121,15 @@ fn s19_reset_child() {
     world.complete(&parent);
     assert_eq!(world.drain(), 1);
     world.ends(|world| {
-        assert_eq!(world.kinds(&parent), [1, 29, 31, 32, 29, 31, 2]);
-        assert_eq!(world.kinds(&first), [1, 25, 27]);
-        assert_eq!(world.kinds(&hit_again), [1, 9, 27]);
+        world.assert_kinds(
+            &parent,
+            [
+                STARTED, START_CHILD_INITIATED, CHILD_STARTED, CHILD_COMPLETED,
+                START_CHILD_INITIATED, CHILD_STARTED, COMPLETED,
+            ],
+        );
+        world.assert_kinds(&first, [STARTED, MARKER_RECORDED, TERMINATED]);
+        world.assert_kinds(&hit_again, [STARTED, RESET, TERMINATED]);
     });
 }
 
@@ -159,9 +184,9 @@ fn s30_adopted_children_are_hit_by_the_new_runs_policy() {
     world.complete(&twice);
     assert_eq!(world.drain(), 2);
     world.ends(|world| {
-        assert_eq!(world.kinds(&terminated), [1, 27]);
-        assert_eq!(world.kinds(&asked), [1, 20]);
-        assert_eq!(world.kinds(&left), [1]);
+        world.assert_kinds(&terminated, [STARTED, TERMINATED]);
+        world.assert_kinds(&asked, [STARTED, CANCEL_REQUESTED]);
+        world.assert_kinds(&left, [STARTED]);
         for kid in [&terminated, &asked, &left] {
             assert_eq!(parent_of(world, kid), twice);
         }
@@ -205,20 +230,36 @@ fn what_was_learned_after_the_point_is_repeated() {
         tx.signal_external(&parent, Target::workflow("nobody"), "hello", b"").unwrap();
     });
     assert_eq!(world.drain(), 6);
-    assert_eq!(world.kinds(&parent)[7..], [31, 30, 31, 39, 38, 24]);
+    assert_eq!(
+        world.kinds(&parent)[7..],
+        [
+            CHILD_STARTED, START_CHILD_FAILED, CHILD_STARTED, EXTERNAL_SIGNALED,
+            SIGNAL_EXTERNAL_FAILED, EXTERNAL_CANCEL_REQUESTED
+        ]
+    );
     let (started, ended) = (world.current("started").unwrap(), world.current("ended").unwrap());
     world.complete(&ended);
     assert_eq!(world.drain(), 1);
-    assert_eq!(world.kinds(&parent)[13..], [32]);
+    assert_eq!(world.kinds(&parent)[13..], [CHILD_COMPLETED]);
 
     let again = reset(&world, &parent, 7);
-    assert_eq!(world.kinds(&again)[7..], [9, 31, 30, 31, 39, 24, 38]);
+    assert_eq!(
+        world.kinds(&again)[7..],
+        [
+            RESET, CHILD_STARTED, START_CHILD_FAILED, CHILD_STARTED, EXTERNAL_SIGNALED,
+            EXTERNAL_CANCEL_REQUESTED, SIGNAL_EXTERNAL_FAILED
+        ]
+    );
     assert_eq!(world.drain(), 1, "the outcome is a duty again");
     world.complete(&started);
     assert_eq!(world.drain(), 1);
     world.ends(|world| {
-        assert_eq!(world.kinds(&again)[14..], [32, 32]);
-        assert_eq!(world.kinds(&target), [1, 26, 20], "nothing was delivered twice");
+        assert_eq!(world.kinds(&again)[14..], [CHILD_COMPLETED, CHILD_COMPLETED]);
+        assert_eq!(
+            world.kinds(&target),
+            [STARTED, SIGNALED, CANCEL_REQUESTED],
+            "nothing was delivered twice"
+        );
         assert_eq!(world.runs_of("started"), 1, "nothing was started twice");
         world.event(&again, 9, |event| match event.body() {
             Body::ChildWorkflowExecutionStarted(told) => {
@@ -244,9 +285,18 @@ fn open_requests_and_starts_become_duties_of_the_new_run() {
     assert!(due.iter().all(|duty| duty.run() == again));
     assert_eq!((due.len(), world.drain()), (2, 2));
     world.ends(|world| {
-        assert_eq!(world.kinds(&parent), [1, 29, 37, 27]);
-        assert_eq!(world.kinds(&again), [1, 29, 37, 9, 31, 39]);
-        assert_eq!(world.kinds(&target), [1, 26]);
+        world.assert_kinds(
+            &parent,
+            [STARTED, START_CHILD_INITIATED, SIGNAL_EXTERNAL_INITIATED, TERMINATED],
+        );
+        world.assert_kinds(
+            &again,
+            [
+                STARTED, START_CHILD_INITIATED, SIGNAL_EXTERNAL_INITIATED, RESET, CHILD_STARTED,
+                EXTERNAL_SIGNALED,
+            ],
+        );
+        world.assert_kinds(&target, [STARTED, SIGNALED]);
         assert_eq!(parent_of(world, &world.current("c").unwrap()), again);
     });
 }
@@ -262,8 +312,8 @@ fn the_current_run_is_terminated_also_if_it_is_not_the_base() {
     let again = reset(&world, &first, 1);
     assert_eq!(world.drain(), 1);
     world.ends(|world| {
-        assert_eq!(world.kinds(&second), [1, 29, 31, 27]);
-        assert_eq!(world.kinds(&kid), [1, 27]);
+        world.assert_kinds(&second, [STARTED, START_CHILD_INITIATED, CHILD_STARTED, TERMINATED]);
+        world.assert_kinds(&kid, [STARTED, TERMINATED]);
         assert_eq!(world.current("p"), Some(again));
         assert_eq!(world.chain(&first).unwrap().len(), 3);
     });
@@ -281,8 +331,11 @@ fn a_run_of_another_chain_that_a_reset_terminates_is_reported() {
     assert_eq!(world.due(DutyKind::ReportClose), 1);
     assert_eq!(world.drain(), 1);
     world.ends(|world| {
-        assert_eq!(world.kinds(&parent), [1, 29, 31, 36]);
-        assert_eq!(world.kinds(&kid), [1, 27]);
+        world.assert_kinds(
+            &parent,
+            [STARTED, START_CHILD_INITIATED, CHILD_STARTED, CHILD_TERMINATED],
+        );
+        world.assert_kinds(&kid, [STARTED, TERMINATED]);
         assert_eq!(world.current("c"), Some(again));
         assert_eq!(world.parent(&again).unwrap(), None);
     });
@@ -302,9 +355,15 @@ fn adoption_wins_over_policies_that_are_pending() {
     let again = reset(&world, &parent, 5);
     assert_eq!(world.drain(), 1, "only that the child ended is news to the new run");
     world.ends(|world| {
-        assert_eq!(world.kinds(&early), [1, 27]);
-        assert_eq!(world.kinds(&late), [1]);
-        assert_eq!(world.kinds(&again), [1, 29, 31, 29, 31, 9, 36]);
+        world.assert_kinds(&early, [STARTED, TERMINATED]);
+        world.assert_kinds(&late, [STARTED]);
+        world.assert_kinds(
+            &again,
+            [
+                STARTED, START_CHILD_INITIATED, CHILD_STARTED, START_CHILD_INITIATED,
+                CHILD_STARTED, RESET, CHILD_TERMINATED,
+            ],
+        );
         assert_eq!(parent_of(world, &late), again);
     });
 }
@@ -330,7 +389,7 @@ fn a_reset_has_a_point_and_is_made_once() {
     assert_eq!(world.commit(ask), again);
     world.ends(|world| {
         assert_eq!(world.runs_of("p"), 2);
-        assert_eq!(world.kinds(&again), [1, 25, 9]);
+        world.assert_kinds(&again, [STARTED, MARKER_RECORDED, RESET]);
     });
 }
 

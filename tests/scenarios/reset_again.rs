@@ -2,6 +2,7 @@
 
 use kinlog::event::{ActivityScheduled, ChildClosed, RetryState};
 use kinlog::{Body, Close, NewEvent, NewReset, NextRun, RunId, Target};
+use kinlog_testing::kinds::*;
 
 use super::support::{REQUEST_CANCEL, TERMINATE, World, assert_limit, child, note};
 
@@ -20,13 +21,19 @@ fn a_second_reset_takes_over_from_the_first() {
     world.complete(&kid);
     assert_eq!(world.drain(), 1);
     let second = reset(&world, &parent, 2);
-    assert_eq!(world.kinds(&second), [1, 29, 9, 31]);
+    world.assert_kinds(&second, [STARTED, START_CHILD_INITIATED, RESET, CHILD_STARTED]);
     assert_eq!(world.drain(), 1);
     let third = reset(&world, &parent, 1);
     world.ends(|world| {
-        assert_eq!(world.kinds(&first), [1, 29, 31, 9, 32, 27]);
-        assert_eq!(world.kinds(&second), [1, 29, 9, 31, 32, 27]);
-        assert_eq!(world.kinds(&third), [1, 9]);
+        world.assert_kinds(
+            &first,
+            [STARTED, START_CHILD_INITIATED, CHILD_STARTED, RESET, CHILD_COMPLETED, TERMINATED],
+        );
+        world.assert_kinds(
+            &second,
+            [STARTED, START_CHILD_INITIATED, RESET, CHILD_STARTED, CHILD_COMPLETED, TERMINATED],
+        );
+        world.assert_kinds(&third, [STARTED, RESET]);
     });
 }
 
@@ -42,14 +49,26 @@ fn what_a_sibling_did_is_not_done_again() {
     });
     let first = reset(&world, &parent, 3);
     assert_eq!(world.drain(), 2);
-    assert_eq!(world.kinds(&first), [1, 29, 37, 9, 31, 39]);
+    world.assert_kinds(
+        &first,
+        [
+            STARTED, START_CHILD_INITIATED, SIGNAL_EXTERNAL_INITIATED, RESET, CHILD_STARTED,
+            EXTERNAL_SIGNALED,
+        ],
+    );
     let second = reset(&world, &parent, 3);
     world.drain();
     world.complete(&second);
     assert_eq!(world.drain(), 1);
     world.ends(|world| {
-        assert_eq!(world.kinds(&second), [1, 29, 37, 9, 31, 39, 2]);
-        assert_eq!((world.runs_of("c"), world.kinds(&target)), (1, vec![1, 26]));
+        world.assert_kinds(
+            &second,
+            [
+                STARTED, START_CHILD_INITIATED, SIGNAL_EXTERNAL_INITIATED, RESET, CHILD_STARTED,
+                EXTERNAL_SIGNALED, COMPLETED,
+            ],
+        );
+        assert_eq!((world.runs_of("c"), world.kinds(&target)), (1, vec![STARTED, SIGNALED]));
     });
 }
 
@@ -69,14 +88,19 @@ fn a_child_that_is_reset_after_it_was_told_of() {
     };
     let (world, parent, kid) = told();
     world.complete(&parent);
-    world.ends(|world| assert_eq!(world.kinds(&kid), [1, 9]));
+    world.ends(|world| world.assert_kinds(&kid, [STARTED, RESET]));
 
     let (world, parent, kid) = told();
     let again = reset(&world, &parent, 3);
     assert_eq!(world.children(&again).unwrap().open().count(), 1);
     world.complete(&kid);
     assert_eq!(world.drain(), 1);
-    world.ends(|world| assert_eq!(world.kinds(&again), [1, 29, 31, 9, 32]));
+    world.ends(|world| {
+        world.assert_kinds(
+            &again,
+            [STARTED, START_CHILD_INITIATED, CHILD_STARTED, RESET, CHILD_COMPLETED],
+        )
+    });
 }
 
 /// A parent whose policy was applied and that is reset afterwards: the children are its own again,
@@ -91,8 +115,8 @@ fn a_reset_after_the_policy_was_applied() {
     let again = reset(&world, &parent, 3);
     world.complete(&again);
     world.ends(|world| {
-        assert_eq!(world.kinds(&kid), [1, 20]);
-        assert_eq!(world.kinds(&next), [1, 27]);
+        world.assert_kinds(&kid, [STARTED, CANCEL_REQUESTED]);
+        world.assert_kinds(&next, [STARTED, TERMINATED]);
         assert_eq!(world.parent(&kid).unwrap().unwrap().run, again);
     });
 }
@@ -118,7 +142,7 @@ fn parent_and_child_in_one_commit() {
         let [parent, kid] = ["p", "c"].map(|workflow_id| world.current(workflow_id).unwrap());
         world.complete(&parent);
         assert_eq!(world.drain(), 1);
-        world.ends(|world| assert_eq!(world.kinds(&kid), [1, 9, 27]));
+        world.ends(|world| world.assert_kinds(&kid, [STARTED, RESET, TERMINATED]));
     }
 }
 
@@ -147,8 +171,14 @@ fn a_child_ends_in_the_commit_of_the_reset() {
         third
     });
     world.ends(|world| {
-        assert_eq!(world.kinds(&again), [1, 29, 31, 9, 32, 27]);
-        assert_eq!(world.kinds(&third), [1, 29, 31, 9, 9, 32]);
+        world.assert_kinds(
+            &again,
+            [STARTED, START_CHILD_INITIATED, CHILD_STARTED, RESET, CHILD_COMPLETED, TERMINATED],
+        );
+        world.assert_kinds(
+            &third,
+            [STARTED, START_CHILD_INITIATED, CHILD_STARTED, RESET, RESET, CHILD_COMPLETED],
+        );
     });
 }
 
@@ -165,8 +195,17 @@ fn the_new_run_goes_on_in_the_same_commit() {
     });
     assert_eq!(world.drain(), 1);
     world.ends(|world| {
-        assert_eq!(world.kinds(&again), [1, 29, 31, 9, 25, 28]);
-        assert_eq!((world.kinds(&next), world.kinds(&kid)), (vec![1], vec![1, 27]));
+        world.assert_kinds(
+            &again,
+            [
+                STARTED, START_CHILD_INITIATED, CHILD_STARTED, RESET, MARKER_RECORDED,
+                CONTINUED_AS_NEW,
+            ],
+        );
+        assert_eq!(
+            (world.kinds(&next), world.kinds(&kid)),
+            (vec![STARTED], vec![STARTED, TERMINATED])
+        );
     });
 }
 
@@ -180,7 +219,9 @@ fn the_new_run_starts_a_child_in_the_same_commit() {
         tx.spawn_child(&again, child("d", TERMINATE)).unwrap();
         again
     });
-    world.ends(|world| assert_eq!(world.kinds(&again), [1, 9, 29, 31]));
+    world.ends(|world| {
+        world.assert_kinds(&again, [STARTED, RESET, START_CHILD_INITIATED, CHILD_STARTED])
+    });
 }
 
 fn activity() -> NewEvent<'static> {
@@ -219,7 +260,15 @@ fn limits_count_what_was_taken_over() {
         tx.spawn_child(&early, child("d", TERMINATE)).unwrap();
     });
     world.drain();
-    world.ends(|world| assert_eq!(world.kinds(&early), [1, 9, 10, 37, 29, 31, 38]));
+    world.ends(|world| {
+        world.assert_kinds(
+            &early,
+            [
+                STARTED, RESET, ACTIVITY_TASK_SCHEDULED, SIGNAL_EXTERNAL_INITIATED,
+                START_CHILD_INITIATED, CHILD_STARTED, SIGNAL_EXTERNAL_FAILED,
+            ],
+        )
+    });
 }
 
 /// So do its activities, which a cancel request in the commit of the reset names.

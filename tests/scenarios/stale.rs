@@ -6,6 +6,7 @@ use kinlog::event::{ActivityScheduled, CancelRequested};
 use kinlog::{
     Body, Close, DutyFilter, Error, Expect, NewEvent, NewReset, NextRun, RunId, Store, Transaction,
 };
+use kinlog_testing::kinds::*;
 
 use super::support::{
     ABANDON, NAMESPACE, REQUEST_CANCEL, TERMINATE, World, assert_illegal, child, note, overtaken,
@@ -54,7 +55,12 @@ fn two_appends() {
         tx.append(&id, note()).unwrap();
     };
     twice(&world, anywhere).unwrap();
-    world.ends(|world| assert_eq!(world.kinds(&id), [1, 25, 25, 25, 25]));
+    world.ends(|world| {
+        world.assert_kinds(
+            &id,
+            [STARTED, MARKER_RECORDED, MARKER_RECORDED, MARKER_RECORDED, MARKER_RECORDED],
+        )
+    });
 }
 
 #[test]
@@ -85,8 +91,8 @@ fn two_starts_of_one_workflow_id() {
         matches!(again, Err(Error::WorkflowExists { run, open: true, .. }) if Some(run) == current)
     );
     world.ends(|world| {
-        assert_eq!(world.kinds(&p), [1, 29, 31]);
-        assert_eq!(world.kinds(&q), [1], "no initiation without its start");
+        world.assert_kinds(&p, [STARTED, START_CHILD_INITIATED, CHILD_STARTED]);
+        assert_eq!(world.kinds(&q), [STARTED], "no initiation without its start");
     });
 }
 
@@ -145,8 +151,8 @@ fn a_policy_and_the_childs_continue_as_new() {
     assert_eq!(overtaken(refused.unwrap_err()), Moved::Chain { first: kid });
     assert!(world.settle(&duty).unwrap().is_some());
     world.ends(|world| {
-        assert_eq!(world.kinds(&kid), [1, 28]);
-        assert_eq!(world.kinds(&world.current("c").unwrap()), [1, 27]);
+        world.assert_kinds(&kid, [STARTED, CONTINUED_AS_NEW]);
+        world.assert_kinds(&world.current("c").unwrap(), [STARTED, TERMINATED]);
     });
 }
 
@@ -166,8 +172,9 @@ fn a_report_and_the_childs_reset() {
     let moved = Moved::Duty { run: parent, initiated_event_id: 2 };
     assert_eq!(overtaken(refused.unwrap_err()), moved);
     assert!(world.settle(&duty).unwrap().is_none());
-    assert_illegal(world.begin().report_child(&parent, 2), parent, 32, 2);
-    world.ends(|world| assert_eq!(world.kinds(&parent), [1, 29, 31]));
+    assert_illegal(world.begin().report_child(&parent, 2), parent, CHILD_COMPLETED, 2);
+    world
+        .ends(|world| world.assert_kinds(&parent, [STARTED, START_CHILD_INITIATED, CHILD_STARTED]));
 }
 
 /// The parent is reset while its child's end is on its way to it: the new run is told.
@@ -188,7 +195,10 @@ fn a_report_and_the_parents_reset() {
     assert!(world.settle(&duty).unwrap().is_none(), "this run has no such duty any more");
     assert_eq!(world.drain(), 1);
     world.ends(|world| {
-        assert_eq!(world.kinds(&world.current("p").unwrap()), [1, 29, 31, 9, 32]);
+        world.assert_kinds(
+            &world.current("p").unwrap(),
+            [STARTED, START_CHILD_INITIATED, CHILD_STARTED, RESET, CHILD_COMPLETED],
+        );
     });
 }
 
@@ -205,7 +215,7 @@ fn two_cancel_requests() {
     assert_eq!(overtaken(refused.unwrap_err()), moved);
     assert_eq!(world.begin().request_cancel(&id, b"").unwrap().event_id, None);
     let asked = Body::WorkflowExecutionCancelRequested(CancelRequested::default());
-    assert_illegal(world.begin().append(&id, NewEvent::new(asked)), id, 20, 0);
+    assert_illegal(world.begin().append(&id, NewEvent::new(asked)), id, CANCEL_REQUESTED, 0);
     let parent = world.start("q");
     let kid = world.spawn(&parent, "c", REQUEST_CANCEL);
     world.complete(&parent);
@@ -215,8 +225,8 @@ fn two_cancel_requests() {
     assert_eq!(overtaken(refused.unwrap_err()), moved);
     assert!(world.settle(&duty).unwrap().is_none());
     world.ends(|world| {
-        assert_eq!(world.kinds(&id), [1, 20]);
-        assert_eq!(world.kinds(&kid), [1, 20]);
+        world.assert_kinds(&id, [STARTED, CANCEL_REQUESTED]);
+        world.assert_kinds(&kid, [STARTED, CANCEL_REQUESTED]);
     });
 }
 
@@ -245,7 +255,10 @@ fn limits_hold_over_both() {
         max: 5,
     };
     assert_eq!(format!("{:?}", refused.unwrap_err()), format!("{full:?}"));
-    world.ends(|world| assert_eq!(world.kinds(&id), [1, 10, 25, 25]));
+    world.ends(|world| {
+        world
+            .assert_kinds(&id, [STARTED, ACTIVITY_TASK_SCHEDULED, MARKER_RECORDED, MARKER_RECORDED])
+    });
 }
 
 /// The same for requests that are on their way.
@@ -268,7 +281,15 @@ fn limits_on_requests_hold_over_both() {
     let cancels = "cancel requests of one run on their way";
     assert!(matches!(refused, Err(Error::LimitExceeded { limit, max: 1, .. }) if limit == cancels));
     assert_eq!(world.drain(), 2);
-    world.ends(|world| assert_eq!(world.kinds(&id), [1, 37, 22, 38, 23]));
+    world.ends(|world| {
+        world.assert_kinds(
+            &id,
+            [
+                STARTED, SIGNAL_EXTERNAL_INITIATED, REQUEST_CANCEL_EXTERNAL_INITIATED,
+                SIGNAL_EXTERNAL_FAILED, REQUEST_CANCEL_EXTERNAL_FAILED,
+            ],
+        )
+    });
 }
 
 /// Both can be true: a child ends while another one of the same parent is reported.
@@ -285,7 +306,15 @@ fn reports_do_not_stand_in_each_others_way() {
         |tx| assert!(tx.settle(&duties[1]).unwrap()),
     )
     .unwrap();
-    world.ends(|world| assert_eq!(world.kinds(&parent), [1, 29, 31, 29, 31, 32, 32]));
+    world.ends(|world| {
+        world.assert_kinds(
+            &parent,
+            [
+                STARTED, START_CHILD_INITIATED, CHILD_STARTED, START_CHILD_INITIATED,
+                CHILD_STARTED, CHILD_COMPLETED, CHILD_COMPLETED,
+            ],
+        )
+    });
 }
 
 /// The ids that `append` gives out hold, also in a transaction that settled a duty of that run
@@ -308,5 +337,10 @@ fn ids_hold_after_settling() {
     let moved = Moved::Run { run: parent, expected: 4, found: 5 };
     assert_eq!(overtaken(refused.unwrap_err()), moved);
     assert_eq!(world.drain(), 1);
-    world.ends(|world| assert_eq!(world.kinds(&parent), [1, 29, 31, 25, 32]));
+    world.ends(|world| {
+        world.assert_kinds(
+            &parent,
+            [STARTED, START_CHILD_INITIATED, CHILD_STARTED, MARKER_RECORDED, CHILD_COMPLETED],
+        )
+    });
 }

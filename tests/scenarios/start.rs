@@ -2,19 +2,20 @@
 
 use kinlog::event::StartChildFailedCause;
 use kinlog::{
-    Body, ChildState, Close, DutyKind, Error, IdConflictPolicy, IdReusePolicy, NewReset, NextRun,
-    Position, RunId, RunStatus,
+    Body, ChildState, Close, DutyKind, Error, EventKind, IdConflictPolicy, IdReusePolicy, NewReset,
+    NextRun, Position, RunId, RunStatus,
 };
+use kinlog_testing::kinds::*;
 
 use super::support::{ABANDON, TERMINATE, World, assert_illegal, child, run};
 
 /// The runs whose events a commit holds, with their kinds, commit by commit.
-fn commits(world: &World) -> Vec<Vec<(RunId, Vec<u16>)>> {
+fn commits(world: &World) -> Vec<Vec<(RunId, Vec<EventKind>)>> {
     let mut tail = world.tail(Position::START);
     let mut commits = vec![];
     while let Some(commit) = tail.try_next().unwrap() {
         let kinds = |batch: kinlog::read::BatchView<'_>| {
-            let kinds = batch.events().map(|event| event.unwrap().kind().number());
+            let kinds = batch.events().map(|event| event.unwrap().kind());
             (batch.run(), kinds.collect())
         };
         commits.push(commit.batches().map(kinds).collect());
@@ -39,13 +40,13 @@ fn s06_no_crash_between_child_and_its_started_event() {
     let ((one, kid), (other, never)) = (begin(), begin());
     one.commit().unwrap();
     assert!(other.commit().is_err());
-    assert_illegal(world.begin().start_child(&parent, 2), parent, 31, 2);
+    assert_illegal(world.begin().start_child(&parent, 2), parent, CHILD_STARTED, 2);
     assert_eq!(world.drain(), 0);
     world.ends(|world| {
-        assert_eq!(world.kinds(&parent), [1, 29, 31]);
+        world.assert_kinds(&parent, [STARTED, START_CHILD_INITIATED, CHILD_STARTED]);
         assert!(matches!(world.run(&never), Err(Error::RunNotFound { .. })));
         let all = commits(world);
-        assert_eq!(*all.last().unwrap(), [(parent, vec![31]), (kid, vec![1])]);
+        assert_eq!(*all.last().unwrap(), [(parent, vec![CHILD_STARTED]), (kid, vec![STARTED])]);
     });
 }
 
@@ -64,7 +65,10 @@ fn s06_a_start_that_was_settled_is_not_settled_again() {
     assert!(world.settle(&duties[0]).unwrap().is_none());
     world.ends(|world| {
         let kid = world.current("c").unwrap();
-        assert_eq!((world.runs_of("c"), world.kinds(&parent)), (1, vec![1, 29, 31]));
+        assert_eq!(
+            (world.runs_of("c"), world.kinds(&parent)),
+            (1, vec![STARTED, START_CHILD_INITIATED, CHILD_STARTED])
+        );
         world.event(&kid, 1, |event| {
             let Body::WorkflowExecutionStarted(started) = event.body() else { panic!() };
             assert_eq!((started.parent_run_id, started.first_run_id), (Some(parent), kid));
@@ -90,7 +94,13 @@ fn s20_conflict_is_a_start_that_failed() {
     world.complete(&stranger);
     let kid = world.spawn(&parent, "c", TERMINATE);
     world.ends(|world| {
-        assert_eq!(world.kinds(&parent), [1, 29, 30, 29, 31]);
+        world.assert_kinds(
+            &parent,
+            [
+                STARTED, START_CHILD_INITIATED, START_CHILD_FAILED, START_CHILD_INITIATED,
+                CHILD_STARTED,
+            ],
+        );
         world.event(&parent, 3, |event| {
             let Body::StartChildWorkflowExecutionFailed(failed) = event.body() else { panic!() };
             let cause = StartChildFailedCause::WorkflowAlreadyExists;
@@ -99,7 +109,7 @@ fn s20_conflict_is_a_start_that_failed() {
         let children = world.children(&parent).unwrap().map(|child| child.unwrap());
         let states: Vec<_> = children.map(|child| (child.state, child.first_run)).collect();
         assert_eq!(states, [(ChildState::StartFailed, None), (ChildState::Running, Some(kid))]);
-        assert_eq!(world.kinds(&stranger), [1, 2]);
+        world.assert_kinds(&stranger, [STARTED, COMPLETED]);
     });
 }
 
@@ -115,7 +125,8 @@ fn s20_terminate_if_running_is_one_commit() {
         assert_eq!(world.drain(), 1);
         let kid = world.current("c").unwrap();
         world.ends(|world| {
-            let started = [(parent, vec![31]), (stranger, vec![27]), (kid, vec![1])];
+            let started =
+                [(parent, vec![CHILD_STARTED]), (stranger, vec![TERMINATED]), (kid, vec![STARTED])];
             assert_eq!(*commits(world).last().unwrap(), started);
             assert_eq!(world.parent(&kid).unwrap().unwrap().run, parent);
         });
@@ -144,7 +155,14 @@ fn s20_reuse_policy_of_a_child() {
         world.commit(|tx| tx.initiate_child(&parent, new).unwrap());
         assert_eq!(world.drain(), 1);
         world.ends(|world| {
-            assert_eq!(world.kinds(&parent), [1, 29, if starts { 31 } else { 30 }]);
+            world.assert_kinds(
+                &parent,
+                [
+                    STARTED,
+                    START_CHILD_INITIATED,
+                    if starts { CHILD_STARTED } else { START_CHILD_FAILED },
+                ],
+            );
         });
     }
 }
@@ -158,7 +176,7 @@ fn s20_use_existing_does_not_adopt() {
     world.commit(|tx| tx.initiate_child(&parent, new).unwrap());
     assert_eq!(world.drain(), 1);
     world.ends(|world| {
-        assert_eq!(world.kinds(&parent), [1, 29, 30]);
+        world.assert_kinds(&parent, [STARTED, START_CHILD_INITIATED, START_CHILD_FAILED]);
         assert_eq!(world.parent(&stranger).unwrap(), None);
     });
 }
@@ -184,7 +202,7 @@ fn s26_cross_namespace_child_is_refused() {
     tx.spawn_child(&parent, child("c", TERMINATE).namespace("shop")).unwrap();
     tx.commit().unwrap();
     world.ends(|world| {
-        assert_eq!(world.kinds(&parent), [1, 29, 31]);
+        world.assert_kinds(&parent, [STARTED, START_CHILD_INITIATED, CHILD_STARTED]);
         assert_eq!(world.namespaces(), ["shop"]);
     });
 }
@@ -235,8 +253,8 @@ fn a_whole_family_in_one_commit() {
     });
     assert_eq!(world.drain(), 2);
     world.ends(|world| {
-        assert_eq!(world.kinds(&parent), [1, 29, 31, 2]);
-        assert_eq!(world.kinds(&kid), [1, 29, 31, 27]);
+        world.assert_kinds(&parent, [STARTED, START_CHILD_INITIATED, CHILD_STARTED, COMPLETED]);
+        world.assert_kinds(&kid, [STARTED, START_CHILD_INITIATED, CHILD_STARTED, TERMINATED]);
         assert_eq!(world.status(&grandchild), RunStatus::Terminated);
     });
 }
@@ -253,8 +271,8 @@ fn a_relative_in_the_way() {
     let kid = world.commit(|tx| tx.spawn_child(&parent, takes("p")).unwrap());
     assert_eq!(world.drain(), 1, "its parent closed");
     world.ends(|world| {
-        assert_eq!(world.kinds(&parent), [1, 29, 31, 27]);
-        assert_eq!(world.kinds(&kid), [1, 27]);
+        world.assert_kinds(&parent, [STARTED, START_CHILD_INITIATED, CHILD_STARTED, TERMINATED]);
+        world.assert_kinds(&kid, [STARTED, TERMINATED]);
     });
 
     let world = World::new();
@@ -263,8 +281,17 @@ fn a_relative_in_the_way() {
     let kid = world.commit(|tx| tx.spawn_child(&parent, takes("c")).unwrap());
     assert_eq!(world.drain(), 1, "the sibling's end is told");
     world.ends(|world| {
-        assert_eq!(world.kinds(&parent), [1, 29, 31, 29, 31, 36]);
-        assert_eq!((world.kinds(&sibling), world.kinds(&kid)), (vec![1, 27], vec![1]));
+        world.assert_kinds(
+            &parent,
+            [
+                STARTED, START_CHILD_INITIATED, CHILD_STARTED, START_CHILD_INITIATED,
+                CHILD_STARTED, CHILD_TERMINATED,
+            ],
+        );
+        assert_eq!(
+            (world.kinds(&sibling), world.kinds(&kid)),
+            (vec![STARTED, TERMINATED], vec![STARTED])
+        );
     });
 
     let world = World::new();
@@ -273,9 +300,9 @@ fn a_relative_in_the_way() {
     let kid = world.commit(|tx| tx.spawn_child(&parent, takes("top")).unwrap());
     assert_eq!(world.drain(), 2, "all the way down again");
     world.ends(|world| {
-        assert_eq!(world.kinds(&top), [1, 29, 31, 27]);
-        assert_eq!(world.kinds(&parent), [1, 29, 31, 27]);
-        assert_eq!(world.kinds(&kid), [1, 27]);
+        world.assert_kinds(&top, [STARTED, START_CHILD_INITIATED, CHILD_STARTED, TERMINATED]);
+        world.assert_kinds(&parent, [STARTED, START_CHILD_INITIATED, CHILD_STARTED, TERMINATED]);
+        world.assert_kinds(&kid, [STARTED, TERMINATED]);
     });
 }
 
@@ -300,5 +327,6 @@ fn a_run_id_in_use() {
         Some(true)
     );
     tx.commit().unwrap();
-    world.ends(|world| assert_eq!(world.kinds(&parent), [1, 29, 31]));
+    world
+        .ends(|world| world.assert_kinds(&parent, [STARTED, START_CHILD_INITIATED, CHILD_STARTED]));
 }

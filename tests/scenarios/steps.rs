@@ -7,6 +7,7 @@ use kinlog::event::{
     Terminated,
 };
 use kinlog::{Body, Close, Error, EventKind, NewEvent, NextRun, ParentClosePolicy, RunId, Target};
+use kinlog_testing::kinds::*;
 
 use super::support::{TERMINATE, World, assert_illegal, child, note};
 
@@ -23,16 +24,16 @@ fn a_child_starts_or_is_refused_once() {
     let parent = world.start("p");
     let mut tx = world.begin();
     for event in [0, 1, 2, 77] {
-        assert_illegal(tx.start_child(&parent, event), parent, 31, event);
-        assert_illegal(tx.fail_child(&parent, event, TAKEN), parent, 30, event);
+        assert_illegal(tx.start_child(&parent, event), parent, CHILD_STARTED, event);
+        assert_illegal(tx.fail_child(&parent, event, TAKEN), parent, START_CHILD_FAILED, event);
     }
     let started = tx.initiate_child(&parent, child("a", TERMINATE)).unwrap();
     let failed = tx.initiate_child(&parent, child("b", TERMINATE)).unwrap();
     let open = tx.initiate_child(&parent, child("c", TERMINATE)).unwrap();
     let check = |tx: &mut kinlog::Transaction<'_>| {
         for event in [started, failed] {
-            assert_illegal(tx.start_child(&parent, event), parent, 31, event);
-            assert_illegal(tx.fail_child(&parent, event, TAKEN), parent, 30, event);
+            assert_illegal(tx.start_child(&parent, event), parent, CHILD_STARTED, event);
+            assert_illegal(tx.fail_child(&parent, event, TAKEN), parent, START_CHILD_FAILED, event);
         }
     };
     tx.start_child(&parent, started).unwrap();
@@ -41,7 +42,15 @@ fn a_child_starts_or_is_refused_once() {
     tx.commit().unwrap();
     check(&mut world.begin());
     world.commit(|tx| tx.start_child(&parent, open).unwrap());
-    world.ends(|world| assert_eq!(world.kinds(&parent), [1, 29, 29, 29, 31, 30, 31]));
+    world.ends(|world| {
+        world.assert_kinds(
+            &parent,
+            [
+                STARTED, START_CHILD_INITIATED, START_CHILD_INITIATED, START_CHILD_INITIATED,
+                CHILD_STARTED, START_CHILD_FAILED, CHILD_STARTED,
+            ],
+        )
+    });
 }
 
 /// An outcome needs a child that started and has not been told of.
@@ -65,18 +74,27 @@ fn an_outcome_comes_last_and_once() {
         Body::ChildWorkflowExecutionTerminated,
     ];
     let refused = |(initiated, started): (u32, u32)| {
-        for (kind, body) in (32..).zip(bodies) {
-            let event = NewEvent::new(body(closed(initiated, started)));
-            assert_illegal(world.begin().append(&parent, event), parent, kind, initiated);
+        for body in bodies {
+            let body = body(closed(initiated, started));
+            let refused = world.begin().append(&parent, NewEvent::new(body));
+            assert_illegal(refused, parent, body.kind(), initiated);
         }
     };
     // No such initiation, one whose child has not started, the wrong ChildStarted.
     [(1, 3), (77, 3), (initiated, 0), (2, 0), (2, 2)].into_iter().for_each(refused);
-    assert_illegal(world.begin().report_child(&parent, 2), parent, 32, 2);
+    assert_illegal(world.begin().report_child(&parent, 2), parent, CHILD_COMPLETED, 2);
     world.complete(&kid);
     assert_eq!(world.drain(), 2);
     refused((2, 3));
-    world.ends(|world| assert_eq!(world.kinds(&parent), [1, 29, 31, 29, 31, 32]));
+    world.ends(|world| {
+        world.assert_kinds(
+            &parent,
+            [
+                STARTED, START_CHILD_INITIATED, CHILD_STARTED, START_CHILD_INITIATED,
+                CHILD_STARTED, CHILD_COMPLETED,
+            ],
+        )
+    });
 }
 
 /// What an initiation must say.
@@ -94,18 +112,17 @@ fn an_initiation_names_a_workflow_and_a_policy() {
     let mut tx = world.begin();
     for wrong in [ChildInitiated { workflow_id: "", ..sound }, no_policy, unknown] {
         let event = NewEvent::new(Body::StartChildWorkflowExecutionInitiated(wrong));
-        assert_illegal(tx.append(&parent, event), parent, 29, 0);
+        assert_illegal(tx.append(&parent, event), parent, START_CHILD_INITIATED, 0);
     }
     for body in [
         Body::SignalExternalWorkflowExecutionInitiated(ExternalInitiated::default()),
         Body::RequestCancelExternalWorkflowExecutionInitiated(ExternalInitiated::default()),
     ] {
-        let kind = body.kind().number();
-        assert_illegal(tx.append(&parent, NewEvent::new(body)), parent, kind, 0);
+        assert_illegal(tx.append(&parent, NewEvent::new(body)), parent, body.kind(), 0);
     }
     tx.append(&parent, note()).unwrap();
     tx.commit().unwrap();
-    world.ends(|world| assert_eq!(world.kinds(&parent), [1, 25]));
+    world.ends(|world| world.assert_kinds(&parent, [STARTED, MARKER_RECORDED]));
 }
 
 /// A run is asked to cancel once.
@@ -117,12 +134,18 @@ fn one_cancel_request_per_run() {
         || NewEvent::new(Body::WorkflowExecutionCancelRequested(CancelRequested::default()));
     let mut tx = world.begin();
     tx.append(&run, asked()).unwrap();
-    assert_illegal(tx.append(&run, asked()), run, 20, 0);
+    assert_illegal(tx.append(&run, asked()), run, CANCEL_REQUESTED, 0);
     tx.commit().unwrap();
-    assert_illegal(world.begin().append(&run, asked()), run, 20, 0);
+    assert_illegal(world.begin().append(&run, asked()), run, CANCEL_REQUESTED, 0);
     let next = world.commit(|tx| tx.continue_as_new(&run, NextRun::new("P")).unwrap());
     world.commit(|tx| tx.append(&next, asked()).unwrap());
-    world.ends(|world| assert_eq!(world.kinds(&next), [1, 20], "the next run may be asked again"));
+    world.ends(|world| {
+        assert_eq!(
+            world.kinds(&next),
+            [STARTED, CANCEL_REQUESTED],
+            "the next run may be asked again"
+        )
+    });
 }
 
 type Answer = fn(ExternalResolved) -> Body<'static>;
@@ -145,7 +168,7 @@ fn signals_and_cancels_are_answered_once() {
             (signal, tx.cancel_external(&run, to).unwrap())
         });
         let (right, wrong) = if answers_signal { (signal, cancel) } else { (cancel, signal) };
-        let kind = answer(resolved(1)).kind().number();
+        let kind = answer(resolved(1)).kind();
         let event = |id| NewEvent::new(answer(resolved(id)));
         let mut tx = world.begin();
         for wrong in [1, wrong, 99] {
@@ -185,7 +208,7 @@ fn steps_between_runs_are_not_appended() {
     }
     tx.commit().unwrap();
     world.complete(&parent);
-    world.ends(|world| assert_eq!(world.kinds(&parent), [1, 29, 2]));
+    world.ends(|world| world.assert_kinds(&parent, [STARTED, START_CHILD_INITIATED, COMPLETED]));
 }
 
 /// A child that was initiated by an appended event starts as any other, also in the same commit.
@@ -207,7 +230,12 @@ fn an_appended_initiation_is_an_initiation() {
         let id = tx.append(&parent, event).unwrap();
         tx.start_child(&parent, id).unwrap();
     });
-    world.ends(|world| assert_eq!(world.kinds(&parent), [1, 29, 31, 29, 31]));
+    world.ends(|world| {
+        world.assert_kinds(
+            &parent,
+            [STARTED, START_CHILD_INITIATED, CHILD_STARTED, START_CHILD_INITIATED, CHILD_STARTED],
+        )
+    });
 }
 
 /// A closed run takes no step at all.
@@ -241,7 +269,12 @@ fn a_closed_run_takes_no_steps() {
     let end = world.end();
     tx.commit().unwrap();
     assert_eq!(world.end(), end, "nothing was written");
-    world.ends(|world| assert_eq!(world.kinds(&parent), [1, 29, 31, 29, 2]));
+    world.ends(|world| {
+        world.assert_kinds(
+            &parent,
+            [STARTED, START_CHILD_INITIATED, CHILD_STARTED, START_CHILD_INITIATED, COMPLETED],
+        )
+    });
 }
 
 /// After a step that was refused the transaction goes on as if it had not been asked.
@@ -253,15 +286,18 @@ fn a_refused_step_leaves_the_transaction_as_it_was() {
     let kid = tx.spawn_child(&parent, child("c", TERMINATE)).unwrap();
     assert!(tx.spawn_child(&parent, child("taken", TERMINATE)).is_err());
     assert!(tx.spawn_child(&parent, child("c", TERMINATE)).is_err());
-    assert_illegal(tx.start_child(&parent, 2), parent, 31, 2);
+    assert_illegal(tx.start_child(&parent, 2), parent, CHILD_STARTED, 2);
     let canceled = tx.close_and_continue(&kid, Close::canceled(b""), NextRun::new("C"));
     assert!(matches!(canceled, Err(Error::InvalidArgument { .. })));
     assert_eq!(tx.append(&parent, note()).unwrap(), 4);
     assert_eq!(tx.append(&kid, note()).unwrap(), 2);
     tx.commit().unwrap();
     world.ends(|world| {
-        assert_eq!(world.kinds(&parent), [1, 29, 31, 25]);
-        assert_eq!(world.kinds(&kid), [1, 25]);
-        assert_eq!(world.kinds(&stranger), [1]);
+        world.assert_kinds(
+            &parent,
+            [STARTED, START_CHILD_INITIATED, CHILD_STARTED, MARKER_RECORDED],
+        );
+        world.assert_kinds(&kid, [STARTED, MARKER_RECORDED]);
+        world.assert_kinds(&stranger, [STARTED]);
     });
 }

@@ -108,10 +108,16 @@ impl World {
         }
     }
 
-    /// The kinds of a run's events, by number.
-    pub(crate) fn kinds(&self, run: &RunId) -> Vec<u16> {
+    /// The kinds of a run's events.
+    pub(crate) fn kinds(&self, run: &RunId) -> Vec<EventKind> {
         let history = self.history(run).unwrap();
-        history.iter().map(|event| event.unwrap().kind().number()).collect()
+        history.iter().map(|event| event.unwrap().kind()).collect()
+    }
+
+    /// The kinds of a run's events are these.
+    #[track_caller]
+    pub(crate) fn assert_kinds<const N: usize>(&self, run: &RunId, expected: [EventKind; N]) {
+        assert_eq!(self.kinds(run), expected);
     }
 
     /// Looks at one event.
@@ -200,13 +206,12 @@ pub(crate) fn overtaken(error: Error) -> Moved {
 pub(crate) fn assert_illegal<T: std::fmt::Debug>(
     outcome: Result<T>,
     expected: RunId,
-    kind: u16,
+    kind: EventKind,
     refers_to: u32,
 ) {
     match outcome {
         Err(Error::IllegalEvent { run, kind: found, refers_to: event, why }) => {
-            let found = (run, found.number(), event);
-            assert_eq!(found, (expected, kind, refers_to), "{why}");
+            assert_eq!((run, found, event), (expected, kind, refers_to), "{why}");
         }
         other => panic!("not an illegal event: {other:?}"),
     }

@@ -1,0 +1,6 @@
+//! What the tests of kinlog share: names of event kinds, one generator of random numbers, one disk
+//! that does as it is told, and short words for what many tests do.
+//!
+//! Everything panics where a test should: none of this is for use outside of tests.
+
+pub mod kinds;
