@@ -4,6 +4,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use kinlog::{Body, CommitView, Error, History, RunFilter, RunInfo, Snapshot, Store};
+use kinlog_testing::kinds::CANCEL_REQUESTED;
 
 use crate::model::{Commit, Event, Refusal, Rows, Run, State};
 
@@ -73,7 +74,7 @@ pub(crate) fn info(found: &RunInfo, run: &Run, state: &State) {
     let current = state.current(run.namespace, run.workflow_id).unwrap();
     assert_eq!(found.id, run.id);
     assert_eq!((found.first_run_id, found.base), (run.started().first_run_id, None));
-    let is_asked = |event: &Event| event.kind().number() == 20;
+    let is_asked = |event: &Event| event.kind() == CANCEL_REQUESTED;
     assert_eq!(found.cancel_requested, run.events.iter().any(is_asked));
     assert_eq!((&*found.namespace, &*found.workflow_id), (run.namespace, run.workflow_id));
     assert_eq!(found.status, run.status());

@@ -11,6 +11,7 @@ use kinlog::event::{
 use kinlog::{
     Body, EventKind, IdConflictPolicy, IdReusePolicy, ParentClosePolicy, RunId, Timestamp,
 };
+use kinlog_testing::kinds::*;
 
 use crate::model::Event;
 
@@ -69,11 +70,51 @@ const WORKFLOWS: [&str; 12] = [
 ];
 const REQUESTS: [&str; 6] = ["", "", "", "r1", "r2", "a-longer-request-id"];
 /// Typed kinds that an engine may append and that close nothing.
-const TYPED: [u16; 32] = [
-    6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 22, 23, 24, 26, 29, 30, 31, 32, 33, 34,
-    35, 36, 37, 38, 39, 7, 17,
+const TYPED: [EventKind; 32] = [
+    WORKFLOW_TASK_STARTED,
+    WORKFLOW_TASK_COMPLETED,
+    WORKFLOW_TASK_TIMED_OUT,
+    WORKFLOW_TASK_FAILED,
+    ACTIVITY_TASK_SCHEDULED,
+    ACTIVITY_TASK_STARTED,
+    ACTIVITY_TASK_COMPLETED,
+    ACTIVITY_TASK_FAILED,
+    ACTIVITY_TASK_TIMED_OUT,
+    ACTIVITY_TASK_CANCEL_REQUESTED,
+    ACTIVITY_TASK_CANCELED,
+    TIMER_STARTED,
+    TIMER_FIRED,
+    TIMER_CANCELED,
+    CANCEL_REQUESTED,
+    REQUEST_CANCEL_EXTERNAL_INITIATED,
+    REQUEST_CANCEL_EXTERNAL_FAILED,
+    EXTERNAL_CANCEL_REQUESTED,
+    SIGNALED,
+    START_CHILD_INITIATED,
+    START_CHILD_FAILED,
+    CHILD_STARTED,
+    CHILD_COMPLETED,
+    CHILD_FAILED,
+    CHILD_CANCELED,
+    CHILD_TIMED_OUT,
+    CHILD_TERMINATED,
+    SIGNAL_EXTERNAL_INITIATED,
+    SIGNAL_EXTERNAL_FAILED,
+    EXTERNAL_SIGNALED,
+    WORKFLOW_TASK_COMPLETED,
+    TIMER_STARTED,
 ];
-const CLOSING: [u16; 6] = [2, 3, 4, 21, 27, 28];
+/// Kinds of Temporal's that have no record here.
+const UNTYPED: [EventKind; 6] = [
+    WORKFLOW_TASK_SCHEDULED,
+    MARKER_RECORDED,
+    EventKind::UPSERT_WORKFLOW_SEARCH_ATTRIBUTES,
+    EventKind::WORKFLOW_EXECUTION_UPDATE_ADMITTED,
+    EventKind::WORKFLOW_EXECUTION_OPTIONS_UPDATED,
+    EventKind::WORKFLOW_EXECUTION_TIME_SKIPPING_TRANSITIONED,
+];
+const CLOSING: [EventKind; 6] =
+    [COMPLETED, FAILED, TIMED_OUT, CANCELED, TERMINATED, CONTINUED_AS_NEW];
 
 /// Texts are cut from this one.
 static TEXT: LazyLock<String> =
@@ -201,24 +242,24 @@ pub(crate) fn event(rng: &mut Rng, now: Timestamp) -> Event {
     let number = u16::try_from(rng.next() % 65_536).unwrap();
     let body = match rng.below(100) {
         0..5 => typed(rng, CLOSING[usize::from(number) % CLOSING.len()]),
-        5 => Body::Opaque(kind(CLOSING[usize::from(number) % CLOSING.len()])),
+        5 => Body::Opaque(CLOSING[usize::from(number) % CLOSING.len()]),
         6..25 => Body::Opaque(kind(number.max(EventKind::FIRST_CUSTOM))),
-        25..40 => Body::Opaque(kind([5, 25, 40, 47, 55, 60][usize::from(number % 6)])),
+        25..40 => Body::Opaque(UNTYPED[usize::from(number) % UNTYPED.len()]),
         40..43 => Body::Opaque(kind(61 + number % 900)),
-        43 => Body::Opaque(kind(rng.pick(&TYPED))),
+        43 => Body::Opaque(rng.pick(&TYPED)),
         44 => Body::Opaque(kind(number % 2)),
         45 => Body::WorkflowExecutionStarted(Started::default()),
         _ => {
-            let number = rng.pick(&TYPED);
-            typed(rng, number)
+            let kind = rng.pick(&TYPED);
+            typed(rng, kind)
         }
     };
     let time = rng.chance(20).then(|| Timestamp::from_unix_nanos(rng.next().cast_signed()));
     Event::new(body, payload(rng), time.unwrap_or(now))
 }
 
-/// A body of the typed kind `number`, every field drawn.
-fn typed(rng: &mut Rng, number: u16) -> Body<'static> {
+/// A body of a typed kind, every field drawn.
+fn typed(rng: &mut Rng, kind: EventKind) -> Body<'static> {
     let closed = |rng: &mut Rng| Closed {
         new_run_id: maybe_run(rng),
         workflow_task_completed_event_id: rng.small(),
@@ -250,58 +291,62 @@ fn typed(rng: &mut Rng, number: u16) -> Body<'static> {
         started_event_id: rng.small(),
         retry_state: RetryState::from_number(rng.byte()),
     };
-    match number {
-        2 => Body::WorkflowExecutionCompleted(closed(rng)),
-        3 => Body::WorkflowExecutionFailed(closed(rng)),
-        4 => Body::WorkflowExecutionTimedOut(closed(rng)),
-        6 => Body::WorkflowTaskStarted(task(rng)),
-        7 => Body::WorkflowTaskCompleted(task(rng)),
-        8 => Body::WorkflowTaskTimedOut(task(rng)),
-        9 => Body::WorkflowTaskFailed(task(rng)),
-        10 => Body::ActivityTaskScheduled(ActivityScheduled {
+    match kind {
+        COMPLETED => Body::WorkflowExecutionCompleted(closed(rng)),
+        FAILED => Body::WorkflowExecutionFailed(closed(rng)),
+        TIMED_OUT => Body::WorkflowExecutionTimedOut(closed(rng)),
+        WORKFLOW_TASK_STARTED => Body::WorkflowTaskStarted(task(rng)),
+        WORKFLOW_TASK_COMPLETED => Body::WorkflowTaskCompleted(task(rng)),
+        WORKFLOW_TASK_TIMED_OUT => Body::WorkflowTaskTimedOut(task(rng)),
+        WORKFLOW_TASK_FAILED => Body::WorkflowTaskFailed(task(rng)),
+        ACTIVITY_TASK_SCHEDULED => Body::ActivityTaskScheduled(ActivityScheduled {
             activity_id: text(rng),
             activity_type: text(rng),
             workflow_task_completed_event_id: rng.small(),
         }),
-        11 => Body::ActivityTaskStarted(activity(rng)),
-        12 => Body::ActivityTaskCompleted(activity(rng)),
-        13 => Body::ActivityTaskFailed(activity(rng)),
-        14 => Body::ActivityTaskTimedOut(activity(rng)),
-        15 => Body::ActivityTaskCancelRequested(activity(rng)),
-        16 => Body::ActivityTaskCanceled(activity(rng)),
-        17 => Body::TimerStarted(TimerStarted {
+        ACTIVITY_TASK_STARTED => Body::ActivityTaskStarted(activity(rng)),
+        ACTIVITY_TASK_COMPLETED => Body::ActivityTaskCompleted(activity(rng)),
+        ACTIVITY_TASK_FAILED => Body::ActivityTaskFailed(activity(rng)),
+        ACTIVITY_TASK_TIMED_OUT => Body::ActivityTaskTimedOut(activity(rng)),
+        ACTIVITY_TASK_CANCEL_REQUESTED => Body::ActivityTaskCancelRequested(activity(rng)),
+        ACTIVITY_TASK_CANCELED => Body::ActivityTaskCanceled(activity(rng)),
+        TIMER_STARTED => Body::TimerStarted(TimerStarted {
             timer_id: text(rng),
             workflow_task_completed_event_id: rng.small(),
         }),
-        18 => Body::TimerFired(timer(rng)),
-        19 => Body::TimerCanceled(timer(rng)),
-        20 => Body::WorkflowExecutionCancelRequested(CancelRequested {
+        TIMER_FIRED => Body::TimerFired(timer(rng)),
+        TIMER_CANCELED => Body::TimerCanceled(timer(rng)),
+        CANCEL_REQUESTED => Body::WorkflowExecutionCancelRequested(CancelRequested {
             external_workflow_id: text(rng),
             external_run_id: maybe_run(rng),
             external_initiated_event_id: rng.small(),
         }),
-        21 => Body::WorkflowExecutionCanceled(Canceled {
+        CANCELED => Body::WorkflowExecutionCanceled(Canceled {
             workflow_task_completed_event_id: rng.small(),
         }),
-        22 => Body::RequestCancelExternalWorkflowExecutionInitiated(external(rng)),
-        23 => Body::RequestCancelExternalWorkflowExecutionFailed(resolved(rng)),
-        24 => Body::ExternalWorkflowExecutionCancelRequested(resolved(rng)),
-        26 => Body::WorkflowExecutionSignaled(Signaled {
+        REQUEST_CANCEL_EXTERNAL_INITIATED => {
+            Body::RequestCancelExternalWorkflowExecutionInitiated(external(rng))
+        }
+        REQUEST_CANCEL_EXTERNAL_FAILED => {
+            Body::RequestCancelExternalWorkflowExecutionFailed(resolved(rng))
+        }
+        EXTERNAL_CANCEL_REQUESTED => Body::ExternalWorkflowExecutionCancelRequested(resolved(rng)),
+        SIGNALED => Body::WorkflowExecutionSignaled(Signaled {
             signal_name: text(rng),
             request_id: text(rng),
             external_run_id: maybe_run(rng),
             external_initiated_event_id: rng.small(),
         }),
-        27 => Body::WorkflowExecutionTerminated(Terminated {
+        TERMINATED => Body::WorkflowExecutionTerminated(Terminated {
             reason: text(rng),
             reset_run_id: maybe_run(rng),
         }),
-        28 => Body::WorkflowExecutionContinuedAsNew(ContinuedAsNew {
+        CONTINUED_AS_NEW => Body::WorkflowExecutionContinuedAsNew(ContinuedAsNew {
             new_run_id: maybe_run(rng),
             workflow_task_completed_event_id: rng.small(),
             initiator: Initiator::from_number(rng.byte() % 5),
         }),
-        29 => Body::StartChildWorkflowExecutionInitiated(ChildInitiated {
+        START_CHILD_INITIATED => Body::StartChildWorkflowExecutionInitiated(ChildInitiated {
             workflow_id: text(rng),
             workflow_type: text(rng),
             task_queue: text(rng),
@@ -310,23 +355,23 @@ fn typed(rng: &mut Rng, number: u16) -> Body<'static> {
             reuse_policy: IdReusePolicy::from_number(rng.byte() % 6),
             conflict_policy: IdConflictPolicy::from_number(rng.byte() % 5),
         }),
-        30 => Body::StartChildWorkflowExecutionFailed(ChildStartFailed {
+        START_CHILD_FAILED => Body::StartChildWorkflowExecutionFailed(ChildStartFailed {
             initiated_event_id: rng.small(),
             cause: StartChildFailedCause::from_number(rng.byte()),
         }),
-        31 => Body::ChildWorkflowExecutionStarted(ChildStarted {
+        CHILD_STARTED => Body::ChildWorkflowExecutionStarted(ChildStarted {
             run_id: run_id(rng),
             initiated_event_id: rng.small(),
         }),
-        32 => Body::ChildWorkflowExecutionCompleted(child(rng)),
-        33 => Body::ChildWorkflowExecutionFailed(child(rng)),
-        34 => Body::ChildWorkflowExecutionCanceled(child(rng)),
-        35 => Body::ChildWorkflowExecutionTimedOut(child(rng)),
-        36 => Body::ChildWorkflowExecutionTerminated(child(rng)),
-        37 => Body::SignalExternalWorkflowExecutionInitiated(external(rng)),
-        38 => Body::SignalExternalWorkflowExecutionFailed(resolved(rng)),
-        39 => Body::ExternalWorkflowExecutionSignaled(resolved(rng)),
-        other => panic!("kind {other} is not typed"),
+        CHILD_COMPLETED => Body::ChildWorkflowExecutionCompleted(child(rng)),
+        CHILD_FAILED => Body::ChildWorkflowExecutionFailed(child(rng)),
+        CHILD_CANCELED => Body::ChildWorkflowExecutionCanceled(child(rng)),
+        CHILD_TIMED_OUT => Body::ChildWorkflowExecutionTimedOut(child(rng)),
+        CHILD_TERMINATED => Body::ChildWorkflowExecutionTerminated(child(rng)),
+        SIGNAL_EXTERNAL_INITIATED => Body::SignalExternalWorkflowExecutionInitiated(external(rng)),
+        SIGNAL_EXTERNAL_FAILED => Body::SignalExternalWorkflowExecutionFailed(resolved(rng)),
+        EXTERNAL_SIGNALED => Body::ExternalWorkflowExecutionSignaled(resolved(rng)),
+        other => panic!("{other} is not typed"),
     }
 }
 

@@ -8,6 +8,7 @@ use kinlog::{
     Body, EventKind, Expect, IdConflictPolicy, IdReusePolicy, Limits, ParentClosePolicy, RunId,
     RunStatus, Timestamp,
 };
+use kinlog_testing::kinds::*;
 
 use crate::draw::{self, Start};
 
@@ -243,15 +244,7 @@ fn within(run: Option<RunId>, now: u64, asked: u64, max: u32) -> Result<()> {
 
 /// What closes a run or asks it to cancel may be added however long the run has grown.
 fn is_exempt(kind: EventKind) -> bool {
-    kind.is_closing() || kind.number() == 20
-}
-
-/// The kind of a typed body; 0 for one without record, which says nothing.
-fn typed_as(body: &Body<'_>) -> u16 {
-    match body {
-        Body::Opaque(_) => 0,
-        body => body.kind().number(),
-    }
+    kind.is_closing() || kind == CANCEL_REQUESTED
 }
 
 /// What a run that was started here waits for, and what it has been asked.
@@ -331,33 +324,31 @@ impl Waits {
             Body::StartChildWorkflowExecutionFailed(b) => {
                 self.children.contains(&b.initiated_event_id)
             }
-            body => !(32..=36).contains(&typed_as(body)),
+            Body::ChildWorkflowExecutionCompleted(_)
+            | Body::ChildWorkflowExecutionFailed(_)
+            | Body::ChildWorkflowExecutionCanceled(_)
+            | Body::ChildWorkflowExecutionTimedOut(_)
+            | Body::ChildWorkflowExecutionTerminated(_) => false,
+            _ => true,
         };
         if sound { Ok(()) } else { Err(Refusal::Illegal(run)) }
     }
 
-    /// For how much it waits that events of this kind begin.
-    fn count(&self, kind: u16) -> u64 {
-        let of = match kind {
-            10 => &self.activities,
-            22 => &self.cancels,
-            29 => &self.children,
-            37 => &self.signals,
-            _ => return 0,
-        };
-        of.len() as u64
-    }
-
-    /// Whether the run may wait for this many more of what events of this kind begin.
-    fn within(&self, run: RunId, kind: u16, more: u64, limits: &Limits) -> Result<()> {
-        let max = match kind {
-            10 => limits.open_activities,
-            22 => limits.open_cancels,
-            29 => limits.open_children,
-            37 => limits.open_signals,
+    /// Whether the run may wait for one more of what this event begins.
+    fn within(&self, run: RunId, body: &Body<'_>, limits: &Limits) -> Result<()> {
+        let (open, max) = match body {
+            Body::ActivityTaskScheduled(_) => (&self.activities, limits.open_activities),
+            Body::RequestCancelExternalWorkflowExecutionInitiated(_) => {
+                (&self.cancels, limits.open_cancels)
+            }
+            Body::StartChildWorkflowExecutionInitiated(_) => (&self.children, limits.open_children),
+            Body::SignalExternalWorkflowExecutionInitiated(_) => {
+                (&self.signals, limits.open_signals)
+            }
             _ => return Ok(()),
         };
-        within(Some(run), self.count(kind), self.count(kind) + more, max)
+        let now = open.len() as u64;
+        within(Some(run), now, now + 1, max)
     }
 }
 
@@ -370,7 +361,7 @@ fn is_for_itself(body: &Body<'_>) -> bool {
         | Body::WorkflowExecutionTimedOut(b) => b.new_run_id.is_none(),
         Body::WorkflowExecutionTerminated(b) => b.reset_run_id.is_none(),
         Body::StartChildWorkflowExecutionInitiated(b) => can_be(b.reuse_policy, b.conflict_policy),
-        Body::Opaque(kind) => !RULED.contains(&kind.number()),
+        Body::Opaque(kind) => !RULED.contains(kind),
         _ => true,
     }
 }
@@ -384,9 +375,33 @@ fn can_be(reuse: IdReusePolicy, conflict: IdConflictPolicy) -> bool {
 }
 
 /// The kinds that say something about other runs, or what a run waits for.
-const RULED: [u16; 26] = [
-    2, 3, 4, 10, 12, 13, 14, 16, 20, 21, 22, 23, 24, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37,
-    38, 39,
+const RULED: [EventKind; 26] = [
+    COMPLETED,
+    FAILED,
+    TIMED_OUT,
+    ACTIVITY_TASK_SCHEDULED,
+    ACTIVITY_TASK_COMPLETED,
+    ACTIVITY_TASK_FAILED,
+    ACTIVITY_TASK_TIMED_OUT,
+    ACTIVITY_TASK_CANCELED,
+    CANCEL_REQUESTED,
+    CANCELED,
+    REQUEST_CANCEL_EXTERNAL_INITIATED,
+    REQUEST_CANCEL_EXTERNAL_FAILED,
+    EXTERNAL_CANCEL_REQUESTED,
+    TERMINATED,
+    CONTINUED_AS_NEW,
+    START_CHILD_INITIATED,
+    START_CHILD_FAILED,
+    CHILD_STARTED,
+    CHILD_COMPLETED,
+    CHILD_FAILED,
+    CHILD_CANCELED,
+    CHILD_TIMED_OUT,
+    CHILD_TERMINATED,
+    SIGNAL_EXTERNAL_INITIATED,
+    SIGNAL_EXTERNAL_FAILED,
+    EXTERNAL_SIGNALED,
 ];
 
 /// A run as a transaction found it, and the events it adds.
@@ -513,7 +528,7 @@ impl Tx {
 
     pub(crate) fn append(&mut self, state: &State, id: &RunId, event: Event) -> Result<u32> {
         let touched = self.find(state, id)?;
-        if event.kind().number() < 2 || !(touched.recorded || is_for_itself(&event.body)) {
+        if event.kind() <= STARTED || !(touched.recorded || is_for_itself(&event.body)) {
             return Err(Refusal::Invalid);
         }
         if let Some(first) = touched.signaled(state, &event) {
@@ -525,7 +540,7 @@ impl Tx {
                 waits.take(id, &event.body);
             }
             waits.check(*id, &event.body)?;
-            waits.within(*id, typed_as(&event.body), 1, &touched.limits)?;
+            waits.within(*id, &event.body, &touched.limits)?;
         }
         touched.check(&event)?;
         touched.events.push(event);
@@ -696,13 +711,13 @@ impl Current {
 
 /// How a run stands whose last events these are.
 fn status(events: &[Event]) -> Option<RunStatus> {
-    Some(match events.last()?.kind().number() {
-        2 => RunStatus::Completed,
-        3 => RunStatus::Failed,
-        4 => RunStatus::TimedOut,
-        21 => RunStatus::Canceled,
-        27 => RunStatus::Terminated,
-        28 => RunStatus::ContinuedAsNew,
+    Some(match events.last()?.kind() {
+        COMPLETED => RunStatus::Completed,
+        FAILED => RunStatus::Failed,
+        TIMED_OUT => RunStatus::TimedOut,
+        CANCELED => RunStatus::Canceled,
+        TERMINATED => RunStatus::Terminated,
+        CONTINUED_AS_NEW => RunStatus::ContinuedAsNew,
         _ => RunStatus::Running,
     })
 }

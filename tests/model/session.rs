@@ -9,6 +9,7 @@ use kinlog::{
     Close, CommitHandle, Durability, Error, Expect, Limits, NewEvent, NewRun, Options, Position,
     RunFilter, RunId, RunStatus, Snapshot, Store, Tail, Timestamp, Transaction, Verdict,
 };
+use kinlog_testing::kinds::*;
 
 use crate::beside::{Answer, Seen, Step};
 use crate::check::{self, refusal};
@@ -387,7 +388,15 @@ impl Session {
         let state = self.state.find(run).map(|(_, run)| (1, run.events.as_slice()));
         let own = model.get(run).map(|own| (own.found, own.events.as_slice()));
         let events = state.into_iter().chain(own).flat_map(|(first, events)| (first..).zip(events));
-        let waiting = events.filter(|(_, e)| matches!(e.kind().number(), 10 | 22 | 29 | 37));
+        let waiting = events.filter(|(_, e)| {
+            matches!(
+                e.kind(),
+                ACTIVITY_TASK_SCHEDULED
+                    | REQUEST_CANCEL_EXTERNAL_INITIATED
+                    | START_CHILD_INITIATED
+                    | SIGNAL_EXTERNAL_INITIATED
+            )
+        });
         let waiting: Vec<u32> = waiting.map(|(id, _)| id).collect();
         if waiting.is_empty() || self.rng.chance(10) {
             return event;
@@ -961,11 +970,11 @@ fn new_event(event: &Event) -> NewEvent<'_> {
 }
 
 fn close(event: &Event) -> Close<'_> {
-    let close = match event.kind().number() {
-        2 => Close::completed(&event.payload),
-        3 => Close::failed(&event.payload),
-        4 => Close::timed_out(),
-        21 => Close::canceled(&event.payload),
+    let close = match event.kind() {
+        COMPLETED => Close::completed(&event.payload),
+        FAILED => Close::failed(&event.payload),
+        TIMED_OUT => Close::timed_out(),
+        CANCELED => Close::canceled(&event.payload),
         _ => match event.body {
             kinlog::Body::WorkflowExecutionTerminated(body) => Close::terminated(body.reason),
             other => panic!("{other:?}"),
