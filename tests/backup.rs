@@ -7,8 +7,6 @@
 mod base;
 #[path = "backup/cut.rs"]
 mod cut;
-#[path = "faults/disk.rs"]
-mod disk;
 #[path = "backup/refused.rs"]
 mod refused;
 #[allow(dead_code)]

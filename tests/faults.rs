@@ -3,8 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 #![allow(clippy::cast_possible_truncation)]
 
-#[path = "faults/disk.rs"]
-mod disk;
 #[path = "faults/manifest.rs"]
 mod manifest;
 #[path = "faults/overtaken.rs"]

@@ -9,8 +9,6 @@
 mod beside;
 #[path = "model/check.rs"]
 mod check;
-#[path = "model/disk.rs"]
-mod disk;
 #[path = "model/draw.rs"]
 mod draw;
 #[path = "model/naive.rs"]

@@ -8,8 +8,6 @@ mod descriptors;
 #[path = "people/displaced.rs"]
 mod displaced;
 #[allow(dead_code)]
-#[path = "faults/disk.rs"]
-mod faulty;
 #[path = "people/fork.rs"]
 mod fork;
 #[path = "people/holder.rs"]

@@ -8,8 +8,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 #![allow(clippy::cast_possible_truncation)]
 
-#[path = "faults/disk.rs"]
-mod disk;
 #[path = "salvage/examine.rs"]
 mod examine;
 #[path = "salvage/files.rs"]

@@ -10,8 +10,6 @@
 mod body;
 #[path = "trees/check.rs"]
 mod check;
-#[path = "model/disk.rs"]
-mod disk;
 #[path = "trees/done.rs"]
 mod done;
 #[path = "trees/draft.rs"]

@@ -10,8 +10,6 @@
 
 #[path = "verdict/cut.rs"]
 mod cut;
-#[path = "faults/disk.rs"]
-mod disk;
 #[path = "verdict/flip.rs"]
 mod flip;
 #[path = "verdict/forged.rs"]

@@ -3,4 +3,8 @@
 //!
 //! Everything panics where a test should: none of this is for use outside of tests.
 
+pub mod disk;
 pub mod kinds;
+mod rng;
+
+pub use rng::Rng;

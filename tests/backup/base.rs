@@ -1,13 +1,14 @@
 //! Incremental backups: what is shared, and with what.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use kinlog::Error;
+use kinlog_testing::disk::{Fate, Op, disk_with};
 use tempfile::TempDir;
 
-use super::disk::{Fate, Faulty};
 use super::support::{Image, directory};
 use super::*;
 
@@ -161,7 +162,10 @@ fn a_copy_of_a_backup_is_a_base_too() {
 #[test]
 fn where_the_disk_cannot_link_segments_are_copied() {
     let grown = Grown::new();
-    let disk = Faulty::disk(|_, _| Fate::Done);
+    let disk = disk_with(|op, _| match op {
+        Op::Link => Fate::Fails(ErrorKind::Unsupported),
+        _ => Fate::Done,
+    });
     let store = options().disk(disk).read_only(true).open(grown.builder.dir.path()).unwrap();
     let report = store.backup(grown.to(), Some(&grown.base), |_| {}).unwrap();
     assert_eq!(report.linked, 0);

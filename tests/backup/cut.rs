@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use kinlog::disk::Disk;
 use kinlog::{Error, Options};
+use kinlog_testing::disk::{Fate, Op, disk_with};
 
-use super::disk::{Fate, Faulty, Op};
 use super::support::directory;
 use super::*;
 
@@ -38,7 +38,7 @@ fn cut_at(n: usize, for_good: bool, kind: io::ErrorKind, base: bool) -> bool {
     }
     let left = Arc::new(AtomicUsize::new(usize::MAX));
     let counted = left.clone();
-    let disk = Faulty::disk(move |op, _| {
+    let disk = disk_with(move |op, _| {
         let left = counted.load(Ordering::Relaxed);
         counted.store(left.saturating_sub(1), Ordering::Relaxed);
         match (left, op) {
@@ -104,7 +104,7 @@ fn everything_is_synced_before_the_manifest_gets_its_name() {
     let to = dir.path().join("in/a/new/place");
     let log = Arc::new(Mutex::new(Vec::<(Op, PathBuf)>::new()));
     let seen = log.clone();
-    let disk = Faulty::disk(move |op, path| {
+    let disk = disk_with(move |op, path| {
         seen.lock().unwrap().push((op, path.to_owned()));
         Fate::Done
     });
@@ -126,9 +126,9 @@ fn everything_is_synced_before_the_manifest_gets_its_name() {
         let segment = to.join(segment_name(number));
         assert!(last(Op::Write, &segment) < last(Op::Sync, &segment));
         assert!(last(Op::Sync, &segment) < named);
-        assert!(first(Op::Open, &segment) < last(Op::SyncDir, &to.join("log")));
+        assert!(first(Op::Create, &segment) < last(Op::SyncDir, &to.join("log")));
         // The mark of an unfinished backup is there before what it marks.
-        let marked = last(Op::Sync, &staged)..first(Op::Open, &segment);
+        let marked = last(Op::Sync, &staged)..first(Op::Create, &segment);
         assert!(log[marked].contains(&(Op::SyncDir, to.clone())));
     }
     assert!(last(Op::Write, &staged) < last(Op::Sync, &staged));

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use kinlog::{Error, Options, Store};
-
-use super::disk::{Fate, Faulty, Op};
+use kinlog_testing::disk::{Fate, Op, disk_with};
 
 const SLOT: usize = 4096;
 /// So many thousandths of a slot end in the middle of what it says.
@@ -44,7 +43,7 @@ fn two_marks_fail(fails: fn(Op) -> Fate) {
     let [first, second] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
     let disk = {
         let (first, second) = (first.clone(), second.clone());
-        Faulty::disk(move |op, path| match path.ends_with("MANIFEST") {
+        disk_with(move |op, path| match path.ends_with("MANIFEST") {
             true if first.load(Ordering::SeqCst) => fails(op),
             true if second.load(Ordering::SeqCst) && op == Op::Write => {
                 Fate::Partly(TORN, ErrorKind::Other)
@@ -99,7 +98,7 @@ fn a_mark_that_failed_is_made_at_the_next_rest() {
     let fails = Arc::new(AtomicBool::new(false));
     let disk = {
         let fails = fails.clone();
-        Faulty::disk(move |op, path| {
+        disk_with(move |op, path| {
             let hit = op == Op::Sync && path.ends_with("MANIFEST") && fails.load(Ordering::SeqCst);
             if hit { Fate::Fails(ErrorKind::Other) } else { Fate::Done }
         })

@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use kinlog::disk::Disk;
 use kinlog::{Options, Store, Verdict};
-
-use super::disk::{Fate, Faulty, Op};
+use kinlog_testing::disk::{Fate, Op, disk_with};
 
 fn options() -> Options {
     Options::new().segment_bytes(64 << 10)
@@ -30,7 +29,7 @@ fn is_segment(path: &Path) -> bool {
 /// A disk on which something happens before the log is read for the first time.
 fn interrupted(what: impl FnOnce() + Send + 'static) -> Arc<dyn Disk> {
     let once = Mutex::new(Some(what));
-    Faulty::disk(move |op, path| {
+    disk_with(move |op, path| {
         let what =
             if op == Op::Read && is_segment(path) { once.lock().unwrap().take() } else { None };
         what.into_iter().for_each(|what| what());
@@ -70,7 +69,7 @@ fn half_a_commit_of_a_writer_that_came_meanwhile_is_not_taken_for_a_torn_one() {
     let (path, writer) = (dir.path().to_owned(), Arc::new(Mutex::new(None)));
     let kept = writer.clone();
     let reader = reader(dir.path(), move || {
-        let half = Faulty::disk(|op, path| match op {
+        let half = disk_with(|op, path| match op {
             Op::Write if is_segment(path) => Fate::Partly(500, ErrorKind::Other),
             _ => Fate::Done,
         });

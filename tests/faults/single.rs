@@ -8,8 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use kinlog::disk::Disk;
 use kinlog::{Durability, Error, EventKind, NewEvent, NewRun, Options, RunId, Store};
-
-use super::disk::{Fate, Faulty, Op};
+use kinlog_testing::disk::{Fate, Op, disk_with};
 
 fn directory() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
@@ -38,7 +37,7 @@ type Operations = Arc<Mutex<Vec<(Op, PathBuf)>>>;
 fn recording() -> (Arc<dyn Disk>, Operations) {
     let operations = Operations::default();
     let noted = operations.clone();
-    let disk = Faulty::disk(move |op, path| {
+    let disk = disk_with(move |op, path| {
         noted.lock().unwrap().push((op, path.to_owned()));
         Fate::Done
     });
@@ -57,7 +56,7 @@ fn a_segment_is_prepared_a_mebibyte_a_sync() {
     let unsynced = Arc::new(AtomicUsize::new(0));
     let (most, now) = (Arc::new(AtomicUsize::new(0)), unsynced.clone());
     let (seen, piece) = (most.clone(), 64 << 10);
-    let disk = Faulty::disk(move |op, path| {
+    let disk = disk_with(move |op, path| {
         let prepared = path.file_name().is_some_and(|name| name == "prepared.tmp");
         match op {
             Op::Write if prepared => {
@@ -86,7 +85,7 @@ fn a_failed_sync_is_not_tried_again_for_a_commit_that_came_meanwhile() {
         let (entered, released) = (Mutex::new(entered), Mutex::new(released));
         let disk = {
             let (armed, failed, after) = (armed.clone(), failed.clone(), after.clone());
-            Faulty::disk(move |op, path| {
+            disk_with(move |op, path| {
                 if !is_segment(path) || !matches!(op, Op::Sync | Op::Write) {
                     return Fate::Done;
                 }
@@ -144,7 +143,7 @@ fn a_commit_is_refused_while_there_is_no_room_and_taken_once_there_is() {
     let full = Arc::new(AtomicBool::new(false));
     let disk = {
         let full = full.clone();
-        Faulty::disk(move |op, path| {
+        disk_with(move |op, path| {
             let preparing = op == Op::Write && path.ends_with("prepared.tmp");
             if preparing && full.load(Ordering::SeqCst) {
                 return Fate::Partly(300, ErrorKind::StorageFull);
@@ -190,9 +189,9 @@ fn room_that_came_back_is_used_by_the_commit_that_needs_it() {
     let full = Arc::new(AtomicBool::new(false));
     let disk = {
         let full = full.clone();
-        Faulty::disk(move |op, path| {
+        disk_with(move |op, path| {
             let fails =
-                op == Op::Open && path.ends_with("prepared.tmp") && full.load(Ordering::SeqCst);
+                op == Op::Create && path.ends_with("prepared.tmp") && full.load(Ordering::SeqCst);
             if fails { Fate::Fails(ErrorKind::StorageFull) } else { Fate::Done }
         })
     };
@@ -212,7 +211,7 @@ fn a_directory_that_cannot_be_synced_keeps_a_segment_from_being_used() {
     let broken = Arc::new(AtomicBool::new(false));
     let disk = {
         let broken = broken.clone();
-        Faulty::disk(move |op, path| {
+        disk_with(move |op, path| {
             let fails = op == Op::SyncDir && path.ends_with("log") && broken.load(Ordering::SeqCst);
             if fails { Fate::Fails(ErrorKind::Other) } else { Fate::Done }
         })
@@ -274,7 +273,7 @@ fn opening_writes_again_what_it_is_about_to_vouch_for() {
     // After a sync that failed in another process, pages that are not on the device may pass for
     // clean: only a sync after a write of them means anything.
     let dir = directory();
-    let disk = Faulty::disk(|op, path| {
+    let disk = disk_with(|op, path| {
         let fails = op == Op::Sync && is_segment(path);
         if fails { Fate::Fails(ErrorKind::Other) } else { Fate::Done }
     });
@@ -305,7 +304,7 @@ fn an_unreadable_segment_without_a_manifest_is_not_removed() {
     start(&store);
     store.shut_down().unwrap();
     std::fs::remove_file(dir.path().join("MANIFEST")).unwrap();
-    let disk = Faulty::disk(|op, path| {
+    let disk = disk_with(|op, path| {
         let fails = op == Op::Read && is_segment(path);
         if fails { Fate::Fails(ErrorKind::Other) } else { Fate::Done }
     });
@@ -323,7 +322,7 @@ fn a_busy_store_does_not_mark_its_manifest() {
     let marks = Arc::new(AtomicUsize::new(0));
     let disk = {
         let marks = marks.clone();
-        Faulty::disk(move |op, path| {
+        disk_with(move |op, path| {
             if op == Op::Sync && is_segment(path) {
                 // A device takes its time, in which the store's thread gets to rest.
                 (0..300).for_each(|_| std::thread::yield_now());
@@ -351,7 +350,7 @@ fn many_threads_meet_a_disk_that_breaks_and_are_told_the_truth() {
         let armed = Arc::new(AtomicBool::new(false));
         let disk = {
             let (armed, count) = (armed.clone(), AtomicUsize::new(0));
-            Faulty::disk(move |op, path| {
+            disk_with(move |op, path| {
                 let counts = armed.load(Ordering::SeqCst)
                     && is_segment(path)
                     && matches!(op, Op::Sync | Op::Write);
@@ -413,7 +412,7 @@ fn events_of_a_run_are_refused_after_a_failed_write_and_can_be_read() {
     let armed = Arc::new(AtomicBool::new(false));
     let disk = {
         let armed = armed.clone();
-        Faulty::disk(move |op, path| {
+        disk_with(move |op, path| {
             let fails = op == Op::Write && is_segment(path) && armed.load(Ordering::SeqCst);
             if fails { Fate::Partly(700, ErrorKind::StorageFull) } else { Fate::Done }
         })

@@ -7,8 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kinlog::{Options, Store};
-
-use super::disk::{Fate, Faulty, Op};
+use kinlog_testing::disk::{Fate, Op, disk_with};
 
 const SEGMENT: u64 = 64 << 10;
 /// Against a hang, not a measurement.
@@ -30,13 +29,13 @@ fn a_segment_that_was_prepared_in_vain_refuses_no_commit_once_there_is_space() {
     let disk = {
         let full = full.clone();
         let attempted = Mutex::new(false);
-        Faulty::disk(move |op, path| {
+        disk_with(move |op, path| {
             if !path.ends_with("prepared.tmp") {
                 return Fate::Done;
             }
             let mut attempted = attempted.lock().unwrap();
             match op {
-                Op::Open if full.load(Ordering::SeqCst) => {
+                Op::Create if full.load(Ordering::SeqCst) => {
                     *attempted = true;
                     return Fate::Fails(ErrorKind::StorageFull);
                 }
@@ -77,7 +76,7 @@ fn a_commit_that_waits_for_an_attempt_from_before_there_was_space_is_not_refused
     let (entered, reached) = channel();
     let (release, released) = channel::<()>();
     let gate = Mutex::new(Some((entered, released)));
-    let disk = Faulty::disk(move |op, path| {
+    let disk = disk_with(move |op, path| {
         if op == Op::Write && path.ends_with("prepared.tmp") {
             let first = path.parent().is_some_and(|log| log.join("00000000.seg").exists());
             if first && let Some((entered, released)) = gate.lock().unwrap().take() {

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kinlog::{Durability, Error, EventKind, NewEvent, NewRun, Options, Position, Store};
-
-use super::disk::{Fate, Faulty, Op};
+use kinlog_testing::disk::{Fate, Op, disk_with};
 
 fn directory() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
@@ -149,7 +148,7 @@ fn run(op: Op, failing: std::ops::Range<usize>, fate: fn() -> Fate, what: &str) 
     let path = dir.path().join("store");
     let count = Arc::new(AtomicUsize::new(0));
     let (counted, range) = (count.clone(), failing.clone());
-    let disk = Faulty::disk(move |found, _: &Path| {
+    let disk = disk_with(move |found, _: &Path| {
         let fails = found == op && range.contains(&counted.fetch_add(1, Ordering::Relaxed));
         if fails { fate() } else { Fate::Done }
     });
@@ -221,10 +220,10 @@ fn every_sync_fails_in_turn() {
 
 #[test]
 fn every_operation_on_names_fails_in_turn() {
-    for op in [Op::Rename, Op::SyncDir, Op::CreateDir, Op::Open, Op::Remove, Op::List] {
+    for op in [Op::Rename, Op::SyncDir, Op::CreateDir, Op::Create, Op::Open, Op::Remove, Op::List] {
         sweep(op, broken, "EIO");
     }
-    sweep(Op::Open, full, "ENOSPC");
+    sweep(Op::Create, full, "ENOSPC");
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! A copy whose zeros are holes: the space for commits to come is not there.
 
+use kinlog_testing::disk::{Fate, Op, disk_with};
 use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::faulty::{Fate, Faulty, Op};
 use super::*;
 
 const PAGE: usize = 4096;
@@ -70,7 +70,7 @@ fn a_store_restored_with_holes_onto_a_full_disk_is_refused_with_the_reason() {
     let (_dir, path) = sparse();
     let full = Arc::new(AtomicBool::new(true));
     let is_full = full.clone();
-    let disk = Faulty::disk(move |op, path| {
+    let disk = disk_with(move |op, path| {
         let grows = op == Op::Write && path.extension().is_some_and(|extension| extension == "seg");
         match grows && is_full.load(Ordering::Relaxed) {
             true => Fate::Fails(ErrorKind::StorageFull),

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kinlog::Options;
 use kinlog::salvage::{SalvageReport, Standing};
+use kinlog_testing::disk::{Fate, Op, disk_with};
 
-use super::disk::{Fate, Faulty, Op};
 use super::examine::{differs, examine, histories};
 use super::image::{Image, PAGE, Random, SEGMENT, directory, options, segment_name};
 use super::original::{BUSY, Original, Place};
@@ -142,7 +142,7 @@ fn pages_that_cannot_be_read_are_lost_and_no_others() {
         let path = src.join(segment_name(segment));
         // The header and the whole are read first, then page after page.
         let reads = AtomicUsize::new(0);
-        let disk = Faulty::disk(move |op, at| {
+        let disk = disk_with(move |op, at| {
             if op != Op::Read || at != path {
                 return Fate::Done;
             }

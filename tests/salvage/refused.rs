@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use kinlog::{Error, Options};
+use kinlog_testing::disk::{Fate, Op, disk_with};
 
-use super::disk::{Fate, Faulty, Op};
 use super::image::{Image, directory, options};
 use super::original::BUSY;
 
@@ -93,7 +93,7 @@ fn the_source_is_only_read_and_the_new_store_is_finished_or_not_there() {
         let (src, dst) = (dir.path().join("src"), dir.path().join("dst"));
         BUSY.image.write(&src);
         let (source, count) = (src.clone(), Mutex::new(0));
-        let disk = Faulty::disk(move |op, path| {
+        let disk = disk_with(move |op, path| {
             let reads = [Op::List, Op::Open, Op::Read, Op::Lock].contains(&op);
             if path.starts_with(&source) {
                 assert!(reads, "{op:?} {}", path.display());

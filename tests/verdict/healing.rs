@@ -4,8 +4,8 @@ use std::io::ErrorKind;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use kinlog::{Durability, Verdict};
+use kinlog_testing::disk::{Fate, Op, disk_with};
 
-use super::disk::{Fate, Faulty, Op};
 use super::support::*;
 
 /// Mostly zeros, which are quick to look through for frames.
@@ -65,7 +65,7 @@ fn a_crash_at_every_operation_of_healing_leaves_what_heals_again() {
                 image.write(dir.path());
                 let left = AtomicI64::new(k);
                 // Nothing is done any more once the machine is off.
-                let disk = Faulty::disk(move |op, path| {
+                let disk = disk_with(move |op, path| {
                     if !changes(op) || path.ends_with("LOCK") {
                         return Fate::Done;
                     }
@@ -130,7 +130,7 @@ fn a_full_disk_while_healing_refuses_and_zeroes_nothing() {
     for (name, image, kept) in wounded() {
         let dir = directory();
         image.write(dir.path());
-        let disk = Faulty::disk(|_, path| match path.extension() {
+        let disk = disk_with(|_, path| match path.extension() {
             Some(end) if end == "bin" => Fate::Fails(ErrorKind::StorageFull),
             _ => Fate::Done,
         });
