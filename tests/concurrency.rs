@@ -21,6 +21,7 @@ use kinlog::{
     IdConflictPolicy, NewChild, NewEvent, NewRun, Options, Position, RunFilter, RunId, Snapshot,
     Store, Tail, Timestamp, Transaction, Verdict,
 };
+use kinlog_testing::Rng;
 
 const WRITERS: u32 = 8;
 const READERS: u32 = 4;
@@ -43,19 +44,6 @@ fn start(store: &Store, workflow_id: &str) -> RunId {
     let run = tx.start(NewRun::new("shop", workflow_id, "Order").input(b"start")).unwrap();
     tx.commit().unwrap();
     run
-}
-
-/// SplitMix64, one stream per thread.
-struct Rng(u64);
-
-impl Rng {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((z ^ (z >> 31)) % u64::try_from(bound).unwrap()).unwrap()
-    }
 }
 
 struct Unpark(Thread);
@@ -163,7 +151,7 @@ fn acknowledge(acknowledged: &Acknowledged, built: Building<'_>, rng: &mut Rng) 
 }
 
 fn write(store: &Store, shared: &[RunId], writer: u32, acknowledged: &Acknowledged) {
-    let mut rng = Rng(u64::from(writer));
+    let mut rng = Rng::new(u64::from(writer));
     for round in 0..ROUNDS {
         // Nobody else writes this payload.
         let mut token = format!("{writer}/{round}/").into_bytes();

@@ -18,7 +18,8 @@ use std::path::Path;
 use kinlog::{
     Durability, EventKind, NewEvent, NewRun, Options, Position, RunFilter, Store, Verdict,
 };
-use process::{DIRECTORY, Random, start};
+use kinlog_testing::Rng;
+use process::{DIRECTORY, start};
 
 const ROUNDS: u32 = 48;
 const THREADS: u32 = 3;
@@ -176,9 +177,9 @@ fn whatever_was_acknowledged_before_a_kill_is_there_after_it() {
     let mut before = BTreeMap::new();
     let seed = 0x6b11u64;
     println!("seed {seed:#x}");
-    let mut random = Random(seed);
+    let mut random = Rng::new(seed);
     for round in 0..ROUNDS {
-        let acks = 1 + random.below(60) as usize;
+        let acks = 1 + random.below(60);
         kill_after(acks, directory.path(), round, &mut counts);
         let what = format!("round {round}, killed after {acks}");
         let reader = options().read_only(true).open(directory.path()).unwrap();

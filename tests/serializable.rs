@@ -80,8 +80,6 @@ mod place;
 mod portrait;
 #[path = "serializable/program.rs"]
 mod program;
-#[path = "serializable/random.rs"]
-mod random;
 #[path = "serializable/reader.rs"]
 mod reader;
 #[path = "serializable/record.rs"]

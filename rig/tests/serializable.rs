@@ -50,8 +50,6 @@ mod place;
 mod portrait;
 #[path = "../../tests/serializable/program.rs"]
 mod program;
-#[path = "../../tests/serializable/random.rs"]
-mod random;
 #[path = "../../tests/serializable/reader.rs"]
 mod reader;
 #[path = "../../tests/serializable/record.rs"]

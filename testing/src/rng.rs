@@ -30,7 +30,7 @@ impl Rng {
     }
 
     /// A number below `bound`.
-    pub fn small(&mut self, bound: u32) -> u32 {
+    pub fn number(&mut self, bound: u32) -> u32 {
         u32::try_from(self.draw() % u64::from(bound)).unwrap()
     }
 

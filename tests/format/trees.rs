@@ -6,8 +6,9 @@ use kinlog::{
     ChildState, Close, Durability, DutyFilter, DutyKind, NewChild, NewReset, NewRun, NextRun,
     ParentClosePolicy, Result, RunFilter, RunId, RunStatus, Store, Target, Transaction,
 };
+use kinlog_testing::Rng;
 
-use super::support::{Random, directory, marker};
+use super::support::{directory, marker};
 use super::{json, read, same, samples, small};
 
 const POLICIES: [ParentClosePolicy; 3] = [Terminate, Abandon, RequestCancel];
@@ -16,7 +17,7 @@ const WORKFLOWS: [&str; 7] = ["a", "b", "c", "d", "e", "f", "g"];
 /// A tree that grows at random. A step that the store refuses changes nothing.
 struct Growing<'s> {
     store: &'s Store,
-    random: Random,
+    random: Rng,
 }
 
 impl Growing<'_> {
@@ -110,7 +111,7 @@ fn relations_and_duties_are_derived_alike_over_random_trees() {
     for seed in 0..trees {
         let dir = directory();
         let store = kinlog::Options::new().segment_bytes(1 << 20).open(dir.path()).unwrap();
-        let mut growing = Growing { store: &store, random: Random::new(seed) };
+        let mut growing = Growing { store: &store, random: Rng::new(seed) };
         for _ in 0..3 {
             let taken = (0..150).filter(|_| growing.step().is_ok()).count();
             println!("{taken} steps taken, {} runs", store.stats().unwrap().runs);

@@ -2,18 +2,9 @@
 //! any age, and across a reset.
 
 use kinlog::{Durability, EventKind, History, NewEvent, NewReset, NewRun, Options, RunId, Store};
+use kinlog_testing::Rng;
 
 const BATCHES: u32 = 700;
-
-/// A generator of no ambition; the same numbers every time.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, end: u32) -> u32 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (self.0 >> 33) as u32 % end
-    }
-}
 
 /// What the event `id` of a run says, in up to 200 bytes.
 fn payload(of: u8, id: u32) -> Vec<u8> {
@@ -51,7 +42,7 @@ impl Grown {
     }
 
     /// Holds a history against the first `len` events, read from here and there on.
-    fn check(&self, history: &History, len: usize, numbers: &mut Numbers) {
+    fn check(&self, history: &History, len: usize, numbers: &mut Rng) {
         assert_eq!(history.len() as usize, len);
         let mut bytes = 0;
         for (event, said) in history.iter().zip(&self.said) {
@@ -61,7 +52,7 @@ impl Grown {
             assert!(said.as_ref().is_none_or(|said| said == event.payload()));
         }
         assert_eq!(bytes, history.bytes());
-        let some = (0..20).map(|_| numbers.below(len as u32 + 2)).collect::<Vec<_>>();
+        let some = (0..20).map(|_| numbers.number(len as u32 + 2)).collect::<Vec<_>>();
         for from in some.into_iter().chain([1, len as u32, len as u32 + 1]) {
             let ids: Vec<_> = history.from(from).map(|event| event.unwrap().id()).collect();
             assert_eq!(ids, (from.max(1)..=len as u32).collect::<Vec<_>>(), "from {from} of {len}");
@@ -76,12 +67,12 @@ fn every_reader_finds_every_event_of_a_long_run() {
     let dir = tempfile::tempdir().unwrap();
     let open = || Options::new().segment_bytes(1 << 20).open(dir.path()).unwrap();
     let store = open();
-    let mut numbers = Numbers(7);
+    let mut numbers = Rng::new(7);
     let mut runs = [Grown::start(&store, 1), Grown::start(&store, 2)];
     let mut readers = vec![];
     for batch in 0..BATCHES {
-        let events = 1 + numbers.below(4);
-        runs[numbers.below(2) as usize].grow(&store, events);
+        let events = 1 + numbers.number(4);
+        runs[numbers.below(2)].grow(&store, events);
         if batch % 61 == 0 {
             readers.push((store.snapshot(), runs[0].said.len(), runs[1].said.len()));
         }
@@ -102,9 +93,9 @@ fn every_reader_finds_every_event_of_a_long_run() {
     said.push(None);
     let mut reset = Grown { run: reset, of: 3, said };
     runs[0].said.push(None);
-    (0..BATCHES / 2).for_each(|_| reset.grow(&store, 1 + numbers.below(3)));
+    (0..BATCHES / 2).for_each(|_| reset.grow(&store, 1 + numbers.number(3)));
 
-    let check = |store: &Store, numbers: &mut Numbers| {
+    let check = |store: &Store, numbers: &mut Rng| {
         for run in runs.iter().chain([&reset]) {
             run.check(&store.history(&run.run).unwrap(), run.said.len(), numbers);
         }

@@ -9,8 +9,9 @@ use kinlog::{
     Body, ChildState, Close, Durability, DutyFilter, DutyKind, Event, Limits, NewChild, NewRun,
     Options, ParentClosePolicy, Position, RunFilter, RunId, RunInfo, RunStatus, Snapshot, Store,
 };
+use kinlog_testing::Rng;
 
-use super::process::{DIRECTORY, Random, start};
+use super::process::{DIRECTORY, start};
 
 const TREE: &str = "KINLOG_KILL_TREE";
 /// How often the whole is done, each time with other moments to be killed at.
@@ -156,7 +157,7 @@ fn build(store: &Store, tree: Tree) -> RunId {
 
 /// When to kill, counted in lines that the process says.
 struct Moment {
-    after: u64,
+    after: usize,
     /// Also when it is about to close the root.
     at_closing: bool,
     pause: Duration,
@@ -368,7 +369,7 @@ fn kill_until_done(which: usize, seed: u64) -> Kills {
     let began = Instant::now();
     let tree = TREES[which];
     let directory = tempfile::tempdir().unwrap();
-    let mut random = Random(seed);
+    let mut random = Rng::new(seed);
     let mut kills = Kills::default();
     let mut before = Seen::default();
     for round in 0.. {
@@ -379,7 +380,7 @@ fn kill_until_done(which: usize, seed: u64) -> Kills {
         let moment = Moment {
             after: if early { 1 + random.below(2) } else { 3 + random.below(most) },
             at_closing: kills.at_closing < 2,
-            pause: Duration::from_micros(random.below(3000)),
+            pause: Duration::from_micros(random.number(3000).into()),
         };
         let end = run(directory.path(), which, &moment);
         let what = format!("tree {which}, seed {seed}, round {round}");

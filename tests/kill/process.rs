@@ -24,14 +24,3 @@ pub(crate) fn start(
     let said = BufReader::new(child.stderr.take().unwrap()).lines();
     (child, said)
 }
-
-/// Numbers that look random, and are the same for the same seed.
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    /// A number below `bound`.
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (self.0 >> 33) % bound
-    }
-}

@@ -11,47 +11,10 @@ use kinlog::event::{
 use kinlog::{
     Body, EventKind, IdConflictPolicy, IdReusePolicy, ParentClosePolicy, RunId, Timestamp,
 };
+use kinlog_testing::Rng;
 use kinlog_testing::kinds::*;
 
 use crate::model::Event;
-
-/// SplitMix64: small, and the same numbers for the same seed everywhere.
-pub(crate) struct Rng(u64);
-
-impl Rng {
-    pub(crate) fn new(seed: u64) -> Self {
-        Rng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x6b69_6e6c_6f67)
-    }
-
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `bound`.
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(bound).unwrap()).unwrap()
-    }
-
-    pub(crate) fn chance(&mut self, percent: usize) -> bool {
-        self.below(100) < percent
-    }
-
-    pub(crate) fn pick<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len())]
-    }
-
-    fn byte(&mut self) -> u8 {
-        u8::try_from(self.next() % 256).unwrap()
-    }
-
-    fn small(&mut self) -> u32 {
-        u32::try_from(self.next() % 1000).unwrap()
-    }
-}
 
 pub(crate) const NAMESPACES: [&str; 2] = ["shop", "another-namespace-with-a-name"];
 const WORKFLOWS: [&str; 12] = [
@@ -173,7 +136,7 @@ pub(crate) fn workflow(rng: &mut Rng) -> (&'static str, &'static str) {
 }
 
 pub(crate) fn run_id(rng: &mut Rng) -> RunId {
-    let (low, high) = (u128::from(rng.next()), u128::from(rng.next()));
+    let (low, high) = (u128::from(rng.draw()), u128::from(rng.draw()));
     RunId::from_bytes((low << 64 | high).to_le_bytes())
 }
 
@@ -208,15 +171,15 @@ pub(crate) fn start(rng: &mut Rng, used: Option<RunId>) -> Start {
             parent_run_id: maybe_run(rng),
             root_workflow_id: text(rng),
             root_run_id: maybe_run(rng),
-            parent_initiated_event_id: rng.small(),
-            attempt: rng.small(),
+            parent_initiated_event_id: rng.number(1000),
+            attempt: rng.number(1000),
             initiator: Initiator::from_number(rng.byte() % 5),
             imported: true,
             ..started
         };
     }
     // Recorded runs began now, long ago, or later.
-    let at = i64::try_from(rng.next() % 4_000_000).unwrap();
+    let at = i64::try_from(rng.draw() % 4_000_000).unwrap();
     let time = (recorded || rng.chance(10)).then(|| Timestamp::from_unix_nanos(at));
     let reuse = [
         IdReusePolicy::AllowDuplicate,
@@ -239,7 +202,7 @@ pub(crate) fn start(rng: &mut Rng, used: Option<RunId>) -> Start {
 /// An event that an engine may try to append; a few are refused whatever the run.
 pub(crate) fn event(rng: &mut Rng, now: Timestamp) -> Event {
     let kind = |number| EventKind::from_number(number);
-    let number = u16::try_from(rng.next() % 65_536).unwrap();
+    let number = u16::try_from(rng.draw() % 65_536).unwrap();
     let body = match rng.below(100) {
         0..5 => typed(rng, CLOSING[usize::from(number) % CLOSING.len()]),
         5 => Body::Opaque(CLOSING[usize::from(number) % CLOSING.len()]),
@@ -254,7 +217,7 @@ pub(crate) fn event(rng: &mut Rng, now: Timestamp) -> Event {
             typed(rng, kind)
         }
     };
-    let time = rng.chance(20).then(|| Timestamp::from_unix_nanos(rng.next().cast_signed()));
+    let time = rng.chance(20).then(|| Timestamp::from_unix_nanos(rng.draw().cast_signed()));
     Event::new(body, payload(rng), time.unwrap_or(now))
 }
 
@@ -262,33 +225,34 @@ pub(crate) fn event(rng: &mut Rng, now: Timestamp) -> Event {
 fn typed(rng: &mut Rng, kind: EventKind) -> Body<'static> {
     let closed = |rng: &mut Rng| Closed {
         new_run_id: maybe_run(rng),
-        workflow_task_completed_event_id: rng.small(),
+        workflow_task_completed_event_id: rng.number(1000),
         retry_state: RetryState::from_number(rng.byte()),
     };
     let task = |rng: &mut Rng| WorkflowTask {
-        scheduled_event_id: rng.small(),
-        started_event_id: rng.small(),
+        scheduled_event_id: rng.number(1000),
+        started_event_id: rng.number(1000),
     };
     let activity = |rng: &mut Rng| ActivityTask {
-        scheduled_event_id: rng.small(),
-        started_event_id: rng.small(),
+        scheduled_event_id: rng.number(1000),
+        started_event_id: rng.number(1000),
     };
-    let timer = |rng: &mut Rng| TimerEnded { timer_id: text(rng), started_event_id: rng.small() };
+    let timer =
+        |rng: &mut Rng| TimerEnded { timer_id: text(rng), started_event_id: rng.number(1000) };
     let external = |rng: &mut Rng| ExternalInitiated {
         workflow_id: text(rng),
         run_id: maybe_run(rng),
         signal_name: text(rng),
-        workflow_task_completed_event_id: rng.small(),
+        workflow_task_completed_event_id: rng.number(1000),
         child_workflow_only: rng.byte() != 0,
     };
     let resolved = |rng: &mut Rng| ExternalResolved {
-        initiated_event_id: rng.small(),
+        initiated_event_id: rng.number(1000),
         cause: ExternalFailedCause::from_number(rng.byte()),
     };
     let child = |rng: &mut Rng| ChildClosed {
         run_id: run_id(rng),
-        initiated_event_id: rng.small(),
-        started_event_id: rng.small(),
+        initiated_event_id: rng.number(1000),
+        started_event_id: rng.number(1000),
         retry_state: RetryState::from_number(rng.byte()),
     };
     match kind {
@@ -302,7 +266,7 @@ fn typed(rng: &mut Rng, kind: EventKind) -> Body<'static> {
         ACTIVITY_TASK_SCHEDULED => Body::ActivityTaskScheduled(ActivityScheduled {
             activity_id: text(rng),
             activity_type: text(rng),
-            workflow_task_completed_event_id: rng.small(),
+            workflow_task_completed_event_id: rng.number(1000),
         }),
         ACTIVITY_TASK_STARTED => Body::ActivityTaskStarted(activity(rng)),
         ACTIVITY_TASK_COMPLETED => Body::ActivityTaskCompleted(activity(rng)),
@@ -312,17 +276,17 @@ fn typed(rng: &mut Rng, kind: EventKind) -> Body<'static> {
         ACTIVITY_TASK_CANCELED => Body::ActivityTaskCanceled(activity(rng)),
         TIMER_STARTED => Body::TimerStarted(TimerStarted {
             timer_id: text(rng),
-            workflow_task_completed_event_id: rng.small(),
+            workflow_task_completed_event_id: rng.number(1000),
         }),
         TIMER_FIRED => Body::TimerFired(timer(rng)),
         TIMER_CANCELED => Body::TimerCanceled(timer(rng)),
         CANCEL_REQUESTED => Body::WorkflowExecutionCancelRequested(CancelRequested {
             external_workflow_id: text(rng),
             external_run_id: maybe_run(rng),
-            external_initiated_event_id: rng.small(),
+            external_initiated_event_id: rng.number(1000),
         }),
         CANCELED => Body::WorkflowExecutionCanceled(Canceled {
-            workflow_task_completed_event_id: rng.small(),
+            workflow_task_completed_event_id: rng.number(1000),
         }),
         REQUEST_CANCEL_EXTERNAL_INITIATED => {
             Body::RequestCancelExternalWorkflowExecutionInitiated(external(rng))
@@ -335,7 +299,7 @@ fn typed(rng: &mut Rng, kind: EventKind) -> Body<'static> {
             signal_name: text(rng),
             request_id: text(rng),
             external_run_id: maybe_run(rng),
-            external_initiated_event_id: rng.small(),
+            external_initiated_event_id: rng.number(1000),
         }),
         TERMINATED => Body::WorkflowExecutionTerminated(Terminated {
             reason: text(rng),
@@ -343,25 +307,25 @@ fn typed(rng: &mut Rng, kind: EventKind) -> Body<'static> {
         }),
         CONTINUED_AS_NEW => Body::WorkflowExecutionContinuedAsNew(ContinuedAsNew {
             new_run_id: maybe_run(rng),
-            workflow_task_completed_event_id: rng.small(),
+            workflow_task_completed_event_id: rng.number(1000),
             initiator: Initiator::from_number(rng.byte() % 5),
         }),
         START_CHILD_INITIATED => Body::StartChildWorkflowExecutionInitiated(ChildInitiated {
             workflow_id: text(rng),
             workflow_type: text(rng),
             task_queue: text(rng),
-            workflow_task_completed_event_id: rng.small(),
+            workflow_task_completed_event_id: rng.number(1000),
             close_policy: ParentClosePolicy::from_number(rng.byte() % 5),
             reuse_policy: IdReusePolicy::from_number(rng.byte() % 6),
             conflict_policy: IdConflictPolicy::from_number(rng.byte() % 5),
         }),
         START_CHILD_FAILED => Body::StartChildWorkflowExecutionFailed(ChildStartFailed {
-            initiated_event_id: rng.small(),
+            initiated_event_id: rng.number(1000),
             cause: StartChildFailedCause::from_number(rng.byte()),
         }),
         CHILD_STARTED => Body::ChildWorkflowExecutionStarted(ChildStarted {
             run_id: run_id(rng),
-            initiated_event_id: rng.small(),
+            initiated_event_id: rng.number(1000),
         }),
         CHILD_COMPLETED => Body::ChildWorkflowExecutionCompleted(child(rng)),
         CHILD_FAILED => Body::ChildWorkflowExecutionFailed(child(rng)),

@@ -9,12 +9,13 @@ use kinlog::{
     Close, CommitHandle, Durability, Error, Expect, Limits, NewEvent, NewRun, Options, Position,
     RunFilter, RunId, RunStatus, Snapshot, Store, Tail, Timestamp, Transaction, Verdict,
 };
+use kinlog_testing::Rng;
+use kinlog_testing::disk::{HookedDisk, Steady};
 use kinlog_testing::kinds::*;
 
 use crate::beside::{Answer, Seen, Step};
 use crate::check::{self, refusal};
-use crate::disk::TestDisk;
-use crate::draw::{self, NAMESPACES, Rng, Start};
+use crate::draw::{self, NAMESPACES, Start};
 use crate::model::{self, Event, LIMITS_TABLE, Refusal, Run, State, Tx};
 
 /// States of the past that a reader may still come upon.
@@ -25,7 +26,7 @@ const MANY_ROWS: usize = 700;
 pub(crate) struct Session {
     seed: u64,
     rng: Rng,
-    disk: Arc<TestDisk>,
+    steady: Arc<Steady>,
     dir: tempfile::TempDir,
     operation: u64,
     last: VecDeque<String>,
@@ -97,7 +98,7 @@ impl Session {
         Session {
             seed,
             rng: Rng::new(seed),
-            disk: Arc::default(),
+            steady: Arc::default(),
             dir: tempfile::tempdir().unwrap(),
             operation: 0,
             last: VecDeque::new(),
@@ -118,7 +119,7 @@ impl Session {
     pub(crate) fn run(&mut self, operations: u64) -> (u64, u64) {
         while self.operation < operations {
             let store = self.open();
-            let until = operations.min(self.operation + 1 + self.rng.next() % 1200);
+            let until = operations.min(self.operation + 1 + self.rng.draw() % 1200);
             let mut tail = store.tail(self.tail_from);
             self.work(&store, &mut tail, until);
             self.catch_up(&mut tail);
@@ -161,7 +162,8 @@ impl Session {
 
     fn open(&mut self) -> Store {
         self.note("open");
-        let options = Options::new().segment_bytes(model::SEGMENT_BYTES).disk(self.disk.clone());
+        let disk = HookedDisk::shared(self.steady.clone());
+        let options = Options::new().segment_bytes(model::SEGMENT_BYTES).disk(disk);
         let store = options.open(self.dir.path()).unwrap();
         let expected =
             if self.commits.is_empty() { store.report().verdict } else { Verdict::Clean };
@@ -176,7 +178,7 @@ impl Session {
         let mut slots: [Option<Slot<'_>>; 3] = [None, None, None];
         while self.operation < until {
             self.operation += 1;
-            self.disk.set_now(self.now());
+            self.steady.set_now(self.now());
             match self.rng.below(1000) {
                 0..670 => {
                     let i = self.rng.below(slots.len());
@@ -806,7 +808,7 @@ impl Session {
         }
         let snapshot = store.snapshot();
         let state = self.state_at(tail, &snapshot);
-        let until = self.operation + 1 + self.rng.next() % 400;
+        let until = self.operation + 1 + self.rng.draw() % 400;
         self.note(format!("keep a snapshot until {until}"));
         self.kept.push(Kept { snapshot, state, until });
     }
@@ -864,7 +866,7 @@ impl Session {
                 }
                 self.rows(&snapshot, &state);
                 if self.rng.chance(40) && self.kept.len() < 8 {
-                    let until = self.operation + 1 + self.rng.next() % 400;
+                    let until = self.operation + 1 + self.rng.draw() % 400;
                     self.kept.push(Kept { snapshot, state, until });
                 }
                 self.reader = Some(reader);

@@ -1,9 +1,10 @@
 //! Damage to whole files: cut, missing, swapped, foreign, without a header or a manifest.
 
 use kinlog::salvage::{FileDamage, ManifestState, SalvageReport};
+use kinlog_testing::Rng;
 
 use super::examine::{examine, examine_with};
-use super::image::{Image, PAGE, Random, SEGMENT, segment_name};
+use super::image::{Image, PAGE, SEGMENT, segment_name};
 use super::original::{BUSY, Original, Place};
 
 fn damage(report: &SalvageReport, segment: usize) -> Vec<FileDamage> {
@@ -14,7 +15,7 @@ fn damage(report: &SalvageReport, segment: usize) -> Vec<FileDamage> {
 
 #[test]
 fn a_segment_that_was_cut_is_read_as_far_as_it_goes() {
-    let mut random = Random::new(7);
+    let mut random = Rng::new(7);
     let ends: Vec<_> = BUSY.frames().iter().map(|place| (place.segment, place.end)).collect();
     for round in 0..120 {
         let segment = random.below(BUSY.image.segments());
@@ -112,7 +113,7 @@ fn a_segment_of_another_store_is_not_read() {
 
 #[test]
 fn a_header_that_is_damaged_costs_nothing_unless_the_salt_is() {
-    let mut random = Random::new(3);
+    let mut random = Rng::new(3);
     for round in 0..150 {
         let segment = random.below(BUSY.commits.last().unwrap().place.segment + 1);
         let mut image = BUSY.image.clone();

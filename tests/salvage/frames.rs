@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kinlog::Options;
 use kinlog::salvage::{SalvageReport, Standing};
+use kinlog_testing::Rng;
 use kinlog_testing::disk::{Fate, Op, disk_with};
 
 use super::examine::{differs, examine, histories};
-use super::image::{Image, PAGE, Random, SEGMENT, directory, options, segment_name};
+use super::image::{Image, PAGE, SEGMENT, directory, options, segment_name};
 use super::original::{BUSY, Original, Place};
 
 #[test]
@@ -45,7 +46,7 @@ fn what_builds_on_lost_frames_is_lost_with_them() {
         let original = Original::make(seed, 2);
         for round in 0..40 {
             let what = format!("seed {seed}, round {round}");
-            let mut random = Random::new(seed << 32 | round);
+            let mut random = Rng::new(seed << 32 | round);
             let mut image = original.image.clone();
             for _ in 0..=random.below(5) {
                 let place = original.commits[random.below(original.commits.len())].place;
@@ -101,7 +102,7 @@ fn a_frame_that_is_damaged_is_lost_alone() {
 fn a_bit_that_flips_anywhere_takes_no_more_than_its_frame() {
     for seed in 0..300 {
         let what = format!("seed {seed}");
-        let mut random = Random::new(seed);
+        let mut random = Rng::new(seed);
         let mut image = BUSY.image.clone();
         for _ in 0..=random.below(3) {
             let segment = random.below(image.segments());
@@ -118,7 +119,7 @@ fn a_bit_that_flips_anywhere_takes_no_more_than_its_frame() {
 fn pages_that_are_zeroed_or_garbled_take_their_frames() {
     for seed in 0..60 {
         let what = format!("seed {seed}");
-        let mut random = Random::new(seed);
+        let mut random = Rng::new(seed);
         let mut image = BUSY.image.clone();
         for _ in 0..=random.below(4) {
             let segment = random.below(image.segments());
@@ -133,9 +134,9 @@ fn pages_that_are_zeroed_or_garbled_take_their_frames() {
 #[test]
 fn pages_that_cannot_be_read_are_lost_and_no_others() {
     for seed in 0..20 {
-        let mut random = Random::new(seed);
-        let segment = random.below(BUSY.image.segments() - 1);
-        let bad = 1 + random.below(SEGMENT / PAGE - 1);
+        let mut random = Rng::new(seed);
+        let place = random.pick(&BUSY.frames());
+        let (segment, bad) = (place.segment, place.start / PAGE);
         let dir = directory();
         let (src, dst) = (dir.path().join("src"), dir.path().join("dst"));
         BUSY.image.write(&src);
@@ -154,9 +155,9 @@ fn pages_that_cannot_be_read_are_lost_and_no_others() {
         });
         let report =
             kinlog::salvage::salvage(&src, &dst, &Options::new().disk(disk), |_| ()).unwrap();
-        // The same as if the page were damaged.
+        // The same as if the page were garbled: of zeros in the last page it is known that nothing was there.
         let mut image = BUSY.image.clone();
-        image.segment_mut(segment)[bad * PAGE..(bad + 1) * PAGE].fill(0);
+        image.segment_mut(segment)[bad * PAGE..(bad + 1) * PAGE].fill(0x5a);
         let what = format!("page {bad} of segment {segment}");
         let twin = examine(&BUSY, &image, &what);
         let ranges = |report: &SalvageReport| {

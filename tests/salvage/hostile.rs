@@ -2,11 +2,13 @@
 
 use std::fs;
 
-use super::image::{Image, PAGE, Random, SEGMENT, directory, options, segment_name};
+use kinlog_testing::Rng;
+
+use super::image::{Image, PAGE, SEGMENT, directory, options, segment_name};
 use super::original::{BUSY, Original};
 
 /// Writes random things over random places of random files.
-fn mutate(image: &mut Image, other: &Image, random: &mut Random) {
+fn mutate(image: &mut Image, other: &Image, random: &mut Rng) {
     let names: Vec<String> = image.0.keys().cloned().collect();
     let name = &names[random.below(names.len())];
     let bytes = image.0.get_mut(name).unwrap();
@@ -14,9 +16,9 @@ fn mutate(image: &mut Image, other: &Image, random: &mut Random) {
     let len = random.below(bytes.len() - at + 1);
     match random.below(9) {
         0 => bytes.truncate(at),
-        1 => bytes.extend(vec![random.next() as u8; random.below(9000)]),
+        1 => bytes.extend(vec![random.byte(); random.below(9000)]),
         2 => bytes[at..at + len].fill(random.pick(&[0, 0xff, 1])),
-        3 => bytes[at..at + len.min(64)].iter_mut().for_each(|byte| *byte = random.next() as u8),
+        3 => bytes[at..at + len.min(64)].iter_mut().for_each(|byte| *byte = random.byte()),
         4 => bytes.copy_within(at..at + len, 0),
         5 => drop(image.0.remove(name)),
         6 => {
@@ -60,7 +62,7 @@ fn mutated_stores_are_salvaged_or_refused() {
     let small = Original::make(5, 1);
     let mut saved = 0;
     for seed in 0..2500 {
-        let mut random = Random::new(seed);
+        let mut random = Rng::new(seed);
         let mut image = small.image.clone();
         for _ in 0..=random.below(6) {
             mutate(&mut image, &BUSY.image, &mut random);
@@ -73,12 +75,12 @@ fn mutated_stores_are_salvaged_or_refused() {
 #[test]
 fn files_of_random_bytes_are_salvaged_or_refused() {
     for seed in 0..200 {
-        let mut random = Random::new(seed);
+        let mut random = Rng::new(seed);
         let mut image = BUSY.image.clone();
         for bytes in image.0.values_mut() {
             if random.below(2) == 0 {
                 let len = random.pick(&[0, 1, PAGE, SEGMENT, bytes.len()]);
-                *bytes = (0..len).map(|_| random.next() as u8).collect();
+                *bytes = (0..len).map(|_| random.byte()).collect();
             }
         }
         try_it(&image, &format!("seed {seed}"));
@@ -92,7 +94,7 @@ fn forged_commits_are_salvaged_or_refused() {
     let small = Original::make(5, 1);
     let frames: Vec<_> = small.commits.iter().map(|commit| commit.place).collect();
     for seed in 0..1500 {
-        let mut random = Random::new(seed);
+        let mut random = Rng::new(seed);
         let mut image = small.image.clone();
         for _ in 0..=random.below(4) {
             let place = frames[random.below(frames.len())];
@@ -112,7 +114,7 @@ fn forged_commits_are_salvaged_or_refused() {
 }
 
 fn random_byte(seed: u64) -> u8 {
-    Random::new(seed ^ 0x55).next() as u8
+    Rng::new(seed ^ 0x55).byte()
 }
 
 /// Makes the checks of a frame right.

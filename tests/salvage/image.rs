@@ -25,31 +25,6 @@ pub(crate) fn segment_name(number: usize) -> String {
     format!("log/{number:08}.seg")
 }
 
-/// A small generator, so that every run of a test is the same.
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
-        Random(seed.wrapping_mul(2).wrapping_add(1))
-    }
-
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub(crate) fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
-    }
-
-    pub(crate) fn pick<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len())]
-    }
-}
-
 /// Files by their paths within the store, the lock file among them.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Image(pub(crate) BTreeMap<String, Vec<u8>>);

@@ -4,15 +4,16 @@ use kinlog::{
     Close, Durability, Error, EventKind, NewChild, NewEvent, NewReset, NewRun, NextRun,
     ParentClosePolicy, RunFilter, RunId, Store, Target, Transaction,
 };
+use kinlog_testing::Rng;
 
-use super::image::{Random, SEGMENT};
+use super::image::SEGMENT;
 
 const POLICIES: [ParentClosePolicy; 3] =
     [ParentClosePolicy::Terminate, ParentClosePolicy::Abandon, ParentClosePolicy::RequestCancel];
 
 /// Fills a store until it has `segments` segments with commits in them.
 pub(crate) fn fill(store: &Store, seed: u64, segments: u32) {
-    let mut random = Random::new(seed);
+    let mut random = Rng::new(seed);
     store.set_limits("shop", kinlog::Limits::default()).unwrap();
     family(store);
     while store.end().as_u64() < u64::from(segments) * SEGMENT as u64 {
@@ -62,7 +63,7 @@ fn note(payload: &[u8]) -> NewEvent<'_> {
 }
 
 /// A commit of one to four steps, of which some may be refused, or duties settled.
-fn step(store: &Store, random: &mut Random) {
+fn step(store: &Store, random: &mut Rng) {
     if random.below(6) == 0 {
         store.settle_all().unwrap();
         return;
@@ -105,7 +106,7 @@ fn expect_legal(taken: Result<(), Error>) {
     }
 }
 
-fn change(tx: &mut Transaction<'_>, random: &mut Random, run: &RunId) -> Result<(), Error> {
+fn change(tx: &mut Transaction<'_>, random: &mut Rng, run: &RunId) -> Result<(), Error> {
     let name = format!("c{}", random.below(100_000));
     let child = NewChild::new(&name, "Ship").on_parent_close(random.pick(&POLICIES));
     let payload = vec![random.below(256) as u8; random.below(2500)];

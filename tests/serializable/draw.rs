@@ -4,12 +4,12 @@ use kinlog::{
     DutyKind, EventKind, IdConflictPolicy, IdReusePolicy, ParentClosePolicy, Position, RunId,
     RunStatus,
 };
+use kinlog_testing::Rng;
 
 use crate::api::RowIs;
 use crate::mix::{Mix, Sort};
 use crate::op::{Claim, Op, Part, What, Wish};
 use crate::program::{Program, Step, Way, Which, Who};
-use crate::random::Rng;
 
 const REQUESTS: [&str; 6] = ["", "", "", "", "r1", "r2"];
 const CLOSES: [RunStatus; 5] = [
@@ -39,7 +39,7 @@ pub(crate) struct Drawing<'m> {
 
 impl<'m> Drawing<'m> {
     pub(crate) fn new(mix: &'m Mix, seed: u64, thread: usize) -> Self {
-        let rng = Rng::new(seed, thread);
+        let rng = Rng::of(seed, thread as u64);
         Drawing { mix, rng, thread: u8::try_from(thread).unwrap(), program: 0, step: 0 }
     }
 
@@ -120,7 +120,7 @@ impl<'m> Drawing<'m> {
 
     fn step(&mut self, step: usize) -> Step {
         self.step = u8::try_from(step).unwrap();
-        let note = self.rng.next();
+        let note = self.rng.draw();
         let (id, run) = (self.id(), self.who());
         let op = match self.sort() {
             Sort::Turn => return Step::Turn,

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use kinlog::{Close, Duty, DutyFilter, DutyKind, Error, EventKind, NewEvent, Settled, Store};
+use kinlog_testing::Rng;
 
 use crate::board::Board;
 use crate::draw::Drawing;
@@ -13,7 +14,6 @@ use crate::mix::{EVERYTHING, Mix, POLICIES, TIGHT};
 use crate::perform::Performer;
 use crate::place;
 use crate::portrait::{compare, portrait};
-use crate::random::Rng;
 use crate::reader;
 use crate::take::NAMESPACE;
 use crate::watchdog::Watchdog;
@@ -117,7 +117,7 @@ fn world(mix: &Mix, seed: u64) -> Verdict {
             })
             .collect();
         for thread in PERFORMERS..PERFORMERS + SETTLERS {
-            let mut rng = Rng::new(seed, thread);
+            let mut rng = Rng::of(seed, thread as u64);
             scope.spawn(move || {
                 let verdict = settler(store, mix, &mut rng, board, thread);
                 verdicts.lock().unwrap().push(verdict);

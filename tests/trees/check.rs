@@ -2,9 +2,10 @@
 
 use kinlog::read::TreeNode;
 use kinlog::{Child, ChildState, ParentClosePolicy, RunId, RunInfo, Size, Snapshot};
+use kinlog_testing::Rng;
 
 use crate::body::{TYPE, body, payload};
-use crate::draw::{Rng, WORKFLOWS};
+use crate::draw::WORKFLOWS;
 use crate::naive::{NAMESPACES, Relation, State};
 
 /// Everything that there is to say.

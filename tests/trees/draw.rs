@@ -1,8 +1,11 @@
 //! What is drawn at random.
 
+use std::ops::{Deref, DerefMut};
+
 use kinlog::{
     Duty, DutyKind, EventKind, IdConflictPolicy, IdReusePolicy, ParentClosePolicy, RunId, RunStatus,
 };
+use kinlog_testing::Rng;
 
 use crate::draft::Draft;
 use crate::naive::{Address, Key, State, What, Wish};
@@ -19,42 +22,31 @@ const CLOSES: [RunStatus; 5] = [
     RunStatus::Terminated,
 ];
 
-/// SplitMix64: small, and the same numbers for the same seed everywhere.
-pub(crate) struct Rng(u64);
+/// What draws steps.
+pub(crate) struct Draw(pub(crate) Rng);
 
-impl Rng {
-    pub(crate) fn new(seed: u64) -> Self {
-        Rng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x6b69_6e6c_6f67)
+impl Deref for Draw {
+    type Target = Rng;
+
+    fn deref(&self) -> &Rng {
+        &self.0
     }
+}
 
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+impl DerefMut for Draw {
+    fn deref_mut(&mut self) -> &mut Rng {
+        &mut self.0
     }
+}
 
-    /// A number below `bound`.
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(bound).unwrap()).unwrap()
-    }
-
-    pub(crate) fn chance(&mut self, percent: usize) -> bool {
-        self.below(100) < percent
-    }
-
-    pub(crate) fn pick<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len())]
-    }
-
+impl Draw {
     fn upto(&mut self, most: u32) -> u32 {
-        u32::try_from(self.next() % (u64::from(most) + 1)).unwrap()
+        self.number(most + 1)
     }
 
     pub(crate) fn run_id(&mut self) -> RunId {
         let mut bytes = [0x11; 16];
-        bytes[8..].copy_from_slice(&self.next().to_le_bytes());
+        bytes[8..].copy_from_slice(&self.draw().to_le_bytes());
         RunId::from_bytes(bytes)
     }
 
@@ -141,7 +133,7 @@ impl Rng {
     /// `duties`: some that were open when the transaction began.
     pub(crate) fn op(&mut self, tx: &Draft, duties: &[(Key, Duty)]) -> Op {
         let state = &tx.now;
-        let (note, id) = (self.next() | 1, self.run_id());
+        let (note, id) = (self.draw() | 1, self.run_id());
         let run = self.run(state);
         match self.below(100) {
             0..10 => Op::Start { claim: self.claim(), id, note },
@@ -211,7 +203,8 @@ impl Rng {
     fn reset(&mut self, tx: &Draft, id: RunId, note: u64) -> Op {
         let base = self.run(&tx.before);
         let run = tx.before.find(&base).map(|run| &tx.before.runs[run]);
-        let last = run.map_or(1, |run| self.upto(run.len() + u32::from(self.0.is_multiple_of(16))));
+        let beyond = u32::from(self.below(16) == 0);
+        let last = run.map_or(1, |run| self.upto(run.len() + beyond));
         Op::Reset { base, last, request: self.pick(&REQUESTS), id, note }
     }
 

@@ -5,19 +5,20 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use kinlog::{Commit, DutyFilter, DutyKind, Limits, Options, Position, Snapshot, Store, Timestamp};
+use kinlog_testing::Rng;
+use kinlog_testing::disk::{HookedDisk, Steady};
 
 use crate::check;
-use crate::disk::TestDisk;
 use crate::done::Done;
-use crate::draw::{Rng, STAND_IN};
+use crate::draw::{Draw, STAND_IN};
 use crate::naive::{Key, NAMESPACES, State, What};
 
 const SEGMENT_BYTES: u32 = 64 << 10;
 
 pub(crate) struct World {
-    pub(crate) rng: Rng,
+    pub(crate) rng: Draw,
     dir: tempfile::TempDir,
-    disk: Arc<TestDisk>,
+    steady: Arc<Steady>,
     store: Option<Store>,
     pub(crate) state: State,
     /// Where commits lie, as far as they said.
@@ -33,9 +34,9 @@ impl World {
         let memory = std::path::Path::new("/dev/shm");
         let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
         let mut world = World {
-            rng: Rng::new(0),
+            rng: Draw(Rng::new(0)),
             dir: dir.unwrap(),
-            disk: Arc::default(),
+            steady: Arc::default(),
             store: None,
             state: State::new([Limits::default(), tight()]),
             positions: HashMap::new(),
@@ -49,7 +50,8 @@ impl World {
     }
 
     fn open(&mut self) {
-        let options = Options::new().segment_bytes(SEGMENT_BYTES).disk(self.disk.clone());
+        let disk = HookedDisk::shared(self.steady.clone());
+        let options = Options::new().segment_bytes(SEGMENT_BYTES).disk(disk);
         self.store = Some(options.open(self.dir.path()).unwrap());
     }
 
@@ -61,9 +63,9 @@ impl World {
 
     /// One step of the world with this seed.
     pub(crate) fn step(&mut self, seed: u64, number: u64) {
-        self.rng = Rng::new(seed.wrapping_mul(1_000_003).wrapping_add(number));
+        self.rng = Draw(Rng::of(seed, number));
         let store = self.store.take().unwrap();
-        self.disk.set_now(Timestamp::from_unix_nanos(i64::try_from(number).unwrap() * 500_000));
+        self.steady.set_now(Timestamp::from_unix_nanos(i64::try_from(number).unwrap() * 500_000));
         self.note(|| format!("step {number}"));
         match self.rng.below(100) {
             0..62 => self.transaction(&store),
@@ -218,7 +220,7 @@ impl World {
 
     pub(crate) fn change_limits(&mut self, store: &Store) {
         let mut limits = tight();
-        let more = |rng: &mut Rng, of: &mut u32| *of += u32::try_from(rng.below(3)).unwrap();
+        let more = |rng: &mut Rng, of: &mut u32| *of += rng.number(3);
         let rng = &mut self.rng;
         more(rng, &mut limits.open_children);
         more(rng, &mut limits.open_activities);

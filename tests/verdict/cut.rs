@@ -1,6 +1,7 @@
 //! The last frame, written in part.
 
 use kinlog::{Durability, OnAmbiguous, Verdict};
+use kinlog_testing::Rng;
 
 use super::support::*;
 
@@ -140,7 +141,7 @@ fn a_segment_that_is_too_short_or_too_long_is_refused() {
 
 #[test]
 fn three_crashes_in_a_row_lose_nothing_that_was_acknowledged() {
-    let mut random = Random::new(0x3c4a_5b00);
+    let mut random = Rng::new(0x3c4a_5b00);
     for _ in 0..25 {
         let builder = Builder::new();
         let run = builder.start("one");

@@ -1,6 +1,7 @@
 //! The last group of writes after a power loss: any of its sectors may be missing.
 
 use kinlog::{Durability, Verdict};
+use kinlog_testing::Rng;
 
 use super::support::*;
 
@@ -56,7 +57,7 @@ fn whole(image: &Image, built: &Built) -> usize {
 
 #[test]
 fn a_group_with_holes_is_healed_at_the_first_one() {
-    let mut random = Random::new(0x401e5);
+    let mut random = Rng::new(0x401e5);
     for (long, unit) in [(false, 512), (false, 4096), (true, 512), (true, 4096)] {
         let (built, kept) = unsynced(long);
         // Once a group is synced because its segment is full, later frames vouch for it.
@@ -70,7 +71,7 @@ fn a_group_with_holes_is_healed_at_the_first_one() {
         assert!(group.len() > 4, "{}", group.len());
         let blocks = 24;
         let one_each = (0..blocks).map(|n| 1u64 << n);
-        let some = (0..100).map(|_| random.next() & random.next());
+        let some = (0..100).map(|_| random.draw() & random.draw());
         for holes in one_each.chain(some.collect::<Vec<_>>()) {
             let mut image = built.killed.clone();
             punch(&mut image, group, unit, |n| holes >> (n % 64) & 1 == 1);

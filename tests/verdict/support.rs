@@ -27,28 +27,6 @@ pub(crate) fn options() -> Options {
     Options::new().segment_bytes(SEGMENT as u32)
 }
 
-/// A small generator, so that every run of a test is the same.
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
-        println!("seed {seed:#x}");
-        Random(seed.wrapping_mul(2).wrapping_add(1))
-    }
-
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub(crate) fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
-    }
-}
-
 /// The files of a store, without the lock file.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Image(pub(crate) BTreeMap<String, Vec<u8>>);

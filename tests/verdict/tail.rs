@@ -1,6 +1,7 @@
 //! Bytes where no frame is: after the end, behind a seal, in a segment that is only prepared.
 
 use kinlog::{Durability, Verdict};
+use kinlog_testing::Rng;
 
 use super::support::*;
 
@@ -19,9 +20,9 @@ pub(crate) fn long() -> Built {
     Built { killed, ..built }
 }
 
-fn garbage(random: &mut Random, len: usize) -> Vec<u8> {
+fn garbage(random: &mut Rng, len: usize) -> Vec<u8> {
     // Neither end is zero, so that its extent is known.
-    let mut bytes: Vec<u8> = (0..len).map(|_| random.next() as u8).collect();
+    let mut bytes: Vec<u8> = (0..len).map(|_| random.byte()).collect();
     bytes[0] |= 1;
     bytes[len - 1] |= 1;
     bytes
@@ -39,7 +40,7 @@ fn nothing_but_zeros_after_the_end_is_clean_or_unclosed() {
 #[test]
 fn bytes_after_the_end_are_healed_and_never_called_clean() {
     let built = long();
-    let mut random = Random::new(0x7a11);
+    let mut random = Rng::new(0x7a11);
     let last = *places(&built.killed).last().unwrap();
     let next = places(&built.killed).iter().filter(|p| p.segment == 2).count();
     assert_eq!((last.segment, next), (1, 0));
