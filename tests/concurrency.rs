@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::io;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -15,13 +14,13 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use kinlog::disk::{Disk, DiskDir, DiskFile, FileId, FileSystem, Map, OpenMode};
 use kinlog::{
     Close, Commit, CommitView, Durability, DutyFilter, DutyKind, Error, EventKind, Expect,
     IdConflictPolicy, NewChild, NewEvent, NewRun, Options, Position, RunFilter, RunId, Snapshot,
-    Store, Tail, Timestamp, Transaction, Verdict,
+    Store, Tail, Transaction, Verdict,
 };
 use kinlog_testing::Rng;
+use kinlog_testing::disk::{Fate, HookedDisk, Hooks, Op};
 
 const WRITERS: u32 = 8;
 const READERS: u32 = 4;
@@ -418,13 +417,7 @@ fn what_was_submitted_is_published_though_nobody_waits() {
     }
 }
 
-/// The machine's file system, with a gate before the sync of a segment.
-#[derive(Default)]
-struct Gated {
-    files: FileSystem,
-    gate: Arc<Gate>,
-}
-
+/// A gate before the sync of a segment.
 #[derive(Default)]
 struct Gate {
     /// Syncs of segments.
@@ -474,94 +467,26 @@ impl Drop for Closed<'_> {
     }
 }
 
-struct GatedFile {
-    file: Arc<dyn DiskFile>,
-    gate: Option<Arc<Gate>>,
-}
-
-impl Disk for Gated {
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        self.files.create_dir(path)
-    }
-
-    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
-        self.files.list(path)
-    }
-
-    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
-        let segment = path.extension().is_some_and(|extension| extension == "seg");
-        let gate = segment.then(|| self.gate.clone());
-        Ok(Arc::new(GatedFile { file: self.files.open(path, mode)?, gate }))
-    }
-
-    fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn DiskDir>> {
-        self.files.open_dir(path)
-    }
-
-    fn id_at(&self, path: &Path) -> io::Result<FileId> {
-        self.files.id_at(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.files.rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        self.files.remove(path)
-    }
-
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.files.sync_dir(path)
-    }
-
-    fn now(&self) -> Timestamp {
-        self.files.now()
-    }
-
-    fn random(&self) -> u64 {
-        self.files.random()
-    }
-}
-
-impl DiskFile for GatedFile {
-    fn size(&self) -> io::Result<u64> {
-        self.file.size()
-    }
-
-    fn allocated(&self) -> io::Result<u64> {
-        self.file.allocated()
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.file.read_at(buffer, offset)
-    }
-
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.file.write_at(bytes, offset)
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        if let Some(gate) = &self.gate {
-            gate.pass();
+impl Hooks for Gate {
+    fn fate(&self, op: Op, path: &Path) -> Fate {
+        if op == Op::Sync && path.extension().is_some_and(|extension| extension == "seg") {
+            self.pass();
         }
-        self.file.sync()
+        Fate::Done
     }
+}
 
-    fn id(&self) -> io::Result<FileId> {
-        self.file.id()
-    }
-
-    fn map(&self, len: usize) -> io::Result<Map> {
-        self.file.map(len)
-    }
+/// A store whose syncs pass a gate.
+fn gated(dir: &Path) -> (Store, Arc<Gate>) {
+    let gate = Arc::new(Gate::default());
+    let disk = HookedDisk::shared(gate.clone());
+    (Options::new().disk(disk).open(dir).unwrap(), gate)
 }
 
 #[test]
 fn two_syncs_serve_eight_commits_at_once() {
     let dir = tempfile::tempdir().unwrap();
-    let disk = Arc::new(Gated::default());
-    let gate = disk.gate.clone();
-    let store = Options::new().disk(disk).open(dir.path()).unwrap();
+    let (store, gate) = gated(dir.path());
     let runs: Vec<_> = (0..8).map(|i| start(&store, &format!("run-{i}"))).collect();
     let commits = store.stats().unwrap().commits;
     let syncs = gate.syncs.load(Ordering::Relaxed);
@@ -594,9 +519,7 @@ fn two_syncs_serve_eight_commits_at_once() {
 #[test]
 fn a_duty_is_listed_once_the_commit_that_opened_it_is_published() {
     let dir = tempfile::tempdir().unwrap();
-    let disk = Arc::new(Gated::default());
-    let gate = disk.gate.clone();
-    let store = Options::new().disk(disk).open(dir.path()).unwrap();
+    let (store, gate) = gated(dir.path());
     let parent = start(&store, "parent");
     let mut tx = store.begin();
     tx.spawn_child(&parent, NewChild::new("child", "Ship")).unwrap();
@@ -626,9 +549,7 @@ fn a_duty_is_listed_once_the_commit_that_opened_it_is_published() {
 #[test]
 fn buffered_commits_do_not_sync_and_a_later_sync_covers_them() {
     let dir = tempfile::tempdir().unwrap();
-    let disk = Arc::new(Gated::default());
-    let gate = disk.gate.clone();
-    let store = Options::new().disk(disk).open(dir.path()).unwrap();
+    let (store, gate) = gated(dir.path());
     let run = start(&store, "run");
     let syncs = gate.syncs.load(Ordering::Relaxed);
     for _ in 0..20 {
