@@ -2,7 +2,7 @@
 //!
 //! Content is lost until its file is synced; names are kept at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use kinlog::Timestamp;
-use kinlog::disk::{Disk, DiskDir, DiskFile, FileId, FileSystem, Map, OpenMode};
+use kinlog::disk::{Disk, DiskFile, FileId, OpenMode};
+use kinlog_testing::Rng;
+use kinlog_testing::disk::{Fate, HookedDisk, Hooks, Op};
 use tempfile::TempDir;
 
 /// Lets any other thread go on first.
@@ -22,16 +24,6 @@ pub(crate) fn turn() {
 pub(crate) fn directory() -> TempDir {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
-}
-
-/// What the store asks of a file.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Op {
-    Create,
-    Write,
-    Sync,
-    Rename,
-    Map,
 }
 
 /// Whether an operation on a file fails.
@@ -76,7 +68,8 @@ fn overwrite(bytes: &mut Vec<u8>, offset: u64, written: &[u8]) {
 #[derive(Default)]
 struct State {
     armed: bool,
-    files: BTreeMap<PathBuf, Arc<Mutex<Content>>>,
+    names: BTreeMap<PathBuf, FileId>,
+    files: HashMap<FileId, Arc<Mutex<Content>>>,
     /// A write or a sync of the log failed: nothing may be written to it any more.
     log_failed: bool,
     /// Everything that was ever to be written to the log.
@@ -85,23 +78,15 @@ struct State {
 }
 
 struct Shared {
-    real: FileSystem,
     dir: TempDir,
     rule: Rule,
     /// Never held while others have a turn.
     state: Mutex<State>,
 }
 
-/// The disk, to be given to a store.
+/// What becomes of the files of a store.
 #[derive(Clone)]
 pub(crate) struct Device(Arc<Shared>);
-
-struct File {
-    device: Device,
-    path: PathBuf,
-    real: Arc<dyn DiskFile>,
-    content: Arc<Mutex<Content>>,
-}
 
 fn holds(bytes: &[u8], token: &[u8]) -> bool {
     bytes.windows(token.len()).any(|window| window == token)
@@ -115,8 +100,13 @@ pub(crate) fn is_log(path: &Path) -> bool {
 impl Device {
     /// A disk on which, once it is armed, the operations fail that `rule` names.
     pub(crate) fn new(rule: impl Fn(Op, &Path) -> bool + Send + Sync + 'static) -> Self {
-        let (real, rule, state) = (FileSystem::new(), Box::new(rule) as Rule, Mutex::default());
-        Device(Arc::new(Shared { real, dir: directory(), rule, state }))
+        let (rule, state) = (Box::new(rule) as Rule, Mutex::default());
+        Device(Arc::new(Shared { dir: directory(), rule, state }))
+    }
+
+    /// The disk, to be given to a store.
+    pub(crate) fn disk(&self) -> Arc<dyn Disk> {
+        HookedDisk::new(self.clone())
     }
 
     /// Applies the rule from now on.
@@ -134,7 +124,8 @@ impl Device {
     }
 
     fn any_content(&self, holds: impl Fn(&Content) -> bool) -> bool {
-        self.state().files.values().any(|content| holds(&content.lock().unwrap()))
+        let state = self.state();
+        state.names.values().any(|file| holds(&state.files[file].lock().unwrap()))
     }
 
     /// Whether `token` survives a power loss.
@@ -169,65 +160,92 @@ impl Device {
 
     fn copy(&self, bytes: impl Fn(&Content) -> Vec<u8>) -> TempDir {
         let copy = directory();
-        for (path, content) in &self.state().files {
+        let state = self.state();
+        for (path, file) in &state.names {
             let path = copy.path().join(path.strip_prefix(self.path()).unwrap());
             fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, bytes(&content.lock().unwrap())).unwrap();
+            fs::write(path, bytes(&state.files[file].lock().unwrap())).unwrap();
         }
         copy
+    }
+
+    fn content(&self, file: &dyn DiskFile) -> Arc<Mutex<Content>> {
+        self.state().files[&file.id().unwrap()].clone()
+    }
+
+    fn overwrite(&self, file: &dyn DiskFile, bytes: &[u8], offset: u64) -> io::Result<()> {
+        file.write_at(bytes, offset)?;
+        self.content(file).lock().unwrap().write(bytes, offset);
+        Ok(())
     }
 
     fn ask(&self, op: Op, path: &Path) -> io::Result<()> {
         turn();
         let armed = self.state().armed;
-        if armed && (self.0.rule)(op, path) { Err(io::Error::other("by rule")) } else { Ok(()) }
+        let result = if armed && (self.0.rule)(op, path) {
+            Err(io::Error::other("by rule"))
+        } else {
+            Ok(())
+        };
+        let of_log = is_log(path) && matches!(op, Op::Write | Op::Sync);
+        self.state().log_failed |= of_log && result.is_err();
+        result
     }
 }
 
-impl Disk for Device {
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        self.0.real.create_dir(path)
-    }
-
-    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
-        self.0.real.list(path)
-    }
-
-    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
-        if mode == OpenMode::Create {
-            self.ask(Op::Create, path)?;
+impl Hooks for Device {
+    fn fate(&self, op: Op, path: &Path) -> Fate {
+        match op {
+            Op::Create | Op::Rename | Op::Map if self.ask(op, path).is_err() => {
+                Fate::Fails(io::ErrorKind::Other)
+            }
+            Op::SyncDir => {
+                turn();
+                Fate::Skipped
+            }
+            _ => Fate::Done,
         }
-        let real = self.0.real.open(path, mode)?;
-        let content = self.state().files.entry(path.to_owned()).or_default().clone();
-        Ok(Arc::new(File { device: self.clone(), path: path.to_owned(), real, content }))
     }
 
-    fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn DiskDir>> {
-        self.0.real.open_dir(path)
+    fn opened(&self, path: &Path, mode: OpenMode, file: &dyn DiskFile) {
+        let (mut state, id) = (self.state(), file.id().unwrap());
+        if mode == OpenMode::Create {
+            state.files.remove(&id);
+        }
+        state.files.entry(id).or_default();
+        state.names.insert(path.to_owned(), id);
     }
 
-    fn id_at(&self, path: &Path) -> io::Result<FileId> {
-        self.0.real.id_at(path)
+    /// In two steps; a write that fails has done the first.
+    fn write(&self, path: &Path, file: &dyn DiskFile, bytes: &[u8], offset: u64) -> io::Result<()> {
+        if is_log(path) {
+            let mut state = self.state();
+            assert!(!state.log_failed, "written to the log after a failure");
+            state.tried.push(bytes.to_vec());
+        }
+        let (first, second) = bytes.split_at(bytes.len() / 2);
+        self.overwrite(file, first, offset)?;
+        self.ask(Op::Write, path)?;
+        self.overwrite(file, second, offset + first.len() as u64)
     }
 
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.ask(Op::Rename, to)?;
-        self.0.real.rename(from, to)?;
+    /// Covers what was written before it began.
+    fn sync(&self, path: &Path, file: &dyn DiskFile) -> io::Result<()> {
+        let content = self.content(file);
+        let writes = content.lock().unwrap().writes;
+        let result = self.ask(Op::Sync, path);
+        content.lock().unwrap().synced(writes, result.is_ok());
+        result
+    }
+
+    fn renamed(&self, from: &Path, to: &Path) {
         let mut state = self.state();
-        let content = state.files.remove(from).unwrap();
-        state.files.insert(to.to_owned(), content);
-        Ok(())
+        let file = state.names.remove(from).unwrap();
+        state.names.insert(to.to_owned(), file);
     }
 
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        self.0.real.remove(path)?;
-        self.state().files.remove(path);
-        Ok(())
-    }
-
-    fn sync_dir(&self, _path: &Path) -> io::Result<()> {
-        turn();
-        Ok(())
+    fn removed(&self, path: &Path) {
+        self.state().names.remove(path);
     }
 
     fn now(&self) -> Timestamp {
@@ -237,67 +255,6 @@ impl Disk for Device {
     fn random(&self) -> u64 {
         let mut state = self.state();
         state.drawn += 1;
-        state.drawn.wrapping_mul(0x9e37_79b9_7f4a_7c15)
-    }
-}
-
-impl File {
-    fn content(&self) -> MutexGuard<'_, Content> {
-        self.content.lock().unwrap()
-    }
-
-    fn write(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.real.write_at(bytes, offset)?;
-        self.content().write(bytes, offset);
-        Ok(())
-    }
-
-    fn failed<T>(&self, result: io::Result<T>) -> io::Result<T> {
-        self.device.state().log_failed |= is_log(&self.path) && result.is_err();
-        result
-    }
-}
-
-impl DiskFile for File {
-    fn size(&self) -> io::Result<u64> {
-        self.real.size()
-    }
-
-    fn allocated(&self) -> io::Result<u64> {
-        self.real.allocated()
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.real.read_at(buffer, offset)
-    }
-
-    /// In two steps; a write that fails has done the first.
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        if is_log(&self.path) {
-            let mut state = self.device.state();
-            assert!(!state.log_failed, "written to the log after a failure");
-            state.tried.push(bytes.to_vec());
-        }
-        let (first, second) = bytes.split_at(bytes.len() / 2);
-        self.write(first, offset)?;
-        self.failed(self.device.ask(Op::Write, &self.path))?;
-        self.write(second, offset + first.len() as u64)
-    }
-
-    /// Covers what was written before it began.
-    fn sync(&self) -> io::Result<()> {
-        let writes = self.content().writes;
-        let result = self.device.ask(Op::Sync, &self.path);
-        self.content().synced(writes, result.is_ok());
-        self.failed(result)
-    }
-
-    fn id(&self) -> io::Result<FileId> {
-        self.real.id()
-    }
-
-    fn map(&self, len: usize) -> io::Result<Map> {
-        self.device.ask(Op::Map, &self.path)?;
-        self.real.map(len)
+        Rng::new(state.drawn).draw()
     }
 }

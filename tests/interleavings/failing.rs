@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use kinlog::Durability::{Buffered, Sync};
 use kinlog::Error;
+use kinlog_testing::disk::Op;
 use shuttle::thread;
 
-use crate::device::{Op, is_log};
+use crate::device::is_log;
 use crate::explore::explore;
 use crate::world::{World, draw, either, open_copy, token};
 

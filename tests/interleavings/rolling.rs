@@ -4,9 +4,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use kinlog::Durability::Buffered;
 use kinlog::Error;
+use kinlog_testing::disk::Op;
 use shuttle::thread;
 
-use crate::device::{Op, is_log};
+use crate::device::is_log;
 use crate::explore::explore;
 use crate::world::{SEGMENT_BYTES, World, draw, either, token};
 

@@ -1,14 +1,15 @@
 //! A small store on the drawn disk, its committers, and what holds of it however they interleave.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use kinlog::{Commit, Durability, Options, Position, Store, Tail, Verdict};
+use kinlog_testing::disk::Op;
 use shuttle::future::block_on;
 use shuttle::rand::{Rng, thread_rng};
 
-use crate::device::{Device, Op};
+use crate::device::Device;
 
 /// A wait that long never ends by the clock: a commit that is missed is a deadlock.
 pub(crate) const EVER: Duration = Duration::from_secs(3600);
@@ -77,7 +78,7 @@ impl World {
     /// On a disk on which, once the store is open, the operations fail that `rule` names.
     pub(crate) fn with(rule: impl Fn(Op, &Path) -> bool + Send + Sync + 'static) -> Self {
         let device = Device::new(rule);
-        let store = options().disk(Arc::new(device.clone())).open(device.path()).unwrap();
+        let store = options().disk(device.disk()).open(device.path()).unwrap();
         device.arm();
         World { store, device, told: Mutex::default() }
     }

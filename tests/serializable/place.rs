@@ -37,8 +37,7 @@ pub(crate) fn contested(mix: &Mix) -> (TempDir, Store) {
 #[cfg(shuttle)]
 pub(crate) fn contested(mix: &Mix) -> (crate::device::Device, Store) {
     let device = crate::device::Device::new(|_, _| false);
-    let disk = std::sync::Arc::new(device.clone());
-    let store = options().disk(disk).open(device.path()).unwrap();
+    let store = options().disk(device.disk()).open(device.path()).unwrap();
     store.set_limits(NAMESPACE, mix.limits()).unwrap();
     (device, store)
 }
