@@ -59,6 +59,11 @@ pub trait Hooks: Send + Sync + 'static {
     /// Asked before each operation. May block.
     fn fate(&self, op: Op, path: &Path) -> Fate;
 
+    /// Told after a file was opened, which may get other names later.
+    fn opened(&self, path: &Path, mode: OpenMode, file: &dyn DiskFile) {
+        let _ = (path, mode, file);
+    }
+
     /// Writes to the file that was opened under this path; asks for the [`Fate`] by default.
     ///
     /// # Errors
@@ -205,6 +210,7 @@ impl<H: Hooks> Disk for HookedDisk<H> {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
         self.ask(if mode == OpenMode::Create { Op::Create } else { Op::Open }, path)?;
         let file = self.files.open(path, mode)?;
+        self.hooks.opened(path, mode, &*file);
         Ok(Arc::new(HookedFile { hooks: self.hooks.clone(), path: path.to_owned(), file }))
     }
 

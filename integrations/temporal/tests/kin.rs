@@ -15,6 +15,7 @@ use kinlog::{
     RunStatus, Size, Store,
 };
 use kinlog_temporal::{History, ImportOptions, import};
+use kinlog_testing::Rng;
 use serde_json::{Value, json};
 
 /// A recorded history and what it says of its kin.
@@ -232,14 +233,9 @@ fn orders(told: &[Told]) -> HashMap<RunId, Vec<RunId>> {
     chains.into_iter().map(in_order).collect()
 }
 
-/// Puts things into another order, the same for the same seed.
+/// Things in another order, the same for the same seed.
 fn shuffled<T>(mut things: Vec<T>, seed: u64) -> Vec<T> {
-    let mut random = seed;
-    for i in (1..things.len()).rev() {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        let j = usize::try_from(random >> 33).expect("31 bits") % (i + 1);
-        things.swap(i, j);
-    }
+    Rng::new(seed).shuffle(&mut things);
     things
 }
 
