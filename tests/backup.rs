@@ -15,12 +15,12 @@ mod support;
 #[path = "backup/whole.rs"]
 mod whole;
 
-use std::fs;
 use std::path::Path;
 
 use kinlog::{Durability, Position, Store, Verdict};
+use kinlog_testing::files::{PAGE, SEGMENT, copy_files, segment_name, small_segments};
 
-use support::{Builder, Digest, PAGE, SEGMENT, digest, options, segment_name};
+use support::{Builder, Digest, digest};
 
 /// Some commits that fill segments.
 fn fill(builder: &Builder, commits: usize) {
@@ -52,27 +52,13 @@ fn upto(commits: &Digest, end: Position) -> Digest {
 /// The copy opens as a store that was closed in order and holds exactly these commits, to the
 /// byte where it should.
 fn check(copy: &Path, expected: &Digest) {
-    let store = options().read_only(true).open(copy).unwrap();
+    let store = small_segments().read_only(true).open(copy).unwrap();
     assert_eq!(store.report().verdict, Verdict::Clean);
     assert!(digest(&store) == *expected, "{}", copy.display());
     let report = store.verify(|_| {}).unwrap();
     assert!(report.is_sound());
     assert_eq!((report.commits, report.unfinished_bytes), (expected.len() as u64, 0));
     assert_eq!((&*report.unknown, &*report.quarantined), (&[][..], &[][..]));
-}
-
-/// As `cp -r` does.
-fn copy_files(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_files(&entry.path(), &to);
-        } else {
-            fs::copy(entry.path(), to).unwrap();
-        }
-    }
 }
 
 /// A commit that was not there before.

@@ -16,11 +16,13 @@ use std::time::{Duration, Instant};
 
 use kinlog::{
     Close, Commit, CommitView, Durability, DutyFilter, DutyKind, Error, EventKind, Expect,
-    IdConflictPolicy, NewChild, NewEvent, NewRun, Options, Position, RunFilter, RunId, Snapshot,
-    Store, Tail, Transaction, Verdict,
+    IdConflictPolicy, NewChild, NewRun, Options, Position, RunFilter, RunId, Snapshot, Store, Tail,
+    Transaction, Verdict,
 };
 use kinlog_testing::Rng;
 use kinlog_testing::disk::{Fate, HookedDisk, Hooks, Op};
+use kinlog_testing::files::small_segments;
+use kinlog_testing::steps::{marker, start};
 
 const WRITERS: u32 = 8;
 const READERS: u32 = 4;
@@ -29,21 +31,6 @@ const ROUNDS: u32 = 200;
 const SHARED_RUNS: usize = 4;
 /// A tail that waits longer than this has missed a commit.
 const EVER: Duration = Duration::from_secs(120);
-
-fn small() -> Options {
-    Options::new().segment_bytes(64 << 10)
-}
-
-fn marker(payload: &[u8]) -> NewEvent<'_> {
-    NewEvent::opaque(EventKind::MARKER_RECORDED, payload)
-}
-
-fn start(store: &Store, workflow_id: &str) -> RunId {
-    let mut tx = store.begin();
-    let run = tx.start(NewRun::new("shop", workflow_id, "Order").input(b"start")).unwrap();
-    tx.commit().unwrap();
-    run
-}
 
 struct Unpark(Thread);
 
@@ -282,7 +269,7 @@ fn blocking(tail: &mut Tail) -> CommitView {
 #[test]
 fn what_many_threads_were_told_is_what_the_log_holds() {
     let dir = tempfile::tempdir().unwrap();
-    let store = small().open(dir.path()).unwrap();
+    let store = small_segments().open(dir.path()).unwrap();
     let shared: Vec<_> = (0..SHARED_RUNS).map(|i| start(&store, &format!("shared-{i}"))).collect();
     let acknowledged = Acknowledged::default();
     let done = AtomicBool::new(false);
@@ -344,7 +331,7 @@ fn what_many_threads_were_told_is_what_the_log_holds() {
     assert!(acknowledged.len() > (WRITERS * ROUNDS / 2) as usize);
     store.shut_down().unwrap();
 
-    let store = small().open(dir.path()).unwrap();
+    let store = small_segments().open(dir.path()).unwrap();
     assert_eq!(store.report().verdict, Verdict::Clean);
     assert!(store.report().segments > 5, "{:?}", store.report());
     let again = Some(store.stats().unwrap());
@@ -378,7 +365,7 @@ fn what_many_threads_were_told_is_what_the_log_holds() {
 fn what_was_submitted_is_there_though_nobody_waited() {
     const COMMITS: u32 = 600;
     let dir = tempfile::tempdir().unwrap();
-    let store = small().open(dir.path()).unwrap();
+    let store = small_segments().open(dir.path()).unwrap();
     let runs: Vec<_> = (0..5).map(|i| start(&store, &format!("run-{i}"))).collect();
     for i in 0..COMMITS {
         let mut tx = store.begin();
@@ -390,7 +377,7 @@ fn what_was_submitted_is_there_though_nobody_waited() {
         drop(tx.submit(durability).unwrap());
     }
     store.shut_down().unwrap();
-    let store = small().open(dir.path()).unwrap();
+    let store = small_segments().open(dir.path()).unwrap();
     assert_eq!(store.report().verdict, Verdict::Clean);
     assert_eq!(store.report().commits, u64::from(COMMITS) + 5);
     let snapshot = store.snapshot();
@@ -405,7 +392,7 @@ fn what_was_submitted_is_there_though_nobody_waited() {
 #[test]
 fn what_was_submitted_is_published_though_nobody_waits() {
     let dir = tempfile::tempdir().unwrap();
-    let store = small().open(dir.path()).unwrap();
+    let store = small_segments().open(dir.path()).unwrap();
     let mut tail = store.tail(Position::START);
     for i in 0..50u32 {
         let mut tx = store.begin();
@@ -568,7 +555,7 @@ fn buffered_commits_do_not_sync_and_a_later_sync_covers_them() {
 fn readers_follow_a_writer_that_rolls_segments() {
     const COMMITS: u32 = 500;
     let dir = tempfile::tempdir().unwrap();
-    let store = small().open(dir.path()).unwrap();
+    let store = small_segments().open(dir.path()).unwrap();
     let runs: Vec<_> = (0..3).map(|i| start(&store, &format!("run-{i}"))).collect();
     let open = || Options::new().read_only(true).open(dir.path()).unwrap();
     let ended = |snapshot: &Snapshot| snapshot.get("rows", b"end").unwrap().is_some();

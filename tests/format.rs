@@ -22,6 +22,7 @@ use std::process::{Command, Output};
 use kinlog::{
     Error, EventKind, Limits, NewEvent, NewRun, Options, RunId, Store, Transaction, Verdict,
 };
+use kinlog_testing::files::small_segments;
 use samples::{Filling, bodies, closings, family, id, interleave, movers, recorded, resets, time};
 
 fn project(path: &str) -> PathBuf {
@@ -65,10 +66,6 @@ fn same(found: &str, expected: &str) {
 }
 
 const LONG: &str = "naïve \"quoted\" \\ \t\n\u{1}\u{7f} 東京 🦀 ";
-
-fn small() -> Options {
-    Options::new().segment_bytes(64 << 10)
-}
 
 #[test]
 fn every_record_is_read_alike_at_every_length_of_text() {
@@ -175,7 +172,7 @@ fn families_and_resets_are_read_alike() {
 #[test]
 fn what_moves_with_resets_is_read_alike() {
     let dir = tempfile::tempdir().unwrap();
-    let store = small().open(dir.path()).unwrap();
+    let store = small_segments().open(dir.path()).unwrap();
     movers(&store);
     agree(&store);
     assert!(agree_on_verdict(dir.path()).is_none_or(|verdict| verdict.is_ok()));
@@ -184,13 +181,13 @@ fn what_moves_with_resets_is_read_alike() {
 #[test]
 fn many_segments_are_read_alike_while_open_once_closed_and_opened_again() {
     let dir = tempfile::tempdir().unwrap();
-    let store = small().open(dir.path()).unwrap();
+    let store = small_segments().open(dir.path()).unwrap();
     interleave(&store, 1200);
     // Beside the living writer, up to what it has published.
     agree(&store);
     drop(store);
     for _ in 0..2 {
-        let store = small().open(dir.path()).unwrap();
+        let store = small_segments().open(dir.path()).unwrap();
         assert!(store.report().segments > 10);
         agree(&store);
         let mut tx = store.begin();
@@ -217,7 +214,7 @@ fn copy(from: &Path, to: &Path) {
 /// What the library makes of a store, as the reader reports it; the beginning of the error if it
 /// is corrupt.
 fn verdict(dir: &Path) -> Result<String, String> {
-    match small().read_only(true).open(dir) {
+    match small_segments().read_only(true).open(dir) {
         Ok(store) => {
             let report = store.report();
             let stats = store.stats().unwrap();
@@ -263,7 +260,7 @@ fn agree_on_verdict(dir: &Path) -> Option<Result<String, String>> {
 fn the_verdict_on_every_kind_of_image_is_the_same() {
     let dir = tempfile::tempdir().unwrap();
     let (store_dir, image) = (dir.path().join("store"), dir.path().join("image"));
-    let store = small().open(&store_dir).unwrap();
+    let store = small_segments().open(&store_dir).unwrap();
     // Before any mark of the store's own thread, so that only the frames tell what was durable.
     let manifest = fs::read(store_dir.join("MANIFEST")).unwrap();
     interleave(&store, 400);
@@ -339,7 +336,7 @@ fn vouch(segment: &mut [u8], payload: usize, len: usize) {
 #[test]
 fn a_commit_with_another_word_in_it_makes_sense_to_both_or_to_neither() {
     let dir = tempfile::tempdir().unwrap();
-    let store = small().open(dir.path()).unwrap();
+    let store = small_segments().open(dir.path()).unwrap();
     family(&store);
     store.shut_down().unwrap();
     if agree_on_verdict(dir.path()).is_none() {
@@ -378,7 +375,7 @@ fn a_commit_with_another_word_in_it_makes_sense_to_both_or_to_neither() {
 fn segments_that_a_killed_writer_had_prepared_are_used_and_not_made_again() {
     let dir = tempfile::tempdir().unwrap();
     let (store_dir, image) = (dir.path().join("store"), dir.path().join("image"));
-    let store = small().open(&store_dir).unwrap();
+    let store = small_segments().open(&store_dir).unwrap();
     let manifest = fs::read(store_dir.join("MANIFEST")).unwrap();
     interleave(&store, 400);
     copy(&store_dir, &image);
@@ -396,7 +393,7 @@ fn segments_that_a_killed_writer_had_prepared_are_used_and_not_made_again() {
     }
     let headers = |number: u32| fs::read(image.join(format!("log/{number:08}.seg"))).unwrap();
     let before = headers(2)[..4096].to_vec();
-    let store = small().open(&image).unwrap();
+    let store = small_segments().open(&image).unwrap();
     let left = store.report().segments;
     assert!(left > 3);
     let run = id(100);
@@ -454,7 +451,7 @@ fn what_is_written_today_reads_as_the_golden_store_does() {
     let scratch = tempfile::tempdir().unwrap();
     let kept = std::env::var_os("KEEP_GOLDEN").map(PathBuf::from);
     let golden = kept.clone().unwrap_or_else(|| scratch.path().join("store"));
-    let store = small().open(&golden).unwrap();
+    let store = small_segments().open(&golden).unwrap();
     let mut tx = store.begin();
     let start = NewRun::new("shop", "order-42/shipping", "Ship").request_id("r-1").input(b"{}!");
     let run = tx.start(start.id(id(0x11)).at(time(0))).unwrap();

@@ -15,19 +15,14 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
-use kinlog::{
-    Durability, EventKind, NewEvent, NewRun, Options, Position, RunFilter, Store, Verdict,
-};
+use kinlog::{Durability, EventKind, NewEvent, NewRun, Position, RunFilter, Store, Verdict};
 use kinlog_testing::Rng;
+use kinlog_testing::files::small_segments;
 use process::{DIRECTORY, start};
 
 const ROUNDS: u32 = 48;
 const THREADS: u32 = 3;
 const ROUND: &str = "KINLOG_KILL_ROUND";
-
-fn options() -> Options {
-    Options::new().segment_bytes(64 << 10)
-}
 
 fn workflow(round: u32, thread: u32) -> String {
     format!("round {round} thread {thread}")
@@ -60,7 +55,7 @@ fn child() {
         return;
     };
     let round: u32 = round.parse().unwrap();
-    let store = options().open(&directory).unwrap();
+    let store = small_segments().open(&directory).unwrap();
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
             let store = &store;
@@ -182,7 +177,7 @@ fn whatever_was_acknowledged_before_a_kill_is_there_after_it() {
         let acks = 1 + random.below(60);
         kill_after(acks, directory.path(), round, &mut counts);
         let what = format!("round {round}, killed after {acks}");
-        let reader = options().read_only(true).open(directory.path()).unwrap();
+        let reader = small_segments().read_only(true).open(directory.path()).unwrap();
         let seen = check(&reader, &counts, &what);
         let verdict = reader.report().verdict;
         assert!(!matches!(verdict, Verdict::Clean | Verdict::Live), "{what}: {verdict:?}");
@@ -194,7 +189,7 @@ fn whatever_was_acknowledged_before_a_kill_is_there_after_it() {
         before = seen;
         // Every third kill is followed by another process, not by this one.
         if round % 3 != 0 {
-            let store = options().open(directory.path()).unwrap();
+            let store = small_segments().open(directory.path()).unwrap();
             assert_eq!(store.report().verdict, verdict, "{what}");
             assert_eq!(check(&store, &counts, &what), before, "{what}");
             if round % 3 == 1 {
@@ -202,7 +197,7 @@ fn whatever_was_acknowledged_before_a_kill_is_there_after_it() {
             }
         }
     }
-    let store = options().open(directory.path()).unwrap();
+    let store = small_segments().open(directory.path()).unwrap();
     let mut tail = store.tail(Position::START);
     let mut commits = 0;
     while tail.try_next().unwrap().is_some() {

@@ -22,14 +22,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use kinlog::{Durability, Error, Options, Store};
-
-/// The smallest segments there are: a few commits go on in the next one.
-fn options() -> Options {
-    Options::new().segment_bytes(64 << 10)
-}
+use kinlog_testing::files::{copy_files, link_files, small_segments};
 
 fn open(path: &Path) -> Store {
-    options().open(path).unwrap()
+    small_segments().open(path).unwrap()
 }
 
 /// Commits one row; `Ok` if it is acknowledged.
@@ -63,31 +59,8 @@ fn until_refused(mut act: impl FnMut() -> Result<(), Error>) -> Error {
 
 /// Another opening is refused, as somebody writes the store.
 fn refused_as_locked(path: &Path) {
-    let second = options().open(path);
+    let second = small_segments().open(path);
     assert!(matches!(second, Err(Error::Locked { .. })), "{second:?}");
-}
-
-/// As `cp -r` does.
-fn copy_files(from: &Path, to: &Path) {
-    each_file(from, to, &|from, to| fs::copy(from, to).map(|_| ()).unwrap());
-}
-
-/// As `cp -al` does.
-fn link_files(from: &Path, to: &Path) {
-    each_file(from, to, &|from, to| fs::hard_link(from, to).unwrap());
-}
-
-/// Makes the directories of `from` in `to`, and of each file what `make` makes.
-fn each_file(from: &Path, to: &Path, make: &dyn Fn(&Path, &Path)) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => each_file(&entry.path(), &to, make),
-            false => make(&entry.path(), &to),
-        }
-    }
 }
 
 /// Every file below a directory with its content, in order.

@@ -16,8 +16,6 @@ mod files;
 mod frames;
 #[path = "salvage/hostile.rs"]
 mod hostile;
-#[path = "salvage/image.rs"]
-mod image;
 #[path = "salvage/original.rs"]
 mod original;
 #[path = "salvage/refused.rs"]

@@ -16,9 +16,10 @@ use std::path::Path;
 use kinlog::admin::{VerifyProgress, VerifyReport};
 use kinlog::error::Corruption;
 use kinlog::{Durability, Error, Verdict};
+use kinlog_testing::files::{Image, PAGE, SEGMENT, directory, segment_name, small_segments};
+use kinlog_testing::steps::marker;
 
-use support::{Builder, Built, Digest, Image, PAGE, SEGMENT, digest, directory, options};
-use support::{places, segment_name};
+use support::{Builder, Built, Digest, digest, places};
 
 /// Two segments and a spare one; the second ends with one commit in a group of its own.
 fn built() -> Built {
@@ -52,7 +53,7 @@ enum Found {
 }
 
 fn verify(dir: &Path) -> Found {
-    let opened = options().read_only(true).open(dir);
+    let opened = small_segments().read_only(true).open(dir);
     let verified = opened.and_then(|store| Ok((store.verify(|_| {})?, store)));
     match verified {
         Ok((report, _)) if !report.is_sound() => Found::InDoubt,
@@ -83,7 +84,7 @@ fn cases(image: &Image, name: &str) -> Vec<usize> {
 /// One bit of the image is flipped at a time; which bytes verify passes over.
 fn passed_over(image: &Image, commits: &Digest) -> BTreeMap<String, Vec<usize>> {
     let dir = directory();
-    image.write(dir.path());
+    image.write_killed(dir.path());
     let mut passed = BTreeMap::<String, Vec<usize>>::new();
     // What is in the reserve is of no account.
     for name in image.0.keys().filter(|name| *name != "RESERVE") {
@@ -127,7 +128,7 @@ fn a_bit_anywhere_in_a_store_that_was_killed_is_noticed() {
 fn what_is_not_looked_into_does_not_matter() {
     let built = built();
     let dir = directory();
-    built.closed.write(dir.path());
+    built.closed.write_killed(dir.path());
     for (name, bytes) in [
         ("LOCK", [0xff; 40]),
         ("MANIFEST.tmp", [1; 40]),
@@ -142,10 +143,10 @@ fn what_is_not_looked_into_does_not_matter() {
             }
             _ => panic!("{name}"),
         }
-        let store = options().open(dir.path()).unwrap();
+        let store = small_segments().open(dir.path()).unwrap();
         assert_eq!(digest(&store), built.digest);
         drop(store);
-        built.closed.write(dir.path());
+        built.closed.write_killed(dir.path());
     }
 }
 
@@ -158,9 +159,9 @@ fn what_lies_beyond_the_last_commit_is_told_apart() {
             [(1, end + 5000, 5001), (1, end, 1), (2, PAGE, 1), (2, SEGMENT - 1, SEGMENT - PAGE)]
         {
             let dir = directory();
-            image.write(dir.path());
+            image.write_killed(dir.path());
             flip(dir.path(), &segment_name(segment), offset, 0);
-            let store = options().read_only(true).open(dir.path()).unwrap();
+            let store = small_segments().read_only(true).open(dir.path()).unwrap();
             let report = store.verify(|_| {}).unwrap();
             let found = (report.unfinished_bytes, report.doubtful_bytes);
             let torn = store.report().verdict == Verdict::Torn;
@@ -180,7 +181,7 @@ fn damage_that_came_after_the_opening_is_found() {
     for _ in 0..10 {
         builder.append(&run, &[5; 9000], Durability::Sync);
     }
-    let reader = options().read_only(true).open(builder.dir.path()).unwrap();
+    let reader = small_segments().read_only(true).open(builder.dir.path()).unwrap();
     let dir = builder.dir.path().to_owned();
     let last = segment_name(builder.store.end().as_u64() as usize / SEGMENT);
     let seal = *places(&builder.killed()).iter().find(|place| place.seal).unwrap();
@@ -262,7 +263,7 @@ fn files_that_are_missing_swapped_or_of_another_length_are_found() {
         assert!(matches!(result, Err(Error::Corrupt(_))), "{i}: {result:?}");
     }
     let report = builder.store.verify(|_| {}).unwrap();
-    assert_eq!(report.segments as usize, Image::read(&dir).segments());
+    assert_eq!(report.segments as usize, Image::read_but_lock(&dir).segments());
 }
 
 #[test]
@@ -273,9 +274,9 @@ fn what_else_is_in_the_directory_is_listed_and_no_error() {
     let end = builder.store.end().as_u64() as usize;
     drop(builder);
     let dir = directory();
-    image.write(dir.path());
+    image.write_killed(dir.path());
     flip(dir.path(), &segment_name(0), end + 9, 1);
-    drop(options().open(dir.path()).unwrap());
+    drop(small_segments().open(dir.path()).unwrap());
     for name in ["letter", "log/0.seg", "log/00000000.seg.old", "log/MANIFEST"] {
         fs::write(dir.path().join(name), b"mine").unwrap();
     }
@@ -294,10 +295,10 @@ fn what_else_is_in_the_directory_is_listed_and_no_error() {
 fn a_writer_that_came_later_is_no_damage() {
     let built = built();
     let dir = directory();
-    built.closed.write(dir.path());
-    let reader = options().read_only(true).open(dir.path()).unwrap();
+    built.closed.write_killed(dir.path());
+    let reader = small_segments().read_only(true).open(dir.path()).unwrap();
     for _ in 0..2 {
-        let writer = options().open(dir.path()).unwrap();
+        let writer = small_segments().open(dir.path()).unwrap();
         let mut tx = writer.begin();
         tx.put("t", b"k", &[1; 300]).unwrap();
         tx.commit().unwrap();
@@ -319,7 +320,7 @@ fn progress_is_over_the_whole_work() {
     tx.commit().unwrap();
     for _ in 0..100 {
         let mut tx = store.begin();
-        tx.append(&run, support::marker(&[3; 100_000])).unwrap();
+        tx.append(&run, marker(&[3; 100_000])).unwrap();
         tx.commit_with(Durability::Buffered).unwrap();
     }
     let watch =
@@ -338,7 +339,7 @@ fn progress_is_over_the_whole_work() {
     let steps = watch(&store);
     assert_eq!(steps[0].total, store.end().as_u64() + size, "the log, and then the histories");
     store.shut_down().unwrap();
-    let reader = options().read_only(true).open(dir.path()).unwrap();
+    let reader = small_segments().read_only(true).open(dir.path()).unwrap();
     let log = fs::read_dir(dir.path().join("log")).unwrap().count() as u64 * (4 << 20);
     assert_eq!(watch(&reader)[0].total, log + size, "and the space, which nobody writes now");
 }

@@ -34,7 +34,7 @@ const PAYLOAD: &[u8] = b"\x80\xf1\x04\x01";
 /// The options that all stores of the targets are made and opened with.
 pub(crate) fn options(seed: u64) -> Options {
     let segment_bytes = u32::try_from(SEGMENT_BYTES).expect("a small segment");
-    Options::new().segment_bytes(segment_bytes).disk(Repeatable::new(seed))
+    Options::new().segment_bytes(segment_bytes).disk(Repeatable::disk(seed))
 }
 
 /// Makes a store, with `filling` rows of 20 KiB between the commits that matter.

@@ -1,10 +1,12 @@
 //! What the tests of kinlog share: names of event kinds, one generator of random numbers, one disk
-//! that does as it is told, and short words for what many tests do.
+//! that does as it is told, stores as files, and short words for what many tests do.
 //!
 //! Everything panics where a test should: none of this is for use outside of tests.
 
 pub mod disk;
+pub mod files;
 pub mod kinds;
 mod rng;
+pub mod steps;
 
 pub use rng::Rng;

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 
 use kinlog::Error;
 use kinlog_testing::disk::{Fate, Op, disk_with};
+use kinlog_testing::files::{Image, directory};
 use tempfile::TempDir;
 
-use super::support::{Image, directory};
 use super::*;
 
 /// A store, and a backup of it that is several commits and a segment old.
@@ -47,14 +47,14 @@ impl Grown {
     /// when it likes.
     fn written(&self) -> Image {
         let last = self.builder.store.end().as_u64() as usize / SEGMENT;
-        let mut image = Image::read(self.builder.dir.path());
+        let mut image = Image::read_but_lock(self.builder.dir.path());
         image.0.retain(|name, _| (0..=last).any(|number| *name == segment_name(number)));
         image
     }
 
     /// The base is refused with these words, and the store and the base are as they were.
     fn refused(&self, says: &str) {
-        let (store, base) = (self.written(), Image::read(&self.base));
+        let (store, base) = (self.written(), Image::read_but_lock(&self.base));
         match self.backup() {
             Err(Error::NotABase { path, why }) => {
                 assert!(why.contains(says), "{why}");
@@ -62,10 +62,10 @@ impl Grown {
             }
             other => panic!("{other:?}"),
         }
-        let opened = options().read_only(true).open(self.to());
+        let opened = small_segments().read_only(true).open(self.to());
         assert!(matches!(opened, Err(Error::NotAStore { .. })), "{opened:?}");
         self.written().assert_same(&store, "the store");
-        Image::read(&self.base).assert_same(&base, "the base");
+        Image::read_but_lock(&self.base).assert_same(&base, "the base");
         // Without it, the backup is made, over what that attempt left.
         self.builder.store.backup(self.to(), None, |_| {}).unwrap();
         check(&self.to(), &digest(&self.builder.store));
@@ -109,25 +109,25 @@ fn backups_that_share_segments_do_not_touch_each_other() {
     let commits = digest(&grown.builder.store);
     // Killed while they write, damaged behind a seal, healed: whatever happens to one of them.
     for (changed, other) in [(grown.to(), grown.base.clone()), (grown.base.clone(), grown.to())] {
-        let kept = digest(&options().read_only(true).open(&other).unwrap());
+        let kept = digest(&small_segments().read_only(true).open(&other).unwrap());
         for _ in 0..2 {
-            let store = options().open(&changed).unwrap();
+            let store = small_segments().open(&changed).unwrap();
             (0..12).for_each(|_| commit(&store));
             let killed = fs::read(changed.join("MANIFEST")).unwrap();
             store.shut_down().unwrap();
             fs::write(changed.join("MANIFEST"), killed).unwrap();
             change(&changed.join(segment_name(0)), SEGMENT - 1);
-            let healed = options().open(&changed).unwrap();
+            let healed = small_segments().open(&changed).unwrap();
             assert!(healed.report().removed_bytes > 0);
             healed.verify(|_| {}).unwrap();
             healed.shut_down().unwrap();
         }
-        let store = options().read_only(true).open(&other).unwrap();
+        let store = small_segments().read_only(true).open(&other).unwrap();
         assert!(digest(&store) == kept);
         assert!(store.verify(|_| {}).unwrap().is_sound());
     }
     fs::remove_dir_all(&grown.base).unwrap();
-    let store = options().read_only(true).open(grown.to()).unwrap();
+    let store = small_segments().read_only(true).open(grown.to()).unwrap();
     assert!(digest(&store)[..commits.len()] == commits);
     assert!(store.verify(|_| {}).unwrap().is_sound());
 }
@@ -153,7 +153,7 @@ fn a_copy_of_a_backup_is_a_base_too() {
     let mut grown = Grown::new();
     let copy = grown.dir.path().join("copy");
     copy_files(&grown.base, &copy);
-    drop(options().open(&copy).unwrap());
+    drop(small_segments().open(&copy).unwrap());
     grown.base = copy;
     assert_eq!(grown.backup().unwrap().linked, grown.full);
     check(&grown.to(), &digest(&grown.builder.store));
@@ -166,7 +166,7 @@ fn where_the_disk_cannot_link_segments_are_copied() {
         Op::Link => Fate::Fails(ErrorKind::Unsupported),
         _ => Fate::Done,
     });
-    let store = options().disk(disk).read_only(true).open(grown.builder.dir.path()).unwrap();
+    let store = small_segments().disk(disk).read_only(true).open(grown.builder.dir.path()).unwrap();
     let report = store.backup(grown.to(), Some(&grown.base), |_| {}).unwrap();
     assert_eq!(report.linked, 0);
     check(&grown.to(), &digest(&grown.builder.store));
@@ -185,7 +185,7 @@ fn a_base_of_another_store_is_refused() {
 #[test]
 fn a_base_that_has_gone_its_own_way_is_refused() {
     let grown = Grown::new();
-    let store = options().open(&grown.base).unwrap();
+    let store = small_segments().open(&grown.base).unwrap();
     commit(&store);
     let killed = fs::read(grown.base.join("MANIFEST")).unwrap();
     drop(store);
@@ -199,7 +199,7 @@ fn a_base_that_has_gone_its_own_way_is_refused() {
 #[test]
 fn a_base_whose_full_segments_are_others_is_refused() {
     let grown = Grown::new();
-    let store = options().open(&grown.base).unwrap();
+    let store = small_segments().open(&grown.base).unwrap();
     let (base, full) = (grown.base.clone(), grown.full);
     while store.end().as_u64() < (u64::from(full) + 1) * SEGMENT as u64 {
         let mut tx = store.begin();
@@ -217,7 +217,7 @@ fn a_base_whose_full_segments_are_others_is_refused() {
 fn a_base_that_is_ahead_of_the_store_is_refused() {
     let mut grown = Grown::new();
     grown.base = grown.dir.path().join("ahead");
-    let reader = options().read_only(true).open(grown.builder.dir.path()).unwrap();
+    let reader = small_segments().read_only(true).open(grown.builder.dir.path()).unwrap();
     fill_more(&grown.builder);
     grown.builder.store.backup(&grown.base, None, |_| {}).unwrap();
     let result = reader.backup(grown.to(), Some(&grown.base), |_| {});
@@ -255,7 +255,7 @@ fn a_base_that_is_damaged_is_named() {
 fn the_store_itself_is_no_base_by_whatever_path_or_name() {
     let dir = directory();
     let (path, copy) = (dir.path().join("store"), dir.path().join("linked"));
-    let store = options().open(&path).unwrap();
+    let store = small_segments().open(&path).unwrap();
     for i in 0..10 {
         let mut tx = store.begin();
         tx.put("rows", &[i], &[i; 30_000]).unwrap();
@@ -272,7 +272,7 @@ fn the_store_itself_is_no_base_by_whatever_path_or_name() {
     refused(&store, &path);
     refused(&store, &link);
     store.shut_down().unwrap();
-    let store = options().read_only(true).open(&path).unwrap();
+    let store = small_segments().read_only(true).open(&path).unwrap();
     refused(&store, &path);
     refused(&store, &link);
     // As `cp -al` does.
@@ -290,7 +290,7 @@ fn a_base_that_a_process_writes_is_refused() {
     let grown = Grown::new();
     let restored = grown.dir.path().join("restored");
     copy_files(&grown.base, &restored);
-    let writer = options().open(&restored).unwrap();
+    let writer = small_segments().open(&restored).unwrap();
     writer.shut_down().unwrap();
     let lock = fs::File::open(&restored).unwrap();
     lock.try_lock().unwrap();
@@ -310,6 +310,6 @@ fn a_base_that_is_no_store_is_refused() {
 }
 
 fn check_not_a_store(dir: &Path) {
-    let opened = options().read_only(true).open(dir);
+    let opened = small_segments().read_only(true).open(dir);
     assert!(matches!(opened, Err(Error::NotAStore { .. })), "{opened:?}");
 }

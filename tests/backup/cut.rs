@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use kinlog::disk::Disk;
 use kinlog::{Error, Options};
 use kinlog_testing::disk::{Fate, Op, disk_with};
+use kinlog_testing::files::directory;
 
-use super::support::directory;
 use super::*;
 
 /// A source of a few segments, closed.
@@ -23,7 +23,7 @@ fn source() -> (tempfile::TempDir, Digest) {
 }
 
 fn read_only(disk: Arc<dyn Disk>) -> Options {
-    options().disk(disk).read_only(true)
+    small_segments().disk(disk).read_only(true)
 }
 
 /// Operation number `n` of a backup fails, or everything from there on does. Whether it was
@@ -33,7 +33,7 @@ fn cut_at(n: usize, for_good: bool, kind: io::ErrorKind, base: bool) -> bool {
     let dir = directory();
     let (to, base) = (dir.path().join("to"), base.then(|| dir.path().join("base")));
     if let Some(base) = &base {
-        let store = options().read_only(true).open(source.path()).unwrap();
+        let store = small_segments().read_only(true).open(source.path()).unwrap();
         store.backup(base, None, |_| {}).unwrap();
     }
     let left = Arc::new(AtomicUsize::new(usize::MAX));
@@ -56,19 +56,19 @@ fn cut_at(n: usize, for_good: bool, kind: io::ErrorKind, base: bool) -> bool {
     let reached = result.is_err() || left.load(Ordering::Relaxed) > usize::MAX / 2;
     left.store(usize::MAX, Ordering::Relaxed);
     let what = format!("operation {n}, for good: {for_good}");
-    match (result, options().read_only(true).open(&to)) {
+    match (result, small_segments().read_only(true).open(&to)) {
         (Ok(_), _) => check(&to, &commits),
         (Err(_), Err(Error::NotAStore { unfinished, .. })) => {
             // A writer says the same, and leaves it as it is.
             if unfinished {
-                let writer = options().open(&to);
+                let writer = small_segments().open(&to);
                 assert!(
                     matches!(writer, Err(Error::NotAStore { unfinished: true, .. })),
                     "{writer:?}"
                 );
             }
             // What is left is no store, and no obstacle.
-            let again = options().read_only(true).open(source.path()).unwrap();
+            let again = small_segments().read_only(true).open(source.path()).unwrap();
             again.backup(&to, base.as_deref(), |_| {}).unwrap_or_else(|e| panic!("{what}: {e}"));
             check(&to, &commits);
         }

@@ -4,18 +4,19 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 
 use kinlog::Error;
+use kinlog_testing::files::{Image, directory};
 
-use super::support::{Image, directory, places};
+use super::support::places;
 use super::*;
 
 /// What is in the way is named, and left as it is.
 fn in_the_way(store: &kinlog::Store, to: &Path, what: &str) {
-    let before = Image::read(to);
+    let before = Image::read_but_lock(to);
     match store.backup(to, None, |_| {}) {
         Err(Error::NotEmpty { path }) => assert_eq!(path, to.join(what)),
         other => panic!("{other:?}"),
     }
-    Image::read(to).assert_same(&before, what);
+    Image::read_but_lock(to).assert_same(&before, what);
 }
 
 #[test]
@@ -25,7 +26,7 @@ fn nothing_is_overwritten() {
     let store = &builder.store;
     let dir = directory();
     let other = dir.path().join("other");
-    drop(options().open(&other).unwrap());
+    drop(small_segments().open(&other).unwrap());
     in_the_way(store, &other, "MANIFEST");
     // A store that lost its manifest is somebody's, too.
     fs::remove_file(other.join("MANIFEST")).unwrap();
@@ -61,7 +62,7 @@ fn no_backup_lies_within_its_store_or_around_it() {
     std::os::unix::fs::symlink(own, &link).unwrap();
     let deep = dir.path().join("deep");
     std::os::unix::fs::symlink(own.join("log"), &deep).unwrap();
-    let before = Image::read(own);
+    let before = Image::read_but_lock(own);
     let within = [own.to_owned(), own.join("backup"), own.join("log/a/b"), link.clone()];
     for to in within.into_iter().chain([link.join("backup"), deep.join("backup")]) {
         let refused = store.backup(&to, None, |_| {});
@@ -78,7 +79,7 @@ fn no_backup_lies_within_its_store_or_around_it() {
     store.backup(&base, None, |_| {}).unwrap();
     let refused = store.backup(base.join("next"), Some(&base), |_| {});
     assert!(matches!(refused, Err(Error::Nested { .. })), "{refused:?}");
-    Image::read(own).assert_same(&before, "refused");
+    Image::read_but_lock(own).assert_same(&before, "refused");
 }
 
 /// Somebody moves it away and puts another store there, while it is being made.
@@ -89,8 +90,8 @@ fn a_backup_makes_nothing_in_what_comes_in_its_place() {
     let dir = directory();
     let (to, moved, other) =
         (dir.path().join("to"), dir.path().join("moved"), dir.path().join("other"));
-    drop(options().open(&other).unwrap());
-    let there = Image::read(&other);
+    drop(small_segments().open(&other).unwrap());
+    let there = Image::read_but_lock(&other);
     let mut placed = false;
     let backup = builder.store.backup(&to, None, |_| {
         if !std::mem::replace(&mut placed, true) {
@@ -99,7 +100,7 @@ fn a_backup_makes_nothing_in_what_comes_in_its_place() {
         }
     });
     assert!(matches!(&backup, Err(Error::Displaced { path, .. }) if *path == to), "{backup:?}");
-    Image::read(&to).assert_same(&there, "in its place");
+    Image::read_but_lock(&to).assert_same(&there, "in its place");
 }
 
 #[test]
@@ -111,7 +112,7 @@ fn two_backups_into_one_directory_do_not_mix() {
     let report = builder.store.backup(to.path(), None, |_| {
         let second = builder.store.backup(to.path(), None, |_| {});
         assert!(matches!(second, Err(Error::Locked { .. })), "{second:?}");
-        let opened = options().open(to.path());
+        let opened = small_segments().open(to.path());
         assert!(matches!(opened, Err(Error::Locked { .. })), "{opened:?}");
         met += 1;
     });
@@ -148,7 +149,7 @@ fn a_damaged_store_has_no_backup_and_the_place_is_named() {
             }
             other => panic!("{segment} at {offset}: {other:?}"),
         }
-        let opened = options().read_only(true).open(to.path());
+        let opened = small_segments().read_only(true).open(to.path());
         assert!(matches!(opened, Err(Error::NotAStore { .. })), "{opened:?}");
         file.write_all_at(&[byte], offset as u64).unwrap();
     }

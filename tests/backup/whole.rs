@@ -5,8 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use kinlog::{Options, Verdict};
+use kinlog_testing::files::{Image, directory};
 
-use super::support::{Image, directory, places};
+use super::support::places;
 use super::*;
 
 #[test]
@@ -50,7 +51,8 @@ fn a_copy_is_the_log_up_to_its_end_to_the_byte_and_zeros_behind() {
     fill(&builder, 17);
     let to = directory();
     let report = builder.store.backup(to.path(), None, |_| {}).unwrap();
-    let (source, copy) = (Image::read(builder.dir.path()), Image::read(to.path()));
+    let (source, copy) =
+        (Image::read_but_lock(builder.dir.path()), Image::read_but_lock(to.path()));
     let (last, end) =
         (report.end.as_u64() as usize / SEGMENT, report.end.as_u64() as usize % SEGMENT);
     assert!(last >= 2 && source.segments() > last, "a spare one, which is not copied");
@@ -96,19 +98,19 @@ fn what_a_crash_left_behind_the_last_commit_or_a_seal_is_not_copied() {
     image.segment_mut(last.segment)[last.end - 8..last.end].fill(0);
     image.segment_mut(seal.segment)[seal.end + 40] = 1;
     let (source, to) = (directory(), directory());
-    image.write(source.path());
-    let store = options().read_only(true).open(source.path()).unwrap();
+    image.write_killed(source.path());
+    let store = small_segments().read_only(true).open(source.path()).unwrap();
     assert_eq!(store.report().verdict, Verdict::Torn);
     store.backup(to.path(), None, |_| {}).unwrap();
     check(to.path(), &built.digest[..built.digest.len() - 1].to_vec());
-    Image::read(source.path()).assert_same(&image, "the source");
+    Image::read_but_lock(source.path()).assert_same(&image, "the source");
 }
 
 #[test]
 fn a_reader_copies_what_it_has_read_beside_the_writer() {
     let builder = Builder::new();
     fill(&builder, 10);
-    let reader = options().read_only(true).open(builder.dir.path()).unwrap();
+    let reader = small_segments().read_only(true).open(builder.dir.path()).unwrap();
     let read = digest(&reader);
     fill_more(&builder);
     let (old, new) = (directory(), directory());
@@ -124,14 +126,14 @@ fn what_a_copy_goes_on_with_is_newer_than_anything_in_it() {
     let dir = directory();
     // Several writers: the epoch has grown, and frames of all of them are in the log.
     for i in 0..4 {
-        let store = options().open(dir.path()).unwrap();
+        let store = small_segments().open(dir.path()).unwrap();
         commit(&store);
         let to = directory();
         store.backup(to.path(), None, |_| {}).unwrap();
-        let copy = options().open(to.path()).unwrap();
+        let copy = small_segments().open(to.path()).unwrap();
         assert_eq!(copy.report().epoch, i + 2);
         commit(&copy);
-        let image = Image::read(to.path());
+        let image = Image::read_but_lock(to.path());
         let epochs = places(&image)
             .iter()
             .map(|place| image.segment(place.segment)[place.start + 8])
@@ -143,15 +145,15 @@ fn what_a_copy_goes_on_with_is_newer_than_anything_in_it() {
 #[test]
 fn a_copy_that_is_taken_beside_a_later_writer_knows_its_epoch() {
     let dir = directory();
-    drop(options().open(dir.path()).unwrap());
-    let reader = options().read_only(true).open(dir.path()).unwrap();
-    let writer = options().open(dir.path()).unwrap();
+    drop(small_segments().open(dir.path()).unwrap());
+    let reader = small_segments().read_only(true).open(dir.path()).unwrap();
+    let writer = small_segments().open(dir.path()).unwrap();
     commit(&writer);
     reader.refresh().unwrap();
     let to = directory();
     reader.backup(to.path(), None, |_| {}).unwrap();
     check(to.path(), &digest(&writer));
-    let copy = options().open(to.path()).unwrap();
+    let copy = small_segments().open(to.path()).unwrap();
     assert!(copy.report().epoch > writer.report().epoch);
 }
 
@@ -167,7 +169,7 @@ fn restoring_is_a_plain_copy() {
     copy_files(&copy, &restored);
     check(&restored, &commits);
 
-    let store = options().open(&restored).unwrap();
+    let store = small_segments().open(&restored).unwrap();
     assert_eq!(store.report().verdict, Verdict::Clean);
     commit(&store);
     assert_eq!(digest(&store)[..commits.len()], commits);

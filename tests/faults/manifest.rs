@@ -6,16 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use kinlog::{Error, Options, Store};
+use kinlog::{Error, Store};
 use kinlog_testing::disk::{Fate, Op, disk_with};
+use kinlog_testing::files::small_segments;
 
 const SLOT: usize = 4096;
 /// So many thousandths of a slot end in the middle of what it says.
 const TORN: usize = 15;
-
-fn options() -> Options {
-    Options::new().segment_bytes(64 << 10)
-}
 
 fn put(store: &Store, key: &[u8]) {
     let mut tx = store.begin();
@@ -39,7 +36,7 @@ fn spoil_changed(path: &Path, before: &[u8]) {
 fn two_marks_fail(fails: fn(Op) -> Fate) {
     let dir = tempfile::tempdir().unwrap();
     let manifest = dir.path().join("MANIFEST");
-    options().open(dir.path()).unwrap().shut_down().unwrap();
+    small_segments().open(dir.path()).unwrap().shut_down().unwrap();
     let [first, second] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
     let disk = {
         let (first, second) = (first.clone(), second.clone());
@@ -51,7 +48,7 @@ fn two_marks_fail(fails: fn(Op) -> Fate) {
             _ => Fate::Done,
         })
     };
-    let store = options().disk(disk).open(dir.path()).unwrap();
+    let store = small_segments().disk(disk).open(dir.path()).unwrap();
     put(&store, b"one");
     // The store may come to rest by itself meanwhile; it then marks no more than is marked here.
     store.rest().unwrap();
@@ -69,7 +66,7 @@ fn two_marks_fail(fails: fn(Op) -> Fate) {
     for name in ["MANIFEST", "log/00000000.seg"] {
         fs::copy(dir.path().join(name), left.path().join(name)).unwrap();
     }
-    let store = options().open(left.path()).unwrap();
+    let store = small_segments().open(left.path()).unwrap();
     assert!(store.report().manifest_damaged);
     assert_eq!(store.snapshot().rows("rows", ..).count(), 2);
 }
@@ -103,8 +100,8 @@ fn a_mark_that_failed_is_made_at_the_next_rest() {
             if hit { Fate::Fails(ErrorKind::Other) } else { Fate::Done }
         })
     };
-    options().open(dir.path()).unwrap().shut_down().unwrap();
-    let store = options().disk(disk).open(dir.path()).unwrap();
+    small_segments().open(dir.path()).unwrap().shut_down().unwrap();
+    let store = small_segments().disk(disk).open(dir.path()).unwrap();
     put(&store, b"one");
     fails.store(true, Ordering::SeqCst);
     let (first, second) = (store.rest(), store.rest());

@@ -5,12 +5,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use kinlog::disk::Disk;
-use kinlog::{Options, Store, Verdict};
+use kinlog::{Store, Verdict};
 use kinlog_testing::disk::{Fate, Op, disk_with};
-
-fn options() -> Options {
-    Options::new().segment_bytes(64 << 10)
-}
+use kinlog_testing::files::small_segments;
 
 fn put(store: &Store, key: &[u8]) -> kinlog::Result<kinlog::Commit> {
     let mut tx = store.begin();
@@ -40,10 +37,10 @@ fn interrupted(what: impl FnOnce() + Send + 'static) -> Arc<dyn Disk> {
 /// A closed store with a row, and one that opens for reading only and is interrupted before it
 /// reads the log, after it has looked for a writer and found none.
 fn reader(dir: &Path, what: impl FnOnce() + Send + 'static) -> kinlog::Result<Store> {
-    let store = options().open(dir).unwrap();
+    let store = small_segments().open(dir).unwrap();
     put(&store, b"before").unwrap();
     store.shut_down().unwrap();
-    options().disk(interrupted(what)).read_only(true).open(dir)
+    small_segments().disk(interrupted(what)).read_only(true).open(dir)
 }
 
 #[test]
@@ -52,7 +49,7 @@ fn commits_of_a_writer_that_came_meanwhile_are_no_damage() {
     let (path, writer) = (dir.path().to_owned(), Arc::new(Mutex::new(None)));
     let kept = writer.clone();
     let reader = reader(dir.path(), move || {
-        let store = options().open(path).unwrap();
+        let store = small_segments().open(path).unwrap();
         put(&store, b"meanwhile").unwrap();
         *kept.lock().unwrap() = Some(store);
     });
@@ -73,7 +70,7 @@ fn half_a_commit_of_a_writer_that_came_meanwhile_is_not_taken_for_a_torn_one() {
             Op::Write if is_segment(path) => Fate::Partly(500, ErrorKind::Other),
             _ => Fate::Done,
         });
-        let store = options().disk(half).open(path).unwrap();
+        let store = small_segments().disk(half).open(path).unwrap();
         put(&store, b"meanwhile").unwrap_err();
         *kept.lock().unwrap() = Some(store);
     });
@@ -88,7 +85,7 @@ fn commits_of_a_writer_that_came_and_went_meanwhile_are_no_damage() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().to_owned();
     let reader = reader(dir.path(), move || {
-        let store = options().open(path).unwrap();
+        let store = small_segments().open(path).unwrap();
         put(&store, b"meanwhile").unwrap();
         store.shut_down().unwrap();
     });
@@ -101,12 +98,12 @@ fn commits_of_a_writer_that_came_and_went_meanwhile_are_no_damage() {
 #[test]
 fn the_word_of_the_last_writer_is_not_believed_while_the_next_one_opens() {
     let dir = tempfile::tempdir().unwrap();
-    let store = options().open(dir.path()).unwrap();
+    let store = small_segments().open(dir.path()).unwrap();
     put(&store, b"kept").unwrap();
     store.shut_down().unwrap();
     let log = dir.path().join("log/00000000.seg");
     let before = std::fs::read(&log).unwrap();
-    let store = options().open(dir.path()).unwrap();
+    let store = small_segments().open(dir.path()).unwrap();
     let manifest = std::fs::read(dir.path().join("MANIFEST")).unwrap();
     put(&store, b"lost").unwrap();
     store.shut_down().unwrap();
@@ -122,11 +119,11 @@ fn the_word_of_the_last_writer_is_not_believed_while_the_next_one_opens() {
     let seen = Arc::new(Mutex::new(None));
     let kept = seen.clone();
     let disk = interrupted(move || {
-        let reader = options().read_only(true).open(path).unwrap();
+        let reader = small_segments().read_only(true).open(path).unwrap();
         assert!(!reader.refresh().unwrap());
         *kept.lock().unwrap() = Some(reader);
     });
-    let writer = options().disk(disk).open(dir.path()).unwrap();
+    let writer = small_segments().disk(disk).open(dir.path()).unwrap();
     let reader = seen.lock().unwrap().take().unwrap();
     assert_eq!((reader.report().verdict, rows(&reader)), (Verdict::Live, 1));
     // From then on there is news.

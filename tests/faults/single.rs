@@ -9,14 +9,7 @@ use std::sync::{Arc, Mutex};
 use kinlog::disk::Disk;
 use kinlog::{Durability, Error, EventKind, NewEvent, NewRun, Options, RunId, Store};
 use kinlog_testing::disk::{Fate, Op, disk_with};
-
-fn directory() -> tempfile::TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
-}
-
-fn options() -> Options {
-    Options::new().segment_bytes(64 << 10)
-}
+use kinlog_testing::files::{directory, small_segments};
 
 fn start(store: &Store) -> RunId {
     let mut tx = store.begin();
@@ -101,7 +94,7 @@ fn a_failed_sync_is_not_tried_again_for_a_commit_that_came_meanwhile() {
                 Fate::Done
             })
         };
-        let store = options().disk(disk).open(dir.path()).unwrap();
+        let store = small_segments().disk(disk).open(dir.path()).unwrap();
         start(&store);
         let end = store.end();
         armed.store(true, Ordering::SeqCst);
@@ -131,7 +124,7 @@ fn a_failed_sync_is_not_tried_again_for_a_commit_that_came_meanwhile() {
         store.verify(|_| {}).unwrap();
         assert!(store.shut_down().is_err(), "round {round}");
         assert_eq!(after.load(Ordering::SeqCst), 0, "round {round}: written or synced again");
-        let store = options().open(dir.path()).unwrap();
+        let store = small_segments().open(dir.path()).unwrap();
         assert_eq!(store.get("rows", b"second").unwrap(), None, "round {round}");
         assert!(store.get("rows", b"third").unwrap().is_none(), "round {round}");
     }
@@ -151,7 +144,7 @@ fn a_commit_is_refused_while_there_is_no_room_and_taken_once_there_is() {
             Fate::Done
         })
     };
-    let store = options().disk(disk).open(dir.path()).unwrap();
+    let store = small_segments().disk(disk).open(dir.path()).unwrap();
     start(&store);
     let mut kept = vec![];
     for round in 0..3u8 {
@@ -176,7 +169,7 @@ fn a_commit_is_refused_while_there_is_no_room_and_taken_once_there_is() {
     }
     store.verify(|_| {}).unwrap();
     store.shut_down().unwrap();
-    let store = options().open(dir.path()).unwrap();
+    let store = small_segments().open(dir.path()).unwrap();
     let rows: Vec<_> = store.snapshot().rows("rows", ..).map(|r| r.unwrap().key.to_vec()).collect();
     kept.sort_unstable();
     assert_eq!(rows, kept);
@@ -195,7 +188,7 @@ fn room_that_came_back_is_used_by_the_commit_that_needs_it() {
             if fails { Fate::Fails(ErrorKind::StorageFull) } else { Fate::Done }
         })
     };
-    let store = options().disk(disk).open(dir.path()).unwrap();
+    let store = small_segments().disk(disk).open(dir.path()).unwrap();
     full.store(true, Ordering::SeqCst);
     for i in 0..5u8 {
         put(&store, &[i], 11_000).unwrap();
@@ -216,7 +209,7 @@ fn a_directory_that_cannot_be_synced_keeps_a_segment_from_being_used() {
             if fails { Fate::Fails(ErrorKind::Other) } else { Fate::Done }
         })
     };
-    let store = options().disk(disk).open(dir.path()).unwrap();
+    let store = small_segments().disk(disk).open(dir.path()).unwrap();
     broken.store(true, Ordering::SeqCst);
     let outcomes: Vec<_> = (0..12u8).map(|i| put(&store, &[i], 9_000)).collect();
     let kept = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
@@ -229,7 +222,7 @@ fn a_directory_that_cannot_be_synced_keeps_a_segment_from_being_used() {
     assert_eq!(store.snapshot().rows("rows", ..).count(), kept + 12);
     store.verify(|_| {}).unwrap();
     store.shut_down().unwrap();
-    let store = options().open(dir.path()).unwrap();
+    let store = small_segments().open(dir.path()).unwrap();
     assert_eq!(store.snapshot().rows("rows", ..).count(), kept + 12);
 }
 
@@ -238,9 +231,9 @@ fn opening_syncs_the_directories_before_it_vouches_for_the_log() {
     // A kill between a rename and the sync of its directory leaves a name that a power loss takes
     // back. The next process finds the name and relies on it.
     let dir = directory();
-    options().open(dir.path()).unwrap().shut_down().unwrap();
+    small_segments().open(dir.path()).unwrap().shut_down().unwrap();
     let (disk, operations) = recording();
-    let store = options().disk(disk).open(dir.path()).unwrap();
+    let store = small_segments().disk(disk).open(dir.path()).unwrap();
     let operations: Vec<_> = std::mem::take(&mut *operations.lock().unwrap());
     let vouched =
         operations.iter().position(|(op, path)| *op == Op::Write && path.ends_with("MANIFEST"));
@@ -256,7 +249,7 @@ fn every_directory_that_leads_to_a_new_store_is_made_to_last() {
     let dir = directory();
     let store = dir.path().join("a/b/store");
     let (disk, operations) = recording();
-    options().disk(disk).open(&store).unwrap();
+    small_segments().disk(disk).open(&store).unwrap();
     let operations = operations.lock().unwrap();
     let synced = operations.iter().filter(|(op, _)| *op == Op::SyncDir);
     let synced: Vec<_> = synced.map(|(_, path)| path).collect();
@@ -277,15 +270,15 @@ fn opening_writes_again_what_it_is_about_to_vouch_for() {
         let fails = op == Op::Sync && is_segment(path);
         if fails { Fate::Fails(ErrorKind::Other) } else { Fate::Done }
     });
-    options().open(dir.path()).unwrap().shut_down().unwrap();
-    let store = options().disk(disk).open(dir.path()).unwrap();
+    small_segments().open(dir.path()).unwrap().shut_down().unwrap();
+    let store = small_segments().disk(disk).open(dir.path()).unwrap();
     let mut tx = store.begin();
     tx.put("t", b"k", b"v").unwrap();
     tx.commit().unwrap_err();
     drop(store);
 
     let (disk, operations) = recording();
-    let store = options().disk(disk).open(dir.path()).unwrap();
+    let store = small_segments().disk(disk).open(dir.path()).unwrap();
     let operations: Vec<_> = std::mem::take(&mut *operations.lock().unwrap());
     let first = |wanted, named: &dyn Fn(&Path) -> bool| {
         operations.iter().position(|(op, path)| *op == wanted && named(path))
@@ -300,7 +293,7 @@ fn opening_writes_again_what_it_is_about_to_vouch_for() {
 #[test]
 fn an_unreadable_segment_without_a_manifest_is_not_removed() {
     let dir = directory();
-    let store = options().open(dir.path()).unwrap();
+    let store = small_segments().open(dir.path()).unwrap();
     start(&store);
     store.shut_down().unwrap();
     std::fs::remove_file(dir.path().join("MANIFEST")).unwrap();
@@ -310,7 +303,7 @@ fn an_unreadable_segment_without_a_manifest_is_not_removed() {
     });
     let segment = dir.path().join("log/00000000.seg");
     let before = std::fs::read(&segment).unwrap();
-    options().disk(disk).open(dir.path()).unwrap_err();
+    small_segments().disk(disk).open(dir.path()).unwrap_err();
     assert!(std::fs::read(&segment).is_ok_and(|now| now == before));
 }
 
@@ -318,7 +311,7 @@ fn an_unreadable_segment_without_a_manifest_is_not_removed() {
 fn a_busy_store_does_not_mark_its_manifest() {
     let dir = directory();
     // Made before: a manifest in the making has another name.
-    options().open(dir.path()).unwrap().shut_down().unwrap();
+    small_segments().open(dir.path()).unwrap().shut_down().unwrap();
     let marks = Arc::new(AtomicUsize::new(0));
     let disk = {
         let marks = marks.clone();
@@ -333,7 +326,7 @@ fn a_busy_store_does_not_mark_its_manifest() {
             Fate::Done
         })
     };
-    let store = options().disk(disk).open(dir.path()).unwrap();
+    let store = small_segments().disk(disk).open(dir.path()).unwrap();
     let opened = marks.load(Ordering::Relaxed);
     for i in 0..300u32 {
         put(&store, &i.to_le_bytes(), 10).unwrap();
@@ -359,7 +352,7 @@ fn many_threads_meet_a_disk_that_breaks_and_are_told_the_truth() {
                 if fails { Fate::Partly(500, ErrorKind::Other) } else { Fate::Done }
             })
         };
-        let store = options().disk(disk).open(dir.path()).unwrap();
+        let store = small_segments().disk(disk).open(dir.path()).unwrap();
         start(&store);
         armed.store(true, Ordering::SeqCst);
         let outcomes: Vec<(Vec<u8>, kinlog::Result<kinlog::Commit>)> =
@@ -393,7 +386,7 @@ fn many_threads_meet_a_disk_that_breaks_and_are_told_the_truth() {
             });
         store.verify(|_| {}).unwrap();
         let _ = store.shut_down();
-        let store = options().open(dir.path()).unwrap();
+        let store = small_segments().open(dir.path()).unwrap();
         for (key, outcome) in outcomes {
             let there = store.get("rows", &key).unwrap().is_some();
             match outcome {
@@ -417,7 +410,7 @@ fn events_of_a_run_are_refused_after_a_failed_write_and_can_be_read() {
             if fails { Fate::Partly(700, ErrorKind::StorageFull) } else { Fate::Done }
         })
     };
-    let store = options().disk(disk).open(dir.path()).unwrap();
+    let store = small_segments().disk(disk).open(dir.path()).unwrap();
     let run = start(&store);
     let event = || NewEvent::opaque(EventKind::MARKER_RECORDED, b"x");
     store.append(&run, event()).unwrap();
@@ -428,7 +421,7 @@ fn events_of_a_run_are_refused_after_a_failed_write_and_can_be_read() {
     assert_eq!(store.history(&run).unwrap().len(), 2);
     assert_eq!(store.history(&run).unwrap().iter().map(Result::unwrap).count(), 2);
     assert!(store.shut_down().is_err());
-    let store = options().open(dir.path()).unwrap();
+    let store = small_segments().open(dir.path()).unwrap();
     assert_eq!(store.report().verdict, kinlog::Verdict::Torn);
     assert_eq!(store.history(&run).unwrap().len(), 2);
     store.append(&run, event()).unwrap();

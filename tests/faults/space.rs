@@ -6,8 +6,9 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use kinlog::{Options, Store};
+use kinlog::Store;
 use kinlog_testing::disk::{Fate, Op, disk_with};
+use kinlog_testing::files::small_segments;
 
 const SEGMENT: u64 = 64 << 10;
 /// Against a hang, not a measurement.
@@ -49,7 +50,7 @@ fn a_segment_that_was_prepared_in_vain_refuses_no_commit_once_there_is_space() {
         })
     };
     let dir = tempfile::tempdir().unwrap();
-    let store = Options::new().segment_bytes(64 << 10).disk(disk).open(dir.path()).unwrap();
+    let store = small_segments().disk(disk).open(dir.path()).unwrap();
     let (segment, used) = (|| store.end().as_u64() / SEGMENT, || store.end().as_u64() % SEGMENT);
     let mut written = 0;
     for number in 0..8 {
@@ -88,7 +89,7 @@ fn a_commit_that_waits_for_an_attempt_from_before_there_was_space_is_not_refused
         Fate::Done
     });
     let dir = tempfile::tempdir().unwrap();
-    let store = Options::new().segment_bytes(64 << 10).disk(disk).open(dir.path()).unwrap();
+    let store = small_segments().disk(disk).open(dir.path()).unwrap();
     // What is left is kept for closing and cancelling as long as the next segment is not there.
     let mut written = 0;
     while store.end().as_u64() <= SEGMENT - SEGMENT / 16 - 4_000 {

@@ -6,16 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use kinlog::{Durability, Error, EventKind, NewEvent, NewRun, Options, Position, Store};
+use kinlog::{Durability, Error, EventKind, NewEvent, NewRun, Position, Store};
 use kinlog_testing::disk::{Fate, Op, disk_with};
-
-fn directory() -> tempfile::TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
-}
-
-fn options() -> Options {
-    Options::new().segment_bytes(64 << 10)
-}
+use kinlog_testing::files::{directory, small_segments};
 
 /// What a commit was said to have come to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -153,7 +146,7 @@ fn run(op: Op, failing: std::ops::Range<usize>, fate: fn() -> Fate, what: &str) 
         if fails { fate() } else { Fate::Done }
     });
     let mut outcomes = BTreeMap::new();
-    match options().disk(disk).open(&path) {
+    match small_segments().disk(disk).open(&path) {
         Ok(store) => {
             outcomes = work(&store, what);
             // What cannot be written can still be read.
@@ -167,11 +160,12 @@ fn run(op: Op, failing: std::ops::Range<usize>, fate: fn() -> Fate, what: &str) 
         Err(Error::Corrupt(corruption)) => panic!("{what}: {corruption}"),
         Err(error) => panic!("{what}: {error}"),
     }
-    let store = options().open(&path).unwrap_or_else(|error| panic!("{what}, again: {error}"));
+    let store =
+        small_segments().open(&path).unwrap_or_else(|error| panic!("{what}, again: {error}"));
     let found = present(&store, what);
     check(&outcomes, &found, what);
     drop(store);
-    let store = options().open(&path).unwrap();
+    let store = small_segments().open(&path).unwrap();
     assert_eq!(store.report().verdict, kinlog::Verdict::Clean, "{what}");
     assert_eq!(present(&store, what), found, "{what}");
     count.load(Ordering::Relaxed) > failing.start

@@ -7,9 +7,10 @@ use kinlog::{
     ParentClosePolicy, Result, RunFilter, RunId, RunStatus, Store, Target, Transaction,
 };
 use kinlog_testing::Rng;
+use kinlog_testing::files::{directory, small_segments};
+use kinlog_testing::steps::marker;
 
-use super::support::{directory, marker};
-use super::{json, read, same, samples, small};
+use super::{json, read, same, samples};
 
 const POLICIES: [ParentClosePolicy; 3] = [Terminate, Abandon, RequestCancel];
 const WORKFLOWS: [&str; 7] = ["a", "b", "c", "d", "e", "f", "g"];
@@ -136,7 +137,7 @@ fn relations_and_duties_are_derived_alike_over_random_trees() {
 fn relations_and_duties_of_families_are_derived_alike() {
     for fill in [samples::family, samples::movers] {
         let dir = directory();
-        let store = small().open(dir.path()).unwrap();
+        let store = small_segments().open(dir.path()).unwrap();
         fill(&store);
         agree_on_kin(&store);
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use kinlog::error::Corruption;
 use kinlog::salvage::{ManifestState, SalvageReport, Standing, salvage};
 use kinlog::{Durability, Error, Store, Verdict};
+use kinlog_testing::files::*;
 
 use super::agree_on_verdict;
 use super::support::*;
@@ -222,18 +223,18 @@ fn examine(image: &Image, (what, expected, change): Case) {
     let at = |name: &str| dir.path().join(name);
     let lay = |path: &Path, image: &Image| {
         std::fs::create_dir_all(path).unwrap();
-        image.write(path);
+        image.write_killed(path);
     };
     let mut changed = image.clone();
     change(&mut changed);
 
     lay(&at("open"), image);
-    let before = options().read_only(true).open(at("open")).unwrap();
+    let before = small_segments().read_only(true).open(at("open")).unwrap();
     assert_eq!(verified(&before), (Found::Sound, None), "{what}");
     let missing = image.0.keys().filter(|name| !changed.0.contains_key(*name));
     missing.for_each(|name| std::fs::remove_file(at("open").join(name)).unwrap());
     lay(&at("open"), &changed);
-    let read = opened(options().read_only(true).open(at("open")));
+    let read = opened(small_segments().read_only(true).open(at("open")));
     assert_eq!(read.0, expected, "{what}: to read: {:?}", read.1);
     let (found, corruption) = verified(&before);
     assert_eq!(found, expected, "{what}: verify: {corruption:?}");
@@ -241,14 +242,14 @@ fn examine(image: &Image, (what, expected, change): Case) {
     assert_eq!(place(corruption), place(read.1), "{what}: verify says where");
     drop(before);
 
-    let report = salvage(at("open"), at("salvaged"), &options(), |_| ()).unwrap();
+    let report = salvage(at("open"), at("salvaged"), &small_segments(), |_| ()).unwrap();
     assert!(salvaged(&report, expected), "{what}: salvage: {report:?}");
     drop(agree_on_verdict(&at("open")));
 
-    let write = opened(options().open(at("open")));
+    let write = opened(small_segments().open(at("open")));
     assert_eq!(write.0, expected, "{what}: to write: {:?}", write.1);
     if expected != Found::Refused {
-        assert_eq!(opened(options().open(at("open"))).0, Found::Sound, "{what}: repaired");
+        assert_eq!(opened(small_segments().open(at("open"))).0, Found::Sound, "{what}: repaired");
     }
 }
 

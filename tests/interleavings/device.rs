@@ -13,17 +13,12 @@ use kinlog::Timestamp;
 use kinlog::disk::{Disk, DiskFile, FileId, OpenMode};
 use kinlog_testing::Rng;
 use kinlog_testing::disk::{Fate, HookedDisk, Hooks, Op};
+use kinlog_testing::files::directory;
 use tempfile::TempDir;
 
 /// Lets any other thread go on first.
 pub(crate) fn turn() {
     shuttle::thread::sleep(Duration::ZERO);
-}
-
-/// A directory that costs no disk access where the machine has one.
-pub(crate) fn directory() -> TempDir {
-    let memory = Path::new("/dev/shm");
-    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
 }
 
 /// Whether an operation on a file fails.

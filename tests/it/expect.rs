@@ -6,27 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use kinlog::error::Moved;
-use kinlog::event::{ActivityTask, Started};
+use kinlog::event::ActivityTask;
 use kinlog::{
     Body, Close, DutyKind, Error, EventKind, Expect, NewChild, NewEvent, NewReset, NewRun, Options,
     Position, RunId, RunStatus, Store, Timestamp, Transaction,
 };
+use kinlog_testing::steps::{marker, recorded, start};
 
 fn open() -> (tempfile::TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
     let store = Options::new().segment_bytes(1 << 20).open(dir.path()).unwrap();
     (dir, store)
-}
-
-fn start(store: &Store, workflow_id: &str) -> RunId {
-    let mut tx = store.begin();
-    let run = tx.start(NewRun::new("shop", workflow_id, "Order")).unwrap();
-    tx.commit().unwrap();
-    run
-}
-
-fn marker() -> NewEvent<'static> {
-    NewEvent::opaque(EventKind::MARKER_RECORDED, b"")
 }
 
 fn wake(tx: &mut Transaction<'_>) -> kinlog::Result<()> {
@@ -39,7 +29,7 @@ fn wake(tx: &mut Transaction<'_>) -> kinlog::Result<()> {
 /// Appends an event, with a row that says so.
 fn news(store: &Store, run: &RunId) {
     let mut tx = store.begin();
-    tx.append(run, marker()).unwrap();
+    tx.append(run, marker(b"")).unwrap();
     wake(&mut tx).unwrap();
     tx.commit().unwrap();
 }
@@ -95,7 +85,7 @@ fn an_expectation_holds_beside_events_of_another_run() {
     let (run, other) = (start(&store, "order"), start(&store, "other"));
     let mut tx = store.begin();
     tx.expect(&run, Expect::NextEvent(2)).unwrap();
-    tx.append(&other, marker()).unwrap();
+    tx.append(&other, marker(b"")).unwrap();
     news(&store, &run);
     assert!(matches!(tx.commit(), Err(Error::Conflict { expected: 2, found: 3, .. })));
     assert_eq!(store.run(&other).unwrap().events, 1);
@@ -232,7 +222,7 @@ fn an_activity_that_a_reset_leaves_open_ends_once_more() {
     let [a, b] = schedule(&store, &base);
     store.append(&base, NewEvent::activity_completed(a)).unwrap();
     assert_eq!([a, b], [2, 3]);
-    store.append(&base, marker()).unwrap();
+    store.append(&base, marker(b"")).unwrap();
     for (last, open) in [(1, vec![]), (a, vec![a]), (b, vec![a, b]), (4, vec![b]), (5, vec![b])] {
         let mut tx = store.begin();
         let run = tx.reset(&base, NewReset::to(last)).unwrap();
@@ -251,15 +241,8 @@ fn an_activity_that_a_reset_leaves_open_ends_once_more() {
 fn what_a_recorded_run_says_of_its_activities_is_kept_as_it_is() {
     let (_dir, store) = open();
     let run = RunId::from_bytes([7; 16]);
-    let started = Started {
-        run_id: run,
-        first_run_id: run,
-        namespace: "shop",
-        workflow_id: "order",
-        ..Default::default()
-    };
     let mut tx = store.begin();
-    tx.start(NewRun::imported(started)).unwrap();
+    tx.start(NewRun::imported(recorded(run, "order"))).unwrap();
     tx.append(&run, NewEvent::activity_completed(9)).unwrap();
     tx.append(&run, NewEvent::activity_completed(9)).unwrap();
     tx.commit().unwrap();
@@ -362,7 +345,7 @@ fn the_clock_of_the_options_tells_the_time_of_settlements() {
     assert_eq!(times(&child), [1, 1, 1, 1]);
     assert_eq!(times(&grandchild), [1, 2]);
     let at = Timestamp::from_unix_nanos(7);
-    store.append(&parent, marker().at(at)).unwrap();
+    store.append(&parent, marker(b"").at(at)).unwrap();
     assert_eq!(times(&parent), [1, 1, 1, 2, 7]);
 }
 
@@ -370,7 +353,7 @@ fn the_clock_of_the_options_tells_the_time_of_settlements() {
 fn a_history_has_the_events_that_it_has() {
     let (_dir, store) = open();
     let base = start(&store, "order");
-    store.append(&base, marker()).unwrap();
+    store.append(&base, marker(b"")).unwrap();
     news(&store, &base);
     let mut tx = store.begin();
     let reset = tx.reset(&base, NewReset::to(2)).unwrap();

@@ -5,15 +5,12 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use kinlog::{Close, Error, EventKind, NewChild, NewEvent, NewRun, Options, Store};
-
-fn options() -> Options {
-    Options::new().segment_bytes(64 << 10)
-}
+use kinlog::{Close, Error, EventKind, NewChild, NewEvent, NewRun, Store};
+use kinlog_testing::files::small_segments;
 
 /// A store with every kind of name that a user can choose, closed; two segments.
 fn store_named(dir: &Path, name: &str) {
-    let store = options().open(dir).unwrap();
+    let store = small_segments().open(dir).unwrap();
     let mut tx = store.begin();
     let run = tx.start(NewRun::new(name, name, name).task_queue(name).request_id(name)).unwrap();
     tx.spawn_child(&run, NewChild::new(&format!("{name}2"), name).task_queue(name)).unwrap();
@@ -53,7 +50,7 @@ fn files_are_for_their_owner_only() {
     let mut bytes = fs::read(&segment).unwrap();
     bytes[60_000] = 1;
     fs::write(&segment, bytes).unwrap();
-    drop(options().open(&path).unwrap());
+    drop(small_segments().open(&path).unwrap());
     assert!(path.join("quarantine").is_dir());
     for file in files(dir.path()) {
         let mode = fs::metadata(&file).unwrap().permissions().mode() & 0o777;
@@ -86,7 +83,7 @@ fn links_inside_a_store_are_not_followed() {
         fs::rename(path.join(link), &elsewhere).unwrap();
         symlink(&elsewhere, path.join(link)).unwrap();
         for read_only in [true, false] {
-            let opened = options().read_only(read_only).open(&path);
+            let opened = small_segments().read_only(read_only).open(&path);
             let Err(Error::Io { path: named, source, .. }) = opened else {
                 panic!("{link} was followed: {:?}", opened.map(|store| store.report().clone()));
             };
@@ -114,7 +111,7 @@ fn what_is_no_file_is_refused_and_not_waited_for() {
         let made = std::process::Command::new("mkfifo").arg(path.join(name)).status().unwrap();
         assert!(made.success());
         for read_only in [true, false] {
-            let opened = options().read_only(read_only).open(&path);
+            let opened = small_segments().read_only(read_only).open(&path);
             assert!(matches!(opened, Err(Error::Io { .. })), "{name}: {:?}", opened.err());
         }
     }

@@ -9,6 +9,7 @@ use kinlog::{
     Body, Child, ChildState, Durability, Error, NewEvent, NewRun, Options, ParentClosePolicy,
     RunId, RunStatus, Size, Store, Timestamp, Transaction,
 };
+use kinlog_testing::steps::recorded;
 
 fn open() -> (tempfile::TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
@@ -23,13 +24,7 @@ fn id(n: u32) -> RunId {
 }
 
 fn started<'a>(run: RunId) -> Started<'a> {
-    Started {
-        run_id: run,
-        first_run_id: run,
-        namespace: "shop",
-        workflow_id: "order",
-        ..Default::default()
-    }
+    recorded(run, "order")
 }
 
 /// The start of a run that `event` of the run `parent` initiated.

@@ -1,7 +1,6 @@
 //! The rules on workflow ids (`temporal-semantics` 2.4): one open run, reuse, conflict, dedup.
 
 use kinlog::error::Moved;
-use kinlog::event::Started;
 use kinlog::{
     Body, Close, Error, EventKind, IdConflictPolicy, IdReusePolicy, NewEvent, NewRun, Options,
     RunId, RunStatus, Store, Timestamp,
@@ -142,12 +141,7 @@ fn recorded_runs_are_kept_in_any_order_and_never_displace_an_open_run() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(&dir);
     let recorded = |n: u8, seconds: i64| {
-        let started = Started {
-            run_id: RunId::from_bytes([n; 16]),
-            namespace: "shop",
-            workflow_id: "order-42",
-            ..Default::default()
-        };
+        let started = kinlog_testing::steps::recorded(RunId::from_bytes([n; 16]), "order-42");
         NewRun::imported(started).at(Timestamp::from_unix_nanos(seconds * 1_000_000_000))
     };
     let newer = start(&store, recorded(2, 200)).unwrap();

@@ -6,24 +6,18 @@ use std::time::Duration;
 
 use kinlog::error::Moved;
 use kinlog::{
-    Close, Durability, Error, EventKind, Expect, Limits, NewEvent, NewRun, Options, Position,
-    RunFilter, RunStatus, Store, Verdict,
+    Close, Durability, Error, Expect, Limits, NewEvent, NewRun, Options, Position, RunFilter,
+    RunStatus, Store, Verdict,
 };
-
-fn small() -> Options {
-    Options::new().segment_bytes(64 << 10)
-}
-
-fn marker(payload: &[u8]) -> NewEvent<'_> {
-    NewEvent::opaque(EventKind::MARKER_RECORDED, payload)
-}
+use kinlog_testing::files::small_segments;
+use kinlog_testing::steps::marker;
 
 #[test]
 fn what_was_committed_is_there_after_reopening() {
     let dir = tempfile::tempdir().unwrap();
     let (run, bytes);
     {
-        let store = small().open(dir.path()).unwrap();
+        let store = small_segments().open(dir.path()).unwrap();
         assert_eq!(store.report().verdict, Verdict::Created);
         let mut tx = store.begin();
         run = tx.start(NewRun::new("shop", "order-42", "Order").input(b"{}")).unwrap();
@@ -34,7 +28,7 @@ fn what_was_committed_is_there_after_reopening() {
         store.close_run(&run, Close::completed(b"ok")).unwrap();
         bytes = store.history(&run).unwrap().bytes();
     }
-    let store = small().open(dir.path()).unwrap();
+    let store = small_segments().open(dir.path()).unwrap();
     assert_eq!(store.report().verdict, Verdict::Clean);
     let history = store.history(&run).unwrap();
     let events: Vec<_> = history.iter().map(Result::unwrap).collect();
@@ -59,7 +53,7 @@ fn what_was_committed_is_there_after_reopening() {
 #[test]
 fn a_commit_that_comes_second_conflicts_and_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let store = small().open(dir.path()).unwrap();
+    let store = small_segments().open(dir.path()).unwrap();
     let mut tx = store.begin();
     let run = tx.start(NewRun::new("shop", "order-42", "Order")).unwrap();
     tx.commit().unwrap();
@@ -91,7 +85,7 @@ fn a_commit_that_comes_second_conflicts_and_changes_nothing() {
 #[test]
 fn every_byte_of_every_file_is_accounted_for_over_many_segments() {
     let dir = tempfile::tempdir().unwrap();
-    let store = small().open(dir.path()).unwrap();
+    let store = small_segments().open(dir.path()).unwrap();
     let mut tx = store.begin();
     let run = tx.start(NewRun::new("shop", "order-42", "Order")).unwrap();
     tx.commit().unwrap();
@@ -107,7 +101,7 @@ fn every_byte_of_every_file_is_accounted_for_over_many_segments() {
     let len = store.history(&run).unwrap().iter().map(Result::unwrap).count();
     assert_eq!(len, 401);
     drop(store);
-    let store = small().open(dir.path()).unwrap();
+    let store = small_segments().open(dir.path()).unwrap();
     assert_eq!(store.report().verdict, Verdict::Clean);
     let stats = store.stats().unwrap();
     assert_eq!(stats.accounted_bytes(), stats.file_bytes, "{stats:?}");
@@ -116,7 +110,7 @@ fn every_byte_of_every_file_is_accounted_for_over_many_segments() {
 #[test]
 fn a_tail_sees_every_commit_once_and_in_order() {
     let dir = tempfile::tempdir().unwrap();
-    let store = small().open(dir.path()).unwrap();
+    let store = small_segments().open(dir.path()).unwrap();
     let mut tail = store.tail(Position::START);
     assert!(tail.try_next().unwrap().is_none());
     let mut tx = store.begin();
@@ -146,19 +140,19 @@ fn a_tail_sees_every_commit_once_and_in_order() {
 #[test]
 fn a_second_writer_is_told_who_holds_the_store() {
     let dir = tempfile::tempdir().unwrap();
-    let store = small().open(dir.path()).unwrap();
-    match small().open(dir.path()) {
+    let store = small_segments().open(dir.path()).unwrap();
+    match small_segments().open(dir.path()) {
         Err(Error::Locked { holder, .. }) => assert_eq!(holder.process, std::process::id()),
         other => panic!("{other:?}"),
     }
     store.shut_down().unwrap();
-    small().open(dir.path()).unwrap();
+    small_segments().open(dir.path()).unwrap();
 }
 
 #[test]
 fn a_reader_follows_a_living_writer() {
     let dir = tempfile::tempdir().unwrap();
-    let store = small().open(dir.path()).unwrap();
+    let store = small_segments().open(dir.path()).unwrap();
     let mut tx = store.begin();
     let run = tx.start(NewRun::new("shop", "order-42", "Order")).unwrap();
     tx.commit().unwrap();
@@ -193,7 +187,7 @@ fn flip(dir: &Path, offset: u64) {
 #[test]
 fn a_reader_that_met_a_bad_frame_goes_on_once_the_frame_is_good_again() {
     let dir = tempfile::tempdir().unwrap();
-    let store = small().open(dir.path()).unwrap();
+    let store = small_segments().open(dir.path()).unwrap();
     let reader = Options::new().read_only(true).open(dir.path()).unwrap();
     let mut tx = store.begin();
     let run = tx.start(NewRun::new("shop", "order-42", "Order")).unwrap();
@@ -215,7 +209,7 @@ fn a_reader_that_met_a_bad_frame_goes_on_once_the_frame_is_good_again() {
 #[test]
 fn readers_do_not_take_each_other_for_a_writer() {
     let dir = tempfile::tempdir().unwrap();
-    small().open(dir.path()).unwrap().shut_down().unwrap();
+    small_segments().open(dir.path()).unwrap().shut_down().unwrap();
     // What a reader does to see whether a writer lives, held on to for longer than a reader would.
     let probe = std::fs::File::open(dir.path()).unwrap();
     probe.try_lock_shared().unwrap();
@@ -226,7 +220,7 @@ fn readers_do_not_take_each_other_for_a_writer() {
 #[test]
 fn the_word_of_a_writer_that_is_long_gone_is_no_news() {
     let dir = tempfile::tempdir().unwrap();
-    small().open(dir.path()).unwrap().shut_down().unwrap();
+    small_segments().open(dir.path()).unwrap().shut_down().unwrap();
     // As a power loss may leave it: the word is there, what it speaks of is not.
     let lock = dir.path().join("LOCK");
     let mut word = std::fs::read(&lock).unwrap();
@@ -235,7 +229,7 @@ fn the_word_of_a_writer_that_is_long_gone_is_no_news() {
     let reader = Options::new().read_only(true).open(dir.path()).unwrap();
     assert!(!reader.refresh().unwrap());
 
-    let store = small().open(dir.path()).unwrap();
+    let store = small_segments().open(dir.path()).unwrap();
     let mut tx = store.begin();
     tx.put("t", b"k", b"v").unwrap();
     tx.commit().unwrap();
@@ -246,7 +240,7 @@ fn the_word_of_a_writer_that_is_long_gone_is_no_news() {
 #[test]
 fn a_copy_without_the_lock_file_can_be_read() {
     let dir = tempfile::tempdir().unwrap();
-    small().open(dir.path()).unwrap().shut_down().unwrap();
+    small_segments().open(dir.path()).unwrap().shut_down().unwrap();
     std::fs::remove_file(dir.path().join("LOCK")).unwrap();
     let reader = Options::new().read_only(true).open(dir.path()).unwrap();
     assert_eq!(reader.report().verdict, Verdict::Clean);
@@ -282,7 +276,7 @@ fn a_snapshot_stands_still_beside_a_busy_writer() {
 #[test]
 fn a_limit_that_was_lowered_keeps_nobody_from_waiting_for_less() {
     let dir = tempfile::tempdir().unwrap();
-    let store = small().open(dir.path()).unwrap();
+    let store = small_segments().open(dir.path()).unwrap();
     let mut tx = store.begin();
     let run = tx.start(NewRun::new("shop", "order-42", "Order")).unwrap();
     for expected in 2..=4 {

@@ -24,7 +24,7 @@ fn a_writer_and_a_reader_hold_few_descriptors_however_many_segments_there_are() 
         counts.push(open_files(&path));
     }
     assert!(counts.iter().all(|count| *count <= FEW), "{counts:?}");
-    let reader = options().read_only(true).open(&path).unwrap();
+    let reader = small_segments().read_only(true).open(&path).unwrap();
     assert!(reader.report().segments >= 40);
     drop(store);
     // The directories and the manifest.

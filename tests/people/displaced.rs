@@ -126,7 +126,7 @@ fn a_reader_does_not_read_on_in_another_store() {
     put(&store, "one").unwrap();
     store.backup(&backup, None, |_| ()).unwrap();
     put_bytes(&store, "two", 1000).unwrap();
-    let reader = options().read_only(true).open(&path).unwrap();
+    let reader = small_segments().read_only(true).open(&path).unwrap();
     drop(store);
 
     fs::rename(&path, &moved).unwrap();

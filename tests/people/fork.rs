@@ -164,7 +164,7 @@ fn dropping_in_a_forked_process_leaves_lock_and_threads_of_the_parent_alone() {
 fn dropping_in_a_forked_process_takes_nothing_apart() {
     let dir = tempfile::tempdir().unwrap();
     let disk = Arc::new(kinlog::disk::FileSystem::new());
-    let store = options().disk(disk.clone()).open(dir.path()).unwrap();
+    let store = small_segments().disk(disk.clone()).open(dir.path()).unwrap();
     put(&store, "one").unwrap();
     let holders = Arc::strong_count(&disk);
     forked(|| {
@@ -200,7 +200,7 @@ fn a_store_that_is_closed_can_be_opened_while_a_forked_process_lives() {
             thread::yield_now();
         }
         let closed = store.shut_down();
-        let again = options().open(dir.path());
+        let again = small_segments().open(dir.path());
         fs::write(end, "").unwrap();
         closed.unwrap();
         again.unwrap();
@@ -213,7 +213,7 @@ fn a_forked_process_can_open_the_store_anew_for_reading() {
     let store = open(dir.path());
     put(&store, "one").unwrap();
     forked(|| {
-        let reader = options().read_only(true).open(dir.path()).unwrap();
+        let reader = small_segments().read_only(true).open(dir.path()).unwrap();
         assert_eq!(keys(&reader), ["one"]);
         reader.verify(|_| ()).unwrap();
     });

@@ -7,7 +7,7 @@ use kinlog::error::{Holder, Whereabouts};
 use super::*;
 
 fn holder(path: &Path) -> (Holder, String) {
-    match options().open(path) {
+    match small_segments().open(path) {
         Err(error) => match &error {
             Error::Locked { path: locked, holder } => {
                 assert_eq!(locked, path);
@@ -67,7 +67,7 @@ fn a_record_of_earlier_versions_is_read() {
     let (holder, said) = holder(dir.path());
     assert_eq!((holder.process, holder.whereabouts), (std::process::id(), Whereabouts::Unknown));
     assert!(!said.contains("stop"), "{said}");
-    let reader = options().read_only(true).open(dir.path()).unwrap();
+    let reader = small_segments().read_only(true).open(dir.path()).unwrap();
     assert_eq!(keys(&reader), ["one"]);
 }
 

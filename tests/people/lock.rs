@@ -49,7 +49,7 @@ fn a_copy_by_hard_links_is_not_opened_for_writing_nor_is_its_origin() {
     let reader = Options::new().read_only(true).open(&origin).unwrap();
     link_files(&origin, &copy);
     let refused = |path| {
-        let opened = options().open(path);
+        let opened = small_segments().open(path);
         assert!(matches!(opened, Err(Error::Linked { names: 2, .. })), "{opened:?}");
     };
     refused(&copy);

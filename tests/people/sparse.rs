@@ -77,7 +77,7 @@ fn a_store_restored_with_holes_onto_a_full_disk_is_refused_with_the_reason() {
             false => Fate::Done,
         }
     });
-    let options = options().disk(disk);
+    let options = small_segments().disk(disk);
     match options.open(&path) {
         Err(error @ Error::Io { .. }) => {
             assert!(error.to_string().contains("sparse copy"), "{error}");

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use kinlog::salvage::{CutRun, SalvageReport, UnknownRun};
 use kinlog::{RunFilter, RunId, Store, Verdict};
+use kinlog_testing::files::{Image, directory, segment_name, small_segments};
 
-use super::image::{Image, directory, options, segment_name};
 use super::original::{Commit, Original, Place, events};
 
 /// Which frames were damaged: those of whose bytes, the segment's salt among them, one is not as
@@ -34,7 +34,7 @@ pub(crate) fn examine_with(
     let dir = directory();
     let (src, dst) = (dir.path().join("src"), dir.path().join("dst"));
     image.write(&src);
-    let report = kinlog::salvage::salvage(&src, &dst, &options(), |_| ());
+    let report = kinlog::salvage::salvage(&src, &dst, &small_segments(), |_| ());
     Image::read(&src).assert_same(image, what);
     let report = report.unwrap_or_else(|error| panic!("{what}: {error}"));
     assert!(!dir.path().join("dst.partial").exists(), "{what}");
@@ -177,7 +177,7 @@ fn check_store(
     report: &SalvageReport,
     what: &str,
 ) {
-    let store = options().create(false).open(dst).unwrap_or_else(|e| panic!("{what}: {e}"));
+    let store = small_segments().create(false).open(dst).unwrap_or_else(|e| panic!("{what}: {e}"));
     assert_eq!(store.report().verdict, Verdict::Clean, "{what}");
     store.verify(|_| ()).unwrap_or_else(|error| panic!("{what}: {error}"));
     let found = histories(&store);

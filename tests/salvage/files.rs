@@ -2,9 +2,9 @@
 
 use kinlog::salvage::{FileDamage, ManifestState, SalvageReport};
 use kinlog_testing::Rng;
+use kinlog_testing::files::{Image, PAGE, SEGMENT, segment_name};
 
 use super::examine::{examine, examine_with};
-use super::image::{Image, PAGE, SEGMENT, segment_name};
 use super::original::{BUSY, Original, Place};
 
 fn damage(report: &SalvageReport, segment: usize) -> Vec<FileDamage> {

@@ -8,9 +8,9 @@ use kinlog::Options;
 use kinlog::salvage::{SalvageReport, Standing};
 use kinlog_testing::Rng;
 use kinlog_testing::disk::{Fate, Op, disk_with};
+use kinlog_testing::files::{Image, PAGE, SEGMENT, directory, segment_name, small_segments};
 
 use super::examine::{differs, examine, histories};
-use super::image::{Image, PAGE, SEGMENT, directory, options, segment_name};
 use super::original::{BUSY, Original, Place};
 
 #[test]
@@ -166,7 +166,7 @@ fn pages_that_cannot_be_read_are_lost_and_no_others() {
         assert_eq!(ranges(&report), ranges(&twin), "{what}");
         assert_eq!(report.lost[0].what, "the system cannot read it", "{what}");
         assert_eq!(report.runs_cut, twin.runs_cut, "{what}");
-        let store = options().open(&dst).unwrap();
+        let store = small_segments().open(&dst).unwrap();
         assert_eq!(histories(&store).len() as u64, twin_runs(&twin), "{what}");
     }
 }

@@ -2,9 +2,10 @@
 
 use std::fs;
 
+use kinlog_testing::files::{Image, PAGE, SEGMENT, directory, segment_name, small_segments};
+
 use kinlog_testing::Rng;
 
-use super::image::{Image, PAGE, SEGMENT, directory, options, segment_name};
 use super::original::{BUSY, Original};
 
 /// Writes random things over random places of random files.
@@ -46,13 +47,13 @@ fn try_it(image: &Image, what: &str) -> bool {
     let dir = directory();
     let (src, dst) = (dir.path().join("src"), dir.path().join("dst"));
     image.write(&src);
-    let outcome = kinlog::salvage::salvage(&src, &dst, &options(), |_| ());
+    let outcome = kinlog::salvage::salvage(&src, &dst, &small_segments(), |_| ());
     Image::read(&src).assert_same(image, what);
     if outcome.is_err() {
         assert!(!dst.exists(), "{what}: {outcome:?}");
         return false;
     }
-    let store = options().create(false).open(&dst).unwrap_or_else(|e| panic!("{what}: {e}"));
+    let store = small_segments().create(false).open(&dst).unwrap_or_else(|e| panic!("{what}: {e}"));
     store.verify(|_| ()).unwrap_or_else(|error| panic!("{what}: {error}"));
     true
 }
@@ -137,6 +138,6 @@ fn an_empty_directory_is_no_store() {
     let dir = directory();
     let src = dir.path().join("src");
     fs::create_dir(&src).unwrap();
-    let outcome = kinlog::salvage::salvage(&src, dir.path().join("dst"), &options(), |_| ());
+    let outcome = kinlog::salvage::salvage(&src, dir.path().join("dst"), &small_segments(), |_| ());
     assert!(matches!(outcome, Err(kinlog::Error::NotAStore { .. })), "{outcome:?}");
 }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 
 use kinlog::{Body, Event, History, Position, RunFilter, RunId, Store};
+use kinlog_testing::files::{Image, PAGE, SEGMENT, directory, small_segments};
 
-use super::image::{Image, PAGE, SEGMENT, directory, options};
 use super::world::fill;
 
 /// A store before it is damaged.
@@ -47,7 +47,7 @@ pub(crate) static BUSY: LazyLock<Original> = LazyLock::new(|| Original::make(1, 
 impl Original {
     pub(crate) fn make(seed: u64, segments: u32) -> Self {
         let dir = directory();
-        let store = options().open(dir.path()).unwrap();
+        let store = small_segments().open(dir.path()).unwrap();
         fill(&store, seed, segments);
         let original = Self::of(&store);
         store.verify(|_| ()).unwrap();
@@ -91,7 +91,7 @@ impl Original {
         let mut frames = vec![];
         for segment in 0..self.image.segments() {
             let mut place = Place { segment, start: PAGE, end: PAGE };
-            let bytes = &self.image.0[&super::image::segment_name(segment)];
+            let bytes = &self.image.0[&kinlog_testing::files::segment_name(segment)];
             while bytes[place.start..place.start + 4] != [0; 4] {
                 place.end = place.start + frame_bytes(&self.image, &place);
                 frames.push(place);
@@ -103,7 +103,7 @@ impl Original {
 }
 
 fn frame_bytes(image: &Image, place: &Place) -> usize {
-    let bytes = &image.0[&super::image::segment_name(place.segment)];
+    let bytes = &image.0[&kinlog_testing::files::segment_name(place.segment)];
     let len = bytes[place.start + 4..place.start + 8].try_into().unwrap();
     u32::from_le_bytes(len) as usize + 24
 }

@@ -6,19 +6,19 @@ use std::sync::Mutex;
 
 use kinlog::{Error, Options};
 use kinlog_testing::disk::{Fate, Op, disk_with};
+use kinlog_testing::files::{Image, directory, small_segments};
 
-use super::image::{Image, directory, options};
 use super::original::BUSY;
 
 fn try_to(src: &Path, dst: &Path) -> Error {
-    kinlog::salvage::salvage(src, dst, &options(), |_| ()).unwrap_err()
+    kinlog::salvage::salvage(src, dst, &small_segments(), |_| ()).unwrap_err()
 }
 
 #[test]
 fn a_store_that_is_being_written_is_left_alone() {
     let dir = directory();
     let (src, dst) = (dir.path().join("src"), dir.path().join("dst"));
-    let store = options().open(&src).unwrap();
+    let store = small_segments().open(&src).unwrap();
     let error = try_to(&src, &dst);
     let holder = std::process::id();
     assert!(
@@ -27,7 +27,7 @@ fn a_store_that_is_being_written_is_left_alone() {
     );
     assert!(!dst.exists() && !dir.path().join("dst.partial").exists());
     drop(store);
-    kinlog::salvage::salvage(&src, &dst, &options(), |_| ()).unwrap();
+    kinlog::salvage::salvage(&src, &dst, &small_segments(), |_| ()).unwrap();
 }
 
 #[test]
@@ -36,8 +36,8 @@ fn nobody_writes_a_store_while_it_is_salvaged() {
     let (src, dst) = (dir.path().join("src"), dir.path().join("dst"));
     BUSY.image.write(&src);
     let mut refused = 0;
-    kinlog::salvage::salvage(&src, &dst, &options(), |_| {
-        let error = options().open(&src).unwrap_err();
+    kinlog::salvage::salvage(&src, &dst, &small_segments(), |_| {
+        let error = small_segments().open(&src).unwrap_err();
         refused += usize::from(matches!(error, Error::Locked { .. }));
     })
     .unwrap();
@@ -63,7 +63,7 @@ fn what_is_there_is_not_written_over() {
     assert!(matches!(try_to(&src, &dst), Error::Io { .. }));
     fs::remove_file(&dst).unwrap();
     fs::create_dir(&dst).unwrap();
-    kinlog::salvage::salvage(&src, &dst, &options(), |_| ()).unwrap();
+    kinlog::salvage::salvage(&src, &dst, &small_segments(), |_| ()).unwrap();
 }
 
 #[test]
@@ -112,11 +112,11 @@ fn the_source_is_only_read_and_the_new_store_is_finished_or_not_there() {
         match outcome {
             Ok(report) => assert!(report.is_complete()),
             // The last operation is the sync of the directory that got the new name.
-            Err(_) if dst.exists() => drop(options().create(false).open(&dst).unwrap()),
+            Err(_) if dst.exists() => drop(small_segments().create(false).open(&dst).unwrap()),
             Err(_) => {}
         }
         if dst.exists() {
-            options().create(false).open(&dst).unwrap().verify(|_| ()).unwrap();
+            small_segments().create(false).open(&dst).unwrap().verify(|_| ()).unwrap();
         }
     }
 }

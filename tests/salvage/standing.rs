@@ -2,14 +2,13 @@
 
 use kinlog::salvage::{ManifestState, Standing};
 use kinlog::{Durability, EventKind, NewEvent, NewRun, Verdict};
-
-use super::image::{Image, PAGE, SEGMENT, directory, options};
+use kinlog_testing::files::{Image, PAGE, SEGMENT, directory, small_segments};
 
 /// Three commits of which nothing but the log vouches for the last: the files as a kill leaves
 /// them, and where the last frame begins and ends.
 fn killed() -> (Image, usize, usize) {
     let dir = directory();
-    let store = options().open(dir.path()).unwrap();
+    let store = small_segments().open(dir.path()).unwrap();
     let marks = Image::read(dir.path());
     let mut tx = store.begin();
     let run = tx.start(NewRun::new("n", "w", "T")).unwrap();
@@ -34,8 +33,8 @@ fn salvaged(image: &Image) -> (kinlog::salvage::SalvageReport, u64) {
     let dir = directory();
     let (src, dst) = (dir.path().join("src"), dir.path().join("dst"));
     image.write(&src);
-    let report = kinlog::salvage::salvage(&src, &dst, &options(), |_| ()).unwrap();
-    let store = options().open(&dst).unwrap();
+    let report = kinlog::salvage::salvage(&src, &dst, &small_segments(), |_| ()).unwrap();
+    let store = small_segments().open(&dst).unwrap();
     (report, store.stats().unwrap().commits)
 }
 
@@ -73,7 +72,7 @@ fn a_last_commit_that_nothing_vouches_for_may_be_lost() {
 #[test]
 fn bytes_behind_the_end_of_a_closed_log_are_not_lost() {
     let dir = directory();
-    let store = options().open(dir.path()).unwrap();
+    let store = small_segments().open(dir.path()).unwrap();
     store.shut_down().unwrap();
     let mut image = Image::read(dir.path());
     image.segment_mut(0)[PAGE + 800] = 1;
@@ -86,7 +85,7 @@ fn bytes_behind_the_end_of_a_closed_log_are_not_lost() {
 #[test]
 fn a_log_that_was_zeroed_from_some_point_on_is_known_to_have_gone_on() {
     let dir = directory();
-    let store = options().open(dir.path()).unwrap();
+    let store = small_segments().open(dir.path()).unwrap();
     let mut tx = store.begin();
     tx.start(NewRun::new("n", "w", "T")).unwrap();
     let at = tx.commit().unwrap().position().as_u64() as usize;
@@ -106,13 +105,13 @@ fn a_log_that_was_zeroed_from_some_point_on_is_known_to_have_gone_on() {
 #[test]
 fn a_manifest_from_a_backup_does_not_say_where_the_log_ends() {
     let dir = directory();
-    let store = options().open(dir.path()).unwrap();
+    let store = small_segments().open(dir.path()).unwrap();
     let mut tx = store.begin();
     let run = tx.start(NewRun::new("n", "w", "T")).unwrap();
     tx.commit().unwrap();
     store.shut_down().unwrap();
     let old = std::fs::read(dir.path().join("MANIFEST")).unwrap();
-    let store = options().open(dir.path()).unwrap();
+    let store = small_segments().open(dir.path()).unwrap();
     let mut last = 0;
     for _ in 0..2 {
         let marker = NewEvent::opaque(EventKind::MARKER_RECORDED, &[9; 400]);
@@ -155,7 +154,7 @@ fn what_a_repair_removed_stays_removed() {
     let before = 2 * last - end;
     image.segment_mut(0)[before..last].fill(0);
     image.write(dir.path());
-    let store = options().open(dir.path()).unwrap();
+    let store = small_segments().open(dir.path()).unwrap();
     assert_eq!(store.report().verdict, Verdict::Torn);
     let run = store.current_run("n", "w").unwrap();
     let again = NewEvent::opaque(EventKind::MARKER_RECORDED, &[8; 400]);
@@ -175,7 +174,7 @@ fn what_a_repair_removed_stays_removed() {
 #[test]
 fn what_lies_before_a_later_segment_was_part_of_the_log() {
     let dir = directory();
-    let store = options().open(dir.path()).unwrap();
+    let store = small_segments().open(dir.path()).unwrap();
     let marks = Image::read(dir.path());
     let mut tx = store.begin();
     let run = tx.start(NewRun::new("n", "w", "T")).unwrap();

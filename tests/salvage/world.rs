@@ -5,8 +5,7 @@ use kinlog::{
     ParentClosePolicy, RunFilter, RunId, Store, Target, Transaction,
 };
 use kinlog_testing::Rng;
-
-use super::image::SEGMENT;
+use kinlog_testing::files::SEGMENT;
 
 const POLICIES: [ParentClosePolicy; 3] =
     [ParentClosePolicy::Terminate, ParentClosePolicy::Abandon, ParentClosePolicy::RequestCancel];

@@ -9,20 +9,14 @@ use kinlog::{
 };
 use kinlog_testing::kinds::*;
 
-use super::support::{NAMESPACE, TERMINATE, World, child, note};
+use super::support::{TERMINATE, World, child, note};
 
 fn id(number: u8) -> RunId {
     RunId::from_bytes([number; 16])
 }
 
 fn started(number: u8, workflow_id: &str) -> Started<'_> {
-    Started {
-        run_id: id(number),
-        first_run_id: id(number),
-        namespace: NAMESPACE,
-        workflow_id,
-        ..Started::default()
-    }
+    kinlog_testing::steps::recorded(id(number), workflow_id)
 }
 
 fn initiated(workflow_id: &str) -> NewEvent<'_> {

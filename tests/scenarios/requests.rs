@@ -3,8 +3,9 @@
 use kinlog::event::{ActivityScheduled, ActivityTask, ExternalFailedCause, Started};
 use kinlog::{Body, Close, DutyKind, Error, NewEvent, NewReset, NextRun, RunId, Target};
 use kinlog_testing::kinds::*;
+use kinlog_testing::steps::recorded;
 
-use super::support::{ABANDON, NAMESPACE, TERMINATE, World, child, run};
+use super::support::{ABANDON, TERMINATE, World, child, run};
 
 /// Sends a signal, settles it, and says whether it was delivered.
 fn delivers(world: &World, sender: &RunId, target: Target<'_>) -> bool {
@@ -242,13 +243,7 @@ fn closed_and_recorded_runs_are_no_targets() {
     world.complete(&closed);
     let refused = world.begin().request_cancel(&closed, b"");
     assert!(matches!(refused, Err(Error::RunClosed { .. })));
-    let recorded = Started {
-        run_id: RunId::from_bytes([8; 16]),
-        first_run_id: RunId::from_bytes([8; 16]),
-        namespace: NAMESPACE,
-        workflow_id: "elsewhere",
-        ..Started::default()
-    };
+    let recorded = recorded(RunId::from_bytes([8; 16]), "elsewhere");
     let recorded = world.commit(|tx| tx.start(kinlog::NewRun::imported(recorded)).unwrap());
     assert!(!delivers(&world, &sender, Target::workflow("elsewhere")));
     world.ends(|world| world.assert_kinds(&recorded, [STARTED]));

@@ -1,6 +1,7 @@
 //! Where stores are kept.
 
 use kinlog::{Options, Store};
+use kinlog_testing::files::directory;
 use tempfile::TempDir;
 
 use crate::mix::Mix;
@@ -8,12 +9,6 @@ use crate::take::NAMESPACE;
 
 /// Small, so that worlds have several.
 const SEGMENT_BYTES: u32 = if cfg!(shuttle) { 64 << 10 } else { 256 << 10 };
-
-/// A directory that costs no disk access where the machine has one.
-pub(crate) fn directory() -> TempDir {
-    let memory = std::path::Path::new("/dev/shm");
-    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
-}
 
 fn options() -> Options {
     Options::new().segment_bytes(SEGMENT_BYTES)

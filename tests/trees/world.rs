@@ -7,6 +7,7 @@ use std::sync::Arc;
 use kinlog::{Commit, DutyFilter, DutyKind, Limits, Options, Position, Snapshot, Store, Timestamp};
 use kinlog_testing::Rng;
 use kinlog_testing::disk::{HookedDisk, Steady};
+use kinlog_testing::files::directory;
 
 use crate::check;
 use crate::done::Done;
@@ -31,11 +32,9 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(loud: bool) -> Self {
-        let memory = std::path::Path::new("/dev/shm");
-        let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
         let mut world = World {
             rng: Draw(Rng::new(0)),
-            dir: dir.unwrap(),
+            dir: directory(),
             steady: Arc::default(),
             store: None,
             state: State::new([Limits::default(), tight()]),

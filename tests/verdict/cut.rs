@@ -2,6 +2,8 @@
 
 use kinlog::{Durability, OnAmbiguous, Verdict};
 use kinlog_testing::Rng;
+use kinlog_testing::files::*;
+use kinlog_testing::steps::marker;
 
 use super::support::*;
 
@@ -66,11 +68,11 @@ fn an_ambiguous_log_is_refused_if_asked_and_nothing_is_changed() {
         let mut image = built.killed.clone();
         image.segment_mut(0)[last.start + kept..].fill(0);
         let dir = directory();
-        image.write(dir.path());
-        match options().on_ambiguous(OnAmbiguous::Refuse).open(dir.path()) {
+        image.write_killed(dir.path());
+        match small_segments().on_ambiguous(OnAmbiguous::Refuse).open(dir.path()) {
             Err(kinlog::Error::Corrupt(corruption)) if refused => {
                 assert_eq!(corruption.offset, last.start as u64);
-                Image::read(dir.path()).assert_same(&image, "refused");
+                Image::read_but_lock(dir.path()).assert_same(&image, "refused");
             }
             Ok(store) if !refused => assert_eq!(store.report().verdict, Verdict::Torn),
             other => panic!("cut at {kept}: {other:?}"),
@@ -90,7 +92,7 @@ fn a_cut_frame_is_refused_where_the_manifest_vouches_for_it() {
         if image == built.closed {
             continue;
         }
-        image.write(dir.path());
+        image.write_killed(dir.path());
         let what = format!("cut at {kept}");
         let corruption = examine_in(dir.path(), &image, &what).refused(&what);
         assert!(corruption.path.ends_with(segment_name(0)), "{what}: {corruption}");
@@ -111,7 +113,7 @@ fn a_cut_frame_is_refused_where_a_later_frame_vouches_for_it() {
             if image == built.killed {
                 continue;
             }
-            image.write(dir.path());
+            image.write_killed(dir.path());
             let what = format!("frame {frame} cut at {kept}");
             let corruption = examine_in(dir.path(), &image, &what).refused(&what);
             assert!(corruption.path.ends_with(segment_name(0)), "{what}: {corruption}");
@@ -130,7 +132,7 @@ fn a_segment_that_is_too_short_or_too_long_is_refused() {
         for whole in [&built.killed, &built.closed] {
             let mut image = whole.clone();
             image.segment_mut(0).resize(len, 0);
-            image.write(dir.path());
+            image.write_killed(dir.path());
             let what = format!("{len} bytes");
             let corruption = examine_in(dir.path(), &image, &what).refused(&what);
             assert!(corruption.path.ends_with(segment_name(0)), "{what}: {corruption}");

@@ -4,6 +4,8 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 
 use kinlog::{Durability, RunId, Verdict};
+use kinlog_testing::files::*;
+use kinlog_testing::steps::marker;
 
 use super::support::*;
 use super::tail::long;
@@ -40,7 +42,7 @@ fn a_bit_in_an_acknowledged_frame_is_refused_and_the_frame_and_its_run_are_named
     let (built, touched) = small();
     let mut image = built.closed.clone();
     let dir = directory();
-    image.write(dir.path());
+    image.write_killed(dir.path());
     let mut commits = 0;
     let mut count = 0;
     for place in places(&built.closed) {
@@ -80,7 +82,7 @@ fn a_bit_in_a_frame_that_only_a_later_frame_vouches_for_is_refused() {
     let (built, _) = small();
     let mut image = built.killed.clone();
     let dir = directory();
-    image.write(dir.path());
+    image.write_killed(dir.path());
     let places = places(&built.killed);
     for place in &places[..places.len() - 1] {
         let len = place.end - place.start;
@@ -136,7 +138,7 @@ fn a_bit_in_a_segments_header_is_refused_at_every_byte() {
     let built = long();
     let mut image = built.closed.clone();
     let dir = directory();
-    image.write(dir.path());
+    image.write_killed(dir.path());
     for segment in 0..image.segments() {
         for offset in (0..80).chain((80..PAGE).step_by(29)).chain([PAGE - 1]) {
             let bits = if offset < 80 { 0..8 } else { offset % 8..offset % 8 + 1 };

@@ -1,6 +1,7 @@
 //! Bytes whose checks are right, and that no writer writes.
 
 use kinlog::{Error, Verdict};
+use kinlog_testing::files::*;
 
 use super::support::*;
 use super::tail::long;
@@ -61,12 +62,12 @@ fn a_commit_in_the_room_for_a_seal_is_overlong() {
 fn a_commit_that_grew_into_the_room_for_a_seal_is_found_by_verify_and_not_salvaged() {
     let (built, last) = filled();
     let dir = directory();
-    built.closed.write(dir.path());
-    let store = options().read_only(true).open(dir.path()).unwrap();
+    built.closed.write_killed(dir.path());
+    let store = small_segments().read_only(true).open(dir.path()).unwrap();
     store.verify(|_| {}).unwrap();
     let mut image = built.closed.clone();
     stretch(&mut image, last, OVERHEAD);
-    image.write(dir.path());
+    image.write_killed(dir.path());
     match store.verify(|_| {}) {
         Err(Error::Corrupt(corruption)) => {
             assert_eq!(corruption.offset, last.start as u64, "{corruption}");
@@ -76,7 +77,7 @@ fn a_commit_that_grew_into_the_room_for_a_seal_is_found_by_verify_and_not_salvag
     drop(store);
     let copy = directory();
     let copy = copy.path().join("copy");
-    let report = kinlog::salvage::salvage(dir.path(), &copy, &options(), |_| ()).unwrap();
+    let report = kinlog::salvage::salvage(dir.path(), &copy, &small_segments(), |_| ()).unwrap();
     assert!(!report.is_complete(), "{report:?}");
     assert_eq!(report.lost[0].from, last.start as u64, "{report:?}");
     assert_eq!(digest(&kinlog::Store::open(&copy).unwrap()), built.digest[..1]);
@@ -91,17 +92,17 @@ fn a_store_in_its_last_epoch_is_read_and_not_written() {
         seal_slot(slot);
     }
     let dir = directory();
-    image.write(dir.path());
-    let store = options().read_only(true).open(dir.path()).unwrap();
+    image.write_killed(dir.path());
+    let store = small_segments().read_only(true).open(dir.path()).unwrap();
     assert_eq!(digest(&store), built.digest);
-    match options().open(dir.path()).unwrap_err() {
+    match small_segments().open(dir.path()).unwrap_err() {
         Error::Corrupt(corruption) => {
             assert_eq!(corruption.path, dir.path().join("MANIFEST"));
             assert_eq!((corruption.offset, corruption.found), (44, u64::from(u32::MAX)));
         }
         other => panic!("{other}"),
     }
-    Image::read(dir.path()).assert_same(&image, "refused");
+    Image::read_but_lock(dir.path()).assert_same(&image, "refused");
 }
 
 /// Found by fuzzing: events without a record were not held against the rules, closing ones neither.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use kinlog::{Durability, Verdict};
 use kinlog_testing::disk::{Fate, Op, disk_with};
+use kinlog_testing::files::*;
 
 use super::support::*;
 
@@ -62,7 +63,7 @@ fn a_crash_at_every_operation_of_healing_leaves_what_heals_again() {
         for k in 0.. {
             for part in [0, 400, 999] {
                 let dir = directory();
-                image.write(dir.path());
+                image.write_killed(dir.path());
                 let left = AtomicI64::new(k);
                 // Nothing is done any more once the machine is off.
                 let disk = disk_with(move |op, path| {
@@ -76,7 +77,7 @@ fn a_crash_at_every_operation_of_healing_leaves_what_heals_again() {
                     }
                 });
                 let what = format!("{name}, a crash at change {k}, {part}/1000 of it done");
-                match options().disk(disk).open(dir.path()) {
+                match small_segments().disk(disk).open(dir.path()) {
                     Ok(store) => {
                         assert_eq!(digest(&store), kept, "{what}");
                         assert!(k > 8, "{what}");
@@ -84,18 +85,19 @@ fn a_crash_at_every_operation_of_healing_leaves_what_heals_again() {
                     }
                     Err(_) => crashes += 1,
                 }
-                let mut after = Image::read(dir.path());
+                let mut after = Image::read_but_lock(dir.path());
                 after.0.retain(|name, _| !name.starts_with("quarantine/"));
                 let again = directory();
-                Image::read(dir.path()).write(again.path());
+                Image::read_but_lock(dir.path()).write_killed(again.path());
                 // Copies of an earlier attempt stay.
-                let store = options().open(again.path()).unwrap_or_else(|e| panic!("{what}: {e}"));
+                let store =
+                    small_segments().open(again.path()).unwrap_or_else(|e| panic!("{what}: {e}"));
                 assert_eq!(digest(&store), kept, "{what}");
                 drop(store);
                 let (_, found) = examine(&after, &what).opened(&what);
                 assert_eq!(found, kept, "{what}");
                 // Every byte that is gone is in quarantine, in full.
-                let quarantine = Image::read(again.path());
+                let quarantine = Image::read_but_lock(again.path());
                 assert!(quarantined(&image, &quarantine), "{what}");
             }
             if crashes < 3 * (k + 1) {
@@ -129,16 +131,16 @@ fn quarantined(before: &Image, after: &Image) -> bool {
 fn a_full_disk_while_healing_refuses_and_zeroes_nothing() {
     for (name, image, kept) in wounded() {
         let dir = directory();
-        image.write(dir.path());
+        image.write_killed(dir.path());
         let disk = disk_with(|_, path| match path.extension() {
             Some(end) if end == "bin" => Fate::Fails(ErrorKind::StorageFull),
             _ => Fate::Done,
         });
-        options().disk(disk).open(dir.path()).unwrap_err();
+        small_segments().disk(disk).open(dir.path()).unwrap_err();
         // What was kept for this day is given back, and nothing else has changed.
         let mut without_reserve = image.clone();
         without_reserve.0.remove("RESERVE").unwrap();
-        Image::read(dir.path()).assert_same(&without_reserve, name);
+        Image::read_but_lock(dir.path()).assert_same(&without_reserve, name);
         let (report, found) = examine(&image, name).opened(name);
         assert!(matches!(report.verdict, Verdict::Torn | Verdict::Ambiguous), "{name}");
         assert_eq!(found, kept, "{name}");

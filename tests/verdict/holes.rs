@@ -2,6 +2,8 @@
 
 use kinlog::{Durability, Verdict};
 use kinlog_testing::Rng;
+use kinlog_testing::files::*;
+use kinlog_testing::steps::marker;
 
 use super::support::*;
 

@@ -4,6 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use kinlog::{Durability, Error, Options, Verdict};
+use kinlog_testing::files::*;
 
 use super::support::*;
 
@@ -127,9 +128,11 @@ fn a_lost_manifest_is_refused_and_nothing_is_changed() {
             image.segment_mut(0)[PAGE..PAGE + 20].fill(0);
         }
         let dir = directory();
-        image.write(dir.path());
+        image.write_killed(dir.path());
         // Everybody says the same.
-        for options in [options(), Options::new().create(false), Options::new().read_only(true)] {
+        for options in
+            [small_segments(), Options::new().create(false), Options::new().read_only(true)]
+        {
             match options.open(dir.path()) {
                 Err(Error::Corrupt(corruption)) => {
                     assert!(corruption.path.ends_with("MANIFEST"));
@@ -137,7 +140,7 @@ fn a_lost_manifest_is_refused_and_nothing_is_changed() {
                 }
                 other => panic!("{other:?}"),
             }
-            Image::read(dir.path()).assert_same(&image, "a lost manifest");
+            Image::read_but_lock(dir.path()).assert_same(&image, "a lost manifest");
         }
     }
 }
@@ -147,9 +150,10 @@ fn a_lost_log_is_refused_and_nothing_is_changed() {
     let mut image = twice().closed.clone();
     image.0.retain(|name, _| name == "MANIFEST");
     let dir = directory();
-    image.write(dir.path());
+    image.write_killed(dir.path());
     let _ = std::fs::remove_dir_all(dir.path().join("log"));
-    for options in [options(), Options::new().create(false), Options::new().read_only(true)] {
+    for options in [small_segments(), Options::new().create(false), Options::new().read_only(true)]
+    {
         match options.open(dir.path()) {
             Err(Error::Corrupt(corruption)) => {
                 assert!(corruption.path.ends_with("log/00000000.seg"), "{corruption}");
@@ -214,7 +218,7 @@ fn an_older_manifest_does_not_make_a_damaged_commit_a_torn_one() {
 #[test]
 fn a_store_at_rest_vouches_for_its_last_commit_without_being_closed() {
     let dir = directory();
-    let store = options().open(dir.path()).unwrap();
+    let store = small_segments().open(dir.path()).unwrap();
     let mut tx = store.begin();
     tx.put("t", b"k", b"v").unwrap();
     tx.commit().unwrap();
@@ -222,7 +226,7 @@ fn a_store_at_rest_vouches_for_its_last_commit_without_being_closed() {
     // that takes here, it must come; the guard is against a hang, not a measurement.
     let guard = Instant::now();
     let image = loop {
-        let image = Image::read(dir.path());
+        let image = Image::read_but_lock(dir.path());
         let slots = image.0["MANIFEST"].chunks(SLOT);
         let marks = slots.map(|slot| u64::from_le_bytes(slot[56..64].try_into().unwrap()));
         if marks.max() == Some(store.end().as_u64()) {
@@ -236,7 +240,7 @@ fn a_store_at_rest_vouches_for_its_last_commit_without_being_closed() {
         let mut image = image.clone();
         image.segment_mut(0)[byte] ^= 1;
         let other = directory();
-        image.write(other.path());
+        image.write_killed(other.path());
         let corruption = examine_in(other.path(), &image, what).refused(what);
         assert_eq!(corruption.offset, last.start as u64, "{what}");
     }

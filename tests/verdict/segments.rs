@@ -1,6 +1,7 @@
 //! Segments that are not where they belong, or not as they were.
 
 use kinlog::Durability;
+use kinlog_testing::files::*;
 
 use super::support::*;
 use super::tail::long;

@@ -2,93 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use kinlog::error::Corruption;
 use kinlog::{
-    CommitView, Durability, Error, EventKind, NewEvent, NewRun, OpenReport, Options, Position,
-    RunId, Store, Verdict,
+    CommitView, Durability, Error, NewRun, OpenReport, Options, Position, RunId, Store, Verdict,
 };
+use kinlog_testing::files::{Image, PAGE, SEGMENT, directory, small_segments};
+use kinlog_testing::steps::marker;
 use tempfile::TempDir;
 
-pub(crate) const SEGMENT: usize = 64 << 10;
-/// The page that holds a segment's header.
-pub(crate) const PAGE: usize = 4096;
 /// The bytes of a frame besides its payload.
 pub(crate) const OVERHEAD: usize = 24;
-
-/// A directory of its own; in memory where there is such a place, for a kill loses nothing there
-/// either, and nothing here waits for a device.
-pub(crate) fn directory() -> TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
-}
-
-pub(crate) fn options() -> Options {
-    Options::new().segment_bytes(SEGMENT as u32)
-}
-
-/// The files of a store, without the lock file.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Image(pub(crate) BTreeMap<String, Vec<u8>>);
-
-impl Image {
-    pub(crate) fn read(dir: &Path) -> Self {
-        let mut files = BTreeMap::new();
-        let mut dirs = vec![PathBuf::new()];
-        while let Some(relative) = dirs.pop() {
-            for entry in fs::read_dir(dir.join(&relative)).unwrap() {
-                let entry = entry.unwrap();
-                let name = relative.join(entry.file_name());
-                if entry.file_type().unwrap().is_dir() {
-                    dirs.push(name);
-                } else if name != Path::new("LOCK") {
-                    let bytes = fs::read(entry.path()).unwrap();
-                    files.insert(name.to_str().unwrap().to_owned(), bytes);
-                }
-            }
-        }
-        Image(files)
-    }
-
-    pub(crate) fn write(&self, dir: &Path) {
-        fs::create_dir_all(dir.join("log")).unwrap();
-        for (name, bytes) in &self.0 {
-            let path = dir.join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, bytes).unwrap();
-        }
-        // A copy of a store whose writer was killed has its lock file, held by nobody.
-        fs::write(dir.join("LOCK"), [0; 24]).unwrap();
-    }
-
-    pub(crate) fn segment(&self, number: usize) -> &[u8] {
-        &self.0[&segment_name(number)]
-    }
-
-    pub(crate) fn segment_mut(&mut self, number: usize) -> &mut Vec<u8> {
-        self.0.get_mut(&segment_name(number)).unwrap()
-    }
-
-    pub(crate) fn manifest_mut(&mut self) -> &mut Vec<u8> {
-        self.0.get_mut("MANIFEST").unwrap()
-    }
-
-    pub(crate) fn segments(&self) -> usize {
-        (0..).take_while(|n| self.0.contains_key(&segment_name(*n))).count()
-    }
-
-    pub(crate) fn assert_same(&self, other: &Image, what: &str) {
-        let names = |image: &Image| image.0.keys().cloned().collect::<Vec<_>>();
-        assert_eq!(names(self), names(other), "{what}: files");
-        for (name, bytes) in &self.0 {
-            assert!(*bytes == other.0[name], "{what}: {name} was changed");
-        }
-    }
-}
-
-pub(crate) fn segment_name(number: usize) -> String {
-    format!("log/{number:08}.seg")
-}
 
 /// A frame as it lies in a segment file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -173,16 +98,16 @@ impl Builder {
     pub(crate) fn on(image: &Image) -> Self {
         let dir = directory();
         if !image.0.is_empty() {
-            image.write(dir.path());
+            image.write_killed(dir.path());
         }
-        let store = options().open(dir.path()).unwrap();
+        let store = small_segments().open(dir.path()).unwrap();
         let manifest = fs::read(dir.path().join("MANIFEST")).unwrap();
         Builder { dir, store, manifest }
     }
 
     /// As if the process were killed now.
     pub(crate) fn killed(&self) -> Image {
-        let mut image = Image::read(self.dir.path());
+        let mut image = Image::read_but_lock(self.dir.path());
         *image.manifest_mut() = self.manifest.clone();
         // The next segment may be in the making.
         image.0.remove("log/prepared.tmp");
@@ -193,7 +118,7 @@ impl Builder {
         let killed = self.killed();
         let digest = digest(&self.store);
         self.store.shut_down().unwrap();
-        Built { killed, closed: Image::read(self.dir.path()), digest }
+        Built { killed, closed: Image::read_but_lock(self.dir.path()), digest }
     }
 
     pub(crate) fn start(&self, workflow: &str) -> RunId {
@@ -208,10 +133,6 @@ impl Builder {
         tx.append(run, marker(payload)).unwrap();
         tx.commit_with(durability).unwrap();
     }
-}
-
-pub(crate) fn marker(payload: &[u8]) -> NewEvent<'_> {
-    NewEvent::opaque(EventKind::MARKER_RECORDED, payload)
 }
 
 /// What opening came to.
@@ -246,17 +167,17 @@ impl Outcome {
 /// clean the next time.
 pub(crate) fn examine(image: &Image, what: &str) -> Outcome {
     let dir = directory();
-    image.write(dir.path());
+    image.write_killed(dir.path());
     examine_in(dir.path(), image, what)
 }
 
 pub(crate) fn examine_in(dir: &Path, image: &Image, what: &str) -> Outcome {
-    let reader = open(&options().read_only(true), dir);
-    Image::read(dir).assert_same(image, &format!("{what}, read only"));
-    let writer = match options().open(dir) {
+    let reader = open(&small_segments().read_only(true), dir);
+    Image::read_but_lock(dir).assert_same(image, &format!("{what}, read only"));
+    let writer = match small_segments().open(dir) {
         Ok(store) => store,
         Err(error) => {
-            Image::read(dir).assert_same(image, what);
+            Image::read_but_lock(dir).assert_same(image, what);
             let same = match (&error, &reader) {
                 (Error::Corrupt(a), Outcome::Refused(b)) => a == b,
                 (Error::Corrupt(_), _) | (_, Outcome::Opened(..) | Outcome::Refused(_)) => false,
@@ -275,7 +196,7 @@ pub(crate) fn examine_in(dir: &Path, image: &Image, what: &str) -> Outcome {
     // Nothing but what was removed has changed.
     let mut healed = image.clone();
     let mut removed = 0;
-    let mut now = Image::read(dir);
+    let mut now = Image::read_but_lock(dir);
     let healing = matches!(report.verdict, Verdict::Torn | Verdict::Ambiguous);
     assert_eq!(!report.quarantined.is_empty(), healing, "{what}: {report:?}");
     for copy in &report.quarantined {
@@ -299,7 +220,7 @@ pub(crate) fn examine_in(dir: &Path, image: &Image, what: &str) -> Outcome {
     let after = digest(&writer);
     assert_eq!(after[..found.len()], found, "{what}");
     writer.shut_down().unwrap();
-    let store = options().open(dir).unwrap_or_else(|error| panic!("{what}, again: {error}"));
+    let store = small_segments().open(dir).unwrap_or_else(|error| panic!("{what}, again: {error}"));
     assert_eq!(store.report().verdict, Verdict::Clean, "{what}, again");
     assert_eq!(digest(&store), after, "{what}, again");
     Outcome::Opened(Box::new(report), found)

@@ -2,6 +2,7 @@
 
 use kinlog::{Durability, Verdict};
 use kinlog_testing::Rng;
+use kinlog_testing::files::*;
 
 use super::support::*;
 

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use kinlog::{NewEvent, NewRun, Options, Position, Store, Verdict};
+use kinlog_testing::files::copy_files;
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::common::{call, command, copy_files};
+use super::common::{call, command};
 
 const SEGMENT: u64 = 64 << 10;
 

@@ -62,19 +62,6 @@ pub(crate) fn small_store(dir: &Path) -> PathBuf {
     store
 }
 
-/// As `cp -r` does.
-pub(crate) fn copy_files(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy_files(&entry.path(), &to),
-            false => fs::copy(entry.path(), to).map(|_| ()).unwrap(),
-        }
-    }
-}
-
 /// A history of three events, as a file.
 pub(crate) fn history(dir: &Path, name: &str, workflow_id: &str, run_id: &str) -> PathBuf {
     let text = format!(

@@ -7,6 +7,7 @@ use kinlog::{
     Body, Close, NewChild, NewEvent, NewReset, NewRun, NextRun, ParentClosePolicy, RunId, Store,
     Target,
 };
+use kinlog_testing::steps::recorded;
 
 use super::common::small_store;
 
@@ -116,18 +117,15 @@ pub(crate) fn chain(dir: &Path) -> PathBuf {
 /// Records a run; `first` and `before` need not be in the store.
 pub(crate) fn record(store: &Store, run: u8, first: u8, before: Option<u8>, last: &[Body<'_>]) {
     let started = Started {
-        run_id: id(run),
         first_run_id: id(first),
         continued_run_id: before.map(id),
-        namespace: "shop",
-        workflow_id: "old",
         workflow_type: "Old",
         parent_workflow_id: "far",
         parent_run_id: Some(id(99)),
         parent_initiated_event_id: 5,
         root_workflow_id: "farther",
         root_run_id: Some(id(98)),
-        ..Default::default()
+        ..recorded(id(run), "old")
     };
     let mut tx = store.begin();
     let run = tx.start(NewRun::imported(started)).unwrap();

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use kinlog::{Durability, NewRun, Store};
+use kinlog_testing::files::copy_files;
 use serde_json::Value;
 
-use super::common::{Called, call, called, command, copy_files, history, small_store};
+use super::common::{Called, call, called, command, history, small_store};
 use super::family::{HOSTILE, hostile, id};
 
 /// A directory's name: an escape code of seven bits, one of eight, and a change of direction.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use kinlog::event::Started;
 use kinlog::{NewChild, NewEvent, NewReset, NewRun, ParentClosePolicy, Store};
+use kinlog_testing::steps::recorded;
 use serde_json::json;
 
 use super::common::{call, small_store};
@@ -186,14 +187,10 @@ fn a_chain_stands_in_one_place() {
     record(&store, 1, 1, None, &[]);
     record(&store, 2, 2, None, &told_of("old", 1));
     let started = Started {
-        run_id: id(3),
-        first_run_id: id(3),
-        namespace: "shop",
-        workflow_id: "snake",
         parent_workflow_id: "snake",
         parent_run_id: Some(id(3)),
         parent_initiated_event_id: 2,
-        ..Default::default()
+        ..recorded(id(3), "snake")
     };
     let mut tx = store.begin();
     tx.start(NewRun::imported(started)).unwrap();
