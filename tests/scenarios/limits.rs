@@ -1,8 +1,8 @@
 //! Limits: what would cross one is refused with the numbers and writes nothing; what closes a run,
 //! continues it or asks it to cancel is always accepted.
 
-use kinlog::{Body, Close, DutyKind, Error, EventKind, NewEvent, NextRun, Notice, ParentClosePolicy, RunId, Target};
 use kinlog::event::{ActivityScheduled, ActivityTask, ExternalFailedCause};
+use kinlog::{Body, Close, DutyKind, Error, EventKind, NewEvent, NextRun, Notice, RunId, Target};
 use kinlog_testing::kinds::*;
 
 use kinlog::limits::BATCH_EVENTS_MAX;

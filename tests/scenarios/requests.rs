@@ -1,6 +1,6 @@
 //! Signals and cancel requests, to a run and between runs: delivered once, or answered why not.
 
-use kinlog::event::{ActivityScheduled, ActivityTask, ExternalFailedCause, Started};
+use kinlog::event::{ActivityScheduled, ActivityTask, ExternalFailedCause};
 use kinlog::{Body, Close, DutyKind, Error, NewEvent, NewReset, NextRun, RunId, Target};
 use kinlog_testing::kinds::*;
 use kinlog_testing::steps::recorded;
