@@ -142,7 +142,7 @@ impl<'a, P: FnMut(SalvageProgress)> Salvage<'a, P> {
         let batches = u16_at(bytes, 18).unwrap_or_default();
         let payload = bytes.get(HEADER_BYTES..).unwrap_or_default();
         let base = first_byte(&self.source.identity, damage.segment);
-        let place = Frame::payload_place(base.plus(wide(damage.range.start)));
+        let place = Frame::payload_position_at(base.plus(wide(damage.range.start)));
         let parts = Parts::new(payload, place, batches).take(usize::from(batches));
         let numbers = parts.map_while(Result::ok).filter_map(|(part, _)| match part {
             Part::Batch(batch) => Some(batch.run),

@@ -104,7 +104,7 @@ impl<'a> Walk<'a> {
         if let Some(what) = self.image.unread(&(offset..offset + bytes)) {
             return Wrong::new(what);
         }
-        let (expected, found) = fault.checks();
+        let (expected, found) = fault.checksums();
         let unwritten = matches!(fault, Fault::HeaderMissing | Fault::TrailerMissing(_));
         Wrong { what: fault.what(), expected, found, unwritten }
     }

@@ -1,10 +1,12 @@
-//! Opening a store: the log, and the index by a replay of it.
+//! Opening a store: opens the log, and builds the index by replaying it.
 
 use std::sync::Arc;
 
 use crate::error::Result;
 use crate::index::{Index, IndexLock};
-use crate::log::open::{Opening, Verdict, make_space, manifest_before, open, overtaken};
+use crate::log::open::{
+    Opening, Verdict, manifest_before, open, raced_with_writer, release_reserve,
+};
 use crate::store::pending::Workspaces;
 use crate::store::shared::{Clock, Pins, Shared, Store};
 use crate::sync::Mutex;
@@ -18,9 +20,10 @@ impl Store {
         let mut index = Index::default();
         let manifest_before = manifest_before(&opening);
         let mut opened = open(&opening, &mut index);
-        let overtaken = overtaken(&opening, manifest_before, &opened)?;
-        let full = opened.as_ref().is_err_and(|error| make_space(&opening, error));
-        if overtaken || full {
+        let raced = raced_with_writer(&opening, manifest_before, &opened)?;
+        let full = opened.as_ref().is_err_and(|error| release_reserve(&opening, error));
+        // Tried once more: with a writer's commits complete, or with the space of the reserve file.
+        if raced || full {
             index = Index::default();
             opened = open(&opening, &mut index);
         }
@@ -32,10 +35,12 @@ impl Store {
             disk: opening.disk,
             clock,
             paths: opening.paths,
-            place: opened.place,
+            location: opened.location,
             published: opened.published,
             writer,
-            since: report.epoch.saturating_add(u32::from(report.verdict != Verdict::Live)),
+            writer_epoch_min: report
+                .epoch
+                .saturating_add(u32::from(report.verdict != Verdict::Live)),
             index: IndexLock::new(index, opener.clone()),
             pins: Arc::new(Pins::new(opener.clone())),
             opener,

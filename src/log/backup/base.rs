@@ -1,4 +1,4 @@
-//! A former copy, whose full segments a new one can share.
+//! The base of an incremental backup: a former copy whose full segments the new one can share.
 
 use std::path::PathBuf;
 
@@ -8,17 +8,17 @@ use crate::error::{Error, Result};
 use crate::log::files::{Lock, ManifestFile, Segment, View};
 use crate::log::format::{Manifest, Paths, SegmentHeader};
 
-/// A former copy of a log that has grown since.
+/// A former copy of the log.
 pub(crate) struct Base<'a> {
     paths: &'a Paths,
     manifest: Manifest,
-    /// One segment of it.
+    /// Holds one segment of it.
     buffer: Vec<u8>,
 }
 
 impl<'a> Base<'a> {
-    /// Opens the copy in `paths`, which must be one of the log in `view`, as far as manifest and
-    /// segment headers tell.
+    /// Opens the copy in `paths`. Its manifest and segment headers must be those of a former copy of the log
+    /// in `view`.
     pub(crate) fn open(disk: &dyn Disk, paths: &'a Paths, view: &View) -> Result<Self> {
         let manifest = ManifestFile::open(disk, paths, OpenMode::Read)?.current;
         let refused = |why| Err(Error::NotABase { path: paths.root.clone(), why });
@@ -41,15 +41,15 @@ impl<'a> Base<'a> {
             }
             let path = paths.segment(number);
             if disk.id_at(&path).map_err(|e| Error::io("look at", path, e))? == segment.id {
-                // Damage to the store would be damage to all of its backups.
+                // Otherwise damage to the store would also damage its backups.
                 return refused("it is the store itself, or shares its files");
             }
         }
         Ok(Base { paths, manifest, buffer: vec![] })
     }
 
-    /// The file that holds exactly the `bytes` of a full segment; `None` if the copy ended before
-    /// the segment did.
+    /// The file that holds exactly the `bytes` of a full segment; `None` if the segment was not full in this
+    /// copy.
     pub(crate) fn shares(
         &mut self,
         disk: &dyn Disk,
@@ -69,11 +69,11 @@ impl<'a> Base<'a> {
         if self.buffer.get(..upto) == bytes.get(..upto) {
             return Ok(full.then_some(path));
         }
-        // Either it is damaged, or it went its own way.
+        // Either it is damaged, or the copy was written to.
         let stop = (!full).then_some(offset);
-        let whole = summary::verify(&self.buffer, &path, header, stop, (0, self.manifest.epoch))?;
-        if self.buffer.get(..whole.end) == bytes.get(..whole.end) {
-            // Only what lies behind the seal differs, where nothing belongs.
+        let summary = summary::verify(&self.buffer, &path, header, stop, (0, self.manifest.epoch))?;
+        if self.buffer.get(..summary.end) == bytes.get(..summary.end) {
+            // Only bytes after the seal differ, where nothing is ever written.
             return Ok(None);
         }
         let why = "it has commits that the store does not have";

@@ -1,4 +1,4 @@
-//! Copying the published log into a directory of its own, beside whoever writes.
+//! Copies the published log into another directory, while a writer goes on.
 
 use std::path::Path;
 
@@ -11,10 +11,10 @@ use crate::error::{Error, Result};
 use crate::log::files::{ManifestFile, View, check_disjoint};
 use crate::log::format::{Manifest, Paths, SEGMENT_HEADER_BYTES, SegmentHeader, corrupt};
 
-/// How much is written at a time.
-const PIECE_BYTES: usize = 1 << 20;
+/// Bytes per write.
+const CHUNK_BYTES: usize = 1 << 20;
 
-/// What a copy came to.
+/// The result of a copy.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Copied {
     pub(crate) commits: u64,
@@ -26,9 +26,9 @@ pub(crate) struct Copied {
     pub(crate) bytes: u64,
 }
 
-/// Copies what `view` shows of the log in `from`. The copy in `to` is a store that was closed
-/// where the view ends, once this returns without error, and no store before. Full segments that
-/// are in `base` already get a second name instead. `progress` is told of bytes that were done.
+/// Copies the part of the log in `from` that is in `view`. When this returns without error, `to` is a store
+/// that was shut down at the end of the view; before, it is not a store. Full segments that `base` holds
+/// already are linked (hard links) instead. `progress` is called with the number of bytes done since the last call.
 pub(crate) fn copy(
     disk: &dyn Disk,
     from: &Paths,
@@ -37,7 +37,7 @@ pub(crate) fn copy(
     base: Option<&Paths>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Copied> {
-    // Read after the view was taken: no frame in it is newer than this manifest.
+    // Read after the view was taken, so no frame in the view has a higher epoch than this manifest.
     let manifest = ManifestFile::open(disk, from, OpenMode::Read)?.current;
     if manifest.identity != view.identity {
         return Err(corrupt(&from.manifest(), 24, "the manifest is of another store", 0, 0));
@@ -68,7 +68,7 @@ pub(crate) fn copy(
     let (last, offset) = view.identity.locate(view.end);
     for number in 0..last {
         copy.segment(number, None)?;
-        destination.check_place()?;
+        destination.check_location()?;
     }
     copy.segment(last, Some(offset))?;
     let copied = copy.copied;
@@ -81,13 +81,13 @@ struct Copy<'a> {
     from: &'a Paths,
     view: &'a View,
     to: &'a Paths,
-    /// The copy's.
+    /// The manifest of the copy.
     manifest: Manifest,
     base: Option<Base<'a>>,
-    /// Of the last frame.
+    /// The epoch of the last frame.
     epoch: u32,
     copied: Copied,
-    /// One segment.
+    /// Holds one segment.
     buffer: Vec<u8>,
     progress: &'a mut dyn FnMut(u64),
 }
@@ -98,11 +98,11 @@ impl Copy<'_> {
         let header = self.load(number)?;
         let path = self.from.segment(number);
         let epochs = (self.epoch, self.manifest.epoch);
-        let whole = summary::verify(&self.buffer, &path, &header, stop, epochs)?;
-        self.epoch = whole.epoch;
-        self.copied.commits += whole.commits;
-        // Commits to come, what a crash left, what is behind a seal: none of it was published.
-        self.buffer.get_mut(whole.end..).unwrap_or_default().fill(0);
+        let summary = summary::verify(&self.buffer, &path, &header, stop, epochs)?;
+        self.epoch = summary.epoch;
+        self.copied.commits += summary.commits;
+        // Unpublished commits, a torn tail, bytes after a seal: none of that is copied.
+        self.buffer.get_mut(summary.end..).unwrap_or_default().fill(0);
         let shared = match &mut self.base {
             Some(base) => base.shares(self.disk, &header, &self.buffer)?,
             None => None,
@@ -144,8 +144,8 @@ impl Copy<'_> {
         Ok(header)
     }
 
-    /// Gives the file a second name; whether the disk can. The file should have been on the device
-    /// since the former backup, which may however be a plain copy that nobody synced.
+    /// Links the file; returns whether the disk can. The file is synced again, because the former backup may be
+    /// a plain copy that was never synced.
     fn link(&self, shared: &Path, to: &Path) -> Result<bool> {
         if self.disk.link(shared, to).is_err() {
             return Ok(false);
@@ -158,10 +158,10 @@ impl Copy<'_> {
         let failed = |operation| move |source| Error::io(operation, path, source);
         let file = self.disk.open(path, OpenMode::Create).map_err(failed("create"))?;
         let mut offset = 0;
-        for piece in self.buffer.chunks(PIECE_BYTES) {
-            file.write_at(piece, offset).map_err(failed("write"))?;
-            offset += wide(piece.len());
-            (self.progress)(wide(piece.len()));
+        for chunk in self.buffer.chunks(CHUNK_BYTES) {
+            file.write_at(chunk, offset).map_err(failed("write"))?;
+            offset += wide(chunk.len());
+            (self.progress)(wide(chunk.len()));
         }
         file.sync().map_err(failed("sync"))
     }

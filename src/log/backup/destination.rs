@@ -1,7 +1,8 @@
-//! A directory that becomes a store when everything in it is there and synced, and not before.
+//! The destination of a backup: a directory that becomes a store once everything in it is synced, and not
+//! before.
 //!
-//! The manifest is made first and gets its name last. Its temporary name marks the directory: what
-//! an attempt that was cut short left there is known by it, and made anew.
+//! The manifest is created first, under its temporary name, and renamed last. The temporary name marks the
+//! directory, so that the next attempt recognises and replaces what an unfinished one left.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,56 +13,56 @@ use crate::log::files::{Lock, ManifestFile};
 use crate::log::format::{Manifest, Paths, segment_number};
 use crate::log::open::make_directories;
 
-/// A store in the making. Dropping it leaves something that is no store.
+/// A store that is being created. If dropped before [`Destination::finish`], the directory is not a store.
 pub(crate) struct Destination<'a> {
     disk: &'a dyn Disk,
     paths: &'a Paths,
     manifest: ManifestFile,
-    /// Keeps others from making a store here meanwhile.
+    /// Keeps other processes from creating a store here meanwhile.
     lock: Lock,
 }
 
 impl<'a> Destination<'a> {
-    /// Takes a directory that is empty, or not there, or holds what is left of an attempt before.
+    /// Takes a directory that is empty, missing, or holds what an unfinished attempt left.
     pub(crate) fn claim(disk: &'a dyn Disk, paths: &'a Paths, manifest: Manifest) -> Result<Self> {
-        // Before anything is made there, and then again: another process may have come.
+        // Checked before anything is created, and again under the lock.
         leftovers(disk, paths)?;
         make_directories(disk, paths)?;
         let lock = Lock::acquire(disk, paths)?;
-        // Never written to: a segment may have a second name in another backup.
+        // Removed, not overwritten: a segment may be a hard link to one of another backup.
         for path in leftovers(disk, paths)? {
             disk.remove(&path).map_err(|e| Error::io("remove", path, e))?;
         }
         sync_dir(disk, &paths.log())?;
         let mut manifest = ManifestFile::stage(disk, paths, manifest)?;
-        // Into both slots, as in any store that was opened: one of them may rot.
+        // Into both slots, as in any store that was opened, so that damage to one of them loses nothing.
         manifest.write(manifest.current)?;
-        // The mark is there before what it marks.
+        // The temporary manifest must be durable before the first segment is.
         sync_dir(disk, &paths.root)?;
         Ok(Destination { disk, paths, manifest, lock })
     }
 
-    /// [`Error::Displaced`] if another directory has come in its place, in which nothing is to be made.
-    pub(crate) fn check_place(&self) -> Result<()> {
-        self.lock.check_place(self.disk, self.paths)
+    /// [`Error::Displaced`] if the directory was moved or replaced. To be checked before a file is created.
+    pub(crate) fn check_location(&self) -> Result<()> {
+        self.lock.check_location(self.disk, self.paths)
     }
 
-    /// Makes it a store. Its segments must have been synced.
+    /// Makes the directory a store. Its segments must have been synced.
     pub(crate) fn finish(self) -> Result<()> {
-        self.check_place()?;
+        self.check_location()?;
         sync_dir(self.disk, &self.paths.log())?;
         self.manifest.establish(self.disk, self.paths)?;
         Ok(())
     }
 }
 
-/// The segments that an attempt before left; an error if there is anything else.
+/// The segments that an unfinished attempt left; an error if there is anything else.
 fn leftovers(disk: &dyn Disk, paths: &Paths) -> Result<Vec<PathBuf>> {
     let names = list(disk, &paths.root)?;
     let staged = paths.staged_manifest();
     let known = [paths.lock_record(), staged.clone(), paths.log()];
     let found = names.iter().map(|name| paths.root.join(name));
-    // Of several, the first by name: of a store, its manifest.
+    // The first by name, which in a store is the manifest.
     if let Some(path) = found.filter(|path| !known.contains(path)).min() {
         return Err(Error::NotEmpty { path });
     }

@@ -1,4 +1,4 @@
-//! A copy of the published log, beside whoever writes.
+//! Backup: a copy of the published log, made while a writer goes on.
 
 mod base;
 mod copy;

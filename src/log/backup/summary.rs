@@ -1,4 +1,4 @@
-//! A segment in memory, looked through from its first frame to its last.
+//! Verifies all frames of one segment in memory.
 
 use std::path::Path;
 
@@ -6,18 +6,18 @@ use crate::bytes::wide;
 use crate::error::Result;
 use crate::log::format::{Frame, FrameKind, SEGMENT_HEADER_BYTES, SegmentHeader, corrupt};
 
-/// What a segment holds whose every frame verified.
+/// The content of a segment, all of whose frames verified.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct SegmentSummary {
     pub(crate) commits: u64,
-    /// Behind the last frame, the seal of a full segment included.
+    /// The offset after the last frame; in a full segment, that is the seal.
     pub(crate) end: usize,
-    /// Of the last frame.
+    /// The epoch of the last frame.
     pub(crate) epoch: u32,
 }
 
-/// Verifies the frames of a segment: up to its seal, or up to `stop`, where the log ends. Epochs
-/// do not fall and stay within `epochs`: that of the frame before, and the manifest's.
+/// Verifies the frames of a segment, up to its seal or to the offset `stop`, where the log ends. Epochs must
+/// not decrease and must be within `epochs`: that of the last frame before this segment, and the manifest's.
 pub(crate) fn verify(
     bytes: &[u8],
     path: &Path,
@@ -26,36 +26,36 @@ pub(crate) fn verify(
     epochs: (u32, u32),
 ) -> Result<SegmentSummary> {
     let first = header.identity.first_frame(header.number);
-    let mut whole =
+    let mut summary =
         SegmentSummary { commits: 0, end: SEGMENT_HEADER_BYTES, epoch: epochs.0.max(header.epoch) };
-    while stop.is_none_or(|stop| whole.end < stop) {
-        let offset = wide(whole.end);
-        let position = first.plus(wide(whole.end - SEGMENT_HEADER_BYTES));
-        let rest = bytes.get(whole.end..).unwrap_or_default();
+    while stop.is_none_or(|stop| summary.end < stop) {
+        let offset = wide(summary.end);
+        let position = first.plus(wide(summary.end - SEGMENT_HEADER_BYTES));
+        let rest = bytes.get(summary.end..).unwrap_or_default();
         let frame = Frame::verify(rest, header.scope(), position).map_err(|fault| {
-            let (expected, found) = fault.checks();
+            let (expected, found) = fault.checksums();
             corrupt(path, offset, fault.what(), expected, found)
         })?;
         let epoch = frame.header.epoch;
-        if !(whole.epoch..=epochs.1).contains(&epoch) {
+        if !(summary.epoch..=epochs.1).contains(&epoch) {
             let what = "a frame is older than what comes before it, or newer than the manifest";
-            return Err(corrupt(path, offset, what, whole.epoch.into(), epoch.into()));
+            return Err(corrupt(path, offset, what, summary.epoch.into(), epoch.into()));
         }
-        whole.epoch = epoch;
-        whole.end += frame.header.frame_bytes();
+        summary.epoch = epoch;
+        summary.end += frame.header.frame_bytes();
         match frame.header.kind {
-            FrameKind::Commit => whole.commits += 1,
-            FrameKind::Seal if stop.is_none() => return Ok(whole),
+            FrameKind::Commit => summary.commits += 1,
+            FrameKind::Seal if stop.is_none() => return Ok(summary),
             FrameKind::Seal => {
                 return Err(corrupt(path, offset, "the log ends before its last commit", 0, 0));
             }
         }
     }
     match stop {
-        Some(stop) if whole.end > stop => {
+        Some(stop) if summary.end > stop => {
             let what = "the log ends within a frame";
-            Err(corrupt(path, wide(stop), what, wide(whole.end), wide(stop)))
+            Err(corrupt(path, wide(stop), what, wide(summary.end), wide(stop)))
         }
-        _ => Ok(whole),
+        _ => Ok(summary),
     }
 }

@@ -1,15 +1,15 @@
-//! Zeros where a file has no space on the device.
+//! Allocates the holes of a sparse file by writing zeros.
 
 use std::sync::Arc;
 
 use crate::bytes::wide;
 use crate::disk::DiskFile;
 
-/// As much as is zeroed at a time when a segment is prepared.
+/// Bytes per write; as when a segment is prepared.
 const ZERO_BYTES: usize = 64 << 10;
 
-/// Writes zeros from `from` to the end of a file of `bytes`, which are zero, if any part of the file has no space
-/// on the device.
+/// If a file of `bytes` has holes, writes zeros from `from` to its end and syncs it. All bytes from `from` on must
+/// read as zero.
 pub(crate) fn zero_holes(file: &Arc<dyn DiskFile>, from: u64, bytes: u64) -> std::io::Result<()> {
     if file.allocated()? >= bytes {
         return Ok(());

@@ -1,8 +1,9 @@
-//! Where a store is: what its names led to when it was opened, and whether they still do.
+//! The location of a store: the files and directories that its paths led to when it was opened, and the check
+//! that they still do (fencing).
 //!
-//! People move, replace and restore directories while a process has the store in them open. What is open
-//! stays what it is, and a name that is made goes into whatever is there by then. So names are looked at
-//! before anything is made under them, and before anything is vouched for.
+//! A directory can be moved, replaced or restored while a process has the store in it open. Open files and
+//! maps are not affected, but a file created by path would go into the replacement. So paths are checked before
+//! a file is created under them, and before a durable mark is written.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -15,17 +16,17 @@ use crate::log::format::{Paths, corrupt};
 
 /// The directories and the manifest of an open store.
 pub(crate) struct StoreLocation {
-    named: [(PathBuf, FileId); 3],
-    /// Open, so that no other directory or file gets their numbers.
+    opened: [(PathBuf, FileId); 3],
+    /// Kept open, so that their inode numbers are not reused.
     _dirs: [Arc<dyn DiskDir>; 2],
     _manifest: Arc<dyn DiskFile>,
 }
 
 impl StoreLocation {
-    /// Where the store is whose `manifest` was opened.
-    pub(crate) fn enter(disk: &dyn Disk, paths: &Paths, manifest: &ManifestFile) -> Result<Self> {
+    /// The location of the store whose `manifest` was opened.
+    pub(crate) fn open(disk: &dyn Disk, paths: &Paths, manifest: &ManifestFile) -> Result<Self> {
         let (root, log) = (paths.root.clone(), paths.log());
-        let open = |path: &Path| {
+        let open_dir = |path: &Path| {
             disk.open_dir(path).map_err(|error| match error.kind() {
                 ErrorKind::NotFound if path != root => {
                     corrupt(&paths.segment(0), 0, "the segment is missing", 0, 0)
@@ -33,7 +34,7 @@ impl StoreLocation {
                 _ => Error::io("open", path, error),
             })
         };
-        let dirs = [open(&root)?, open(&log)?];
+        let dirs = [open_dir(&root)?, open_dir(&log)?];
         let [root_id, log_id] = dirs.each_ref().map(|dir| dir.id());
         let manifest_id = manifest.file.id();
         let failed = |path: &Path| {
@@ -43,13 +44,13 @@ impl StoreLocation {
         let root_id = root_id.map_err(failed(&root))?;
         let log_id = log_id.map_err(failed(&log))?;
         let manifest_id = manifest_id.map_err(failed(&manifest.path))?;
-        let named = [(root, root_id), (log, log_id), (manifest.path.clone(), manifest_id)];
-        Ok(StoreLocation { named, _dirs: dirs, _manifest: manifest.file.clone() })
+        let opened = [(root, root_id), (log, log_id), (manifest.path.clone(), manifest_id)];
+        Ok(StoreLocation { opened, _dirs: dirs, _manifest: manifest.file.clone() })
     }
 
-    /// [`Error::Displaced`] if a name no longer leads to what was opened.
+    /// [`Error::Displaced`] if a path no longer leads to what was opened.
     pub(crate) fn check(&self, disk: &dyn Disk) -> Result<()> {
-        self.named.iter().try_for_each(|(path, opened)| check_at(disk, path, *opened))
+        self.opened.iter().try_for_each(|(path, id)| check_at(disk, path, *id))
     }
 }
 
@@ -66,7 +67,8 @@ pub(crate) fn check_at(disk: &dyn Disk, path: &Path, opened: FileId) -> Result<(
     Err(Error::Displaced { path: path.to_owned(), replaced })
 }
 
-/// [`Error::Linked`] if another directory has the manifest as well. Asked before anything is written.
+/// [`Error::Linked`] if the manifest has another hard link, so that another directory shares the store's
+/// files. To be called before anything is written.
 pub(crate) fn check_unshared(disk: &dyn Disk, paths: &Paths) -> Result<()> {
     let path = paths.manifest();
     let file = match disk.open(&path, OpenMode::Read) {

@@ -1,6 +1,6 @@
-//! The lock record, the file `LOCK`: names who holds the store's lock, tells readers in other processes
-//! how far the log is published, and remembers how far it was on the device. It is no lock: whoever
-//! removes it takes nothing but this knowledge.
+//! The lock record, the file `LOCK`: which process holds the store's lock, how far the log is published (for
+//! readers in other processes), and how far it is on the device (the durable mark). It is not the lock:
+//! removing it loses this information only.
 //!
 //! ```text
 //! 0 magic "KINLOGLK" · 8 process id u32 · 12 epoch u32 · 16 published position u64
@@ -8,9 +8,9 @@
 //! 40 where the process runs (`host`)
 //! ```
 //!
-//! The durable mark is written after the sync that it speaks of, and never synced itself. So it may
-//! be old, but whatever it says is true: after a kill it vouches for all that was acknowledged, and
-//! after a power loss for what was when the system last wrote the page back.
+//! The durable mark is written after the sync that it reports, and is never synced itself. So it may be out of
+//! date but never says too much. After a kill it covers every acknowledged commit; after a power loss, those
+//! up to the last time the system wrote the page back.
 
 use std::io;
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ use crate::log::format::Paths;
 
 const MAGIC: [u8; 8] = *b"KINLOGLK";
 const LOCK_BYTES: usize = 40;
-/// What is written when the lock is taken; the durable mark of the last holder stays.
+/// Bytes written when the lock is taken; the durable mark of the last holder, after them, stays.
 const HOLDER_BYTES: usize = 24;
 const EPOCH_OFFSET: u64 = 12;
 const PUBLISHED_OFFSET: u64 = 16;
@@ -39,7 +39,7 @@ pub(crate) struct LockFile {
 }
 
 impl LockFile {
-    /// Names this process, which has just taken the lock, as its holder.
+    /// Records this process, which has just taken the lock, as its holder.
     pub(crate) fn begin(disk: &dyn Disk, paths: &Paths) -> Result<Self> {
         let path = paths.lock_record();
         let opened = match disk.open(&path, OpenMode::Write) {
@@ -58,12 +58,12 @@ impl LockFile {
         Ok(record)
     }
 
-    /// Names nobody any more, as the lock is about to be given back.
+    /// Removes the holder from the record, before the lock is released.
     pub(crate) fn end(&self) -> Result<()> {
         self.write(&[0; 4], 8)
     }
 
-    /// Whether the record has lost its name, to somebody who took it for a lock.
+    /// Whether the file `LOCK` was removed or replaced, for example by a script that removes lock files.
     pub(crate) fn is_lost(&self, disk: &dyn Disk) -> Result<bool> {
         let id = self.file.id().map_err(|e| Error::io("look at", &self.path, e))?;
         match check_at(disk, &self.path, id) {
@@ -72,8 +72,7 @@ impl LockFile {
         }
     }
 
-    /// Says in which epoch the holder writes, how far the log is published, and how far it is on the
-    /// device.
+    /// Records the holder's epoch, how far the log is published, and the durable mark.
     pub(crate) fn announce(
         &self,
         store: &[u8; 16],
@@ -88,8 +87,8 @@ impl LockFile {
         self.write(&bytes, EPOCH_OFFSET)
     }
 
-    /// Says how far the log is published, and how far it is on the device. The file is not synced:
-    /// it speaks to living processes, and to the next one after a kill.
+    /// Records how far the log is published, and the durable mark. Not synced: it is read by other processes,
+    /// and by the next one after a kill.
     pub(crate) fn publish(
         &self,
         store: &[u8; 16],
@@ -112,27 +111,27 @@ fn mark(store: &[u8; 16], epoch: u32, durable: Position) -> [u8; MARK_BYTES] {
     let mut bytes = [0; MARK_BYTES];
     put(&mut bytes, 0, &durable.as_u64().to_le_bytes());
     put(&mut bytes, 8, &epoch.to_le_bytes());
-    let check = mark_check(store, &bytes);
-    put(&mut bytes, 12, &check.to_le_bytes());
+    let checksum = mark_checksum(store, &bytes);
+    put(&mut bytes, 12, &checksum.to_le_bytes());
     bytes
 }
 
-fn mark_check(store: &[u8; 16], mark: &[u8]) -> u32 {
+fn mark_checksum(store: &[u8; 16], mark: &[u8]) -> u32 {
     let mut crc = crc32fast::Hasher::new();
     crc.update(store);
     crc.update(mark.get(..12).unwrap_or_default());
     crc.finalize()
 }
 
-/// How far the last writer knew the log of `store` to be on the device, if that writer's epoch was
-/// `epoch`. A missing, an older or a damaged lock record vouches for nothing.
+/// The durable mark of the log of `store`, as the writer of `epoch` recorded it; [`Position::START`] if the
+/// lock record is missing, damaged, or of another epoch.
 pub(crate) fn durable_hint(
     disk: &dyn Disk,
     paths: &Paths,
     store: &[u8; 16],
     epoch: u32,
 ) -> Result<Position> {
-    let Some(file) = open_to_look(disk, paths)? else { return Ok(Position::START) };
+    let Some(file) = open_for_reading(disk, paths)? else { return Ok(Position::START) };
     let size = file.size().map_err(|e| Error::io("measure", paths.lock_record(), e))?;
     if size < LOCK_BYTES as u64 {
         return Ok(Position::START);
@@ -140,34 +139,34 @@ pub(crate) fn durable_hint(
     let mut bytes = [0; MARK_BYTES];
     file.read_at(&mut bytes, HOLDER_BYTES as u64)
         .map_err(|e| Error::io("read", paths.lock_record(), e))?;
-    let whole = u32_at(&bytes, 12) == Some(mark_check(store, &bytes));
-    let current = whole && u32_at(&bytes, 8) == Some(epoch);
+    let valid = u32_at(&bytes, 12) == Some(mark_checksum(store, &bytes));
+    let current = valid && u32_at(&bytes, 8) == Some(epoch);
     Ok(current.then(|| u64_at(&bytes, 0)).flatten().map_or(Position::START, Position::from_u64))
 }
 
-/// What the lock record says of its holder.
+/// The content of a lock record, but for the durable mark.
 #[derive(Clone, Default)]
 pub(crate) struct LockRecord {
-    /// The process that wrote it; 0 if it has closed the store.
+    /// The process that holds the lock; 0 if it has shut the store down.
     pub(crate) process: u32,
-    /// Where that process runs, if it says so.
+    /// Where that process runs, if known.
     pub(crate) host: Option<Host>,
-    /// The epoch in which it writes; 0 if it is still opening the store.
+    /// Its epoch; 0 while it is opening the store.
     pub(crate) epoch: u32,
-    /// How far the log is published; the start if it is still opening the store.
+    /// How far the log is published; [`Position::START`] while it is opening the store.
     pub(crate) published: Position,
 }
 
 impl LockRecord {
-    /// Reads the lock record of a store; a missing one says nothing.
+    /// Reads the lock record of a store; the default if it is missing or not valid.
     pub(crate) fn read(disk: &dyn Disk, paths: &Paths) -> Result<Self> {
-        Ok(open_to_look(disk, paths)?.map(|file| Self::of(file.as_ref())).unwrap_or_default())
+        Ok(open_for_reading(disk, paths)?.map(|file| Self::of(file.as_ref())).unwrap_or_default())
     }
 
     fn of(file: &dyn DiskFile) -> Self {
         let mut bytes = [0; HOLDER_BYTES];
-        let whole = file.read_at(&mut bytes, 0).is_ok() && bytes.starts_with(&MAGIC);
-        if !whole {
+        let valid = file.read_at(&mut bytes, 0).is_ok() && bytes.starts_with(&MAGIC);
+        if !valid {
             return LockRecord::default();
         }
         let process = u32_at(&bytes, 8).unwrap_or_default();
@@ -182,7 +181,7 @@ impl LockRecord {
 
 /// Opens the lock record without taking the lock; `None` if it is not there, as in a copy of a store
 /// that was made without it.
-fn open_to_look(disk: &dyn Disk, paths: &Paths) -> Result<Option<Arc<dyn DiskFile>>> {
+fn open_for_reading(disk: &dyn Disk, paths: &Paths) -> Result<Option<Arc<dyn DiskFile>>> {
     match disk.open(&paths.lock_record(), OpenMode::Read) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         opened => opened.map(Some).map_err(|e| Error::io("open", paths.lock_record(), e)),

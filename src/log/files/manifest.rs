@@ -1,4 +1,4 @@
-//! The manifest file: two slots, written in turn, so that one is always whole.
+//! The manifest file: reading, writing and creating it. A slot is replaced while the other one stays valid.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,26 +9,25 @@ use crate::disk::{Disk, DiskFile, OpenMode, create_anew};
 use crate::error::{Error, Result};
 use crate::log::format::{MANIFEST_BYTES, Manifest, Paths, Slots, corrupt, slot_offset};
 
-/// How often the manifest is read until two readings agree.
+/// Most readings until two in a row agree.
 const READINGS: u32 = 16;
 
-/// The open manifest and what it says.
+/// The open manifest and its content.
 pub(crate) struct ManifestFile {
     pub(crate) file: Arc<dyn DiskFile>,
     pub(crate) path: PathBuf,
     pub(crate) current: Manifest,
-    /// One of the slots is not whole: a write cut short, or rot.
+    /// One of the slots is not valid: a torn write, or damage.
     pub(crate) damaged: bool,
 }
 
 impl ManifestFile {
-    /// Makes the manifest of a new store.
+    /// Creates the manifest of a new store.
     pub(crate) fn create(disk: &dyn Disk, paths: &Paths, manifest: Manifest) -> Result<Self> {
         Self::stage(disk, paths, manifest)?.establish(disk, paths)
     }
 
-    /// Writes and syncs the manifest of a store to be, under a name that makes no store of its
-    /// directory.
+    /// Writes and syncs the manifest of a new store under a temporary name. The directory is not a store yet.
     pub(crate) fn stage(disk: &dyn Disk, paths: &Paths, manifest: Manifest) -> Result<Self> {
         let path = paths.manifest();
         let temporary = paths.staged_manifest();
@@ -45,12 +44,12 @@ impl ManifestFile {
         Ok(ManifestFile { file, path, current: manifest, damaged: false })
     }
 
-    /// Gives a staged manifest its name, with which the store exists.
+    /// Renames a staged manifest to its final name. The store exists from then on.
     pub(crate) fn establish(self, disk: &dyn Disk, paths: &Paths) -> Result<Self> {
         let path = &self.path;
         let failed = |operation| move |source| Error::io(operation, path, source);
         disk.rename(&paths.staged_manifest(), &self.path).map_err(failed("rename"))?;
-        // The store exists from here on: the entry in its directory must last.
+        // The store exists from here on, so its directory entry must be durable.
         disk.sync_dir(&paths.root).map_err(failed("sync the directory of"))?;
         Ok(self)
     }
@@ -70,16 +69,16 @@ impl ManifestFile {
         Ok(ManifestFile { file, path, current, damaged })
     }
 
-    /// Puts the slot in force on the device. It was read, which does not say that it is there: after a
-    /// write that failed in another process only the other slot may be, and that is the one which the
-    /// next [`ManifestFile::write`] goes over.
+    /// Writes the current slot again and syncs it. That it was read does not say that it is on the device:
+    /// after a failed sync in another process it may be in the page cache only. The next
+    /// [`ManifestFile::write`] overwrites the other slot, so this one must be durable.
     pub(crate) fn harden(&self) -> Result<()> {
         self.put(&self.current)
     }
 
-    /// Writes `next` as the following generation, and returns when it is on the device. A slot
-    /// that fails to be written leaves the other one in force, and the next write goes to the same
-    /// place: what became of the first one is not known.
+    /// Writes `next` as the next generation, and returns when it is on the device. If that fails, the
+    /// other slot stays the current one, and the next write goes to the same slot again, whose content is not
+    /// known.
     pub(crate) fn write(&mut self, next: Manifest) -> Result<()> {
         let next = Manifest { generation: self.current.generation.saturating_add(1), ..next };
         self.put(&next)?;
@@ -95,7 +94,7 @@ impl ManifestFile {
     }
 }
 
-/// Both slots, as two readings in a row found them: a writer may be writing one.
+/// Both slots. Reads until two readings agree, because a writer may be writing one of them.
 fn read_pages(file: &dyn DiskFile, path: &Path) -> Result<Vec<u8>> {
     let size = file.size().map_err(|e| Error::io("measure", path, e))?;
     let expected = wide(MANIFEST_BYTES);

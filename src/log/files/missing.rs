@@ -1,4 +1,5 @@
-//! A directory without a manifest: no store, one that was never finished, or one that lost it.
+//! A directory without a manifest: not a store, a store or backup whose creation did not finish, or a store
+//! whose manifest is missing.
 
 use std::io::{ErrorKind, Result as IoResult};
 use std::path::Path;
@@ -7,19 +8,19 @@ use crate::disk::{Disk, OpenMode};
 use crate::error::{Error, Result};
 use crate::log::format::{Paths, SEGMENT_HEADER_BYTES, corrupt, segment_number};
 
-/// What lies in a directory without a manifest.
+/// What is in a directory without a manifest.
 enum Found {
-    /// Nothing of a log.
+    /// No segments.
     Nothing,
-    /// The first segment of a store that was being made.
+    /// The first segment of a store whose creation did not finish.
     Unfinished,
-    /// Segments of a backup that was being made.
+    /// Segments of a backup that did not finish.
     Backup,
     /// Segments of a store.
     Log,
 }
 
-/// The error for a directory without a manifest, the same for whoever looks.
+/// The error for a directory without a manifest; the same for writers, readers and commands.
 pub(crate) fn missing(disk: &dyn Disk, paths: &Paths) -> Error {
     let path = paths.root.clone();
     match find(disk, paths) {
@@ -30,8 +31,7 @@ pub(crate) fn missing(disk: &dyn Disk, paths: &Paths) -> Error {
     }
 }
 
-/// Makes room for a new store: removes what an attempt to make one left behind. Anything more than that
-/// is refused.
+/// Removes what an unfinished creation of a store left behind; an error if there is anything else.
 pub(crate) fn remove_unfinished(disk: &dyn Disk, paths: &Paths) -> Result<()> {
     match find(disk, paths)? {
         Found::Nothing => Ok(()),
@@ -65,14 +65,14 @@ fn find(disk: &dyn Disk, paths: &Paths) -> Result<Found> {
     }
 }
 
-/// Whether a segment holds nothing but its header.
+/// Whether a segment holds its header only.
 fn is_unused(disk: &dyn Disk, path: &Path) -> IoResult<bool> {
     let file = disk.open(path, OpenMode::Read)?;
     let size = file.size()?;
     let mut page = vec![0; SEGMENT_HEADER_BYTES];
     let mut offset = SEGMENT_HEADER_BYTES as u64;
     while offset < size {
-        // The file may be shorter than it was to be.
+        // The file may be shorter than a segment.
         page.truncate(usize::try_from(size - offset).unwrap_or(SEGMENT_HEADER_BYTES));
         file.read_at(&mut page, offset)?;
         if page.iter().any(|byte| *byte != 0) {

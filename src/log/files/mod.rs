@@ -1,4 +1,4 @@
-//! The files of a store, and what is seen of them.
+//! The files of a store: lock, lock record, manifest, segments, reserve, and the readable part of the log.
 
 mod disjoint;
 mod holes;

@@ -1,5 +1,5 @@
-//! Space that is kept for the day when the disk is full: part of each segment for closing and
-//! cancelling, and a file that is removed to make room for opening.
+//! The reserve for a full disk: a part of each segment, for commits that close or cancel runs, and a file
+//! that is removed to free space for opening the store.
 
 use std::io::{Error as IoError, ErrorKind};
 
@@ -8,18 +8,18 @@ use crate::disk::{Disk, OpenMode, create_anew};
 use crate::error::{Error, Result};
 use crate::log::format::{Identity, Paths};
 
-/// How much of a segment is kept as long as the next one is not there; the size of the file, too.
+/// Bytes that are reserved in a segment while the next segment does not exist; also the size of the file.
 pub(crate) fn reserve_bytes(segment_bytes: u32) -> u64 {
     u64::from(segment_bytes) / 16
 }
 
-/// Whether an error says that there is no space.
+/// Whether an error says that the disk or a quota is full.
 pub(crate) fn is_full(error: &IoError) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
-/// Makes the reserve file if it is not there, or is there without its space. A disk that has no room for it is
-/// no error: the store has used its reserve, and gets it back when it is opened with more space.
+/// Creates the reserve file, or allocates its holes. A full disk is no error: the store then has no reserve
+/// until an opening finds space.
 pub(crate) fn keep(disk: &dyn Disk, paths: &Paths, identity: &Identity) -> Result<()> {
     let path = paths.reserve();
     let bytes = reserve_bytes(identity.segment_bytes);
@@ -31,7 +31,7 @@ pub(crate) fn keep(disk: &dyn Disk, paths: &Paths, identity: &Identity) -> Resul
     };
     match made {
         Err(error) if is_full(&error) => {
-            // What there is of it is space that commits can use.
+            // A part of the file would take space that commits can use.
             let _ = disk.remove(&paths.staged_reserve());
             let _ = disk.remove(&path);
             Ok(())
@@ -50,8 +50,8 @@ fn make(disk: &dyn Disk, paths: &Paths, bytes: u64) -> Result<(), IoError> {
     disk.sync_dir(&paths.root)
 }
 
-/// Gives the reserve file's space back, if `error` says that there is none; whether trying again
-/// may help.
+/// Removes the reserve file if `error` says that the disk is full; returns whether space was freed, so that
+/// the operation may be tried again.
 pub(crate) fn release(disk: &dyn Disk, paths: &Paths, error: &Error) -> bool {
     let Error::Io { source, .. } = error else { return false };
     let path = paths.reserve();

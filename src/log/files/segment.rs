@@ -7,10 +7,10 @@ use crate::disk::{Disk, FileId, MappedFile, OpenMode, create_anew};
 use crate::error::{Error, Result};
 use crate::log::format::{Identity, Paths, SEGMENT_HEADER_BYTES, SegmentHeader, corrupt};
 
-/// How much is zeroed at a time while a segment is prepared. The page cache goes on to keep the file in
-/// pieces of this size: with 1 MiB a later write of a few hundred bytes takes twice as long.
+/// Bytes per write while a segment is zeroed. The page cache keeps the file in folios of this size: with 1 MiB, a
+/// later write of a few hundred bytes takes twice as long.
 const ZERO_BYTES: usize = 64 << 10;
-/// How much is zeroed between two syncs, behind which a commit's own sync may have to wait.
+/// Bytes zeroed between two syncs. A commit's sync may have to wait for one of these.
 const SYNC_BYTES: u64 = 1 << 20;
 
 /// An open segment.
@@ -22,20 +22,19 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    /// Makes an empty segment: zeroed, synced and then named, so that a segment with its proper
-    /// name always has a header and space that is really there. `in_place` says, before any name is
-    /// made, whether it would be made in the store.
+    /// Creates an empty segment: zeroed, synced (`fsync`), then renamed. So a segment under its final name always
+    /// has a header and allocated space. `check_location` is called before each file is created or renamed.
     pub(crate) fn prepare(
         disk: &dyn Disk,
         paths: &Paths,
         header: SegmentHeader,
-        in_place: &dyn Fn() -> Result<()>,
+        check_location: &dyn Fn() -> Result<()>,
     ) -> Result<Self> {
-        in_place()?;
-        let prepared = Self::make(disk, paths, header, in_place);
+        check_location()?;
+        let prepared = Self::make(disk, paths, header, check_location);
         if !matches!(prepared, Ok(_) | Err(Error::Displaced { .. })) {
-            // On a full disk this is space that others need. If it fails, the next attempt removes
-            // it, or the file has its name already.
+            // Frees the space on a full disk. If it fails, the next attempt removes the file, or it was
+            // renamed already.
             let _ = disk.remove(&paths.prepared());
         }
         prepared
@@ -45,7 +44,7 @@ impl Segment {
         disk: &dyn Disk,
         paths: &Paths,
         header: SegmentHeader,
-        in_place: &dyn Fn() -> Result<()>,
+        check_location: &dyn Fn() -> Result<()>,
     ) -> Result<Self> {
         let temporary = paths.prepared();
         let failed = |operation| {
@@ -65,14 +64,14 @@ impl Segment {
             }
         }
         file.write_at(&header.encode(), 0).map_err(failed("write"))?;
-        // The name must not exist before the content does: recovery trusts a named segment.
+        // The content must be durable before the name is: recovery trusts a segment under its final name.
         file.sync().map_err(failed("sync"))?;
-        in_place()?;
+        check_location()?;
         check_at(disk, &temporary, file.id().map_err(failed("look at"))?)?;
         let path = paths.segment(header.number);
         disk.rename(&temporary, &path).map_err(failed("rename"))?;
         let dir = paths.log();
-        // The first commit in the segment is acknowledged on the strength of this entry.
+        // The entry must be durable before a commit in the segment is acknowledged.
         disk.sync_dir(&dir).map_err(|source| Error::io("sync", dir, source))?;
         let segment = Self::open(disk, paths, header, SEGMENT_HEADER_BYTES)?;
         check_at(disk, &path, file.id().map_err(failed("look at"))?)?;
@@ -80,7 +79,7 @@ impl Segment {
         Ok(segment)
     }
 
-    /// Maps a segment whose header is known, readable up to `mark`. It takes no descriptor.
+    /// Maps a segment whose header is known, readable up to `mark`. Keeps no descriptor open.
     pub(crate) fn open(
         disk: &dyn Disk,
         paths: &Paths,
@@ -96,8 +95,8 @@ impl Segment {
         Ok(Segment { header, path, id, file: MappedFile::new(map, mark) })
     }
 
-    /// Lets the segment take commits; [`Error::Displaced`] if its name leads to another file than the one
-    /// that is mapped.
+    /// Opens the segment for writing; [`Error::Displaced`] if its path leads to another file than the mapped
+    /// one.
     pub(crate) fn open_for_writing(&self, disk: &dyn Disk) -> Result<()> {
         let opened = disk.open(&self.path, OpenMode::Write);
         let file = opened.map_err(|e| Error::io("open", &self.path, e))?;

@@ -1,4 +1,4 @@
-//! Reading the published part of the log.
+//! Reading the published part of the log. A [`View`] is one state of it; a writer goes on beside it.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -15,15 +15,14 @@ use crate::sync::{Condvar, Mutex, RwLock};
 
 type Segments = Arc<Vec<Arc<Segment>>>;
 
-/// The segments of an open store and how far they are published. Shared by the writer, which adds
-/// to it, and by every reader.
+/// The segments of an open store and how far they are published. Shared by the writer and all readers.
 pub(crate) struct Published {
     pub(crate) identity: Identity,
     segments: RwLock<Segments>,
-    /// Commits below are visible. Rises after the segments' own marks have.
+    /// Commits below it are visible. Raised after the segments' own marks.
     end: AtomicU64,
     waiting: Mutex<Vec<Waker>>,
-    moved: Condvar,
+    advanced: Condvar,
 }
 
 impl Published {
@@ -33,7 +32,7 @@ impl Published {
             segments: RwLock::new(Arc::new(segments)),
             end: AtomicU64::new(end.as_u64()),
             waiting: Mutex::new(vec![]),
-            moved: Condvar::new(),
+            advanced: Condvar::new(),
         }
     }
 
@@ -42,9 +41,9 @@ impl Published {
         Position::from_u64(self.end.load(Ordering::Acquire))
     }
 
-    /// Everything published now, held still.
+    /// The log as published now.
     pub(crate) fn view(&self) -> View {
-        // The end first: every segment that holds a byte below it is in the list already.
+        // The end is read first: segments are added before the end reaches them.
         let end = self.end();
         View { identity: self.identity, segments: self.segments.read().clone(), end }
     }
@@ -57,12 +56,12 @@ impl Published {
         *segments = Arc::new(longer);
     }
 
-    /// Everything below `end`, whether published or not; for whoever raised the marks.
+    /// Everything below `end`, published or not. The marks must have been raised to `end`.
     pub(crate) fn view_upto(&self, end: Position) -> View {
         View { identity: self.identity, segments: self.segments.read().clone(), end }
     }
 
-    /// Makes everything below `end` visible.
+    /// Makes every commit below `end` visible.
     pub(crate) fn publish(&self, end: Position) {
         self.raise_marks(end);
         self.end.fetch_max(end.as_u64(), Ordering::Release);
@@ -72,7 +71,7 @@ impl Published {
     pub(crate) fn raise_marks(&self, end: Position) {
         let segments = self.segments.read();
         let (number, offset) = self.identity.locate(end);
-        // From the back: only the last few can still rise.
+        // From the last one on: only the last few are not fully published.
         for segment in segments.iter().rev() {
             match segment.header.number.cmp(&number) {
                 std::cmp::Ordering::Greater => {}
@@ -83,18 +82,18 @@ impl Published {
         }
     }
 
-    /// Wakes every waiter, to look at the end or at a failure.
+    /// Wakes every waiter, after the end has risen or the writer has failed.
     pub(crate) fn wake(&self) {
         let wakers = std::mem::take(&mut *self.waiting.lock());
-        self.moved.notify_all();
+        self.advanced.notify_all();
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Blocks until something is published at or after `from`, at most for `timeout`; whether it
-    /// is.
+    /// Blocks until something is published at or after `from`, at most for `timeout`; returns whether
+    /// something is.
     pub(crate) fn wait_beyond(&self, from: Position, timeout: Duration) -> bool {
         let mut waiting = self.waiting.lock();
-        self.moved.wait_while_for(&mut waiting, |_| self.end() <= from, timeout);
+        self.advanced.wait_while_for(&mut waiting, |_| self.end() <= from, timeout);
         self.end() > from
     }
 
@@ -107,7 +106,7 @@ impl Published {
     }
 }
 
-/// The log as it was published at one moment. Holds its segments open.
+/// The log as published up to one position. Keeps its segments mapped.
 #[derive(Clone)]
 pub(crate) struct View {
     pub(crate) identity: Identity,
@@ -121,7 +120,7 @@ impl View {
         View { identity, segments: Arc::default(), end: Position::START }
     }
 
-    /// Readable bytes from `position` to the end of what is readable in its segment.
+    /// The bytes from `position` to the end of the readable part of its segment.
     fn bytes_from(&self, position: Position) -> Option<(&Segment, usize, &[u8])> {
         let (number, offset) = self.identity.locate(position);
         let segment = self.segments.get(usize::try_from(number).ok()?)?;
@@ -149,25 +148,26 @@ impl View {
         Ok(batch)
     }
 
-    /// The first event of the batch at `position`, and the batch before it. Cheaper than the batch, of which
-    /// nothing else is looked at but one byte at the end of its first event: whoever reads the event next
-    /// then finds its memory there.
+    /// The id of the first event of the batch at `position`, and the position of the run's batch before it.
+    /// Reads less than [`View::batch`]: the header, and one byte at the end of the first event to prefetch it,
+    /// so that a reader of the event does not wait for memory.
     pub(crate) fn link(&self, position: Position) -> Result<(u32, Position)> {
         let link = || {
             let (_, _, bytes) = self.bytes_from(position)?;
             let link = link_of(bytes)?;
+            // Prefetch.
             std::hint::black_box(end_of_first_event(bytes));
             (link.1 < position).then_some(link)
         };
         link().ok_or_else(|| self.corrupt(position, "a batch header is malformed", 0, 0))
     }
 
-    /// The frames from `position` on, which must be where a frame begins or the end.
+    /// The frames from `position` on, which must be the start of a frame, or the end.
     pub(crate) fn frames(&self, position: Position) -> Frames<'_> {
         Frames { view: self, position: position.max(self.identity.first_frame(0)) }
     }
 
-    /// Damage at `position`.
+    /// [`Error::Corrupt`] at `position`.
     pub(crate) fn corrupt(
         &self,
         position: Position,
@@ -187,7 +187,7 @@ impl View {
     }
 }
 
-/// Frames in log order, each verified as it is read.
+/// Frames in log order; the checksums of each are verified when it is read.
 pub(crate) struct Frames<'a> {
     view: &'a View,
     position: Position,
@@ -221,7 +221,7 @@ impl<'a> Iterator for Frames<'a> {
                 }
                 Err(fault) => {
                     self.position = self.view.end;
-                    let (expected, found) = fault.checks();
+                    let (expected, found) = fault.checksums();
                     return Some(Err(self.view.corrupt(at, fault.what(), expected, found)));
                 }
             }

@@ -4,9 +4,9 @@
 //! RUSTFLAGS='--cfg loom' cargo test -p kinlog --lib weak_memory --target-dir target/loom
 //! ```
 //!
-//! The atomics are loom's; the lock around the list of segments is not modelled, so that the marks
-//! have to do without the order that it adds. The content of the file stands for itself as one
-//! relaxed atomic: whoever may read the bytes must see what was written.
+//! The atomics are loom's. The lock around the list of segments is not modelled, so the marks must be
+//! correct without the ordering that it adds. The file's content is modelled as one relaxed atomic: a thread
+//! that may read the bytes must see that they were written.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -25,7 +25,7 @@ const SEGMENT_BYTES: u32 = 2 * SEGMENT_HEADER_BYTES as u32;
 const FRAME_BYTES: usize = 64;
 const IDENTITY: Identity = Identity { store: [0; 16], segment_bytes: SEGMENT_BYTES };
 
-/// A file of which it matters only whether it was written.
+/// A file that records only whether it was written.
 struct Content {
     real: Arc<dyn DiskFile>,
     written: AtomicBool,
@@ -58,7 +58,7 @@ impl DiskFile for Content {
     }
 }
 
-/// A segment that holds nothing yet, and its content.
+/// An empty segment, and its content.
 fn segment(path: &Path, number: u32) -> (Arc<Segment>, Arc<Content>) {
     let real = FileSystem::new().open(path, OpenMode::Read).unwrap();
     let id = real.id().unwrap();

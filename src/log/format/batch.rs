@@ -1,4 +1,4 @@
-//! What a commit's payload holds: one batch per run touched, then table puts.
+//! The payload of a commit: one batch per run that it appends to, then table puts.
 //!
 //! ```text
 //! batch:  0 run u32 · 4 first event u32 · 8 link u64 · 16 run_bytes u32 · 20 … events
@@ -34,12 +34,12 @@ pub(crate) struct Batch<'a> {
     pub(crate) previous: Position,
     /// The bytes of the run's events up to the end of this batch.
     pub(crate) run_bytes: u32,
-    /// The events, and whatever follows them.
+    /// The bytes from its first event on; what follows the batch is included.
     rest: &'a [u8],
 }
 
 impl<'a> Batch<'a> {
-    /// The batch at the start of `bytes`, with its header checked for sense.
+    /// The batch at the start of `bytes`, with its header validated.
     pub(crate) fn parse(bytes: &'a [u8], position: Position) -> Result<Self, Malformed> {
         let parse = || {
             let link = u64_at(bytes, 8)?;
@@ -79,7 +79,7 @@ impl<'a> Batch<'a> {
         sizes.sum()
     }
 
-    /// As [`Batch::raw_events`], from the event `id` on, which lies `bytes` behind the first one.
+    /// As [`Batch::raw_events`], from the event `id` on, which begins `bytes` after the first one.
     pub(crate) fn raw_events_from(&self, id: u32, bytes: usize) -> RawEvents<'a> {
         let rest = self.rest.get(bytes..).unwrap_or_default();
         RawEvents { next: id, end: self.next_event(), rest }
@@ -91,19 +91,20 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// The first event of the batch at the start of `bytes`, and the run's previous batch.
+/// The id of the first event of the batch at the start of `bytes`, and the position of the run's previous
+/// batch.
 pub(crate) fn link_of(bytes: &[u8]) -> Option<(u32, Position)> {
     Some((u32_at(bytes, 4)?, Position::from_u64(u64_at(bytes, 8)? & POSITION_MAX)))
 }
 
-/// A byte at the end of the first event of the batch at the start of `bytes`.
+/// A byte near the end of the first event of the batch at the start of `bytes`; reading it prefetches the event.
 pub(crate) fn end_of_first_event(bytes: &[u8]) -> Option<u8> {
     let event = bytes.get(BATCH_HEADER_BYTES..)?;
     let len = usize::try_from(u32_at(event, 4)?).ok()?;
     event.get(len).copied()
 }
 
-/// The events of a batch, as they lie.
+/// The events of a batch, not decoded yet.
 #[derive(Clone, Debug)]
 pub(crate) struct RawEvents<'a> {
     next: u32,
@@ -141,7 +142,7 @@ impl<'a> Iterator for RawEvents<'a> {
 pub(crate) struct Put<'a> {
     pub(crate) table: &'a str,
     pub(crate) key: &'a [u8],
-    /// The value and where it lies in the log; `None` deletes the row.
+    /// The value and its position in the log; `None` deletes the row.
     pub(crate) value: Option<(Position, &'a [u8])>,
 }
 
@@ -152,7 +153,7 @@ pub(crate) enum Part<'a> {
     Put(Put<'a>),
 }
 
-/// The parts of a commit in order, each with its size in bytes; checked as it goes.
+/// The parts of a commit in order, each with its size in bytes. Each is validated when it is reached.
 pub(crate) struct Parts<'a> {
     rest: &'a [u8],
     position: Position,
@@ -168,8 +169,8 @@ impl<'a> Parts<'a> {
         Parts { rest: payload, position, batches }
     }
 
-    /// The next batch, for a caller that reads its events anyway and tells by [`Parts::pass`] how
-    /// far they reach; `None` after the last one.
+    /// The next batch; `None` after the last one. The caller reads the events itself, and then calls
+    /// [`Parts::pass`] with their size.
     pub(crate) fn batch(&mut self) -> Result<Option<Batch<'a>>, Malformed> {
         match self.batches.checked_sub(1) {
             Some(left) => {
@@ -180,7 +181,7 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// Goes on behind a batch whose events take `bytes`.
+    /// Skips a batch whose events take `bytes`.
     pub(crate) fn pass(&mut self, bytes: usize) -> Result<(), Malformed> {
         self.skip(BATCH_HEADER_BYTES + bytes)
     }
@@ -191,7 +192,7 @@ impl<'a> Parts<'a> {
         Ok(())
     }
 
-    fn step(&mut self) -> Result<(Part<'a>, usize), Malformed> {
+    fn parse_next(&mut self) -> Result<(Part<'a>, usize), Malformed> {
         let (part, size) = if let Some(batch) = self.batch()? {
             (Part::Batch(batch), BATCH_HEADER_BYTES + batch.events_bytes()?)
         } else {
@@ -210,11 +211,11 @@ impl<'a> Iterator for Parts<'a> {
         if self.batches == 0 && self.rest.is_empty() {
             return None;
         }
-        let step = self.step();
-        if step.is_err() {
+        let part = self.parse_next();
+        if part.is_err() {
             (self.batches, self.rest) = (0, &[]);
         }
-        Some(step)
+        Some(part)
     }
 }
 
@@ -240,7 +241,7 @@ fn parse_put(bytes: &[u8], position: Position) -> Option<(Put<'_>, usize)> {
     sound.then_some((Put { table: std::str::from_utf8(table).ok()?, key, value }, size))
 }
 
-/// Appends the header of a batch; its events are appended next.
+/// Appends the header of a batch. Its events are to be appended next.
 pub(crate) fn write_batch_header(
     buffer: &mut Buffer,
     run: u32,
@@ -256,7 +257,7 @@ pub(crate) fn write_batch_header(
     buffer.extend_from_slice(&run_bytes.to_le_bytes());
 }
 
-/// Appends a row; `None` deletes it. The lengths were checked against their limits.
+/// Appends a put of a row; `None` deletes it. Lengths must be within their limits.
 pub(crate) fn write_put(buffer: &mut Buffer, table: &str, key: &[u8], value: Option<&[u8]>) {
     let start = buffer.len();
     let operation = if value.is_some() { 1 } else { 2 };

@@ -1,4 +1,4 @@
-//! A frame: one commit, whole or not at all.
+//! A frame: one commit, atomic by its checksums.
 //!
 //! ```text
 //! 0      check   u32  CRC-32 of salt, position and bytes 4..20, never 0
@@ -12,9 +12,9 @@
 //! end-4  trailer u32  CRC-32 of the payload, begun with `check`, never 0
 //! ```
 //!
-//! The checks bind a frame to its store (salt), its place (position) and its bytes. Because neither
-//! is ever zero and unused log space always is, a zero where a check belongs proves that the write
-//! of that sector never reached the device, hence was never acknowledged.
+//! The two checksums (`check` and `trailer`) bind a frame to its segment (salt), its position and its bytes.
+//! Neither is ever zero, and unused log space always is. So a zero in place of a checksum proves a torn
+//! write: that sector never reached the device, hence the commit was never acknowledged.
 
 use crate::bytes::{put, u16_at, u32_at, wide};
 use crate::event::Buffer;
@@ -27,18 +27,18 @@ pub(crate) const TRAILER_BYTES: usize = 4;
 /// Bytes of a frame besides its payload.
 pub(crate) const OVERHEAD_BYTES: usize = HEADER_BYTES + TRAILER_BYTES;
 
-/// What binds frames to their segment.
+/// The segment that frames are verified against.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scope<'a> {
-    /// Part of every check.
+    /// Part of every header's checksum.
     pub(crate) salt: &'a [u8; 16],
     /// Where the segment ends.
     pub(crate) end: Position,
 }
 
 impl Scope<'_> {
-    /// Whether a frame fits into the segment, one that seals it or one that leaves room for that.
-    fn holds(&self, header: &Header, position: Position) -> bool {
+    /// Whether a frame ends within the segment; a commit must leave room for a seal after it.
+    fn has_room_for(&self, header: &Header, position: Position) -> bool {
         let seal = match header.kind {
             FrameKind::Commit => OVERHEAD_BYTES,
             FrameKind::Seal => 0,
@@ -56,7 +56,7 @@ pub(crate) enum FrameKind {
     Seal = 2,
 }
 
-/// The fixed part of a frame whose check verified.
+/// A frame's header whose checksum verified.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Header {
     pub(crate) kind: FrameKind,
@@ -77,9 +77,9 @@ impl Header {
 /// Why bytes are not a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Fault {
-    /// The header's check is zero: the sector that holds it was never written.
+    /// The header's checksum is zero: the sector that holds it was never written.
     HeaderMissing,
-    /// The header's check does not match.
+    /// The header's checksum does not match.
     HeaderDamaged { expected: u32, found: u32 },
     /// The header verifies, the frame would reach beyond its segment or into the room that is left
     /// for a seal.
@@ -91,7 +91,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    /// The fault in words.
+    /// The fault as an error message.
     pub(crate) fn what(&self) -> &'static str {
         match self {
             Fault::HeaderMissing => "a frame is missing",
@@ -102,8 +102,8 @@ impl Fault {
         }
     }
 
-    /// The check that the bytes call for and the one found, as far as there is one.
-    pub(crate) fn checks(&self) -> (u64, u64) {
+    /// The checksum computed from the bytes and the one found there; zeros for other faults.
+    pub(crate) fn checksums(&self) -> (u64, u64) {
         match self {
             Fault::HeaderDamaged { expected, found }
             | Fault::PayloadDamaged { expected, found, .. } => {
@@ -139,7 +139,7 @@ impl<'a> Frame<'a> {
         if found == 0 {
             return Err(Fault::TrailerMissing(header));
         }
-        let expected = trailer_check(u32_at(bytes, 0).unwrap_or_default(), payload);
+        let expected = trailer_checksum(u32_at(bytes, 0).unwrap_or_default(), payload);
         if expected != found {
             return Err(Fault::PayloadDamaged { header, expected, found });
         }
@@ -148,11 +148,11 @@ impl<'a> Frame<'a> {
 
     /// Where the payload lies in the log.
     pub(crate) fn payload_position(&self) -> Position {
-        Self::payload_place(self.position)
+        Self::payload_position_at(self.position)
     }
 
     /// Where the payload of the frame at `position` lies.
-    pub(crate) fn payload_place(position: Position) -> Position {
+    pub(crate) fn payload_position_at(position: Position) -> Position {
         position.plus(wide(HEADER_BYTES))
     }
 
@@ -162,13 +162,13 @@ impl<'a> Frame<'a> {
         frame.get(HEADER_BYTES..end).unwrap_or_default()
     }
 
-    /// Where the next frame begins, if this one does not seal its segment.
+    /// Where the next frame begins, unless this one seals its segment.
     pub(crate) fn end(&self) -> Position {
         self.position.plus(wide(self.header.frame_bytes()))
     }
 }
 
-/// Verifies the fixed part alone.
+/// Verifies the header alone.
 pub(crate) fn verify_header(
     bytes: &[u8],
     scope: Scope<'_>,
@@ -179,12 +179,12 @@ pub(crate) fn verify_header(
     if found == 0 {
         return Err(Fault::HeaderMissing);
     }
-    let expected = header_check(fixed, scope.salt, position);
+    let expected = header_checksum(fixed, scope.salt, position);
     if expected != found {
         return Err(Fault::HeaderDamaged { expected, found });
     }
     let header = parse_header(fixed, position).ok_or(Fault::HeaderDamaged { expected, found })?;
-    if scope.holds(&header, position) { Ok(header) } else { Err(Fault::Overlong) }
+    if scope.has_room_for(&header, position) { Ok(header) } else { Err(Fault::Overlong) }
 }
 
 fn parse_header(fixed: &[u8], position: Position) -> Option<Header> {
@@ -196,9 +196,9 @@ fn parse_header(fixed: &[u8], position: Position) -> Option<Header> {
     let payload_bytes = usize::try_from(u32_at(fixed, 4)?).ok()?;
     let batches = u16_at(fixed, 18)?;
     let lag = 4 * u64::from(u32_at(fixed, 12)?);
-    // A seal holds nothing: what follows its fixed part would be neither read nor zero.
-    let holds = kind == FrameKind::Commit || (payload_bytes, batches) == (0, 0);
-    (payload_bytes % 4 == 0 && *fixed.get(17)? == 0 && holds).then_some(Header {
+    // A seal has no payload: one would be neither read nor zero.
+    let empty_if_seal = kind == FrameKind::Commit || (payload_bytes, batches) == (0, 0);
+    (payload_bytes % 4 == 0 && *fixed.get(17)? == 0 && empty_if_seal).then_some(Header {
         kind,
         payload_bytes,
         epoch: u32_at(fixed, 8)?,
@@ -207,7 +207,7 @@ fn parse_header(fixed: &[u8], position: Position) -> Option<Header> {
     })
 }
 
-fn header_check(fixed: &[u8], salt: &[u8; 16], position: Position) -> u32 {
+fn header_checksum(fixed: &[u8], salt: &[u8; 16], position: Position) -> u32 {
     let mut crc = crc32fast::Hasher::new();
     crc.update(salt);
     crc.update(&position.as_u64().to_le_bytes());
@@ -215,19 +215,19 @@ fn header_check(fixed: &[u8], salt: &[u8; 16], position: Position) -> u32 {
     crc.finalize().max(1)
 }
 
-fn trailer_check(check: u32, payload: &[u8]) -> u32 {
+fn trailer_checksum(check: u32, payload: &[u8]) -> u32 {
     let mut crc = crc32fast::Hasher::new_with_initial(check);
     crc.update(payload);
     crc.finalize().max(1)
 }
 
-/// Opens a frame at the end of `buffer`; its payload is appended next, then [`close`] is called.
+/// Begins a frame at the end of `buffer`. Append its payload next, then call [`close`].
 pub(crate) fn open(buffer: &mut Buffer) {
     buffer.extend_from_slice(&[0; HEADER_BYTES]);
 }
 
-/// Ends the frame that was opened at `start`: kind, length and room for the trailer. The checks
-/// are left to [`seal_checks`], which knows how far the log is durable by then.
+/// Ends the frame that was opened at `start`: writes kind and length, and leaves room for the trailer.
+/// [`write_checksums`] completes it once the durable mark is known.
 pub(crate) fn close(buffer: &mut Buffer, start: usize, kind: FrameKind, batches: u16, epoch: u32) {
     let payload_bytes = buffer.len() - start - HEADER_BYTES;
     buffer.extend_from_slice(&[0; TRAILER_BYTES]);
@@ -239,9 +239,9 @@ pub(crate) fn close(buffer: &mut Buffer, start: usize, kind: FrameKind, batches:
     put(buffer, start + 18, &batches.to_le_bytes());
 }
 
-/// Completes every frame in `group`, whose first one stands at `position`: the durable mark, the
-/// check and the trailer.
-pub(crate) fn seal_checks(
+/// Completes every frame in `group`, the first of which is at `position`: writes the durable mark and both
+/// checksums.
+pub(crate) fn write_checksums(
     group: &mut [u8],
     salt: &[u8; 16],
     mut position: Position,
@@ -255,10 +255,10 @@ pub(crate) fn seal_checks(
         // Sealing a segment syncs it, so the lag stays below two segments and fits.
         let lag = position.as_u64().saturating_sub(durable_upto.as_u64()) / 4;
         put(frame, 12, &u32::try_from(lag).unwrap_or(u32::MAX).to_le_bytes());
-        let check = header_check(frame, salt, position);
+        let check = header_checksum(frame, salt, position);
         put(frame, 0, &check.to_le_bytes());
         let end = HEADER_BYTES + payload_bytes;
-        let trailer = trailer_check(check, frame.get(HEADER_BYTES..end).unwrap_or_default());
+        let trailer = trailer_checksum(check, frame.get(HEADER_BYTES..end).unwrap_or_default());
         put(frame, end, &trailer.to_le_bytes());
         position = position.plus(wide(frame.len()));
         rest = next;
@@ -277,7 +277,7 @@ mod tests {
         open(&mut buffer);
         buffer.extend_from_slice(payload);
         close(&mut buffer, 0, FrameKind::Commit, 3, 9);
-        seal_checks(&mut buffer, &SALT, position, Position::from_u64(4096));
+        write_checksums(&mut buffer, &SALT, position, Position::from_u64(4096));
         buffer
     }
 
@@ -312,7 +312,7 @@ mod tests {
             open(&mut buffer);
             buffer.extend_from_slice(payload);
             close(&mut buffer, 0, FrameKind::Seal, batches, 9);
-            seal_checks(&mut buffer, &SALT, position, Position::from_u64(4096));
+            write_checksums(&mut buffer, &SALT, position, Position::from_u64(4096));
             let verified = Frame::verify(&buffer, SCOPE, position);
             assert_eq!(verified.is_ok(), sound, "{} B, {batches} batches", payload.len());
         }
@@ -330,7 +330,7 @@ mod tests {
             open(&mut buffer);
             buffer.extend_from_slice(payload);
             close(&mut buffer, 0, kind, 0, 9);
-            seal_checks(&mut buffer, &SALT, position, Position::from_u64(4096));
+            write_checksums(&mut buffer, &SALT, position, Position::from_u64(4096));
             for (left, sound) in [(0, true), (4, false), (24, false)] {
                 let end = Position::from_u64(position.as_u64() + room - left);
                 let verified = Frame::verify(&buffer, Scope { end, ..SCOPE }, position);

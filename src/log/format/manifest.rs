@@ -1,8 +1,8 @@
-//! The manifest's two slots.
+//! The manifest: two slots that are written in turn, so that a torn write never damages both.
 
 use std::path::Path;
 
-use super::page::{FORMAT_VERSION, check_page, corrupt, seal_page};
+use super::page::{FORMAT_VERSION, check_page, corrupt, write_page_checksum};
 use super::segment::{Identity, is_segment_size};
 use crate::bytes::{array_at, put, u32_at, u64_at, wide};
 use crate::error::{Error, Result};
@@ -10,7 +10,7 @@ use crate::event::LAYOUT_FINGERPRINT;
 use crate::id::Position;
 use crate::limits::SEGMENT_BYTES_MIN;
 
-/// The manifest's two slots stand a page apart, so that a torn write damages one.
+/// Bytes of a slot: a page, so that a torn write damages one slot only.
 pub(crate) const SLOT_BYTES: usize = 4096;
 /// The bytes of the manifest.
 pub(crate) const MANIFEST_BYTES: usize = 2 * SLOT_BYTES;
@@ -19,17 +19,17 @@ const MANIFEST_MAGIC: [u8; 8] = *b"KINLOGMF";
 const MANIFEST_FIELDS_BYTES: usize = 72;
 
 /// One slot of the manifest: magic, version, generation, fingerprint, store, segment size, epoch,
-/// durable mark, closed flag, check.
+/// durable mark, closed flag, checksum.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Manifest {
     pub(crate) identity: Identity,
-    /// The slot with the higher one counts.
+    /// The slot with the higher generation is the current one.
     pub(crate) generation: u64,
     /// How often the store was opened for writing.
     pub(crate) epoch: u32,
-    /// The log is known to be on the device up to here.
+    /// The durable mark: the log is on the device up to here.
     pub(crate) durable_upto: Position,
-    /// The store was closed in order, and the log ends at `durable_upto`.
+    /// The store was shut down, and the log ends at `durable_upto`.
     pub(crate) closed: bool,
 }
 
@@ -45,7 +45,7 @@ impl Manifest {
         put(&mut slot, 44, &self.epoch.to_le_bytes());
         put(&mut slot, 48, &self.generation.to_le_bytes());
         put(&mut slot, 56, &self.durable_upto.as_u64().to_le_bytes());
-        seal_page(&mut slot, MANIFEST_FIELDS_BYTES);
+        write_page_checksum(&mut slot, MANIFEST_FIELDS_BYTES);
         slot
     }
 
@@ -66,17 +66,17 @@ impl Manifest {
     }
 }
 
-/// Where the slot of a generation lies.
+/// The offset of the slot that a generation is written to.
 pub(crate) fn slot_offset(generation: u64) -> usize {
     if generation.is_multiple_of(2) { 0 } else { SLOT_BYTES }
 }
 
-/// What the two slots of a manifest say together, whoever asks: a writer, a reader, `verify`, salvage.
+/// The verdict on both slots; the same for a writer, a reader, `verify` and salvage.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slots {
-    /// The whole slot with the higher generation.
+    /// The valid slot with the higher generation.
     pub(crate) current: Manifest,
-    /// The other one is not whole: a write cut short, or rot.
+    /// The other slot is not valid: a torn write, or damage.
     pub(crate) damaged: bool,
 }
 
@@ -92,13 +92,12 @@ impl Slots {
             }
             (Ok(a), Ok(b)) => Ok(if a.generation > b.generation { a } else { b }),
             (Ok(one), Err(_)) | (Err(_), Ok(one)) => Ok(one),
-            // Of two errors, the one about another format says more than the one about an empty
-            // slot.
+            // An unsupported format says more than an error about an empty slot.
             (Err(a @ Error::UnsupportedFormat { .. }), _) => Err(a),
             (_, Err(b @ Error::UnsupportedFormat { .. })) => Err(b),
             (Err(a), Err(_)) => Err(a),
         }?;
-        // A store that was made and never opened again has written one slot.
+        // A store that was created and never opened again has written one slot only.
         let blank = |slot: &[u8]| slot.iter().all(|byte| *byte == 0);
         if current.generation == 1 && blank(first) {
             damaged = false;
@@ -107,10 +106,10 @@ impl Slots {
     }
 }
 
-/// The slot that lies at `offset`, if it is whole and belongs there: the next write would go over
-/// one that does not.
+/// The slot at `offset`, if it is valid and of a generation that belongs there. A slot in the wrong place
+/// is not used: the next write could overwrite the only good one.
 fn decode_slot(slot: &[u8], offset: usize, path: &Path) -> Result<Manifest> {
-    let found = Manifest::decode(slot, path).map_err(|error| moved(error, offset))?;
+    let found = Manifest::decode(slot, path).map_err(|error| add_offset(error, offset))?;
     if slot_offset(found.generation) == offset {
         return Ok(found);
     }
@@ -118,8 +117,8 @@ fn decode_slot(slot: &[u8], offset: usize, path: &Path) -> Result<Manifest> {
     Err(corrupt(path, wide(offset) + 48, what, 0, found.generation))
 }
 
-/// Damage to a page, in a file where the page does not come first.
-fn moved(error: Error, by: usize) -> Error {
+/// An error about a page, with its offset counted from the start of the file.
+fn add_offset(error: Error, by: usize) -> Error {
     match error {
         Error::Corrupt(mut corruption) => {
             corruption.offset += wide(by);

@@ -1,4 +1,4 @@
-//! The bytes of a store, and nothing else: no file is opened here.
+//! The on-disk format: encoding and decoding of bytes. No file is opened here.
 
 mod batch;
 pub(crate) mod frame;

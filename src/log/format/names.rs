@@ -1,8 +1,8 @@
-//! The names of a store's files.
+//! The paths of a store's files.
 
 use std::path::PathBuf;
 
-/// Where a store's files lie.
+/// The paths of the files of the store in `root`.
 #[derive(Clone, Debug)]
 pub(crate) struct Paths {
     pub(crate) root: PathBuf,
@@ -17,17 +17,17 @@ impl Paths {
         self.root.join("MANIFEST")
     }
 
-    /// Where a manifest is made before it takes its name.
+    /// The temporary name of a new manifest, until it is renamed.
     pub(crate) fn staged_manifest(&self) -> PathBuf {
         self.root.join("MANIFEST.tmp")
     }
 
-    /// Space that is given back when the disk is too full to open the store.
+    /// The reserve file, removed when the disk is too full to open the store.
     pub(crate) fn reserve(&self) -> PathBuf {
         self.root.join("RESERVE")
     }
 
-    /// Where that space is made before it takes its name.
+    /// The temporary name of a new reserve file, until it is renamed.
     pub(crate) fn staged_reserve(&self) -> PathBuf {
         self.root.join("RESERVE.tmp")
     }
@@ -44,7 +44,7 @@ impl Paths {
         self.log().join(segment_name(number))
     }
 
-    /// Where a segment is prepared before it takes its name.
+    /// The temporary name of a segment that is being prepared, until it is renamed.
     pub(crate) fn prepared(&self) -> PathBuf {
         self.log().join("prepared.tmp")
     }
@@ -55,7 +55,7 @@ fn segment_name(number: u32) -> String {
     format!("{number:08}.seg")
 }
 
-/// The number of a segment file, if the name is one; no two names have the same.
+/// The number of a segment, if `name` is the name of one. Each number has exactly one name.
 pub(crate) fn segment_number(name: &str) -> Option<u32> {
     let number = name.strip_suffix(".seg")?.parse().ok()?;
     (segment_name(number) == name).then_some(number)

@@ -1,4 +1,4 @@
-//! What fixed pages have in common: a magic number, the version, the fingerprint, a check.
+//! What header pages have in common: a magic number, the version, the fingerprint, a checksum.
 
 use std::path::Path;
 
@@ -9,31 +9,32 @@ use crate::event::LAYOUT_FINGERPRINT;
 /// The version of everything in this directory; `docs/format.md` describes it.
 pub(crate) const FORMAT_VERSION: u32 = 2;
 
-/// The layouts that this build reads. A record that is added changes the fingerprint and nothing
-/// else, so that every earlier one stays in this list.
+/// The layout fingerprints that this build reads. Adding a record changes only the fingerprint, so
+/// every earlier one stays in this list.
 const READABLE_LAYOUTS: [u64; 1] = [LAYOUT_FINGERPRINT];
 
-/// Writes the check over the first `fields` bytes of a page, the rest of which is zero.
-pub(crate) fn seal_page(page: &mut [u8], fields: usize) {
-    let check = crc32fast::hash(page.get(..fields - 4).unwrap_or_default());
-    put(page, fields - 4, &check.to_le_bytes());
+/// Writes the checksum of the first `fields` bytes of a page, the rest of which is zero.
+pub(crate) fn write_page_checksum(page: &mut [u8], fields: usize) {
+    let checksum = crc32fast::hash(page.get(..fields - 4).unwrap_or_default());
+    put(page, fields - 4, &checksum.to_le_bytes());
 }
 
+/// Verifies a page, and that this build can read it.
 pub(crate) fn check_page(page: &[u8], magic: &[u8; 8], fields: usize, path: &Path) -> Result<()> {
     let found = u64_at(page, 0).unwrap_or_default();
     if found != u64::from_le_bytes(*magic) {
         let expected = u64::from_le_bytes(*magic);
         return Err(corrupt(path, 0, "the magic number is wrong", expected, found));
     }
-    let check = u64::from(u32_at(page, fields - 4).unwrap_or_default());
+    let found = u64::from(u32_at(page, fields - 4).unwrap_or_default());
     let expected = u64::from(crc32fast::hash(page.get(..fields - 4).unwrap_or_default()));
-    if check != expected {
-        return Err(corrupt(path, 0, "the page does not match its check", expected, check));
+    if found != expected {
+        return Err(corrupt(path, 0, "the page does not match its check", expected, found));
     }
     if page.get(fields..).unwrap_or_default().iter().any(|byte| *byte != 0) {
         return Err(corrupt(path, fields as u64, "the rest of the page is not zero", 0, 1));
     }
-    // Version and fingerprint come after the check: damage is not another format.
+    // After the checksum: a damaged page is not reported as another format.
     let version = u32_at(page, 8).unwrap_or_default();
     if version != FORMAT_VERSION {
         return Err(unsupported(path, "the format version", FORMAT_VERSION.into(), version.into()));
@@ -49,7 +50,7 @@ pub(crate) fn unsupported(path: &Path, what: &'static str, supported: u64, found
     Error::UnsupportedFormat { path: path.to_owned(), what, supported, found }
 }
 
-/// Damage at `offset` of a file, with no run known yet.
+/// [`Error::Corrupt`] at `offset` of a file; the affected runs are not known yet.
 pub(crate) fn corrupt(
     path: &Path,
     offset: u64,

@@ -1,16 +1,16 @@
-//! The first page of a segment, and how positions name places in segments.
+//! A segment's header page, and the mapping from a position to a segment and an offset in it.
 
 use std::path::Path;
 
 use super::frame::{OVERHEAD_BYTES, Scope};
-use super::page::{FORMAT_VERSION, check_page, corrupt, seal_page};
+use super::page::{FORMAT_VERSION, check_page, corrupt, write_page_checksum};
 use crate::bytes::{array_at, put, u32_at};
 use crate::error::Result;
 use crate::event::LAYOUT_FINGERPRINT;
 use crate::id::Position;
 use crate::limits::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 
-/// A segment's header has a page of its own, which no later write shares.
+/// A segment's header has a page of its own, so no later write can tear it.
 pub(crate) const SEGMENT_HEADER_BYTES: usize = 4096;
 
 const SEGMENT_MAGIC: [u8; 8] = *b"KINLOGSG";
@@ -21,7 +21,7 @@ pub(crate) fn is_segment_size(bytes: u32) -> bool {
     (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&bytes) && bytes.is_multiple_of(4096)
 }
 
-/// What every file of a store agrees on.
+/// What all files of a store have in common.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Identity {
     pub(crate) store: [u8; 16],
@@ -29,21 +29,21 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// The address of the first frame of a segment.
+    /// The position of the first frame of a segment.
     pub(crate) fn first_frame(&self, segment: u32) -> Position {
         Position::from_u64(
             u64::from(segment) * u64::from(self.segment_bytes) + SEGMENT_HEADER_BYTES as u64,
         )
     }
 
-    /// The most payload bytes that one commit can have: all that a segment has room for.
+    /// The most payload bytes that one commit can have: a frame alone in its segment.
     pub(crate) fn payload_bytes_max(&self) -> usize {
         let segment = usize::try_from(self.segment_bytes).unwrap_or(usize::MAX);
-        // Room is kept for the frame that seals the segment.
+        // The second frame is the seal.
         segment - SEGMENT_HEADER_BYTES - 2 * OVERHEAD_BYTES
     }
 
-    /// The segment and the offset in it that a position names.
+    /// The segment that holds a position, and the offset in it.
     pub(crate) fn locate(&self, position: Position) -> (u32, usize) {
         let bytes = u64::from(self.segment_bytes);
         let segment = u32::try_from(position.as_u64() / bytes).unwrap_or(u32::MAX);
@@ -52,15 +52,15 @@ impl Identity {
     }
 }
 
-/// The first page of a segment: magic, version, fingerprint, store, number, epoch, segment size,
-/// salt, check.
+/// The header of a segment: magic, version, fingerprint, store, number, epoch, segment size,
+/// salt, checksum.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct SegmentHeader {
     pub(crate) identity: Identity,
     pub(crate) number: u32,
-    /// The epoch in which it was prepared: no frame in it is older.
+    /// The epoch in which it was prepared: no frame in it has a lower one (fencing).
     pub(crate) epoch: u32,
-    /// Random, and part of every frame's check.
+    /// Random, and part of every frame's checksum.
     pub(crate) salt: [u8; 16],
 }
 
@@ -75,11 +75,11 @@ impl SegmentHeader {
         put(&mut page, 40, &self.identity.segment_bytes.to_le_bytes());
         put(&mut page, 44, &self.epoch.to_le_bytes());
         put(&mut page, 48, &self.salt);
-        seal_page(&mut page, SEGMENT_FIELDS_BYTES);
+        write_page_checksum(&mut page, SEGMENT_FIELDS_BYTES);
         page
     }
 
-    /// What binds the segment's frames to it.
+    /// What the segment's frames are verified against.
     pub(crate) fn scope(&self) -> Scope<'_> {
         let end = (u64::from(self.number) + 1) * u64::from(self.identity.segment_bytes);
         Scope { salt: &self.salt, end: Position::from_u64(end) }
@@ -102,18 +102,18 @@ impl SegmentHeader {
             epoch: u32_at(page, 44).unwrap_or_default(),
             salt: array_at(page, 48).unwrap_or_default(),
         };
-        let misplaced = |what, expected: u32, found: u32| {
+        let mismatch = |what, expected: u32, found: u32| {
             corrupt(path, 0, what, u64::from(expected), u64::from(found))
         };
         if header.identity.store != identity.store {
-            return Err(misplaced("the segment belongs to another store", 0, 0));
+            return Err(mismatch("the segment belongs to another store", 0, 0));
         }
         if header.number != number {
-            return Err(misplaced("the segment has another number", number, header.number));
+            return Err(mismatch("the segment has another number", number, header.number));
         }
         if header.identity.segment_bytes != identity.segment_bytes {
             let (expected, found) = (identity.segment_bytes, header.identity.segment_bytes);
-            return Err(misplaced("the segment has another size", expected, found));
+            return Err(mismatch("the segment has another size", expected, found));
         }
         Ok(header)
     }

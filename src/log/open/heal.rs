@@ -1,5 +1,5 @@
-//! Healing a torn tail: a copy into quarantine, then zeros. Ends with the log as if the unfinished
-//! group had never begun; a crash in the middle leaves what the next opening heals again.
+//! Healing a torn tail: copies it into quarantine, then zeroes it. The log then is as if the unfinished write
+//! had never begun. Idempotent: after a crash in between, the next opening heals again.
 
 use std::io;
 use std::ops::Range;
@@ -12,42 +12,42 @@ use crate::id::Position;
 use crate::log::files::StoreLocation;
 use crate::log::format::{Identity, Paths, SEGMENT_HEADER_BYTES};
 
-/// Copies `remains` into quarantine and zeroes them; returns where the copies are. Zeroes nothing unless the store
-/// is still in its `place`.
+/// Copies `tail` into quarantine, then zeroes it; returns the paths of the copies. Zeroes nothing if the store is no
+/// longer at its `location`.
 pub(crate) fn heal(
     disk: &dyn Disk,
     paths: &Paths,
-    place: &StoreLocation,
+    location: &StoreLocation,
     epoch: u32,
-    remains: &UnverifiedTail,
+    tail: &UnverifiedTail,
 ) -> Result<Vec<PathBuf>> {
     let mut copies = vec![];
     let dir = paths.quarantine();
     disk.create_dir(&dir).map_err(|e| Error::io("create", &dir, e))?;
-    for (segment, range) in &remains.pieces {
+    for (segment, range) in &tail.ranges {
         let path = paths.segment(*segment);
         let file = disk.open(&path, OpenMode::Read).map_err(|e| Error::io("open", &path, e))?;
         let mut bytes = vec![0; range.len()];
         file.read_at(&mut bytes, range.start as u64).map_err(|e| Error::io("read", &path, e))?;
         copies.push(quarantine(disk, paths, epoch, *segment, range.start, &bytes)?);
     }
-    // Both entries must last before the only other copy of the bytes is overwritten.
+    // Both entries must be durable before the bytes are zeroed.
     disk.sync_dir(&dir).map_err(|e| Error::io("sync", &dir, e))?;
     disk.sync_dir(&paths.root).map_err(|e| Error::io("sync", &paths.root, e))?;
-    place.check(disk)?;
-    // From the back, so that a crash in between leaves remains that still begin where they did.
-    for (segment, range) in remains.pieces.iter().rev() {
+    location.check(disk)?;
+    // From the last range to the first, so that after a crash in between the tail still begins where it did.
+    for (segment, range) in tail.ranges.iter().rev() {
         let path = paths.segment(*segment);
         let file = disk.open(&path, OpenMode::Write).map_err(|e| Error::io("open", &path, e))?;
         file.write_at(&vec![0; range.len()], range.start as u64)
             .map_err(|e| Error::io("zero", &path, e))?;
-        // New frames go here; what they replace must not come back.
+        // New frames are written here, and the old bytes must not come back after a power loss.
         file.sync().map_err(|e| Error::io("sync", &path, e))?;
     }
     Ok(copies)
 }
 
-/// Writes a copy under a name that is not taken: an earlier attempt's copy is the better one.
+/// Writes a copy under an unused name. A copy of an earlier attempt is kept: it may hold more.
 fn quarantine(
     disk: &dyn Disk,
     paths: &Paths,
@@ -67,7 +67,7 @@ fn quarantine(
                     .map_err(|e| Error::io("write", &path, e))
                     .and_then(|()| file.sync().map_err(|e| Error::io("sync", &path, e)));
                 if written.is_err() {
-                    // Half a copy is none, and may be what fills the disk.
+                    // An incomplete copy is useless, and may be what fills the disk.
                     let _ = disk.remove(&path);
                 }
                 return written.map(|()| path);
@@ -78,11 +78,10 @@ fn quarantine(
     }
 }
 
-/// Puts the log within `range`, which was read and found whole, on the device.
+/// Makes the log in `range`, which was read and verified, durable.
 ///
-/// It is written once more before it is synced: after a sync that failed in another process the
-/// system may hold pages that are not on the device and take them for clean, so that a sync alone
-/// would succeed and mean nothing.
+/// It is written again before it is synced. After a failed `fsync` in another process, the page cache may hold
+/// pages that are marked clean and are not on the device; a sync alone would succeed without writing them.
 pub(crate) fn harden(
     disk: &dyn Disk,
     paths: &Paths,
@@ -104,14 +103,14 @@ pub(crate) fn harden(
 }
 
 fn rewrite(disk: &dyn Disk, path: &Path, range: Range<u64>) -> io::Result<()> {
-    const PIECE_BYTES: u64 = 1 << 20;
+    const CHUNK_BYTES: u64 = 1 << 20;
     let file = disk.open(path, OpenMode::Write)?;
     let mut offset = range.start;
     while offset < range.end {
-        let len = (range.end - offset).min(PIECE_BYTES);
-        let mut piece = vec![0; usize::try_from(len).unwrap_or_default()];
-        file.read_at(&mut piece, offset)?;
-        file.write_at(&piece, offset)?;
+        let len = (range.end - offset).min(CHUNK_BYTES);
+        let mut chunk = vec![0; usize::try_from(len).unwrap_or_default()];
+        file.read_at(&mut chunk, offset)?;
+        file.write_at(&chunk, offset)?;
         offset += len;
     }
     file.sync()

@@ -1,4 +1,4 @@
-//! From a directory to a log that can be written: the verdict by reading only, then repair.
+//! Opening a log, and crash recovery: first the verdict, which only reads; then healing, for a writer.
 
 mod heal;
 mod opening;
@@ -8,7 +8,7 @@ mod sparse;
 
 pub use opening::{OpenReport, Verdict};
 pub(crate) use opening::{
-    Opening, follow, make_directories, make_space, manifest_before, open, overtaken,
+    Opening, catch_up, make_directories, manifest_before, open, raced_with_writer, release_reserve,
 };
 pub(crate) use recovery::Replay;
 pub(crate) use reread::Files;

@@ -1,4 +1,4 @@
-//! Opening a log: lock, manifest, verdict, and only then repair.
+//! Opening a log: lock, manifest, recovery (reading only), then repair.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,35 +17,35 @@ use crate::log::files::{
 use crate::log::format::{Identity, Manifest, Paths, SEGMENT_HEADER_BYTES, SegmentHeader, corrupt};
 use crate::log::write::{Background, Held, Writer};
 
-/// What the log on disk was found to be.
+/// What the log on disk was found to be when the store was opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// There was no store; it was made.
+    /// There was no store; it was created.
     Created,
-    /// The last writer closed the store in order, and everything is there.
+    /// The last writer shut the store down, and everything is there.
     Clean,
-    /// The last writer did not close the store. Every commit in the log is whole, and nothing lies
-    /// beyond the last one.
+    /// The last writer did not shut the store down, as after a crash. Every commit in the log is whole, and
+    /// only zeros follow the last one.
     Unclosed,
-    /// Beyond the last whole commit lay the beginnings of one that was never completely written,
+    /// After the last whole commit there was a torn write: a commit that was never written completely,
     /// hence never acknowledged.
     Torn,
-    /// Beyond the last whole commit lay bytes that verify as nothing, and neither a later commit
-    /// nor the manifest tells whether they were ever a commit that was acknowledged. After a
-    /// power loss this is what an unfinished commit usually looks like.
+    /// After the last whole commit there were bytes that are not a valid commit, and nothing proves whether
+    /// they were ever an acknowledged one. After a power loss, this is what an unfinished commit usually
+    /// looks like.
     Ambiguous,
-    /// A living writer has the store open, and the log was read up to what it has published.
+    /// A writer has the store open, and the log was read up to what it had published.
     Live,
 }
 
-/// What opening a store found and did.
+/// What the opening of a store found and did.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct OpenReport {
     /// What the log was found to be.
     pub verdict: Verdict,
-    /// How often the store has been opened for writing.
+    /// The epoch: how often the store has been opened for writing.
     pub epoch: u32,
     /// Where the log ends.
     pub end: Position,
@@ -53,15 +53,15 @@ pub struct OpenReport {
     pub commits: u64,
     /// Segments of the log.
     pub segments: u32,
-    /// Bytes beyond the end, and behind the ends of full segments, that were no commits; zeroed, unless
-    /// the store is open for reading only. Beside a living writer only the latter are looked at.
+    /// Bytes after the end of the log, and after the seals of full segments, that were not zero and no commits.
+    /// They were zeroed, unless the store is open for reading only. Beside a writer, only those after seals count.
     pub removed_bytes: u64,
-    /// Where copies of those bytes were put; empty if the store is open for reading only.
+    /// Paths of the copies of those bytes in quarantine; empty if the store is open for reading only.
     pub quarantined: Vec<PathBuf>,
-    /// One of the manifest's two slots was not whole, after a write cut short or by rot; the other was
-    /// used, and the damaged one is written anew unless the store is open for reading only.
+    /// One of the manifest's two slots was not valid, after a torn write or by damage. The other one was used,
+    /// and the damaged one is rewritten unless the store is open for reading only.
     pub manifest_damaged: bool,
-    /// How long opening took.
+    /// How long the opening took.
     pub elapsed: Duration,
 }
 
@@ -69,9 +69,10 @@ pub struct OpenReport {
 pub(crate) struct Opening {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) paths: Paths,
+    /// Whether a missing store is created.
     pub(crate) create: bool,
     pub(crate) read_only: bool,
-    /// Of a new store.
+    /// The segment size of a new store.
     pub(crate) segment_bytes: u32,
     /// Refuse an ambiguous log rather than heal it.
     pub(crate) refuse_ambiguous: bool,
@@ -80,13 +81,14 @@ pub(crate) struct Opening {
 /// An open log.
 pub(crate) struct Opened {
     pub(crate) published: Arc<Published>,
-    pub(crate) place: Arc<StoreLocation>,
+    pub(crate) location: Arc<StoreLocation>,
     pub(crate) opener: Arc<Opener>,
+    /// `None` if it is open for reading only.
     pub(crate) writing: Option<(Arc<Writer>, Background)>,
     pub(crate) report: OpenReport,
 }
 
-/// Opens a log; `replay` is told of every commit in it.
+/// Opens a log and passes every commit in it to `replay`.
 pub(crate) fn open(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     let started = Instant::now();
     refuse_links(opening)?;
@@ -99,7 +101,7 @@ pub(crate) fn open(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened>
     Ok(opened)
 }
 
-/// A link in the place of a directory leads who knows where.
+/// Symbolic links within the store are not followed: they could lead writes out of its directory.
 fn refuse_links(Opening { disk, paths, .. }: &Opening) -> Result<()> {
     for dir in [paths.log(), paths.quarantine()] {
         if disk.is_link(&dir).map_err(|e| Error::io("look at", &dir, e))? {
@@ -127,34 +129,35 @@ fn open_writer(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     let lock = Lock::acquire(disk_ref, paths)?;
     check_unshared(disk_ref, paths)?;
     let record = LockFile::begin(disk_ref, paths)?;
-    // Looked at again under the lock: another process may have made the store meanwhile.
+    // Checked again under the lock: another process may have created the store meanwhile.
     let (mut manifest, created) = match ManifestFile::open(disk_ref, paths, OpenMode::Write) {
         Ok(manifest) => (manifest, false),
         Err(Error::NotAStore { .. }) if opening.create => (create(opening)?, true),
         Err(error) => return Err(error),
     };
-    let place = Arc::new(StoreLocation::enter(disk_ref, paths, &manifest)?);
+    let location = Arc::new(StoreLocation::open(disk_ref, paths, &manifest)?);
     let scan = scan(disk_ref, paths, &manifest.current, None, replay)?;
-    // Reading took its time. From here on files are changed.
-    place.check(disk_ref)?;
+    // Files are changed from here on, and reading the log took a while.
+    location.check(disk_ref)?;
     fill_holes(disk_ref, paths, &scan)?;
     let mut report = report(&scan, &manifest.current, created);
     report.manifest_damaged = manifest.damaged;
-    let counted = u64::from(report.epoch);
+    let epoch = u64::from(report.epoch);
     let what = "the store was opened more often than epochs can count";
-    let exhausted = || corrupt(&paths.manifest(), 44, what, counted + 1, counted);
+    let exhausted = || corrupt(&paths.manifest(), 44, what, epoch + 1, epoch);
     report.epoch = report.epoch.checked_add(1).ok_or_else(exhausted)?;
-    if let Some(remains) = &scan.remains {
-        if !remains.torn && opening.refuse_ambiguous {
-            return Err(ambiguous(paths, remains));
+    if let Some(tail) = &scan.tail {
+        if !tail.torn && opening.refuse_ambiguous {
+            return Err(ambiguous(paths, tail));
         }
-        report.quarantined = heal::heal(disk_ref, paths, &place, report.epoch, remains)?;
+        report.quarantined = heal::heal(disk_ref, paths, &location, report.epoch, tail)?;
     }
-    // What was replayed may be in the page cache only; the manifest is about to vouch for it.
+    // What was replayed may be in the page cache only, and must be durable before the manifest's durable mark
+    // covers it.
     heal::harden(disk_ref, paths, &manifest.current.identity, scan.durable_upto..scan.end)?;
     let segments = open_segments(disk_ref, paths, &scan)?;
-    // A process that was killed between naming a file and syncing its directory left a name that is
-    // there and may not last.
+    // A process that was killed between renaming a file and syncing the directory left an entry that is not
+    // durable.
     for dir in [&paths.log(), &paths.root] {
         disk_ref.sync_dir(dir).map_err(|e| Error::io("sync", dir, e))?;
     }
@@ -163,17 +166,17 @@ fn open_writer(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     if !created {
         manifest.harden()?;
     }
-    // Into both slots: should one rot, the other still knows the epoch of the frames to come.
+    // Into both slots: if one is damaged later, the other still has the epoch of the frames to come.
     manifest.write(next)?;
     manifest.write(next)?;
-    place.check(disk_ref)?;
+    location.check(disk_ref)?;
     reserve::keep(disk_ref, paths, &next.identity)?;
     let published = Arc::new(Published::new(next.identity, segments, scan.end));
     let opener = Arc::new(Opener::new());
-    let held = Held { place: place.clone(), opener: opener.clone(), manifest, lock, record };
+    let held = Held { place: location.clone(), opener: opener.clone(), manifest, lock, record };
     let writer = Arc::new(Writer::new(disk.clone(), paths.clone(), published.clone(), held)?);
     let background = Background::start(writer.clone())?;
-    Ok(Opened { published, place, opener, writing: Some((writer, background)), report })
+    Ok(Opened { published, location, opener, writing: Some((writer, background)), report })
 }
 
 fn open_reader(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
@@ -181,13 +184,13 @@ fn open_reader(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     let disk = disk.as_ref();
     let manifest = ManifestFile::open(disk, paths, OpenMode::Read)?;
     let live = Lock::is_held(disk, paths)?;
-    let word = live.then(|| LockRecord::read(disk, paths)).transpose()?;
-    // Read after the limit: a manifest read before may be older than frames below the limit.
+    let record = live.then(|| LockRecord::read(disk, paths)).transpose()?;
+    // Read after the lock record: an earlier manifest could have a lower epoch than frames below the limit.
     let manifest = ManifestFile::open(disk, paths, OpenMode::Read).unwrap_or(manifest);
-    // A writer that is still opening has published nothing yet; what the manifest vouches for
-    // stays in any case.
-    let limit = word.map(|word| word.published.max(manifest.current.durable_upto));
-    let place = Arc::new(StoreLocation::enter(disk, paths, &manifest)?);
+    // A writer that is still opening has published nothing yet. The log below the durable mark stays in any
+    // case.
+    let limit = record.map(|record| record.published.max(manifest.current.durable_upto));
+    let location = Arc::new(StoreLocation::open(disk, paths, &manifest)?);
     let scan = scan(disk, paths, &manifest.current, limit, replay)?;
     let mut report = report(&scan, &manifest.current, false);
     report.manifest_damaged = manifest.damaged;
@@ -197,10 +200,10 @@ fn open_reader(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     let segments = open_segments(disk, paths, &scan)?;
     let published = Arc::new(Published::new(manifest.current.identity, segments, scan.end));
     let opener = Arc::new(Opener::new());
-    Ok(Opened { published, place, opener, writing: None, report })
+    Ok(Opened { published, location, opener, writing: None, report })
 }
 
-/// What the manifest says before a log is opened for reading; nothing for any other opening.
+/// The manifest as it is before a log is opened for reading only; `None` for a writer.
 pub(crate) fn manifest_before(
     Opening { disk, paths, read_only, .. }: &Opening,
 ) -> Option<Manifest> {
@@ -208,10 +211,10 @@ pub(crate) fn manifest_before(
     read_only.then(read).flatten().map(|manifest| manifest.current)
 }
 
-/// Whether a writer came while a log was opened for reading: what was found beyond the end may
-/// then have been its first commit, half seen. A writer that has gone again has changed the manifest
-/// since it was `manifest_before`.
-pub(crate) fn overtaken(
+/// Whether a writer opened the store while it was being opened for reading only. The tail that was found may
+/// then be its first commit, partly written. If that writer has ended again, the manifest differs from
+/// `manifest_before`.
+pub(crate) fn raced_with_writer(
     opening: &Opening,
     manifest_before: Option<Manifest>,
     opened: &Result<Opened>,
@@ -223,29 +226,30 @@ pub(crate) fn overtaken(
             || self::manifest_before(opening) != manifest_before))
 }
 
-/// Whether a log that could not be opened for writing for want of space has got some.
-pub(crate) fn make_space(opening: &Opening, error: &Error) -> bool {
+/// Removes the reserve file if a writer failed to open the log because the disk is full; returns whether that
+/// freed space.
+pub(crate) fn release_reserve(opening: &Opening, error: &Error) -> bool {
     !opening.read_only && reserve::release(opening.disk.as_ref(), &opening.paths, error)
 }
 
-/// Reads on to where a writer of the epoch `since` or later has published meanwhile; whether one
-/// had.
-pub(crate) fn follow(
+/// Replays what a writer of another process has published since, if its epoch is `epoch_min` or higher; returns
+/// whether there was anything.
+pub(crate) fn catch_up(
     disk: &dyn Disk,
     paths: &Paths,
-    (place, published): (&StoreLocation, &Published),
-    since: u32,
+    (location, published): (&StoreLocation, &Published),
+    epoch_min: u32,
     replay: &mut dyn Replay,
 ) -> Result<bool> {
-    let word = LockRecord::read(disk, paths)?;
-    let (from, end) = (published.end(), word.published);
-    // The word of a writer that was gone when the log was read is older than what was read, and
-    // after a power loss it may be wrong.
-    if word.epoch < since || end <= from {
+    let record = LockRecord::read(disk, paths)?;
+    let (from, end) = (published.end(), record.published);
+    // The record of a writer that had ended when the log was read is out of date, and after a power loss may be
+    // wrong.
+    if record.epoch < epoch_min || end <= from {
         return Ok(false);
     }
-    // In another store's place the word is that of another writer.
-    place.check(disk)?;
+    // In a directory that was replaced, the record is that of another store's writer.
+    location.check(disk)?;
     let identity = published.identity;
     let (last, _) = identity.locate(end);
     let mut next = u32::try_from(published.view().segments().len()).unwrap_or(u32::MAX);
@@ -255,8 +259,7 @@ pub(crate) fn follow(
         published.add_segment(Arc::new(segment));
         next += 1;
     }
-    // Bytes below the writer's word are final: they may be read through the maps before they are
-    // shown to anybody.
+    // Bytes below the published end are final, so they may be read before readers of this store see them.
     published.raise_marks(end);
     let view = published.view_upto(end);
     let mut reached = from;
@@ -268,22 +271,21 @@ pub(crate) fn follow(
         reached = frame.end();
         Ok(())
     });
-    // What came before a bad frame is in the index and is published, so that a later call goes on there.
+    // Commits before a bad frame are in the index and are published, so that a later call goes on after them.
     published.publish(if read.is_ok() { end } else { reached });
     published.wake();
     read.map(|()| true)
 }
 
-/// Makes the store's directories, and makes the entries that lead to them last as long as what is
-/// acknowledged in the store.
+/// Creates the store's directories, and makes their entries durable.
 pub(crate) fn make_directories(disk: &dyn Disk, paths: &Paths) -> Result<()> {
     let dir = paths.log();
     disk.create_dir(&dir).map_err(|e| Error::io("create", &dir, e))?;
-    // Any of them may have been made by an attempt that was cut short, so all are synced.
+    // Any of them may have been created by an attempt that a crash ended, so all are synced.
     for parent in dir.ancestors().skip(1) {
         let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
         match disk.sync_dir(parent) {
-            // Not ours, hence not made by us.
+            // Not writable, hence not created by such an attempt.
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {}
             synced => synced.map_err(|e| Error::io("sync", parent, e))?,
         }
@@ -291,7 +293,7 @@ pub(crate) fn make_directories(disk: &dyn Disk, paths: &Paths) -> Result<()> {
     Ok(())
 }
 
-/// Makes a new store: its first segment, and then the manifest, with which it exists.
+/// Creates a new store: its first segment, and then the manifest, with which it exists.
 fn create(opening: &Opening) -> Result<ManifestFile> {
     let Opening { disk, paths, segment_bytes, .. } = opening;
     let disk = disk.as_ref();
@@ -320,8 +322,8 @@ fn open_segments(disk: &dyn Disk, paths: &Paths, scan: &Scan) -> Result<Vec<Arc<
 }
 
 fn report(scan: &Scan, manifest: &Manifest, created: bool) -> OpenReport {
-    let verdict = match &scan.remains {
-        Some(remains) if remains.torn => Verdict::Torn,
+    let verdict = match &scan.tail {
+        Some(tail) if tail.torn => Verdict::Torn,
         Some(_) => Verdict::Ambiguous,
         None if created => Verdict::Created,
         None if manifest.closed && scan.end == manifest.durable_upto => Verdict::Clean,
@@ -333,16 +335,16 @@ fn report(scan: &Scan, manifest: &Manifest, created: bool) -> OpenReport {
         end: scan.end,
         commits: scan.commits,
         segments: u32::try_from(scan.segments.len()).unwrap_or(u32::MAX),
-        removed_bytes: scan.remains.as_ref().map_or(0, UnverifiedTail::bytes),
+        removed_bytes: scan.tail.as_ref().map_or(0, UnverifiedTail::bytes),
         quarantined: vec![],
         manifest_damaged: false,
         elapsed: Duration::ZERO,
     }
 }
 
-fn ambiguous(paths: &Paths, remains: &UnverifiedTail) -> Error {
+fn ambiguous(paths: &Paths, tail: &UnverifiedTail) -> Error {
     let what = "bytes beyond the last commit may have been an acknowledged one";
-    match remains.pieces.first() {
+    match tail.ranges.first() {
         Some((segment, range)) => {
             corrupt(&paths.segment(*segment), range.start as u64, what, 0, range.len() as u64)
         }

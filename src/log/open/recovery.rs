@@ -1,13 +1,13 @@
-//! The verdict: what the log on disk is, found out by reading only.
+//! Crash recovery, the reading part: replays the log and decides what its last bytes are (the verdict).
 //!
-//! Frames are read from the first one on. Where they stop verifying, the log ends, and the bytes
-//! from there on decide:
+//! Frames are read from the first one on. The log ends where a frame does not verify. The bytes from there on
+//! decide:
 //!
-//! - all zero, and nothing says that more was acknowledged: the log is whole;
-//! - anything says that the bytes at this place were on the device once (the durable mark of a later
-//!   frame, of the manifest or of the lock record lies above): acknowledged data is damaged, refuse;
-//! - otherwise they are what is left of the last group of writes. A zero check proves that it was
-//!   never written completely, hence never acknowledged: torn. Without that proof: ambiguous.
+//! - all zero, and no durable mark above: the log is whole;
+//! - a durable mark above (of a later frame, the manifest or the lock record) says that these bytes were on the
+//!   device once: acknowledged data is damaged, and the opening is refused;
+//! - otherwise they are the last group of writes. If a checksum is zero, the write was torn, hence never
+//!   acknowledged: torn tail. Without that proof: ambiguous.
 
 use std::ops::Range;
 use std::path::Path;
@@ -23,42 +23,41 @@ use crate::log::format::{
     SegmentHeader, corrupt, frame, segment_number,
 };
 
-/// Who is told of every commit, in order.
+/// Receives every commit in order; the index implements it.
 pub(crate) trait Replay {
-    /// Takes in a commit; an error says that its content makes no sense.
+    /// Applies a commit; an error if its content breaks a rule of the format.
     fn commit(&mut self, frame: &Frame<'_>) -> Result<(), Malformed>;
-    /// The ids of runs by number, as far as they are known.
+    /// The ids of the runs with these numbers; unknown ones are left out.
     fn run_ids(&self, numbers: &[u32]) -> Vec<RunId>;
 }
 
-/// What was found beyond the end of the log, and behind the seals of full segments.
+/// The bytes that are not zero after the end of the log, and after the seals of full segments.
 #[derive(Clone, Debug)]
 pub(crate) struct UnverifiedTail {
-    /// The dirty bytes, per segment: number and range of offsets.
-    pub(crate) pieces: Vec<(u32, Range<usize>)>,
-    /// It is proven that they were never acknowledged.
+    /// Per segment: its number and a range of offsets.
+    pub(crate) ranges: Vec<(u32, Range<usize>)>,
+    /// Whether it is proven that they were never acknowledged.
     pub(crate) torn: bool,
 }
 
 impl UnverifiedTail {
     pub(crate) fn bytes(&self) -> u64 {
-        self.pieces.iter().map(|(_, range)| wide(range.len())).sum()
+        self.ranges.iter().map(|(_, range)| wide(range.len())).sum()
     }
 }
 
-/// The verdict and what it rests on.
+/// The result of reading the log.
 #[derive(Debug)]
 pub(crate) struct Scan {
     pub(crate) segments: Vec<SegmentHeader>,
     pub(crate) end: Position,
-    /// The log was known to be on the device up to here.
+    /// The highest durable mark that was found.
     pub(crate) durable_upto: Position,
     pub(crate) commits: u64,
-    pub(crate) remains: Option<UnverifiedTail>,
+    pub(crate) tail: Option<UnverifiedTail>,
 }
 
-/// Reads the log of a store. With `published`, a living writer's word, it is read up to there and
-/// no verdict is needed on what lies beyond.
+/// Reads the log of a store: to its end, or, beside a writer, up to the position that it has `published`.
 pub(crate) fn scan(
     disk: &dyn Disk,
     paths: &Paths,
@@ -68,13 +67,13 @@ pub(crate) fn scan(
 ) -> Result<Scan> {
     let segments = list_segments(disk, paths, manifest)?;
     let first = manifest.identity.first_frame(0);
-    let remembered = durable_hint(disk, paths, &manifest.identity.store, manifest.epoch)?;
+    let hint = durable_hint(disk, paths, &manifest.identity.store, manifest.epoch)?;
     let scan = Scan {
         segments,
         end: first,
-        durable_upto: manifest.durable_upto.max(first).max(remembered),
+        durable_upto: manifest.durable_upto.max(first).max(hint),
         commits: 0,
-        remains: None,
+        tail: None,
     };
     let mut scanner = Scanner {
         disk,
@@ -83,7 +82,7 @@ pub(crate) fn scan(
         limit: published.unwrap_or(Position::from_u64(u64::MAX)),
         scan,
         epoch: 0,
-        behind_seals: vec![],
+        after_seals: vec![],
         buffer: Buffer::new(),
     };
     scanner.run(replay)?;
@@ -132,10 +131,10 @@ struct Scanner<'a> {
     manifest: &'a Manifest,
     limit: Position,
     scan: Scan,
-    /// Of the last frame: later frames are not older.
+    /// The epoch of the last frame. It never decreases along the log.
     epoch: u32,
-    /// Bytes that are not zero behind the seals of full segments, where nothing is ever written.
-    behind_seals: Vec<(u32, Range<usize>)>,
+    /// Bytes that are not zero after the seals of full segments, where nothing is ever written.
+    after_seals: Vec<(u32, Range<usize>)>,
     /// The segment being read.
     buffer: Buffer,
 }
@@ -154,15 +153,15 @@ impl Scanner<'_> {
             return self.judge(&header, fault, replay);
         }
         if self.scan.end >= self.limit {
-            self.keep_behind_seals();
+            self.report_after_seals();
             return Ok(());
         }
-        // The last segment was sealed, which is only done when the next one is there.
+        // The last segment is sealed, which is done only once the next one exists.
         let number = u32::try_from(self.scan.segments.len()).unwrap_or(u32::MAX);
         Err(corrupt(&self.paths.segment(number), 0, "the segment is missing", 0, 0))
     }
 
-    /// Replays frames until the segment is sealed (`None`) or something else stands there.
+    /// Replays the frames of a segment, up to its seal (`None`) or to bytes that are not a frame.
     fn replay_segment(
         &mut self,
         header: &SegmentHeader,
@@ -183,22 +182,22 @@ impl Scanner<'_> {
             if epoch > self.manifest.epoch {
                 return Err(stale_manifest(self.paths, epoch, self.manifest.epoch));
             }
-            // The manifest was written when the epoch began, and nothing older lies beyond the mark.
+            // The manifest was written when its epoch began. Frames beyond its durable mark are of that epoch.
             let beyond = self.scan.end >= self.manifest.durable_upto;
-            let opening = if beyond { self.manifest.epoch } else { 0 };
-            let oldest = self.epoch.max(header.epoch).max(opening);
-            if epoch < oldest {
+            let epoch_beyond = if beyond { self.manifest.epoch } else { 0 };
+            let lowest = self.epoch.max(header.epoch).max(epoch_beyond);
+            if epoch < lowest {
                 let what = "a frame is older than what comes before it";
-                let (expected, found) = (u64::from(oldest), u64::from(epoch));
+                let (expected, found) = (u64::from(lowest), u64::from(epoch));
                 return Err(corrupt(&path, offset as u64, what, expected, found));
             }
             self.epoch = epoch;
             self.scan.durable_upto = self.scan.durable_upto.max(frame.header.durable_upto);
             match frame.header.kind {
                 FrameKind::Seal => {
-                    let behind = offset + frame.header.frame_bytes();
-                    if let Some(piece) = dirty(&self.buffer, behind) {
-                        self.behind_seals.push((header.number, piece));
+                    let after = offset + frame.header.frame_bytes();
+                    if let Some(range) = dirty(&self.buffer, after) {
+                        self.after_seals.push((header.number, range));
                     }
                     return Ok(None);
                 }
@@ -213,14 +212,14 @@ impl Scanner<'_> {
         }
     }
 
-    /// Beside a writer nothing is known of what lies beyond the limit; of a segment that is sealed
-    /// below it, all is.
-    fn keep_behind_seals(&mut self) {
-        let pieces = std::mem::take(&mut self.behind_seals);
-        self.scan.remains = (!pieces.is_empty()).then_some(UnverifiedTail { pieces, torn: true });
+    /// The tail as found beside a writer: bytes after the seals below the limit. Beyond the limit the writer is
+    /// at work.
+    fn report_after_seals(&mut self) {
+        let ranges = std::mem::take(&mut self.after_seals);
+        self.scan.tail = (!ranges.is_empty()).then_some(UnverifiedTail { ranges, torn: true });
     }
 
-    /// Decides what the bytes after the last good frame are.
+    /// Decides what the bytes after the last frame that verified are.
     fn judge(
         &mut self,
         header: &SegmentHeader,
@@ -229,15 +228,15 @@ impl Scanner<'_> {
     ) -> Result<()> {
         let end = self.scan.end;
         if end >= self.limit {
-            self.keep_behind_seals();
+            self.report_after_seals();
             return Ok(());
         }
         let (_, offset) = self.identity().locate(end);
         let mut touched = self.runs_at(offset);
         let mut damage_end = None;
-        let mut pieces = std::mem::take(&mut self.behind_seals);
+        let mut ranges = std::mem::take(&mut self.after_seals);
         // Everything from the end of the log to the end of the last segment.
-        let mut known = self.scan.durable_upto;
+        let mut durable_upto = self.scan.durable_upto;
         let later = self.scan.segments.clone();
         let later = later.iter().filter(|other| other.number >= header.number);
         for other in later {
@@ -247,43 +246,43 @@ impl Scanner<'_> {
             } else {
                 self.load(other.number)?;
             }
-            if let Some(piece) = dirty(&self.buffer, from) {
+            if let Some(range) = dirty(&self.buffer, from) {
                 let ends = (end, &mut damage_end);
-                known = known.max(self.evidence(other, piece.clone(), ends, &mut touched)?);
-                pieces.push((other.number, piece));
+                let mark = self.durable_mark_in(other, range.clone(), ends, &mut touched)?;
+                durable_upto = durable_upto.max(mark);
+                ranges.push((other.number, range));
             }
         }
-        if known > end || self.limit != Position::from_u64(u64::MAX) {
+        if durable_upto > end || self.limit != Position::from_u64(u64::MAX) {
             let path = self.paths.segment(header.number);
-            let (expected, found) = fault.checks();
+            let (expected, found) = fault.checksums();
             return Err(with_runs(
                 corrupt(&path, offset as u64, fault.what(), expected, found),
                 replay.run_ids(&touched),
             ));
         }
-        let proven = matches!(fault, Fault::HeaderMissing | Fault::TrailerMissing(_));
-        let torn = proven || self.manifest.closed;
-        self.scan.remains = (!pieces.is_empty()).then_some(UnverifiedTail { pieces, torn });
+        let unwritten = matches!(fault, Fault::HeaderMissing | Fault::TrailerMissing(_));
+        let torn = unwritten || self.manifest.closed;
+        self.scan.tail = (!ranges.is_empty()).then_some(UnverifiedTail { ranges, torn });
         Ok(())
     }
 
-    /// Looks for frames in a dirty piece: the highest `durable_upto` they carry. Runs whose
-    /// batches point back into the damage, which lies between `end` and the first of these frames
-    /// in any piece, are added to `touched`.
-    fn evidence(
+    /// Searches `range` for frames; returns the highest durable mark in them. The damage is between `end` and
+    /// the first of these frames in any range; runs whose batches link back into it are added to `touched`.
+    fn durable_mark_in(
         &self,
         header: &SegmentHeader,
-        piece: Range<usize>,
+        range: Range<usize>,
         (end, damage_end): (Position, &mut Option<Position>),
         touched: &mut Vec<u32>,
     ) -> Result<Position> {
         let first = self.identity().first_frame(header.number);
-        let mut known = Position::START;
-        let mut offset = piece.start;
-        while offset < piece.end {
+        let mut durable_upto = Position::START;
+        let mut offset = range.start;
+        while offset < range.end {
             let position = first.plus((offset - SEGMENT_HEADER_BYTES) as u64);
             let bytes = self.buffer.get(offset..).unwrap_or_default();
-            // Most candidates fail on their first word or on the header alone, which is cheap.
+            // Most offsets are ruled out by the first word or the header's checksum, which is cheap.
             let frame = (u32_at(bytes, 0) != Some(0))
                 .then(|| frame::verify_header(bytes, header.scope(), position).ok())
                 .flatten()
@@ -297,7 +296,7 @@ impl Scanner<'_> {
                 return Err(stale_manifest(self.paths, frame.header.epoch, self.manifest.epoch));
             }
             let damage_end = *damage_end.get_or_insert(position);
-            known = known.max(frame.header.durable_upto);
+            durable_upto = durable_upto.max(frame.header.durable_upto);
             for part in Parts::of(&frame).map_while(Result::ok) {
                 if let (Part::Batch(batch), _) = part
                     && (end..damage_end).contains(&batch.previous)
@@ -307,10 +306,10 @@ impl Scanner<'_> {
             }
             offset += frame.header.frame_bytes();
         }
-        Ok(known)
+        Ok(durable_upto)
     }
 
-    /// The run numbers that can still be read in the frame at `offset`.
+    /// The run numbers that can still be read in the damaged frame at `offset`.
     fn runs_at(&self, offset: usize) -> Vec<u32> {
         let bytes = self.buffer.get(offset..).unwrap_or_default();
         let payload = bytes.get(frame::HEADER_BYTES..).unwrap_or_default();
@@ -323,13 +322,13 @@ impl Scanner<'_> {
             .collect()
     }
 
-    /// Reads a whole segment; an unreadable sector is then an error and not a signal.
+    /// Reads a whole segment by `read`, so that a bad sector is an error and not a SIGBUS.
     fn load(&mut self, number: u32) -> Result<()> {
         let path = self.paths.segment(number);
-        self.read(&path, number).map_err(|source| Error::io("read", path, source))
+        self.read(&path).map_err(|source| Error::io("read", path, source))
     }
 
-    fn read(&mut self, path: &Path, _number: u32) -> std::io::Result<()> {
+    fn read(&mut self, path: &Path) -> std::io::Result<()> {
         let file = self.disk.open(path, OpenMode::Read)?;
         let len = usize::try_from(self.identity().segment_bytes).unwrap_or(usize::MAX);
         self.buffer.resize(len, 0);
@@ -337,7 +336,7 @@ impl Scanner<'_> {
     }
 }
 
-/// From `from` to the last byte that is not zero; `None` if all are.
+/// From `from` to the last byte that is not zero; `None` if all are zero.
 fn dirty(bytes: &[u8], from: usize) -> Option<Range<usize>> {
     let end = dirty_end(bytes, from);
     (end > from).then_some(from..end)

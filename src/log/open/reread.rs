@@ -1,5 +1,4 @@
-//! Reading again what was read when the store was opened, and listing whatever else lies in its
-//! directory.
+//! Reads the log again as an opening does, and lists the other files in the store's directory.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,34 +10,34 @@ use crate::id::Position;
 use crate::log::files::{Lock, ManifestFile, View};
 use crate::log::format::{Paths, corrupt, segment_number};
 
-/// What is in the directory of a store.
+/// Files in the directory of a store that are not part of the log.
 #[derive(Default)]
 pub(crate) struct Files {
-    /// Copies of what openings removed.
+    /// Copies of bytes that healing removed.
     pub(crate) quarantined: Vec<PathBuf>,
-    /// What no store has made.
+    /// Files that kinlog did not create.
     pub(crate) unknown: Vec<PathBuf>,
 }
 
-/// Whether no writer lives, nor has any been there since the one of `epoch`.
+/// Whether there is no writer, and was none since the epoch `epoch`.
 pub(crate) fn is_quiet(disk: &dyn Disk, paths: &Paths, epoch: u32) -> Result<bool> {
-    // In this order: a writer that comes after the first look raises the epoch before it commits.
+    // In this order: a writer that opens the store after the first check raises the epoch before it commits.
     let held = Lock::is_held(disk, paths)?;
     Ok(!held && self::epoch(disk, paths)? == epoch)
 }
 
-/// What reading the log again came to.
+/// The result of reading the log again.
 pub(crate) struct Reread {
-    /// Segments whose headers were checked; those without a commit count, too.
+    /// Segments whose headers were checked, including those without a commit.
     pub(crate) segments: u32,
-    /// One slot of the manifest is not whole.
+    /// One slot of the manifest is not valid.
     pub(crate) manifest_damaged: bool,
-    /// What lies beyond the end, as far as that was looked at.
-    pub(crate) remains: Option<UnverifiedTail>,
+    /// The bytes after the end of the log that are not zero, as far as they were read.
+    pub(crate) tail: Option<UnverifiedTail>,
 }
 
-/// Reads the store that `view` shows anew, as an opening does and by the same rules: to the end and
-/// what lies beyond, or up to `limit` beside a writer.
+/// Reads the store of `view` again, by the rules of an opening: all of it, or up to `limit` while a writer has
+/// the store open.
 pub(crate) fn reread(
     disk: &dyn Disk,
     paths: &Paths,
@@ -67,16 +66,16 @@ pub(crate) fn reread(
     Ok(Reread {
         segments: u32::try_from(scan.segments.len()).unwrap_or(u32::MAX),
         manifest_damaged: manifest.damaged,
-        remains: scan.remains,
+        tail: scan.tail,
     })
 }
 
-/// How often the store was opened for writing so far.
+/// The current epoch.
 pub(crate) fn epoch(disk: &dyn Disk, paths: &Paths) -> Result<u32> {
     Ok(ManifestFile::open(disk, paths, OpenMode::Read)?.current.epoch)
 }
 
-/// Lists what is there besides the log.
+/// Lists the files that are not part of the log.
 pub(crate) fn files(disk: &dyn Disk, paths: &Paths) -> Result<Files> {
     let known = [
         paths.lock_record(),

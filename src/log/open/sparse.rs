@@ -1,6 +1,6 @@
-//! Space that a sparse copy has left out: `cp --sparse=always` makes holes of zeros, and so of all the space that
-//! was prepared for commits to come. It is set aside again before there are any, as a disk that is full by
-//! then would fail a commit that is on its way.
+//! Allocates the holes of a sparse copy. `cp --sparse=always` turns zeros into holes, hence all space that was
+//! allocated for future commits. It is allocated again at opening; otherwise a full disk would fail a commit
+//! in flight.
 
 use super::recovery::Scan;
 use crate::bytes::wide;
@@ -9,8 +9,7 @@ use crate::error::{Error, Result};
 use crate::log::files::zero_holes;
 use crate::log::format::{Paths, SEGMENT_HEADER_BYTES};
 
-/// Sets aside the space behind the end of the log, in all segments that are there for it. What lies behind the
-/// end and is not zero stays as it is.
+/// Allocates the space after the end of the log in all segments. The unverified tail is not changed.
 pub(crate) fn fill_holes(disk: &dyn Disk, paths: &Paths, scan: &Scan) -> Result<()> {
     for header in &scan.segments {
         let (last, offset) = header.identity.locate(scan.end);
@@ -19,9 +18,9 @@ pub(crate) fn fill_holes(disk: &dyn Disk, paths: &Paths, scan: &Scan) -> Result<
             std::cmp::Ordering::Equal => offset,
             std::cmp::Ordering::Greater => SEGMENT_HEADER_BYTES,
         };
-        let remains = scan.remains.iter().flat_map(|remains| &remains.pieces);
+        let ranges = scan.tail.iter().flat_map(|tail| &tail.ranges);
         let dirty =
-            remains.filter(|(number, _)| *number == header.number).map(|(_, range)| range.end);
+            ranges.filter(|(number, _)| *number == header.number).map(|(_, range)| range.end);
         let from = wide(dirty.max().unwrap_or(0).max(free));
         let path = paths.segment(header.number);
         let file = disk.open(&path, OpenMode::Write).map_err(|e| Error::io("open", &path, e))?;

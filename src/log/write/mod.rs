@@ -1,4 +1,5 @@
-//! Group commit: queue, leader, waiters, the next segment, and the store's own thread.
+//! Group commit: queue, leader, waiters, the next segment, and the store's own thread. A group is one write and,
+//! if one of its committers asks for that, one `fsync` (`DiskFile::sync`, an `fdatasync`).
 
 mod background;
 mod durability;

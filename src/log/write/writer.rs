@@ -257,7 +257,7 @@ impl Writer {
         }
         for group in groups {
             let segment = &group.segment;
-            frame::seal_checks(&mut group.bytes, &segment.header.salt, group.start, durable);
+            frame::write_checksums(&mut group.bytes, &segment.header.salt, group.start, durable);
             let (_, offset) = self.published.identity.locate(group.start);
             if !unsynced.iter().any(|other| other.header.number == segment.header.number) {
                 unsynced.push(segment.clone());

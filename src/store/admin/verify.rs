@@ -132,9 +132,9 @@ impl Store {
             let found = found?;
             (report.commits, report.bytes, report.segments) = (commits, bytes, found.segments);
             report.manifest_damaged = found.manifest_damaged;
-            if let Some(remains) = found.remains {
+            if let Some(tail) = found.tail {
                 let (unfinished, doubtful) =
-                    if remains.torn { (remains.bytes(), 0) } else { (0, remains.bytes()) };
+                    if tail.torn { (tail.bytes(), 0) } else { (0, tail.bytes()) };
                 (report.unfinished_bytes, report.doubtful_bytes) = (unfinished, doubtful);
             }
             if quiet {

@@ -146,7 +146,7 @@ impl CommitView {
         // The frame was verified when the tail came by.
         let frame = self.view.bytes(self.position, self.frame_bytes).unwrap_or_default();
         let payload = Frame::payload_of(frame);
-        let parts = Parts::new(payload, Frame::payload_place(self.position), self.batches);
+        let parts = Parts::new(payload, Frame::payload_position_at(self.position), self.batches);
         parts.map_while(|part| part.ok().map(|(part, _)| part))
     }
 }

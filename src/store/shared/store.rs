@@ -1,4 +1,4 @@
-//! A store, and what all parts of it share.
+//! The struct [`Store`], and the state that its transactions and readers share.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,49 +11,50 @@ use crate::id::{Position, RunId, Timestamp};
 use crate::index::{Index, IndexLock, Payload};
 use crate::log::files::{Published, StoreLocation, here};
 use crate::log::format::{Frame, Paths};
-use crate::log::open::{OpenReport, Replay, follow};
+use crate::log::open::{OpenReport, Replay, catch_up};
 use crate::log::write::{Background, Writer};
 use crate::store::pending::Workspaces;
 use crate::sync::Mutex;
 
-/// Tells the time of events that do not say when they happened.
+/// Returns the time of events that are appended without one.
 pub(crate) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// A store of histories: one directory, one process that writes it, any number that read it.
 ///
 /// All methods take `&self` and may be called from any number of threads. Dropping the store
-/// closes it in order; [`Store::shut_down`] does the same and reports errors.
+/// shuts it down; [`Store::shut_down`] does the same and reports errors.
 ///
-/// A store belongs to the process that opened it. In a process that is forked from that one, calls
-/// get [`Error::Forked`], those that return no error find nothing, and dropping the store does nothing to the
-/// other process's. A fork that goes on to another program need not care.
+/// A store belongs to the process that opened it. In a process that was forked from that one, calls
+/// return [`Error::Forked`], calls that return no error find nothing, and dropping the store does not affect
+/// the other process. A fork that is followed by `exec` is no problem.
 pub struct Store {
     pub(crate) shared: Arc<Shared>,
     pub(crate) background: Mutex<Option<Background>>,
     pub(crate) report: OpenReport,
 }
 
-/// What transactions, snapshots and tails need of their store.
+/// The state of a store that transactions, snapshots and tails share.
 pub(crate) struct Shared {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) clock: Option<Clock>,
     pub(crate) paths: Paths,
-    pub(crate) place: Arc<StoreLocation>,
+    pub(crate) location: Arc<StoreLocation>,
     pub(crate) published: Arc<Published>,
     pub(crate) writer: Option<Arc<Writer>>,
-    /// The epoch from which on a writer's word is news to a store open for reading only.
-    pub(crate) since: u32,
+    /// For a store open for reading only: the lowest epoch of a writer whose commits may be new to it.
+    pub(crate) writer_epoch_min: u32,
     pub(crate) index: IndexLock,
-    /// The process in which the store can be used.
+    /// The process that opened the store.
     pub(crate) opener: Arc<Opener>,
     pub(crate) pins: Arc<Pins>,
     pub(crate) workspaces: Workspaces,
-    /// The bytes of each commit are checked against all rules before they are written.
+    /// Check the bytes of each commit against all rules before they are written; see
+    /// [`Options::recheck_commits`](crate::Options::recheck_commits).
     pub(crate) recheck_commits: bool,
 }
 
 impl Store {
-    /// What opening found and did.
+    /// What the opening found and did.
     #[must_use]
     pub fn report(&self) -> &OpenReport {
         &self.report
@@ -65,13 +66,13 @@ impl Store {
         &self.shared.paths.root
     }
 
-    /// Where the published log ends: the position of the next commit, or before it.
+    /// The end of the published log. No later commit has a lower position.
     #[must_use]
     pub fn end(&self) -> Position {
         self.shared.published.end()
     }
 
-    /// Returns when everything committed so far, buffered or not, is on the device.
+    /// Returns when everything committed so far, buffered or not, is on the device (`fsync`).
     ///
     /// # Errors
     /// [`Error::ReadOnly`], or [`Error::OutcomeUnknown`] if a sync fails, after which the store
@@ -80,36 +81,35 @@ impl Store {
         self.shared.writer()?.sync()
     }
 
-    /// Says that no commit will come for a while. What the store does by itself when none has come
-    /// for 50 ms is done when this returns: the manifest says how far the log is on the device, so
-    /// that damage to what was synced is told from a commit in flight even after a power loss.
-    /// Nothing of the log is written or synced for that; buffered commits stay buffered. For an
-    /// engine that is about to be suspended, and for tests, which need not wait then.
+    /// Writes the durable mark into the manifest, as the store does by itself when it was idle for 50 ms. After
+    /// that, damage to synced commits is told from a commit in flight even after a power loss.
+    /// Nothing of the log is written or synced; buffered commits stay buffered. For an
+    /// engine that is about to be suspended, and for tests, which need not wait for the idle time.
     ///
     /// # Errors
     /// [`Error::ReadOnly`], [`Error::NotWritten`] once the store takes no more commits,
-    /// [`Error::Displaced`] if it is no longer where it was, or [`Error::Io`] if the manifest cannot be written.
-    /// Nothing is lost by any of them.
+    /// [`Error::Displaced`] if the store was moved or replaced, or [`Error::Io`] if the manifest cannot be written.
+    /// None of them loses anything.
     pub fn rest(&self) -> Result<()> {
         self.shared.writer()?.rest()
     }
 
-    /// For a store that is open for reading only: reads on to what the writer has published since;
-    /// whether there was anything. For any other store there is nothing to do.
+    /// For a store that is open for reading only: takes in what the writer has published since; returns
+    /// whether there was anything. Does nothing for any other store.
     ///
     /// # Errors
-    /// [`Error::Corrupt`], [`Error::Io`], or [`Error::Displaced`] if the store is no longer where it was. Commits
-    /// before the one that could not be read are taken in, and a later call goes on behind them.
+    /// [`Error::Corrupt`], [`Error::Io`], or [`Error::Displaced`] if the store was moved or replaced. Commits
+    /// before one that cannot be read are taken in, and a later call goes on after them.
     pub fn refresh(&self) -> Result<bool> {
         self.shared.refresh()
     }
 
-    /// Writes and syncs what is on its way, marks the log as closed, and gives back the lock.
-    /// Commits after this are refused.
+    /// Writes and syncs all commits in flight, marks the log as closed, and releases the lock.
+    /// Later commits are refused.
     ///
     /// # Errors
-    /// What writing and syncing met, [`Error::Displaced`] if the store is no longer where it was; the next
-    /// opening then finds the log unclosed. [`Error::Forked`], and nothing was closed.
+    /// The error of a write or sync, or [`Error::Displaced`] if the store was moved or replaced; the next
+    /// opening then finds the log unclosed. [`Error::Forked`]; nothing was closed.
     pub fn shut_down(self) -> Result<()> {
         match self.background.lock().take() {
             Some(mut background) => background.shut_down(),
@@ -119,8 +119,8 @@ impl Store {
 }
 
 impl Drop for Store {
-    /// In a forked process, what threads of the other one were about to change is half changed, and cannot be
-    /// taken apart. It stays, with whatever else holds it.
+    /// In a forked process, threads of the parent may have been in the middle of a change. Dropping such state is
+    /// not safe, so it is leaked.
     fn drop(&mut self) {
         if self.shared.here().is_err() {
             std::mem::forget(self.shared.clone());
@@ -135,7 +135,7 @@ impl std::fmt::Debug for Store {
 }
 
 impl Shared {
-    /// The time of now, for events that do not say when they happened.
+    /// The current time, for events that are appended without one.
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.as_ref().map_or_else(|| self.disk.now(), |clock| clock())
     }
@@ -157,20 +157,21 @@ impl Shared {
         }
         let mut index = self.index.write();
         let oldest = self.pins.oldest(|| self.published.end());
-        let mut following = Following { index: &mut index, oldest };
-        let (disk, since) = (self.disk.as_ref(), self.since);
-        let store = (self.place.as_ref(), self.published.as_ref());
-        follow(disk, &self.paths, store, since, &mut following)
+        let mut incremental = IncrementalReplay { index: &mut index, oldest };
+        let (disk, epoch_min) = (self.disk.as_ref(), self.writer_epoch_min);
+        let store = (self.location.as_ref(), self.published.as_ref());
+        catch_up(disk, &self.paths, store, epoch_min, &mut incremental)
     }
 }
 
-/// Takes in commits beside readers that hold earlier positions.
-struct Following<'a> {
+/// Applies commits while readers hold earlier positions.
+struct IncrementalReplay<'a> {
     index: &'a mut Index,
+    /// The oldest position that a reader holds.
     oldest: Position,
 }
 
-impl Replay for Following<'_> {
+impl Replay for IncrementalReplay<'_> {
     fn commit(&mut self, frame: &Frame<'_>) -> Result<(), Malformed> {
         let payload = Payload::of(frame);
         self.index.check(payload).map_err(|_| Malformed)?;
