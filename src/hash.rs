@@ -1,5 +1,5 @@
-//! Maps by id. Their hash is seeded anew in every process and takes a few nanoseconds; the standard
-//! one would take a third of the time of building and checking a commit.
+//! Hash maps by id. The hash is seeded per process and takes a few nanoseconds; with the standard library's,
+//! a third of the time of building and checking a commit would be hashing.
 
 use std::hash::BuildHasher;
 use std::sync::LazyLock;
@@ -9,7 +9,7 @@ use foldhash::fast::{FoldHasher, RandomState};
 /// A map by id.
 pub(crate) type Map<K, V> = std::collections::HashMap<K, V, Seeded>;
 
-/// The seed of this process: a map has none of its own, as making many small ones is common.
+/// The seed of this process. Maps share it, because many small ones are created.
 static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::default);
 
 /// Hashes with the seed of this process.

@@ -1,9 +1,9 @@
-//! Names of things: runs, log addresses, points in time.
+//! Identifiers: run ids, positions in the log, timestamps.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Names one run: one history, from its Started event to its closing event.
+/// The id of a run: one history, from its Started event to its closing event.
 ///
 /// Sixteen bytes, printed and parsed in the hyphenated form of a UUID (RFC 9562), which is how
 /// Temporal writes its run ids.
@@ -16,7 +16,7 @@ use std::str::FromStr;
 pub struct RunId([u8; 16]);
 
 impl RunId {
-    /// All zeros: names no run, and no run can be started with it.
+    /// All zeros: not the id of any run, and no run can be started with it.
     pub const NIL: RunId = RunId([0; 16]);
 
     /// The id with these bytes.
@@ -37,7 +37,7 @@ impl RunId {
         *self == RunId::NIL
     }
 
-    /// A fresh id in the form of a version 7 UUID: 48 bits of milliseconds, then random bits, so
+    /// A new id in the form of a version 7 UUID: 48 bits of milliseconds, then random bits, so
     /// that ids made later sort later.
     pub(crate) fn fresh(now: Timestamp, random: [u64; 2]) -> Self {
         let millis = u128::from(now.unix_nanos().max(0).unsigned_abs() / 1_000_000);
@@ -156,7 +156,7 @@ impl fmt::Debug for Position {
 
 /// A point in time: nanoseconds since 1970-01-01 00:00:00 UTC, from the year 1677 to 2262.
 ///
-/// Time is data: nothing in the store is ordered by it.
+/// Timestamps are data only: nothing in the store is ordered by them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
 pub struct Timestamp(i64);
 

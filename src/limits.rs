@@ -1,7 +1,7 @@
-//! Every bound of the store, by name.
+//! Every limit of the store, by name.
 //!
-//! Hard bounds come from the format and are checked on write and on read; [`Limits`] are a
-//! namespace's own and are checked on write.
+//! The constants come from the format and are checked on write and on read. [`Limits`] are per namespace
+//! and are checked on write.
 
 /// Most bytes of one event: header, typed head and payload.
 pub const EVENT_BYTES_MAX: usize = 16 << 20;
@@ -23,14 +23,14 @@ pub const NAMESPACE_BYTES_MAX: usize = 255;
 pub const SEGMENT_BYTES_MIN: u32 = 64 << 10;
 /// Largest segment, in bytes.
 pub const SEGMENT_BYTES_MAX: u32 = 1 << 30;
-/// Highest log address: batches point back with 48 bits.
+/// Highest position: the link of a batch has 48 bits for it.
 pub const POSITION_MAX: u64 = (1 << 48) - 1;
 
 /// The limits of one namespace. The defaults are Temporal's.
 ///
 /// Crossing a limit is [`Error::LimitExceeded`](crate::Error::LimitExceeded) and writes nothing.
-/// However long a run is, it can be closed, continued and asked to cancel; only payloads and ids
-/// are measured then. An imported run is not measured at all.
+/// However long a run is, it can be closed, continued and asked to cancel; only the limits on payloads and
+/// ids apply then. No limit applies to an imported run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Limits {
@@ -43,14 +43,14 @@ pub struct Limits {
     /// Most bytes in a workflow id, type, task queue, signal name and the like
     /// (`limit.maxIDLength`).
     pub id_bytes: u32,
-    /// Beyond how many events in one run each commit warns (`limit.historyCount.warn`).
+    /// Number of events in one run above which each commit warns (`limit.historyCount.warn`).
     pub warn_events: u32,
-    /// Beyond how many bytes in one run each commit warns (`limit.historySize.warn`).
+    /// Number of bytes in one run above which each commit warns (`limit.historySize.warn`).
     pub warn_bytes: u32,
-    /// From how many events in one run each commit suggests to continue as new
+    /// Number of events in one run from which each commit suggests to continue as new
     /// (`limit.historyCount.suggestContinueAsNew`).
     pub suggest_events: u32,
-    /// From how many bytes in one run each commit suggests to continue as new
+    /// Number of bytes in one run from which each commit suggests to continue as new
     /// (`limit.historySize.suggestContinueAsNew`).
     pub suggest_bytes: u32,
     /// Most children of one run without an outcome (`limit.numPendingChildExecutions.error`).

@@ -1,9 +1,9 @@
-//! Locks, condition variables, atomics and threads: the one place that `src` takes them from.
+//! Locks, condition variables, atomics and threads; all of `src` imports them from here.
 //!
-//! In an ordinary build these are parking_lot's and the standard library's own. Under
-//! `--cfg shuttle` they are shuttle's, so that a test decides who runs when: `tests/interleavings.rs`
-//! runs the store that way. Under `--cfg loom` the atomics are loom's, so that a test sees what
-//! weakly ordered memory may show: `src/log/files/weak_memory.rs`.
+//! In an ordinary build these are parking_lot's and the standard library's. Under `--cfg shuttle` they are
+//! shuttle's, so that a test controls the scheduling of threads (`tests/interleavings.rs`). Under `--cfg loom`
+//! the atomics are loom's, so that a test explores the effects of weak memory ordering
+//! (`src/log/files/weak_memory.rs`).
 
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic;
@@ -25,7 +25,7 @@ pub(crate) use std::thread;
 #[cfg(shuttle)]
 pub(crate) use explored::Condvar;
 
-/// What shuttle's parking_lot lacks.
+/// A condition variable with timeouts, which shuttle's parking_lot lacks.
 #[cfg(shuttle)]
 mod explored {
     use std::sync::PoisonError;
@@ -36,18 +36,17 @@ mod explored {
 
     use super::MutexGuard;
 
-    /// Whoever waits so long says that it never ends by the clock. Shuttle then finds a wakeup that
-    /// was lost as a deadlock.
+    /// A timeout of this length or more never expires, so that shuttle reports a lost wakeup as a deadlock.
     const FOR_EVER: Duration = Duration::from_secs(60);
-    /// Whoever waits so briefly counts on the clock.
+    /// A timeout of this length or less always expires.
     const MOMENT: Duration = Duration::from_millis(1);
-    /// How often others may run before the time of a shorter wait is up.
+    /// How often other threads may run before a timeout expires.
     const TURNS: u32 = 32;
 
     /// parking_lot's condition variable, as far as it is used here.
     #[derive(Default)]
     pub(crate) struct Condvar {
-        /// Held between giving the caller's lock back and waiting: no notice falls in between.
+        /// Held between releasing the caller's lock and waiting, so that no notification is lost.
         gate: sync::Mutex<()>,
         notice: sync::Condvar,
     }
@@ -74,8 +73,8 @@ mod explored {
             MutexGuard::unlocked(guard, || drop(self.notice.wait(gate)));
         }
 
-        /// Shuttle has no clock: whether the time is up before the notice comes, and how much
-        /// others have done by then, is drawn.
+        /// Shuttle has no clock: whether the timeout expires before the notification, and how often other threads
+        /// run until then, is random.
         pub(crate) fn wait_for<T>(
             &self,
             guard: &mut MutexGuard<'_, T>,

@@ -1,4 +1,4 @@
-//! The real disk: `std::fs` on a Unix file system.
+//! The disk of this machine: `std::fs` on a Unix file system.
 
 use std::collections::hash_map::RandomState;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -13,8 +13,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::{Disk, DiskDir, DiskFile, FileId, Map, OpenMode};
 use crate::id::Timestamp;
 
-/// The machine's own file system, clock and randomness. Files are made readable and writable for
-/// their owner only. A file that turns out to be a symbolic link, a pipe or a device is not opened.
+/// The machine's file system, clock and randomness. Files are created readable and writable for
+/// their owner only. A symbolic link, a pipe or a device is not opened as a file.
 #[derive(Debug)]
 pub struct FileSystem {
     /// Keyed from the operating system's randomness, once per store.
@@ -49,7 +49,7 @@ impl Disk for FileSystem {
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
         let mut options = OpenOptions::new();
-        // Not to block: a pipe would keep whoever opens it waiting.
+        // Non-blocking, because opening a pipe would block.
         options.read(true).mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
         match mode {
             OpenMode::Read => {}
@@ -126,13 +126,13 @@ fn id_of(found: &fs::Metadata) -> FileId {
 /// An open directory of this machine.
 struct Directory {
     file: File,
-    /// That opened it.
+    /// The process that opened it.
     process: u32,
     locked: AtomicBool,
 }
 
 impl Directory {
-    fn taken(&self, lock: Result<(), TryLockError>) -> io::Result<bool> {
+    fn record(&self, lock: Result<(), TryLockError>) -> io::Result<bool> {
         match lock {
             Ok(()) => self.locked.store(true, Ordering::Relaxed),
             Err(TryLockError::WouldBlock) => return Ok(false),
@@ -148,20 +148,21 @@ impl DiskDir for Directory {
     }
 
     fn try_lock(&self) -> io::Result<bool> {
-        self.taken(self.file.try_lock())
+        self.record(self.file.try_lock())
     }
 
     fn try_lock_shared(&self) -> io::Result<bool> {
-        self.taken(self.file.try_lock_shared())
+        self.record(self.file.try_lock_shared())
     }
 }
 
 impl Drop for Directory {
-    /// A forked process shares the lock with this one, whether it knows of it or not: closing the
-    /// file here would not give the lock back, and giving it back there would take it from this one.
+    /// `flock` is shared with forked processes. Closing the file does not release the lock while a child has the
+    /// descriptor, so it is released explicitly; and only by the process that took it, as a child would release
+    /// it for its parent.
     fn drop(&mut self) {
         if *self.locked.get_mut() && self.process == std::process::id() {
-            // The lock ends with the last descriptor in any case.
+            // An error is no loss: the lock ends with the last descriptor.
             let _ = self.file.unlock();
         }
     }
@@ -173,7 +174,7 @@ impl DiskFile for File {
     }
 
     fn allocated(&self) -> io::Result<u64> {
-        // Whatever the size of its blocks, the system counts in these.
+        // `st_blocks` counts units of 512 bytes, whatever the block size.
         Ok(self.metadata()?.blocks().saturating_mul(512))
     }
 
@@ -189,6 +190,7 @@ impl DiskFile for File {
         self.write_all_at(bytes, offset)
     }
 
+    /// `fdatasync`: content and length, not timestamps.
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
     }

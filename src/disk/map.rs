@@ -1,4 +1,4 @@
-//! Reading through a map, and a page that a forked process finds empty: the only user of memmap2, and the
+//! Memory maps: reading a file through one, and detecting a fork by one. The only user of memmap2, and the
 //! only `unsafe` of the crate.
 
 #![allow(unsafe_code)]
@@ -15,7 +15,7 @@ use super::DiskFile;
 use crate::sync::RwLock;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 
-/// A file in memory, for reading. It hands out no bytes by itself.
+/// A file that is mapped for reading. Gives no access to its bytes by itself.
 #[derive(Debug)]
 pub struct Map(MmapRaw);
 
@@ -33,10 +33,10 @@ impl Map {
     }
 }
 
-/// A file that is written through `pwrite` and read through a map, divided by a mark that only
-/// rises: bytes below it are readable and never change again, bytes above it are writable.
+/// A file that is written by `pwrite` and read through a map, divided by a mark that only rises. Bytes below
+/// it are readable and never change again; bytes above it are writable.
 pub(crate) struct MappedFile {
-    /// What it is written through; `None` while nobody writes it: a map needs no descriptor, and a store may
+    /// The descriptor for writing; `None` if the file is only read. A map needs no descriptor, and a store may
     /// have more segments than a process may have descriptors.
     file: RwLock<Option<Arc<dyn DiskFile>>>,
     map: Map,
@@ -44,18 +44,18 @@ pub(crate) struct MappedFile {
 }
 
 impl MappedFile {
-    /// Divides a file, mapped whole as `map`, at `mark`. It is only read.
+    /// A file that is fully mapped as `map` and readable up to `mark`. It is not writable yet.
     pub(crate) fn new(map: Map, mark: usize) -> Self {
         let mark = AtomicUsize::new(mark.min(map.0.len()));
         MappedFile { file: RwLock::new(None), map, mark }
     }
 
-    /// Lets it be written, through `file`, which must be the one that is mapped.
+    /// Makes it writable through `file`, which must be the mapped one.
     pub(crate) fn begin_writing(&self, file: Arc<dyn DiskFile>) {
         *self.file.write() = Some(file);
     }
 
-    /// Closes what it was written through.
+    /// Closes the descriptor for writing.
     pub(crate) fn end_writing(&self) {
         *self.file.write() = None;
     }
@@ -69,23 +69,23 @@ impl MappedFile {
         // SAFETY: `range` lies within the map, as the mark never exceeds its length.
         let start = unsafe { self.map.0.as_ptr().add(range.start) };
         // SAFETY: the bytes are mapped for as long as `self` is borrowed, they are initialised
-        // (they are a file's), and nobody changes them: `write_at` refuses offsets below the mark,
+        // (they are a file's), and they do not change: `write_at` refuses offsets below the mark,
         // which never falls, and the store's lock keeps other writers out. A process that writes
         // to the file in spite of the lock breaks this; docs/safety.md says so.
         Some(unsafe { slice::from_raw_parts(start, range.len()) })
     }
 
-    /// Up to where the file is readable.
+    /// The mark: the file is readable up to here.
     pub(crate) fn mark(&self) -> usize {
         self.mark.load(Ordering::Acquire)
     }
 
-    /// Whether the whole file is readable.
+    /// Whether the mark is at the end of the file.
     pub(crate) fn is_published_whole(&self) -> bool {
         self.mark() == self.map.0.len()
     }
 
-    /// Makes everything up to `mark` readable, and final. A mark never falls.
+    /// Raises the mark: everything below it is readable and final. A lower mark is ignored.
     pub(crate) fn publish(&self, mark: usize) {
         self.mark.fetch_max(mark.min(self.map.0.len()), Ordering::Release);
     }
@@ -103,35 +103,35 @@ impl MappedFile {
         self.file.read().clone().ok_or(io::ErrorKind::InvalidInput.into())
     }
 
-    /// Returns when everything written is on the device.
+    /// Returns when everything written is on the device (`fdatasync`).
     pub(crate) fn sync(&self) -> io::Result<()> {
         self.writable()?.sync()
     }
 }
 
-/// The process that opened a store, to be told from one that was forked from it.
+/// The process that opened a store; detects a process that was forked from it.
 ///
-/// A process has no other way to ask who it is than a call to the system. So the answer lies in a page that
-/// the system empties in every forked process.
+/// Asking for the process id is a system call. Instead, Linux zeroes a page in every forked process
+/// (`MADV_WIPEONFORK`), and a check reads one byte of it.
 #[derive(Debug)]
 pub(crate) struct Opener {
     process: u32,
-    /// `None` where the system empties no pages.
+    /// `None` where the system does not support this.
     page: Option<MmapMut>,
 }
 
 impl Opener {
-    /// The process that runs this.
+    /// This process.
     pub(crate) fn new() -> Self {
         Opener { process: std::process::id(), page: page_of_this_process().ok() }
     }
 
-    /// Its number.
+    /// Its process id.
     pub(crate) fn process(&self) -> u32 {
         self.process
     }
 
-    /// Whether it is this process that asks.
+    /// Whether the calling process is the one that opened the store.
     #[inline]
     pub(crate) fn is_this_process(&self) -> bool {
         match self.page.as_ref().and_then(|page| page.first()) {
@@ -146,8 +146,8 @@ impl Opener {
 fn page_of_this_process() -> io::Result<MmapMut> {
     let mut page = MmapMut::map_anon(1)?;
     let (start, len) = (page.as_mut_ptr(), page.len());
-    // SAFETY: the range is that of a private, anonymous map that `page` owns and nobody else knows
-    // of. The advice changes nothing in this process; in a forked one, no reference to the bytes
+    // SAFETY: the range is that of a private, anonymous map that `page` owns and that nothing else
+    // refers to. The advice changes nothing in this process; in a forked one, no reference to the bytes
     // lasts from before the fork, as `is_this_process` takes a new one each time.
     let advised = unsafe { libc::madvise(start.cast(), len, libc::MADV_WIPEONFORK) };
     if advised != 0 {
@@ -169,7 +169,7 @@ mod tests {
 
     const LEN: usize = 8192;
 
-    /// A file of zeros in a directory of its own, readable up to `mark`.
+    /// A file of zeros in a temporary directory, readable up to `mark`.
     fn mapped(mark: usize) -> (MappedFile, tempfile::TempDir) {
         let dir = tempfile::tempdir().unwrap();
         let file = FileSystem::new().open(&dir.path().join("file"), OpenMode::Create).unwrap();
@@ -186,10 +186,10 @@ mod tests {
     #[test]
     #[allow(clippy::reversed_empty_ranges)]
     fn bytes_are_handed_out_below_the_mark_only() {
-        let places = [0, 1, 4095, 4096, 4097, LEN - 1, LEN, LEN + 1, usize::MAX];
-        for mark in places {
+        let offsets = [0, 1, 4095, 4096, 4097, LEN - 1, LEN, LEN + 1, usize::MAX];
+        for mark in offsets {
             let (file, _dir) = mapped(mark);
-            for (start, end) in places.iter().flat_map(|a| places.iter().map(|b| (*a, *b))) {
+            for (start, end) in offsets.iter().flat_map(|a| offsets.iter().map(|b| (*a, *b))) {
                 let readable = start <= end && end <= mark.min(LEN);
                 let found = file.bytes(start..end).map(<[u8]>::to_vec);
                 assert_eq!(found, readable.then(|| vec![0; end.wrapping_sub(start)]));
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_nobody_can_read_is_written() {
+    fn only_bytes_above_the_mark_are_written() {
         let (file, _dir) = mapped(100);
         let held = file.bytes(0..100).unwrap();
         for offset in [0, 99, LEN - 3, LEN, usize::MAX] {

@@ -1,7 +1,7 @@
-//! Everything the store asks of the world: files, directories, locks, a clock, random numbers.
+//! The environment of a store: files, directories, locks, `fsync`, a clock, random numbers.
 //!
-//! The store reaches all of it through [`Disk`], so that a test can put a disk that fails, tears
-//! and forgets in its place.
+//! The store uses it only through [`Disk`], so that a test can replace it by a simulated disk, with failing
+//! operations, torn writes and power losses.
 
 mod file;
 mod map;
@@ -27,24 +27,24 @@ pub enum OpenMode {
     Create,
 }
 
-/// What tells a file or a directory from every other one that exists, whatever its name is by now.
+/// The identity of a file or directory, independent of its path.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct FileId {
-    /// The file system it is in.
+    /// The file system that it is in.
     pub device: u64,
-    /// Its number there, which is not given to another one as long as it is open or mapped.
+    /// Its inode number, which is not reused as long as it is open or mapped.
     pub number: u64,
 }
 
 /// A file system, a clock and a source of random numbers.
 pub trait Disk: Send + Sync + 'static {
-    /// Makes a directory and its parents; succeeds if it is there.
+    /// Creates a directory and its parents; succeeds if it exists.
     ///
     /// # Errors
     /// Whatever the file system says.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
 
-    /// The names of the entries of a directory, in no order.
+    /// The names of the entries of a directory, in any order.
     ///
     /// # Errors
     /// Whatever the file system says.
@@ -56,42 +56,42 @@ pub trait Disk: Send + Sync + 'static {
     /// Whatever the file system says; [`io::ErrorKind::NotFound`] if it must exist and does not.
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>>;
 
-    /// Opens a directory, or the one that a symbolic link leads to.
+    /// Opens a directory; follows a symbolic link.
     ///
     /// # Errors
     /// Whatever the file system says; [`io::ErrorKind::NotFound`] if it is not there.
     fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn DiskDir>>;
 
-    /// The file or directory that a path leads to now.
+    /// The identity of the file or directory at a path.
     ///
     /// # Errors
     /// Whatever the file system says; [`io::ErrorKind::NotFound`] if there is none.
     fn id_at(&self, path: &Path) -> io::Result<FileId>;
 
-    /// Whether the path is a symbolic link. The store follows none of those inside its directory.
+    /// Whether the path is a symbolic link. The store follows none inside its directory. The default, for a
+    /// disk without symbolic links, is `false`.
     ///
     /// # Errors
-    /// Whatever the file system says; a disk without links needs no more than this default.
+    /// Whatever the file system says.
     fn is_link(&self, path: &Path) -> io::Result<bool> {
         let _ = path;
         Ok(false)
     }
 
-    /// Renames a file; lasts through a power loss after [`Disk::sync_dir`].
+    /// Renames a file; durable after [`Disk::sync_dir`].
     ///
     /// # Errors
     /// Whatever the file system says.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
-    /// Removes a file; lasts through a power loss after [`Disk::sync_dir`].
+    /// Removes a file; durable after [`Disk::sync_dir`].
     ///
     /// # Errors
     /// Whatever the file system says.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
-    /// Gives a file a second name, `to`, which must not exist; lasts through a power loss after
-    /// [`Disk::sync_dir`]. Where this fails for whatever reason, the file is copied instead, so
-    /// that a disk without links needs no more than this default.
+    /// Creates a hard link `to` a file, which must not exist; durable after [`Disk::sync_dir`]. If this fails for
+    /// any reason, the store copies the file instead. The default, for a disk without hard links, fails.
     ///
     /// # Errors
     /// Whatever the file system says; [`io::ErrorKind::Unsupported`] by default.
@@ -100,16 +100,16 @@ pub trait Disk: Send + Sync + 'static {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// Makes the entries of a directory durable.
+    /// Makes the entries of a directory durable (`fsync` of the directory).
     ///
     /// # Errors
     /// Whatever the file system says.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
 
-    /// The time of day.
+    /// The current time.
     fn now(&self) -> Timestamp;
 
-    /// A number that nobody can foresee and that does not repeat.
+    /// An unpredictable number that does not repeat.
     fn random(&self) -> u64;
 }
 
@@ -121,8 +121,8 @@ pub trait DiskFile: Send + Sync {
     /// Whatever the file system says.
     fn size(&self) -> io::Result<u64>;
 
-    /// How many bytes of the device are set aside for it: fewer than it is long if it has holes. A disk
-    /// without holes needs no more than this default, its length.
+    /// How many bytes are allocated for it: fewer than its length if it has holes. The default, for a disk
+    /// without sparse files, is its length.
     ///
     /// # Errors
     /// Whatever the file system says.
@@ -130,7 +130,7 @@ pub trait DiskFile: Send + Sync {
         self.size()
     }
 
-    /// How many names it has. A disk without links needs no more than this default, one.
+    /// How many hard links it has. The default, for a disk without hard links, is one.
     ///
     /// # Errors
     /// Whatever the file system says.
@@ -144,19 +144,20 @@ pub trait DiskFile: Send + Sync {
     /// [`io::ErrorKind::UnexpectedEof`] where the file ends before; else whatever the system says.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
 
-    /// Writes all of `bytes` at `offset`, beyond the end too.
+    /// Writes all of `bytes` at `offset`; extends the file if needed.
     ///
     /// # Errors
     /// Whatever the file system says; some of the bytes may then have been written.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
-    /// Returns when the content and the length are on the device.
+    /// Returns when content and length are on the device (`fdatasync`, `F_FULLFSYNC` on macOS).
     ///
     /// # Errors
-    /// Whatever the file system says; what was written since the last success is then in doubt.
+    /// Whatever the file system says. What was written since the last successful sync may then be lost, even if
+    /// a later sync succeeds.
     fn sync(&self) -> io::Result<()>;
 
-    /// Which file it is.
+    /// The identity of the file.
     ///
     /// # Errors
     /// Whatever the file system says.
@@ -169,36 +170,35 @@ pub trait DiskFile: Send + Sync {
     fn map(&self, len: usize) -> io::Result<Map>;
 }
 
-/// An open directory: what a store locks, since it cannot be made anew without the store being gone.
+/// An open directory. A store's lock is on its directory, which cannot be replaced without replacing the store.
 pub trait DiskDir: Send + Sync {
-    /// Which directory it is.
+    /// The identity of the directory.
     ///
     /// # Errors
     /// Whatever the file system says.
     fn id(&self) -> io::Result<FileId>;
 
-    /// Takes the directory's exclusive lock until this is dropped, or says that another holds one. A
-    /// process that was forked from this one neither holds the lock nor gives it back.
+    /// Takes the exclusive lock of the directory, until this is dropped; `false` if another lock is held. A
+    /// process that was forked from this one neither holds the lock nor releases it.
     ///
     /// # Errors
     /// Whatever the file system says.
     fn try_lock(&self) -> io::Result<bool>;
 
-    /// Takes the directory's shared lock until this is dropped, or says that another holds the
-    /// exclusive one.
+    /// Takes the shared lock of the directory, until this is dropped; `false` if an exclusive lock is held.
     ///
     /// # Errors
     /// Whatever the file system says.
     fn try_lock_shared(&self) -> io::Result<bool>;
 }
 
-/// Sixteen bytes that nobody can foresee.
+/// Sixteen unpredictable bytes.
 pub(crate) fn random_bytes(disk: &dyn Disk) -> [u8; 16] {
     let bytes = (u128::from(disk.random()) << 64) | u128::from(disk.random());
     bytes.to_le_bytes()
 }
 
-/// Makes a file under a temporary name, which an attempt that was cut short may have left behind.
+/// Creates a file under a temporary name; replaces what an unfinished attempt left there.
 pub(crate) fn create_anew(disk: &dyn Disk, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
     match disk.remove(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

@@ -1,8 +1,8 @@
 //! The typed bodies: one immutable record per (kind, version), and the only rkyv derives.
 //!
-//! A body holds what kinlog indexes or an engine looks up: relations, the life of a run, the ids
-//! that tie events together. Everything else an engine has to say about an event is its payload.
-//! A change to a record is a new version beside the old one, never an edit.
+//! A body holds what kinlog indexes or an engine looks up: relations, start and end of runs, ids that
+//! refer to other events. Everything else about an event is in its payload.
+//! A record is never edited: a change is a new version beside the old one.
 
 use rkyv::rancor::Source;
 use rkyv::ser::{Allocator, Writer};
@@ -18,7 +18,7 @@ use super::values::{
 };
 use crate::id::RunId;
 
-/// Declares records: the public struct and its archived twin, field by field the same.
+/// Declares records: the public struct, and the struct that is archived, with the same fields.
 macro_rules! records {
     ($($(#[$doc:meta])* $name:ident [$($lt:lifetime)?] as $disk:ident / $archived:ident in $use:lifetime {
         $($(#[$fdoc:meta])* $field:ident: $ty:ty,)*
@@ -98,9 +98,9 @@ const _: fn(Archived<usize>) -> rkyv::rend::u32_le = |v| v;
 records! {
     /// The first event of every run (`WorkflowExecutionStartedEventAttributes`).
     Started ['a] as StartedV1 / ArchivedStartedV1 in 'a {
-        /// The run that begins.
+        /// The run that starts.
         run_id: RunId,
-        /// The first run of the chain; the run itself where the chain begins here.
+        /// The first run of the chain; the run itself if it is the first.
         first_run_id: RunId,
         /// The run that this one continues.
         continued_run_id: Option<RunId>,
@@ -112,7 +112,7 @@ records! {
         workflow_type: &'a str,
         /// The task queue; empty if the engine has none.
         task_queue: &'a str,
-        /// Makes a repeated start return the same run; empty for none.
+        /// Makes the start idempotent: a repeated one returns the same run; empty for none.
         request_id: &'a str,
         /// The parent's workflow id; empty for a run without parent.
         parent_workflow_id: &'a str,
@@ -124,11 +124,11 @@ records! {
         root_run_id: Option<RunId>,
         /// The Initiated event in the parent; 0 for a run without parent.
         parent_initiated_event_id: u32,
-        /// Which attempt of a retry this is, from 1; 0 where the engine does not count.
+        /// The attempt of a retry, from 1; 0 if the engine does not count.
         attempt: u32,
         /// Why the run continues another one.
         initiator: Initiator,
-        /// The run happened elsewhere and was imported: no rule about starts and limits was applied to it.
+        /// The run was imported: rules about starts and limits were not applied to it.
         imported: bool,
     }
 
@@ -152,20 +152,20 @@ records! {
     Terminated ['a] as TerminatedV1 / ArchivedTerminatedV1 in 'a {
         /// Why, in words.
         reason: &'a str,
-        /// The run that a reset made to take over from this one, with its children.
+        /// The run that a reset created in place of this one, with its children.
         reset_run_id: Option<RunId>,
     }
 
-    /// The first event of a run's own after a reset (`WorkflowTaskFailedEventAttributes` with the
-    /// cause `RESET_WORKFLOW`): the events before it are those of the base run.
+    /// The first event of its own of a run that a reset created (`WorkflowTaskFailedEventAttributes` with the
+    /// cause `RESET_WORKFLOW`). The events before it are those of the base run.
     Reset ['a] as ResetV1 / ArchivedResetV1 in 'a {
-        /// The run that begins.
+        /// The run that the reset creates.
         run_id: RunId,
-        /// The run whose events it shares, up to the one before this.
+        /// The base run, whose events it shares up to the one before this.
         base_run_id: RunId,
         /// Why, in words.
         reason: &'a str,
-        /// Makes a repeated reset return the same run; empty for none.
+        /// Makes the reset idempotent: a repeated one returns the same run; empty for none.
         request_id: &'a str,
         /// The Scheduled events of the activities that are open at this point.
         open_activities: EventIds<'a>,
@@ -195,7 +195,7 @@ records! {
     Signaled ['a] as SignaledV1 / ArchivedSignaledV1 in 'a {
         /// The signal's name.
         signal_name: &'a str,
-        /// Makes a repeated signal count once; empty for none.
+        /// Makes the signal idempotent: a repeated one is appended once; empty for none.
         request_id: &'a str,
         /// The run that signals, if it is one.
         external_run_id: Option<RunId>,
@@ -326,8 +326,7 @@ macro_rules! record_version {
 /// Declares [`Body`]: which record the body of each typed kind is.
 macro_rules! bodies {
     ($($number:literal $(@ $version:literal)? $variant:ident($record:ident $(<$lt:lifetime>)?),)*) => {
-        /// What an event says, by kind: its typed record, or [`Body::Opaque`] for kinds whose
-        /// content is the payload alone.
+        /// The typed record of an event, by kind; [`Body::Opaque`] for kinds whose content is the payload alone.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         #[non_exhaustive]
         pub enum Body<'a> {
@@ -336,7 +335,7 @@ macro_rules! bodies {
                 $variant($record $(<$lt>)?),
             )*
             /// A kind without typed record, a kind of the engine's own, or a version of a record
-            /// that this version of kinlog does not know.
+            /// that this build does not know.
             Opaque(EventKind),
         }
 

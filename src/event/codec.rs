@@ -1,4 +1,4 @@
-//! The only place that calls rkyv: a record into bytes, bytes into a checked view of a record.
+//! Encoding and validated decoding of records by rkyv.
 
 use rkyv::api::low::{self, LowSerializer, LowValidator};
 use rkyv::bytecheck::CheckBytes;
@@ -7,10 +7,10 @@ use rkyv::ser::allocator::SubAllocator;
 use rkyv::util::AlignedVec;
 use rkyv::{Portable, Serialize};
 
-/// Bytes that records can be written into and read from where they lie.
+/// An aligned buffer, in which records are written and read in place.
 pub(crate) type Buffer = AlignedVec<16>;
 
-/// The bytes are not a record of the type they should be.
+/// The bytes are not a valid record of the expected type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
@@ -25,7 +25,7 @@ where
         .map_err(|Failure| Malformed)
 }
 
-/// The record at the end of `bytes`, after every length, offset and text in it was checked.
+/// The record at the end of `bytes`. Every length, offset and text in it is validated first.
 pub(super) fn access<A>(bytes: &[u8]) -> Result<&A, Malformed>
 where
     A: Portable + for<'c> CheckBytes<LowValidator<'c, Failure>>,

@@ -1,4 +1,4 @@
-//! How one field of a body is laid out in its rkyv archive, and read back without copying.
+//! The rkyv archive of each field type of a body, and reading it without copying.
 
 use rkyv::rancor::{Fallible, Source};
 use rkyv::ser::{Allocator, Writer};
@@ -94,7 +94,7 @@ impl<'a> Field<'a> for Option<RunId> {
         OptionalRun(*self)
     }
     fn view(archived: &'a ArchivedVec<u8>) -> Self {
-        // Any other length than 16 is "no run": a reader must not fail on one odd field.
+        // Any other length than 16 reads as "no run", so that one invalid field does not fail the reader.
         <[u8; 16]>::try_from(archived.as_slice()).ok().map(RunId::from_bytes)
     }
 }

@@ -1,4 +1,4 @@
-//! What an event is: its number and its name.
+//! Event kinds: numbers and names.
 
 use std::fmt;
 
@@ -7,8 +7,7 @@ macro_rules! kinds {
         /// The kind of an event: its number in Temporal's `temporal.api.enums.v1.EventType`, or a
         /// number of the engine's own from [`EventKind::FIRST_CUSTOM`] on.
         ///
-        /// A kind that this version does not know is kept and surfaced by number; it is never an
-        /// error.
+        /// A kind that this version does not know is kept and shown by its number; it is never an error.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct EventKind(u16);
 
@@ -96,7 +95,7 @@ kinds! {
 }
 
 impl EventKind {
-    /// Numbers from here on belong to the engine on top; kinlog gives them no meaning.
+    /// Numbers from here on are for the engine; kinlog does not interpret them.
     pub const FIRST_CUSTOM: u16 = 1024;
 
     /// The kind with this number, known or not.

@@ -1,4 +1,4 @@
-//! Events: what an engine appends and what it reads back.
+//! Events: their kinds, typed bodies and payloads, and their encoding.
 
 mod body;
 mod codec;
@@ -26,7 +26,7 @@ pub use values::{
 
 use crate::id::Timestamp;
 
-/// An event to append: borrowed, and copied once, into the commit.
+/// An event to append. Borrows its content, which is copied once, into the commit.
 ///
 /// ```
 /// use kinlog::{Body, EventKind, NewEvent};
@@ -54,13 +54,13 @@ impl<'a> NewEvent<'a> {
         NewEvent { body, payload: &[], time: None }
     }
 
-    /// An event whose content is its payload alone.
+    /// An event without a typed body: its content is its payload.
     #[must_use]
     pub const fn opaque(kind: EventKind, payload: &'a [u8]) -> Self {
         NewEvent { body: Body::Opaque(kind), payload, time: None }
     }
 
-    /// An activity is to be run. Its event's id names it; an id of the engine's own is for
+    /// An activity is scheduled. It is identified by the id of this event; an engine's own id goes into
     /// [`ActivityScheduled::activity_id`].
     #[must_use]
     pub fn activity_scheduled(activity_type: &'a str) -> Self {
@@ -68,21 +68,21 @@ impl<'a> NewEvent<'a> {
         NewEvent::new(Body::ActivityTaskScheduled(scheduled))
     }
 
-    /// The activity of this Scheduled event completed; the payload is its result.
+    /// The activity of this Scheduled event completed. The payload is its result.
     #[must_use]
     pub const fn activity_completed(scheduled_event_id: u32) -> Self {
         let task = ActivityTask { scheduled_event_id, started_event_id: 0 };
         NewEvent::new(Body::ActivityTaskCompleted(task))
     }
 
-    /// The activity of this Scheduled event failed; the payload says why.
+    /// The activity of this Scheduled event failed. The payload is its failure.
     #[must_use]
     pub const fn activity_failed(scheduled_event_id: u32) -> Self {
         let task = ActivityTask { scheduled_event_id, started_event_id: 0 };
         NewEvent::new(Body::ActivityTaskFailed(task))
     }
 
-    /// A timer starts. Its event's id names it; an id of the engine's own is for
+    /// A timer starts. It is identified by the id of this event; an engine's own id goes into
     /// [`TimerStarted::timer_id`].
     #[must_use]
     pub fn timer_started() -> Self {
@@ -96,7 +96,7 @@ impl<'a> NewEvent<'a> {
         NewEvent::new(Body::TimerFired(ended))
     }
 
-    /// Sets the payload: bytes that belong to the engine, at most the namespace's
+    /// Sets the payload: opaque bytes of the engine, at most the namespace's
     /// [`Limits::payload_bytes`](crate::Limits::payload_bytes).
     #[must_use]
     pub const fn payload(mut self, payload: &'a [u8]) -> Self {
@@ -104,7 +104,7 @@ impl<'a> NewEvent<'a> {
         self
     }
 
-    /// Sets the time, which is otherwise when the transaction began.
+    /// Sets the time; the default is the time at which the transaction began.
     #[must_use]
     pub const fn at(mut self, time: Timestamp) -> Self {
         self.time = Some(time);
@@ -127,13 +127,13 @@ pub struct Event<'a> {
 }
 
 impl<'a> Event<'a> {
-    /// Checks the typed head; the event is then known to be well formed.
+    /// Decodes and validates the typed head.
     pub(crate) fn check(id: u32, raw: RawEvent<'a>) -> Result<Self, Malformed> {
         let body = Body::decode(raw.kind, raw.version, raw.head)?;
         Ok(Event { id, body, raw })
     }
 
-    /// The event's number in its run, from 1.
+    /// The event id: its number in its run, from 1.
     #[must_use]
     pub const fn id(&self) -> u32 {
         self.id
@@ -151,25 +151,25 @@ impl<'a> Event<'a> {
         self.raw.version
     }
 
-    /// When it happened, as the engine said.
+    /// When it happened, as the engine gave it.
     #[must_use]
     pub const fn time(&self) -> Timestamp {
         self.raw.time
     }
 
-    /// What it says.
+    /// The typed body.
     #[must_use]
     pub const fn body(&self) -> &Body<'a> {
         &self.body
     }
 
-    /// The engine's own bytes.
+    /// The payload: opaque bytes of the engine.
     #[must_use]
     pub const fn payload(&self) -> &'a [u8] {
         self.raw.payload
     }
 
-    /// The bytes it takes in the log, with its header and its padding: what a run's size adds up.
+    /// Its bytes in the log, header and padding included. A run's size is their sum.
     #[must_use]
     pub const fn size(&self) -> u32 {
         self.raw.size

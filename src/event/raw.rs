@@ -9,8 +9,8 @@
 //! 16 …  head, payload, zeros up to a multiple of four
 //! ```
 //!
-//! The head's length stands outside the head, so that a reader that does not know a version still
-//! finds the payload.
+//! The head's length is outside the head, so that a reader that does not know a version still finds the
+//! payload.
 
 use super::NewEvent;
 use super::codec::{Buffer, Malformed};
@@ -23,7 +23,7 @@ const HEADER_BYTES: usize = 16;
 /// In place of a head length: the length follows the header, as a `u32`.
 const LONG_HEAD: u8 = 255;
 
-/// One event as it lies in a batch; only its lengths were checked.
+/// One event in a batch, not decoded: only its lengths were validated.
 #[derive(Clone, Copy)]
 pub(crate) struct RawEvent<'a> {
     pub(crate) kind: EventKind,
@@ -41,7 +41,7 @@ impl<'a> RawEvent<'a> {
         Self::parse_inner(bytes).ok_or(Malformed)
     }
 
-    /// Whether it has no typed record: nothing in it is kinlog's to understand.
+    /// Whether it has no typed record, so that kinlog interprets nothing in it.
     pub(crate) const fn is_opaque(&self) -> bool {
         self.version == 0
     }
@@ -103,7 +103,7 @@ fn encode_inner(
     let words = (buffer.len() - start - HEADER_BYTES) / 4;
     let short = u8::try_from(words).ok().filter(|words| *words < LONG_HEAD);
     if short.is_none() {
-        // Rare: names of a kilobyte. The archive is relocatable, so it moves over by one word.
+        // Rare: a head of a kilobyte or more. The archive is relocatable, so it is moved by one word.
         let end = buffer.len();
         buffer.extend_from_slice(&[0; 4]);
         let head = start + HEADER_BYTES;
@@ -185,7 +185,7 @@ mod tests {
         ] {
             let mut buffer = Buffer::new();
             encode(&event, Timestamp::default(), &mut buffer).unwrap();
-            // No words in a long head are no head either.
+            // A long head of no words is not valid either.
             let payload = buffer.len() - 4;
             buffer[payload..].fill(0);
             buffer[at] = value;

@@ -1,4 +1,4 @@
-//! What an event refers to: an earlier event of its run, or another run of its chain.
+//! References of an event: to an earlier event of its run, or to another run of its chain.
 
 use super::body::Body;
 use crate::id::RunId;
@@ -45,7 +45,7 @@ impl Body<'_> {
         Some(event)
     }
 
-    /// The run that a closing event says follows in the chain.
+    /// The next run of the chain, as a closing event names it.
     pub(crate) fn next_run(&self) -> Option<RunId> {
         match self {
             Body::WorkflowExecutionCompleted(closed)
@@ -56,7 +56,7 @@ impl Body<'_> {
         }
     }
 
-    /// The run that a reset made to take over from one that it terminated.
+    /// The run that a reset created in place of this terminated one.
     pub(crate) fn replaced_by(&self) -> Option<RunId> {
         match self {
             Body::WorkflowExecutionTerminated(terminated) => terminated.reset_run_id,

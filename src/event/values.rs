@@ -1,5 +1,5 @@
-//! Small values inside event bodies: enumerations, with the numbers of Temporal's
-//! `temporal.api.enums.v1`, and lists of event ids.
+//! Values in event bodies: enumerations, with the numbers of Temporal's `temporal.api.enums.v1`, and lists of
+//! event ids.
 
 macro_rules! value {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $number:literal,)* }) => {
@@ -90,13 +90,13 @@ value! {
         Fail = 1,
         /// The start returns the open run and changes nothing.
         UseExisting = 2,
-        /// The open run is terminated and the new one begun, in one commit.
+        /// The open run is terminated and the new one started, in one commit.
         TerminateExisting = 3,
     }
 }
 
 value! {
-    /// What made a run follow another one in its chain (`ContinueAsNewInitiator`).
+    /// What caused a run to continue another one of its chain (`ContinueAsNewInitiator`).
     Initiator {
         /// The workflow itself continued as new.
         Workflow = 1,
@@ -108,17 +108,17 @@ value! {
 }
 
 value! {
-    /// What became of the retries of what failed or timed out (`RetryState`).
+    /// The state of the retries of something that failed or timed out (`RetryState`).
     RetryState {
         /// Another attempt follows.
         InProgress = 1,
-        /// The failure is not to be tried again.
+        /// The failure is not retryable.
         NonRetryableFailure = 2,
-        /// There was no time left.
+        /// The time for retries is over.
         Timeout = 3,
-        /// There were as many attempts as there may be.
+        /// The maximum number of attempts was reached.
         MaximumAttemptsReached = 4,
-        /// Nothing said that it is to be tried again.
+        /// There is no retry policy.
         RetryPolicyNotSet = 5,
         /// The server failed.
         InternalServerError = 6,

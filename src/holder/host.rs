@@ -1,12 +1,12 @@
-//! Where a process runs: its machine since when, its namespace of process numbers, its host's name. What a
-//! process number means is known only together with these.
+//! Where a process runs: the boot id of its machine, its process namespace, its host name. A process id is
+//! meaningful only together with these.
 //!
 //! ```text
 //! 0 check u32: CRC-32 of the process id u32 and bytes 4..96 · 4 zero u32 · 8 process namespace u64
 //! 16 boot id 16 bytes · 32 host name, 64 bytes, filled with zeros
 //! ```
 //!
-//! Whatever the system does not say is zero.
+//! What the system does not provide is zero.
 
 use std::fs;
 
@@ -20,15 +20,15 @@ const NAME_OFFSET: usize = 32;
 /// Where a process runs.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Host {
-    /// Of the machine, new at each of its starts.
+    /// The boot id of the machine, different after each boot.
     pub(crate) boot: [u8; 16],
-    /// Processes of one namespace have numbers of their own.
+    /// The process namespace, in which process ids are unique.
     pub(crate) namespace: u64,
     pub(crate) name: String,
 }
 
 impl Host {
-    /// Where this process runs. Only Linux says.
+    /// Where this process runs. Known on Linux only.
     pub(crate) fn of_this_process() -> Self {
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         let boot: Option<RunId> = read("/proc/sys/kernel/random/boot_id").trim().parse().ok();
@@ -40,22 +40,23 @@ impl Host {
         Host { boot, namespace: digits.parse().unwrap_or_default(), name }
     }
 
-    /// For the record of `process`.
+    /// Its bytes in the lock record of `process`.
     pub(crate) fn encode(&self, process: u32) -> [u8; HOST_BYTES] {
         let mut bytes = [0; HOST_BYTES];
         put(&mut bytes, 8, &self.namespace.to_le_bytes());
         put(&mut bytes, 16, &self.boot);
         put(&mut bytes, NAME_OFFSET, self.name.as_bytes());
-        let check = check(process, &bytes);
-        put(&mut bytes, 0, &check.to_le_bytes());
+        let checksum = checksum(process, &bytes);
+        put(&mut bytes, 0, &checksum.to_le_bytes());
         bytes
     }
 
-    /// What a record says at `offset` of `process`; `None` if it is of another one, or says nothing.
+    /// Reads it at `offset` of the lock record of `process`; `None` if it is missing, damaged, or of another
+    /// process.
     pub(crate) fn read(file: &dyn DiskFile, offset: u64, process: u32) -> Option<Self> {
         let mut bytes = [0; HOST_BYTES];
         file.read_at(&mut bytes, offset).ok()?;
-        if u32_at(&bytes, 0)? != check(process, &bytes) {
+        if u32_at(&bytes, 0)? != checksum(process, &bytes) {
             return None;
         }
         let name = bytes.get(NAME_OFFSET..)?.split(|byte| *byte == 0).next()?;
@@ -67,7 +68,7 @@ impl Host {
     }
 }
 
-fn check(process: u32, bytes: &[u8]) -> u32 {
+fn checksum(process: u32, bytes: &[u8]) -> u32 {
     let mut crc = crc32fast::Hasher::new();
     crc.update(&process.to_le_bytes());
     crc.update(bytes.get(4..).unwrap_or_default());

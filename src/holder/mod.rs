@@ -1,4 +1,4 @@
-//! Which process holds a store, and what can be said of it from here.
+//! The process that holds a store's lock, as another process can identify it.
 
 mod host;
 mod process;

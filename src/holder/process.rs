@@ -1,47 +1,47 @@
-//! Who holds a store's lock, and what can be said of that process from here.
+//! The process that holds a store's lock: its id, its host, and where it is seen from this process.
 
 use std::fmt;
 use std::path::Path;
 
 use super::host::Host;
 
-/// Who holds a store's lock, as far as it is known.
+/// The process that holds a store's lock, as far as it is known.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct Holder {
-    /// The process, by its number where it runs; 0 if it is not known.
+    /// Its process id, in the process namespace where it runs; 0 if not known.
     pub process: u32,
-    /// The name of its host, which in a container is the container's; empty if it is not known.
+    /// The name of its host, or of its container; empty if not known.
     pub host: String,
-    /// Where it is, seen from this process.
+    /// Where it runs, relative to this process.
     pub whereabouts: Whereabouts,
 }
 
-/// Where a process is, seen from this one.
+/// Where a process runs, relative to this one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub enum Whereabouts {
-    /// It does not say: it is only just opening the store, or the system does not tell.
+    /// Not known: the process is just opening the store, or the system does not provide it.
     #[default]
     Unknown,
-    /// It reads the store and keeps writers out meanwhile, as [`salvage`](fn@crate::salvage::salvage) does.
+    /// It reads the store and keeps writers out, as [`salvage`](fn@crate::salvage::salvage) does.
     Reader,
-    /// It is this very process.
+    /// It is this process.
     ThisProcess,
-    /// It is a process of this machine, and has the same number here.
+    /// It is a process of this machine, in the same process namespace.
     ThisMachine,
-    /// Its number is that of no process which can be seen here: it has ended, and a process that it forked
-    /// still has the lock, or it is hidden.
+    /// It is of this machine, and no process with its id is visible: it has ended and a process that it forked
+    /// still holds the lock, or it is hidden.
     Unseen,
-    /// It is a process of this machine that is numbered apart: in another container, say. The number means
-    /// nothing here.
+    /// It is a process of this machine in another process namespace, such as a container. Its id means nothing
+    /// here.
     OtherContainer,
-    /// It is a process of another machine, or this one has been started since.
+    /// It is a process of another machine, or of this one before its last boot.
     OtherMachine,
 }
 
 impl Holder {
-    /// What can be said of the process that a lock record names.
+    /// The process that a lock record names.
     pub(crate) fn find(process: u32, host: Option<Host>) -> Self {
         let here = Host::of_this_process();
         let is_this = process == std::process::id();
@@ -51,7 +51,7 @@ impl Holder {
             Some(there) if there.boot != here.boot => Whereabouts::OtherMachine,
             Some(there) if there.namespace != here.namespace => Whereabouts::OtherContainer,
             Some(_) if is_this => Whereabouts::ThisProcess,
-            // Without it, nothing tells what the number means.
+            // Without a boot id, the process id may be of another machine.
             Some(_) if here.boot == [0; 16] => Whereabouts::Unknown,
             Some(_) if !is_seen(process) => Whereabouts::Unseen,
             Some(_) => Whereabouts::ThisMachine,
@@ -60,7 +60,7 @@ impl Holder {
     }
 }
 
-/// Whether a process of this machine is there, where the system tells.
+/// Whether a process with this id is visible; `true` where the system does not say.
 fn is_seen(process: u32) -> bool {
     let all = Path::new("/proc");
     !all.join("self").exists() || all.join(process.to_string()).exists()
@@ -69,7 +69,7 @@ fn is_seen(process: u32) -> bool {
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Holder { process, host, whereabouts } = self;
-        // Another process may have put anything there.
+        // The record may hold any bytes.
         let host = host.escape_debug();
         match whereabouts {
             Whereabouts::Unknown if *process == 0 => {
