@@ -1,4 +1,4 @@
-//! What must hold before anything is made: nothing is where the new store goes.
+//! Checks the destination of a salvage before anything is created there.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::log::files::check_disjoint;
 
-/// Checks that a new store can be made at `dst`; returns where it is made until it is finished.
+/// Checks that a new store can be created at `dst`; returns the path at which it is created until it is complete.
 pub(super) fn prepare_destination(disk: &dyn Disk, src: &Path, dst: &Path) -> Result<PathBuf> {
     check_disjoint(disk, dst, src)?;
     let (Some(name), false) = (dst.file_name(), dst.as_os_str().is_empty()) else {

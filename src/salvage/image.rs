@@ -1,4 +1,4 @@
-//! The bytes of one segment, as far as they can be read.
+//! The bytes of one segment, with unreadable ranges noted.
 
 use std::io;
 use std::ops::Range;
@@ -8,8 +8,7 @@ use crate::bytes::{dirty_end, wide};
 use crate::disk::{Disk, OpenMode};
 use crate::event::Buffer;
 
-/// Where one read fails, it is tried again in pieces of this size: what a damaged sector takes
-/// with it.
+/// After a failed read, each page of this size is read by itself.
 const PAGE_BYTES: usize = 4096;
 
 /// A segment in memory, zero where it cannot be read.
@@ -37,12 +36,12 @@ impl Image {
             for start in (0..there).step_by(PAGE_BYTES) {
                 let page = start..there.min(start + PAGE_BYTES);
                 if self.read(disk, path, page.clone()).is_err() {
-                    self.miss(page, "the system cannot read it");
+                    self.note_unread(page, "the system cannot read it");
                 }
             }
         }
         if there < len {
-            self.miss(there..len, "the file ends before");
+            self.note_unread(there..len, "the file ends before");
         }
     }
 
@@ -52,8 +51,8 @@ impl Image {
         file.read_at(self.bytes.get_mut(range).unwrap_or_default(), offset)
     }
 
-    fn miss(&mut self, range: Range<usize>, what: &'static str) {
-        // A read that failed may have left anything.
+    fn note_unread(&mut self, range: Range<usize>, what: &'static str) {
+        // A failed read may have changed the buffer.
         self.bytes.get_mut(range.clone()).unwrap_or_default().fill(0);
         match self.unread.last_mut() {
             Some(last) if last.range.end == range.start && last.what == what => {
@@ -63,14 +62,14 @@ impl Image {
         }
     }
 
-    /// Why some byte of `range` could not be read; `None` if all were.
+    /// Why some byte of `range` could not be read; `None` if all were read.
     pub(super) fn unread(&self, range: &Range<usize>) -> Option<&'static str> {
         let overlaps =
             |unread: &&Unread| unread.range.start < range.end && range.start < unread.range.end;
         self.unread.iter().find(overlaps).map(|unread| unread.what)
     }
 
-    /// Behind the last byte from `from` on that is not zero or could not be read; `from` if there
+    /// The offset after the last byte from `from` on that is not zero or could not be read; `from` if there
     /// is none.
     pub(super) fn dirty_end(&self, from: usize) -> usize {
         let unread = self.unread.last().map_or(from, |unread| unread.range.end);

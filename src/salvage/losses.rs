@@ -1,85 +1,89 @@
-//! The damaged places of the log, and, once all of it was read, what was lost there.
+//! Damaged ranges of the log, and, once all of it was read, the verdict on each.
 
 use std::ops::{Range, RangeInclusive};
 use std::path::PathBuf;
 
 use super::report::{LostRange, Standing};
-use super::walk::Wrong;
+use super::walk::Mismatch;
 use crate::bytes::wide;
 use crate::id::{Position, RunId};
 use crate::log::format::{Identity, SEGMENT_HEADER_BYTES};
 
-/// What is known when all of the source was read.
+/// What is known after all of the source was read.
 pub(super) struct Known {
     pub(super) identity: Identity,
-    /// Everything below was on the device once.
+    /// The highest durable mark: everything below was on the device once.
     pub(super) durable_upto: Position,
-    /// The manifest says that the log ends there.
+    /// Where the log ends according to the manifest, if the store was shut down.
     pub(super) closed_at: Option<Position>,
     /// Where the last frame ends.
     pub(super) end: Position,
 }
 
-/// A damaged place.
+/// A damaged range.
 pub(super) struct Damage {
     pub(super) segment: u32,
     pub(super) path: PathBuf,
     pub(super) range: Range<usize>,
-    pub(super) wrong: Wrong,
+    pub(super) mismatch: Mismatch,
     pub(super) extent: LostExtent,
     /// Runs that the damaged bytes name.
     pub(super) runs: Vec<RunId>,
-    /// Where the new store ended when this place was reached.
+    /// The end of the new store when this range was reached.
     pub(super) mark: Position,
 }
 
-/// What is known about where a damaged place ends.
+/// What is known about the end of a damaged range.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum LostExtent {
-    /// The log goes on behind it.
+    /// The log continues after it.
     Gap,
-    /// No frame follows in the segment. Behind the range there are zeros, which are free space if
-    /// the log ends here, and lost as well if it does not.
+    /// No frame follows in the segment. The zeros after the range are free space if the log ends here, and lost
+    /// otherwise.
     Tail,
-    /// It lies where nothing is ever written.
+    /// Nothing is ever written there.
     Unused,
 }
 
 impl Damage {
     /// What was lost here; `None` if it is free space.
-    pub(super) fn settle(self, known: &Known) -> Option<(LostRange, Position)> {
+    pub(super) fn judge(self, known: &Known) -> Option<(LostRange, Position)> {
         let base = first_byte(&known.identity, self.segment);
-        let place = base.plus(wide(self.range.start));
+        let position = base.plus(wide(self.range.start));
         let mut to = wide(self.range.end);
         if self.extent == LostExtent::Tail {
             let segment_bytes = u64::from(known.identity.segment_bytes);
             let reaches = known.durable_upto.as_u64().saturating_sub(base.as_u64());
-            to = if known.end > place { segment_bytes } else { to.max(reaches.min(segment_bytes)) };
+            to = if known.end > position {
+                segment_bytes
+            } else {
+                to.max(reaches.min(segment_bytes))
+            };
         }
         if to <= wide(self.range.start) {
             return None;
         }
-        let beyond = known.closed_at.is_some_and(|end| place >= end);
+        let beyond = known.closed_at.is_some_and(|end| position >= end);
         let standing = match self.extent {
             LostExtent::Unused => Standing::NeverAcknowledged,
-            _ if known.durable_upto > place => Standing::Acknowledged,
-            _ if self.wrong.unwritten || beyond => Standing::NeverAcknowledged,
+            _ if known.durable_upto > position => Standing::Acknowledged,
+            _ if self.mismatch.unwritten || beyond => Standing::NeverAcknowledged,
             _ => Standing::Unknown,
         };
-        let Wrong { what, expected, found, .. } = self.wrong;
+        let Mismatch { what, expected, found, .. } = self.mismatch;
         let (path, from, runs) = (self.path, wide(self.range.start), self.runs);
         let lost = LostRange { path, from, to, what, expected, found, standing, runs };
         Some((lost, self.mark))
     }
 }
 
-/// Where the first byte of a segment lies.
+/// The position of the first byte of a segment.
 pub(super) fn first_byte(identity: &Identity, segment: u32) -> Position {
     let first = identity.first_frame(segment).as_u64();
     Position::from_u64(first - wide(SEGMENT_HEADER_BYTES))
 }
 
-/// The numbers below `end` that are not in `present`, which is ascending.
+/// The ranges of numbers below `end` that are not in `present`, which is ascending.
 pub(super) fn missing(present: impl Iterator<Item = u32>, end: u32) -> Vec<RangeInclusive<u32>> {
     let mut missing = vec![];
     let mut next = 0;

@@ -1,16 +1,15 @@
-//! Salvage: what is provably whole in a corrupt store, copied into a new one, and a list of what
-//! is lost.
+//! Salvage: copies what is provably whole in a corrupt store into a new one, and lists what is lost.
 //!
-//! The source is only read. Its segments are gone through as recovery does (`walk`); where a frame
-//! does not verify, the next one that does is proof that the log goes on there. Commits go into the
-//! new store in the order of the source (`rescue`), each whole if what it builds on is there; a run
-//! ends before its first batch that is not. The new store is made under another name and gets its own
-//! when it is finished.
+//! The source is only read. Its segments are read frame by frame, as in recovery (`walk`). After a frame that
+//! does not verify, the next one that does is proof that the log continues there. Commits are imported into the
+//! new store in the order of the source (`rescue`), each whole if what it depends on is there; a run ends before
+//! its first batch that cannot be kept. The new store is created under a temporary name and renamed when it is
+//! complete.
 
 mod destination;
 mod image;
+mod kept_batch;
 mod losses;
-mod piece;
 mod reading;
 mod report;
 mod rescue;
@@ -35,27 +34,27 @@ use source::Source;
 
 /// Copies what is provably whole in the store `src` into a new store `dst`, and lists what is lost.
 ///
-/// `dst` then is a store like any other: it opens as [`Clean`](crate::Verdict::Clean) and passes
+/// `dst` is then an ordinary store: it opens as [`Clean`](crate::Verdict::Clean) and passes
 /// [`Store::verify`](crate::Store::verify). Ids, times and the bytes of every event are those of the
-/// source; run numbers and positions are its own, and relations, duties and sizes follow from the
-/// histories that it has. A run is there up to its first batch that is lost, and open if its close
-/// is. Row changes are there from every commit that was found, those of other parts of which could
-/// not be kept among them; the report names the tables whose rows may be out of date.
+/// source. Run numbers and positions are new, and relations, duties and sizes are derived from the
+/// histories that were kept. A run is kept up to its first lost batch, and is open if its closing event
+/// is lost. Row changes are kept from every commit that was found, even if other parts of the commit could
+/// not be; the report names the tables whose rows may be out of date.
 ///
-/// Nothing is ever written to `src`. `dst` must be empty or not there, and not within `src`. It is
-/// made beside its place, as `dst` with `.partial` behind its name, and renamed when everything is
-/// on the device; after an error or a crash that directory is left, to be removed by hand. Of
-/// `options`, the disk counts. Memory is bounded by one segment and the index of the new store.
+/// Nothing is ever written to `src`. `dst` must be empty or not exist, and must not be within `src`. It is
+/// created as `dst` with `.partial` after its name, and renamed when everything is on the device; after an
+/// error or a crash that directory is left, to be removed by hand. Of `options`, only the disk is used.
+/// Memory is bounded by one segment and the index of the new store.
 ///
-/// A lost commit is known by the damage where it lay and by what follows it in its runs. If nothing
-/// follows, nothing says which run it belonged to, and that run counts as whole.
+/// A lost commit is noticed by the damage in its place and by later batches of its runs. If there are no
+/// later batches, its runs are not known, and count as whole.
 ///
 /// # Errors
-/// [`Error::Locked`] if a process writes `src`, [`Error::NotAStore`] if there is none,
-/// [`Error::UnsupportedFormat`] for one of another version, [`Error::Corrupt`] if nothing in it says
-/// which store it is, [`Error::NotEmpty`], [`Error::Nested`] and [`Error::InvalidArgument`] for a `dst` that
-/// will not do, [`Error::Io`] and [`Error::NotWritten`] if `dst` cannot be written. What cannot be read of
-/// `src` is no error, but damage.
+/// [`Error::Locked`] if a process has `src` open for writing, [`Error::NotAStore`] if there is none,
+/// [`Error::UnsupportedFormat`] for one of another version, [`Error::Corrupt`] if its
+/// store id is not known from any file, [`Error::NotEmpty`], [`Error::Nested`] and [`Error::InvalidArgument`]
+/// for an unsuitable `dst`, [`Error::Io`] and [`Error::NotWritten`] if `dst` cannot be written. What cannot be
+/// read of `src` is no error, but reported as damage.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();

@@ -1,5 +1,4 @@
-//! Through the segments of the source: every commit to the rescue, every damaged place into the
-//! report.
+//! Reads the segments of the source, imports every commit, and reports every damaged range.
 
 use super::image::Image;
 use super::losses::{Damage, Known, LostExtent, first_byte, missing};
@@ -8,7 +7,7 @@ use super::report::{
 };
 use super::rescue::Rescue;
 use super::source::{SegmentFile, Source};
-use super::walk::{End, Step, Walk, Wrong};
+use super::walk::{End, Mismatch, Step, Walk};
 use crate::bytes::{u16_at, wide};
 use crate::disk::Disk;
 use crate::error::Result;
@@ -26,15 +25,15 @@ pub(super) struct Salvage<'a, P> {
     source: &'a Source,
     rescue: Rescue<'a>,
     damage: Vec<Damage>,
-    /// Everything below was on the device once, as the manifest or a frame says.
-    known: Position,
+    /// The highest durable mark, of the manifest, the lock record or a frame.
+    durable_upto: Position,
     /// Where the last frame ends.
     end: Position,
-    /// Of the last frame.
+    /// The epoch of the last frame.
     epoch: u32,
-    /// How many segments there must have been at the least.
+    /// The least number of segments that there must have been.
     segments: u32,
-    /// Where the new store ended when the last segment was found missing.
+    /// The end of the new store when the last missing segment was noticed.
     gap: Option<Position>,
     done: SalvageProgress,
     progress: P,
@@ -53,7 +52,7 @@ impl<'a, P: FnMut(SalvageProgress)> Salvage<'a, P> {
             source,
             rescue: Rescue::new(import),
             damage: vec![],
-            known: source.durable_upto,
+            durable_upto: source.durable_upto,
             end: source.identity.first_frame(0),
             epoch: 0,
             segments: 0,
@@ -81,13 +80,13 @@ impl<'a, P: FnMut(SalvageProgress)> Salvage<'a, P> {
         Ok(())
     }
 
-    /// Takes in the commits of one segment.
+    /// Imports the commits of one segment.
     fn segment(&mut self, number: u32, file: &SegmentFile, image: &Image) -> Result<()> {
         let base = first_byte(&self.source.identity, number);
         let mut walk = Walk::new(image, &file.salt, base, self.epoch);
-        let damaged = |range, wrong, extent| {
+        let damaged = |range, mismatch, extent| {
             let (path, runs, mark) = (file.path.clone(), vec![], Position::START);
-            Damage { segment: number, path, range, wrong, extent, runs, mark }
+            Damage { segment: number, path, range, mismatch, extent, runs, mark }
         };
         while let Some(step) = walk.next() {
             match step {
@@ -99,35 +98,36 @@ impl<'a, P: FnMut(SalvageProgress)> Salvage<'a, P> {
                     }
                     if let Err(Malformed) = self.rescue.commit(&frame)? {
                         let start = walk.offset() - frame.header.frame_bytes();
-                        let wrong = Wrong::new("a commit makes no sense");
-                        self.note(damaged(start..walk.offset(), wrong, LostExtent::Gap), image);
+                        let mismatch = Mismatch::new("a commit makes no sense");
+                        self.note(damaged(start..walk.offset(), mismatch, LostExtent::Gap), image);
                     }
                 }
-                Step::Gap(range, wrong) => {
-                    self.note(damaged(range, wrong, LostExtent::Gap), image);
+                Step::Gap(range, mismatch) => {
+                    self.note(damaged(range, mismatch, LostExtent::Gap), image);
                 }
             }
         }
-        (self.epoch, self.known) = (walk.epoch, self.known.max(walk.durable_upto));
-        let (from, wrong, extent) = match walk.end() {
+        self.epoch = walk.epoch;
+        self.durable_upto = self.durable_upto.max(walk.durable_upto);
+        let (from, mismatch, extent) = match walk.end() {
             End::Sealed(from) => {
-                // Only sealed when the next one is there.
+                // A segment is sealed only once the next one exists.
                 self.segments = number.saturating_add(2);
                 self.end = self.source.identity.first_frame(number.saturating_add(1));
-                (from, Wrong::new("bytes behind the end of a full segment"), LostExtent::Unused)
+                (from, Mismatch::new("bytes behind the end of a full segment"), LostExtent::Unused)
             }
-            End::Open(from, wrong) => (from, wrong, LostExtent::Tail),
+            End::Open(from, mismatch) => (from, mismatch, LostExtent::Tail),
         };
-        self.note(damaged(from..image.dirty_end(from), wrong, extent), image);
+        self.note(damaged(from..image.dirty_end(from), mismatch, extent), image);
         if file.size > u64::from(self.source.identity.segment_bytes) {
             let len = usize::try_from(file.size).unwrap_or(usize::MAX);
-            let wrong = Wrong::new("bytes behind the end of a segment");
-            self.note(damaged(image.bytes.len()..len, wrong, LostExtent::Unused), image);
+            let mismatch = Mismatch::new("bytes behind the end of a segment");
+            self.note(damaged(image.bytes.len()..len, mismatch, LostExtent::Unused), image);
         }
         Ok(())
     }
 
-    /// Notes a damaged place, and which runs can still be made out there.
+    /// Records a damaged range, and the runs that can still be read there.
     fn note(&mut self, mut damage: Damage, image: &Image) {
         if damage.extent != LostExtent::Unused {
             damage.mark = self.rescue.import.index().end;
@@ -136,14 +136,14 @@ impl<'a, P: FnMut(SalvageProgress)> Salvage<'a, P> {
         self.damage.push(damage);
     }
 
-    /// The runs that a damaged place names, taken for a frame.
+    /// The runs named in a damaged range, read as a frame.
     fn runs_at(&self, damage: &Damage, image: &Image) -> Vec<RunId> {
         let bytes = image.bytes.get(damage.range.start..).unwrap_or_default();
         let batches = u16_at(bytes, 18).unwrap_or_default();
         let payload = bytes.get(HEADER_BYTES..).unwrap_or_default();
         let base = first_byte(&self.source.identity, damage.segment);
-        let place = Frame::payload_position_at(base.plus(wide(damage.range.start)));
-        let parts = Parts::new(payload, place, batches).take(usize::from(batches));
+        let position = Frame::payload_position_at(base.plus(wide(damage.range.start)));
+        let parts = Parts::new(payload, position, batches).take(usize::from(batches));
         let numbers = parts.map_while(Result::ok).filter_map(|(part, _)| match part {
             Part::Batch(batch) => Some(batch.run),
             Part::Put(_) => None,
@@ -154,22 +154,22 @@ impl<'a, P: FnMut(SalvageProgress)> Salvage<'a, P> {
         runs
     }
 
-    /// What was kept and what is lost.
+    /// The report, after all segments were read.
     pub(super) fn report(self) -> SalvageReport {
-        let Salvage { source, rescue, damage, known, end, done, .. } = self;
+        let Salvage { source, rescue, damage, durable_upto, end, done, .. } = self;
         let index = rescue.import.index();
         let mut expected = self.segments.max(1);
-        if known > end {
-            let last = Position::from_u64(known.as_u64().saturating_sub(1));
+        if durable_upto > end {
+            let last = Position::from_u64(durable_upto.as_u64().saturating_sub(1));
             expected = expected.max(source.identity.locate(last).0.saturating_add(1));
         }
         let gap = if expected > source.next_segment() { Some(index.end) } else { self.gap };
         let newest = source.segments.values().map(|file| file.epoch).max();
         let stale = source.epoch < newest.max(Some(self.epoch)) && source.epoch.is_some();
         let closed_at = source.closed_at.filter(|_| !stale);
-        let facts = Known { identity: source.identity, durable_upto: known, closed_at, end };
+        let known = Known { identity: source.identity, durable_upto, closed_at, end };
         let (mut lost, mut mark) = (vec![], gap);
-        for (range, at) in damage.into_iter().filter_map(|damage| damage.settle(&facts)) {
+        for (range, at) in damage.into_iter().filter_map(|damage| damage.judge(&known)) {
             if range.standing != Standing::NeverAcknowledged {
                 mark = mark.max(Some(at));
             }
@@ -198,7 +198,8 @@ impl<'a, P: FnMut(SalvageProgress)> Salvage<'a, P> {
             lost,
             files: source.files.clone(),
             missing_segments: missing(source.segments.keys().copied(), expected),
-            shortfall: (known > end).then_some(Shortfall { acknowledged: known, found: end }),
+            shortfall: (durable_upto > end)
+                .then_some(Shortfall { acknowledged: durable_upto, found: end }),
             stale_tables: tables.collect(),
         }
     }

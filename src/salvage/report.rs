@@ -1,4 +1,4 @@
-//! What a salvage found, kept and lost.
+//! The report of a salvage: what was found, kept and lost.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -6,23 +6,23 @@ use std::path::PathBuf;
 
 use crate::id::{Position, RunId};
 
-/// How far a salvage has come.
+/// Progress of a salvage.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct SalvageProgress {
-    /// Bytes of segments looked at.
+    /// Bytes of segments read.
     pub bytes: u64,
     /// Bytes of all segments.
     pub total_bytes: u64,
-    /// Commits found whole.
+    /// Commits found.
     pub commits: u64,
 }
 
-/// What a salvage found in the source, what of it is in the new store, and what is lost.
+/// What a salvage found in the source, kept in the new store, and lost.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct SalvageReport {
-    /// What was found of the manifest.
+    /// The state of the manifest.
     pub manifest: ManifestState,
     /// Segments that were read.
     pub segments: u64,
@@ -30,40 +30,39 @@ pub struct SalvageReport {
     pub bytes_read: u64,
     /// Bytes of commits in the new store.
     pub bytes_kept: u64,
-    /// Commits that are in the new store with all that they held.
+    /// Commits that were kept with everything in them.
     pub commits_whole: u64,
-    /// Commits that were found whole, and of which something had to be left out.
+    /// Commits that were found whole and kept in part.
     pub commits_partial: u64,
-    /// Commits that were found whole, and of which nothing could be kept.
+    /// Commits that were found whole and of which nothing could be kept.
     pub commits_dropped: u64,
     /// Events in the new store.
     pub events_kept: u64,
     /// Row changes in the new store.
     pub rows_kept: u64,
-    /// Row changes that were found and make no sense.
+    /// Row changes that were found and are malformed.
     pub rows_dropped: u64,
     /// Runs in the new store of which nothing is known to be missing.
     pub runs_whole: u64,
-    /// Runs of which events are known to be missing, in the order in which they began.
+    /// Runs of which events are known to be missing, in the order in which they started.
     pub runs_cut: Vec<CutRun>,
-    /// Runs of which nothing is kept and not even the id is known.
+    /// Runs of which nothing is kept and whose id is not known.
     pub runs_unknown: Vec<UnknownRun>,
-    /// The places in segments where there should be, or may have been, a commit and is none.
+    /// The ranges of segments that held, or may have held, commits and do not.
     pub lost: Vec<LostRange>,
-    /// Files that are not as they should be, or not of this store.
+    /// Files that are damaged, or not of this store.
     pub files: Vec<DamagedFile>,
-    /// The numbers of segments that are not there, or whose files say too little to be read.
+    /// The numbers of segments that are missing, or whose files could not be identified.
     pub missing_segments: Vec<RangeInclusive<u32>>,
-    /// Something says that more of the log was acknowledged than was found.
+    /// Set if a durable mark shows that more of the log was acknowledged than was found.
     pub shortfall: Option<Shortfall>,
-    /// Tables with rows that were last set before the last lost range: a commit that is lost may
-    /// have changed or deleted any of them, and may have set rows that are not there at all.
+    /// Tables with rows that were last set before the last lost range. A lost commit may have changed or
+    /// deleted any of them, and may have set rows that are missing.
     pub stale_tables: Vec<StaleTable>,
 }
 
 impl SalvageReport {
-    /// Whether the new store holds all that the source ever acknowledged, as far as the source
-    /// can tell.
+    /// Whether the new store holds everything that the source ever acknowledged, as far as the source shows.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         let untouched = self.commits_partial + self.commits_dropped + self.rows_dropped == 0;
@@ -73,24 +72,24 @@ impl SalvageReport {
     }
 }
 
-/// What was found of the manifest.
+/// The state in which the manifest was found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub enum ManifestState {
-    /// It is as it should be.
+    /// It is valid.
     #[default]
     Whole,
     /// One of its two slots is damaged, and the other was used.
     OneSlotDamaged,
-    /// It has another length than a manifest has; its slots were used as far as it goes.
+    /// Its length is wrong; its slots were used as far as they are there.
     WrongLength,
-    /// It cannot be used; the headers of the segments say what it would.
+    /// It cannot be used; the headers of the segments were used instead.
     Damaged,
-    /// There is none; the headers of the segments say what it would.
+    /// There is none; the headers of the segments were used instead.
     Missing,
     /// It belongs to another store than the segments.
     Foreign,
-    /// It is older than the log: a former one was put in its place.
+    /// It is older than the log: it was replaced by a former one.
     Stale,
 }
 
@@ -108,7 +107,7 @@ impl fmt::Display for ManifestState {
     }
 }
 
-/// Bytes of a segment that are not what was written there.
+/// A range of a segment whose bytes are not what was written there.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct LostRange {
@@ -116,30 +115,29 @@ pub struct LostRange {
     pub path: PathBuf,
     /// The offset of the first byte.
     pub from: u64,
-    /// The offset behind the last byte.
+    /// The offset after the last byte.
     pub to: u64,
     /// What is wrong.
     pub what: &'static str,
-    /// What should be there, as far as a number says it.
+    /// The expected value, such as a checksum; 0 where there is none.
     pub expected: u64,
-    /// What is there.
+    /// The value found.
     pub found: u64,
     /// Whether what is lost was ever acknowledged.
     pub standing: Standing,
-    /// Runs that the first damaged commit names, as far as it can still be read. Nothing proves
-    /// these names, and there may be others.
+    /// Runs that the first damaged commit names, as far as it can still be read. They are not proven, and
+    /// there may be others.
     pub runs: Vec<RunId>,
 }
 
-/// Whether the bytes of a range were ever acknowledged to be in the log.
+/// Whether the bytes of a range were ever part of an acknowledged commit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Standing {
-    /// A later commit or the manifest says that they were on the device.
+    /// They were: a durable mark of a later commit, the manifest or the lock record covers them.
     Acknowledged,
-    /// Nothing says so, and nothing proves the contrary.
+    /// Not known: no durable mark covers them, and nothing proves that they were not.
     Unknown,
-    /// It is proven that they were not: they were never written completely, or lie where nothing
-    /// is ever written.
+    /// They were not: the write was torn, or nothing is ever written there.
     NeverAcknowledged,
 }
 
@@ -153,7 +151,7 @@ impl fmt::Display for Standing {
     }
 }
 
-/// A file that is not as it should be.
+/// A file that is damaged, or not of this store.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct DamagedFile {
@@ -163,30 +161,30 @@ pub struct DamagedFile {
     pub damage: FileDamage,
 }
 
-/// What is wrong with a segment's file.
+/// What is wrong with the file of a segment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum FileDamage {
-    /// Its header is damaged, and says enough for its commits to be proven.
+    /// Its header is damaged; its commits could still be verified.
     HeaderDamaged,
-    /// Its header does not say that it belongs to this store; it was not read.
+    /// Its header is damaged and does not show that it belongs to this store; it was not read.
     Unproven,
     /// It belongs to another store; it was not read.
     Foreign,
     /// It was written by another version of kinlog; it was not read.
     OtherFormat,
-    /// It is the segment of this number, under another name; it was read as that.
+    /// It is the segment of this number under another name; it was read as that one.
     Misnamed(u32),
-    /// It says that it is the segment of this number, which another file is; it was not read.
+    /// Its header has this number, which another file has with better evidence; it was not read.
     Duplicate(u32),
-    /// It has another length than a segment has; it was read as far as it goes.
+    /// Its length is wrong; it was read as far as it goes.
     WrongLength {
         /// The bytes that a segment of this store has.
         expected: u64,
         /// The bytes that it has.
         found: u64,
     },
-    /// The system does not open it.
+    /// It could not be opened.
     Unreadable,
 }
 
@@ -211,9 +209,9 @@ impl fmt::Display for FileDamage {
     }
 }
 
-/// A run that ends in the new store before it ended in the source, or is not there at all.
+/// A run of which the new store has a part only, or nothing.
 ///
-/// In the new store it is open if anything of it is there: its close is lost, or was not said yet.
+/// If the new store has a part of it, the run is open there.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct CutRun {
@@ -223,22 +221,21 @@ pub struct CutRun {
     pub namespace: String,
     /// Its workflow id; empty if that is lost.
     pub workflow_id: String,
-    /// How many of its events are in the new store, those that a reset shares among them; 0 for a
-    /// run that is not there.
+    /// How many of its events are in the new store, including those that a reset shares; 0 if it is not there.
     pub events_kept: u32,
     /// The first event that is lost.
     pub first_lost: u32,
-    /// How many events are lost at the least: those up to the last one that was found.
+    /// The least number of events that are lost: those up to the last one found.
     pub events_lost: u32,
-    /// Why it could not go on.
+    /// Why the following events could not be kept.
     pub why: &'static str,
 }
 
-/// A run whose beginning is lost: only its number in the source is known.
+/// A run whose first batch is lost: only its number in the source is known.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct UnknownRun {
-    /// The number that the source gave it.
+    /// Its number in the source.
     pub number: u32,
     /// The first event that was found.
     pub first_found: u32,
@@ -246,13 +243,13 @@ pub struct UnknownRun {
     pub last_found: u32,
 }
 
-/// More was acknowledged than was found.
+/// More of the log was acknowledged than was found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Shortfall {
     /// Everything below was on the device once.
     pub acknowledged: Position,
-    /// Where the last commit ends that was found.
+    /// The end of the last commit found.
     pub found: Position,
 }
 

@@ -1,12 +1,11 @@
-//! One commit after another into the new store: whole if it can be, and else what of it can stand
-//! on its own.
+//! Imports the commits of the source into the new store: whole where possible, otherwise the batches and rows
+//! that do not depend on what is lost.
 //!
-//! What a commit builds on lies before it or in it. So one pass in the order of the source decides:
-//! a batch that does not continue its run as it is in the new store cuts the run, a run that is
-//! cut takes nothing more, and what the rules of the index refuse without it is cut as well, until
-//! nothing more is refused.
+//! A commit depends only on earlier commits and on itself, so one pass in the order of the source is enough.
+//! A batch that does not continue its run as it is in the new store cuts the run; a run that is cut takes no
+//! later batch. What the rules of the index then refuse is cut as well, until nothing more is refused.
 
-use super::piece::{Origin, Piece, assemble, drop_orphans};
+use super::kept_batch::{KeptBatch, Origin, assemble, drop_orphans};
 use super::runs::{BATCH_MISSING, Kept, SourceRun, SourceRuns};
 use crate::bytes::wide;
 use crate::error::Result;
@@ -19,16 +18,16 @@ use crate::store::CommitImport;
 const NO_SENSE: &str = "what it says makes no sense without what is lost";
 const BASE_LOST: &str = "the run whose events it shares lost some of them";
 
-/// Takes commits of the source into the new store.
+/// Imports commits of the source into the new store.
 pub(super) struct Rescue<'s> {
     pub(super) import: CommitImport<'s>,
     pub(super) runs: SourceRuns,
     pub(super) counts: Counts,
-    /// The payload that is tried.
+    /// The payload of the commit that is tried.
     payload: Buffer,
 }
 
-/// What became of the commits.
+/// Counts of commits and their content, by outcome.
 #[derive(Default)]
 pub(super) struct Counts {
     pub(super) whole: u64,
@@ -40,17 +39,17 @@ pub(super) struct Counts {
     pub(super) bytes: u64,
 }
 
-/// A commit of the source, and what of it is to be kept.
+/// The parts of a commit of the source that are to be kept.
 struct Parsed<'a> {
-    pieces: Vec<Piece<'a>>,
+    batches: Vec<KeptBatch<'a>>,
     rows: Vec<&'a [u8]>,
     /// Something was left out.
     partial: bool,
 }
 
-/// What is to blame for a refusal.
+/// The part of a commit that caused a refusal.
 enum Blamed {
-    Piece(usize),
+    Batch(usize),
     Rows,
     Nothing,
 }
@@ -61,21 +60,21 @@ impl<'s> Rescue<'s> {
         Rescue { import, runs, counts, payload: Buffer::new() }
     }
 
-    /// Takes in what can be kept of a commit. `Malformed` if it cannot be read: nothing of it is.
+    /// Imports what can be kept of a commit. `Malformed` if it cannot be parsed, and nothing of it was imported.
     pub(super) fn commit(&mut self, frame: &Frame<'_>) -> Result<Result<(), Malformed>> {
         let Ok(parts) = parse(frame) else { return Ok(Err(Malformed)) };
-        let mut commit = Parsed { pieces: vec![], rows: vec![], partial: false };
+        let mut commit = Parsed { batches: vec![], rows: vec![], partial: false };
         for (part, bytes) in parts {
             match part {
                 Part::Batch(batch) => self.admit(&mut commit, batch, bytes)?,
                 Part::Put(_) => commit.rows.push(bytes),
             }
         }
-        self.keep(&mut commit)?;
+        self.append(&mut commit)?;
         Ok(Ok(()))
     }
 
-    /// Adds a batch to what is to be kept, if it goes on where its run is in the new store.
+    /// Adds a batch to the parts to be kept, if it continues its run as it is in the new store.
     fn admit<'a>(
         &mut self,
         commit: &mut Parsed<'a>,
@@ -85,16 +84,16 @@ impl<'s> Rescue<'s> {
         let events = bytes.get(BATCH_HEADER_BYTES..).unwrap_or_default();
         let known = self.runs.get(batch.run).map(SourceRun::open);
         let (id, origin) = match known {
-            Some(open) => match open.filter(|(_, kept)| goes_on(kept, &batch, events)) {
-                Some((id, _)) => (id, self.follows(&id)),
+            Some(open) => match open.filter(|(_, kept)| continues(kept, &batch, events)) {
+                Some((id, _)) => (id, self.continuation(&id)),
                 None => (RunId::NIL, Err(BATCH_MISSING)),
             },
-            None => self.begins(&batch, events)?,
+            None => self.new_run(&batch, events)?,
         };
         match origin {
-            Ok(origin) => commit.pieces.push(Piece { batch, events, id, origin }),
+            Ok(origin) => commit.batches.push(KeptBatch { batch, events, id, origin }),
             Err(why) => {
-                let name = match beginning(&batch) {
+                let name = match origin_of(&batch) {
                     Some(origin) if known.is_none() => Some(origin.name()),
                     _ => None,
                 };
@@ -105,22 +104,22 @@ impl<'s> Rescue<'s> {
         Ok(())
     }
 
-    /// Where a run goes on in the new store.
-    fn follows(&self, id: &RunId) -> Result<Origin<'static>, &'static str> {
+    /// Where the next batch of a run is appended in the new store.
+    fn continuation(&self, id: &RunId) -> Result<Origin<'static>, &'static str> {
         let index = self.import.index();
         let number = index.runs.number(id);
         let found = number.and_then(|number| Some((number, index.runs.get(number)?)));
         let (number, run) = found.ok_or(BATCH_MISSING)?;
-        Ok(Origin::Follows { number, previous: run.state.latest().last_batch })
+        Ok(Origin::Continues { number, previous: run.state.latest().last_batch })
     }
 
-    /// How a run begins that the source did not name before.
-    fn begins<'a>(
+    /// How a batch creates a run, if no earlier batch of the run was found.
+    fn new_run<'a>(
         &mut self,
         batch: &Batch<'a>,
         events: &[u8],
     ) -> Result<(RunId, Result<Origin<'a>, &'static str>)> {
-        let Some(origin) = beginning(batch) else {
+        let Some(origin) = origin_of(batch) else {
             return Ok((RunId::NIL, Err(BATCH_MISSING)));
         };
         let id = origin.id();
@@ -137,42 +136,42 @@ impl<'s> Rescue<'s> {
         if base.is_none_or(|next| next <= shared) {
             return Ok((id, Err(BASE_LOST)));
         }
-        let (previous, before) = self.import.place_of(&reset.base_run_id, shared)?;
+        let (previous, before) = self.import.locate(&reset.base_run_id, shared)?;
         let adds_up = before + wide(events.len()) == u64::from(batch.run_bytes);
         let origin = Origin::Resets { reset, previous };
         Ok((id, if adds_up { Ok(origin) } else { Err(BASE_LOST) }))
     }
 
-    /// Appends what the rules accept, and cuts the runs of the rest.
-    fn keep(&mut self, commit: &mut Parsed<'_>) -> Result<()> {
-        // In the order of their numbers in the new store; those that begin come last.
-        commit.pieces.sort_by_key(|piece| piece.origin.number().unwrap_or(u32::MAX));
+    /// Appends what the rules accept, and cuts the runs of what they refuse.
+    fn append(&mut self, commit: &mut Parsed<'_>) -> Result<()> {
+        // In the order of their numbers in the new store; new runs come last.
+        commit.batches.sort_by_key(|kept| kept.origin.number().unwrap_or(u32::MAX));
         loop {
-            for (piece, why) in drop_orphans(&mut commit.pieces) {
-                self.leave(commit, &piece, why);
+            for (kept, why) in drop_orphans(&mut commit.batches) {
+                self.leave_out(commit, &kept, why);
             }
-            if commit.pieces.is_empty() && commit.rows.is_empty() {
+            if commit.batches.is_empty() && commit.rows.is_empty() {
                 self.counts.dropped += 1;
                 return Ok(());
             }
-            let batches = self.assemble(&commit.pieces, &commit.rows);
-            let Err(refusal) = self.import.append(&self.payload, batches)? else {
-                self.note(commit);
+            let count = self.assemble(&commit.batches, &commit.rows);
+            let Err(refusal) = self.import.append(&self.payload, count)? else {
+                self.count(commit);
                 return Ok(());
             };
             match self.blame(commit, refusal) {
-                Blamed::Piece(at) => {
-                    let piece = commit.pieces.remove(at);
+                Blamed::Batch(at) => {
+                    let kept = commit.batches.remove(at);
                     let why = match refusal {
                         Refusal::Illegal(illegal) => illegal.why,
                         Refusal::Malformed => NO_SENSE,
                     };
-                    self.leave(commit, &piece, why);
+                    self.leave_out(commit, &kept, why);
                 }
                 Blamed::Rows => self.drop_rows(commit),
                 Blamed::Nothing => {
-                    for piece in std::mem::take(&mut commit.pieces) {
-                        self.leave(commit, &piece, NO_SENSE);
+                    for kept in std::mem::take(&mut commit.batches) {
+                        self.leave_out(commit, &kept, NO_SENSE);
                     }
                     self.drop_rows(commit);
                 }
@@ -180,34 +179,35 @@ impl<'s> Rescue<'s> {
         }
     }
 
-    fn leave(&mut self, commit: &mut Parsed<'_>, piece: &Piece<'_>, why: &'static str) {
-        let begins = piece.origin.number().is_none();
-        self.runs.cut(&piece.batch, begins.then(|| piece.origin.name()), why);
+    /// Leaves out a batch, and with it all later ones of its run.
+    fn leave_out(&mut self, commit: &mut Parsed<'_>, kept: &KeptBatch<'_>, why: &'static str) {
+        let is_new = kept.origin.number().is_none();
+        self.runs.cut(&kept.batch, is_new.then(|| kept.origin.name()), why);
         commit.partial = true;
     }
 
-    /// Which part of the commit the refusal is about.
+    /// Finds the part of the commit that caused a refusal.
     fn blame(&mut self, commit: &Parsed<'_>, refusal: Refusal) -> Blamed {
-        let pieces = &commit.pieces;
+        let batches = &commit.batches;
         if let Refusal::Illegal(illegal) = refusal {
-            let at = pieces.iter().position(|piece| piece.id == illegal.run);
-            return at.map_or(Blamed::Nothing, Blamed::Piece);
+            let at = batches.iter().position(|kept| kept.id == illegal.run);
+            return at.map_or(Blamed::Nothing, Blamed::Batch);
         }
-        // The check goes from batch to batch: the first that makes no sense makes no sense of all
-        // that begin with it.
-        let (mut sound, mut unsound) = (0, pieces.len() + 1);
+        // The check goes from batch to batch, so a prefix is malformed exactly if it holds the first malformed
+        // batch: a binary search finds that.
+        let (mut sound, mut unsound) = (0, batches.len() + 1);
         while sound + 1 < unsound {
             let middle = sound.midpoint(unsound);
-            let batches = self.assemble(pieces.get(..middle).unwrap_or_default(), &[]);
-            match self.import.check(&self.payload, batches) {
+            let count = self.assemble(batches.get(..middle).unwrap_or_default(), &[]);
+            match self.import.check(&self.payload, count) {
                 Err(Refusal::Malformed) => unsound = middle,
                 _ => sound = middle,
             }
         }
-        if sound < pieces.len() { Blamed::Piece(sound) } else { Blamed::Rows }
+        if sound < batches.len() { Blamed::Batch(sound) } else { Blamed::Rows }
     }
 
-    /// Drops the rows that make no sense on their own; all of them if each does.
+    /// Drops the rows that are malformed by themselves; all rows if none is.
     fn drop_rows(&mut self, commit: &mut Parsed<'_>) {
         let before = commit.rows.len();
         commit.rows.retain(|row| self.import.check(row, 0).is_ok());
@@ -218,19 +218,19 @@ impl<'s> Rescue<'s> {
         commit.partial = true;
     }
 
-    /// Makes the payload of a commit; returns how many batches it has.
-    fn assemble(&mut self, pieces: &[Piece<'_>], rows: &[&[u8]]) -> u16 {
+    /// Writes the payload of a commit; returns its number of batches.
+    fn assemble(&mut self, batches: &[KeptBatch<'_>], rows: &[&[u8]]) -> u16 {
         let next_new = self.import.index().runs.len();
-        assemble(&mut self.payload, pieces, rows, next_new);
+        assemble(&mut self.payload, batches, rows, next_new);
         // No more than the source's commit had.
-        u16::try_from(pieces.len()).unwrap_or(u16::MAX)
+        u16::try_from(batches.len()).unwrap_or(u16::MAX)
     }
 
-    /// A commit is in the new store.
-    fn note(&mut self, commit: &Parsed<'_>) {
-        for piece in &commit.pieces {
-            self.runs.keep(&piece.batch, piece.id);
-            self.counts.events += u64::from(piece.batch.count);
+    /// Counts a commit that is in the new store.
+    fn count(&mut self, commit: &Parsed<'_>) {
+        for kept in &commit.batches {
+            self.runs.keep(&kept.batch, kept.id);
+            self.counts.events += u64::from(kept.batch.count);
         }
         self.counts.rows += wide(commit.rows.len());
         self.counts.bytes += wide(self.payload.len() + OVERHEAD_BYTES);
@@ -239,7 +239,7 @@ impl<'s> Rescue<'s> {
     }
 }
 
-/// The parts of a commit, each with its bytes. No run comes twice.
+/// The parts of a commit, each with its bytes. No run has two batches.
 fn parse<'a>(frame: &Frame<'a>) -> Result<Vec<(Part<'a>, &'a [u8])>, Malformed> {
     let (mut parts, mut at, mut last) = (vec![], 0, None);
     for part in Parts::of(frame) {
@@ -255,15 +255,15 @@ fn parse<'a>(frame: &Frame<'a>) -> Result<Vec<(Part<'a>, &'a [u8])>, Malformed> 
     Ok(parts)
 }
 
-/// Whether a batch is the next one of a run: first event, link and sum say so.
-fn goes_on(kept: &Kept, batch: &Batch<'_>, events: &[u8]) -> bool {
+/// Whether a batch is the next one of a run, by its first event, its link and the run's size.
+fn continues(kept: &Kept, batch: &Batch<'_>, events: &[u8]) -> bool {
     batch.first_event == kept.next_event
         && batch.previous == kept.last_batch
         && u64::from(kept.bytes) + wide(events.len()) == u64::from(batch.run_bytes)
 }
 
-/// What a batch begins with, if a run can begin with it.
-fn beginning<'a>(batch: &Batch<'a>) -> Option<Origin<'a>> {
+/// How a batch creates a run, if it can be the first one of its run.
+fn origin_of<'a>(batch: &Batch<'a>) -> Option<Origin<'a>> {
     let first = batch.events().next()?.ok()?;
     match first.body() {
         Body::WorkflowExecutionStarted(started) if batch.first_event == 1 => {

@@ -1,4 +1,4 @@
-//! The runs of the source: how far each is in the new store, and how far it went.
+//! The runs of the source: how much of each is in the new store, and how much was found.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use crate::id::{Position, RunId};
 use crate::index::Index;
 use crate::log::format::Batch;
 
-/// Why a run is cut whose next batch was not found.
+/// Why a run is cut if its next batch was not found.
 pub(super) const BATCH_MISSING: &str = "the batch that follows is missing";
 
 /// The runs of the source, by the numbers that the source gave them.
@@ -21,15 +21,15 @@ pub(super) struct SourceRun {
     kept: Option<Kept>,
     /// Why nothing more of it is kept.
     cut: Option<&'static str>,
-    /// The first event that was found and is not kept.
-    first_left: u32,
-    /// The event that would follow the last one found.
-    seen: u32,
+    /// The first event that was found and not kept.
+    first_dropped: u32,
+    /// One more than the last event that was found.
+    found_end: u32,
     /// Namespace and workflow id, if the new store does not know them.
     name: Option<Box<Name>>,
 }
 
-/// Who a run is that is not in the new store.
+/// The id and names of a run that is not in the new store.
 #[derive(Default)]
 pub(super) struct Name {
     pub(super) id: RunId,
@@ -37,17 +37,17 @@ pub(super) struct Name {
     pub(super) workflow_id: String,
 }
 
-/// How far a run is in the new store.
+/// The end of a run in the new store.
 #[derive(Clone, Copy)]
 pub(super) struct Kept {
-    /// Where its last batch lies in the source.
+    /// The position of its last batch in the source.
     pub(super) last_batch: Position,
     pub(super) next_event: u32,
     pub(super) bytes: u32,
 }
 
 impl SourceRun {
-    /// How far it is in the new store, if it can go on there.
+    /// Its id and its end in the new store, if it is not cut.
     pub(super) fn open(&self) -> Option<(RunId, Kept)> {
         let kept = self.kept.filter(|_| self.cut.is_none())?;
         Some((self.id, kept))
@@ -65,42 +65,43 @@ impl SourceRuns {
         known.filter(|id| !id.is_nil()).collect()
     }
 
-    /// A batch is in the new store.
+    /// Records that a batch is in the new store.
     pub(super) fn keep(&mut self, batch: &Batch<'_>, id: RunId) {
-        let run = self.see(batch);
+        let run = self.note_found(batch);
         let (last_batch, next_event) = (batch.position, batch.next_event());
         run.id = id;
         run.kept = Some(Kept { last_batch, next_event, bytes: batch.run_bytes });
     }
 
-    /// A batch is left out, and so is all that follows it. `name` is of a run that begins with it.
+    /// Records that a batch and all later ones of its run are left out. `name` is given if the run begins with it.
     pub(super) fn cut(&mut self, batch: &Batch<'_>, name: Option<Name>, why: &'static str) {
-        let run = self.see(batch);
+        let run = self.note_found(batch);
         if run.cut.is_none() {
-            (run.cut, run.first_left) = (Some(why), batch.first_event);
+            (run.cut, run.first_dropped) = (Some(why), batch.first_event);
         }
-        run.first_left = run.first_left.min(batch.first_event);
+        run.first_dropped = run.first_dropped.min(batch.first_event);
         if let Some(name) = name.filter(|_| run.id.is_nil()) {
             run.id = name.id;
             run.name = Some(Box::new(name));
         }
     }
 
-    fn see(&mut self, batch: &Batch<'_>) -> &mut SourceRun {
+    /// Records that a batch was found.
+    fn note_found(&mut self, batch: &Batch<'_>) -> &mut SourceRun {
         let run = self.0.entry(batch.run).or_insert(SourceRun {
             id: RunId::NIL,
             kept: None,
             cut: None,
-            first_left: batch.first_event,
-            seen: 0,
+            first_dropped: batch.first_event,
+            found_end: 0,
             name: None,
         });
-        run.seen = run.seen.max(batch.next_event());
+        run.found_end = run.found_end.max(batch.next_event());
         run
     }
 
-    /// The runs that are cut and those that are not known, and how many of those that are cut have
-    /// a part in the new store, of which `index` knows.
+    /// The runs that are cut, those that are not known, and how many of the former have a part in the new store,
+    /// whose index is `index`.
     pub(super) fn report(self, index: &Index) -> (Vec<CutRun>, Vec<UnknownRun>, u64) {
         let mut cut: Vec<_> = self.0.into_iter().filter(|(_, run)| run.cut.is_some()).collect();
         cut.sort_unstable_by_key(|(number, _)| *number);
@@ -108,7 +109,8 @@ impl SourceRuns {
         for (number, run) in cut {
             parts += u64::from(run.kept.is_some());
             if run.id.is_nil() {
-                let (first_found, last_found) = (run.first_left, run.seen.saturating_sub(1));
+                let (first_found, last_found) =
+                    (run.first_dropped, run.found_end.saturating_sub(1));
                 unknown.push(UnknownRun { number, first_found, last_found });
             } else {
                 runs.push(cut_run(run, index));
@@ -126,14 +128,14 @@ fn cut_run(run: SourceRun, index: &Index) -> CutRun {
         (None, Some(name)) => (name.namespace, name.workflow_id),
         (None, None) => Default::default(),
     };
-    let first_lost = run.kept.map_or(run.first_left, |kept| kept.next_event);
+    let first_lost = run.kept.map_or(run.first_dropped, |kept| kept.next_event);
     CutRun {
         id: run.id,
         namespace,
         workflow_id,
         events_kept: run.kept.map_or(0, |kept| kept.next_event.saturating_sub(1)),
         first_lost,
-        events_lost: run.seen.saturating_sub(first_lost),
+        events_lost: run.found_end.saturating_sub(first_lost),
         why: run.cut.unwrap_or(BATCH_MISSING),
     }
 }

@@ -1,4 +1,4 @@
-//! Which store the source is, and which files are its segments.
+//! Finds out which store the source is, and which files are its segments.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -16,21 +16,21 @@ use crate::log::format::{
     Slots, corrupt, is_segment_size, segment_number,
 };
 
-/// A damaged header is taken for one of this store if so many of the sixteen random bytes that
-/// name the store are right: those of another store would not be.
+/// How many of the sixteen random bytes of the store's id must match for a damaged header to count as one of
+/// this store.
 const STORE_BYTES_MIN: usize = 8;
 
-/// What the source is.
+/// The source: its identity, manifest and segments.
 pub(super) struct Source {
     pub(super) identity: Identity,
     pub(super) manifest: ManifestState,
-    /// What the manifest and the lock record vouch for.
+    /// The durable mark of the manifest or the lock record, whichever is higher.
     pub(super) durable_upto: Position,
-    /// Where the log ends, as the manifest says.
+    /// The end of the log according to the manifest, if the store was shut down.
     pub(super) closed_at: Option<Position>,
-    /// Of the manifest: no frame is newer.
+    /// The epoch of the manifest; no frame has a higher one.
     pub(super) epoch: Option<u32>,
-    /// In the order of their numbers.
+    /// By number.
     pub(super) segments: BTreeMap<u32, SegmentFile>,
     pub(super) files: Vec<DamagedFile>,
 }
@@ -40,12 +40,12 @@ pub(super) struct SegmentFile {
     pub(super) path: PathBuf,
     pub(super) size: u64,
     pub(super) salt: [u8; 16],
-    /// In which it was prepared; 0 if its header is damaged.
+    /// The epoch in which it was prepared; 0 if its header is damaged.
     pub(super) epoch: u32,
     claim: Claim,
 }
 
-/// What says that a file is a segment of this number; what says more comes later.
+/// The evidence that a file is the segment of a number; stronger evidence is greater.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Claim {
     /// Its name alone: the header is damaged.
@@ -58,7 +58,7 @@ enum Claim {
 /// A file with the name of a segment.
 struct Candidate {
     path: PathBuf,
-    /// In its name.
+    /// The number in its name.
     number: u32,
     size: u64,
     page: Vec<u8>,
@@ -66,7 +66,7 @@ struct Candidate {
 }
 
 impl Source {
-    /// Looks at the manifest and at the header of every segment.
+    /// Reads the manifest and the header of every segment.
     pub(super) fn find(disk: &dyn Disk, paths: &Paths) -> Result<Self> {
         let mut files = vec![];
         let candidates = candidates(disk, paths, &mut files)?;
@@ -78,7 +78,7 @@ impl Source {
         let own = manifest.as_ref().ok().filter(|manifest| manifest.identity == identity);
         let foreign = manifest.is_ok() && own.is_none();
         let marked = own.map(|own| {
-            // What cannot be read vouches for nothing.
+            // A lock record that cannot be read gives no durable mark.
             let lock = durable_hint(disk, paths, &identity.store, own.epoch).unwrap_or_default();
             own.durable_upto.max(lock)
         });
@@ -92,19 +92,19 @@ impl Source {
             files,
         };
         for candidate in candidates {
-            source.place(candidate);
+            source.assign(candidate);
         }
         source.files.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(source)
     }
 
-    /// The number behind the last segment that is there.
+    /// The number after that of the last segment found.
     pub(super) fn next_segment(&self) -> u32 {
         self.segments.keys().next_back().map_or(0, |last| last.saturating_add(1))
     }
 
-    /// Takes a file for the segment that it is, if it is one of this store.
-    fn place(&mut self, candidate: Candidate) {
+    /// Assigns a file to the segment that it is, if it is one of this store.
+    fn assign(&mut self, candidate: Candidate) {
         let Candidate { path, number: named, size, page, header } = candidate;
         let mut damaged = |damage| self.files.push(DamagedFile { path: path.clone(), damage });
         let number = match &header {
@@ -147,8 +147,7 @@ impl Source {
     }
 }
 
-/// Every file with the name of a segment, in the order of the names; `files` gets those that
-/// cannot be opened.
+/// Every file with the name of a segment, ordered by name. Those that cannot be opened are added to `files`.
 fn candidates(
     disk: &dyn Disk,
     paths: &Paths,
@@ -163,7 +162,7 @@ fn candidates(
     let mut candidates = vec![];
     for (name, number) in names.iter().filter_map(|name| Some((name, segment_number(name)?))) {
         let path = dir.join(name);
-        match look(disk, path.clone(), number) {
+        match inspect(disk, path.clone(), number) {
             Ok(candidate) => candidates.push(candidate),
             Err(_) => files.push(DamagedFile { path, damage: FileDamage::Unreadable }),
         }
@@ -171,7 +170,8 @@ fn candidates(
     Ok(candidates)
 }
 
-fn look(disk: &dyn Disk, path: PathBuf, number: u32) -> io::Result<Candidate> {
+/// Reads the header page of a file.
+fn inspect(disk: &dyn Disk, path: PathBuf, number: u32) -> io::Result<Candidate> {
     let file = disk.open(&path, OpenMode::Read)?;
     let size = file.size()?;
     let mut page = vec![0; SEGMENT_HEADER_BYTES];
@@ -180,10 +180,10 @@ fn look(disk: &dyn Disk, path: PathBuf, number: u32) -> io::Result<Candidate> {
     if read.is_err() {
         page.fill(0);
     }
-    // Whose it is and which one, as it says itself.
+    // Decoded with the identity and number that it claims itself.
     let identity = identity_in(&page);
-    let says = u32_at(&page, 12).unwrap_or_default();
-    let header = SegmentHeader::decode(&page, &path, says, &identity).and_then(|header| {
+    let claimed = u32_at(&page, 12).unwrap_or_default();
+    let header = SegmentHeader::decode(&page, &path, claimed, &identity).and_then(|header| {
         let sound = is_segment_size(identity.segment_bytes);
         let what = "no segment can have this size";
         let found = identity.segment_bytes.into();
@@ -199,13 +199,13 @@ fn identity_in(page: &[u8]) -> Identity {
     }
 }
 
-/// Whether a damaged header is one of this store rather than of another.
+/// Whether a damaged header is one of this store.
 fn resembles(page: &[u8], identity: &Identity) -> bool {
     let pairs = identity_in(page).store.into_iter().zip(identity.store);
     pairs.filter(|(found, expected)| found == expected).count() >= STORE_BYTES_MIN
 }
 
-/// What the manifest says, or what is wrong with it.
+/// The manifest, or the error of reading it.
 fn manifest(disk: &dyn Disk, paths: &Paths) -> Result<(Result<Manifest>, ManifestState)> {
     let path = paths.manifest();
     let file = match disk.open(&path, OpenMode::Read) {
@@ -218,7 +218,7 @@ fn manifest(disk: &dyn Disk, paths: &Paths) -> Result<(Result<Manifest>, Manifes
     let mut pages = vec![0; MANIFEST_BYTES];
     for (offset, slot) in (0..).step_by(SLOT_BYTES).zip(pages.chunks_mut(SLOT_BYTES)) {
         if file.read_at(slot, offset).is_err() {
-            // Not whole, and not a slot that was never written either.
+            // Neither a valid slot nor one that was never written.
             slot.fill(0xff);
         }
     }
@@ -231,8 +231,8 @@ fn manifest(disk: &dyn Disk, paths: &Paths) -> Result<(Result<Manifest>, Manifes
     })
 }
 
-/// Which store it is: what the manifest says, unless whole headers say otherwise or there is none;
-/// then what most headers say.
+/// The identity of the store: that of the manifest, unless it is not valid or there are valid headers and none of
+/// them agrees; then that of most headers.
 fn identify(
     paths: &Paths,
     manifest: Result<&Manifest, &Error>,

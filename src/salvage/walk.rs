@@ -1,7 +1,7 @@
-//! From frame to frame through one segment, and over what is damaged in between.
+//! Goes from frame to frame through one segment, and resynchronises after damage.
 //!
-//! A frame's checks bind its salt, its place and its bytes. So where a frame does not verify, the
-//! next place at which one does is proof that the log goes on there.
+//! A frame's checksums bind its salt, its position and its bytes. So after a frame that does not verify, the
+//! next offset at which one does is proof that the log continues there.
 
 use std::ops::Range;
 
@@ -12,50 +12,50 @@ use crate::log::format::{
     Fault, Frame, FrameKind, HEADER_BYTES, SEGMENT_HEADER_BYTES, Scope, frame,
 };
 
-/// Why bytes are no frame.
+/// Why bytes are not a frame.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wrong {
+pub(super) struct Mismatch {
     pub(super) what: &'static str,
     pub(super) expected: u64,
     pub(super) found: u64,
-    /// A check is zero where one belongs: its sector was never written.
+    /// A checksum is zero: its sector was never written (torn write).
     pub(super) unwritten: bool,
 }
 
-impl Wrong {
+impl Mismatch {
     pub(super) fn new(what: &'static str) -> Self {
-        Wrong { what, expected: 0, found: 0, unwritten: false }
+        Mismatch { what, expected: 0, found: 0, unwritten: false }
     }
 }
 
-/// What comes next in a segment.
+/// The next item in a segment.
 pub(super) enum Step<'a> {
-    /// A commit, proven.
+    /// A commit that verified.
     Frame(Frame<'a>),
     /// Damage between two frames.
-    Gap(Range<usize>, Wrong),
+    Gap(Range<usize>, Mismatch),
 }
 
 /// How the frames of a segment end.
 pub(super) enum End {
-    /// With the frame that seals it, which ends here.
+    /// With its seal, which ends at this offset.
     Sealed(usize),
-    /// Here, where no frame verifies and none follows.
-    Open(usize, Wrong),
+    /// At this offset, from which on no frame verifies.
+    Open(usize, Mismatch),
 }
 
-/// Goes through a segment.
+/// An iterator over the frames and gaps of a segment.
 pub(super) struct Walk<'a> {
     image: &'a Image,
     scope: Scope<'a>,
     /// The position of the segment's first byte.
     base: Position,
-    /// Of the last frame: later frames are not older. What is older was left over.
+    /// The epoch of the last frame. A frame of a lower epoch is left over from before a healing.
     pub(super) epoch: u32,
-    /// The frames so far say that everything below was on the device.
+    /// The highest durable mark of the frames so far.
     pub(super) durable_upto: Position,
     offset: usize,
-    /// Behind it there is nothing.
+    /// From here on all bytes are zero.
     dirty_end: usize,
     end: Option<End>,
 }
@@ -69,52 +69,52 @@ impl<'a> Walk<'a> {
         Walk { image, scope, base, epoch, durable_upto, offset, dirty_end, end: None }
     }
 
-    /// Where the next step begins.
+    /// The offset of the next step.
     pub(super) fn offset(&self) -> usize {
         self.offset
     }
 
-    /// How the frames end; known once there are no more steps.
+    /// How the frames end. To be called after the last step.
     pub(super) fn end(self) -> End {
         self.end.unwrap_or(End::Sealed(self.offset))
     }
 
-    fn frame_at(&self, offset: usize) -> Result<Frame<'a>, Wrong> {
+    fn frame_at(&self, offset: usize) -> Result<Frame<'a>, Mismatch> {
         let bytes = self.image.bytes.get(offset..).unwrap_or_default();
         let position = self.base.plus(wide(offset));
         match Frame::verify(bytes, self.scope, position) {
-            Ok(frame) if frame.header.epoch < self.epoch => Err(Wrong {
+            Ok(frame) if frame.header.epoch < self.epoch => Err(Mismatch {
                 expected: self.epoch.into(),
                 found: frame.header.epoch.into(),
-                ..Wrong::new("a frame is older than what comes before it")
+                ..Mismatch::new("a frame is older than what comes before it")
             }),
             Ok(frame) => Ok(frame),
-            Err(fault) => Err(self.wrong(offset, &fault)),
+            Err(fault) => Err(self.mismatch(offset, &fault)),
         }
     }
 
-    fn wrong(&self, offset: usize, fault: &Fault) -> Wrong {
+    fn mismatch(&self, offset: usize, fault: &Fault) -> Mismatch {
         let bytes = match fault {
             Fault::TrailerMissing(header) | Fault::PayloadDamaged { header, .. } => {
                 header.frame_bytes()
             }
             _ => HEADER_BYTES,
         };
-        // A zero that could not be read proves nothing.
+        // A zero in place of unreadable bytes proves nothing.
         if let Some(what) = self.image.unread(&(offset..offset + bytes)) {
-            return Wrong::new(what);
+            return Mismatch::new(what);
         }
         let (expected, found) = fault.checksums();
         let unwritten = matches!(fault, Fault::HeaderMissing | Fault::TrailerMissing(_));
-        Wrong { what: fault.what(), expected, found, unwritten }
+        Mismatch { what: fault.what(), expected, found, unwritten }
     }
 
-    /// The next place from `offset` on at which a frame verifies.
+    /// The next offset from `offset` on at which a frame verifies.
     fn resynchronise(&self, offset: usize) -> Option<usize> {
         (offset..self.dirty_end).step_by(4).find(|offset| {
             let bytes = self.image.bytes.get(*offset..).unwrap_or_default();
             let position = self.base.plus(wide(*offset));
-            // Most places fail on their first word or on the header alone, which is cheap.
+            // Most offsets are ruled out by the first word or the header's checksum, which is cheap.
             u32_at(bytes, 0) != Some(0)
                 && frame::verify_header(bytes, self.scope, position).is_ok()
                 && self.frame_at(*offset).is_ok()
@@ -141,13 +141,13 @@ impl<'a> Iterator for Walk<'a> {
                 }
                 Some(Step::Frame(frame))
             }
-            Err(wrong) => match self.resynchronise(from + 4) {
+            Err(mismatch) => match self.resynchronise(from + 4) {
                 Some(next) => {
                     self.offset = next;
-                    Some(Step::Gap(from..next, wrong))
+                    Some(Step::Gap(from..next, mismatch))
                 }
                 None => {
-                    self.end = Some(End::Open(from, wrong));
+                    self.end = Some(End::Open(from, mismatch));
                     None
                 }
             },

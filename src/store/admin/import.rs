@@ -1,5 +1,5 @@
-//! Commits that were made in another store, taken in one by one: checked as any commit is, and
-//! written as they were, but for run numbers and positions.
+//! Imports commits of another store, one by one. Each is checked as any commit is, and written with the same
+//! events, but other run numbers and positions.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use crate::store::tx::{commit_of, end_of};
 /// How many rows of a table are looked up at a time.
 const PAGE_ROWS: usize = 256;
 
-/// Takes in commits. Nobody else writes the store meanwhile.
+/// Imports commits. There must be no other writer of the store meanwhile.
 pub(crate) struct CommitImport<'s> {
     shared: &'s Arc<Shared>,
-    /// The last commit; readers see it once it was waited for.
+    /// The last commit, until it was waited for; readers see it after that.
     last: Option<Span>,
 }
 
@@ -32,7 +32,7 @@ impl Store {
 }
 
 impl CommitImport<'_> {
-    /// What is known of the commits so far.
+    /// The index over the commits so far.
     pub(crate) fn index(&self) -> IndexReadGuard<'_> {
         self.shared.index.read()
     }
@@ -41,7 +41,7 @@ impl CommitImport<'_> {
     pub(crate) fn check(&self, payload: &[u8], batches: u16) -> Result<(), Refusal> {
         let index = self.index();
         let position = index.end.plus(wide(HEADER_BYTES));
-        index.check(place(payload, position, batches))
+        index.check(payload_at(payload, position, batches))
     }
 
     /// Appends a commit, buffered, if it can follow those before it.
@@ -52,7 +52,7 @@ impl CommitImport<'_> {
             let start = buffer.len();
             buffer.extend_from_slice(payload);
             let bytes = buffer.get(start..).unwrap_or_default();
-            let payload = place(bytes, position, batches);
+            let payload = payload_at(bytes, position, batches);
             let mut index = shared.index.write();
             index.check(payload).map_err(|found| {
                 refusal = Some(found);
@@ -74,16 +74,15 @@ impl CommitImport<'_> {
         }
     }
 
-    /// The batch that holds the event `id` of a run, and the bytes of the run's events up to it.
-    pub(crate) fn place_of(&mut self, run: &RunId, id: u32) -> Result<(Position, u64)> {
+    /// The position of the batch that holds the event `id` of a run, and the bytes of the run's events up to it.
+    pub(crate) fn locate(&mut self, run: &RunId, id: u32) -> Result<(Position, u64)> {
         if let Some(last) = self.last.take() {
             self.shared.writer()?.wait(last, Durability::Buffered)?;
         }
-        Snapshot::new(self.shared).history(run)?.place_of(id)
+        Snapshot::new(self.shared).history(run)?.locate(id)
     }
 
-    /// For each table, how many of its rows were last set before `mark`; tables without such rows
-    /// are left out.
+    /// For each table with rows that were last set before `mark`, how many these are.
     pub(crate) fn rows_before(&self, mark: Position) -> Vec<(String, u64)> {
         let index = self.index();
         let end = index.end;
@@ -107,7 +106,7 @@ impl CommitImport<'_> {
     }
 }
 
-fn place(bytes: &[u8], position: Position, batches: u16) -> Payload<'_> {
+fn payload_at(bytes: &[u8], position: Position, batches: u16) -> Payload<'_> {
     let (commit, end) = (commit_of(position), end_of(position, bytes.len()));
     Payload { bytes, position, batches, commit, end }
 }

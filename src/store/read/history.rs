@@ -78,12 +78,12 @@ impl History {
         if id > self.len() {
             return Err(Error::invalid("the history ends before this event"));
         }
-        Ok(self.place_of(id)?.1)
+        Ok(self.locate(id)?.1)
     }
 
     /// The batch that holds the event `id`, and the bytes of the events up to it.
-    pub(crate) fn place_of(&self, id: u32) -> Result<(Position, u64)> {
-        self.lineage.place_of(&self.view, id)
+    pub(crate) fn locate(&self, id: u32) -> Result<(Position, u64)> {
+        self.lineage.locate(&self.view, id)
     }
 
     /// How the run stands.

@@ -66,7 +66,7 @@ impl Lineage {
 
     /// The batch that holds the event `id`, which must be one of the run, and the bytes of the
     /// events up to it.
-    pub(crate) fn place_of(&self, view: &View, id: u32) -> Result<(Position, u64)> {
+    pub(crate) fn locate(&self, view: &View, id: u32) -> Result<(Position, u64)> {
         let mut back = self.back();
         let batch = loop {
             match back.step(self, view)? {

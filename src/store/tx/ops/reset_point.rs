@@ -101,7 +101,7 @@ impl ResetPoint {
         let history = Snapshot::new(shared).history(base)?;
         let from = self.next_event();
         if from == 1 {
-            (self.batch, self.bytes) = history.place_of(self.last)?;
+            (self.batch, self.bytes) = history.locate(self.last)?;
         }
         for event in history.from(from) {
             let event = event?;

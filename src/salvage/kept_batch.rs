@@ -1,4 +1,4 @@
-//! A batch of the source that is to be kept, and the payload that such batches make.
+//! A batch of the source that is to be kept, and the payload of a commit of such batches.
 
 use std::collections::HashSet;
 
@@ -9,21 +9,21 @@ use crate::log::format::{Batch, write_batch_header};
 
 /// A batch to be kept.
 #[derive(Clone)]
-pub(super) struct Piece<'a> {
+pub(super) struct KeptBatch<'a> {
     pub(super) batch: Batch<'a>,
     pub(super) events: &'a [u8],
     pub(super) id: RunId,
     pub(super) origin: Origin<'a>,
 }
 
-/// What a batch is to its run.
+/// How a batch relates to its run in the new store.
 #[derive(Clone, Copy)]
 pub(super) enum Origin<'a> {
-    /// It goes on with a run of the new store, behind the batch at `previous`.
-    Follows { number: u32, previous: Position },
-    /// It begins one.
+    /// It continues a run of the new store, after the batch at `previous`.
+    Continues { number: u32, previous: Position },
+    /// It starts a run.
     Starts(Started<'a>),
-    /// It begins one that shares what leads up to the batch at `previous`.
+    /// It is the first one of a run that a reset created, which shares the events up to the batch at `previous`.
     Resets { reset: Reset<'a>, previous: Position },
 }
 
@@ -31,21 +31,21 @@ impl Origin<'_> {
     /// The run's number in the new store, if it has one.
     pub(super) fn number(&self) -> Option<u32> {
         match self {
-            Origin::Follows { number, .. } => Some(*number),
+            Origin::Continues { number, .. } => Some(*number),
             _ => None,
         }
     }
 
-    /// The id of a run that begins.
+    /// The id of a new run.
     pub(super) fn id(&self) -> RunId {
         match self {
-            Origin::Follows { .. } => RunId::NIL,
+            Origin::Continues { .. } => RunId::NIL,
             Origin::Starts(started) => started.run_id,
             Origin::Resets { reset, .. } => reset.run_id,
         }
     }
 
-    /// Who a run is that begins, as far as it says so itself.
+    /// The id and names of a new run, as far as its first event has them.
     pub(super) fn name(&self) -> Name {
         let id = self.id();
         match self {
@@ -58,8 +58,8 @@ impl Origin<'_> {
         }
     }
 
-    /// The run that must say in the same commit that this one begins: the one that it continues, or
-    /// its parent.
+    /// The run that must record the start of this one in the same commit: the one that it continues, or its
+    /// parent.
     fn announced_by(&self) -> Option<(RunId, &'static str)> {
         let Origin::Starts(started) = self else { return None };
         let continued = started.continued_run_id.map(|run| (run, "the run before it is lost"));
@@ -68,17 +68,19 @@ impl Origin<'_> {
     }
 }
 
-/// Takes out the batches that begin a run which nobody in the commit announces. The rules would
-/// refuse them one by one; a parent that is lost takes any number of children with it.
-pub(super) fn drop_orphans<'a>(pieces: &mut Vec<Piece<'a>>) -> Vec<(Piece<'a>, &'static str)> {
-    let mut here: HashSet<RunId> = pieces.iter().map(|piece| piece.id).collect();
+/// Removes the batches that start a run whose start no batch of the commit records. The rules would refuse them
+/// too, but one at a time, and a lost parent can have any number of children.
+pub(super) fn drop_orphans<'a>(
+    batches: &mut Vec<KeptBatch<'a>>,
+) -> Vec<(KeptBatch<'a>, &'static str)> {
+    let mut present: HashSet<RunId> = batches.iter().map(|kept| kept.id).collect();
     let mut orphans = vec![];
     loop {
         let before = orphans.len();
-        pieces.retain(|piece| match piece.origin.announced_by() {
-            Some((run, why)) if !here.contains(&run) => {
-                here.remove(&piece.id);
-                orphans.push((piece.clone(), why));
+        batches.retain(|kept| match kept.origin.announced_by() {
+            Some((run, why)) if !present.contains(&run) => {
+                present.remove(&kept.id);
+                orphans.push((kept.clone(), why));
                 false
             }
             _ => true,
@@ -89,18 +91,18 @@ pub(super) fn drop_orphans<'a>(pieces: &mut Vec<Piece<'a>>) -> Vec<(Piece<'a>, &
     }
 }
 
-/// Writes the payload of a commit: batches in the order of their runs' numbers, of which those
-/// that begin get the next ones, and rows.
+/// Writes the payload of a commit: batches, in the order of their runs' numbers, then rows. New runs get the
+/// numbers from `next_new` on.
 pub(super) fn assemble(
     payload: &mut Buffer,
-    pieces: &[Piece<'_>],
+    batches: &[KeptBatch<'_>],
     rows: &[&[u8]],
     mut next_new: u32,
 ) {
     payload.clear();
-    for Piece { batch, events, origin, .. } in pieces {
+    for KeptBatch { batch, events, origin, .. } in batches {
         let (number, previous) = match origin {
-            Origin::Follows { number, previous } => (*number, *previous),
+            Origin::Continues { number, previous } => (*number, *previous),
             Origin::Starts(_) => (next_new, Position::START),
             Origin::Resets { previous, .. } => (next_new, *previous),
         };
