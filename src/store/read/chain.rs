@@ -1,4 +1,4 @@
-//! Reading a chain: the runs of one execution, and all that happened in them.
+//! Reading a chain: the runs of one execution, and their events.
 
 use super::chain_runs::ChainRuns;
 use super::lineage::{Cursor, Lineage};
@@ -12,11 +12,10 @@ use crate::index::Size;
 /// The runs of one execution that are in the store, from its first to its last: a run, those that
 /// continue it, and those that resets made of them. Holds the snapshot that it was read from.
 ///
-/// Runs that were started in this store stand in the order in which they began, and all of them
-/// are here. Runs that were imported stand in the order in which they continue each other, in
-/// whichever order they came; some may be missing, which [`Chain::links`] and
-/// [`Chain::next_not_here`] tell. A chain is what names the same first run, and what is linked with it:
-/// earlier servers did not name the first one.
+/// Runs that were started in this store are all present, in the order in which they started. Imported runs are
+/// in the order in which they continue each other, regardless of the order of the imports; some may be missing,
+/// which [`Chain::links`] and [`Chain::next_not_here`] show. A chain is all runs that name the same first run,
+/// and those that are linked with them: earlier Temporal servers did not name the first run.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
@@ -45,8 +44,8 @@ impl Snapshot {
     /// The chain that a run belongs to.
     ///
     /// # Errors
-    /// [`Error::RunNotFound`]; for runs that were imported, [`Error::Corrupt`] if the Started
-    /// events, which tell their order, cannot be read.
+    /// [`Error::RunNotFound`]; for imported runs, [`Error::Corrupt`] if the Started events, which give their
+    /// order, cannot be read.
     pub fn chain(&self, run: &RunId) -> Result<Chain> {
         self.here()?;
         let not_found = Error::RunNotFound { run: *run };
@@ -57,9 +56,9 @@ impl Snapshot {
         };
         let runs = ChainRuns::of(self, number)?;
         let index = self.index();
-        // Of chains that are linked, the first one names them all.
-        let begins = runs.get(&index, 0).and_then(|run| index.runs.get(run));
-        let number = begins.map(|run| run.chain).unwrap_or_default();
+        // Of linked chains, the first one gives its name to all.
+        let first_run = runs.get(&index, 0).and_then(|run| index.runs.get(run));
+        let number = first_run.map(|run| run.chain).unwrap_or_default();
         let first = index.chains.get(number).map(|chain| chain.first).unwrap_or_default();
         let named = self.number(&index, &first).ok().and_then(|named| index.runs.get(named));
         let first_is_here = named.is_some_and(|named| named.chain == number);
@@ -97,13 +96,13 @@ impl Chain {
 
     /// The runs, in order.
     pub fn runs(&self) -> impl Iterator<Item = RunInfo> {
-        (0..self.len()).filter_map(|place| {
+        (0..self.len()).filter_map(|at| {
             let index = self.snapshot.index();
-            info(&index, self.runs.get(&index, place)?, self.snapshot.end())
+            info(&index, self.runs.get(&index, at)?, self.snapshot.end())
         })
     }
 
-    /// The runs, in order, each with the one that it goes back to. Reads each run's first event.
+    /// The runs, in order, each with the one before it. Reads the first event of each run.
     pub fn links(&self) -> impl Iterator<Item = Result<Link>> {
         self.runs().map(|run| self.link(run))
     }
@@ -117,8 +116,8 @@ impl Chain {
         Ok(Link { run, before, before_is_here: is_here })
     }
 
-    /// The run that follows by the word of the current one, if it is not in the store. Can only
-    /// be where runs were imported.
+    /// The run that continues the current one according to its closing event, if that run is not in the store.
+    /// Only possible for imported runs.
     ///
     /// # Errors
     /// [`Error::Corrupt`] if the current run's last event cannot be read.
@@ -129,37 +128,37 @@ impl Chain {
         Ok(next.filter(|next| !self.snapshot.holds(next)))
     }
 
-    /// What its runs in the store add up to.
+    /// The total size of its runs in the store.
     #[must_use]
     pub fn size(&self) -> Size {
         self.runs.size(&self.snapshot)
     }
 
-    /// The whole history of each run, run after run. What a reset made two runs share comes with
-    /// both, as it is part of both histories.
+    /// The whole history of each run, run after run. Events that two runs share by a reset are returned for
+    /// both, as they are part of both histories.
     #[must_use]
     pub fn events(&self) -> ChainEvents<'_> {
         ChainEvents { chain: self, next: 0, reading: None }
     }
 }
 
-/// A run of a chain and the one that it goes back to. See [`Chain::links`].
+/// A run of a chain and the one before it. See [`Chain::links`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Link {
     /// The run.
     pub run: RunInfo,
-    /// The run that it continues, or that it was reset from; none for one that begins the chain.
+    /// The run that it continues or was reset from; `None` for the first of the chain.
     pub before: Option<RunId>,
     /// Whether that run is in the store.
     pub before_is_here: bool,
 }
 
-/// The events of all runs of a chain, each with its run. After an error there are no more. See
+/// The events of all runs of a chain, each with its run. Ends after an error. See
 /// [`Chain::events`].
 pub struct ChainEvents<'c> {
     chain: &'c Chain,
-    /// The place of the run to be read next.
+    /// The index of the next run in the chain.
     next: usize,
     reading: Option<(Lineage, Cursor<'c>)>,
 }

@@ -1,29 +1,29 @@
-//! The runs of a chain in their order, as far as a snapshot sees them.
+//! The runs of a chain in order, as a snapshot sees them.
 
 use super::snapshot::Snapshot;
 use crate::bytes::wide;
 use crate::index::{Index, Size};
 
-/// How many runs are looked at while the index is held.
+/// How many runs are visited under one read lock of the index.
 const PAGE_RUNS: usize = 256;
 
 /// Runs in order.
 #[derive(Clone, Debug)]
 pub(crate) enum ChainRuns {
-    /// One run by itself.
+    /// A single run.
     One(u32),
-    /// The first runs of a chain, which came in their order.
+    /// The first `len` runs of a chain, which arrived in order.
     First { chain: u32, len: usize },
-    /// Runs that may have come in another order than that of their chain.
+    /// Runs that may have arrived in another order than that of the chain.
     Sorted(Box<[u32]>),
 }
 
 impl ChainRuns {
-    /// The runs of a chain in the order in which they came.
+    /// The runs of a chain in the order in which they arrived.
     pub(crate) fn arrived(snapshot: &Snapshot, chain: u32) -> Self {
         let index = snapshot.index();
         let runs = index.chains.get(chain).map(|found| found.runs()).unwrap_or_default();
-        // Later runs have higher numbers and lie further on in the log.
+        // In the order of their numbers, hence of their positions in the log.
         let len = runs.partition_point(|run| snapshot.sees(&index, *run));
         ChainRuns::First { chain, len }
     }
@@ -36,15 +36,15 @@ impl ChainRuns {
         }
     }
 
-    /// The number of the run at `place`.
-    pub(crate) fn get(&self, index: &Index, place: usize) -> Option<u32> {
+    /// The number of the run at `at` in the chain.
+    pub(crate) fn get(&self, index: &Index, at: usize) -> Option<u32> {
         match self {
-            ChainRuns::One(run) => (place == 0).then_some(*run),
+            ChainRuns::One(run) => (at == 0).then_some(*run),
             ChainRuns::First { chain, len } => {
                 let runs = index.chains.get(*chain)?.runs();
-                runs.get(place).copied().filter(|_| place < *len)
+                runs.get(at).copied().filter(|_| at < *len)
             }
-            ChainRuns::Sorted(runs) => runs.get(place).copied(),
+            ChainRuns::Sorted(runs) => runs.get(at).copied(),
         }
     }
 
@@ -53,7 +53,7 @@ impl ChainRuns {
         self.get(index, self.len().checked_sub(1)?)
     }
 
-    /// What the runs add up to.
+    /// The total size of the runs.
     pub(crate) fn size(&self, snapshot: &Snapshot) -> Size {
         let mut size = Size::default();
         self.each(snapshot, |index, run| {
@@ -77,12 +77,12 @@ impl ChainRuns {
         count
     }
 
-    /// Looks at each run, and lets go of the index now and then.
-    pub(crate) fn each(&self, snapshot: &Snapshot, mut look: impl FnMut(&Index, u32)) {
+    /// Calls `visit` for each run. Releases the lock of the index after each page.
+    pub(crate) fn each(&self, snapshot: &Snapshot, mut visit: impl FnMut(&Index, u32)) {
         for page in (0..self.len()).step_by(PAGE_RUNS) {
             let index = snapshot.index();
-            let places = page..self.len().min(page + PAGE_RUNS);
-            places.filter_map(|place| self.get(&index, place)).for_each(|run| look(&index, run));
+            let range = page..self.len().min(page + PAGE_RUNS);
+            range.filter_map(|at| self.get(&index, at)).for_each(|run| visit(&index, run));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One relation as a snapshot sees it: what the parent's history says, and what the child came to.
+//! One relation as a snapshot sees it: the parent's record of the child, and the state of the child's chain.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::index::{Index, Relation, RunStatus, Size, outcome_kind};
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Child {
-    /// The event of the parent that began the relation.
+    /// The Initiated event of the parent.
     pub initiated_event_id: u32,
     /// The child's workflow id.
     pub workflow_id: Arc<str>,
@@ -24,11 +24,11 @@ pub struct Child {
     pub workflow_type: Arc<str>,
     /// What happens to it when the parent closes.
     pub policy: ParentClosePolicy,
-    /// How it stands.
+    /// Its state.
     pub state: ChildState,
-    /// How its chain ended. Known also if the parent was never told.
+    /// How its chain ended, whether the parent's history says so or not.
     pub outcome: Option<RunStatus>,
-    /// Whether the parent's history tells the outcome.
+    /// Whether the outcome is in the parent's history.
     pub reported: bool,
     /// The first run of its chain, once it was started.
     pub first_run: Option<RunId>,
@@ -36,34 +36,34 @@ pub struct Child {
     pub current: Option<RunInfo>,
     /// Whether runs of its chain are in the store.
     pub is_here: bool,
-    /// What those runs add up to.
+    /// The total size of those runs.
     pub size: Size,
-    /// The run that has the child, if it is not this one. After a reset of the parent that is the
-    /// new run for a child that was still open, the old run for one that had ended before. For a
-    /// imported child it is the run that the child itself names.
+    /// The run that has the child, if it is not this one. After a reset of the parent, the new run has the
+    /// children that were still open, and the old run has those that had ended before. For an imported child, it
+    /// is the run that the child's Started event names.
     pub held_by: Option<RunId>,
 }
 
-/// How a child stands.
+/// The state of a child.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum ChildState {
-    /// It is to be started, and the parent is open.
+    /// It was initiated and not started yet, and the parent is open.
     Initiated,
-    /// The parent closed before it was started: it never will be.
+    /// It was not started before the parent closed, and will not be.
     NeverStarted,
-    /// It could not be started, as this run's history tells.
+    /// Its start failed, as recorded in this run's history.
     StartFailed,
-    /// It was started, and nothing in the store says that its chain has ended.
+    /// It was started, and its chain has not ended as far as the store knows.
     Running,
-    /// Its chain has ended, whether the parent was told or not.
+    /// Its chain has ended, whether the parent's history says so or not.
     Closed,
-    /// A reset gave it to another run, and this run's own history does not tell how it ended.
+    /// A reset moved it to another run, and its outcome is not in this run's history.
     Moved,
 }
 
 impl ChildState {
-    /// Whether more is to come: it is to be started, or it runs.
+    /// Whether it can still change: it is initiated or running.
     #[must_use]
     pub const fn is_open(self) -> bool {
         matches!(self, ChildState::Initiated | ChildState::Running)
@@ -89,7 +89,7 @@ impl std::fmt::Display for ChildState {
     }
 }
 
-/// A relation as the index has it, cut back to what a snapshot sees.
+/// A relation of the index, restricted to what a snapshot sees.
 pub(crate) struct ChildLink {
     parent: RunId,
     parent_open: bool,
@@ -97,13 +97,13 @@ pub(crate) struct ChildLink {
     initiated: EventRef,
     /// The child's chain, if it was started in this store.
     chain: Option<u32>,
-    /// Else the event that says which it is, if it was started at all.
+    /// Otherwise the event that names the child's run, if it was started.
     started: Option<EventRef>,
-    /// The run that resets have given it to, if the parent's own history does not tell how it ended.
+    /// The run that resets moved it to, unless the outcome is in the parent's own history.
     moved_to: Option<RunId>,
 }
 
-/// Where resets have taken a relation, however many of them, as far as the snapshot sees.
+/// The run that resets have moved a relation to, as far as the snapshot sees; follows any number of resets.
 fn moved_to(index: &Index, snapshot: &Snapshot, relation: &Relation) -> Option<u32> {
     let (mut relation, mut run) = (relation, None);
     while let Some((_, to)) = relation.moved.filter(|(at, _)| *at < snapshot.end()) {
@@ -115,17 +115,12 @@ fn moved_to(index: &Index, snapshot: &Snapshot, relation: &Relation) -> Option<u
 }
 
 impl ChildLink {
-    /// The relation at `place` of the run `parent`; `None` if the snapshot does not see it.
-    pub(crate) fn at(
-        index: &Index,
-        snapshot: &Snapshot,
-        parent: u32,
-        place: usize,
-    ) -> Option<Self> {
+    /// The relation in `slot` of the run `parent`; `None` if the snapshot does not see it.
+    pub(crate) fn at(index: &Index, snapshot: &Snapshot, parent: u32, slot: usize) -> Option<Self> {
         let run = index.runs.get(parent)?;
         let links = run.links.as_deref()?;
         let end = snapshot.end();
-        let found = links.children.get(place).filter(|tie| tie.initiated_batch < end)?;
+        let found = links.children.get(slot).filter(|relation| relation.initiated_batch < end)?;
         let mut relation = found.clone();
         if relation.started_batch >= end {
             relation.started = 0;
@@ -135,57 +130,57 @@ impl ChildLink {
         }
         let child = relation.child.filter(|_| relation.started != 0);
         let moved = moved_to(index, snapshot, found).filter(|_| relation.ended == 0);
-        let spot = |batch, event| EventRef::of(index, parent, batch, event);
+        let event_ref = |batch, event| EventRef::of(index, parent, batch, event);
         let chain = child.and_then(|child| index.runs.get(child)).map(|child| child.chain);
         let elsewhere = chain.is_none() && relation.started != 0;
         Some(ChildLink {
             parent: run.id,
             parent_open: index.runs.state_at(run, end)?.status.is_open(),
-            initiated: spot(relation.initiated_batch, relation.initiated),
+            initiated: event_ref(relation.initiated_batch, relation.initiated),
             chain,
-            started: elsewhere.then(|| spot(relation.started_batch, relation.started)),
+            started: elsewhere.then(|| event_ref(relation.started_batch, relation.started)),
             moved_to: moved.and_then(|to| index.runs.get(to)).map(|to| to.id),
             relation,
         })
     }
 
-    /// Whether the parent's history alone says that nothing more is to come.
+    /// Whether the relation cannot change any more, by the parent's history alone.
     pub(crate) fn is_settled(&self) -> bool {
         self.relation.ended != 0 || self.moved_to.is_some()
     }
 }
 
-/// Where the last events were found; see [`BatchCursor`].
+/// One cursor per kind of event; see [`BatchCursor`].
 #[derive(Default)]
 pub(crate) struct BatchCursors {
     initiated: BatchCursor,
     started: BatchCursor,
 }
 
-/// A child and what a tree needs to know of it.
+/// A child, with what a tree needs.
 pub(crate) struct Found {
     pub(crate) child: Child,
     /// The number of its chain, and its runs, if there are any in the store.
     pub(crate) chain: Option<(u32, ChainRuns)>,
-    /// The child stands below this parent, and nowhere else.
+    /// Whether this parent has the child now.
     pub(crate) belongs: bool,
 }
 
 impl BatchCursors {
-    /// Finds out about the child of a relation.
-    pub(crate) fn find(&mut self, snapshot: &Snapshot, tie: &ChildLink) -> Result<Found> {
-        let relation = &tie.relation;
-        let initiated = self.initiated.read(snapshot.view(), tie.initiated)?;
-        let Body::StartChildWorkflowExecutionInitiated(told) = initiated.body() else {
-            return Err(tie.initiated.unexpected(snapshot.view()));
+    /// Reads what is known about the child of a relation.
+    pub(crate) fn find(&mut self, snapshot: &Snapshot, link: &ChildLink) -> Result<Found> {
+        let relation = &link.relation;
+        let initiated = self.initiated.read(snapshot.view(), link.initiated)?;
+        let Body::StartChildWorkflowExecutionInitiated(event) = initiated.body() else {
+            return Err(link.initiated.unexpected(snapshot.view()));
         };
-        let (first_run, number) = self.chain_of(snapshot, tie)?;
+        let (first_run, number) = self.chain_of(snapshot, link)?;
         let runs = number.map(|number| ChainRuns::of(snapshot, number)).transpose()?;
         let chain = number.zip(runs.filter(|runs| runs.len() > 0));
         let held = chain.as_ref().map(|(number, _)| parent_of(snapshot, *number)).transpose()?;
         let held = held.flatten();
-        let belongs = held == Some((tie.parent, relation.initiated));
-        let held_by = held.map(|(run, _)| run).or(tie.moved_to);
+        let belongs = held == Some((link.parent, relation.initiated));
+        let held_by = held.map(|(run, _)| run).or(link.moved_to);
         let (current, ended) = match &chain {
             Some((_, runs)) => last_run(snapshot, runs),
             None => (None, None),
@@ -194,39 +189,39 @@ impl BatchCursors {
         let outcome = reported.or(ended);
         let child = Child {
             initiated_event_id: relation.initiated,
-            workflow_id: told.workflow_id.into(),
-            workflow_type: told.workflow_type.into(),
+            workflow_id: event.workflow_id.into(),
+            workflow_type: event.workflow_type.into(),
             policy: relation.policy,
-            state: tie.state(reported.is_some(), outcome.is_some()),
+            state: link.state(reported.is_some(), outcome.is_some()),
             outcome,
             reported: reported.is_some(),
             first_run,
             is_here: current.is_some(),
             current,
             size: chain.as_ref().map(|(_, runs)| runs.size(snapshot)).unwrap_or_default(),
-            held_by: held_by.filter(|run| *run != tie.parent),
+            held_by: held_by.filter(|run| *run != link.parent),
         };
         Ok(Found { child, chain, belongs })
     }
 
-    /// The first run of the child's chain, and the number of the chain if it is known here. A
-    /// child that was imported may be here although its first run is not.
+    /// The first run of the child's chain, and the number of the chain if any run of it is in the store. Of an
+    /// imported child, the first run may be missing.
     fn chain_of(
         &mut self,
         snapshot: &Snapshot,
-        tie: &ChildLink,
+        link: &ChildLink,
     ) -> Result<(Option<RunId>, Option<u32>)> {
-        if let Some(number) = tie.chain {
+        if let Some(number) = link.chain {
             let first = snapshot.index().chains.get(number).map(|chain| chain.first);
             return Ok((first, Some(number)));
         }
-        let Some(spot) = tie.started else { return Ok((None, None)) };
-        let started = self.started.read(snapshot.view(), spot)?;
-        let Body::ChildWorkflowExecutionStarted(told) = started.body() else {
-            return Err(spot.unexpected(snapshot.view()));
+        let Some(at) = link.started else { return Ok((None, None)) };
+        let started = self.started.read(snapshot.view(), at)?;
+        let Body::ChildWorkflowExecutionStarted(event) = started.body() else {
+            return Err(at.unexpected(snapshot.view()));
         };
-        let number = snapshot.index().chains.imported(&told.run_id);
-        Ok((Some(told.run_id), number))
+        let number = snapshot.index().chains.imported(&event.run_id);
+        Ok((Some(event.run_id), number))
     }
 }
 
@@ -252,12 +247,12 @@ fn last_run(snapshot: &Snapshot, runs: &ChainRuns) -> (Option<RunInfo>, Option<R
     let index = snapshot.index();
     let Some(last) = runs.last(&index) else { return (None, None) };
     let run_state = index.runs.get(last).and_then(|run| index.runs.state_at(run, snapshot.end()));
-    // An imported run may be followed by one that is not here.
+    // An imported run may be continued by one that is not in the store.
     let ended = run_state.filter(|run_state| !run_state.status.is_open() && !run_state.continued);
     (info(&index, last, snapshot.end()), ended.map(|run_state| run_state.status))
 }
 
-/// How the child ended, as the parent's history tells it.
+/// The outcome of the child in the parent's history.
 fn outcome(relation: &Relation) -> Option<RunStatus> {
     const OUTCOMES: [RunStatus; 5] = [
         RunStatus::Completed,
@@ -266,6 +261,6 @@ fn outcome(relation: &Relation) -> Option<RunStatus> {
         RunStatus::Terminated,
         RunStatus::TimedOut,
     ];
-    let told = Some(relation.ended_kind).filter(|_| relation.ended != 0);
-    OUTCOMES.into_iter().find(|status| told.is_some() && outcome_kind(*status) == told)
+    let recorded = Some(relation.ended_kind).filter(|_| relation.ended != 0);
+    OUTCOMES.into_iter().find(|status| recorded.is_some() && outcome_kind(*status) == recorded)
 }

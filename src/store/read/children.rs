@@ -7,11 +7,11 @@ use super::snapshot::Snapshot;
 use crate::error::Result;
 use crate::id::RunId;
 
-/// How many relations are looked up at a time.
+/// Relations per page.
 const PAGE_CHILDREN: usize = 256;
 
-/// The children of a run, in the order in which they were initiated: those that have ended too.
-/// After an error the next child follows. Holds the snapshot that it was read from.
+/// The children of a run, in the order in which they were initiated, including those that have ended.
+/// Continues with the next child after an error. Holds the snapshot that it was read from.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
@@ -32,7 +32,7 @@ pub struct Children {
     /// The Initiated event after which the next page begins; `None` after the last one.
     after: Option<u32>,
     page: VecDeque<ChildLink>,
-    marks: BatchCursors,
+    cursors: BatchCursors,
 }
 
 /// Which children to list.
@@ -54,8 +54,8 @@ impl Wanted {
 }
 
 impl Snapshot {
-    /// The children of a run. For a run made by a reset, also those that were initiated before it;
-    /// for a chain, ask run by run.
+    /// The children of a run. For a run that a reset created, these include the ones initiated by shared events;
+    /// for a chain, call this for each run.
     ///
     /// # Errors
     /// [`Error::RunNotFound`](crate::Error::RunNotFound).
@@ -68,13 +68,13 @@ impl Snapshot {
             wanted: Wanted::All,
             after: Some(0),
             page: VecDeque::new(),
-            marks: BatchCursors::default(),
+            cursors: BatchCursors::default(),
         })
     }
 }
 
 impl Children {
-    /// Only those that were initiated after this event: to go on where another listing ended.
+    /// Only those that were initiated after this event, to continue another listing.
     #[must_use]
     pub fn after(mut self, initiated_event_id: u32) -> Self {
         self.after = Some(initiated_event_id);
@@ -89,15 +89,15 @@ impl Children {
         self
     }
 
-    /// Only those for which more is to come; see [`ChildState::is_open`].
+    /// Only open ones; see [`ChildState::is_open`].
     #[must_use]
     pub fn open(mut self) -> Self {
         self.wanted = Wanted::Open;
         self
     }
 
-    /// Looks up the next relations, as far as they may be wanted.
-    fn turn(&mut self, after: u32) {
+    /// Reads the next page of relations.
+    fn next_page(&mut self, after: u32) {
         let index = self.snapshot.index();
         let links = index.runs.get(self.parent).and_then(|run| run.links.as_deref());
         let Some(links) = links else { return };
@@ -105,10 +105,11 @@ impl Children {
         let to = from.saturating_add(PAGE_CHILDREN).min(self.snapshot.children_of(links));
         let page = links.children.get(from..to).unwrap_or_default();
         self.after = page.last().map(|relation| relation.initiated);
-        let links = (from..to)
-            .filter_map(|place| ChildLink::at(&index, &self.snapshot, self.parent, place));
+        let links =
+            (from..to).filter_map(|slot| ChildLink::at(&index, &self.snapshot, self.parent, slot));
         let wanted = self.wanted;
-        self.page.extend(links.filter(|tie| !(matches!(wanted, Wanted::Open) && tie.is_settled())));
+        self.page
+            .extend(links.filter(|link| !(matches!(wanted, Wanted::Open) && link.is_settled())));
     }
 }
 
@@ -117,12 +118,12 @@ impl Iterator for Children {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let Some(tie) = self.page.pop_front() else {
+            let Some(link) = self.page.pop_front() else {
                 let after = self.after.take()?;
-                self.turn(after);
+                self.next_page(after);
                 continue;
             };
-            match self.marks.find(&self.snapshot, &tie) {
+            match self.cursors.find(&self.snapshot, &link) {
                 Ok(found) if !self.wanted.admits(found.child.state) => {}
                 found => return Some(found.map(|found| found.child)),
             }

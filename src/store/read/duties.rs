@@ -1,4 +1,4 @@
-//! Listing duties: what the log says must still happen.
+//! Listing duties: the effects between runs that are still outstanding, like a transactional outbox.
 
 use std::collections::VecDeque;
 
@@ -8,10 +8,10 @@ use crate::id::{Position, RunId};
 use crate::index::{DutyKey, DutyKind, Index, Relation};
 use crate::store::shared::{Shared, Store};
 
-/// How many duties are looked up at a time.
+/// Duties per page.
 const PAGE_DUTIES: usize = 256;
 
-/// Something that must still happen between two runs. Two are equal if they ask for the same thing.
+/// An outstanding effect of one run on another. Two duties are equal if they are for the same effect.
 #[derive(Clone, Copy, Debug)]
 pub struct Duty {
     pub(crate) key: DutyKey,
@@ -29,53 +29,52 @@ impl PartialEq for Duty {
 impl Eq for Duty {}
 
 impl Duty {
-    /// What must happen.
+    /// Its kind.
     #[must_use]
     pub fn kind(&self) -> DutyKind {
         self.key.kind
     }
 
-    /// The commit that opened it.
+    /// The position of the commit that opened it.
     #[must_use]
     pub fn since(&self) -> Position {
         self.key.since
     }
 
-    /// The run that it begins with: the parent, or the run that signals or cancels.
+    /// The run that it comes from: the parent, or the run that signals or cancels.
     #[must_use]
     pub fn run(&self) -> RunId {
         self.run
     }
 
-    /// The event of that run that it goes back to.
+    /// The Initiated event of that run.
     #[must_use]
     pub fn initiated_event_id(&self) -> u32 {
         self.key.event
     }
 
-    /// The current run of the child that it is about, as of when it was listed; `None` where the child has
-    /// not started, and for signals and cancel requests.
+    /// The current run of the child, as of when the duty was listed; `None` if the child has not started, and for
+    /// signals and cancel requests.
     #[must_use]
     pub fn child(&self) -> Option<RunId> {
         self.child
     }
 
-    /// What is to become of that child when its parent closes; `None` for signals and cancel
-    /// requests.
+    /// The close policy of that child; `None` for signals and cancel requests.
     #[must_use]
     pub fn close_policy(&self) -> Option<ParentClosePolicy> {
         self.close_policy
     }
 
-    /// The duty as it is now. `near` is the place of a relation next to which its own may lie.
+    /// Looks up a duty in the index. `near` is the slot of a relation near which its own may be.
     fn look_up(index: &Index, key: DutyKey, near: &mut usize) -> Option<Self> {
         let run = index.runs.get(key.run)?;
         if matches!(key.kind, DutyKind::DeliverSignal | DutyKind::DeliverCancel) {
             return Some(Duty { key, run: run.id, child: None, close_policy: None });
         }
         let links = run.links.as_deref()?;
-        let is_it = |place: &usize| {
-            links.children.get(*place).is_some_and(|relation| relation.initiated == key.event)
+        let is_it = |slot: &usize| {
+            links.children.get(*slot).is_some_and(|relation| relation.initiated == key.event)
         };
         *near = Some(*near + 1).filter(is_it).or_else(|| links.find(key.event))?;
         Some(Duty::about(index, key, run.id, links.children.get(*near)?))
@@ -97,7 +96,7 @@ impl Duty {
 pub struct DutyFilter {
     /// Only those of these kinds; empty for all kinds.
     pub kinds: Vec<DutyKind>,
-    /// Only those that begin with this run; see [`Duty::run`].
+    /// Only those that come from this run; see [`Duty::run`].
     pub run: Option<RunId>,
     /// Only those that were opened by the commit at this position or a later one.
     pub since: Position,
@@ -112,14 +111,14 @@ impl DutyFilter {
         DutyFilter::default()
     }
 
-    /// Those of this kind, besides kinds that were named before.
+    /// Also those of this kind. The first call restricts the filter to it.
     #[must_use]
     pub fn kind(mut self, kind: DutyKind) -> Self {
         self.kinds.push(kind);
         self
     }
 
-    /// Only those that begin with this run: a parent, or a run that signals or cancels.
+    /// Only those that come from this run: a parent, or a run that signals or cancels.
     #[must_use]
     pub fn run(mut self, run: RunId) -> Self {
         self.run = Some(run);
@@ -142,12 +141,11 @@ impl DutyFilter {
 }
 
 impl Store {
-    /// The duties that `filter` admits, the oldest first; with a run given, only that run's are
-    /// looked at.
+    /// The duties that `filter` admits, the oldest first. If it has a run, only that run's duties are
+    /// visited.
     ///
-    /// The list is of now, not of a snapshot: it goes on with what there is by then. A duty is
-    /// listed once the commit that opened it is published, and no longer once a commit that
-    /// settles it is on its way.
+    /// The list is not of a snapshot: each page is as of when it is read. A duty is listed once the commit that
+    /// opened it is published, and until a commit that settles it is in flight.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -164,14 +162,14 @@ impl Store {
         DutyList::new(&self.shared, filter)
     }
 
-    /// How many duties of a kind are open; those too whose commit is on its way.
+    /// How many duties of a kind are open, including those whose commit is in flight.
     #[must_use]
     pub fn duty_count(&self, kind: DutyKind) -> u64 {
         self.shared.index.read().duties.count(kind) as u64
     }
 
-    /// The Scheduled events of the activities that a run waits for, in order, as of now; for a run
-    /// that has closed, of those that were open then.
+    /// The Scheduled events of the open activities of a run, in order, as of now; for a closed run, of those that
+    /// were open when it closed.
     ///
     /// # Errors
     /// [`Error::RunNotFound`].
@@ -201,7 +199,7 @@ impl<'s> DutyList<'s> {
         let DutyFilter { kinds, run, since, opened_by } = filter;
         let kinds = DutyKind::ALL.into_iter().filter(|k| kinds.is_empty() || kinds.contains(k));
         let since = since.max(opened_by.unwrap_or_default());
-        // Before every duty of that commit: no event has the number 0.
+        // Sorts before every duty of that commit: no event has the id 0.
         let before = DutyKey { since, kind: DutyKind::ALL[0], run: 0, event: 0 };
         let kinds = kinds.collect();
         let page = VecDeque::new();
@@ -220,31 +218,31 @@ impl<'s> DutyList<'s> {
         let Some(links) = index.runs.get(number).and_then(|run| run.links.as_deref()) else {
             return vec![];
         };
-        let asked =
+        let wanted =
             |key: &DutyKey| *key > after && self.kinds.contains(&key.kind) && self.admits(key);
         let mut duties = Vec::with_capacity(links.children.len().min(PAGE_DUTIES));
         duties.extend(links.children.iter().filter_map(|relation| {
             let (kind, since) = relation.duty?;
             let key = DutyKey { since, kind, run: number, event: relation.initiated };
-            asked(&key).then(|| Duty::about(&index, key, run, relation))
+            wanted(&key).then(|| Duty::about(&index, key, run, relation))
         }));
         duties.extend(links.outgoing.iter().filter_map(|(initiated, sent)| {
             let (kind, since) = (sent.kind, sent.since?);
             let key = DutyKey { since, kind, run: number, event: *initiated };
-            asked(&key).then_some(Duty { key, run, child: None, close_policy: None })
+            wanted(&key).then_some(Duty { key, run, child: None, close_policy: None })
         }));
         duties.sort_unstable_by_key(|duty| duty.key);
         duties
     }
 
-    /// Whether the duty was opened when it should have been, and is published.
+    /// Whether the duty was opened by the wanted commit, if there is one, and is published.
     fn admits(&self, key: &DutyKey) -> bool {
         let opened = self.opened_by.is_none_or(|commit| commit == key.since);
         opened && key.since < self.shared.published.end()
     }
 
-    /// Looks up the next duties.
-    fn turn(&mut self, after: DutyKey) {
+    /// Reads the next page.
+    fn next_page(&mut self, after: DutyKey) {
         let index = self.shared.index.read();
         let mut page = vec![];
         index.duties.page(&self.kinds, Some(after), PAGE_DUTIES, &mut page);
@@ -263,7 +261,7 @@ impl Iterator for DutyList<'_> {
     fn next(&mut self) -> Option<Duty> {
         if self.page.is_empty() {
             let after = self.after.take()?;
-            self.turn(after);
+            self.next_page(after);
         }
         self.page.pop_front()
     }

@@ -1,23 +1,24 @@
-//! Single events out of batches.
+//! Reading single events.
 
-use super::lineage::holder;
+use super::lineage::run_of_event;
 use crate::error::{Error, Result};
 use crate::event::{Event, Malformed};
 use crate::id::Position;
 use crate::index::Index;
 use crate::log::files::View;
 
-/// Where one event lies.
+/// The location of one event in the log.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EventRef {
-    /// The run that the batch belongs to.
+    /// The run of the batch.
     run: u32,
+    /// The position of the batch.
     batch: Position,
     event: u32,
 }
 
-/// Where the last event was found in its batch: who reads a batch's events one by one, in order,
-/// does not begin anew each time.
+/// Remembers where the last event was found in its batch. Reading the events of one batch in order then does not
+/// scan it from the start each time.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct BatchCursor {
     batch: Position,
@@ -28,36 +29,36 @@ pub(crate) struct BatchCursor {
 impl EventRef {
     /// An event of the run `number`, in the batch at `batch`.
     pub(crate) fn of(index: &Index, number: u32, batch: Position, event: u32) -> Self {
-        EventRef { run: holder(index, number, event), batch, event }
+        EventRef { run: run_of_event(index, number, event), batch, event }
     }
 
-    /// The error that says that the event is not of the kind that it should be.
+    /// The error for an event that is of another kind than expected.
     pub(crate) fn unexpected(&self, view: &View) -> Error {
         view.corrupt(self.batch, "an event is of another kind than it should be", 0, 0)
     }
 }
 
 impl BatchCursor {
-    /// The event at `spot`.
-    pub(crate) fn read<'v>(&mut self, view: &'v View, spot: EventRef) -> Result<Event<'v>> {
-        let batch = view.batch(spot.batch, spot.run)?;
-        let goes_on =
-            self.batch == spot.batch && (batch.first_event..=spot.event).contains(&self.event);
-        if !goes_on {
-            *self = BatchCursor { batch: spot.batch, event: batch.first_event, bytes: 0 };
+    /// The event at `at`.
+    pub(crate) fn read<'v>(&mut self, view: &'v View, at: EventRef) -> Result<Event<'v>> {
+        let batch = view.batch(at.batch, at.run)?;
+        let continues =
+            self.batch == at.batch && (batch.first_event..=at.event).contains(&self.event);
+        if !continues {
+            *self = BatchCursor { batch: at.batch, event: batch.first_event, bytes: 0 };
         }
         for event in batch.raw_events_from(self.event, self.bytes) {
-            let (id, raw) = event.map_err(|Malformed| malformed(view, spot))?;
-            if id == spot.event {
-                return Event::check(id, raw).map_err(|Malformed| malformed(view, spot));
+            let (id, raw) = event.map_err(|Malformed| malformed(view, at))?;
+            if id == at.event {
+                return Event::check(id, raw).map_err(|Malformed| malformed(view, at));
             }
             self.event = id + 1;
             self.bytes = self.bytes.saturating_add(usize::try_from(raw.size).unwrap_or(usize::MAX));
         }
-        Err(view.corrupt(spot.batch, "a batch does not hold the event that it should", 0, 0))
+        Err(view.corrupt(at.batch, "a batch does not hold the event that it should", 0, 0))
     }
 }
 
-fn malformed(view: &View, spot: EventRef) -> Error {
-    view.corrupt(spot.batch, "an event is malformed", 0, 0)
+fn malformed(view: &View, at: EventRef) -> Error {
+    view.corrupt(at.batch, "an event is malformed", 0, 0)
 }

@@ -1,4 +1,4 @@
-//! Reading a run's events from the map.
+//! Reading the events of a run, borrowed from the map.
 
 use super::lineage::{BackwardReader, Cursor, Lineage};
 use crate::error::{Error, Result};
@@ -7,10 +7,10 @@ use crate::id::{Position, RunId};
 use crate::index::RunStatus;
 use crate::log::files::View;
 
-/// A run's history as of one moment. Events are borrowed from it.
+/// The history of a run as of one position. Events are borrowed from it.
 ///
-/// The history of a run made by a reset begins with the events that it shares with the run it was
-/// reset from; they are counted and measured as its own.
+/// The history of a run that a reset created begins with the events that it shares with its base run; they count
+/// as its own.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
@@ -49,14 +49,14 @@ impl History {
         self.lineage.run_state.next_event - 1
     }
 
-    /// The bytes that the events take in the log: the sum of [`Event::size`].
+    /// The bytes of the events in the log: the sum of [`Event::size`].
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.lineage.run_state.bytes.into()
     }
 
-    /// The bytes that the events up to and with `id` take in the log; 0 for 0. Reads the events of
-    /// one batch, and the headers of those behind it.
+    /// The bytes of the events up to and including `id` in the log; 0 for 0. Reads the events of one batch, and
+    /// the headers of all later ones.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for an id beyond the last event, [`Error::Corrupt`] if the
@@ -86,14 +86,13 @@ impl History {
         self.lineage.locate(&self.view, id)
     }
 
-    /// How the run stands.
+    /// The status of the run.
     #[must_use]
     pub fn status(&self) -> RunStatus {
         self.lineage.run_state.status
     }
 
-    /// What the first event says. For a run made by a reset it was written by the run that the
-    /// history goes back to, and names that one.
+    /// The Started event. For a run that a reset created, it is that of its first base run, and names that run.
     ///
     /// # Errors
     /// [`Error::Corrupt`] if it cannot be read.
@@ -121,13 +120,13 @@ impl History {
         Events { history: self, cursor: Cursor::from(id) }
     }
 
-    /// The events from the last one back to the first. Reads no more than is asked for.
+    /// The events from the last one back to the first, read batch by batch.
     pub fn rev(&self) -> impl Iterator<Item = Result<Event<'_>>> {
-        let mut back = self.lineage.back();
+        let mut back = self.lineage.backwards();
         let mut events: Vec<(u32, RawEvent<'_>)> = vec![];
         std::iter::from_fn(move || {
             if events.is_empty()
-                && let Err(error) = self.read_back(&mut back, &mut events)
+                && let Err(error) = self.read_previous(&mut back, &mut events)
             {
                 events.clear();
                 return Some(Err(error));
@@ -139,8 +138,8 @@ impl History {
         })
     }
 
-    /// Reads the next batch on the way back, if there is one.
-    fn read_back<'h>(
+    /// Reads the batch before the last one read, if there is one.
+    fn read_previous<'h>(
         &'h self,
         back: &mut BackwardReader,
         events: &mut Vec<(u32, RawEvent<'h>)>,
@@ -170,7 +169,7 @@ impl std::fmt::Debug for History {
     }
 }
 
-/// The events of a history in order. After an error there are no more.
+/// The events of a history in order. Ends after an error.
 pub struct Events<'h> {
     history: &'h History,
     cursor: Cursor<'h>,

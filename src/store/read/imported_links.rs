@@ -1,9 +1,8 @@
-//! Imported chains that are one by the word of their runs.
+//! Finds imported chains that belong together by the links between their runs.
 //!
-//! The index puts imported runs together by the first run that they name. Earlier servers did not
-//! name it: then each run looks like the first of a chain of its own, and what is left are the links
-//! from run to run, which say more the more of them are in the store. So they are followed when
-//! somebody asks.
+//! The index groups imported runs into chains by the first run that they name. Earlier Temporal servers did not
+//! name it, so each of their runs is in a chain by itself. The links from run to run show which chains belong
+//! together, as far as the runs are in the store; they are followed when a chain is read.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,11 +13,11 @@ use crate::error::Result;
 use crate::id::{Position, RunId};
 use crate::index::Index;
 
-/// Chains that are linked, and the links that only their former ends name.
+/// Linked chains, and the links that are recorded only in the run before.
 #[derive(Default)]
 pub(crate) struct ImportedLinks {
     pub(crate) chains: Vec<u32>,
-    /// By the run that follows, the one whose closing event names it.
+    /// Maps a run to the one whose closing event names it as the next.
     pub(crate) followed: HashMap<RunId, RunId>,
 }
 
@@ -27,21 +26,21 @@ struct ImportedRun {
     number: u32,
     id: RunId,
     first_batch: Position,
-    /// Its closing event names the run that follows.
+    /// Whether its closing event names a next run.
     continued: bool,
 }
 
 impl ImportedLinks {
-    /// All that is linked with an imported chain, which comes first.
+    /// All chains that are linked with an imported chain, that one first.
     pub(crate) fn with(snapshot: &Snapshot, chain: u32) -> Result<Self> {
         let mut linked = ImportedLinks { chains: vec![chain], followed: HashMap::new() };
         let mut known = HashSet::from([chain]);
-        let mut place = 0;
-        while let Some(chain) = linked.chains.get(place).copied() {
-            place += 1;
+        let mut at = 0;
+        while let Some(chain) = linked.chains.get(at).copied() {
+            at += 1;
             let runs = ImportedRun::of(snapshot, chain);
             let before = runs.iter().map(|run| run.before(snapshot)).collect::<Result<Vec<_>>>()?;
-            // Where the next run names the one before it, that need not be asked.
+            // Runs that another one says it continues: their closing events need not be read.
             let known_next: HashSet<RunId> = before.iter().flatten().copied().collect();
             for (run, before) in runs.iter().zip(&before) {
                 let next = match known_next.contains(&run.id) {
@@ -77,12 +76,12 @@ impl ImportedRun {
         runs
     }
 
-    /// The run that it says it continues.
+    /// The run that it continues according to its Started event.
     fn before(&self, snapshot: &Snapshot) -> Result<Option<RunId>> {
         Ok(started(snapshot.view(), self.number, self.first_batch)?.continued_run_id)
     }
 
-    /// The run that its closing event names.
+    /// The next run according to its closing event.
     fn next(&self, snapshot: &Snapshot) -> Result<Option<RunId>> {
         if !self.continued {
             return Ok(None);
@@ -100,7 +99,7 @@ fn chain_of(snapshot: &Snapshot, run: &RunId) -> Option<u32> {
     index.runs.get(number).filter(|run| run.imported).map(|run| run.chain)
 }
 
-/// The chains of runs that say that they continue `run`, and not which run was the first.
+/// The chains of the runs that continue `run` according to their Started events and do not name a first run.
 fn chains_after(snapshot: &Snapshot, run: &RunId) -> Vec<u32> {
     let index = snapshot.index();
     let after = index.chains.followers(run).iter().filter(|after| snapshot.sees(&index, **after));

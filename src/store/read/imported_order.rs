@@ -1,4 +1,4 @@
-//! The runs of an imported chain, put in order by what they say themselves.
+//! Orders the runs of an imported chain by their links to each other.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -10,8 +10,7 @@ use crate::error::Result;
 use crate::id::{Position, RunId, Timestamp};
 
 impl ChainRuns {
-    /// The runs of a chain. Those of an imported one are put together, and in order, by what they say
-    /// themselves.
+    /// The runs of a chain, in order. Those of an imported chain are collected and ordered by their links.
     pub(crate) fn of(snapshot: &Snapshot, chain: u32) -> Result<Self> {
         let arrived = Self::arrived(snapshot, chain);
         let imported = snapshot.index().chains.get(chain).is_some_and(|chain| chain.imported);
@@ -51,32 +50,33 @@ impl ChainRuns {
     }
 }
 
-/// An imported run and the one that it says it continues.
+/// An imported run and the one that it continues according to its Started event.
 struct ImportedRun {
     number: u32,
     id: RunId,
     first_batch: Position,
     started_at: Timestamp,
     continues: Option<RunId>,
-    /// It is the run that names the chain.
+    /// Whether the chain is named after it.
     is_first: bool,
 }
 
-/// Runs follow those that they continue. Those that continue none that is here follow in the order
-/// in which they started, the first of the chain before all. Copies of a run stand beside it, before
-/// what follows, so that the last run is the one that came furthest.
+/// Orders runs after those that they continue. Runs that continue none in the store are ordered by their start
+/// time, after the first run of the chain. Copies of a run are next to it, before the run that follows, so that
+/// the last run is the end of the longest sequence.
 fn in_order(mut runs: Vec<ImportedRun>) -> Vec<u32> {
     runs.sort_unstable_by_key(|run| (!run.is_first, run.started_at, run.number));
-    let here: HashSet<RunId> = runs.iter().map(|run| run.id).collect();
-    // By the run that they continue, be it here or not.
+    let present: HashSet<RunId> = runs.iter().map(|run| run.id).collect();
+    // By the run that they continue, which need not be present.
     let mut followers: HashMap<Option<RunId>, Vec<&ImportedRun>> = HashMap::new();
     for run in &runs {
         followers.entry(run.continues).or_default().push(run);
     }
-    let is_head = |run: &&ImportedRun| run.continues.is_none_or(|before| !here.contains(&before));
+    let is_head =
+        |run: &&ImportedRun| run.continues.is_none_or(|before| !present.contains(&before));
     let mut order = Vec::with_capacity(runs.len());
     let mut ordered = HashSet::new();
-    // Last, runs that say that they continue each other: whatever they are, they are listed once.
+    // Runs that continue each other in a cycle come last, each once.
     for head in runs.iter().filter(is_head).chain(&runs) {
         if ordered.contains(&head.number) {
             continue;

@@ -1,5 +1,5 @@
-//! The index as it is seen from one position: by a snapshot, which holds that position, or for one
-//! look under the index's lock, which needs nothing held.
+//! The index as of one position (multi-version concurrency control): that of a snapshot, which pins it, or the
+//! current one for as long as the index's lock is held, which needs no pin.
 
 use super::lineage::Lineage;
 use super::run_info::{RunInfo, info};
@@ -8,7 +8,7 @@ use crate::id::{Position, RunId};
 use crate::index::Index;
 use crate::store::shared::Shared;
 
-/// The index, as far as commits before `end` have made it.
+/// The index as of all commits before `end`.
 #[derive(Clone, Copy)]
 pub(crate) struct IndexAt<'i> {
     pub(crate) index: &'i Index,
@@ -22,24 +22,24 @@ impl IndexAt<'_> {
         number.ok_or(Error::RunNotFound { run: *run })
     }
 
-    /// Whether a run began before.
+    /// Whether a run started before `end`.
     pub(crate) fn sees(self, number: u32) -> bool {
         self.index.runs.get(number).is_some_and(|run| run.first_batch < self.end)
     }
 
-    /// What is known about a run.
+    /// What the index knows about a run.
     pub(crate) fn run(self, run: &RunId) -> Result<RunInfo> {
         let number = self.number(run)?;
         info(self.index, number, self.end).ok_or(Error::RunNotFound { run: *run })
     }
 
-    /// Where the events of a run lie.
+    /// The lineage of a run: where its events are.
     pub(crate) fn lineage(self, run: &RunId) -> Result<Lineage> {
         let number = self.number(run)?;
         Lineage::of(self.index, number, self.end).ok_or(Error::RunNotFound { run: *run })
     }
 
-    /// The run that a workflow id stands for; `None` if there was never one.
+    /// The current run of a workflow id; `None` if there was never one.
     pub(crate) fn current_run(self, namespace: &str, workflow_id: &str) -> Option<RunId> {
         let workflow = self.index.namespaces.find(namespace, workflow_id)?;
         let current = *workflow.current.at(self.end)?;
@@ -48,8 +48,8 @@ impl IndexAt<'_> {
 }
 
 impl Shared {
-    /// The index as of now. Nothing of it is forgotten while its lock is held.
-    pub(crate) fn seen<'i>(&self, index: &'i Index) -> IndexAt<'i> {
+    /// The index as of the last published commit. While its lock is held, no version is dropped.
+    pub(crate) fn at_end<'i>(&self, index: &'i Index) -> IndexAt<'i> {
         IndexAt { index, end: self.published.end() }
     }
 }

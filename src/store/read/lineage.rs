@@ -1,5 +1,5 @@
-//! Where the events of a run lie: in its own batches and, for a run made by a reset, before them
-//! in those of the runs it goes back to.
+//! The lineage of a run: its own batches and, for a run that a reset created, those of its base runs before
+//! them.
 
 use super::backward_walk::BackwardWalk;
 use crate::error::{Corruption, Error, Result};
@@ -9,21 +9,21 @@ use crate::index::{Index, RunState, Waypoint};
 use crate::log::files::View;
 use crate::log::format::{Batch, RawEvents};
 
-/// One run as a reader sees it. Knows where to read, and borrows nothing.
+/// One run as a reader sees it: where its events are. Borrows nothing.
 #[derive(Clone, Debug)]
 pub(crate) struct Lineage {
     pub(crate) id: RunId,
     pub(crate) run_state: RunState,
-    /// The batch of the Started event.
+    /// The position of the batch with the Started event.
     first_batch: Position,
-    /// Whose batches hold which events, the run itself first; never empty.
-    stretches: Vec<EventRange>,
-    /// Batches of the run itself, and how far apart they are at most.
+    /// Which run's batches hold which events, the run itself first; never empty.
+    ranges: Vec<EventRange>,
+    /// Some batches of the run itself, at most `stride` batches apart.
     waypoints: Vec<Waypoint>,
     stride: u32,
 }
 
-/// Events that lie in one run's batches, from `from` on.
+/// Events in the batches of `run`, from `from` on, up to the next range.
 #[derive(Clone, Copy, Debug)]
 struct EventRange {
     run: u32,
@@ -31,7 +31,7 @@ struct EventRange {
 }
 
 impl Lineage {
-    /// The run `number` as a reader at `end` sees it; `None` if it began later.
+    /// The run `number` as a reader at `end` sees it; `None` if it started later.
     pub(crate) fn of(index: &Index, number: u32, end: Position) -> Option<Self> {
         let mut number = number;
         let mut run = index.runs.get(number)?;
@@ -40,14 +40,14 @@ impl Lineage {
         let waypoints = run.waypoints.points();
         let seen = waypoints.partition_point(|point| point.batch < run_state.last_batch);
         let waypoints = waypoints.get(..seen).unwrap_or_default().to_vec();
-        let mut stretches = vec![];
+        let mut ranges = vec![];
         let mut next = run_state.next_event;
         loop {
             let from = run.fork.as_ref().map_or(1, |fork| fork.shared + 1);
-            // A base run may itself have been made by a reset at or beyond the event where it is
-            // left: then it has no part in this history.
+            // The base run may itself be the result of a reset at or after the fork. Then none of its own events
+            // are shared.
             if from < next {
-                stretches.push(EventRange { run: number, from });
+                ranges.push(EventRange { run: number, from });
                 next = from;
             }
             let Some(fork) = run.fork.as_ref() else { break };
@@ -55,19 +55,19 @@ impl Lineage {
             run = index.runs.get(number)?;
         }
         let first_batch = run.first_batch;
-        Some(Lineage { id, run_state, first_batch, stretches, waypoints, stride })
+        Some(Lineage { id, run_state, first_batch, ranges, waypoints, stride })
     }
 
-    /// What the first event says: for a run made by a reset, that of the run it goes back to.
+    /// The Started event; for a run that a reset created, that of its first base run.
     pub(crate) fn started<'v>(&self, view: &'v View) -> Result<Started<'v>> {
-        let (run, _) = self.stretch(1);
+        let (run, _) = self.range(1);
         started(view, run, self.first_batch).map_err(|error| self.with_run(error))
     }
 
-    /// The batch that holds the event `id`, which must be one of the run, and the bytes of the
+    /// The position of the batch that holds the event `id`, which must be one of the run, and the bytes of the
     /// events up to it.
     pub(crate) fn locate(&self, view: &View, id: u32) -> Result<(Position, u64)> {
-        let mut back = self.back();
+        let mut back = self.backwards();
         let batch = loop {
             match back.step(self, view)? {
                 Some((batch, _)) if batch.first_event <= id => break batch,
@@ -87,27 +87,27 @@ impl Lineage {
         Ok((batch.position, bytes))
     }
 
-    /// Where each batch begins that holds an event from `from` on, the last one first.
+    /// The position of each batch that holds an event from `from` on, the last one first.
     fn batches_from(&self, view: &View, from: u32) -> Result<Vec<Position>> {
         if from >= self.run_state.next_event {
             return Ok(vec![]);
         }
         let beyond = self.waypoints.partition_point(|point| point.event <= from);
         let points = self.waypoints.get(beyond..).unwrap_or_default();
-        let mut way = BackwardWalk::new(self.run_state.last_batch, points, self.stride);
-        way.walk(view, from).map_err(|error| self.with_run(error))
+        let mut walk = BackwardWalk::new(self.run_state.last_batch, points, self.stride);
+        walk.walk(view, from).map_err(|error| self.with_run(error))
     }
 
-    /// The batches from the last one back to the first.
-    pub(crate) fn back(&self) -> BackwardReader {
+    /// Reads the batches from the last one back to the first.
+    pub(crate) fn backwards(&self) -> BackwardReader {
         BackwardReader { at: self.run_state.last_batch, end: self.run_state.next_event }
     }
 
-    /// The run whose batches hold the event `id`, and the event that ends this stretch.
-    fn stretch(&self, id: u32) -> (u32, u32) {
-        let place = self.stretches.partition_point(|stretch| stretch.from > id);
-        let run = self.stretches.get(place).map_or(u32::MAX, |stretch| stretch.run);
-        let later = place.checked_sub(1).and_then(|later| self.stretches.get(later));
+    /// The run whose batches hold the event `id`, and the first event after its range.
+    fn range(&self, id: u32) -> (u32, u32) {
+        let at = self.ranges.partition_point(|range| range.from > id);
+        let run = self.ranges.get(at).map_or(u32::MAX, |range| range.run);
+        let later = at.checked_sub(1).and_then(|later| self.ranges.get(later));
         (run, later.map_or(self.run_state.next_event, |later| later.from))
     }
 
@@ -133,41 +133,41 @@ impl Lineage {
     }
 }
 
-/// Goes from batch to batch, backwards along their links.
+/// Reads batches backwards along their links.
 pub(crate) struct BackwardReader {
     at: Position,
-    /// The next batch holds the event before this one.
+    /// The next batch to be read holds the event before this one.
     end: u32,
 }
 
 impl BackwardReader {
-    /// The next batch, and the event before which it belongs to the history: the batch that a
-    /// reset went back to may hold later ones.
+    /// The next batch, and the event from which on its events are not part of the history: the last shared batch
+    /// of a base run may hold later events.
     pub(crate) fn step<'v>(
         &mut self,
         lineage: &Lineage,
         view: &'v View,
     ) -> Result<Option<(Batch<'v>, u32)>> {
-        // Nothing follows an error.
+        // After an error, `end` is 0 and there are no more batches.
         let (at, end) = (self.at, std::mem::take(&mut self.end));
         if end <= 1 {
             return Ok(None);
         }
-        let (run, stretch_end) = lineage.stretch(end - 1);
+        let (run, range_end) = lineage.range(end - 1);
         let batch = lineage.batch(view, at, run)?;
         let next = batch.next_event();
-        let cut = end == stretch_end && end < lineage.run_state.next_event;
+        let cut = end == range_end && end < lineage.run_state.next_event;
         let joins = batch.first_event < end && (next == end || (cut && next > end));
         if !joins {
             return Err(lineage.corrupt(view, at, "a batch does not join the one after it"));
         }
-        // `Batch::parse` has seen to it that the link leads further back.
+        // `Batch::parse` has checked that the link leads to a lower position.
         (self.at, self.end) = (batch.previous, batch.first_event);
         Ok(Some((batch, end)))
     }
 }
 
-/// Reads events in order. Holds neither the lineage nor the view, which are given at each step.
+/// Reads events in order. Lineage and view are passed in at each step.
 pub(crate) struct Cursor<'v> {
     next: u32,
     state: State<'v>,
@@ -180,10 +180,10 @@ enum State<'v> {
 }
 
 struct Reading<'v> {
-    /// Batches to come, the next one last.
+    /// The batches that follow, the next one last.
     rest: Vec<Position>,
     at: Position,
-    /// The event before which this batch's part ends.
+    /// The first event that is no longer in the range of this batch's run.
     end: u32,
     events: RawEvents<'v>,
 }
@@ -194,7 +194,7 @@ impl<'v> Cursor<'v> {
         Cursor { next: id.max(1), state: State::Unread }
     }
 
-    /// The next event. After an error there are no more.
+    /// The next event. Ends after an error.
     pub(crate) fn next(&mut self, lineage: &Lineage, view: &'v View) -> Option<Result<Event<'v>>> {
         let step = self.step(lineage, view);
         if step.is_err() {
@@ -229,12 +229,12 @@ impl<'v> Cursor<'v> {
         }
     }
 
-    /// Goes on with the last of `batches`, which must hold the next event.
+    /// Continues with the last of `batches`, which must hold the next event.
     fn enter(&mut self, lineage: &Lineage, view: &'v View, batches: Vec<Position>) -> Result<()> {
         let mut rest = batches;
         self.state = match rest.pop() {
             Some(at) => {
-                let (run, end) = lineage.stretch(self.next);
+                let (run, end) = lineage.range(self.next);
                 let batch = lineage.batch(view, at, run)?;
                 if !(batch.first_event..batch.next_event()).contains(&self.next) {
                     return Err(lineage.corrupt(
@@ -255,7 +255,7 @@ impl<'v> Cursor<'v> {
     }
 }
 
-/// What the Started event says that begins the batch at `at`.
+/// The Started event, which must be the first of the batch at `at`.
 pub(crate) fn started(view: &View, run: u32, at: Position) -> Result<Started<'_>> {
     match view.batch(at, run)?.events().next() {
         Some(Ok(event)) => match event.body() {
@@ -266,8 +266,8 @@ pub(crate) fn started(view: &View, run: u32, at: Position) -> Result<Started<'_>
     }
 }
 
-/// The run whose batch holds an event of the run `number`: itself, or one that it goes back to.
-pub(crate) fn holder(index: &Index, number: u32, event: u32) -> u32 {
+/// The run whose batch holds an event of the run `number`: itself, or one of its base runs.
+pub(crate) fn run_of_event(index: &Index, number: u32, event: u32) -> u32 {
     let mut number = number;
     while let Some(fork) = index.runs.get(number).and_then(|run| run.fork.as_ref())
         && event <= fork.shared

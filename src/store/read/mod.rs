@@ -1,4 +1,4 @@
-//! Reading: snapshots and what they see, and the same as of now.
+//! Reading: snapshots, histories, chains, trees, duties and the tail.
 
 mod backward_walk;
 mod chain;

@@ -1,5 +1,4 @@
-//! What a store says, as of now, about how runs are related. A [`Snapshot`] says the same of one
-//! moment.
+//! Reads as of the last published commit. A [`Snapshot`] has the same methods for one position.
 //!
 //! [`Snapshot`]: super::Snapshot
 
@@ -36,8 +35,7 @@ impl Store {
         names
     }
 
-    /// Holds the store still at the last published commit, for any number of reads. Writers go on
-    /// beside it.
+    /// A snapshot as of the last published commit, for any number of consistent reads. Writers are not blocked.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::new(&self.shared)
@@ -49,7 +47,7 @@ impl Store {
     /// [`Error::RunNotFound`](crate::Error::RunNotFound).
     pub fn history(&self, run: &RunId) -> Result<History> {
         self.shared.here()?;
-        // Under the lock, nothing that the view sees is forgotten.
+        // While the lock is held, no version that the view sees is dropped.
         let index = self.shared.index.read();
         let view = self.shared.published.view();
         let lineage = IndexAt { index: &index, end: view.end }.lineage(run)?;
@@ -57,19 +55,19 @@ impl Store {
         Ok(History::new(view, lineage))
     }
 
-    /// What is known about a run, as of now.
+    /// What is known about a run without reading its history, as of now.
     ///
     /// # Errors
     /// [`Error::RunNotFound`](crate::Error::RunNotFound).
     pub fn run(&self, run: &RunId) -> Result<RunInfo> {
         self.shared.here()?;
-        self.shared.seen(&self.shared.index.read()).run(run)
+        self.shared.at_end(&self.shared.index.read()).run(run)
     }
 
-    /// The run that a workflow id stands for, as of now; `None` if there was never one.
+    /// The current run of a workflow id, as of now; `None` if there was never one.
     #[must_use]
     pub fn current_run(&self, namespace: &str, workflow_id: &str) -> Option<RunId> {
-        self.shared.seen(&self.shared.index.read()).current_run(namespace, workflow_id)
+        self.shared.at_end(&self.shared.index.read()).current_run(namespace, workflow_id)
     }
 
     /// A row of a table, as of now.
@@ -80,7 +78,7 @@ impl Store {
         Ok(self.snapshot().get(table, key)?.map(<[u8]>::to_vec))
     }
 
-    /// Every commit from `from` on, then those to come. [`Position::START`] for all.
+    /// Every commit from `from` on, then future ones (change data capture). [`Position::START`] for all.
     #[must_use]
     pub fn tail(&self, from: Position) -> Tail {
         Tail::new(self.shared.clone(), from)
@@ -94,7 +92,7 @@ impl Store {
         self.snapshot().chain(run)
     }
 
-    /// The children of a run, as of now: those that have ended too.
+    /// The children of a run, as of now, including those that have ended.
     ///
     /// # Errors
     /// As [`Snapshot::children`](crate::Snapshot::children).
@@ -110,7 +108,7 @@ impl Store {
         self.snapshot().parent(run)
     }
 
-    /// The run at the root of the tree that a run stands in.
+    /// The run at the root of the tree that a run is in.
     ///
     /// # Errors
     /// As [`Snapshot::root`](crate::Snapshot::root).
@@ -126,7 +124,7 @@ impl Store {
         self.snapshot().tree(run)
     }
 
-    /// What the runs of a run's chain add up to, as of now.
+    /// The total size of the runs of a run's chain, as of now.
     ///
     /// # Errors
     /// As [`Snapshot::chain_size`](crate::Snapshot::chain_size).
@@ -134,7 +132,7 @@ impl Store {
         self.snapshot().chain_size(run)
     }
 
-    /// What the tree below a run adds up to, with the run itself, as of now.
+    /// The total size of the tree below a run, including the run itself, as of now.
     ///
     /// # Errors
     /// As [`Snapshot::tree_size`](crate::Snapshot::tree_size).
@@ -142,7 +140,7 @@ impl Store {
         self.snapshot().tree_size(run)
     }
 
-    /// What all runs of a namespace add up to, as of now; nothing for one that is not known.
+    /// The total size of all runs of a namespace, as of now; zeros if the namespace is not known.
     #[must_use]
     pub fn namespace_size(&self, namespace: &str) -> Size {
         self.snapshot().namespace_size(namespace)

@@ -1,9 +1,9 @@
-//! Reading upwards: a run's parent, and the root of its tree.
+//! The parent of a run, and the root of its tree.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::lineage::{holder, started};
+use super::lineage::{run_of_event, started};
 use super::snapshot::Snapshot;
 use crate::error::Result;
 use crate::event::Started;
@@ -18,7 +18,7 @@ pub struct Parent {
     pub workflow_id: Arc<str>,
     /// The parent's run: after a reset of the parent, the one that has the child now.
     pub run: RunId,
-    /// The event of the parent that began the relation.
+    /// The Initiated event of the parent.
     pub initiated_event_id: u32,
     /// Whether that run is in the store.
     pub is_here: bool,
@@ -37,8 +37,8 @@ pub struct Root {
 }
 
 impl Snapshot {
-    /// The parent of a run; `None` for one that has none. For a run that was imported it is what
-    /// the Started event says.
+    /// The parent of a run; `None` for one that has none. For an imported run it is the one that the Started
+    /// event names.
     ///
     /// # Errors
     /// [`Error::RunNotFound`](crate::Error::RunNotFound), [`Error::Corrupt`](crate::Error::Corrupt) if
@@ -55,7 +55,7 @@ impl Snapshot {
         }
         let index = self.index();
         let found = index.runs.get(self.number(&index, run)?);
-        let parent = found.and_then(|found| holder_of(&index, self, found.chain));
+        let parent = found.and_then(|found| relation_of_chain(&index, self, found.chain));
         Ok(parent.and_then(|(parent, initiated_event_id)| {
             let parent = index.runs.get(parent)?;
             let workflow_id = index.workflow_of(parent)?.1.id.clone();
@@ -63,10 +63,10 @@ impl Snapshot {
         }))
     }
 
-    /// The run at the root of the tree that a run stands in: itself if it has no parent.
+    /// The run at the root of the tree that a run is in: itself if it has no parent.
     ///
-    /// For a run that was imported it is what the Started event says; if that says nothing, the
-    /// highest ancestor that is known. One that is not here may have a parent of its own.
+    /// For an imported run it is the one that the Started event names, or else the highest known ancestor. One
+    /// that is not in the store may have a parent itself.
     ///
     /// # Errors
     /// [`Error::RunNotFound`](crate::Error::RunNotFound), [`Error::Corrupt`](crate::Error::Corrupt) if
@@ -75,10 +75,10 @@ impl Snapshot {
         self.here()?;
         let workflow_id = self.run(run)?.workflow_id;
         let mut top = Root { workflow_id, run: *run, is_here: true };
-        // Imported runs may say anything, also that they are their own ancestors.
-        let mut met = HashSet::new();
-        while top.is_here && met.insert(top.run) {
-            if let Some(root) = self.told_root(&top.run)? {
+        // Imported runs may name each other as ancestors, in a cycle.
+        let mut visited = HashSet::new();
+        while top.is_here && visited.insert(top.run) {
+            if let Some(root) = self.recorded_root(&top.run)? {
                 return Ok(root);
             }
             let Some(parent) = self.parent(&top.run)? else { break };
@@ -88,8 +88,8 @@ impl Snapshot {
         Ok(top)
     }
 
-    /// The root as the run itself has it, if it has a parent.
-    fn told_root(&self, run: &RunId) -> Result<Option<Root>> {
+    /// The root that is recorded with the run, if it has a parent.
+    fn recorded_root(&self, run: &RunId) -> Result<Option<Root>> {
         if let Some(started) = self.imported(run)? {
             return Ok(started.root_run_id.map(|root| Root {
                 workflow_id: started.root_workflow_id.into(),
@@ -107,7 +107,7 @@ impl Snapshot {
         }))
     }
 
-    /// What the first event of a run says if the run was imported.
+    /// The Started event of a run, if the run was imported.
     fn imported(&self, run: &RunId) -> Result<Option<Started<'_>>> {
         let imported = {
             let index = self.index();
@@ -117,15 +117,15 @@ impl Snapshot {
     }
 }
 
-/// The one run that a chain hangs below, and the event there that began the relation: what the
-/// index says, and for a chain that was imported what the run says that came first.
+/// The parent run of a chain, and the Initiated event there: from the index, or for an imported chain from the
+/// Started event of its first run in the store.
 pub(crate) fn parent_of(snapshot: &Snapshot, chain: u32) -> Result<Option<(RunId, u32)>> {
     let (number, first_batch) = {
         let index = snapshot.index();
         let Some(found) = index.chains.get(chain) else { return Ok(None) };
         if !found.imported {
-            let holder = holder_of(&index, snapshot, chain);
-            return Ok(holder.and_then(|(run, event)| Some((index.runs.get(run)?.id, event))));
+            let relation = relation_of_chain(&index, snapshot, chain);
+            return Ok(relation.and_then(|(run, event)| Some((index.runs.get(run)?.id, event))));
         }
         let run = found.runs().first().and_then(|first| Some((*first, index.runs.get(*first)?)));
         let Some((number, run)) = run else { return Ok(None) };
@@ -135,21 +135,22 @@ pub(crate) fn parent_of(snapshot: &Snapshot, chain: u32) -> Result<Option<(RunId
     Ok(started.parent_run_id.map(|parent| (parent, started.parent_initiated_event_id)))
 }
 
-/// The run that held the relation to a chain as of the snapshot, and its Initiated event.
-fn holder_of(index: &Index, snapshot: &Snapshot, chain: u32) -> Option<(u32, u32)> {
-    let (latest, place) = index.chains.get(chain)?.parent?;
+/// The relation of which a chain is the child, as of the snapshot: the run that has it, and its Initiated event.
+fn relation_of_chain(index: &Index, snapshot: &Snapshot, chain: u32) -> Option<(u32, u32)> {
+    let (latest, slot) = index.chains.get(chain)?.parent?;
     let links = index.runs.get(latest)?.links.as_deref()?;
-    let initiated = links.children.get(usize::try_from(place).ok()?)?.initiated;
+    let initiated = links.children.get(usize::try_from(slot).ok()?)?.initiated;
     if snapshot.sees(index, latest) {
         return Some((latest, initiated));
     }
-    // Resets after the snapshot have taken it: from the run that began it, as far as is seen.
-    let mut run = holder(index, latest, initiated);
+    // Resets after the snapshot have moved it. Follow the moves that the snapshot sees, from the run that
+    // initiated the child.
+    let mut run = run_of_event(index, latest, initiated);
     loop {
         let links = index.runs.get(run)?.links.as_deref()?;
         let relation = links.children.get(links.find(initiated)?)?;
         match relation.moved {
-            // A reset makes a later run.
+            // A reset creates a run with a higher number, so this ends.
             Some((at, next)) if at < snapshot.end() && next > run => run = next,
             _ => return Some((run, initiated)),
         }

@@ -11,35 +11,35 @@ use crate::index::{Index, RunStatus};
 pub struct RunInfo {
     /// Its id.
     pub id: RunId,
-    /// The first run of its chain, which names the chain. For a run that was imported, this is
-    /// what its Started event says; that run need not be in the store.
+    /// The first run of its chain, which names the chain. For an imported run it is the one that its Started
+    /// event names, which need not be in the store.
     pub first_run_id: RunId,
-    /// For a run made by a reset: the run it was reset from, and the last event that they share.
-    /// The events that they share count for both.
+    /// For a run that a reset created: its base run, and the last event that they share. Shared events count
+    /// for both.
     pub base: Option<(RunId, u32)>,
     /// Its namespace.
     pub namespace: Arc<str>,
     /// Its workflow id.
     pub workflow_id: Arc<str>,
-    /// How it stands.
+    /// Its status.
     pub status: RunStatus,
     /// Whether it was asked to cancel.
     pub cancel_requested: bool,
     /// How many events it has; the next one gets the id that follows.
     pub events: u32,
-    /// The bytes that its events take in the log.
+    /// The bytes of its events in the log.
     pub bytes: u64,
-    /// When it started, as its first event says.
+    /// When it started: the time of its first event.
     pub started_at: Timestamp,
-    /// When it closed, as its last event says.
+    /// When it closed: the time of its last event.
     pub closed_at: Option<Timestamp>,
-    /// Whether the workflow id stands for this run.
+    /// Whether it is the current run of its workflow id.
     pub is_current: bool,
-    /// Whether it happened elsewhere and was imported.
+    /// Whether it was imported.
     pub is_imported: bool,
 }
 
-/// What a reader at `end` sees of a run; `None` if it began later.
+/// What a reader at `end` sees of a run; `None` if it started later.
 pub(crate) fn info(index: &Index, number: u32, end: Position) -> Option<RunInfo> {
     let run = index.runs.get(number)?;
     let state = index.runs.state_at(run, end)?;

@@ -17,8 +17,8 @@ pub struct RunFilter {
 }
 
 impl Snapshot {
-    /// The runs that `filter` admits, in the order in which they came into the store. With both
-    /// namespace and workflow id given, only that workflow's runs are looked at.
+    /// The runs that `filter` admits, in the order in which they were added to the store. If it has both a
+    /// namespace and a workflow id, only the runs of that workflow are visited.
     #[must_use]
     pub fn runs(&self, filter: RunFilter) -> Runs<'_> {
         Runs::new(self, filter)
@@ -60,24 +60,24 @@ impl RunFilter {
     }
 }
 
-/// Runs in the order in which they came into the store. See [`Snapshot::runs`].
+/// Runs in the order in which they were added to the store. See [`Snapshot::runs`].
 pub struct Runs<'s> {
     snapshot: &'s Snapshot,
     filter: RunFilter,
     next: Next,
 }
 
-/// Where the listing goes on.
+/// The runs that follow.
 enum Next {
-    /// With this number and up.
+    /// All from this number on.
     Number(u32),
-    /// With these, from the back: the runs of one workflow.
+    /// These, from the last one to the first: the runs of one workflow.
     Known(Vec<u32>),
 }
 
 impl<'s> Runs<'s> {
     pub(crate) fn new(snapshot: &'s Snapshot, filter: RunFilter) -> Self {
-        // One workflow's runs are linked: no need to look at all others.
+        // The runs of one workflow are linked, so that other runs need not be visited.
         let next = match (&filter.namespace, &filter.workflow_id) {
             (Some(namespace), Some(workflow_id)) => {
                 let index = snapshot.index();
@@ -105,7 +105,7 @@ impl Iterator for Runs<'_> {
                     number
                 }
             };
-            // Beyond the last run.
+            // `None` beyond the last run.
             index.runs.get(number)?;
             let info = info(&index, number, self.snapshot.end());
             if let Some(info) = info.filter(|info| self.filter.admits(info)) {

@@ -1,4 +1,4 @@
-//! What chains, trees and namespaces add up to.
+//! Total sizes of chains, trees and namespaces.
 
 use super::chain_runs::ChainRuns;
 use super::snapshot::Snapshot;
@@ -7,11 +7,11 @@ use crate::id::RunId;
 use crate::index::Size;
 
 impl Snapshot {
-    /// What the runs of a run's chain add up to, as far as they are in the store.
+    /// The total size of the runs of a run's chain that are in the store.
     ///
     /// # Errors
-    /// [`Error::RunNotFound`](crate::Error::RunNotFound); for runs that were imported,
-    /// [`Error::Corrupt`](crate::Error::Corrupt) if what they say of each other cannot be read.
+    /// [`Error::RunNotFound`](crate::Error::RunNotFound); for imported runs,
+    /// [`Error::Corrupt`](crate::Error::Corrupt) if their links to each other cannot be read.
     pub fn chain_size(&self, run: &RunId) -> Result<Size> {
         self.here()?;
         let chain = {
@@ -22,12 +22,12 @@ impl Snapshot {
         Ok(ChainRuns::of(self, chain)?.size(self))
     }
 
-    /// What a tree adds up to: the run itself, and all runs of the chains below it, each once. See
-    /// [`Tree`](crate::read::Tree) for what stands below a run. Visits the whole tree.
+    /// The total size of a tree: the run itself, and all runs of the chains below it, each once. See
+    /// [`Tree`](crate::read::Tree) for what is below a run. Visits the whole tree.
     ///
     /// # Errors
     /// [`Error::RunNotFound`](crate::Error::RunNotFound),
-    /// [`Error::Corrupt`](crate::Error::Corrupt) if an event on the way cannot be read.
+    /// [`Error::Corrupt`](crate::Error::Corrupt) if an event cannot be read.
     pub fn tree_size(&self, run: &RunId) -> Result<Size> {
         self.here()?;
         let root = self.run(run)?;
@@ -41,7 +41,7 @@ impl Snapshot {
         Ok(size)
     }
 
-    /// What all runs of a namespace add up to; nothing for one that is not known.
+    /// The total size of all runs of a namespace; zeros if the namespace is not known.
     #[must_use]
     pub fn namespace_size(&self, namespace: &str) -> Size {
         let index = self.index();

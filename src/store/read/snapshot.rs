@@ -1,4 +1,10 @@
-//! The store held still.
+//! Snapshots: consistent reads as of one position, under multi-version concurrency control (MVCC).
+//!
+//! A snapshot is a position that is pinned. The index keeps the versions that a pinned position sees
+//! (`src/index/state/versioned.rs`, `undo.rs`, `tables.rs`); the log never changes below it. So readers block
+//! no writer, and all reads of one snapshot see the same commits (snapshot isolation). Transactions are
+//! serializable by another means, the read set of optimistic concurrency control
+//! (`src/store/pending/read_set.rs`).
 
 use std::sync::Arc;
 
@@ -13,13 +19,13 @@ use crate::index::{Index, IndexReadGuard, RunLinks};
 use crate::log::files::View;
 use crate::store::shared::{Pin, Shared};
 
-/// The store as it was published at one position. Cheap to take and to clone; while it is held,
-/// the index keeps what it sees.
+/// The store as published up to one position (MVCC). Cheap to take and to clone. While it is held, the index
+/// keeps the versions that it sees.
 #[derive(Clone)]
 pub struct Snapshot {
     shared: Arc<Shared>,
     view: View,
-    /// `None` in a forked process, where there is nothing to see.
+    /// `None` in a forked process, where the snapshot is empty.
     _pin: Option<Arc<Pin>>,
 }
 
@@ -36,7 +42,7 @@ impl Snapshot {
         Snapshot { shared: shared.clone(), view, _pin: Some(Arc::new(pin)) }
     }
 
-    /// The position: the snapshot holds every commit before it and none from it on.
+    /// Its position: it sees every commit before that, and none from there on.
     #[must_use]
     pub fn end(&self) -> Position {
         self.view.end
@@ -51,13 +57,13 @@ impl Snapshot {
         self.shared.index.read()
     }
 
-    fn seen<'i>(&self, index: &'i Index) -> IndexAt<'i> {
+    fn at<'i>(&self, index: &'i Index) -> IndexAt<'i> {
         IndexAt { index, end: self.end() }
     }
 
-    /// How many of a run's relations there are.
+    /// How many of a run's relations the snapshot sees.
     pub(crate) fn children_of(&self, links: &RunLinks) -> usize {
-        // In the order of their events, hence of their batches.
+        // They are ordered by event, hence by position.
         links.children.partition_point(|relation| relation.initiated_batch < self.end())
     }
 
@@ -67,12 +73,12 @@ impl Snapshot {
 
     /// The number of a run that the snapshot sees.
     pub(crate) fn number(&self, index: &Index, run: &RunId) -> Result<u32> {
-        self.seen(index).number(run)
+        self.at(index).number(run)
     }
 
-    /// Whether the run began before the snapshot.
+    /// Whether the run started before the snapshot.
     pub(crate) fn sees(&self, index: &Index, number: u32) -> bool {
-        self.seen(index).sees(number)
+        self.at(index).sees(number)
     }
 
     /// Whether a run is in the store.
@@ -80,7 +86,7 @@ impl Snapshot {
         self.number(&self.index(), run).is_ok()
     }
 
-    /// What a run's own first event says; for a run that was not made by a reset.
+    /// The Started event of a run, which must not be one that a reset created.
     pub(crate) fn started(&self, run: &RunId) -> Result<Started<'_>> {
         let (number, first_batch) = {
             let index = self.index();
@@ -97,23 +103,23 @@ impl Snapshot {
     /// [`Error::RunNotFound`].
     pub fn history(&self, run: &RunId) -> Result<History> {
         self.shared.here()?;
-        let lineage = self.seen(&self.index()).lineage(run)?;
+        let lineage = self.at(&self.index()).lineage(run)?;
         Ok(History::new(self.view.clone(), lineage))
     }
 
-    /// What is known about a run.
+    /// What is known about a run without reading its history.
     ///
     /// # Errors
     /// [`Error::RunNotFound`].
     pub fn run(&self, run: &RunId) -> Result<RunInfo> {
         self.shared.here()?;
-        self.seen(&self.index()).run(run)
+        self.at(&self.index()).run(run)
     }
 
-    /// The run that a workflow id stands for; `None` if there was never one.
+    /// The current run of a workflow id; `None` if there was never one.
     #[must_use]
     pub fn current_run(&self, namespace: &str, workflow_id: &str) -> Option<RunId> {
-        self.seen(&self.index()).current_run(namespace, workflow_id)
+        self.at(&self.index()).current_run(namespace, workflow_id)
     }
 }
 

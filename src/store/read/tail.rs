@@ -1,4 +1,5 @@
-//! Every commit in order: what projections, caches and replicas live on.
+//! The tail: every commit in order, then future ones (change data capture), for projections, caches and
+//! replicas.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -12,8 +13,8 @@ use crate::log::files::View;
 use crate::log::format::{Batch, Frame, Part, Parts};
 use crate::store::shared::Shared;
 
-/// How often a store that is open for reading only looks for news of its writer.
-const LOOK: Duration = Duration::from_millis(10);
+/// How often a store that is open for reading only polls the lock record for new commits.
+const POLL: Duration = Duration::from_millis(10);
 
 /// Reads commits in order, from a position on.
 pub struct Tail {
@@ -26,7 +27,7 @@ impl Tail {
         Tail { shared, position }
     }
 
-    /// Where the next commit will be looked for: from here a later tail goes on.
+    /// The position after the last commit returned. A later tail can continue from it.
     #[must_use]
     pub fn position(&self) -> Position {
         self.position
@@ -50,14 +51,14 @@ impl Tail {
         Ok(Some(CommitView { shared, view, position, frame_bytes: len, batches }))
     }
 
-    /// The next commit, waiting for it at most for `timeout`; `None` if there is none by then.
+    /// The next commit. Waits for it at most for `timeout`; `None` if there is none by then.
     ///
     /// # Errors
     /// As [`Tail::try_next`].
     pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<CommitView>> {
         let started = Instant::now();
         loop {
-            // Taken before the look: what is published after it ends the wait.
+            // Read first: a commit that is published after this ends the wait.
             let seen = self.shared.published.end();
             if let Some(commit) = self.try_next()? {
                 return Ok(Some(commit));
@@ -66,9 +67,9 @@ impl Tail {
             if left.is_zero() {
                 return Ok(None);
             }
-            let follows = self.shared.writer.is_none();
-            if !(follows && self.shared.refresh()?) {
-                let pause = if follows { LOOK.min(left) } else { left };
+            let read_only = self.shared.writer.is_none();
+            if !(read_only && self.shared.refresh()?) {
+                let pause = if read_only { POLL.min(left) } else { left };
                 self.shared.published.wait_beyond(seen, pause);
             }
         }
@@ -88,7 +89,7 @@ impl Tail {
         if let Err(forked) = self.shared.here() {
             return Poll::Ready(Err(forked));
         }
-        // Registered before the look: a commit after it finds the waker.
+        // Registered first: a commit that is published after this wakes it.
         self.shared.published.register(context.waker());
         match self.try_next().transpose() {
             Some(commit) => Poll::Ready(commit),
@@ -103,7 +104,7 @@ impl std::fmt::Debug for Tail {
     }
 }
 
-/// One commit, as it lies in the log.
+/// One commit, borrowed from the log.
 pub struct CommitView {
     shared: Arc<Shared>,
     view: View,
@@ -113,13 +114,13 @@ pub struct CommitView {
 }
 
 impl CommitView {
-    /// Where it lies.
+    /// Its position.
     #[must_use]
     pub fn position(&self) -> Position {
         self.position
     }
 
-    /// What it adds to runs, in the order in which the runs came into the store.
+    /// The events that it adds, by run, in the order in which the runs were added to the store.
     pub fn batches(&self) -> impl Iterator<Item = BatchView<'_>> {
         self.parts().filter_map(|part| match part {
             Part::Batch(batch) => {
@@ -131,7 +132,7 @@ impl CommitView {
         })
     }
 
-    /// What it changes in tables, in the order in which it was said.
+    /// The rows that it changes, in the order of the changes.
     pub fn rows(&self) -> impl Iterator<Item = RowChange<'_>> {
         self.parts().filter_map(|part| match part {
             Part::Put(row) => {
@@ -143,7 +144,7 @@ impl CommitView {
     }
 
     fn parts(&self) -> impl Iterator<Item = Part<'_>> {
-        // The frame was verified when the tail came by.
+        // The frame was verified when the tail read it.
         let frame = self.view.bytes(self.position, self.frame_bytes).unwrap_or_default();
         let payload = Frame::payload_of(frame);
         let parts = Parts::new(payload, Frame::payload_position_at(self.position), self.batches);

@@ -1,4 +1,4 @@
-//! Reading a tree: a run, its children, theirs, and so on.
+//! Reading the tree below a run: its children, their children, and so on.
 
 use super::chain_runs::ChainRuns;
 use super::child::{BatchCursors, Child, ChildLink, Found};
@@ -11,12 +11,12 @@ use crate::id::RunId;
 /// A tree of runs, depth first, siblings in the order in which they were initiated.
 ///
 /// The root is one run, with the children of that run. Every other node is a child, which is a
-/// chain: below it stand the children of all runs of its chain, run after run. Each chain stands
-/// in one place: a child that is held by another run (see [`Child::held_by`]) is a leaf, and its
-/// runs count where they are held. So no run comes twice, whatever was imported.
+/// chain: below it are the children of all runs of its chain, run after run. Each chain has one place in the
+/// tree: a child that another run has (see [`Child::held_by`]) is a leaf here, and its runs count below that
+/// run. So no run is returned twice, whatever was imported.
 ///
-/// Keeps in memory one place in each node on the way down. After an error the next sibling
-/// follows. Holds the snapshot that it was read from.
+/// Memory is one cursor for each level. Continues with the next sibling after an error. Holds the snapshot that
+/// it was read from.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
@@ -44,21 +44,21 @@ pub struct Tree {
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct TreeNode {
-    /// How far below the root, which is at 0.
+    /// The depth below the root, which is 0.
     pub depth: usize,
-    /// The relation to the node above; none for the root.
+    /// The relation to the node above; `None` for the root.
     pub relation: Option<Child>,
-    /// The root, or the last run of the child's chain. None where no run of it stands here: the
-    /// child was not started, is not in the store, or is held by another run.
+    /// The root, or the last run of the child's chain. `None` if the child was not started, is not in the store,
+    /// or another run has it.
     pub run: Option<RunInfo>,
-    /// How many runs stand here: one for the root, else those of the child's chain that are in
-    /// the store.
+    /// The number of runs of the node: one for the root, otherwise those of the child's chain that are in the
+    /// store.
     pub runs: u64,
     /// Whether it is the last one shown of its siblings.
     pub is_last: bool,
-    /// How many children the runs that stand here have, shown or not.
+    /// The number of children of these runs, shown or not.
     pub children: u64,
-    /// How many of them the limits leave out.
+    /// The number of children that the limits leave out.
     pub hidden_children: u64,
 }
 
@@ -107,8 +107,7 @@ impl Tree {
     fn child_node(&mut self, depth: usize, is_last: bool, found: Found) -> TreeNode {
         let relation = Some(found.child);
         let node = TreeNode { relation, ..TreeNode::new(depth, is_last) };
-        // An imported run can claim to be below itself. As each chain stands in one place, such a
-        // ring can only lead back to the root.
+        // Imported runs can form a cycle. As each chain has one place, such a cycle contains the root.
         let root_chain = self.root_chain;
         let runs = found.chain.filter(|(number, _)| found.belongs && *number != root_chain);
         let Some((_, runs)) = runs else { return node };
@@ -116,7 +115,7 @@ impl Tree {
         self.enter(TreeNode { run, ..node }, runs)
     }
 
-    /// Counts the children of the runs that stand at a node, and goes on with them.
+    /// Counts the children of a node's runs, and descends to them if the limits allow.
     fn enter(&mut self, mut node: TreeNode, runs: ChainRuns) -> TreeNode {
         node.runs = wide(runs.len());
         node.children = runs.count_children(&self.snapshot);
@@ -128,10 +127,10 @@ impl Tree {
             self.stack.push(Level {
                 depth,
                 runs,
-                at: 0,
-                place: 0,
+                run: 0,
+                slot: 0,
                 left,
-                marks: BatchCursors::default(),
+                cursors: BatchCursors::default(),
             });
         }
         node
@@ -146,9 +145,9 @@ impl Iterator for Tree {
             return self.root_node(root).map(Ok);
         }
         let level = self.stack.last_mut()?;
-        let tie = level.next(&self.snapshot)?;
+        let link = level.next(&self.snapshot)?;
         let (depth, is_last) = (level.depth, level.left == 0);
-        let found = level.marks.find(&self.snapshot, &tie);
+        let found = level.cursors.find(&self.snapshot, &link);
         if is_last {
             self.stack.pop();
         }
@@ -176,30 +175,30 @@ impl TreeNode {
     }
 }
 
-/// Siblings that are still to be shown: at least one.
+/// Siblings that are still to be returned: at least one.
 struct Level {
     depth: usize,
     /// The runs whose children they are.
     runs: ChainRuns,
-    /// The run whose child is the next one.
-    at: usize,
-    /// Its place among that run's children.
-    place: usize,
+    /// The index in `runs` of the run whose child is next.
+    run: usize,
+    /// The slot of that child among the run's children.
+    slot: usize,
     left: u64,
-    marks: BatchCursors,
+    cursors: BatchCursors,
 }
 
 impl Level {
     fn next(&mut self, snapshot: &Snapshot) -> Option<ChildLink> {
         loop {
             let index = snapshot.index();
-            let run = self.runs.get(&index, self.at)?;
-            if let Some(tie) = ChildLink::at(&index, snapshot, run, self.place) {
-                self.place += 1;
+            let run = self.runs.get(&index, self.run)?;
+            if let Some(link) = ChildLink::at(&index, snapshot, run, self.slot) {
+                self.slot += 1;
                 self.left -= 1;
-                return Some(tie);
+                return Some(link);
             }
-            (self.at, self.place) = (self.at + 1, 0);
+            (self.run, self.slot) = (self.run + 1, 0);
         }
     }
 }
