@@ -1,4 +1,4 @@
-//! What can go wrong, and what to do about it.
+//! Errors: what failed, where, and what to do about it.
 
 use std::fmt;
 use std::io;
@@ -26,90 +26,88 @@ pub enum Error {
         /// The system's own error.
         source: Arc<io::Error>,
     },
-    /// Acknowledged data is damaged. The store refuses to open or to read on, and repairs nothing:
-    /// restore the store from a backup, or copy what is whole with [`salvage`](crate::salvage::salvage).
+    /// Acknowledged data is damaged. The operation is refused, and nothing is repaired. Restore the store from a
+    /// backup, or copy what is whole with [`salvage`](crate::salvage::salvage).
     Corrupt(Box<Corruption>),
-    /// Another process writes the store, or this one already does.
+    /// Another process has the store open for writing, or this one has already.
     Locked {
         /// The store's directory, which the lock is on.
         path: PathBuf,
-        /// Who holds it.
+        /// The process that holds the lock.
         holder: Holder,
     },
-    /// Somebody moved, removed or replaced the store's directory, or a file in it, while the store was
-    /// open. Nothing more is written: a name that is made there now would go into something else. Reading
-    /// goes on. What was acknowledged is in what was opened, wherever that is now.
+    /// The store's directory, or a file in it, was moved, removed or replaced while the store was open. Nothing more
+    /// is written: new files would go into the replacement (fencing). Reading goes on. What was acknowledged is in
+    /// the files that were opened, wherever they are now.
     Displaced {
         /// The directory or file.
         path: PathBuf,
-        /// Something else is there now; if not, nothing is.
+        /// Whether something else is there now.
         replaced: bool,
     },
-    /// The store's manifest has other names: another directory shares the files, as `cp -al` makes it. Files are
-    /// written in place, so whoever writes one of the two would write the other one, too.
+    /// The store's manifest has several hard links: another directory shares the files, as after `cp -al`. Files
+    /// are written in place, so writing one store would change the other.
     Linked {
         /// The manifest.
         path: PathBuf,
-        /// How many names it has.
+        /// How many hard links it has.
         names: u64,
     },
-    /// The store was opened by another process, which this one was forked from. Threads and locks of a store
-    /// stay with the process that opened it. Calls that return no error find nothing here.
+    /// The store was opened by another process, from which this one was forked. Threads and locks of a store
+    /// stay with the process that opened it. Calls that cannot return an error find nothing.
     Forked {
         /// The store's directory.
         path: PathBuf,
-        /// The process that opened it.
+        /// The id of the process that opened it.
         opened_by: u32,
     },
     /// The directory holds no store.
     NotAStore {
         /// The directory.
         path: PathBuf,
-        /// It holds a backup that was not finished.
+        /// Whether it holds an unfinished backup.
         unfinished: bool,
     },
-    /// What is to be made here needs a directory that is empty or not there yet.
+    /// The destination must be a directory that is empty or does not exist.
     NotEmpty {
-        /// What is in the way.
+        /// The file or directory that is in the way.
         path: PathBuf,
     },
-    /// What is to be made would lie within what it is made from, or the other way round.
+    /// The destination is within the source, or the source within the destination.
     Nested {
-        /// The directory that lies within the other one, or is the same.
+        /// The directory that is within the other one, or is the same.
         inner: PathBuf,
         /// The other one.
         outer: PathBuf,
     },
-    /// The directory holds no former backup that this store has grown from.
+    /// The directory does not hold a former backup of this store that can be a base.
     NotABase {
         /// The directory.
         path: PathBuf,
-        /// Why it is none.
+        /// Why not.
         why: &'static str,
     },
-    /// The store was written by another version of kinlog, or by a build that lays events out
-    /// differently.
+    /// The store was written by another version of kinlog, or by a build with another layout of events.
     UnsupportedFormat {
-        /// The file that says so.
+        /// The file with the unsupported value.
         path: PathBuf,
         /// What differs.
         what: &'static str,
-        /// The value this build reads and writes.
+        /// The value that this build reads and writes.
         supported: u64,
         /// The value in the file.
         found: u64,
     },
     /// The store was opened for reading only.
     ReadOnly,
-    /// The commit is not in the log and will not be: the log cannot take commits, for the reason
-    /// given. Reopen the store, or free space if there is none.
+    /// The commit is not in the log and will not be: the log takes no commits, for the reason given. Reopen the store, or free
+    /// space if the disk is full.
     NotWritten {
         /// Why.
         cause: Arc<Error>,
     },
-    /// The commit is not in the log, as the disk has no room for more of it. Closing runs and asking
-    /// them to cancel still work, on space that is kept for that: a sixteenth of a segment. The
-    /// store need not be opened again; commits go on when there is space.
+    /// The commit is not in the log: the disk is full. Closing and cancelling runs still works, in the reserve,
+    /// a sixteenth of a segment. The store need not be reopened: commits succeed again once there is space.
     DiskFull {
         /// What was attempted.
         operation: &'static str,
@@ -118,22 +116,22 @@ pub enum Error {
         /// The system's own error.
         source: Arc<io::Error>,
     },
-    /// A write or a sync failed while the commit was on its way: it may be in the log or not.
-    /// The store takes no more commits; reopen it to see.
+    /// A write or a sync (`fsync`) failed while the commit was in flight: it may be in the log or not.
+    /// The store takes no more commits; reopen it to find out.
     OutcomeUnknown {
-        /// Where the commit would be.
+        /// The position that the commit has if it is in the log.
         position: Position,
         /// The failure.
         cause: Arc<Error>,
     },
-    /// The run is not where the caller said that it is expected. Whoever says so must look at the run
-    /// again first; see [`Expect`](crate::Expect).
+    /// The run is not at the event that the caller expected; see [`Expect`](crate::Expect). Read the run again before
+    /// retrying.
     Conflict {
         /// The run.
         run: RunId,
-        /// The next event id that was expected.
+        /// The expected next event id.
         expected: u32,
-        /// The next event id of the run.
+        /// The actual next event id.
         found: u32,
     },
     /// A row is not what the caller required it to be; see [`RowIs`](crate::RowIs).
@@ -145,14 +143,13 @@ pub enum Error {
         /// What was required.
         required: &'static str,
     },
-    /// Another commit changed what a step of this transaction had seen, so that the steps would no
-    /// longer come to the same: a serialization failure, as databases with optimistic concurrency
-    /// control call it. Nothing was written, and the transaction cannot be committed any more. Begin it
-    /// again: [`Store::transact`](crate::Store::transact) does.
+    /// A serialization failure of optimistic concurrency control: another commit changed something that this
+    /// transaction had read, so that its steps might have a different result now. Nothing was written, and the
+    /// transaction cannot be committed. Begin it again, as [`Store::transact`](crate::Store::transact) does.
     Overtaken {
-        /// What moved.
+        /// What changed.
         moved: Moved,
-        /// How often the transaction was begun before this was given up.
+        /// How often the transaction was begun.
         attempts: u32,
     },
     /// No run has this id.
@@ -176,13 +173,13 @@ pub enum Error {
         namespace: String,
         /// The workflow id.
         workflow_id: String,
-        /// The run that is in the way.
+        /// The run that has it.
         run: RunId,
         /// Whether that run is open.
         open: bool,
     },
-    /// The event does not fit what its run, or another run, has said before: every step of a
-    /// relation happens once, and both runs record it in the same commit; an activity ends once.
+    /// The event contradicts earlier events of its run or of a related run: every step of a relation happens
+    /// once and is recorded in both runs by the same commit; an activity ends once.
     IllegalEvent {
         /// The run.
         run: RunId,
@@ -199,59 +196,59 @@ pub enum Error {
         parent: RunId,
         /// The parent's namespace.
         expected: String,
-        /// The namespace that was asked for.
+        /// The namespace that was requested.
         found: String,
     },
     /// A limit would be crossed.
     LimitExceeded {
         /// Which limit.
         limit: &'static str,
-        /// The run it applies to, if it is one.
+        /// The run that it applies to, if it is a limit of runs.
         run: Option<RunId>,
-        /// The size now.
+        /// The current size.
         now: u64,
-        /// The size that was asked for.
+        /// The requested size.
         asked: u64,
         /// The most that is allowed.
         max: u64,
     },
-    /// An argument makes no sense.
+    /// An argument is not valid.
     InvalidArgument {
         /// What is wrong with it.
         what: &'static str,
     },
 }
 
-/// What another commit changed that a transaction had seen.
+/// What another commit changed that a transaction had read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Moved {
-    /// A run: it has other events than it had.
+    /// A run: events were appended.
     Run {
         /// The run.
         run: RunId,
-        /// The next event id that the transaction found.
+        /// The next event id that the transaction read.
         expected: u32,
-        /// The next event id by now.
+        /// The current next event id.
         found: u32,
     },
-    /// A workflow: its id stands for another run, or its run was open and has closed.
+    /// A workflow: it has another current run, or its current run has closed.
     Workflow {
         /// The namespace.
         namespace: String,
         /// The workflow id.
         workflow_id: String,
     },
-    /// A chain: it has another last run, that run has closed, or a reset gave it another parent.
+    /// A chain: it has another last run, its last run has closed, or a reset moved it to another parent.
     Chain {
         /// The first run of the chain.
         first: RunId,
     },
-    /// A duty: somebody else settled it, or a reset moved it.
+    /// A duty: it was settled, or a reset moved it.
     Duty {
-        /// The run that it begins with.
+        /// The run that it comes from.
         run: RunId,
-        /// The event of that run that it goes back to.
+        /// The Initiated event of that run.
         initiated_event_id: u32,
     },
     /// A row of a table.
@@ -261,7 +258,7 @@ pub enum Moved {
         /// The key.
         key: Vec<u8>,
     },
-    /// Some row of a range of a table that was read.
+    /// A row in a range of a table that was read.
     Rows {
         /// The table.
         table: String,
@@ -270,7 +267,7 @@ pub enum Moved {
     Limits,
 }
 
-/// Where a store is damaged and what was found there.
+/// Where a store is damaged, and what was found there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Corruption {
     /// The damaged file.
@@ -279,11 +276,11 @@ pub struct Corruption {
     pub offset: u64,
     /// What is wrong.
     pub what: &'static str,
-    /// What should be there, as far as a number says it.
+    /// The expected value, such as a checksum; 0 where there is none.
     pub expected: u64,
-    /// What is there.
+    /// The value found.
     pub found: u64,
-    /// The runs known to be touched; empty where the damage hides them.
+    /// The runs known to be affected; empty if they are not known.
     pub runs: Vec<RunId>,
 }
 
@@ -302,9 +299,8 @@ impl Error {
         matches!(self, Error::OutcomeUnknown { .. })
     }
 
-    /// Whether beginning the same transaction again can succeed: it was overtaken, and says nothing
-    /// about the store as it is now. Every other error is an answer: the same steps would meet it again
-    /// right away.
+    /// Whether the same transaction, begun again, can succeed: true for [`Error::Overtaken`] only. The same steps
+    /// would get any other error again.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(self, Error::Overtaken { .. })

@@ -1,4 +1,4 @@
-//! The store: the log, the index over it, and the transactions that go into both.
+//! The store: transactions, readers and administration, over the log and the index.
 
 mod admin;
 mod open;

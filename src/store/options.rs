@@ -1,4 +1,4 @@
-//! How a store is opened.
+//! Options for opening a store, and the opening.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use crate::id::Timestamp;
 use crate::log::format::{Paths, is_segment_size};
 use crate::log::open::Opening;
 
-/// What to do about an [`Ambiguous`](crate::Verdict::Ambiguous) log.
+/// What to do if the log is [`Ambiguous`](crate::Verdict::Ambiguous).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum OnAmbiguous {
-    /// Put the bytes in doubt into quarantine, go on, and say so in the report.
+    /// Move the bytes in question into quarantine, open the store, and report it.
     #[default]
     Heal,
     /// Refuse to open.
@@ -41,7 +41,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// The defaults: read and write, make the store if it is not there, segments of 64 MiB.
+    /// The defaults: for reading and writing, created if missing, segments of 64 MiB.
     #[must_use]
     pub fn new() -> Self {
         Options {
@@ -55,40 +55,39 @@ impl Options {
         }
     }
 
-    /// Whether a store that is not there is made; it is by default.
+    /// Whether a missing store is created. The default is `true`.
     #[must_use]
     pub fn create(mut self, create: bool) -> Self {
         self.create = create;
         self
     }
 
-    /// Opens for reading only: takes no lock, changes nothing, works beside a writer in another
-    /// process. [`Store::refresh`] reads on to what that writer has published since.
+    /// Opens for reading only: takes no lock and changes nothing, also while another process has the store open
+    /// for writing. [`Store::refresh`] takes in what that writer has published since.
     #[must_use]
     pub fn read_only(mut self, read_only: bool) -> Self {
         self.read_only = read_only;
         self
     }
 
-    /// The size of the segments of a new store: 64 KiB to 1 GiB, a multiple of 4 KiB. One commit
-    /// must fit into a segment. A store that exists keeps the size it was made with. Each segment is a map of its
-    /// own, of which Linux allows a process 65,530: at 64 KiB, a store ends at 4 GiB.
+    /// The size in bytes of the segments of a new store: 64 KiB to 1 GiB, a multiple of 4 KiB. One commit
+    /// must fit into a segment. An existing store keeps its size. Each segment is one memory map, and Linux allows
+    /// a process 65,530: with 64 KiB, a store is limited to 4 GiB.
     #[must_use]
     pub fn segment_bytes(mut self, bytes: u32) -> Self {
         self.segment_bytes = bytes;
         self
     }
 
-    /// What to do about a log whose last bytes may or may not have been acknowledged.
+    /// What to do about a log whose last bytes may or may not be an acknowledged commit.
     #[must_use]
     pub fn on_ambiguous(mut self, action: OnAmbiguous) -> Self {
         self.on_ambiguous = action;
         self
     }
 
-    /// Where the time comes from of events that do not say when they happened, those of a
-    /// settlement among them; by default from the disk, which is the system's clock. For engines
-    /// with a clock of their own, and for tests.
+    /// The clock for events that are appended without a time, such as those of a settlement. The default is that
+    /// of the disk, which is the system's clock. For engines with a clock of their own, and for tests.
     #[must_use]
     pub fn clock(mut self, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         self.clock = Some(Arc::new(now));
@@ -96,30 +95,28 @@ impl Options {
     }
 
     /// Whether the bytes of each commit are checked against every rule of the format before they are written,
-    /// as they are when the log is replayed. A transaction compares what it has seen, and needs no such
-    /// check; it would find a fault of kinlog's own, for up to a fifth more instructions per commit. By
-    /// default that is done in debug builds only.
+    /// as in a replay. Transactions validate their read sets, so this can only find bugs of kinlog; it costs up to
+    /// a fifth more instructions per commit. The default is `true` in debug builds only.
     #[must_use]
     pub fn recheck_commits(mut self, recheck: bool) -> Self {
         self.recheck_commits = recheck;
         self
     }
 
-    /// Puts another disk in the place of the machine's file system.
+    /// The disk that the store uses. The default is the file system of this machine.
     #[must_use]
     pub fn disk(mut self, disk: Arc<dyn Disk>) -> Self {
         self.disk = disk;
         self
     }
 
-    /// Opens the store in the directory `path`. A relative path is taken from the current directory of now, wherever
-    /// the process goes later.
+    /// Opens the store in the directory `path`. A relative path is resolved once, against the current directory.
     ///
     /// # Errors
-    /// [`Error::Locked`] if another process writes the store, [`Error::NotAStore`] if there is
-    /// none and it may not be made, [`Error::Corrupt`] if acknowledged data is damaged,
+    /// [`Error::Locked`] if another process has the store open for writing, [`Error::NotAStore`] if there is
+    /// none and it may not be created, [`Error::Corrupt`] if acknowledged data is damaged,
     /// [`Error::UnsupportedFormat`] for a store of another version, [`Error::InvalidArgument`]
-    /// for an option out of bounds, [`Error::Io`] for what the system refuses.
+    /// for an option out of bounds, [`Error::Io`] if a file operation fails.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Store> {
         if !is_segment_size(self.segment_bytes) {
             return Err(Error::invalid(
@@ -158,7 +155,7 @@ impl std::fmt::Debug for Options {
 }
 
 impl Store {
-    /// Opens the store in the directory `path`, and makes it if it is not there.
+    /// Opens the store in the directory `path`, and creates it if it is missing.
     ///
     /// # Errors
     /// As [`Options::open`].

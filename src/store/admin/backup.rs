@@ -1,4 +1,4 @@
-//! A copy of the store as of now, made beside whoever writes.
+//! Backup: a copy of the store as of now, while writers go on.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::log::backup::{Copied, copy};
 use crate::log::format::Paths;
 use crate::store::shared::Store;
 
-/// How far a backup has come.
+/// Progress of a backup.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct BackupProgress {
@@ -18,46 +18,45 @@ pub struct BackupProgress {
     pub total: u64,
 }
 
-/// What a backup came to.
+/// The result of a backup.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct BackupReport {
-    /// Where the copy ends: it holds every commit before this position, and none from it on.
+    /// The end of the copy: it holds every commit before this position, and none from there on.
     pub end: Position,
     /// Commits in the copy, each of which was verified.
     pub commits: u64,
     /// Segments that were written.
     pub copied: u32,
-    /// Segments that are shared with the former backup.
+    /// Segments that are shared with the base, by hard links.
     pub linked: u32,
     /// Bytes that were written to segments.
     pub bytes: u64,
 }
 
 impl Store {
-    /// Copies the store as it is now, up to [`Store::end`], into the directory `to`, which must be
-    /// empty or not there yet; commits go on meanwhile. A store that is open for reading only is
-    /// copied as far as it has read, whether another process writes it or not.
+    /// Copies the store as of now, up to [`Store::end`], into the directory `to`, which must be
+    /// empty or not exist; commits go on meanwhile. A store that is open for reading only is
+    /// copied as far as it was read, whether another process writes it or not.
     ///
-    /// The copy is a store that was closed in order: it opens at once, and so does any plain copy
-    /// of it, which is all that restoring takes. It is on the device when this returns. Its
-    /// manifest gets its name last, so that a backup that failed or was cut short is no store; the
-    /// next one into the same directory begins anew. Every frame is verified on its way.
+    /// The copy is a store that was shut down. To restore, open it or any plain copy of it. It is on the device
+    /// when this returns. Its manifest is renamed to its final name last, so an unfinished backup is not a store;
+    /// the next one into the same directory starts over. The checksums of every frame are verified.
     ///
-    /// With `base`, a former backup of the same store, or a copy of one, segments that are full
-    /// there already are not copied but linked (hard links), after they were compared byte by byte.
-    /// Nothing ever writes to the commits of a full segment, so that either backup can be opened,
-    /// written to and deleted without regard to the other. But there is only one copy of what they
-    /// share, and damage to it hurts both: make a whole backup from time to time. Where the disk
-    /// cannot link, as across file systems, segments are copied.
+    /// With `base`, a former backup of the same store or a copy of one, segments that are full
+    /// there already are compared byte by byte and linked (hard links) instead of copied.
+    /// The commits of a full segment never change, so each backup can be opened, written to and deleted
+    /// independently. But there is only one copy of a shared segment, and damage to it affects all backups that
+    /// share it: make a full backup from time to time. Where the disk cannot link, as across file systems,
+    /// segments are copied.
     ///
-    /// A backup and the store it was made of are one store, twice: let one of them take commits,
-    /// not both. Backups of one can not be bases of the other after that.
+    /// A backup has the identity of its store. Write to one of them only: after that, backups of one cannot be
+    /// bases of backups of the other.
     ///
     /// # Errors
-    /// [`Error::NotEmpty`](crate::Error::NotEmpty) if there is anything in `to`;
-    /// [`Error::Nested`](crate::Error::Nested) if it lies within the store or `base`, or they in it;
-    /// [`Error::Displaced`](crate::Error::Displaced) if it was moved meanwhile;
+    /// [`Error::NotEmpty`](crate::Error::NotEmpty) if `to` is not empty;
+    /// [`Error::Nested`](crate::Error::Nested) if it is within the store or `base`, or they in it;
+    /// [`Error::Displaced`](crate::Error::Displaced) if it was moved or replaced meanwhile;
     /// [`Error::Locked`](crate::Error::Locked) if another backup is being made there;
     /// [`Error::NotAStore`](crate::Error::NotAStore) if there is nothing in `base`, and
     /// [`Error::NotABase`](crate::Error::NotABase) if it is of another store, has commits that

@@ -1,4 +1,4 @@
-//! For whoever looks after a store: what it holds, whether it is sound, a copy of it.
+//! Administration: statistics, verification, backup, and the import that salvage uses.
 
 mod backup;
 mod import;

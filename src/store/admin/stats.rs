@@ -1,4 +1,4 @@
-//! What the store holds, and what every byte of its files is.
+//! Statistics: counts, and what every byte of the store's files is used for.
 
 use std::io::ErrorKind::NotFound;
 
@@ -17,40 +17,39 @@ use crate::store::shared::Store;
 pub struct Stats {
     /// Runs.
     pub runs: u64,
-    /// Runs that take events.
+    /// Open runs.
     pub open_runs: u64,
-    /// Relations to children that runs have, whatever became of them: as many as
-    /// [`Store::children`](crate::Store::children) lists of all runs. One that a reset shares counts in
-    /// each of the runs that share it.
+    /// Relations to children, in any state: as many as [`Store::children`](crate::Store::children) lists over all
+    /// runs. One that runs share by a reset counts for each of them.
     pub relations: u64,
-    /// Bytes of memory that the index takes for a run: its entries and those of a chain and a workflow of its
-    /// own, without names and what the allocator adds.
+    /// Bytes of memory of the index per run: its entry and those of one chain and one workflow, without names and
+    /// the allocator's overhead.
     pub index_bytes_per_run: u64,
-    /// Bytes of memory that the index takes for a relation to a child.
+    /// Bytes of memory of the index per relation to a child.
     pub index_bytes_per_relation: u64,
     /// Commits.
     pub commits: u64,
     /// Events of all runs.
     pub events: u64,
-    /// What the engine's payloads take, within `event_bytes`.
+    /// Bytes of the engine's payloads, which are part of `event_bytes`.
     pub payload_bytes: u64,
-    /// Events, with headers, typed heads and padding: the sum of all runs' bytes.
+    /// Bytes of events, with headers, typed heads and padding: the sum of all runs' bytes.
     pub event_bytes: u64,
-    /// What commits add to their events and rows: frames and batch headers.
+    /// Bytes of frame and batch headers and of trailers.
     pub frame_bytes: u64,
-    /// Rows written to tables and their deletions, superseded ones included.
+    /// Bytes of rows put into tables and of deletions, including superseded ones.
     pub row_bytes: u64,
-    /// Segment headers.
+    /// Bytes of segment headers.
     pub header_bytes: u64,
-    /// The ends of full segments, which no commit fitted into, and the frames that seal them.
+    /// Bytes at the ends of full segments: seals, and the space after them.
     pub tail_bytes: u64,
-    /// Space for commits to come.
+    /// Bytes that are allocated for future commits.
     pub free_bytes: u64,
-    /// Manifest, lock record and the space kept for opening on a full disk.
+    /// Bytes of the manifest, the lock record and the reserve file.
     pub administration_bytes: u64,
-    /// Copies of bytes that recovery removed.
+    /// Bytes of the copies in quarantine.
     pub quarantine_bytes: u64,
-    /// The length of all files.
+    /// The total length of all files.
     pub file_bytes: u64,
     /// The tables in the order of their names, those without a row among them if they had one;
     /// kinlog's own begin with `kinlog.`.
@@ -70,14 +69,13 @@ pub struct TableSize {
 }
 
 impl Stats {
-    /// The bytes of the log that are in use: everything but free space, manifest, lock and
-    /// quarantine.
+    /// The bytes of the log that are in use: everything but free space, administration and quarantine.
     #[must_use]
     pub fn log_bytes(&self) -> u64 {
         self.event_bytes + self.frame_bytes + self.row_bytes + self.header_bytes + self.tail_bytes
     }
 
-    /// What the parts add up to, to be compared with [`Stats::file_bytes`].
+    /// The sum of all parts; equal to [`Stats::file_bytes`].
     #[must_use]
     pub fn accounted_bytes(&self) -> u64 {
         self.log_bytes() + self.free_bytes + self.administration_bytes + self.quarantine_bytes
@@ -85,8 +83,7 @@ impl Stats {
 }
 
 impl Store {
-    /// Counts and sizes, as of the last commit, published or on its way. Looks at the length of
-    /// every file.
+    /// Counts and sizes, as of the last commit, published or in flight. Reads the length of every file.
     ///
     /// # Errors
     /// [`Error::Io`] if a file cannot be measured.
@@ -98,8 +95,7 @@ impl Store {
         let segment_bytes = u64::from(identity.segment_bytes);
         let (last, offset) = identity.locate(end);
         let used_segments = u64::from(last) + 1;
-        // What lies between the first frame of the log and its end, and is neither header nor
-        // commit, is the tails of full segments.
+        // Bytes before the end of the log that are neither headers nor commits are the tails of full segments.
         let written = u64::from(last) * segment_bytes + wide(offset);
         let headers = used_segments * wide(SEGMENT_HEADER_BYTES);
         let commits = stats.event_bytes + stats.frame_bytes + stats.row_bytes;
@@ -109,7 +105,7 @@ impl Store {
         for name in self.names(&paths.log())? {
             let named = segment_number(&name).is_some();
             let bytes = match self.measure(&paths.log().join(&name)) {
-                // The segment that was being prepared has got its name meanwhile.
+                // The segment that was being prepared was renamed meanwhile.
                 Err(Error::Io { source, .. }) if !named && source.kind() == NotFound => {
                     return self.stats();
                 }
@@ -141,7 +137,7 @@ impl Store {
         Ok(stats)
     }
 
-    /// Fills in what the index counts; returns where the log ends by that count.
+    /// Fills in the counts of the index; returns the end of the log that they refer to.
     fn count(&self, stats: &mut Stats) -> crate::id::Position {
         let index = self.shared.index.read();
         let totals = index.totals;

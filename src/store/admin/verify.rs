@@ -1,4 +1,4 @@
-//! Proving that the store is what it says: every frame, every event, every sum, anew.
+//! Verification: reads every frame, event and file again, and compares the index with one built anew.
 
 use std::path::PathBuf;
 
@@ -13,56 +13,56 @@ use crate::log::open::{Files, Replay, Verdict, reread};
 use crate::store::read::{Snapshot, info};
 use crate::store::shared::Store;
 
-/// How often progress is told of, in bytes.
-const TELL_BYTES: u64 = 1 << 20;
+/// Bytes between two calls of `progress`.
+const PROGRESS_BYTES: u64 = 1 << 20;
 
-/// How far a verification has come. The log is read first, with the space for commits to come if no
-/// writer lives, then the histories of all runs.
+/// Progress of a verification. It reads the log first, including the free space if there is no writer, then the
+/// histories of all runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct VerifyProgress {
-    /// Bytes that were read and found right.
+    /// Bytes that were verified.
     pub bytes: u64,
-    /// Bytes to be read in all, as far as it is known.
+    /// Bytes to be verified in total, as far as known.
     pub total: u64,
     /// Commits verified.
     pub commits: u64,
 }
 
-/// What a verification looked at; that it returned at all says that everything in the log was
-/// right. What else there is to say about the store is here.
+/// What a verification read. An error in the log is returned as such, so a report says that the log is sound;
+/// it lists what an opening would repair, and other files.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct VerifyReport {
-    /// Commits whose checks, contents and order were verified.
+    /// Commits whose checksums, contents and order were verified.
     pub commits: u64,
     /// Events that were decoded.
     pub events: u64,
-    /// Runs whose histories were read back and added up.
+    /// Runs whose histories were read and compared with their sizes.
     pub runs: u64,
     /// Bytes of commits.
     pub bytes: u64,
-    /// Segments whose header was checked; those without a commit count, too.
+    /// Segments whose header was checked, including those without a commit.
     pub segments: u32,
-    /// Bytes beyond the last commit, and behind the ends of full segments, that are proven to be no
-    /// commits: the next opening for writing puts them into quarantine. While a writer lives, only those
-    /// behind full segments.
+    /// Bytes after the last commit, and after the seals of full segments, that are proven to be no acknowledged
+    /// commit: a torn tail. The next opening for writing moves them into quarantine. Beside a writer, only those
+    /// after seals are counted.
     pub unfinished_bytes: u64,
-    /// Bytes beyond the last commit that may have been one that was acknowledged, those behind full
-    /// segments among them. 0 if a writer lives.
+    /// Bytes after the last commit that may have been an acknowledged one, and those after seals. 0 beside a
+    /// writer.
     pub doubtful_bytes: u64,
-    /// One of the manifest's two slots is not whole. Nothing is missing, as the other one says what is
-    /// needed; the next opening for writing writes both anew.
+    /// One of the manifest's two slots is not valid. Nothing is lost, as the other one is; the next opening for
+    /// writing rewrites both.
     pub manifest_damaged: bool,
-    /// Copies of bytes that openings removed, in `quarantine/`.
+    /// Copies of bytes that openings removed, in the directory `quarantine`.
     pub quarantined: Vec<PathBuf>,
-    /// Files and directories among the store's own that it knows nothing of, and leaves alone.
+    /// Files and directories in the store's directory that are not the store's; they are not touched.
     pub unknown: Vec<PathBuf>,
 }
 
 impl VerifyReport {
-    /// Whether it is proven that every commit which was ever acknowledged is there. It is not where
-    /// the last bytes are in doubt, which [`Verdict::Ambiguous`] describes.
+    /// Whether it is proven that every acknowledged commit is there. Not if the last bytes are
+    /// [`Verdict::Ambiguous`].
     #[must_use]
     pub fn is_sound(&self) -> bool {
         self.doubtful_bytes == 0
@@ -70,22 +70,20 @@ impl VerifyReport {
 }
 
 impl Store {
-    /// Checks every byte of the store as of now, beside whoever writes, by the rules by which it is
-    /// opened: both slots of the manifest, the header of every segment, every frame, and the zeros
-    /// behind full segments; if the store is open for reading only and no process writes it, the zeros
-    /// beyond the end, too. What an opening refuses is an error here; what it repairs is in the report.
-    /// Decodes every event, builds the index anew from nothing and compares it with the one in use,
-    /// reads every run back and adds up its sizes. Proves the trees: one parent each, no run below
-    /// itself, counts and open duties computed again from the histories. `progress` is called now
-    /// and then.
+    /// Checks every byte of the store as of now, while writers go on, by the rules of an opening: both slots of
+    /// the manifest, the header of every segment, every frame, and the zeros after the seals of full segments. If
+    /// the store is open for reading only and no process writes it, also the zeros after the end of the log. What
+    /// an opening refuses is an error here; what it repairs is in the report.
+    /// Decodes every event, builds the index anew, compares it with the one in use, reads every history and
+    /// compares it with the run's size. Proves the trees: one parent per child, no cycles, counts and open duties
+    /// as computed from the histories. `progress` is called from time to time.
     ///
-    /// Relations and duties in use are compared if nothing is committed meanwhile. Not looked into
-    /// are files without content that counts: `LOCK`, which vouches for nothing if it is damaged,
-    /// `RESERVE`, files in the making (`*.tmp`), and what is in quarantine. What a CRC-32 does not
-    /// find, one random error in 2^32, is not found.
+    /// Relations and duties are compared with those in use only if nothing is committed meanwhile. Not checked are
+    /// `LOCK`, which is ignored if it is damaged, `RESERVE`, unfinished files (`*.tmp`), and the files in
+    /// quarantine. An error that a CRC-32 misses, one random error in 2^32, is not found.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] for the first thing that is not as it should be;
+    /// [`Error::Corrupt`] for the first error that is found;
     /// [`Error::UnsupportedFormat`] for a page of another version; [`Error::Io`].
     pub fn verify(&self, mut progress: impl FnMut(VerifyProgress)) -> Result<VerifyReport> {
         self.shared.here()?;
@@ -100,18 +98,18 @@ impl Store {
         self.verify_links(&snapshot, &fresh)?;
         verify_namespaces(&snapshot, &fresh)?;
         verify_runs(&snapshot, &fresh, &mut report, &mut meter)?;
-        meter.tell();
+        meter.report();
         Ok(report)
     }
 
-    /// Whether what lies beyond the end is nobody's: no writer lives, or came since the opening.
+    /// Whether there is no writer, and was none since the opening, so that bytes after the end are not in flight.
     fn is_quiet(&self) -> Result<bool> {
         let reads = self.shared.writer.is_none() && self.report.verdict != Verdict::Live;
         let (disk, paths) = (self.shared.disk.as_ref(), &self.shared.paths);
         Ok(reads && reread::is_quiet(disk, paths, self.report.epoch)?)
     }
 
-    /// Reads the log from its first byte to its last, and what it comes to.
+    /// Reads the log again; returns the index that it results in.
     fn verify_log(
         &self,
         view: &View,
@@ -125,7 +123,7 @@ impl Store {
             let limit = (!quiet).then_some(view.end);
             let found = reread::reread(disk, paths, view, limit, &mut fresh);
             let Fresh { index, commits, bytes, .. } = fresh;
-            // A writer that came meanwhile writes what an opening takes for damage.
+            // A writer that came meanwhile may have written what reads as damage: start again.
             if reread::epoch(disk, paths)? != epoch || quiet != self.is_quiet()? {
                 continue;
             }
@@ -158,7 +156,7 @@ impl Store {
         Ok(log + sizes.map(|size| size.bytes).sum::<u64>())
     }
 
-    /// Compares relations, chains and duties with those in use, if nothing was committed since.
+    /// Compares relations, chains and duties with those in use, unless something was committed since.
     fn verify_links(&self, snapshot: &Snapshot, fresh: &Index) -> Result<()> {
         let view = snapshot.view();
         let index = snapshot.index();
@@ -179,7 +177,7 @@ impl Store {
     }
 }
 
-/// An index built anew, and how far it has come.
+/// An index that is built anew.
 struct Fresh<'a, 'm> {
     index: Index,
     commits: u64,
@@ -202,7 +200,7 @@ impl Replay for Fresh<'_, '_> {
     }
 }
 
-/// Reads every run back and adds it up.
+/// Reads the history of every run, and compares it with the index.
 fn verify_runs(
     snapshot: &Snapshot,
     fresh: &Index,
@@ -239,16 +237,16 @@ fn verify_runs(
     Ok(())
 }
 
-/// Tells of progress, not too often.
+/// Reports progress at intervals of [`PROGRESS_BYTES`].
 struct Meter<'a> {
     now: VerifyProgress,
-    told: u64,
+    reported: u64,
     progress: &'a mut dyn FnMut(VerifyProgress),
 }
 
 impl<'a> Meter<'a> {
     fn new(total: u64, progress: &'a mut dyn FnMut(VerifyProgress)) -> Self {
-        Meter { now: VerifyProgress { total, ..Default::default() }, told: 0, progress }
+        Meter { now: VerifyProgress { total, ..Default::default() }, reported: 0, progress }
     }
 
     /// The log was verified up to here.
@@ -258,13 +256,13 @@ impl<'a> Meter<'a> {
 
     fn add(&mut self, bytes: u64) {
         self.now.bytes += bytes;
-        if self.now.bytes - self.told >= TELL_BYTES {
-            self.tell();
+        if self.now.bytes - self.reported >= PROGRESS_BYTES {
+            self.report();
         }
     }
 
-    fn tell(&mut self) {
-        self.told = self.now.bytes;
+    fn report(&mut self) {
+        self.reported = self.now.bytes;
         (self.progress)(self.now);
     }
 }

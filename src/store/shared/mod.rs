@@ -1,4 +1,4 @@
-//! A store: what transactions, readers and whoever looks after it share.
+//! The state of a store that transactions, readers and administration share.
 
 mod pins;
 mod store;

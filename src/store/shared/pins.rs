@@ -1,4 +1,4 @@
-//! Which positions readers hold still, so that the index keeps what they see.
+//! Pins: the positions that readers hold. The index keeps the versions that these see (MVCC).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use crate::disk::Opener;
 use crate::id::Position;
 use crate::sync::Mutex;
 
-/// Counts readers by the position they hold.
+/// Counts readers by pinned position.
 pub(crate) struct Pins {
     held: Mutex<BTreeMap<Position, usize>>,
     opener: Arc<Opener>,
@@ -18,7 +18,8 @@ impl Pins {
         Pins { held: Mutex::default(), opener }
     }
 
-    /// Pins the position that `current` returns; nothing is forgotten in between.
+    /// Pins the position that `current` returns. Atomic with [`Pins::oldest`], so no version that it sees is dropped
+    /// in between.
     pub(crate) fn pin(self: &Arc<Self>, current: impl FnOnce() -> Position) -> Pin {
         let mut held = self.held.lock();
         let at = current();
@@ -26,7 +27,7 @@ impl Pins {
         Pin { pins: self.clone(), at }
     }
 
-    /// The oldest position that a reader holds or could take now.
+    /// The oldest position that is pinned, or `current` if that is older. Versions before it can be dropped.
     pub(crate) fn oldest(&self, current: impl FnOnce() -> Position) -> Position {
         let held = self.held.lock();
         let now = current();
@@ -34,7 +35,7 @@ impl Pins {
     }
 }
 
-/// Holds a position until dropped.
+/// A pinned position; released when dropped.
 pub(crate) struct Pin {
     pins: Arc<Pins>,
     at: Position,
