@@ -17,7 +17,7 @@ pub(crate) fn u64_at(bytes: &[u8], offset: usize) -> Option<u64> {
     array_at(bytes, offset).map(u64::from_le_bytes)
 }
 
-/// Behind the last byte from `from` on that is not zero; `from` if there is none.
+/// The offset after the last byte from `from` on that is not zero; `from` if there is none.
 pub(crate) fn dirty_end(bytes: &[u8], from: usize) -> usize {
     const ZEROS: [u8; 4096] = [0; 4096];
     let mut end = bytes.len();
@@ -33,14 +33,14 @@ pub(crate) fn dirty_end(bytes: &[u8], from: usize) -> usize {
 
 /// Overwrites `value.len()` bytes at `offset`, which must lie within `bytes`.
 pub(crate) fn put(bytes: &mut [u8], offset: usize, value: &[u8]) {
-    let place = bytes.get_mut(offset..).and_then(|rest| rest.get_mut(..value.len()));
-    debug_assert!(place.is_some(), "{offset} + {} is beyond {}", value.len(), bytes.len());
-    if let Some(place) = place {
-        place.copy_from_slice(value);
+    let target = bytes.get_mut(offset..).and_then(|rest| rest.get_mut(..value.len()));
+    debug_assert!(target.is_some(), "{offset} + {} is beyond {}", value.len(), bytes.len());
+    if let Some(target) = target {
+        target.copy_from_slice(value);
     }
 }
 
-/// The zeros from `len` to the next multiple of four, where every structure of the log begins.
+/// The padding from `len` to the next multiple of four, at which every structure of the log is aligned.
 pub(crate) fn padding4(len: usize) -> &'static [u8] {
     [0; 3].get(..padded4(len) - len).unwrap_or_default()
 }

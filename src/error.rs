@@ -358,7 +358,7 @@ impl fmt::Display for Error {
             ),
             Error::Nested { inner, outer } => write!(
                 f,
-                "{} lies within {}; give a directory apart from it",
+                "{} is within {}; give a directory outside of it",
                 inner.display(),
                 outer.display()
             ),
@@ -378,7 +378,8 @@ impl fmt::Display for Error {
             Error::DiskFull { operation, path, source } => write!(
                 f,
                 "the commit was not written, the disk is full: cannot {operation} {}: {source}; \
-                 free space, new work goes on by itself then; closing and cancelling go on now",
+                 free space, and commits succeed again without reopening; closing and cancelling runs \
+                 works even now",
                 path.display()
             ),
             Error::OutcomeUnknown { position, cause } => write!(
@@ -436,16 +437,15 @@ impl fmt::Display for Moved {
             }
             Moved::Workflow { namespace, workflow_id } => write!(
                 f,
-                "workflow {workflow_id:?} in namespace {namespace:?} stands for another run, or its \
-                 run has closed"
+                "workflow {workflow_id:?} in namespace {namespace:?} has another current run, or its \
+                 current run has closed"
             ),
             Moved::Chain { first } => {
-                write!(f, "the chain that run {first} began has gone on, ended or moved")
+                write!(f, "the chain whose first run is {first} was continued, ended or moved")
             }
             Moved::Duty { run, initiated_event_id } => write!(
                 f,
-                "the duty of run {run} that goes back to its event {initiated_event_id} was settled \
-                 or moved"
+                "the duty of run {run} for its event {initiated_event_id} was settled or moved"
             ),
             Moved::Row { table, key } => {
                 write!(f, "the row {:?} of table {table:?} changed", key.escape_ascii().to_string())

@@ -19,7 +19,7 @@ use crate::store::CommitImport;
 /// Commits between two calls of `progress`.
 const PROGRESS_COMMITS: u64 = 1024;
 
-/// A salvage under way.
+/// The state of a salvage.
 pub(super) struct Salvage<'a, P> {
     disk: &'a dyn Disk,
     source: &'a Source,
@@ -114,14 +114,14 @@ impl<'a, P: FnMut(SalvageProgress)> Salvage<'a, P> {
                 // A segment is sealed only once the next one exists.
                 self.segments = number.saturating_add(2);
                 self.end = self.source.identity.first_frame(number.saturating_add(1));
-                (from, Mismatch::new("bytes behind the end of a full segment"), LostExtent::Unused)
+                (from, Mismatch::new("bytes after the end of a full segment"), LostExtent::Unused)
             }
             End::Open(from, mismatch) => (from, mismatch, LostExtent::Tail),
         };
         self.note(damaged(from..image.dirty_end(from), mismatch, extent), image);
         if file.size > u64::from(self.source.identity.segment_bytes) {
             let len = usize::try_from(file.size).unwrap_or(usize::MAX);
-            let mismatch = Mismatch::new("bytes behind the end of a segment");
+            let mismatch = Mismatch::new("bytes after the end of a segment");
             self.note(damaged(image.bytes.len()..len, mismatch, LostExtent::Unused), image);
         }
         Ok(())

@@ -138,7 +138,7 @@ impl View {
     pub(crate) fn batch(&self, position: Position, run: u32) -> Result<Batch<'_>> {
         let (_, _, bytes) = self
             .bytes_from(position)
-            .ok_or_else(|| self.corrupt(position, "a batch lies outside the log", 0, 0))?;
+            .ok_or_else(|| self.corrupt(position, "a batch is outside the log", 0, 0))?;
         let batch = Batch::parse(bytes, position)
             .map_err(|_| self.corrupt(position, "a batch header is malformed", 0, 0))?;
         if batch.run != run {

@@ -22,7 +22,7 @@ const PUT_HEADER_BYTES: usize = 8;
 /// The events that one commit adds to one run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Batch<'a> {
-    /// Where its header lies in the log.
+    /// The position of its header.
     pub(crate) position: Position,
     /// The run's number.
     pub(crate) run: u32,

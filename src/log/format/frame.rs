@@ -146,12 +146,12 @@ impl<'a> Frame<'a> {
         Ok(Frame { header, position, payload })
     }
 
-    /// Where the payload lies in the log.
+    /// The position of the payload.
     pub(crate) fn payload_position(&self) -> Position {
         Self::payload_position_at(self.position)
     }
 
-    /// Where the payload of the frame at `position` lies.
+    /// The position of the payload of the frame at `position`.
     pub(crate) fn payload_position_at(position: Position) -> Position {
         position.plus(wide(HEADER_BYTES))
     }

@@ -15,7 +15,7 @@ use crate::store::read::Snapshot;
 use crate::store::shared::{Shared, Store};
 use crate::store::tx::{commit_of, end_of};
 
-/// How many rows of a table are looked up at a time.
+/// Rows per page.
 const PAGE_ROWS: usize = 256;
 
 /// Imports commits. There must be no other writer of the store meanwhile.

@@ -10,7 +10,7 @@ use crate::id::RunId;
 use crate::index::Size;
 
 /// The runs of one execution that are in the store, from its first to its last: a run, those that
-/// continue it, and those that resets made of them. Holds the snapshot that it was read from.
+/// continue it, and those that resets created from them. Holds the snapshot that it was read from.
 ///
 /// Runs that were started in this store are all present, in the order in which they started. Imported runs are
 /// in the order in which they continue each other, regardless of the order of the imports; some may be missing,
