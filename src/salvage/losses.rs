@@ -3,7 +3,7 @@
 use std::ops::{Range, RangeInclusive};
 use std::path::PathBuf;
 
-use super::report::{LostRange, Standing};
+use super::report::{LossStatus, LostRange};
 use super::walk::Mismatch;
 use crate::bytes::wide;
 use crate::id::{Position, RunId};
@@ -64,15 +64,15 @@ impl Damage {
             return None;
         }
         let beyond = known.closed_at.is_some_and(|end| position >= end);
-        let standing = match self.extent {
-            LostExtent::Unused => Standing::NeverAcknowledged,
-            _ if known.durable_upto > position => Standing::Acknowledged,
-            _ if self.mismatch.unwritten || beyond => Standing::NeverAcknowledged,
-            _ => Standing::Unknown,
+        let status = match self.extent {
+            LostExtent::Unused => LossStatus::NeverAcknowledged,
+            _ if known.durable_upto > position => LossStatus::Acknowledged,
+            _ if self.mismatch.unwritten || beyond => LossStatus::NeverAcknowledged,
+            _ => LossStatus::Unknown,
         };
         let Mismatch { what, expected, found, .. } = self.mismatch;
         let (path, from, runs) = (self.path, wide(self.range.start), self.runs);
-        let lost = LostRange { path, from, to, what, expected, found, standing, runs };
+        let lost = LostRange { path, from, to, what, expected, found, status, runs };
         Some((lost, self.mark))
     }
 }

@@ -20,8 +20,8 @@ mod walk;
 use std::path::Path;
 
 pub use report::{
-    CutRun, DamagedFile, FileDamage, LostRange, ManifestState, SalvageProgress, SalvageReport,
-    Shortfall, StaleTable, Standing, UnknownRun,
+    CutRun, DamagedFile, FileDamage, LossStatus, LostRange, ManifestState, SalvageProgress,
+    SalvageReport, Shortfall, StaleTable, UnknownRun,
 };
 
 use crate::error::{Error, Result};

@@ -3,7 +3,7 @@
 use super::image::Image;
 use super::losses::{Damage, Known, LostExtent, first_byte, missing};
 use super::report::{
-    ManifestState, SalvageProgress, SalvageReport, Shortfall, StaleTable, Standing,
+    LossStatus, ManifestState, SalvageProgress, SalvageReport, Shortfall, StaleTable,
 };
 use super::rescue::Rescue;
 use super::source::{SegmentFile, Source};
@@ -170,7 +170,7 @@ impl<'a, P: FnMut(SalvageProgress)> Salvage<'a, P> {
         let known = Known { identity: source.identity, durable_upto, closed_at, end };
         let (mut lost, mut mark) = (vec![], gap);
         for (range, at) in damage.into_iter().filter_map(|damage| damage.judge(&known)) {
-            if range.standing != Standing::NeverAcknowledged {
+            if range.status != LossStatus::NeverAcknowledged {
                 mark = mark.max(Some(at));
             }
             lost.push(range);

@@ -67,7 +67,7 @@ impl SalvageReport {
     pub fn is_complete(&self) -> bool {
         let untouched = self.commits_partial + self.commits_dropped + self.rows_dropped == 0;
         let known = self.runs_cut.is_empty() && self.runs_unknown.is_empty();
-        let ranges = self.lost.iter().all(|lost| lost.standing == Standing::NeverAcknowledged);
+        let ranges = self.lost.iter().all(|lost| lost.status == LossStatus::NeverAcknowledged);
         untouched && known && ranges && self.missing_segments.is_empty() && self.shortfall.is_none()
     }
 }
@@ -124,7 +124,7 @@ pub struct LostRange {
     /// The value found.
     pub found: u64,
     /// Whether what is lost was ever acknowledged.
-    pub standing: Standing,
+    pub status: LossStatus,
     /// Runs that the first damaged commit names, as far as it can still be read. They are not proven, and
     /// there may be others.
     pub runs: Vec<RunId>,
@@ -132,7 +132,7 @@ pub struct LostRange {
 
 /// Whether the bytes of a range were ever part of an acknowledged commit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Standing {
+pub enum LossStatus {
     /// They were: a durable mark of a later commit, the manifest or the lock record covers them.
     Acknowledged,
     /// Not known: no durable mark covers them, and nothing proves that they were not.
@@ -141,12 +141,12 @@ pub enum Standing {
     NeverAcknowledged,
 }
 
-impl fmt::Display for Standing {
+impl fmt::Display for LossStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Standing::Acknowledged => "acknowledged",
-            Standing::Unknown => "perhaps acknowledged",
-            Standing::NeverAcknowledged => "never acknowledged",
+            LossStatus::Acknowledged => "acknowledged",
+            LossStatus::Unknown => "perhaps acknowledged",
+            LossStatus::NeverAcknowledged => "never acknowledged",
         })
     }
 }

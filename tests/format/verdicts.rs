@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use kinlog::error::Corruption;
-use kinlog::salvage::{ManifestState, SalvageReport, Standing, salvage};
+use kinlog::salvage::{LossStatus, ManifestState, SalvageReport, salvage};
 use kinlog::{Durability, Error, Store, Verdict};
 use kinlog_testing::files::*;
 
@@ -209,7 +209,7 @@ fn salvaged(report: &SalvageReport, found: Found) -> bool {
         && report.files.is_empty()
         && report.lost.is_empty()
         && report.missing_segments.is_empty();
-    let doubtful = report.lost.iter().any(|lost| lost.standing == Standing::Unknown);
+    let doubtful = report.lost.iter().any(|lost| lost.status == LossStatus::Unknown);
     match found {
         Found::Sound => perfect && report.is_complete(),
         Found::Repairable => !perfect && report.is_complete(),

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kinlog::Options;
-use kinlog::salvage::{SalvageReport, Standing};
+use kinlog::salvage::{LossStatus, SalvageReport, Standing};
 use kinlog_testing::Rng;
 use kinlog_testing::disk::{Fate, Op, disk_with};
 use kinlog_testing::files::{Image, PAGE, SEGMENT, directory, segment_name, small_segments};
@@ -68,9 +68,9 @@ fn what_builds_on_lost_frames_is_lost_with_them() {
     }
 }
 
-fn the_range(report: &SalvageReport, what: &str) -> (u64, u64, Standing) {
+fn the_range(report: &SalvageReport, what: &str) -> (u64, u64, LossStatus) {
     let [lost] = report.lost.as_slice() else { panic!("{what}: {:?}", report.lost) };
-    (lost.from, lost.to, lost.standing)
+    (lost.from, lost.to, lost.status)
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn a_frame_that_is_damaged_is_lost_alone() {
             let report = examine(&BUSY, &image, &what);
             let next = frames.get(i + 1);
             let (from, to, standing) = the_range(&report, &what);
-            assert_eq!((from, standing), (place.start as u64, Standing::Acknowledged), "{what}");
+            assert_eq!((from, standing), (place.start as u64, LossStatus::Acknowledged), "{what}");
             match next {
                 Some(next) if next.segment == place.segment => {
                     assert_eq!(to, place.end as u64, "{what}: up to the next frame");

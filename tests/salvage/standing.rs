@@ -1,6 +1,6 @@
 //! Whether what is lost was ever acknowledged: what recovery would say of it.
 
-use kinlog::salvage::{ManifestState, Standing};
+use kinlog::salvage::{LossStatus, ManifestState};
 use kinlog::{Durability, EventKind, NewEvent, NewRun, Verdict};
 use kinlog_testing::files::{Image, PAGE, SEGMENT, directory, small_segments};
 
@@ -50,7 +50,7 @@ fn a_commit_that_was_never_finished_is_not_lost() {
     let (mut image, last, end) = killed();
     image.segment_mut(0)[end - 4..end].fill(0);
     let (report, commits) = salvaged(&image);
-    assert_eq!(report.lost[0].standing, Standing::NeverAcknowledged);
+    assert_eq!(report.lost[0].status, LossStatus::NeverAcknowledged);
     assert_eq!(report.lost[0].from, last as u64);
     assert!(report.is_complete(), "{report:?}");
     assert_eq!(commits, 2);
@@ -61,7 +61,7 @@ fn a_last_commit_that_nothing_vouches_for_may_be_lost() {
     let (mut image, last, end) = killed();
     image.segment_mut(0)[end - 30] ^= 1;
     let (report, commits) = salvaged(&image);
-    assert_eq!(report.lost[0].standing, Standing::Unknown);
+    assert_eq!(report.lost[0].status, LossStatus::Unknown);
     assert_eq!((report.lost[0].from, report.lost[0].to), (last as u64, end as u64));
     assert!(!report.is_complete());
     assert_eq!(commits, 2);
@@ -77,7 +77,7 @@ fn bytes_behind_the_end_of_a_closed_log_are_not_lost() {
     let mut image = Image::read(dir.path());
     image.segment_mut(0)[PAGE + 800] = 1;
     let (report, commits) = salvaged(&image);
-    assert_eq!(report.lost[0].standing, Standing::NeverAcknowledged);
+    assert_eq!(report.lost[0].status, LossStatus::NeverAcknowledged);
     assert!(report.is_complete(), "{report:?}");
     assert_eq!(commits, 0);
 }
@@ -98,7 +98,7 @@ fn a_log_that_was_zeroed_from_some_point_on_is_known_to_have_gone_on() {
     assert_eq!((shortfall.acknowledged, shortfall.found.as_u64()), (end, at as u64));
     let lost = &report.lost[0];
     assert_eq!((lost.from, lost.to), (at as u64, end.as_u64()));
-    assert_eq!(lost.standing, Standing::Acknowledged);
+    assert_eq!(lost.status, LossStatus::Acknowledged);
     assert!(!report.is_complete());
 }
 
@@ -125,7 +125,7 @@ fn a_manifest_from_a_backup_does_not_say_where_the_log_ends() {
     assert!(report.is_complete(), "{report:?}");
     image.segment_mut(0)[last + 100] ^= 1;
     let (report, commits) = salvaged(&image);
-    assert_eq!((report.lost[0].standing, commits), (Standing::Unknown, 2));
+    assert_eq!((report.lost[0].status, commits), (LossStatus::Unknown, 2));
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn a_file_that_ends_proves_nothing_about_what_followed() {
         let (mut image, ..) = killed();
         image.segment_mut(0).truncate(len);
         let (report, commits) = salvaged(&image);
-        assert_eq!((report.lost[0].standing, commits), (Standing::Unknown, 2), "cut to {len}");
+        assert_eq!((report.lost[0].status, commits), (LossStatus::Unknown, 2), "cut to {len}");
         assert_eq!(report.lost[0].what, "the file ends before", "cut to {len}");
     }
 }
@@ -205,8 +205,8 @@ fn a_later_commit_says_what_was_acknowledged() {
     image.segment_mut(0)[PAGE + 40] ^= 1;
     let (report, commits) = salvaged(&image);
     assert_eq!(
-        (report.lost[0].from, report.lost[0].standing),
-        (PAGE as u64, Standing::Acknowledged)
+        (report.lost[0].from, report.lost[0].status),
+        (PAGE as u64, LossStatus::Acknowledged)
     );
     // The run has lost its beginning: nobody knows which one it was.
     assert_eq!((report.runs_unknown.len(), report.commits_dropped, commits), (1, 2, 0));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kinlog::salvage::{CutRun, LostRange, SalvageReport, Standing};
+use kinlog::salvage::{CutRun, LossStatus, LostRange, SalvageReport};
 use serde::Serialize;
 
 use crate::args::SalvageArgs;
@@ -145,10 +145,10 @@ impl Lost {
             what: lost.what,
             expected: lost.expected,
             found: lost.found,
-            acknowledged: match lost.standing {
-                Standing::Acknowledged => Some(true),
-                Standing::NeverAcknowledged => Some(false),
-                Standing::Unknown => None,
+            acknowledged: match lost.status {
+                LossStatus::Acknowledged => Some(true),
+                LossStatus::NeverAcknowledged => Some(false),
+                LossStatus::Unknown => None,
             },
             runs: lost.runs.iter().map(ToString::to_string).collect(),
         }

@@ -90,7 +90,7 @@ fn print_ranges(report: &SalvageReport, out: &mut Output) -> io::Result<()> {
             let name = lost.path.file_name().map(|name| name.to_string_lossy().into_owned());
             let name = ui::plain(&name.unwrap_or_default()).into_owned();
             let (from, to) = (ui::count(lost.from), ui::count(lost.to));
-            table.row([name, from, to, lost.standing.to_string(), what(lost)]);
+            table.row([name, from, to, lost.status.to_string(), what(lost)]);
         }
         table.print(out)?;
     }
