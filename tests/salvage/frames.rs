@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kinlog::Options;
-use kinlog::salvage::{LossStatus, SalvageReport, Standing};
+use kinlog::salvage::{LossStatus, SalvageReport};
 use kinlog_testing::Rng;
 use kinlog_testing::disk::{Fate, Op, disk_with};
 use kinlog_testing::files::{Image, PAGE, SEGMENT, directory, segment_name, small_segments};
