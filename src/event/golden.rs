@@ -48,7 +48,7 @@ const ACTIVITY: ActivityTask = ActivityTask { scheduled_event_id: 5, started_eve
 const TIMER: TimerEnded<'_> = TimerEnded { timer_id: "a-longer-timer", started_event_id: 9 };
 
 /// Every typed kind with the bytes of an event of that kind, time and payload as in [`bytes`].
-const EVENTS: &[(Body<'_>, &str)] = &[
+pub(super) const EVENTS: &[(Body<'_>, &str)] = &[
     (
         Body::WorkflowExecutionStarted(Started {
             run_id: A,

@@ -2,6 +2,7 @@
 
 mod body;
 mod codec;
+mod effect;
 mod field;
 #[cfg(test)]
 mod golden;
@@ -17,6 +18,7 @@ pub use body::{
     Reset, Signaled, Started, Terminated, TimerEnded, TimerStarted, WorkflowTask,
 };
 pub(crate) use codec::{Buffer, Malformed};
+pub(crate) use effect::{Awaited, Effect, RequestKind};
 pub use kind::EventKind;
 pub(crate) use raw::{RawEvent, encode};
 pub use values::{

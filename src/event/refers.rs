@@ -1,7 +1,6 @@
-//! References of an event: to an earlier event of its run, or to another run of its chain.
+//! References of an event to an earlier event of its run.
 
 use super::body::Body;
-use crate::id::RunId;
 
 impl Body<'_> {
     /// The event that this one answers or follows: the Scheduled event of an activity or a workflow
@@ -43,24 +42,5 @@ impl Body<'_> {
             _ => return None,
         };
         Some(event)
-    }
-
-    /// The next run of the chain, as a closing event names it.
-    pub(crate) fn next_run(&self) -> Option<RunId> {
-        match self {
-            Body::WorkflowExecutionCompleted(closed)
-            | Body::WorkflowExecutionFailed(closed)
-            | Body::WorkflowExecutionTimedOut(closed) => closed.new_run_id,
-            Body::WorkflowExecutionContinuedAsNew(continued) => continued.new_run_id,
-            _ => None,
-        }
-    }
-
-    /// The run that a reset created in place of this terminated one.
-    pub(crate) fn replaced_by(&self) -> Option<RunId> {
-        match self {
-            Body::WorkflowExecutionTerminated(terminated) => terminated.reset_run_id,
-            _ => None,
-        }
     }
 }

@@ -1,11 +1,13 @@
 //! Taking in a commit: first each batch by itself, then what follows between runs. Which batch of
 //! a commit comes first makes no difference.
 
-use crate::event::{Body, Event, EventKind, ParentClosePolicy, RawEvent};
+use crate::event::{
+    ChildClosed, ChildStartFailed, Effect, Event, EventKind, ParentClosePolicy, RawEvent,
+};
 use crate::id::Position;
 use crate::index::payload::{Beginning, beginning};
 use crate::index::state::{
-    DutyKey, DutyKind, Index, OutgoingRequest, ParentState, Relation, RunLinks, RunState, Size,
+    DutyKey, Index, OutgoingRequest, ParentState, Relation, RunLinks, RunState, Size,
 };
 use crate::log::format::Batch;
 
@@ -16,19 +18,14 @@ pub(crate) struct Fold {
     pub(crate) oldest: Position,
 }
 
-/// Whether events of this kind change a run's ties.
+/// Whether an event changes what its run has to do with others or waits for.
 const fn links(raw: &RawEvent<'_>) -> bool {
-    match raw.kind.number() {
-        10 | 12..=14 | 16 | 22..=24 | 29..=39 => true,
-        // A signal does if it has a request id, which is in its record.
-        26 => !raw.is_opaque(),
-        _ => false,
-    }
+    raw.kind.changes_links() && !raw.is_opaque()
 }
 
 impl OutgoingRequest {
     pub(crate) fn key(&self, run: u32, event: u32) -> DutyKey {
-        DutyKey { since: self.since.unwrap_or_default(), kind: self.kind, run, event }
+        DutyKey { since: self.since.unwrap_or_default(), kind: self.kind.into(), run, event }
     }
 }
 
@@ -60,8 +57,11 @@ impl Index {
         if last.kind.is_closing() {
             self.deferred.closed.push(batch.run);
             let event = Event::check(batch.next_event() - 1, last).ok();
-            state.replaced = event.is_some_and(|event| event.body().replaced_by().is_some());
-            state.continued = event.is_some_and(|event| event.body().next_run().is_some());
+            if let Some(Effect::RunClosed { next, replaced_by }) =
+                event.as_ref().map(|event| event.body().effect())
+            {
+                (state.continued, state.replaced) = (next.is_some(), replaced_by.is_some());
+            }
         }
         if canceled != 0 {
             self.deferred.canceled.push(batch.run);
@@ -90,7 +90,7 @@ impl Index {
             if links(&raw)
                 && let Ok(event) = Event::check(id, raw)
             {
-                self.tie(batch, &event, commit);
+                self.link(batch, &event, commit);
             }
         }
     }
@@ -104,86 +104,64 @@ impl Index {
         self.runs.extend(number, fold.commit, state);
     }
 
-    /// What an event changes in its run's ties.
-    fn tie(&mut self, batch: &Batch<'_>, event: &Event<'_>, commit: Position) {
+    /// What an event changes in its run's links.
+    fn link(&mut self, batch: &Batch<'_>, event: &Event<'_>, commit: Position) {
         let Some(run) = self.runs.get_mut(batch.run) else { return };
-        if let Body::WorkflowExecutionSignaled(b) = event.body() {
-            if !run.imported && !b.request_id.is_empty() {
-                let links = run.links.get_or_insert_default();
-                links.signal_requests.entry(b.request_id.into()).or_insert(event.id());
-            }
+        let effect = event.body().effect();
+        let without = match effect {
+            Effect::Nothing | Effect::CancelRequested | Effect::RunClosed { .. } => true,
+            Effect::SignaledOnce(_) => run.imported,
+            _ => false,
+        };
+        if without {
             return;
         }
         let since = (!run.imported).then_some(commit);
         let links = run.links.get_or_insert_default();
         let (id, at) = (event.id(), batch.position);
-        let touched = match event.body() {
-            Body::StartChildWorkflowExecutionInitiated(b) => {
+        let touched = match effect {
+            Effect::ChildInitiated(b) => {
                 self.totals.relations += 1;
                 links.children.push(Relation::new(id, b.close_policy, at));
                 links.open_children += 1;
                 links.children.len().checked_sub(1)
             }
-            Body::ChildWorkflowExecutionStarted(b) => {
-                links.change(b.initiated_event_id, |relation| {
-                    if relation.started == 0 {
-                        (relation.started, relation.started_batch) = (id, at);
-                    }
-                })
+            Effect::ChildStarted(b) => links.change(b.initiated_event_id, |relation| {
+                if relation.started == 0 {
+                    (relation.started, relation.started_batch) = (id, at);
+                }
+            }),
+            Effect::ChildStartFailed(ChildStartFailed {
+                initiated_event_id: initiated, ..
+            })
+            | Effect::ChildClosed(ChildClosed { initiated_event_id: initiated, .. }) => {
+                links.end(*initiated, id, event.kind(), at)
             }
-            Body::StartChildWorkflowExecutionFailed(b) => {
-                links.end(b.initiated_event_id, id, event.kind(), at)
-            }
-            Body::ChildWorkflowExecutionCompleted(b)
-            | Body::ChildWorkflowExecutionFailed(b)
-            | Body::ChildWorkflowExecutionCanceled(b)
-            | Body::ChildWorkflowExecutionTimedOut(b)
-            | Body::ChildWorkflowExecutionTerminated(b) => {
-                links.end(b.initiated_event_id, id, event.kind(), at)
-            }
-            Body::SignalExternalWorkflowExecutionInitiated(_) => {
-                let sent = OutgoingRequest {
-                    kind: DutyKind::DeliverSignal,
-                    batch: at,
-                    since,
-                    moved: None,
-                };
+            Effect::RequestInitiated(kind, _) => {
+                let sent = OutgoingRequest { kind, batch: at, since, moved: None };
                 links.request(id, sent);
                 self.duties.extend(since.map(|_| sent.key(batch.run, id)));
                 None
             }
-            Body::RequestCancelExternalWorkflowExecutionInitiated(_) => {
-                let sent = OutgoingRequest {
-                    kind: DutyKind::DeliverCancel,
-                    batch: at,
-                    since,
-                    moved: None,
-                };
-                links.request(id, sent);
-                self.duties.extend(since.map(|_| sent.key(batch.run, id)));
-                None
-            }
-            Body::SignalExternalWorkflowExecutionFailed(b)
-            | Body::ExternalWorkflowExecutionSignaled(b)
-            | Body::RequestCancelExternalWorkflowExecutionFailed(b)
-            | Body::ExternalWorkflowExecutionCancelRequested(b) => {
+            Effect::RequestAnswered(_, b) => {
                 if let Some(sent) = links.answered(b.initiated_event_id) {
                     self.duties.remove(&sent.key(batch.run, b.initiated_event_id));
                 }
                 None
             }
-            Body::ActivityTaskScheduled(_) => {
+            Effect::ActivityScheduled => {
                 links.activities.insert(id);
                 None
             }
-            Body::ActivityTaskCompleted(b)
-            | Body::ActivityTaskFailed(b)
-            | Body::ActivityTaskTimedOut(b)
-            | Body::ActivityTaskCanceled(b) => {
+            Effect::ActivityEnded(b) => {
                 links.activities.remove(&b.scheduled_event_id);
                 None
             }
-            _ => None,
+            Effect::SignaledOnce(request_id) => {
+                links.signal_requests.entry(request_id.into()).or_insert(id);
+                None
+            }
+            Effect::Nothing | Effect::CancelRequested | Effect::RunClosed { .. } => None,
         };
         if let Some(place) = touched {
             self.deferred.touch(batch.run, place);

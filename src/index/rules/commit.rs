@@ -3,7 +3,7 @@
 use crate::hash::Map;
 
 use super::draft::{Draft, RunOrigin};
-use super::steps::{Illegal, is_ruled};
+use super::steps::Illegal;
 use crate::event::{Body, Event, Malformed, RawEvent, Reset, Started};
 use crate::id::RunId;
 use crate::index::payload::{Beginning, Payload, beginning};
@@ -107,7 +107,7 @@ impl<'a> Checking<'_, 'a> {
             return Err(Refusal::Malformed);
         }
         // A closing event may have no record, and is held against the rules all the same.
-        if raw.is_opaque() && !is_ruled(raw.kind) {
+        if raw.is_opaque() && !raw.kind.is_ruled() {
             return Ok(());
         }
         let event = Event::check(id, raw)?;
@@ -115,7 +115,7 @@ impl<'a> Checking<'_, 'a> {
         if resets && (batch.run != self.next_new || id != batch.first_event) {
             return Err(Refusal::Malformed);
         }
-        if !imported && is_ruled(raw.kind) {
+        if !imported && raw.kind.is_ruled() {
             self.draft.check(self.index, run, event.body())?;
             self.draft.record(self.index, run, id, event.body());
         }
@@ -217,8 +217,7 @@ impl<'a> Checking<'_, 'a> {
         let base = (reset.base_run_id, shared);
         self.draft.begin(reset.run_id, RunOrigin { base: Some(base), ..Default::default() });
         // It names the activities that are open.
-        let body = Body::WorkflowReset(*reset);
-        self.draft.record(self.index, reset.run_id, batch.first_event, &body);
+        self.draft.record_reset(reset);
         self.resets.insert(reset.run_id, reset.base_run_id);
         sound.then_some((reset.run_id, false, 0)).ok_or(Malformed)
     }

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::event::{Body, EventKind};
+use crate::event::{Awaited, Body, Effect, EventKind, RequestKind, Reset};
 use crate::hash::Map;
 use crate::id::RunId;
-use crate::index::state::{DutyKind, Index, Relation, RunLinks};
+use crate::index::state::{Index, Relation, RunLinks};
 
 /// What the steps of a commit have changed, as far as rules depend on it.
 #[derive(Default)]
@@ -39,7 +39,7 @@ pub(crate) struct Closing {
 pub(crate) struct RunChanges {
     pub(crate) relations: BTreeMap<u32, RelationState>,
     /// What was initiated here, and `None` for what was answered here.
-    pub(crate) outgoing: BTreeMap<u32, Option<DutyKind>>,
+    pub(crate) outgoing: BTreeMap<u32, Option<RequestKind>>,
     cancel_requested: bool,
     signal_requests: BTreeMap<Box<str>, u32>,
     activities_opened: BTreeSet<u32>,
@@ -58,14 +58,19 @@ pub(crate) struct OpenCounts {
 }
 
 impl OpenCounts {
-    /// How much of what events of this kind begin: activities, cancel requests, children, signals.
-    pub(crate) const fn of(&self, kind: u16) -> i64 {
+    pub(crate) const fn of(&self, awaited: Awaited) -> i64 {
+        match awaited {
+            Awaited::Activity => self.activities,
+            Awaited::CancelRequest => self.cancels,
+            Awaited::Child => self.children,
+            Awaited::Signal => self.signals,
+        }
+    }
+
+    const fn requests(&mut self, kind: RequestKind) -> &mut i64 {
         match kind {
-            10 => self.activities,
-            22 => self.cancels,
-            29 => self.children,
-            37 => self.signals,
-            _ => 0,
+            RequestKind::Signal => &mut self.signals,
+            RequestKind::Cancel => &mut self.cancels,
         }
     }
 }
@@ -110,7 +115,7 @@ impl Index {
             let open = until.filter_map(|(id, _)| self.open_request(number?, *id));
             count(open.filter(|sent| sent.kind == kind).count())
         };
-        let (signals, cancels) = (of(DutyKind::DeliverSignal), of(DutyKind::DeliverCancel));
+        let (signals, cancels) = (of(RequestKind::Signal), of(RequestKind::Cancel));
         OpenCounts { children: count(children), activities: 0, signals, cancels }
     }
 }
@@ -136,91 +141,66 @@ pub(crate) struct RelationState {
 impl Draft {
     /// Takes in the event `id` of `run`, which passed [`Draft::check`].
     pub(crate) fn record(&mut self, index: &Index, run: RunId, id: u32, body: &Body<'_>) {
-        let kind = body.kind();
-        match body {
-            Body::StartChildWorkflowExecutionInitiated(_) => {
+        match body.effect() {
+            Effect::ChildInitiated(_) => {
                 let changes = self.changes(run);
                 changes.relations.insert(id, RelationState::default());
                 changes.waiting.children += 1;
             }
-            Body::StartChildWorkflowExecutionFailed(b) => {
+            Effect::ChildStartFailed(b) => {
                 self.change(index, run, b.initiated_event_id, |known| known.ended = true);
                 self.changes(run).waiting.children -= 1;
             }
-            Body::ChildWorkflowExecutionStarted(b) => {
+            Effect::ChildStarted(b) => {
                 self.change(index, run, b.initiated_event_id, |known| {
                     (known.started, known.child, known.starts) = (id, Some(b.run_id), true);
                 });
             }
-            Body::ChildWorkflowExecutionCompleted(b)
-            | Body::ChildWorkflowExecutionFailed(b)
-            | Body::ChildWorkflowExecutionCanceled(b)
-            | Body::ChildWorkflowExecutionTimedOut(b)
-            | Body::ChildWorkflowExecutionTerminated(b) => {
+            Effect::ChildClosed(b) => {
                 self.change(index, run, b.initiated_event_id, |known| {
-                    (known.ended, known.told) = (true, Some((kind, b.run_id)));
+                    (known.ended, known.told) = (true, Some((body.kind(), b.run_id)));
                 });
                 self.changes(run).waiting.children -= 1;
             }
-            Body::WorkflowExecutionCancelRequested(_)
-            | Body::Opaque(EventKind::WORKFLOW_EXECUTION_CANCEL_REQUESTED) => {
-                self.changes(run).cancel_requested = true;
-            }
-            Body::SignalExternalWorkflowExecutionInitiated(_) => {
+            Effect::CancelRequested => self.changes(run).cancel_requested = true,
+            Effect::RequestInitiated(kind, _) => {
                 let changes = self.changes(run);
-                changes.outgoing.insert(id, Some(DutyKind::DeliverSignal));
-                changes.waiting.signals += 1;
+                changes.outgoing.insert(id, Some(kind));
+                *changes.waiting.requests(kind) += 1;
             }
-            Body::RequestCancelExternalWorkflowExecutionInitiated(_) => {
-                let changes = self.changes(run);
-                changes.outgoing.insert(id, Some(DutyKind::DeliverCancel));
-                changes.waiting.cancels += 1;
-            }
-            Body::SignalExternalWorkflowExecutionFailed(b)
-            | Body::ExternalWorkflowExecutionSignaled(b) => {
+            Effect::RequestAnswered(kind, b) => {
                 let waited = self.waits_for(index, run, b.initiated_event_id).is_some();
                 let changes = self.changes(run);
                 changes.outgoing.insert(b.initiated_event_id, None);
-                changes.waiting.signals -= i64::from(waited);
+                *changes.waiting.requests(kind) -= i64::from(waited);
             }
-            Body::RequestCancelExternalWorkflowExecutionFailed(b)
-            | Body::ExternalWorkflowExecutionCancelRequested(b) => {
-                let waited = self.waits_for(index, run, b.initiated_event_id).is_some();
-                let changes = self.changes(run);
-                changes.outgoing.insert(b.initiated_event_id, None);
-                changes.waiting.cancels -= i64::from(waited);
-            }
-            Body::ActivityTaskScheduled(_) => {
+            Effect::ActivityScheduled => {
                 let changes = self.changes(run);
                 changes.activities_opened.insert(id);
                 changes.waiting.activities += 1;
             }
-            Body::ActivityTaskCompleted(b)
-            | Body::ActivityTaskFailed(b)
-            | Body::ActivityTaskTimedOut(b)
-            | Body::ActivityTaskCanceled(b) => {
+            Effect::ActivityEnded(b) => {
                 let changes = self.changes(run);
                 if !changes.activities_opened.remove(&b.scheduled_event_id) {
                     changes.activities_ended.insert(b.scheduled_event_id);
                 }
                 changes.waiting.activities -= 1;
             }
-            Body::WorkflowReset(b) => {
-                let changes = self.changes(run);
-                changes.activities_opened.extend(b.open_activities.iter());
-                changes.waiting.activities += count(changes.activities_opened.len());
+            Effect::RunClosed { next, replaced_by } => {
+                self.closed.insert(run, Closing { kind: body.kind(), next, replaced_by });
             }
-            _ if kind.is_closing() => {
-                let (next, replaced_by) = (body.next_run(), body.replaced_by());
-                self.closed.insert(run, Closing { kind, next, replaced_by });
+            Effect::SignaledOnce(request_id) => {
+                self.changes(run).signal_requests.insert(request_id.into(), id);
             }
-            _ => {}
+            Effect::Nothing => {}
         }
     }
 
-    /// Takes in a signal that came with a request id.
-    pub(crate) fn record_signal(&mut self, run: RunId, request_id: &str, id: u32) {
-        self.changes(run).signal_requests.insert(request_id.into(), id);
+    /// Takes in the activities that a reset names: those that are open in the run it begins.
+    pub(crate) fn record_reset(&mut self, reset: &Reset<'_>) {
+        let changes = self.changes(reset.run_id);
+        changes.activities_opened.extend(reset.open_activities.iter());
+        changes.waiting.activities += count(changes.activities_opened.len());
     }
 
     /// The signal of `run` that came with this request id.
@@ -329,7 +309,12 @@ impl Draft {
     }
 
     /// The request of this event, if it has no answer.
-    pub(crate) fn waits_for(&self, index: &Index, run: RunId, initiated: u32) -> Option<DutyKind> {
+    pub(crate) fn waits_for(
+        &self,
+        index: &Index,
+        run: RunId,
+        initiated: u32,
+    ) -> Option<RequestKind> {
         let here = self.runs.get(&run).and_then(|changes| changes.outgoing.get(&initiated));
         let before = || {
             let (of, shared) = self.source(run);

@@ -6,4 +6,4 @@ mod steps;
 
 pub(crate) use commit::Refusal;
 pub(crate) use draft::{Draft, RunOrigin};
-pub(crate) use steps::{Illegal, is_ruled, outcome_kind};
+pub(crate) use steps::{Illegal, outcome_kind};

@@ -5,9 +5,12 @@
 //! before it is taken in. Imported runs are exempt: they happened, and are kept as they are.
 
 use super::draft::{Draft, RelationState};
-use crate::event::{Body, EventKind, ParentClosePolicy};
+use crate::event::{
+    Body, ChildInitiated, ChildStartFailed, ChildStarted, Effect, EventKind, ParentClosePolicy,
+    RequestKind,
+};
 use crate::id::RunId;
-use crate::index::state::{DutyKind, Index, Run, RunStatus};
+use crate::index::state::{Index, Run, RunStatus};
 
 /// A step that breaks a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,64 +33,43 @@ pub(crate) struct EndedChild {
     pub(crate) status: RunStatus,
 }
 
-/// Whether rules depend on events of this kind.
-pub(crate) const fn is_ruled(kind: EventKind) -> bool {
-    matches!(kind.number(), 2 | 3 | 4 | 10 | 12..=14 | 16 | 20..=24 | 27..=39)
-}
-
 impl Draft {
     /// Whether the next event of `run`, which did not happen elsewhere, may say this.
     pub(crate) fn check(&self, index: &Index, run: RunId, body: &Body<'_>) -> Result<(), Illegal> {
-        let (refers_to, verdict) = match body {
-            Body::StartChildWorkflowExecutionInitiated(b) => (0, check_initiated(b)),
-            Body::StartChildWorkflowExecutionFailed(b) => {
-                let initiated = b.initiated_event_id;
-                (initiated, not_started(self.relation(index, run, initiated)))
+        let (refers_to, verdict) = match body.effect() {
+            Effect::ChildInitiated(b) => (0, check_initiated(b)),
+            Effect::ChildStartFailed(ChildStartFailed {
+                initiated_event_id: initiated, ..
+            })
+            | Effect::ChildStarted(ChildStarted { initiated_event_id: initiated, .. }) => {
+                (*initiated, not_started(self.relation(index, run, *initiated)))
             }
-            Body::ChildWorkflowExecutionStarted(b) => {
-                let initiated = b.initiated_event_id;
-                (initiated, not_started(self.relation(index, run, initiated)))
+            Effect::ChildClosed(b) => {
+                let relation = self.relation(index, run, b.initiated_event_id);
+                (b.initiated_event_id, started(relation, b.started_event_id))
             }
-            Body::ChildWorkflowExecutionCompleted(b)
-            | Body::ChildWorkflowExecutionFailed(b)
-            | Body::ChildWorkflowExecutionCanceled(b)
-            | Body::ChildWorkflowExecutionTimedOut(b)
-            | Body::ChildWorkflowExecutionTerminated(b) => {
-                let initiated = b.initiated_event_id;
-                let relation = self.relation(index, run, initiated);
-                (initiated, started(relation, b.started_event_id))
-            }
-            Body::ActivityTaskCompleted(b)
-            | Body::ActivityTaskFailed(b)
-            | Body::ActivityTaskTimedOut(b)
-            | Body::ActivityTaskCanceled(b) => {
+            Effect::ActivityEnded(b) => {
                 let scheduled = b.scheduled_event_id;
                 let open = self.is_open_activity(index, run, scheduled);
                 let why = "no activity is open that this event scheduled";
                 (scheduled, if open { Ok(()) } else { Err(why) })
             }
-            // By its kind, with or without a record: that a run was asked is all there is to know.
-            Body::WorkflowExecutionCancelRequested(_)
-            | Body::Opaque(EventKind::WORKFLOW_EXECUTION_CANCEL_REQUESTED) => {
+            Effect::CancelRequested => {
                 let again = self.cancel_requested(index, run);
                 (0, if again { Err("the run has been asked to cancel already") } else { Ok(()) })
             }
-            Body::SignalExternalWorkflowExecutionInitiated(b)
-            | Body::RequestCancelExternalWorkflowExecutionInitiated(b) => {
+            Effect::RequestInitiated(_, b) => {
                 let named = !b.workflow_id.is_empty();
                 (0, if named { Ok(()) } else { Err("a target needs a workflow id") })
             }
-            Body::SignalExternalWorkflowExecutionFailed(b)
-            | Body::ExternalWorkflowExecutionSignaled(b) => {
-                let (initiated, kind) = (b.initiated_event_id, DutyKind::DeliverSignal);
+            Effect::RequestAnswered(kind, b) => {
+                let initiated = b.initiated_event_id;
                 (initiated, self.answers(index, run, initiated, kind))
             }
-            Body::RequestCancelExternalWorkflowExecutionFailed(b)
-            | Body::ExternalWorkflowExecutionCancelRequested(b) => {
-                let (initiated, kind) = (b.initiated_event_id, DutyKind::DeliverCancel);
-                (initiated, self.answers(index, run, initiated, kind))
-            }
-            _ => (0, Ok(())),
+            Effect::ActivityScheduled
+            | Effect::SignaledOnce(_)
+            | Effect::RunClosed { .. }
+            | Effect::Nothing => return Ok(()),
         };
         verdict.map_err(|why| Illegal { run, kind: body.kind(), refers_to, why })
     }
@@ -274,14 +256,7 @@ impl Draft {
         run: RunId,
         body: &Body<'_>,
     ) -> Result<(), Illegal> {
-        let (Body::ChildWorkflowExecutionCompleted(b)
-        | Body::ChildWorkflowExecutionFailed(b)
-        | Body::ChildWorkflowExecutionCanceled(b)
-        | Body::ChildWorkflowExecutionTimedOut(b)
-        | Body::ChildWorkflowExecutionTerminated(b)) = body
-        else {
-            return Ok(());
-        };
+        let Effect::ChildClosed(b) = body.effect() else { return Ok(()) };
         let initiated = b.initiated_event_id;
         let known = self.relation(index, run, initiated).unwrap_or_default();
         let told = RelationState { told: Some((body.kind(), b.run_id)), starts: false, ..known };
@@ -293,7 +268,7 @@ impl Draft {
         index: &Index,
         run: RunId,
         initiated: u32,
-        kind: DutyKind,
+        kind: RequestKind,
     ) -> Result<(), &'static str> {
         let here = self.runs.get(&run).and_then(|changes| changes.outgoing.get(&initiated));
         // A reset repeats the answers to what was initiated before it.
@@ -307,7 +282,7 @@ impl Draft {
     }
 }
 
-fn check_initiated(b: &crate::event::ChildInitiated<'_>) -> Result<(), &'static str> {
+fn check_initiated(b: &ChildInitiated<'_>) -> Result<(), &'static str> {
     if b.workflow_id.is_empty() {
         return Err("a child needs a workflow id");
     }

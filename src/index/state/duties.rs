@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::event::RequestKind;
 use crate::id::Position;
 
 /// What must still happen.
@@ -42,6 +43,15 @@ impl DutyKind {
             DutyKind::ApplyClosePolicy => "ApplyClosePolicy",
             DutyKind::DeliverSignal => "DeliverSignal",
             DutyKind::DeliverCancel => "DeliverCancel",
+        }
+    }
+}
+
+impl From<RequestKind> for DutyKind {
+    fn from(request: RequestKind) -> Self {
+        match request {
+            RequestKind::Signal => DutyKind::DeliverSignal,
+            RequestKind::Cancel => DutyKind::DeliverCancel,
         }
     }
 }

@@ -76,7 +76,7 @@ impl Index {
         match key.kind {
             DutyKind::DeliverSignal | DutyKind::DeliverCancel => {
                 let sent = links.outgoing.get(&key.event)?;
-                sent.since.filter(|_| sent.kind == key.kind)
+                sent.since.filter(|_| DutyKind::from(sent.kind) == key.kind)
             }
             kind => {
                 let (due, since) = links.children.get(links.find(key.event)?)?.duty?;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::duties::DutyKind;
-use crate::event::{EventKind, ParentClosePolicy};
+use crate::event::{EventKind, ParentClosePolicy, RequestKind};
 use crate::id::Position;
 
 /// The ties of one run.
@@ -51,10 +51,10 @@ impl RunLinks {
         Some(sent)
     }
 
-    fn requests(&mut self, kind: DutyKind) -> &mut u32 {
+    fn requests(&mut self, kind: RequestKind) -> &mut u32 {
         match kind {
-            DutyKind::DeliverSignal => &mut self.open_signals,
-            _ => &mut self.open_cancels,
+            RequestKind::Signal => &mut self.open_signals,
+            RequestKind::Cancel => &mut self.open_cancels,
         }
     }
 }
@@ -149,7 +149,7 @@ pub(crate) enum ParentState {
 /// A signal or a cancel request on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OutgoingRequest {
-    pub(crate) kind: DutyKind,
+    pub(crate) kind: RequestKind,
     /// The batch of its Initiated event.
     pub(crate) batch: Position,
     /// The commit from which it is a duty; none for a run that is imported or has closed.

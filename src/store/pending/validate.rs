@@ -5,6 +5,7 @@ use super::row_writes::Written;
 use super::run::{PendingRun, Precondition, Recheck, check_max_of};
 use super::workspace::Workspace;
 use crate::error::{Error, Moved, Result};
+use crate::event::Awaited;
 use crate::index::Index;
 
 impl Workspace {
@@ -83,27 +84,28 @@ impl Workspace {
         }
         // A limit that was lowered stands against what is added, not against what is there.
         let added = self.draft.added(pending.id);
-        let mut kinds = [10, 22, 29, 37].into_iter().filter(|kind| added.of(*kind) > 0);
-        kinds.try_for_each(|kind| self.check_open(index, pending, kind, 0))
+        let mut more = Awaited::ALL.into_iter().filter(|awaited| added.of(*awaited) > 0);
+        more.try_for_each(|awaited| self.check_open(index, pending, awaited, 0))
     }
 
-    /// Checks the limits on what a run waits for, with `more` of a kind to come.
+    /// Checks the limit on something that a run waits for, with `more` of it to come.
     pub(crate) fn check_open(
         &self,
         index: &Index,
         pending: &PendingRun,
-        kind: u16,
+        awaited: Awaited,
         more: u64,
     ) -> Result<()> {
         let limits = &pending.limits;
-        let (limit, max) = match kind {
-            10 => ("open activities of one run", limits.open_activities),
-            22 => ("cancel requests of one run on their way", limits.open_cancels),
-            29 => ("open children of one run", limits.open_children),
-            37 => ("signals of one run on their way", limits.open_signals),
-            _ => return Ok(()),
+        let (limit, max) = match awaited {
+            Awaited::Activity => ("open activities of one run", limits.open_activities),
+            Awaited::CancelRequest => {
+                ("cancel requests of one run on their way", limits.open_cancels)
+            }
+            Awaited::Child => ("open children of one run", limits.open_children),
+            Awaited::Signal => ("signals of one run on their way", limits.open_signals),
         };
-        let now = self.draft.waiting(index, pending.id).of(kind);
+        let now = self.draft.waiting(index, pending.id).of(awaited);
         let now = u64::try_from(now).unwrap_or_default();
         check_max_of(limit, Some(pending.id), now, now + more, max.into())
     }

@@ -228,7 +228,7 @@ impl<'s> DutyList<'s> {
         }));
         duties.extend(links.outgoing.iter().filter_map(|(initiated, sent)| {
             let (kind, since) = (sent.kind, sent.since?);
-            let key = DutyKey { since, kind, run: number, event: *initiated };
+            let key = DutyKey { since, kind: kind.into(), run: number, event: *initiated };
             wanted(&key).then_some(Duty { key, run, child: None, close_policy: None })
         }));
         duties.sort_unstable_by_key(|duty| duty.key);

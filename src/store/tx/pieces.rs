@@ -4,7 +4,7 @@ use super::step::Step;
 use crate::error::{Error, Result};
 use crate::event::{Body, NewEvent};
 use crate::id::RunId;
-use crate::index::{Illegal, Index, Run, is_ruled};
+use crate::index::{Illegal, Index, Run};
 use crate::store::pending::{EventSource, PendingRun, Precondition, Progress, Read, RunIdentity};
 
 impl Step<'_> {
@@ -122,7 +122,7 @@ impl Step<'_> {
         source: EventSource,
     ) -> Result<u32> {
         let pending = self.work.pending(run)?;
-        let ruled = is_ruled(event.kind()) && !pending.imported;
+        let ruled = event.kind().is_ruled() && !pending.imported;
         if ruled && pending.progress.status.is_open() {
             self.check_rules(run, event)?;
         }
@@ -147,7 +147,10 @@ impl Step<'_> {
         let pending = self.work.pending(run)?;
         self.work.draft.check(self.index, pending.id, &event.body)?;
         self.work.draft.check_told(self.index, pending.id, &event.body)?;
-        self.work.check_open(self.index, pending, event.kind().number(), 1)
+        match event.body.effect().begins() {
+            Some(awaited) => self.work.check_open(self.index, pending, awaited, 1),
+            None => Ok(()),
+        }
     }
 
     /// The same for an event that the step itself makes legal.
@@ -163,8 +166,7 @@ impl Step<'_> {
     /// Takes note of what an event says about others.
     pub(crate) fn record(&mut self, run: usize, id: u32, body: &Body<'_>) {
         let Some(pending) = self.work.runs.get(run) else { return };
-        let noted = is_ruled(body.kind()) || matches!(body, Body::WorkflowReset(_));
-        if noted && !pending.imported {
+        if body.kind().is_ruled() && !pending.imported {
             self.work.draft.record(self.index, pending.id, id, body);
         }
     }

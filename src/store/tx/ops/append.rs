@@ -2,9 +2,8 @@
 
 use super::new_run::{Close, check_policies};
 use crate::error::{Error, Result};
-use crate::event::{Body, NewEvent};
+use crate::event::{Body, Effect, NewEvent};
 use crate::id::RunId;
-use crate::index::is_ruled;
 use crate::log::format::is_start;
 use crate::store::pending::{EventSource, Precondition};
 use crate::store::tx::{Step, Transaction};
@@ -101,11 +100,9 @@ impl Step<'_> {
         }
         let imported = self.work.pending(run)?.imported;
         check_appendable(event, imported)?;
-        match event.body {
-            Body::WorkflowExecutionSignaled(signaled)
-                if !imported && !signaled.request_id.is_empty() =>
-            {
-                self.signal_once(run, event, signaled.request_id)
+        match event.body.effect() {
+            Effect::SignaledOnce(request_id) if !imported => {
+                self.signal_once(run, event, request_id)
             }
             _ => self.add(run, event, EventSource::Caller),
         }
@@ -115,7 +112,7 @@ impl Step<'_> {
 /// Whether no rule speaks of an event: the short way for most of them.
 fn is_plain(event: &NewEvent<'_>) -> bool {
     match event.body {
-        Body::Opaque(kind) => kind.number() != 0 && !is_start(kind) && !is_ruled(kind),
+        Body::Opaque(kind) => kind.number() != 0 && !is_start(kind) && !kind.is_ruled(),
         _ => false,
     }
 }
@@ -131,15 +128,13 @@ fn check_appendable(event: &NewEvent<'_>, imported: bool) -> Result<()> {
     if imported {
         return Ok(());
     }
-    let what = match event.body {
-        Body::StartChildWorkflowExecutionInitiated(b) => {
-            return check_policies(b.reuse_policy, b.conflict_policy);
-        }
-        Body::ChildWorkflowExecutionStarted(_) => "ChildStarted is written by start_child",
-        Body::WorkflowExecutionContinuedAsNew(_) => "a run continues by continue_as_new",
-        body if body.next_run().is_some() => "a run continues by close_and_continue",
-        body if body.replaced_by().is_some() => "a run is replaced by reset",
-        Body::Opaque(kind) if is_ruled(kind) => "events of this kind need their typed record",
+    let what = match (event.body, event.body.effect()) {
+        (Body::Opaque(kind), _) if kind.is_ruled() => "events of this kind need their typed record",
+        (Body::WorkflowExecutionContinuedAsNew(_), _) => "a run continues by continue_as_new",
+        (_, Effect::ChildInitiated(b)) => return check_policies(b.reuse_policy, b.conflict_policy),
+        (_, Effect::ChildStarted(_)) => "ChildStarted is written by start_child",
+        (_, Effect::RunClosed { next: Some(_), .. }) => "a run continues by close_and_continue",
+        (_, Effect::RunClosed { replaced_by: Some(_), .. }) => "a run is replaced by reset",
         _ => return Ok(()),
     };
     Err(Error::invalid(what))

@@ -169,7 +169,7 @@ impl Step<'_> {
         if let Some(run) = number {
             self.work.keep(Read::NoSignal { run, request_id: request_id.into() });
         }
-        self.work.draft.record_signal(run, request_id, id);
+        self.work.draft.record(self.index, run, id, &event.body);
         Ok(id)
     }
 }

@@ -133,14 +133,14 @@ impl Step<'_> {
         let (id, now) = self.fresh_id(reset.id);
         let time = reset.time.unwrap_or(now);
         let open: Vec<u8> = past.activities.iter().flat_map(|id| id.to_le_bytes()).collect();
-        let body = Body::WorkflowReset(Reset {
+        let first = Reset {
             run_id: id,
             base_run_id: *base,
             reason: reset.reason,
             request_id: reset.request_id,
             open_activities: EventIds::from_bytes(&open),
-        });
-        let event = NewEvent::new(body).payload(reset.payload).at(time);
+        };
+        let event = NewEvent::new(Body::WorkflowReset(first)).payload(reset.payload).at(time);
         self.atomically(&[current.run], |step| {
             let closing = step.terminate_for(base, reset, &current, id, time)?;
             step.begin(Beginning {
@@ -159,7 +159,7 @@ impl Step<'_> {
                 let event_id = step.put_event(run, &event, EventSource::Store)?;
                 step.record(run, event_id, &body);
             }
-            step.record(run, reset.last_event + 1, &body);
+            step.work.draft.record_reset(&first);
             if let Some((current, closing, body)) = closing {
                 step.record(current, closing, &body);
             }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::event::{Body, ChildStartFailed, ChildStarted, Event, ExternalResolved};
+use crate::event::{Body, ChildStartFailed, ChildStarted, Effect, Event, ExternalResolved};
 use crate::id::{Position, RunId};
 use crate::index::Index;
 use crate::store::pending::check_max;
@@ -120,30 +120,25 @@ impl ResetPoint {
     }
 
     fn before(&mut self, id: u32, body: &Body<'_>) {
-        match body {
-            Body::ActivityTaskScheduled(_) => {
+        match body.effect() {
+            Effect::ActivityScheduled => {
                 self.activities.insert(id);
             }
-            Body::ActivityTaskCompleted(b)
-            | Body::ActivityTaskFailed(b)
-            | Body::ActivityTaskTimedOut(b)
-            | Body::ActivityTaskCanceled(b) => {
+            Effect::ActivityEnded(b) => {
                 self.activities.remove(&b.scheduled_event_id);
             }
-            Body::SignalExternalWorkflowExecutionInitiated(_)
-            | Body::RequestCancelExternalWorkflowExecutionInitiated(_) => {
+            Effect::RequestInitiated(..) => {
                 self.answers.insert(id, None);
             }
-            _ => {
-                if let Some((answered, _)) = answer(body) {
-                    self.answers.remove(&answered);
-                }
+            Effect::RequestAnswered(_, b) => {
+                self.answers.remove(&b.initiated_event_id);
             }
+            _ => {}
         }
     }
 
     fn after(&mut self, body: &Body<'_>) {
-        if let Body::StartChildWorkflowExecutionFailed(failed) = body {
+        if let Effect::ChildStartFailed(failed) = body.effect() {
             self.refusals.insert(failed.initiated_event_id, *failed);
         }
         if let Some((answered, body)) = answer(body)

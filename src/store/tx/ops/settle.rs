@@ -275,7 +275,10 @@ impl Step<'_> {
             DutyKind::ApplyClosePolicy => draft.taken_by(index, key.run, key.event).is_none(),
             DutyKind::StartChild => open() && draft.may_start(index, run, key.event),
             DutyKind::ReportClose => open() && draft.may_report(index, run, key.event),
-            kind => open() && draft.waits_for(index, run, key.event) == Some(kind),
+            DutyKind::DeliverSignal | DutyKind::DeliverCancel => {
+                let waiting = draft.waits_for(index, run, key.event);
+                open() && waiting.map(DutyKind::from) == Some(key.kind)
+            }
         }
     }
 
