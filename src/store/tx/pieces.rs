@@ -10,8 +10,13 @@ use crate::store::pending::{EventSource, PendingRun, Precondition, Progress, Rea
 impl Step<'_> {
     /// The place of a run in the workspace; looked up in the index the first time.
     pub(crate) fn find(&mut self, run: &RunId) -> Result<usize> {
+        self.find_at(run, Precondition::Found)
+    }
+
+    /// The same for a step to which it matters in another way where the run is.
+    pub(crate) fn find_at(&mut self, run: &RunId, needs: Precondition) -> Result<usize> {
         if let Some(place) = self.work.place_of(run) {
-            return self.find_again(place);
+            return self.find_again(place, needs);
         }
         let index = self.index;
         let known =
@@ -20,29 +25,34 @@ impl Step<'_> {
             self.work.keep(Read::NoRun(*run));
             return Err(Error::RunNotFound { run: *run });
         };
-        self.touch(number, found)
+        self.touch(number, found, needs)
     }
 
     /// The same for a run whose number is known.
-    pub(crate) fn find_known(&mut self, number: u32, run: &Run) -> Result<usize> {
+    pub(crate) fn find_known(
+        &mut self,
+        number: u32,
+        run: &Run,
+        needs: Precondition,
+    ) -> Result<usize> {
         match self.work.place_of(&run.id) {
-            Some(place) => self.find_again(place),
-            None => self.touch(number, run),
+            Some(place) => self.find_again(place, needs),
+            None => self.touch(number, run, needs),
         }
     }
 
-    fn find_again(&mut self, place: usize) -> Result<usize> {
+    fn find_again(&mut self, place: usize, needs: Precondition) -> Result<usize> {
         if let Some(pending) = self.work.runs.get_mut(place) {
             self.work.named.extend(pending.number);
-            if pending.place == Precondition::Loose && !self.loose {
-                pending.place = Precondition::Found;
+            if pending.place == Precondition::Loose {
+                pending.place = needs;
             }
         }
         self.see_run(place)?;
         Ok(place)
     }
 
-    fn touch(&mut self, number: u32, found: &Run) -> Result<usize> {
+    fn touch(&mut self, number: u32, found: &Run, place: Precondition) -> Result<usize> {
         let index = self.index;
         self.work.named.push(number);
         self.see(index.limits_changed.max(found.state.changed()))?;
@@ -51,7 +61,7 @@ impl Step<'_> {
             id: found.id,
             number: Some(number),
             first_event: state.next_event,
-            place: if self.loose { Precondition::Loose } else { Precondition::Found },
+            place,
             held: false,
             ruled: false,
             bytes_before: state.bytes.into(),

@@ -18,8 +18,6 @@ pub(crate) struct Step<'a> {
     pub(crate) now: Timestamp,
     pub(crate) disk: &'a dyn Disk,
     pub(crate) published: &'a Published,
-    /// A duty is being settled: its events say the same wherever its runs are.
-    pub(crate) loose: bool,
 }
 
 /// Why a step did not come to an end.

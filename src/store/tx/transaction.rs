@@ -158,7 +158,6 @@ impl Transaction<'_> {
                 now: self.now,
                 disk: self.shared.disk.as_ref(),
                 published: &self.shared.published,
-                loose: false,
             };
             match take(&mut step).map_err(Into::into) {
                 Ok(taken) => return Ok(taken),

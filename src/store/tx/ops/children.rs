@@ -10,7 +10,7 @@ use crate::event::{
 };
 use crate::id::{RunId, Timestamp};
 use crate::index::RunOrigin;
-use crate::store::pending::{EventSource, RunIdentity};
+use crate::store::pending::{EventSource, Precondition, RunIdentity};
 use crate::store::read::{BatchCursor, EventRef};
 use crate::store::tx::{Step, Stepped, Transaction};
 
@@ -121,6 +121,8 @@ struct StartingChild<'a> {
     payload: &'a [u8],
     id: Option<RunId>,
     time: Option<Timestamp>,
+    /// Where the runs must be that it adds events to.
+    needs: Precondition,
 }
 
 impl Transaction<'_> {
@@ -173,7 +175,9 @@ impl Transaction<'_> {
     /// answers the parent. [`Error::IllegalEvent`] if `initiated_event_id` initiated no child or
     /// the child was started or refused already, and as [`Transaction::append`].
     pub fn start_child(&mut self, parent: &RunId, initiated_event_id: u32) -> Result<RunId> {
-        let started = self.step(|step| step.start_initiated(parent, initiated_event_id, true))?;
+        let started = self.step(|step| {
+            step.start_initiated(parent, initiated_event_id, true, Precondition::Found)
+        })?;
         started.map(|(child, _)| child).ok_or_else(|| not_initiated(*parent, initiated_event_id))
     }
 
@@ -188,7 +192,7 @@ impl Transaction<'_> {
         initiated_event_id: u32,
         cause: StartChildFailedCause,
     ) -> Result<u32> {
-        self.step(|step| step.fail_child(parent, initiated_event_id, cause))
+        self.step(|step| step.fail_child(parent, initiated_event_id, cause, Precondition::Found))
     }
 }
 
@@ -209,6 +213,7 @@ impl Step<'_> {
                 payload: child.payload,
                 id: child.id,
                 time: child.time,
+                needs: Precondition::Found,
             };
             let (child, started_id, started) = step.begin_child(&starting, conflicting_run)?;
             step.record(run, initiated_id, &event.body);
@@ -224,8 +229,9 @@ impl Step<'_> {
         parent: &RunId,
         initiated_id: u32,
         may_displace: bool,
+        needs: Precondition,
     ) -> Stepped<Option<(RunId, Option<RunId>)>> {
-        let run = self.find(parent)?;
+        let run = self.find_at(parent, needs)?;
         let not_initiated = || not_initiated(*parent, initiated_id);
         self.check_start_of(run, initiated_id)?;
         let own = self.work.initiated.get(&(run, initiated_id));
@@ -256,7 +262,7 @@ impl Step<'_> {
         self.atomically(&touching, |step| {
             let (id, time) = (None, None);
             let starting =
-                StartingChild { parent: run, initiated_id, initiated, payload, id, time };
+                StartingChild { parent: run, initiated_id, initiated, payload, id, time, needs };
             let (child, started_id, started) = step.begin_child(&starting, conflicting_run)?;
             step.record(run, started_id, &started);
             Ok(Some((child, conflicting_run)))
@@ -268,8 +274,9 @@ impl Step<'_> {
         parent: &RunId,
         initiated_event_id: u32,
         cause: StartChildFailedCause,
+        needs: Precondition,
     ) -> Result<u32> {
-        let run = self.find(parent)?;
+        let run = self.find_at(parent, needs)?;
         let failed = ChildStartFailed { initiated_event_id, cause };
         let event = NewEvent::new(Body::StartChildWorkflowExecutionFailed(failed));
         self.add(run, &event, EventSource::Store)
@@ -379,7 +386,7 @@ impl Step<'_> {
             parent.ruled = true;
         }
         if let Some(run) = conflicting_run {
-            let run = self.find(&run)?;
+            let run = self.find_at(&run, starting.needs)?;
             self.terminate_current(run)?;
         }
         Ok((id, started_id, started))

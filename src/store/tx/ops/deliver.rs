@@ -8,7 +8,7 @@ use crate::event::{
 };
 use crate::id::RunId;
 use crate::index::{DutyKey, DutyKind};
-use crate::store::pending::{EventSource, Read};
+use crate::store::pending::{EventSource, Precondition, Read};
 use crate::store::read::{BatchCursor, EventRef};
 use crate::store::tx::{Step, Stepped};
 
@@ -74,7 +74,7 @@ impl Step<'_> {
             let delivered = match delivery.target {
                 None => Err(ExternalFailedCause::ExternalWorkflowExecutionNotFound),
                 Some(target) => {
-                    let target = step.find(&target)?;
+                    let target = step.find_at(&target, Precondition::Loose)?;
                     step.deliver(target, &delivery.event)?.map(|id| Some((target, id?)))
                 }
             };
@@ -88,7 +88,7 @@ impl Step<'_> {
 
     /// Records in the run that sent a request what became of it; no cause: it was delivered.
     fn answer(&mut self, sender: &RunId, key: &DutyKey, cause: ExternalFailedCause) -> Result<()> {
-        let from = self.find(sender)?;
+        let from = self.find_at(sender, Precondition::Loose)?;
         let answer = ExternalResolved { initiated_event_id: key.event, cause };
         let answer = match (key.kind == DutyKind::DeliverSignal, cause) {
             (true, ExternalFailedCause::Unspecified) => {

@@ -4,7 +4,7 @@ use super::child_events::{closing_event, outcome, relation, retry_state};
 use crate::error::{Error, Result};
 use crate::event::{ChildClosed, Event, EventKind, NewEvent, RawEvent};
 use crate::id::RunId;
-use crate::store::pending::EventSource;
+use crate::store::pending::{EventSource, Precondition};
 use crate::store::read::BatchCursor;
 use crate::store::tx::{Step, Stepped, Transaction};
 
@@ -18,13 +18,18 @@ impl Transaction<'_> {
     /// [`Error::IllegalEvent`] if the child has not started or not ended, or was reported already,
     /// and as [`Transaction::append`].
     pub fn report_child(&mut self, parent: &RunId, initiated_event_id: u32) -> Result<u32> {
-        self.step(|step| step.report_child(parent, initiated_event_id))
+        self.step(|step| step.report_child(parent, initiated_event_id, Precondition::Found))
     }
 }
 
 impl Step<'_> {
-    pub(crate) fn report_child(&mut self, parent: &RunId, initiated_event_id: u32) -> Stepped<u32> {
-        let run = self.find(parent)?;
+    pub(crate) fn report_child(
+        &mut self,
+        parent: &RunId,
+        initiated_event_id: u32,
+        needs: Precondition,
+    ) -> Stepped<u32> {
+        let run = self.find_at(parent, needs)?;
         let not_ended = || {
             let (kind, why) = (EventKind::CHILD_WORKFLOW_EXECUTION_COMPLETED, NOT_ENDED);
             Error::IllegalEvent { run: *parent, kind, refers_to: initiated_event_id, why }

@@ -8,7 +8,7 @@ use crate::event::{Body, CancelRequested, NewEvent, ParentClosePolicy, StartChil
 use crate::id::RunId;
 use crate::index::{DutyKey, DutyKind};
 use crate::log::write::Durability;
-use crate::store::pending::EventSource;
+use crate::store::pending::{EventSource, Precondition};
 use crate::store::read::Duty;
 use crate::store::shared::Store;
 use crate::store::tx::{Commit, Step, Stepped, Stop, Transaction, retry};
@@ -261,10 +261,7 @@ impl Step<'_> {
         if !self.read_duty(key)? || !self.is_still_open(run, key) {
             return Ok(Outcome::Nothing);
         }
-        self.loose = true;
-        let settled = self.settle_open(&run, key, may_displace);
-        self.loose = false;
-        settled
+        self.settle_open(&run, key, may_displace)
     }
 
     /// Whether a duty that was open before this transaction is still open after the steps so far.
@@ -286,7 +283,9 @@ impl Step<'_> {
         let done = |done| if done { Outcome::Done } else { Outcome::Nothing };
         match key.kind {
             DutyKind::StartChild => self.settle_start(run, key.event, may_displace),
-            DutyKind::ReportClose => self.report_child(run, key.event).map(|_| Outcome::Done),
+            DutyKind::ReportClose => {
+                self.report_child(run, key.event, Precondition::Loose).map(|_| Outcome::Done)
+            }
             DutyKind::ApplyClosePolicy => Ok(done(self.settle_policy(run, key.event)?)),
             DutyKind::DeliverSignal | DutyKind::DeliverCancel => {
                 self.settle_request(run, key).map(done)
@@ -300,10 +299,10 @@ impl Step<'_> {
         initiated: u32,
         may_displace: bool,
     ) -> Stepped<Outcome> {
-        match self.start_initiated(parent, initiated, may_displace) {
+        match self.start_initiated(parent, initiated, may_displace, Precondition::Loose) {
             Err(Stop::Refused(Error::WorkflowExists { .. })) => {
                 let cause = StartChildFailedCause::WorkflowAlreadyExists;
-                self.fail_child(parent, initiated, cause)?;
+                self.fail_child(parent, initiated, cause, Precondition::Loose)?;
                 Ok(Outcome::Done)
             }
             started => Ok(match started? {
@@ -328,9 +327,9 @@ impl Step<'_> {
             return Ok(false);
         }
         let run = if child == newest.id {
-            self.find_known(chain.newest(), newest)?
+            self.find_known(chain.newest(), newest, Precondition::Loose)?
         } else {
-            self.find(&child)?
+            self.find_at(&child, Precondition::Loose)?
         };
         if relation.policy != ParentClosePolicy::RequestCancel {
             self.add(run, &Close::terminated(BY_PARENT_CLOSE_POLICY).0, EventSource::Store)?;
