@@ -212,6 +212,13 @@ pub enum Error {
         /// The most that is allowed.
         max: u64,
     },
+    /// kinlog has come to a state of its own that cannot be: a fault of the program, neither of the
+    /// caller nor of the disk. Nothing of this commit is in the log, and the store takes no more commits.
+    /// Open it again, which builds everything from the log, and report what is said here.
+    Internal {
+        /// What cannot be.
+        what: &'static str,
+    },
     /// An argument is not valid.
     InvalidArgument {
         /// What is wrong with it.
@@ -291,6 +298,14 @@ impl Error {
 
     pub(crate) fn invalid(what: &'static str) -> Self {
         Error::InvalidArgument { what }
+    }
+
+    /// What cannot be. In debug builds the program stops here.
+    #[cold]
+    #[track_caller]
+    pub(crate) fn internal(what: &'static str) -> Self {
+        debug_assert!(false, "{what}");
+        Error::Internal { what }
     }
 
     /// Whether a commit that got this error may nevertheless be in the log.
@@ -423,6 +438,9 @@ impl fmt::Display for Error {
             Error::LimitExceeded { limit, run, now, asked, max } => {
                 write!(f, "{limit}: {asked} asked, {max} allowed, {now} now")?;
                 run.map_or(Ok(()), |run| write!(f, " (run {run})"))
+            }
+            Error::Internal { what } => {
+                write!(f, "a fault of kinlog itself: {what}; open the store again, and report this")
             }
             Error::InvalidArgument { what } => f.write_str(what),
         }

@@ -1,9 +1,6 @@
 //! What a writer goes by besides the disk: that its store is where it was, that its record has its name, and
 //! that the process is the one that opened it.
 
-use std::sync::Arc;
-
-use super::state::Failure;
 use super::writer::Writer;
 use crate::error::{Error, Result};
 use crate::log::files::{LockFile, check_at, here};
@@ -16,11 +13,7 @@ impl Writer {
         while state.leading {
             self.progress.wait(&mut state);
         }
-        if state.failure.is_none() {
-            let tried = state.groups.first().map_or(state.next, |group| group.start);
-            state.groups.clear();
-            state.failure = Some(Failure { cause: Arc::new(cause), tried });
-        }
+        state.fail(cause);
         self.wake_waiters(&mut state);
     }
 

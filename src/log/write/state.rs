@@ -48,6 +48,17 @@ pub(crate) struct State {
     pub(crate) background: Requests,
 }
 
+impl State {
+    /// Takes no more commits, for the reason given, and drops those that have only gathered.
+    pub(crate) fn fail(&mut self, cause: Error) {
+        if self.failure.is_none() {
+            let tried = self.groups.first().map_or(self.next, |group| group.start);
+            self.groups.clear();
+            self.failure = Some(Failure { cause: Arc::new(cause), tried });
+        }
+    }
+}
+
 /// What the store's own thread is asked to do.
 #[derive(Default)]
 pub(crate) struct Requests {

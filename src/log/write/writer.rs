@@ -104,7 +104,8 @@ impl Writer {
     }
 
     /// Appends a commit of `payload_bytes`. `fill` is called with the place of the payload; it
-    /// either appends exactly that many bytes or refuses and has changed nothing.
+    /// either appends exactly that many bytes or refuses and has changed nothing. Where it meets
+    /// [`Error::Internal`], nothing that is in memory can be relied on, and no more commits are taken.
     pub(crate) fn append<T>(
         self: &Arc<Self>,
         payload_bytes: usize,
@@ -129,12 +130,17 @@ impl Writer {
         let filled = fill(start.plus(wide(frame::HEADER_BYTES)), &mut group.bytes);
         let filled = filled.and_then(|value| {
             let exact = group.bytes.len() - payload_start == payload_bytes;
-            exact.then_some(value).ok_or(Error::invalid("a commit has another size than announced"))
+            let what = "a commit has another size than announced";
+            if exact { Ok(value) } else { Err(Error::internal(what)) }
         });
         let value = match filled {
             Ok(value) => value,
             Err(error) => {
                 group.bytes.resize(frame_start, 0);
+                if let Error::Internal { .. } = error {
+                    state.fail(error.clone());
+                    self.wake_waiters(&mut state);
+                }
                 return Err(error);
             }
         };

@@ -48,7 +48,11 @@ impl Transaction<'_> {
                 let unsure = recheck == Recheck::Ruled;
                 self.put_in_order(&index, &mut order)?;
                 let start = buffer.len();
-                self.assemble(&index, &order, position, buffer);
+                self.assemble(&index, &order, buffer)?;
+                // Before the index takes the commit in: afterwards it cannot be refused any more.
+                if buffer.len() - start != bytes {
+                    return Err(Error::internal("a commit has another size than its parts"));
+                }
                 let payload = Payload {
                     bytes: buffer.get(start..).unwrap_or_default(),
                     position,
@@ -82,7 +86,7 @@ impl Transaction<'_> {
                 Error::overtaken(Moved::Run { run, expected, found })
             }
             Refusal::Illegal(illegal) => illegal.into(),
-            Refusal::Malformed => Error::invalid("a commit contradicts itself"),
+            Refusal::Malformed => Error::internal("a commit contradicts itself"),
         }
     }
 
@@ -111,17 +115,10 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Writes the payload of the commit at `position`, run after run.
-    fn assemble(
-        &self,
-        index: &Index,
-        order: &[(u32, usize)],
-        position: Position,
-        buffer: &mut Buffer,
-    ) {
-        let start = buffer.len();
+    /// Writes the payload of the commit, run after run.
+    fn assemble(&self, index: &Index, order: &[(u32, usize)], buffer: &mut Buffer) -> Result<()> {
         for (number, i) in order {
-            let Some(pending) = self.work.runs.get(*i) else { continue };
+            let pending = self.work.pending(*i)?;
             let state = index.runs.get(*number).map(|run| *run.state.latest());
             let previous = pending.begins.as_ref().and_then(|begins| begins.previous);
             let begins = || {
@@ -131,21 +128,27 @@ impl Transaction<'_> {
             let (first_event, previous, before) = state.map_or_else(begins, |state| {
                 (state.next_event, state.last_batch, u64::from(state.bytes))
             });
-            // `append` and `check` keep both within their fields.
-            let count = u16::try_from(pending.progress.count).unwrap_or(u16::MAX);
-            let run_bytes = u32::try_from(before + pending.progress.bytes).unwrap_or(u32::MAX);
+            let (count, run_bytes) = (pending.progress.count, before + pending.progress.bytes);
+            let (Ok(count), Ok(run_bytes)) = (u16::try_from(count), u32::try_from(run_bytes))
+            else {
+                return Err(Error::internal("a run is larger than its limits"));
+            };
             write_batch_header(buffer, *number, first_event, count, previous, run_bytes);
             let mut chunk = pending.progress.chunks.map(|(first, _)| first);
             while let Some(link) = chunk.and_then(|chunk| self.work.chunks.get(chunk)) {
-                buffer.extend_from_slice(
-                    self.work.events.get(link.start..link.end).unwrap_or_default(),
-                );
+                let events = self.work.events.get(link.start..link.end);
+                buffer.extend_from_slice(events.ok_or_else(no_events)?);
                 chunk = link.next;
             }
         }
         buffer.extend_from_slice(&self.work.rows);
-        debug_assert_eq!(end_of(position, buffer.len() - start).as_u64() % 4, 0);
+        Ok(())
     }
+}
+
+#[cold]
+fn no_events() -> Error {
+    Error::internal("events of a transaction lie outside its buffer")
 }
 
 pub(crate) fn commit_of(payload: Position) -> Position {
@@ -154,4 +157,40 @@ pub(crate) fn commit_of(payload: Position) -> Position {
 
 pub(crate) fn end_of(payload: Position, bytes: usize) -> Position {
     payload.plus(wide(bytes + TRAILER_BYTES))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::error::Error;
+    use crate::log::write::{Durability, Lead, Reserve};
+    use crate::{NewRun, Store};
+
+    #[test]
+    fn after_an_internal_fault_the_store_takes_no_more_commits_and_opens_as_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let begin = |store: &Store, workflow_id| {
+            let mut tx = store.begin();
+            let run = tx.start(NewRun::new("shop", workflow_id, "Order"))?;
+            tx.commit().map(|_| run)
+        };
+        let run = begin(&store, "before").unwrap();
+        let how = (Durability::Sync, Lead::Caller);
+        let what = "two and two are five";
+        let faulty = |_, buffer: &mut crate::event::Buffer| {
+            buffer.extend_from_slice(&[1; 4]);
+            Err::<(), _>(Error::Internal { what })
+        };
+        let writer = store.shared.writer().unwrap();
+        let refused = writer.append(8, 1, how, Reserve::Keep, faulty).map(|_| ());
+        assert!(matches!(refused, Err(Error::Internal { .. })), "{refused:?}");
+        let Err(Error::NotWritten { cause }) = begin(&store, "after") else {
+            panic!("was written")
+        };
+        assert!(matches!(*cause, Error::Internal { .. }), "{cause}");
+        drop(store);
+        let store = Store::open(dir.path()).unwrap();
+        assert_eq!(store.current_run("shop", "before"), Some(run));
+        assert_eq!(store.current_run("shop", "after"), None);
+    }
 }
