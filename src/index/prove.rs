@@ -166,7 +166,7 @@ pub(crate) const DAMAGES: [Damage; 7] = [
     ("a namespace too large", |index| {
         let size = Size { runs: 1, ..Size::default() };
         let commit = crate::id::Position::from_u64(index.end.as_u64() - 1);
-        index.namespaces.grow(0, size, commit, index.end);
+        index.namespaces.grow(0, size, commit);
     }),
 ];
 

@@ -1,6 +1,5 @@
 //! A run begins: by itself, as a child, as the next of its chain, or by a reset.
 
-use super::fold::Fold;
 use crate::bytes::wide;
 use crate::event::{Reset, Started};
 use crate::id::{Position, Timestamp};
@@ -16,7 +15,7 @@ impl Index {
         batch: &Batch<'_>,
         started: &Started<'_>,
         state: RunState,
-        fold: Fold,
+        commit: Position,
     ) {
         let started_at = first_time(batch);
         let imported = started.imported;
@@ -36,13 +35,13 @@ impl Index {
             imported,
             first_batch: batch.position,
             started_at,
-            state: Latest::new(fold.commit, state),
+            state: Latest::new(commit, state),
             waypoints: Waypoints::default(),
             fork: None,
             links: None,
         };
         let size = Size { runs: 1, ..Size::default() };
-        self.add_run(place, run, started.request_id, displaces, size, fold);
+        self.add_run(place, run, started.request_id, displaces, size, commit);
     }
 
     /// The chain of a run that begins with `started`: one that goes on, or a new one.
@@ -83,7 +82,7 @@ impl Index {
         reset: &Reset<'_>,
         mut state: RunState,
         own_bytes: u64,
-        fold: Fold,
+        commit: Position,
     ) {
         let shared = batch.first_event - 1;
         let Some(number) = self.runs.number(&reset.base_run_id) else { return };
@@ -102,7 +101,7 @@ impl Index {
         let size = Size { runs: 1, events: shared.into(), bytes: inherited };
         self.chains.add(chain, batch.run);
         self.reopen_chain(chain);
-        let links = self.inherit(number, batch, reset, fold.commit);
+        let links = self.inherit(number, batch, reset, commit);
         self.totals.relations += wide(links.children.len());
         let run = Run {
             id: reset.run_id,
@@ -112,12 +111,12 @@ impl Index {
             imported: false,
             first_batch: batch.position,
             started_at: first_time(batch),
-            state: Latest::new(fold.commit, state),
+            state: Latest::new(commit, state),
             waypoints: Waypoints::default(),
             fork: Some(Box::new(Fork { base: number, shared })),
             links: (!links.is_empty()).then(|| Box::new(links)),
         };
-        self.add_run(place, run, reset.request_id, true, size, fold);
+        self.add_run(place, run, reset.request_id, true, size, commit);
     }
 
     fn add_run(
@@ -127,10 +126,10 @@ impl Index {
         request_id: &str,
         displaces: bool,
         size: Size,
-        fold: Fold,
+        commit: Position,
     ) {
         let number = self.runs.len();
-        let new = NewRun { number, commit: fold.commit, oldest: fold.oldest, request_id };
+        let new = NewRun { number, commit, request_id };
         let (workflow, older) = self.namespaces.add_run(place, &new, displaces);
         self.runs.push(Run { workflow, older, ..run });
         self.deferred.grow(self.namespaces.namespace_of(workflow), size);

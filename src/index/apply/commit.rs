@@ -1,6 +1,5 @@
 //! Taking in a commit: its batches, its rows, and then what follows between runs.
 
-use super::fold::Fold;
 use crate::bytes::wide;
 use crate::event::Malformed;
 use crate::id::{Position, RunId};
@@ -13,11 +12,10 @@ impl Index {
     /// Takes in a commit that passed [`Index::check`]. `oldest` is the oldest position that a
     /// reader holds.
     pub(crate) fn apply(&mut self, payload: Payload<'_>, oldest: Position) {
-        let fold = Fold { commit: payload.commit, oldest };
         let mut parts = payload.parts();
         // Nothing here can fail after `check`.
         while let Ok(Some(batch)) = parts.batch() {
-            let bytes = self.apply_batch(&batch, fold);
+            let bytes = self.apply_batch(&batch, payload.commit);
             if parts.pass(bytes).is_err() {
                 break;
             }
@@ -32,9 +30,10 @@ impl Index {
                 self.tables.put(&row, payload.commit);
             }
         }
-        self.apply_deferred(payload.commit, oldest);
+        self.apply_deferred(payload.commit);
         self.tables.forget(oldest);
         self.runs.forget(oldest);
+        self.namespaces.forget(oldest);
         self.totals.commits += 1;
         self.end = payload.end;
     }

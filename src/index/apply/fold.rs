@@ -11,13 +11,6 @@ use crate::index::state::{
 };
 use crate::log::format::Batch;
 
-/// The commit that is taken in, and the oldest position that a reader holds.
-#[derive(Clone, Copy)]
-pub(crate) struct Fold {
-    pub(crate) commit: Position,
-    pub(crate) oldest: Position,
-}
-
 /// Whether an event changes what its run has to do with others or waits for.
 const fn links(raw: &RawEvent<'_>) -> bool {
     raw.kind.changes_links() && !raw.is_opaque()
@@ -31,7 +24,7 @@ impl OutgoingRequest {
 
 impl Index {
     /// Takes in a batch, and returns the bytes that its events take.
-    pub(crate) fn apply_batch(&mut self, batch: &Batch<'_>, fold: Fold) -> usize {
+    pub(crate) fn apply_batch(&mut self, batch: &Batch<'_>, commit: Position) -> usize {
         let mut last: Option<RawEvent<'_>> = None;
         let mut bytes = 0;
         let mut canceled = 0;
@@ -67,9 +60,9 @@ impl Index {
             self.deferred.canceled.push(batch.run);
         }
         match begins {
-            Some(Beginning::Started(started)) => self.start_run(batch, &started, state, fold),
-            Some(Beginning::Reset(reset)) => self.start_reset(batch, &reset, state, bytes, fold),
-            None => self.extend_run(batch.run, state, fold),
+            Some(Beginning::Started(started)) => self.start_run(batch, &started, state, commit),
+            Some(Beginning::Reset(reset)) => self.start_reset(batch, &reset, state, bytes, commit),
+            None => self.extend_run(batch.run, state, commit),
         }
         let run = self.runs.get_mut(batch.run);
         let workflow = run.map(|run| {
@@ -80,7 +73,7 @@ impl Index {
         let size = Size { runs: 0, events: batch.count.into(), bytes };
         self.deferred.grow(namespace, size);
         if linked {
-            self.apply_links(batch, fold.commit);
+            self.apply_links(batch, commit);
         }
         usize::try_from(bytes).unwrap_or(usize::MAX)
     }
@@ -95,13 +88,13 @@ impl Index {
         }
     }
 
-    fn extend_run(&mut self, number: u32, mut state: RunState, fold: Fold) {
+    fn extend_run(&mut self, number: u32, mut state: RunState, commit: Position) {
         let Some(run) = self.runs.get(number) else { return };
         let before = run.state.latest().cancel_requested;
         if before != 0 {
             state.cancel_requested = before;
         }
-        self.runs.extend(number, fold.commit, state);
+        self.runs.extend(number, commit, state);
     }
 
     /// What an event changes in its run's links.
@@ -169,7 +162,7 @@ impl Index {
     }
 
     /// What follows between runs from all that a commit said.
-    pub(crate) fn apply_deferred(&mut self, commit: Position, oldest: Position) {
+    pub(crate) fn apply_deferred(&mut self, commit: Position) {
         let mut deferred = std::mem::take(&mut self.deferred);
         for run in deferred.canceled.drain(..) {
             self.apply_cancel_policy(run, &mut deferred.relations);
@@ -184,7 +177,7 @@ impl Index {
             self.refresh(run, place, commit);
         }
         for (namespace, size) in deferred.grown.drain(..) {
-            self.namespaces.grow(namespace, size, commit, oldest);
+            self.namespaces.grow(namespace, size, commit);
         }
         self.deferred = deferred;
     }

@@ -9,7 +9,6 @@ mod namespaces;
 mod runs;
 mod tables;
 mod undo;
-mod versioned;
 mod waypoints;
 
 pub(crate) use chains::Chain;

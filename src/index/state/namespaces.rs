@@ -4,7 +4,7 @@ use crate::hash::Map;
 use std::sync::Arc;
 
 use super::runs::Size;
-use super::versioned::Versioned;
+use super::undo::{Latest, UndoQueue};
 use crate::bytes::u32_at;
 use crate::event::Malformed;
 use crate::id::Position;
@@ -19,7 +19,7 @@ pub(crate) struct Namespace {
     pub(crate) name: Arc<str>,
     pub(crate) limits: Limits,
     /// What all its runs add up to.
-    pub(crate) size: Versioned<Size>,
+    pub(crate) size: Latest<Size>,
     workflows: Map<Arc<str>, u32>,
 }
 
@@ -28,7 +28,7 @@ pub(crate) struct Workflow {
     pub(crate) id: Arc<str>,
     namespace: usize,
     /// The run that the workflow id stands for.
-    pub(crate) current: Versioned<u32>,
+    pub(crate) current: Latest<u32>,
     /// The last of its runs in the log; the others are linked behind it.
     pub(crate) newest: u32,
     /// Of the current run's start; empty for none.
@@ -41,6 +41,8 @@ pub(crate) struct Namespaces {
     list: Vec<Namespace>,
     by_name: Map<Arc<str>, usize>,
     workflows: Vec<Workflow>,
+    former_sizes: UndoQueue<Size>,
+    former_currents: UndoQueue<u32>,
 }
 
 /// A workflow that is known, or where it is to be made.
@@ -56,7 +58,6 @@ pub(crate) struct WorkflowSlot {
 pub(crate) struct NewRun<'a> {
     pub(crate) number: u32,
     pub(crate) commit: Position,
-    pub(crate) oldest: Position,
     pub(crate) request_id: &'a str,
 }
 
@@ -132,11 +133,27 @@ impl Namespaces {
     }
 
     /// Adds to what a namespace's runs add up to.
-    pub(crate) fn grow(&mut self, namespace: usize, by: Size, commit: Position, oldest: Position) {
+    pub(crate) fn grow(&mut self, namespace: usize, by: Size, commit: Position) {
         let Some(namespace) = self.list.get_mut(namespace) else { return };
         let mut size = *namespace.size.latest();
         size += by;
-        namespace.size.set(commit, size, oldest);
+        self.former_sizes.replace(&mut namespace.size, commit, size);
+    }
+
+    /// What a namespace's runs added up to for a reader at `at`.
+    pub(crate) fn size_at(&self, namespace: &Namespace, at: Position) -> Option<Size> {
+        self.former_sizes.at(&namespace.size, at).copied()
+    }
+
+    /// The run that a workflow id stood for, for a reader at `at`.
+    pub(crate) fn current_at(&self, workflow: &Workflow, at: Position) -> Option<u32> {
+        self.former_currents.at(&workflow.current, at).copied()
+    }
+
+    /// Drops what was before commits that every reader from `oldest` on sees.
+    pub(crate) fn forget(&mut self, oldest: Position) {
+        self.former_sizes.forget(oldest);
+        self.former_currents.forget(oldest);
     }
 
     /// Adds a run to a workflow, as its current one if it displaces the one before. Returns the
@@ -153,7 +170,7 @@ impl Namespaces {
         if let Some((number, workflow)) = known {
             let older = std::mem::replace(&mut workflow.newest, run.number);
             if displaces {
-                workflow.current.set(run.commit, run.number, run.oldest);
+                self.former_currents.replace(&mut workflow.current, run.commit, run.number);
                 workflow.request_id = run.request_id.into();
             }
             return (number, Some(older));
@@ -166,7 +183,7 @@ impl Namespaces {
         self.workflows.push(Workflow {
             id: place.id,
             namespace: place.namespace,
-            current: Versioned::new(run.commit, run.number),
+            current: Latest::new(run.commit, run.number),
             newest: run.number,
             request_id: run.request_id.into(),
         });
@@ -182,7 +199,7 @@ impl Namespaces {
         self.list.push(Namespace {
             name,
             limits: Limits::default(),
-            size: Versioned::new(Position::START, Size::default()),
+            size: Latest::new(Position::START, Size::default()),
             workflows: Map::default(),
         });
         self.list.len() - 1

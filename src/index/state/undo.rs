@@ -1,11 +1,11 @@
-//! What runs were before commits that some reader does not see yet: one queue for all of them, as every
-//! commit puts something there and the next one mostly takes it out again.
+//! What entries of a kind were before commits that some reader does not see yet: one queue for all of them,
+//! as every commit puts something there and the next one mostly takes it out again.
 
 use std::collections::VecDeque;
 
 use crate::id::Position;
 
-/// What is known of a run, and the commit that made it so.
+/// What is known of an entry, and the commit that made it so.
 #[derive(Clone, Debug)]
 pub(crate) struct Latest<T> {
     commit: Position,
@@ -30,7 +30,7 @@ impl<T> Latest<T> {
     }
 }
 
-/// What a run was until some commit.
+/// What an entry was until some commit.
 #[derive(Clone, Debug)]
 struct Undone<T> {
     was: Latest<T>,

@@ -152,7 +152,8 @@ impl Store {
             false => view.end.as_u64(),
         };
         let index = snapshot.index();
-        let sizes = index.namespaces.iter().filter_map(|it| it.size.at(view.end));
+        let namespaces = &index.namespaces;
+        let sizes = namespaces.iter().filter_map(|it| namespaces.size_at(it, view.end));
         Ok(log + sizes.map(|size| size.bytes).sum::<u64>())
     }
 

@@ -58,7 +58,7 @@ pub(crate) fn info(index: &Index, number: u32, end: Position) -> Option<RunInfo>
         bytes: state.bytes.into(),
         started_at: run.started_at,
         closed_at: state.closed_at,
-        is_current: workflow.current.at(end) == Some(&number),
+        is_current: index.namespaces.current_at(workflow, end) == Some(number),
         is_imported: run.imported,
     })
 }

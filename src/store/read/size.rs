@@ -46,6 +46,7 @@ impl Snapshot {
     pub fn namespace_size(&self, namespace: &str) -> Size {
         let index = self.index();
         let found = index.namespaces.get(namespace);
-        found.and_then(|found| found.size.at(self.end())).copied().unwrap_or_default()
+        let size = found.and_then(|found| index.namespaces.size_at(found, self.end()));
+        size.unwrap_or_default()
     }
 }
