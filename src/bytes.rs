@@ -50,6 +50,12 @@ pub(crate) const fn padded4(len: usize) -> usize {
     (len + 3) & !3
 }
 
+/// A length of the log as one in memory. Lossless: no supported target is narrower than 32 bits.
+pub(crate) const fn in_memory(len: u32) -> usize {
+    const { assert!(size_of::<usize>() >= size_of::<u32>()) };
+    len as usize
+}
+
 /// A length as the `u64` that addresses are counted in. Lossless: no target is wider than 64 bits.
 pub(crate) const fn wide(len: usize) -> u64 {
     len as u64

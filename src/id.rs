@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::bytes::in_memory;
+
 /// The id of a run: one history, from its Started event to its closing event.
 ///
 /// Sixteen bytes, printed and parsed in the hyphenated form of a UUID (RFC 9562), which is how
@@ -113,6 +115,67 @@ impl FromStr for RunId {
         }
         Ok(RunId(bytes))
     }
+}
+
+/// Declares numbers that stand for things of one kind: places in the order in which they came.
+macro_rules! numbers {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        $(
+            $(#[$doc])*
+            #[repr(transparent)]
+            #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+            pub(crate) struct $name(u32);
+
+            impl $name {
+                /// The number of the thing at this place in the list of all; `None` if there are no so
+                /// large numbers.
+                pub(crate) fn of_place(place: usize) -> Option<Self> {
+                    u32::try_from(place).ok().map($name)
+                }
+
+                /// Its place in the list.
+                pub(crate) const fn place(self) -> usize {
+                    in_memory(self.0)
+                }
+            }
+        )*
+    };
+}
+
+numbers! {
+    /// A run, by the order in which runs came into the log: what batches call it.
+    RunNumber,
+    /// A workflow, by the order in which their first runs came.
+    WorkflowNumber,
+    /// A chain, by the order in which their first runs came.
+    ChainNumber,
+    /// A relation among those of its parent, by the order in which they were initiated.
+    ChildSlot,
+}
+
+impl RunNumber {
+    pub(crate) const FIRST: RunNumber = RunNumber(0);
+    /// No run has this number.
+    pub(crate) const NONE: RunNumber = RunNumber(u32::MAX);
+
+    /// The run with this number in the log.
+    pub(crate) const fn from_u32(number: u32) -> Self {
+        RunNumber(number)
+    }
+
+    /// The number, as the log stores it.
+    pub(crate) const fn as_u32(self) -> u32 {
+        self.0
+    }
+
+    /// The run that comes next; `None` if there can be none.
+    pub(crate) fn next(self) -> Option<Self> {
+        Self::of_place(self.place() + 1).filter(|next| *next != Self::NONE)
+    }
+}
+
+impl ChildSlot {
+    pub(crate) const FIRST: ChildSlot = ChildSlot(0);
 }
 
 /// The address of a commit in the log, in bytes. Later commits have higher positions; a position

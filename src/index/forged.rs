@@ -49,7 +49,7 @@ impl Log {
     /// first event says so.
     fn commit(&mut self, batches: &[Batch<'_>]) -> Result<(), Refusal> {
         let mut payload = Buffer::new();
-        let mut begin = self.index.runs.len();
+        let mut begin = self.index.runs.next().unwrap();
         for (run, bodies) in batches {
             let mut events = Buffer::new();
             for body in *bodies {
@@ -68,7 +68,9 @@ impl Log {
                 }
                 (None, _) => (begin, 1, Position::START, 0),
             };
-            begin += u32::from(known.is_none());
+            if known.is_none() {
+                begin = begin.next().unwrap();
+            }
             let count = u16::try_from(bodies.len()).unwrap();
             let bytes = before + u32::try_from(events.len()).unwrap();
             write_batch_header(&mut payload, number, first, count, previous, bytes);
@@ -82,7 +84,7 @@ impl Log {
         let end = commit.plus(24 + bytes.len() as u64);
         let payload = Payload { bytes, position: commit.plus(20), batches, commit, end };
         self.index.check(payload)?;
-        self.index.apply(payload, end);
+        self.index.apply(payload, end).unwrap();
         self.end = end.as_u64();
         if let Err(found) = self.index.prove() {
             panic!("{}: {} instead of {}", found.what, found.found, found.expected);

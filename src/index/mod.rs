@@ -20,7 +20,7 @@ pub(crate) use prove::Contradiction;
 pub(crate) use prove::DAMAGES;
 pub(crate) use rules::{Draft, Illegal, Refusal, RunOrigin, outcome_kind};
 pub(crate) use state::{
-    Chain, DutyKey, Index, NAMESPACES_TABLE, Relation, Run, RunLinks, RunState, ValueRef, Waypoint,
-    Workflow, beyond_prefix, encode_limits,
+    Chain, ChildRef, DutyKey, Index, NAMESPACES_TABLE, Relation, Run, RunLinks, RunState, ValueRef,
+    Waypoint, Workflow, beyond_prefix, encode_limits,
 };
 pub use state::{DutyKind, RunStatus, Size};

@@ -1,7 +1,7 @@
 //! A commit as the index takes it in: its payload and its place.
 
 use crate::event::{Body, Malformed, Reset, Started};
-use crate::id::Position;
+use crate::id::{Position, RunNumber};
 use crate::log::format::{Batch, Frame, Parts};
 
 /// A commit's payload and its place.
@@ -43,7 +43,7 @@ pub(crate) enum Beginning<'a> {
 /// What a run's first batch says; `None` for a later batch.
 pub(crate) fn beginning<'a>(
     batch: &Batch<'a>,
-    next_new: u32,
+    next_new: RunNumber,
 ) -> Result<Option<Beginning<'a>>, Malformed> {
     if batch.first_event != 1 && batch.run != next_new {
         return Ok(None);

@@ -2,8 +2,8 @@
 
 use super::Index;
 use crate::bytes::wide;
-use crate::id::RunId;
-use crate::index::state::{Chain, Duties, DutyKey, ParentState, Run, Size};
+use crate::id::{ChainNumber, ChildSlot, RunId, RunNumber};
+use crate::index::state::{Chain, ChildRef, Duties, DutyKey, ParentState, Run, Size};
 
 /// What does not add up, and the run where it shows.
 pub(crate) struct Contradiction {
@@ -20,8 +20,7 @@ impl Index {
     pub(crate) fn prove(&self) -> Result<(), Contradiction> {
         let mut duties = Duties::default();
         let mut sizes = vec![Size::default(); self.namespaces.iter().count()];
-        for number in 0..self.runs.len() {
-            let Some(run) = self.runs.get(number) else { break };
+        for (number, run) in self.runs.iter() {
             self.prove_relations(number, run, &mut duties)?;
             let state = run.state.latest();
             let (events, bytes) = (state.next_event - 1, state.bytes);
@@ -50,7 +49,7 @@ impl Index {
     /// Proves what a run says of its children, and collects the duties that it has.
     fn prove_relations(
         &self,
-        number: u32,
+        number: RunNumber,
         run: &Run,
         duties: &mut Duties,
     ) -> Result<(), Contradiction> {
@@ -72,7 +71,8 @@ impl Index {
         for (place, relation) in links.children.iter().enumerate() {
             let child = relation.child.and_then(|child| self.runs.get(child));
             let chain = child.and_then(|child| self.chains.get(child.chain));
-            let held = u32::try_from(place).ok().map(|place| (number, place));
+            let slot = ChildSlot::of_place(place);
+            let held = slot.map(|slot| ChildRef { parent: number, slot });
             if chain.is_some_and(|chain| relation.is_open() && chain.parent != held) {
                 return wrong("a child has another parent than this", place, relation.initiated);
             }
@@ -101,7 +101,7 @@ impl Index {
             if sent.since.is_some() != (parent == ParentState::Open && sent.moved.is_none()) {
                 return wrong("a request has another duty than follows", 0, *initiated);
             }
-            duties.extend(sent.since.map(|_| sent.key(number, *initiated)));
+            duties.extend(sent.key(number, *initiated));
         }
         Ok(())
     }
@@ -130,8 +130,8 @@ impl Index {
                     return Err(Contradiction { run, what, expected, found });
                 }
                 let parent = self.chain_at(at).and_then(|chain| chain.parent);
-                let above = parent.and_then(|(parent, _)| self.runs.get(parent));
-                next = above.and_then(|above| usize::try_from(above.chain).ok());
+                let above = parent.and_then(|held| self.runs.get(held.parent));
+                next = above.map(|above| above.chain.place());
             }
             for at in way.drain(..) {
                 if let Some(proven) = proven.get_mut(at) {
@@ -143,7 +143,7 @@ impl Index {
     }
 
     fn chain_at(&self, place: usize) -> Option<&Chain> {
-        self.chains.get(u32::try_from(place).ok()?)
+        self.chains.get(ChainNumber::of_place(place)?)
     }
 }
 
@@ -157,25 +157,28 @@ pub(crate) const DAMAGES: [Damage; 7] = [
     ("duties forgotten", |index| index.duties = Duties::default()),
     ("a duty too many", |index| {
         let (since, kind) = (index.end, crate::index::state::DutyKind::ReportClose);
-        index.duties.add(DutyKey { since, kind, run: 0, event: 2 });
+        index.duties.add(DutyKey { since, kind, run: RunNumber::FIRST, event: 2 });
     }),
     ("an open child not counted", |index| links(index).open_children -= 1),
     ("a child taken for ended", |index| links(index).children[0].child_ended = true),
     ("a child without parent", |index| chain(index, 1).parent = None),
-    ("a run below itself", |index| chain(index, 0).parent = Some((1, 0))),
+    ("a run below itself", |index| {
+        chain(index, 0).parent =
+            Some(ChildRef { parent: RunNumber::from_u32(1), slot: ChildSlot::FIRST })
+    }),
     ("a namespace too large", |index| {
         let size = Size { runs: 1, ..Size::default() };
         let commit = crate::id::Position::from_u64(index.end.as_u64() - 1);
-        index.namespaces.grow(0, size, commit);
+        index.namespaces.grow(0, size, commit).unwrap();
     }),
 ];
 
 #[cfg(test)]
 fn links(index: &mut Index) -> &mut crate::index::state::RunLinks {
-    index.runs.get_mut(0).unwrap().links.as_deref_mut().unwrap()
+    index.runs.get_mut(RunNumber::FIRST).unwrap().links.as_deref_mut().unwrap()
 }
 
 #[cfg(test)]
-fn chain(index: &mut Index, number: u32) -> &mut Chain {
-    index.chains.get_mut(number).unwrap()
+fn chain(index: &mut Index, number: usize) -> &mut Chain {
+    index.chains.get_mut(ChainNumber::of_place(number).unwrap()).unwrap()
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::runs::Name;
 use crate::event::{Buffer, Reset, Started};
-use crate::id::{Position, RunId};
+use crate::id::{Position, RunId, RunNumber};
 use crate::log::format::{Batch, write_batch_header};
 
 /// A batch to be kept.
@@ -20,7 +20,7 @@ pub(super) struct KeptBatch<'a> {
 #[derive(Clone, Copy)]
 pub(super) enum Origin<'a> {
     /// It continues a run of the new store, after the batch at `previous`.
-    Continues { number: u32, previous: Position },
+    Continues { number: RunNumber, previous: Position },
     /// It starts a run.
     Starts(Started<'a>),
     /// It is the first one of a run that a reset created, which shares the events up to the batch at `previous`.
@@ -29,7 +29,7 @@ pub(super) enum Origin<'a> {
 
 impl Origin<'_> {
     /// The run's number in the new store, if it has one.
-    pub(super) fn number(&self) -> Option<u32> {
+    pub(super) fn number(&self) -> Option<RunNumber> {
         match self {
             Origin::Continues { number, .. } => Some(*number),
             _ => None,
@@ -97,7 +97,7 @@ pub(super) fn assemble(
     payload: &mut Buffer,
     batches: &[KeptBatch<'_>],
     rows: &[&[u8]],
-    mut next_new: u32,
+    mut next_new: RunNumber,
 ) {
     payload.clear();
     for KeptBatch { batch, events, origin, .. } in batches {
@@ -106,7 +106,10 @@ pub(super) fn assemble(
             Origin::Starts(_) => (next_new, Position::START),
             Origin::Resets { previous, .. } => (next_new, *previous),
         };
-        next_new = next_new.saturating_add(u32::from(origin.number().is_none()));
+        if origin.number().is_none() {
+            // The store refuses a commit with more runs than it has numbers.
+            next_new = next_new.next().unwrap_or(RunNumber::NONE);
+        }
         let Batch { first_event, count, run_bytes, .. } = *batch;
         write_batch_header(payload, number, first_event, count, previous, run_bytes);
         payload.extend_from_slice(events);

@@ -175,7 +175,7 @@ impl<'a, P: FnMut(SalvageProgress)> Salvage<'a, P> {
             }
             lost.push(range);
         }
-        let runs = u64::from(index.runs.len());
+        let runs = wide(index.runs.len());
         let (runs_cut, runs_unknown, parts) = rescue.runs.report(&index);
         drop(index);
         let tables = mark.map(|mark| rescue.import.rows_before(mark)).unwrap_or_default();

@@ -10,7 +10,7 @@ use super::runs::{BATCH_MISSING, Kept, SourceRun, SourceRuns};
 use crate::bytes::wide;
 use crate::error::Result;
 use crate::event::{Body, Buffer, Malformed};
-use crate::id::RunId;
+use crate::id::{RunId, RunNumber};
 use crate::index::Refusal;
 use crate::log::format::{BATCH_HEADER_BYTES, Batch, Frame, OVERHEAD_BYTES, Part, Parts};
 use crate::store::CommitImport;
@@ -145,7 +145,7 @@ impl<'s> Rescue<'s> {
     /// Appends what the rules accept, and cuts the runs of what they refuse.
     fn append(&mut self, commit: &mut Parsed<'_>) -> Result<()> {
         // In the order of their numbers in the new store; new runs come last.
-        commit.batches.sort_by_key(|kept| kept.origin.number().unwrap_or(u32::MAX));
+        commit.batches.sort_by_key(|kept| kept.origin.number().unwrap_or(RunNumber::NONE));
         loop {
             for (kept, why) in drop_orphans(&mut commit.batches) {
                 self.leave_out(commit, &kept, why);
@@ -220,7 +220,7 @@ impl<'s> Rescue<'s> {
 
     /// Writes the payload of a commit; returns its number of batches.
     fn assemble(&mut self, batches: &[KeptBatch<'_>], rows: &[&[u8]]) -> u16 {
-        let next_new = self.import.index().runs.len();
+        let next_new = self.import.index().runs.next().unwrap_or(RunNumber::NONE);
         assemble(&mut self.payload, batches, rows, next_new);
         // No more than the source's commit had.
         u16::try_from(batches.len()).unwrap_or(u16::MAX)

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::report::{CutRun, UnknownRun};
-use crate::id::{Position, RunId};
+use crate::id::{Position, RunId, RunNumber};
 use crate::index::Index;
 use crate::log::format::Batch;
 
@@ -12,7 +12,7 @@ pub(super) const BATCH_MISSING: &str = "the batch that follows is missing";
 
 /// The runs of the source, by the numbers that the source gave them.
 #[derive(Default)]
-pub(super) struct SourceRuns(HashMap<u32, SourceRun>);
+pub(super) struct SourceRuns(HashMap<RunNumber, SourceRun>);
 
 /// A run of the source.
 pub(super) struct SourceRun {
@@ -55,12 +55,12 @@ impl SourceRun {
 }
 
 impl SourceRuns {
-    pub(super) fn get(&self, number: u32) -> Option<&SourceRun> {
+    pub(super) fn get(&self, number: RunNumber) -> Option<&SourceRun> {
         self.0.get(&number)
     }
 
     /// The ids of those among `numbers` that are known.
-    pub(super) fn ids(&self, numbers: impl Iterator<Item = u32>) -> Vec<RunId> {
+    pub(super) fn ids(&self, numbers: impl Iterator<Item = RunNumber>) -> Vec<RunId> {
         let known = numbers.filter_map(|number| Some(self.0.get(&number)?.id));
         known.filter(|id| !id.is_nil()).collect()
     }
@@ -111,6 +111,7 @@ impl SourceRuns {
             if run.id.is_nil() {
                 let (first_found, last_found) =
                     (run.first_dropped, run.found_end.saturating_sub(1));
+                let number = number.as_u32();
                 unknown.push(UnknownRun { number, first_found, last_found });
             } else {
                 runs.push(cut_run(run, index));

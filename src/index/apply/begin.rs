@@ -2,12 +2,20 @@
 
 use crate::bytes::wide;
 use crate::event::{Reset, Started};
-use crate::id::{Position, Timestamp};
+use crate::id::{ChainNumber, ChildSlot, Position, RunNumber, Timestamp, WorkflowNumber};
 use crate::index::state::{
-    Fork, Index, Latest, NewRun, OutgoingRequest, Relation, Run, RunLinks, RunState, Size,
-    Waypoints, WorkflowSlot,
+    ChildRef, Fork, Impossible, Index, Latest, Must, NewRun, OutgoingRequest, Relation, Run,
+    RunLinks, RunState, Size, Waypoints, WorkflowSlot,
 };
 use crate::log::format::Batch;
+
+const NO_BASE: &str = "a reset has no base run";
+
+/// A relation where resets have taken it.
+pub(crate) struct Held<'i> {
+    pub(crate) at: ChildRef,
+    pub(crate) relation: &'i Relation,
+}
 
 impl Index {
     pub(crate) fn start_run(
@@ -16,8 +24,8 @@ impl Index {
         started: &Started<'_>,
         state: RunState,
         commit: Position,
-    ) {
-        let started_at = first_time(batch);
+    ) -> Result<(), Impossible> {
+        let started_at = first_time(batch)?;
         let imported = started.imported;
         // An imported run never takes the place of one that is open or began later.
         let yields = |current: &Run| {
@@ -26,11 +34,11 @@ impl Index {
         };
         let place = self.namespaces.place(started.namespace, started.workflow_id);
         let displaces = place.current.and_then(|current| self.runs.get(current)).is_none_or(yields);
-        let chain = self.chain_for(batch.run, started);
-        let run = Run {
+        let chain = self.chain_for(batch.run, started)?;
+        let run = |workflow, older| Run {
             id: started.run_id,
-            workflow: 0,
-            older: None,
+            workflow,
+            older,
             chain,
             imported,
             first_batch: batch.position,
@@ -41,11 +49,15 @@ impl Index {
             links: None,
         };
         let size = Size { runs: 1, ..Size::default() };
-        self.add_run(place, run, started.request_id, displaces, size, commit);
+        self.add_run(place, run, started.request_id, displaces, size, commit)
     }
 
     /// The chain of a run that begins with `started`: one that goes on, or a new one.
-    fn chain_for(&mut self, run: u32, started: &Started<'_>) -> u32 {
+    fn chain_for(
+        &mut self,
+        run: RunNumber,
+        started: &Started<'_>,
+    ) -> Result<ChainNumber, Impossible> {
         if started.imported {
             let before = started.continued_run_id;
             if let Some(before) = before.filter(|_| started.first_run_id == started.run_id) {
@@ -53,26 +65,27 @@ impl Index {
             }
             return self.chains.record(started.first_run_id, run);
         }
-        let before = started.continued_run_id.and_then(|before| self.runs.number(&before));
-        if let Some(before) = before.and_then(|before| self.runs.get(before)) {
-            self.chains.add(before.chain, run);
-            return before.chain;
+        if let Some(before) = &started.continued_run_id {
+            let before = self.runs.number(before).and_then(|before| self.runs.get(before));
+            let chain = before.must("a run continues one that is not there")?.chain;
+            self.chains.add(chain, run)?;
+            return Ok(chain);
         }
-        let parent = started.parent_run_id.and_then(|parent| self.runs.number(&parent));
-        let Some(parent) = parent else {
+        let Some(parent) = &started.parent_run_id else {
             return self.chains.begin(started.run_id, run, None, None);
         };
+        let parent = self.runs.number(parent).must("a child begins without its parent")?;
         let above = self.runs.get(parent).and_then(|above| self.chains.get(above.chain));
         let root = above.and_then(|chain| chain.root).unwrap_or(parent);
-        let initiated = started.parent_initiated_event_id;
         let links = self.runs.get_mut(parent).and_then(|parent| parent.links.as_deref_mut());
-        let place = links.and_then(|links| {
-            let place = links.find(initiated)?;
-            links.children.get_mut(place)?.child = Some(run);
-            u32::try_from(place).ok()
+        let slot = links.and_then(|links| {
+            let slot = links.find(started.parent_initiated_event_id)?;
+            links.child_mut(slot)?.child = Some(run);
+            Some(slot)
         });
-        let relation = place.map(|place| (parent, place));
-        self.chains.begin(started.run_id, run, relation, Some(root))
+        let slot = slot.must("a child begins that its parent has not initiated")?;
+        let held = ChildRef { parent, slot };
+        self.chains.begin(started.run_id, run, Some(held), Some(root))
     }
 
     /// A run that shares the events of `reset.base_run_id` before its first batch.
@@ -83,11 +96,12 @@ impl Index {
         mut state: RunState,
         own_bytes: u64,
         commit: Position,
-    ) {
+    ) -> Result<(), Impossible> {
         let shared = batch.first_event - 1;
-        let Some(number) = self.runs.number(&reset.base_run_id) else { return };
-        let Some(base) = self.runs.get(number) else { return };
-        let Some(place) = self.namespaces.place_of(base.workflow) else { return };
+        let number = self.runs.number(&reset.base_run_id).must(NO_BASE)?;
+        let base = self.runs.get(number).must(NO_BASE)?;
+        let place = self.namespaces.place_of(base.workflow);
+        let place = place.must("a run is of a workflow that is not there")?;
         let chain = base.chain;
         let canceled = base.state.latest().cancel_requested;
         if canceled <= shared && state.cancel_requested == 0 {
@@ -97,42 +111,46 @@ impl Index {
             // Also by an event that it shares: a close policy that is due wants no more than that.
             self.deferred.canceled.push(batch.run);
         }
-        let inherited = u64::from(state.bytes).saturating_sub(own_bytes);
+        let inherited = u64::from(state.bytes).checked_sub(own_bytes);
+        let inherited = inherited.must("a run has fewer bytes than its first batch")?;
         let size = Size { runs: 1, events: shared.into(), bytes: inherited };
-        self.chains.add(chain, batch.run);
-        self.reopen_chain(chain);
-        let links = self.inherit(number, batch, reset, commit);
+        self.chains.add(chain, batch.run)?;
+        self.reopen_chain(chain)?;
+        let links = self.inherit(number, batch, reset, commit)?;
         self.totals.relations += wide(links.children.len());
-        let run = Run {
+        let started_at = first_time(batch)?;
+        let run = |workflow, older| Run {
             id: reset.run_id,
-            workflow: 0,
-            older: None,
+            workflow,
+            older,
             chain,
             imported: false,
             first_batch: batch.position,
-            started_at: first_time(batch),
+            started_at,
             state: Latest::new(commit, state),
             waypoints: Waypoints::default(),
             fork: Some(Box::new(Fork { base: number, shared })),
             links: (!links.is_empty()).then(|| Box::new(links)),
         };
-        self.add_run(place, run, reset.request_id, true, size, commit);
+        self.add_run(place, run, reset.request_id, true, size, commit)
     }
 
     fn add_run(
         &mut self,
         place: WorkflowSlot,
-        run: Run,
+        run: impl FnOnce(WorkflowNumber, Option<RunNumber>) -> Run,
         request_id: &str,
         displaces: bool,
         size: Size,
         commit: Position,
-    ) {
-        let number = self.runs.len();
+    ) -> Result<(), Impossible> {
+        let number = self.runs.next().must("there are more runs than numbers")?;
         let new = NewRun { number, commit, request_id };
-        let (workflow, older) = self.namespaces.add_run(place, &new, displaces);
-        self.runs.push(Run { workflow, older, ..run });
-        self.deferred.grow(self.namespaces.namespace_of(workflow), size);
+        let namespace = place.namespace;
+        let (workflow, older) = self.namespaces.add_run(place, &new, displaces)?;
+        self.runs.push(number, run(workflow, older));
+        self.deferred.grow(namespace, size);
+        Ok(())
     }
 
     /// What a run made by a reset takes over from its base run: the children that were initiated
@@ -140,16 +158,16 @@ impl Index {
     /// an answer; the activities that the reset names.
     fn inherit(
         &mut self,
-        base: u32,
+        base: RunNumber,
         batch: &Batch<'_>,
         reset: &Reset<'_>,
         commit: Position,
-    ) -> RunLinks {
+    ) -> Result<RunLinks, Impossible> {
         let mut links =
             RunLinks { activities: reset.open_activities.iter().collect(), ..RunLinks::default() };
         let shared = batch.first_event - 1;
         let Some(known) = self.runs.get(base).and_then(|base| base.links.as_deref()) else {
-            return links;
+            return Ok(links);
         };
         let signals = known.signal_requests.iter().filter(|(_, id)| **id <= shared);
         links.signal_requests = signals.map(|(request, id)| (request.clone(), *id)).collect();
@@ -159,51 +177,57 @@ impl Index {
             if let Some(sent) = self.take_request(base, request, batch.run) {
                 let sent = OutgoingRequest { since: Some(commit), moved: None, ..sent };
                 links.request(request, sent);
-                self.duties.add(sent.key(batch.run, request));
+                self.duties.extend(sent.key(batch.run, request));
             }
         }
         for initiated in initiated.into_iter().take_while(|initiated| *initiated <= shared) {
             let Some(relation) = self.relation_until(base, initiated, shared) else { continue };
             if relation.is_open() {
-                self.take_over_child(base, &relation, batch, links.children.len());
+                let slot = ChildSlot::of_place(links.children.len());
+                let slot = slot.must("a run has more children than events")?;
+                self.take_over_child(base, &relation, batch, slot);
             }
             links.open_children += u32::from(relation.is_open());
             links.children.push(relation);
         }
-        links
+        Ok(links)
     }
 
     /// A chain goes on that may have ended: its parent has no outcome to be told.
-    fn reopen_chain(&mut self, chain: u32) {
+    fn reopen_chain(&mut self, chain: ChainNumber) -> Result<(), Impossible> {
         let parent = self.chains.get(chain).and_then(|chain| chain.parent);
-        let Some((parent, place)) = parent else { return };
-        if let Some(relation) = self.relation_mut(parent, place) {
-            relation.child_ended = false;
-            self.deferred.relations.push((parent, place));
-        }
+        let Some(held) = parent else { return Ok(()) };
+        self.relation_mut(held)?.child_ended = false;
+        self.deferred.relations.push(held);
+        Ok(())
     }
 
     /// Takes a request that has no answer from the run that holds it.
-    fn take_request(&mut self, base: u32, initiated: u32, to: u32) -> Option<OutgoingRequest> {
+    fn take_request(
+        &mut self,
+        base: RunNumber,
+        initiated: u32,
+        to: RunNumber,
+    ) -> Option<OutgoingRequest> {
         let holder = self.request_holder(base, initiated)?;
         let links = self.runs.get_mut(holder)?.links.as_deref_mut()?;
         let sent = links.outgoing.get_mut(&initiated)?;
         let taken = *sent;
         (sent.since, sent.moved) = (None, Some(to));
-        if taken.since.is_some() {
-            self.duties.remove(&taken.key(holder, initiated));
+        if let Some(key) = taken.key(holder, initiated) {
+            self.duties.remove(&key);
         }
         Some(taken)
     }
 
     /// The request that the run `base` began, where resets have taken it, if it has no answer there.
-    pub(crate) fn open_request(&self, base: u32, initiated: u32) -> Option<&OutgoingRequest> {
+    pub(crate) fn open_request(&self, base: RunNumber, initiated: u32) -> Option<&OutgoingRequest> {
         let links = self.runs.get(self.request_holder(base, initiated)?)?.links.as_deref()?;
         links.outgoing.get(&initiated)
     }
 
     /// The run that holds, or has answered, the request that the run `base` began.
-    pub(crate) fn request_holder(&self, base: u32, initiated: u32) -> Option<u32> {
+    pub(crate) fn request_holder(&self, base: RunNumber, initiated: u32) -> Option<RunNumber> {
         let mut run = base;
         loop {
             let links = self.runs.get(run)?.links.as_deref();
@@ -216,28 +240,34 @@ impl Index {
     }
 
     /// Moves a relation from the run that holds it to the one that `batch` begins.
-    fn take_over_child(&mut self, base: u32, relation: &Relation, batch: &Batch<'_>, place: usize) {
-        let Ok(place) = u32::try_from(place) else { return };
-        let holder = self.held(base, relation.initiated).map(|(holder, _)| holder);
-        if let Some((holder, at)) = holder {
-            let links = self.runs.get_mut(holder).and_then(|holder| holder.links.as_deref_mut());
+    fn take_over_child(
+        &mut self,
+        base: RunNumber,
+        relation: &Relation,
+        batch: &Batch<'_>,
+        slot: ChildSlot,
+    ) {
+        if let Some(before) = self.held(base, relation.initiated).map(|held| held.at) {
+            let holder = self.runs.get_mut(before.parent);
+            let links = holder.and_then(|holder| holder.links.as_deref_mut());
             if let Some(links) = links
-                && let Some(held) = links.children.get_mut(at)
+                && let Some(held) = links.children.get_mut(before.slot.place())
             {
                 links.open_children -= u32::from(held.is_open());
                 held.moved = held.moved.or(Some((batch.position, batch.run)));
             }
-            self.deferred.touch(holder, at);
+            self.deferred.relations.push(before);
         }
+        let held = ChildRef { parent: batch.run, slot };
         let chain = relation.child.and_then(|child| self.runs.get(child)).map(|child| child.chain);
         if let Some(chain) = chain.and_then(|chain| self.chains.get_mut(chain)) {
-            chain.parent = Some((batch.run, place));
+            chain.parent = Some(held);
         }
-        self.deferred.relations.push((batch.run, place));
+        self.deferred.relations.push(held);
     }
 
     /// The relation that `initiated` of the run `base` began, as it is where resets have taken it.
-    pub(crate) fn held(&self, base: u32, initiated: u32) -> Option<((u32, usize), &Relation)> {
+    pub(crate) fn held(&self, base: RunNumber, initiated: u32) -> Option<Held<'_>> {
         // From the run that wrote the event: one that shares it may never have had the child.
         let mut run = base;
         while let Some(fork) = self.runs.get(run).and_then(|run| run.fork.as_deref())
@@ -247,12 +277,12 @@ impl Index {
         }
         loop {
             let links = self.runs.get(run)?.links.as_deref()?;
-            let at = links.find(initiated)?;
-            let relation = links.children.get(at)?;
+            let slot = links.find(initiated)?;
+            let relation = links.child(slot)?;
             match relation.moved {
                 // A reset makes a later run.
                 Some((_, next)) if next > run => run = next,
-                _ => return Some(((run, at), relation)),
+                _ => return Some(Held { at: ChildRef { parent: run, slot }, relation }),
             }
         }
     }
@@ -260,18 +290,18 @@ impl Index {
     /// A relation of the run `base` as its first `shared` events tell it, with the child as it is.
     pub(crate) fn relation_until(
         &self,
-        base: u32,
+        base: RunNumber,
         initiated: u32,
         shared: u32,
     ) -> Option<Relation> {
         let links = self.runs.get(base)?.links.as_deref()?;
-        let told = links.children.get(links.find(initiated)?)?.until(shared)?;
-        let (_, held) = self.held(base, initiated)?;
+        let told = links.relation(initiated)?.until(shared)?;
+        let held = self.held(base, initiated)?.relation;
         Some(Relation { child: held.child, child_ended: held.child_ended, ..told })
     }
 }
 
-fn first_time(batch: &Batch<'_>) -> Timestamp {
-    let time = batch.raw_events().find_map(|event| event.ok().map(|(_, raw)| raw.time));
-    time.unwrap_or_default()
+fn first_time(batch: &Batch<'_>) -> Result<Timestamp, Impossible> {
+    let first = batch.raw_events().next().and_then(Result::ok);
+    first.map(|(_, raw)| raw.time).must("a batch has no events")
 }

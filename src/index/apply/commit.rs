@@ -2,26 +2,27 @@
 
 use crate::bytes::wide;
 use crate::event::Malformed;
-use crate::id::{Position, RunId};
+use crate::id::{Position, RunId, RunNumber};
 use crate::index::payload::Payload;
-use crate::index::state::Index;
+use crate::index::state::{Impossible, Index, Must};
 use crate::log::format::{Frame, Part};
 use crate::log::open::Replay;
 
 impl Index {
     /// Takes in a commit that passed [`Index::check`]. `oldest` is the oldest position that a
-    /// reader holds.
-    pub(crate) fn apply(&mut self, payload: Payload<'_>, oldest: Position) {
+    /// reader holds. What was checked is taken in; an error says that the index contradicts itself.
+    pub(crate) fn apply(
+        &mut self,
+        payload: Payload<'_>,
+        oldest: Position,
+    ) -> Result<(), Impossible> {
         let mut parts = payload.parts();
-        // Nothing here can fail after `check`.
-        while let Ok(Some(batch)) = parts.batch() {
-            let bytes = self.apply_batch(&batch, payload.commit);
-            if parts.pass(bytes).is_err() {
-                break;
-            }
+        while let Some(batch) = parts.batch().ok().must("a batch that was checked is malformed")? {
+            let bytes = self.apply_batch(&batch, payload.commit)?;
+            parts.pass(bytes).ok().must("a batch is longer than its commit")?;
         }
-        for part in parts.map_while(Result::ok) {
-            if let (Part::Put(row), size) = part {
+        for part in parts {
+            if let (Part::Put(row), size) = part.ok().must("a row that was checked is malformed")? {
                 self.totals.rows_written += 1;
                 self.totals.row_bytes += wide(size);
                 if self.namespaces.put(&row) {
@@ -30,12 +31,13 @@ impl Index {
                 self.tables.put(&row, payload.commit);
             }
         }
-        self.apply_deferred(payload.commit);
+        self.apply_deferred(payload.commit)?;
         self.tables.forget(oldest);
         self.runs.forget(oldest);
         self.namespaces.forget(oldest);
         self.totals.commits += 1;
         self.end = payload.end;
+        Ok(())
     }
 }
 
@@ -43,11 +45,10 @@ impl Replay for Index {
     fn commit(&mut self, frame: &Frame<'_>) -> Result<(), Malformed> {
         let payload = Payload::of(frame);
         self.check(payload).map_err(|_| Malformed)?;
-        self.apply(payload, payload.end);
-        Ok(())
+        self.apply(payload, payload.end).map_err(|_| Malformed)
     }
 
-    fn run_ids(&self, numbers: &[u32]) -> Vec<RunId> {
+    fn run_ids(&self, numbers: &[RunNumber]) -> Vec<RunId> {
         numbers.iter().filter_map(|number| Some(self.runs.get(*number)?.id)).collect()
     }
 }

@@ -4,10 +4,11 @@
 use crate::event::{
     ChildClosed, ChildStartFailed, Effect, Event, EventKind, ParentClosePolicy, RawEvent,
 };
-use crate::id::Position;
+use crate::id::{ChildSlot, Position, RunNumber};
 use crate::index::payload::{Beginning, beginning};
 use crate::index::state::{
-    DutyKey, Index, OutgoingRequest, ParentState, Relation, RunLinks, RunState, Size,
+    ChildRef, DutyKey, Impossible, Index, Must, OutgoingRequest, ParentState, Relation, RunLinks,
+    RunState, Size,
 };
 use crate::log::format::Batch;
 
@@ -16,20 +17,29 @@ const fn links(raw: &RawEvent<'_>) -> bool {
     raw.kind.changes_links() && !raw.is_opaque()
 }
 
+const NO_RELATION: &str = "a chain has a relation that its parent has not";
+
 impl OutgoingRequest {
-    pub(crate) fn key(&self, run: u32, event: u32) -> DutyKey {
-        DutyKey { since: self.since.unwrap_or_default(), kind: self.kind.into(), run, event }
+    /// The duty that it is as long as it has no answer; none where it is nobody's.
+    pub(crate) fn key(&self, run: RunNumber, event: u32) -> Option<DutyKey> {
+        let kind = self.kind.into();
+        self.since.map(|since| DutyKey { since, kind, run, event })
     }
 }
 
 impl Index {
     /// Takes in a batch, and returns the bytes that its events take.
-    pub(crate) fn apply_batch(&mut self, batch: &Batch<'_>, commit: Position) -> usize {
+    pub(crate) fn apply_batch(
+        &mut self,
+        batch: &Batch<'_>,
+        commit: Position,
+    ) -> Result<usize, Impossible> {
         let mut last: Option<RawEvent<'_>> = None;
         let mut bytes = 0;
         let mut canceled = 0;
         let mut linked = false;
-        for (id, raw) in batch.raw_events().map_while(Result::ok) {
+        for event in batch.raw_events() {
+            let (id, raw) = event.ok().must("an event that was checked is malformed")?;
             bytes += u64::from(raw.size);
             linked |= links(&raw);
             self.totals.payload_bytes += raw.payload.len() as u64;
@@ -38,8 +48,9 @@ impl Index {
             }
             last = Some(raw);
         }
-        let Some(last) = last else { return 0 };
-        let begins = beginning(batch, self.runs.len()).ok().flatten();
+        let last = last.must("a batch has no events")?;
+        let next_new = self.runs.next().must("there are more runs than numbers")?;
+        let begins = beginning(batch, next_new).ok().must("a run begins with another event")?;
         self.totals.event_bytes += bytes;
         self.totals.batches += 1;
         self.totals.events += u64::from(batch.count);
@@ -50,9 +61,8 @@ impl Index {
         if last.kind.is_closing() {
             self.deferred.closed.push(batch.run);
             let event = Event::check(batch.next_event() - 1, last).ok();
-            if let Some(Effect::RunClosed { next, replaced_by }) =
-                event.as_ref().map(|event| event.body().effect())
-            {
+            let event = event.must("a closing event that was checked is malformed")?;
+            if let Effect::RunClosed { next, replaced_by } = event.body().effect() {
                 (state.continued, state.replaced) = (next.is_some(), replaced_by.is_some());
             }
         }
@@ -60,46 +70,56 @@ impl Index {
             self.deferred.canceled.push(batch.run);
         }
         match begins {
-            Some(Beginning::Started(started)) => self.start_run(batch, &started, state, commit),
-            Some(Beginning::Reset(reset)) => self.start_reset(batch, &reset, state, bytes, commit),
-            None => self.extend_run(batch.run, state, commit),
+            Some(Beginning::Started(started)) => self.start_run(batch, &started, state, commit)?,
+            Some(Beginning::Reset(reset)) => {
+                self.start_reset(batch, &reset, state, bytes, commit)?;
+            }
+            None => self.extend_run(batch.run, state, commit)?,
         }
-        let run = self.runs.get_mut(batch.run);
-        let workflow = run.map(|run| {
-            run.waypoints.pass(batch);
-            run.workflow
-        });
-        let namespace = workflow.and_then(|workflow| self.namespaces.namespace_of(workflow));
+        let run = self.runs.get_mut(batch.run).must("a batch is of a run that is not there")?;
+        run.waypoints.pass(batch);
+        let namespace = self.namespaces.namespace_of(run.workflow);
+        let namespace = namespace.must("a run is of a workflow that is not there")?;
         let size = Size { runs: 0, events: batch.count.into(), bytes };
         self.deferred.grow(namespace, size);
         if linked {
-            self.apply_links(batch, commit);
+            self.apply_links(batch, commit)?;
         }
-        usize::try_from(bytes).unwrap_or(usize::MAX)
+        usize::try_from(bytes).ok().must("a batch is larger than memory")
     }
 
-    fn apply_links(&mut self, batch: &Batch<'_>, commit: Position) {
+    fn apply_links(&mut self, batch: &Batch<'_>, commit: Position) -> Result<(), Impossible> {
         for (id, raw) in batch.raw_events().map_while(Result::ok) {
-            if links(&raw)
-                && let Ok(event) = Event::check(id, raw)
-            {
-                self.link(batch, &event, commit);
+            if links(&raw) {
+                let event = Event::check(id, raw).ok();
+                let event = event.must("an event whose record was checked is malformed")?;
+                self.link(batch, &event, commit)?;
             }
         }
+        Ok(())
     }
 
-    fn extend_run(&mut self, number: u32, mut state: RunState, commit: Position) {
-        let Some(run) = self.runs.get(number) else { return };
-        let before = run.state.latest().cancel_requested;
+    fn extend_run(
+        &mut self,
+        number: RunNumber,
+        mut state: RunState,
+        commit: Position,
+    ) -> Result<(), Impossible> {
+        let before = self.runs.get(number).map_or(0, |run| run.state.latest().cancel_requested);
         if before != 0 {
             state.cancel_requested = before;
         }
-        self.runs.extend(number, commit, state);
+        self.runs.extend(number, commit, state)
     }
 
     /// What an event changes in its run's links.
-    fn link(&mut self, batch: &Batch<'_>, event: &Event<'_>, commit: Position) {
-        let Some(run) = self.runs.get_mut(batch.run) else { return };
+    fn link(
+        &mut self,
+        batch: &Batch<'_>,
+        event: &Event<'_>,
+        commit: Position,
+    ) -> Result<(), Impossible> {
+        let run = self.runs.get_mut(batch.run).must("a batch is of a run that is not there")?;
         let effect = event.body().effect();
         let without = match effect {
             Effect::Nothing | Effect::CancelRequested | Effect::RunClosed { .. } => true,
@@ -107,7 +127,7 @@ impl Index {
             _ => false,
         };
         if without {
-            return;
+            return Ok(());
         }
         let since = (!run.imported).then_some(commit);
         let links = run.links.get_or_insert_default();
@@ -117,7 +137,7 @@ impl Index {
                 self.totals.relations += 1;
                 links.children.push(Relation::new(id, b.close_policy, at));
                 links.open_children += 1;
-                links.children.len().checked_sub(1)
+                links.find(id)
             }
             Effect::ChildStarted(b) => links.change(b.initiated_event_id, |relation| {
                 if relation.started == 0 {
@@ -133,12 +153,14 @@ impl Index {
             Effect::RequestInitiated(kind, _) => {
                 let sent = OutgoingRequest { kind, batch: at, since, moved: None };
                 links.request(id, sent);
-                self.duties.extend(since.map(|_| sent.key(batch.run, id)));
+                self.duties.extend(sent.key(batch.run, id));
                 None
             }
             Effect::RequestAnswered(_, b) => {
-                if let Some(sent) = links.answered(b.initiated_event_id) {
-                    self.duties.remove(&sent.key(batch.run, b.initiated_event_id));
+                let initiated = b.initiated_event_id;
+                let sent = links.answered(initiated);
+                if let Some(key) = sent.and_then(|sent| sent.key(batch.run, initiated)) {
+                    self.duties.remove(&key);
                 }
                 None
             }
@@ -156,68 +178,78 @@ impl Index {
             }
             Effect::Nothing | Effect::CancelRequested | Effect::RunClosed { .. } => None,
         };
-        if let Some(place) = touched {
-            self.deferred.touch(batch.run, place);
-        }
+        let parent = batch.run;
+        self.deferred.relations.extend(touched.map(|slot| ChildRef { parent, slot }));
+        Ok(())
     }
 
     /// What follows between runs from all that a commit said.
-    pub(crate) fn apply_deferred(&mut self, commit: Position) {
+    pub(crate) fn apply_deferred(&mut self, commit: Position) -> Result<(), Impossible> {
         let mut deferred = std::mem::take(&mut self.deferred);
         for run in deferred.canceled.drain(..) {
-            self.apply_cancel_policy(run, &mut deferred.relations);
+            self.apply_cancel_policy(run, &mut deferred.relations)?;
         }
         for run in &deferred.closed {
-            self.end_chain(*run, &mut deferred.relations);
+            self.end_chain(*run, &mut deferred.relations)?;
         }
         for run in deferred.closed.drain(..) {
-            self.close_links(run, commit);
+            self.close_links(run, commit)?;
         }
-        for (run, place) in deferred.relations.drain(..) {
-            self.refresh(run, place, commit);
+        for relation in deferred.relations.drain(..) {
+            self.refresh(relation, commit)?;
         }
         for (namespace, size) in deferred.grown.drain(..) {
-            self.namespaces.grow(namespace, size, commit);
+            self.namespaces.grow(namespace, size, commit)?;
         }
         self.deferred = deferred;
+        Ok(())
     }
 
     /// A run was asked to cancel: if its parent has closed and wants that, the policy is applied.
-    fn apply_cancel_policy(&mut self, run: u32, touched: &mut Vec<(u32, u32)>) {
-        let chain = self.runs.get(run).and_then(|run| self.chains.get(run.chain));
-        let Some((parent, place)) = chain.and_then(|chain| chain.parent) else { return };
-        let closed = self.parent(parent) == ParentState::Closed;
-        if let Some(relation) = self.relation_mut(parent, place)
-            && closed
-            && relation.policy == ParentClosePolicy::RequestCancel
-        {
+    fn apply_cancel_policy(
+        &mut self,
+        run: RunNumber,
+        touched: &mut Vec<ChildRef>,
+    ) -> Result<(), Impossible> {
+        let run = self.runs.get(run).must("a run was asked to cancel that is not there")?;
+        let chain = self.chains.get(run.chain).must("a run is of a chain that is not there")?;
+        let Some(held) = chain.parent else { return Ok(()) };
+        let closed = self.parent(held.parent) == ParentState::Closed;
+        let relation = self.relation_mut(held)?;
+        if closed && relation.policy == ParentClosePolicy::RequestCancel {
             relation.applied = true;
-            touched.push((parent, place));
+            touched.push(held);
         }
+        Ok(())
     }
 
     /// A run closed: if it was its chain's last, the relation to the parent knows.
-    fn end_chain(&mut self, number: u32, touched: &mut Vec<(u32, u32)>) {
-        let Some(run) = self.runs.get(number) else { return };
-        let Some(chain) = self.chains.get(run.chain) else { return };
+    fn end_chain(
+        &mut self,
+        number: RunNumber,
+        touched: &mut Vec<ChildRef>,
+    ) -> Result<(), Impossible> {
+        let run = self.runs.get(number).must("a run closed that is not there")?;
+        let chain = self.chains.get(run.chain).must("a run is of a chain that is not there")?;
         let ended = chain.newest() == number && !run.state.latest().continued;
-        let Some((parent, place)) = chain.parent.filter(|_| ended) else { return };
-        let closed = self.parent(parent) == ParentState::Closed;
-        if let Some(relation) = self.relation_mut(parent, place) {
-            relation.child_ended = true;
-            // A policy reaches a child once, also if a reset takes its chain on later.
-            relation.applied |= closed;
-            touched.push((parent, place));
-        }
+        let Some(held) = chain.parent.filter(|_| ended) else { return Ok(()) };
+        let closed = self.parent(held.parent) == ParentState::Closed;
+        let relation = self.relation_mut(held)?;
+        relation.child_ended = true;
+        // A policy reaches a child once, also if a reset takes its chain on later.
+        relation.applied |= closed;
+        touched.push(held);
+        Ok(())
     }
 
     /// A run closed: its requests lapse, and its close policies begin to count.
-    fn close_links(&mut self, number: u32, commit: Position) {
-        let taken = self.runs.get_mut(number).and_then(|run| run.links.take());
-        let Some(mut links) = taken.filter(|links| !links.is_empty()) else { return };
+    fn close_links(&mut self, number: RunNumber, commit: Position) -> Result<(), Impossible> {
+        let run = self.runs.get_mut(number).must("a run closed that is not there")?;
+        let taken = run.links.take();
+        let Some(mut links) = taken.filter(|links| !links.is_empty()) else { return Ok(()) };
         for (initiated, sent) in &mut links.outgoing {
-            if sent.since.is_some() {
-                self.duties.remove(&sent.key(number, *initiated));
+            if let Some(key) = sent.key(number, *initiated) {
+                self.duties.remove(&key);
                 sent.since = None;
             }
         }
@@ -236,19 +268,20 @@ impl Index {
         if let Some(run) = self.runs.get_mut(number) {
             run.links = Some(links);
         }
+        Ok(())
     }
 
     /// Opens or settles the duty of a relation that a commit touched.
-    fn refresh(&mut self, run: u32, place: u32, commit: Position) {
-        let parent = self.parent(run);
+    fn refresh(&mut self, held: ChildRef, commit: Position) -> Result<(), Impossible> {
+        let parent = self.parent(held.parent);
         let duties = &mut self.duties;
-        let links = self.runs.get_mut(run).and_then(|run| run.links.as_deref_mut());
-        if let Some(relation) = links.and_then(|links| links.at(place)) {
-            duties.update(relation, parent, run, commit);
-        }
+        let links = self.runs.get_mut(held.parent).and_then(|run| run.links.as_deref_mut());
+        let relation = links.and_then(|links| links.child_mut(held.slot));
+        duties.update(relation.must(NO_RELATION)?, parent, held.parent, commit);
+        Ok(())
     }
 
-    pub(crate) fn parent(&self, run: u32) -> ParentState {
+    pub(crate) fn parent(&self, run: RunNumber) -> ParentState {
         match self.runs.get(run) {
             Some(run) if run.imported => ParentState::Replaced,
             Some(run) if run.state.latest().replaced => ParentState::Replaced,
@@ -257,36 +290,40 @@ impl Index {
         }
     }
 
-    pub(crate) fn relation_mut(&mut self, run: u32, place: u32) -> Option<&mut Relation> {
-        self.runs.get_mut(run)?.links.as_deref_mut()?.at(place)
+    /// A relation that is known to be there.
+    pub(crate) fn relation_mut(&mut self, held: ChildRef) -> Result<&mut Relation, Impossible> {
+        let links = self.runs.get_mut(held.parent).and_then(|run| run.links.as_deref_mut());
+        links.and_then(|links| links.child_mut(held.slot)).must(NO_RELATION)
     }
 }
 
 impl RunLinks {
-    fn at(&mut self, place: u32) -> Option<&mut Relation> {
-        self.children.get_mut(usize::try_from(place).ok()?)
+    fn change(&mut self, initiated: u32, f: impl FnOnce(&mut Relation)) -> Option<ChildSlot> {
+        let slot = self.find(initiated)?;
+        f(self.child_mut(slot)?);
+        Some(slot)
     }
 
-    fn change(&mut self, initiated: u32, f: impl FnOnce(&mut Relation)) -> Option<usize> {
-        let place = self.find(initiated)?;
-        f(self.children.get_mut(place)?);
-        Some(place)
-    }
-
-    fn end(&mut self, initiated: u32, id: u32, kind: EventKind, at: Position) -> Option<usize> {
-        let place = self.find(initiated)?;
-        let relation = self.children.get_mut(place)?;
+    fn end(&mut self, initiated: u32, id: u32, kind: EventKind, at: Position) -> Option<ChildSlot> {
+        let slot = self.find(initiated)?;
+        let relation = self.children.get_mut(slot.place())?;
         // An imported history may say more than once how a child ended.
         if relation.is_open() {
             (relation.ended, relation.ended_kind, relation.ended_batch) = (id, kind, at);
             self.open_children -= 1;
         }
-        Some(place)
+        Some(slot)
     }
 }
 
 impl crate::index::state::Duties {
-    fn update(&mut self, relation: &mut Relation, parent: ParentState, run: u32, commit: Position) {
+    fn update(
+        &mut self,
+        relation: &mut Relation,
+        parent: ParentState,
+        run: RunNumber,
+        commit: Position,
+    ) {
         let due = relation.due(parent);
         let event = relation.initiated;
         match (relation.duty, due) {

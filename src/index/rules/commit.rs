@@ -5,7 +5,7 @@ use crate::hash::Map;
 use super::draft::{Draft, RunOrigin};
 use super::steps::Illegal;
 use crate::event::{Body, Event, Malformed, RawEvent, Reset, Started};
-use crate::id::RunId;
+use crate::id::{RunId, RunNumber};
 use crate::index::payload::{Beginning, Payload, beginning};
 use crate::index::state::{Index, Namespaces, is_name};
 use crate::log::format::{Batch, Part, is_start};
@@ -36,7 +36,7 @@ struct Checking<'i, 'a> {
     index: &'i Index,
     payload: Payload<'a>,
     /// The number that the next new run gets.
-    next_new: u32,
+    next_new: RunNumber,
     origins: Map<RunId, Started<'a>>,
     resets: Map<RunId, RunId>,
     draft: Draft,
@@ -49,7 +49,7 @@ impl Index {
         let mut checking = Checking {
             index: self,
             payload,
-            next_new: self.runs.len(),
+            next_new: self.runs.next().ok_or(Malformed)?,
             origins: Map::default(),
             resets: Map::default(),
             draft: Draft::default(),
@@ -89,7 +89,9 @@ impl<'a> Checking<'_, 'a> {
         let bytes = before + own;
         // What a reset shares is known from the base run's batches alone.
         let reset = batch.first_event != 1 && batch.run == self.next_new;
-        self.next_new += u32::from(batch.run == self.next_new);
+        if batch.run == self.next_new {
+            self.next_new = self.next_new.next().ok_or(Malformed)?;
+        }
         let adds_up =
             bytes == u64::from(batch.run_bytes) || (reset && bytes < u64::from(batch.run_bytes));
         usize::try_from(own).ok().filter(|_| adds_up).ok_or(Refusal::Malformed)
@@ -223,7 +225,7 @@ impl<'a> Checking<'_, 'a> {
     }
 
     /// Whether the commit says nothing more of the base run of a reset than that the new run takes over.
-    fn only_yields(&self, base: u32, to: RunId) -> Result<bool, Malformed> {
+    fn only_yields(&self, base: RunNumber, to: RunId) -> Result<bool, Malformed> {
         for part in self.payload.parts() {
             match part?.0 {
                 Part::Batch(batch) if batch.run < base => {}
@@ -260,21 +262,21 @@ pub(crate) struct Ancestry<'a> {
 }
 
 impl Index {
-    pub(crate) fn is_imported(&self, run: u32) -> bool {
+    pub(crate) fn is_imported(&self, run: RunNumber) -> bool {
         self.runs.get(run).is_some_and(|run| run.imported)
     }
 
     /// Who a run is to others, for one that was started in this store.
-    pub(crate) fn ancestry(&self, run: u32) -> Option<Ancestry<'_>> {
+    pub(crate) fn ancestry(&self, run: RunNumber) -> Option<Ancestry<'_>> {
         let run = self.runs.get(run)?;
         let chain = self.chains.get(run.chain)?;
         let (namespace, workflow) = self.workflow_of(run)?;
-        let id = |number: u32| self.runs.get(number).map(|run| run.id);
+        let id = |number: RunNumber| self.runs.get(number).map(|run| run.id);
         Some(Ancestry {
             namespace: &namespace.name,
             workflow_id: &workflow.id,
             first: chain.first,
-            parent: chain.parent.and_then(|(parent, _)| id(parent)),
+            parent: chain.parent.and_then(|held| id(held.parent)),
             root: chain.root.and_then(id),
         })
     }

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::bytes::wide;
 use crate::event::{Awaited, Body, Effect, EventKind, RequestKind, Reset};
 use crate::hash::Map;
-use crate::id::RunId;
+use crate::id::{RunId, RunNumber};
 use crate::index::state::{Index, Relation, RunLinks};
 
 /// What the steps of a commit have changed, as far as rules depend on it.
@@ -121,7 +122,8 @@ impl Index {
 }
 
 fn count(many: usize) -> i64 {
-    i64::try_from(many).unwrap_or(i64::MAX)
+    // No list is longer than that.
+    wide(many).cast_signed()
 }
 
 /// What is known of a relation at some step.
@@ -238,11 +240,16 @@ impl Draft {
     }
 
     /// The run to which a reset among the steps so far gives the relation that `holder` has.
-    pub(crate) fn taken_by(&self, index: &Index, holder: u32, initiated: u32) -> Option<RunId> {
+    pub(crate) fn taken_by(
+        &self,
+        index: &Index,
+        holder: RunNumber,
+        initiated: u32,
+    ) -> Option<RunId> {
         self.resets.iter().find_map(|(run, (base, shared))| {
             let base = index.runs.number(base)?;
             let told = index.relation_until(base, initiated, *shared)?;
-            let ((held_by, _), _) = index.held(base, initiated)?;
+            let held_by = index.held(base, initiated)?.at.parent;
             (told.is_open() && held_by == holder).then_some(*run)
         })
     }
@@ -342,7 +349,9 @@ impl Draft {
         initiated: u32,
         f: impl FnOnce(&mut RelationState),
     ) {
-        let known = self.relation(index, run, initiated).unwrap_or_default();
+        let known = self.relation(index, run, initiated);
+        debug_assert!(known.is_some(), "a step changes a relation that is not there");
+        let known = known.unwrap_or_default();
         f(self.changes(run).relations.entry(initiated).or_insert(known));
     }
 
@@ -364,7 +373,7 @@ impl Draft {
             index.relation_until(index.runs.number(&base)?, initiated, shared)?
         } else {
             let links = index.runs.get(index.runs.number(&run)?)?.links.as_deref()?;
-            links.children.get(links.find(initiated)?)?.clone()
+            links.relation(initiated)?.clone()
         };
         let child = relation.child.and_then(|child| index.runs.get(child)).map(|run| run.id);
         let ended = !relation.is_open();

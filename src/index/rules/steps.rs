@@ -22,6 +22,8 @@ pub(crate) struct Illegal {
     pub(crate) why: &'static str,
 }
 
+const NO_CHILD: &str = "that event initiated no child";
+
 /// A child whose chain has ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EndedChild {
@@ -258,7 +260,10 @@ impl Draft {
     ) -> Result<(), Illegal> {
         let Effect::ChildClosed(b) = body.effect() else { return Ok(()) };
         let initiated = b.initiated_event_id;
-        let known = self.relation(index, run, initiated).unwrap_or_default();
+        let Some(known) = self.relation(index, run, initiated) else {
+            let (kind, why) = (body.kind(), NO_CHILD);
+            return Err(Illegal { run, kind, refers_to: initiated, why });
+        };
         let told = RelationState { told: Some((body.kind(), b.run_id)), starts: false, ..known };
         self.finish_relation(index, run, initiated, &told)
     }
@@ -295,7 +300,7 @@ fn check_initiated(b: &ChildInitiated<'_>) -> Result<(), &'static str> {
 
 fn not_started(relation: Option<RelationState>) -> Result<(), &'static str> {
     match relation {
-        None => Err("that event initiated no child"),
+        None => Err(NO_CHILD),
         Some(known) if known.started != 0 => Err("the child has started already"),
         Some(known) if known.ended => Err("the relation has ended already"),
         Some(_) => Ok(()),
@@ -304,7 +309,7 @@ fn not_started(relation: Option<RelationState>) -> Result<(), &'static str> {
 
 fn started(relation: Option<RelationState>, event: u32) -> Result<(), &'static str> {
     match relation {
-        None => Err("that event initiated no child"),
+        None => Err(NO_CHILD),
         Some(known) if known.started == 0 => Err("the child has not started"),
         Some(known) if known.started != event => Err("another event says that the child started"),
         Some(known) if known.ended => Err("the relation has ended already"),

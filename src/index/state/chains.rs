@@ -2,7 +2,9 @@
 
 use crate::hash::Map;
 
-use crate::id::RunId;
+use super::impossible::{Impossible, Must};
+use super::links::ChildRef;
+use crate::id::{ChainNumber, RunId, RunNumber};
 
 /// One chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,10 +13,10 @@ pub(crate) struct Chain {
     pub(crate) first: RunId,
     /// The runs in the store, in the order in which they came.
     members: Members,
-    /// The parent's run, and the place of the relation among its children.
-    pub(crate) parent: Option<(u32, u32)>,
+    /// The relation to the parent.
+    pub(crate) parent: Option<ChildRef>,
     /// The run at the root of the tree, for a chain with a parent.
-    pub(crate) root: Option<u32>,
+    pub(crate) root: Option<RunNumber>,
     /// Its runs happened elsewhere; they come in any order.
     pub(crate) imported: bool,
 }
@@ -22,13 +24,13 @@ pub(crate) struct Chain {
 /// Most chains have one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Members {
-    One(u32),
-    Many(Vec<u32>),
+    One(RunNumber),
+    Many(Vec<RunNumber>),
 }
 
 impl Chain {
     /// The runs, in the order in which they came into the store.
-    pub(crate) fn runs(&self) -> &[u32] {
+    pub(crate) fn runs(&self) -> &[RunNumber] {
         match &self.members {
             Members::One(run) => std::slice::from_ref(run),
             Members::Many(runs) => runs,
@@ -36,8 +38,14 @@ impl Chain {
     }
 
     /// The run that came last.
-    pub(crate) fn newest(&self) -> u32 {
-        self.runs().last().copied().unwrap_or_default()
+    pub(crate) fn newest(&self) -> RunNumber {
+        match &self.members {
+            Members::One(run) => *run,
+            Members::Many(runs) => {
+                debug_assert!(!runs.is_empty(), "a chain without runs");
+                runs.last().copied().unwrap_or(RunNumber::NONE)
+            }
+        }
     }
 }
 
@@ -46,36 +54,36 @@ impl Chain {
 pub(crate) struct Chains {
     list: Vec<Chain>,
     /// Imported chains by their first run.
-    imported: Map<RunId, u32>,
+    imported: Map<RunId, ChainNumber>,
     /// Imported runs that do not name the first of their chain, by the run that they continue.
-    followers: Map<RunId, Vec<u32>>,
+    followers: Map<RunId, Vec<RunNumber>>,
 }
 
 impl Chains {
-    pub(crate) fn get(&self, number: u32) -> Option<&Chain> {
-        self.list.get(usize::try_from(number).ok()?)
+    pub(crate) fn get(&self, number: ChainNumber) -> Option<&Chain> {
+        self.list.get(number.place())
     }
 
     pub(crate) fn len(&self) -> usize {
         self.list.len()
     }
 
-    pub(crate) fn get_mut(&mut self, number: u32) -> Option<&mut Chain> {
-        self.list.get_mut(usize::try_from(number).ok()?)
+    pub(crate) fn get_mut(&mut self, number: ChainNumber) -> Option<&mut Chain> {
+        self.list.get_mut(number.place())
     }
 
     /// The chain of imported runs that `first` began.
-    pub(crate) fn imported(&self, first: &RunId) -> Option<u32> {
+    pub(crate) fn imported(&self, first: &RunId) -> Option<ChainNumber> {
         self.imported.get(first).copied()
     }
 
     /// The imported runs that continue `run` and do not name the first of their chain.
-    pub(crate) fn followers(&self, run: &RunId) -> &[u32] {
+    pub(crate) fn followers(&self, run: &RunId) -> &[RunNumber] {
         self.followers.get(run).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// Notes that the imported `run` continues `before`, and does not name the first of its chain.
-    pub(crate) fn follow(&mut self, before: RunId, run: u32) {
+    pub(crate) fn follow(&mut self, before: RunId, run: RunNumber) {
         self.followers.entry(before).or_default().push(run);
     }
 
@@ -83,40 +91,45 @@ impl Chains {
     pub(crate) fn begin(
         &mut self,
         first: RunId,
-        run: u32,
-        parent: Option<(u32, u32)>,
-        root: Option<u32>,
-    ) -> u32 {
+        run: RunNumber,
+        parent: Option<ChildRef>,
+        root: Option<RunNumber>,
+    ) -> Result<ChainNumber, Impossible> {
         let members = Members::One(run);
         self.push(Chain { first, members, parent, root, imported: false })
     }
 
     /// Adds a run that happened elsewhere to the chain that `first` began.
-    pub(crate) fn record(&mut self, first: RunId, run: u32) -> u32 {
+    pub(crate) fn record(
+        &mut self,
+        first: RunId,
+        run: RunNumber,
+    ) -> Result<ChainNumber, Impossible> {
         if let Some(number) = self.imported.get(&first).copied() {
-            self.add(number, run);
-            return number;
+            self.add(number, run)?;
+            return Ok(number);
         }
         let members = Members::One(run);
         let chain = Chain { first, members, parent: None, root: None, imported: true };
-        let number = self.push(chain);
+        let number = self.push(chain)?;
         self.imported.insert(first, number);
-        number
+        Ok(number)
     }
 
     /// Adds a run to a chain.
-    pub(crate) fn add(&mut self, number: u32, run: u32) {
-        let Some(chain) = self.get_mut(number) else { return };
+    pub(crate) fn add(&mut self, number: ChainNumber, run: RunNumber) -> Result<(), Impossible> {
+        let chain = self.get_mut(number).must("a run goes on with a chain that is not there")?;
         match &mut chain.members {
             Members::One(first) => chain.members = Members::Many(vec![*first, run]),
             Members::Many(runs) => runs.push(run),
         }
+        Ok(())
     }
 
-    fn push(&mut self, chain: Chain) -> u32 {
-        // There are no more chains than runs, and those are counted in a u32.
-        let number = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
+    fn push(&mut self, chain: Chain) -> Result<ChainNumber, Impossible> {
+        let number =
+            ChainNumber::of_place(self.list.len()).must("there are more chains than runs")?;
         self.list.push(chain);
-        number
+        Ok(number)
     }
 }

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::event::RequestKind;
-use crate::id::Position;
+use crate::id::{Position, RunNumber};
 
 /// What must still happen.
 ///
@@ -68,13 +68,13 @@ pub(crate) struct DutyKey {
     pub(crate) since: Position,
     pub(crate) kind: DutyKind,
     /// The parent, or the run that signals or cancels.
-    pub(crate) run: u32,
+    pub(crate) run: RunNumber,
     /// The Initiated event.
     pub(crate) event: u32,
 }
 
 /// What duties come from: a commit and a run.
-type Origin = (Position, u32);
+type Origin = (Position, RunNumber);
 
 /// The open duties of one kind: their Initiated events, ascending, by origin. A parent that closes opens a
 /// thousand of one origin at once, and settling takes them from the front.
@@ -129,9 +129,9 @@ impl DutyKey {
     /// Where the duties of `kind` begin that follow this one.
     fn next_of(&self, kind: DutyKind) -> (Origin, u32) {
         match kind.cmp(&self.kind) {
-            Ordering::Less => ((self.since.plus(1), 0), 0),
-            Ordering::Equal => (self.origin(), self.event.saturating_add(1)),
-            Ordering::Greater => ((self.since, 0), 0),
+            Ordering::Less => ((self.since.plus(1), RunNumber::FIRST), 0),
+            Ordering::Equal => (self.origin(), self.event + 1),
+            Ordering::Greater => ((self.since, RunNumber::FIRST), 0),
         }
     }
 }
@@ -162,7 +162,8 @@ impl Duties {
         page.clear();
         let following = |kind: &DutyKind| {
             let kind = *kind;
-            let from = after.map_or(((Position::START, 0), 0), |after| after.next_of(kind));
+            let from =
+                after.map_or(((Position::START, RunNumber::FIRST), 0), |after| after.next_of(kind));
             let key = move |((since, run), event)| DutyKey { since, kind, run, event };
             self.of(kind).from(from).map(key).peekable()
         };
@@ -227,7 +228,7 @@ mod tests {
         DutyKey {
             since: Position::from_u64(part(10, 4).into()),
             kind: DutyKind::ALL.into_iter().nth(part(20, 5) as usize).unwrap(),
-            run: part(30, 3),
+            run: RunNumber::from_u32(part(30, 3)),
             event: part(40, 12),
         }
     }

@@ -7,7 +7,7 @@ use super::links::Relation;
 use super::namespaces::{Namespace, Namespaces, Workflow};
 use super::runs::{Run, Runs};
 use super::tables::Tables;
-use crate::id::{Position, RunId};
+use crate::id::{Position, RunId, RunNumber, WorkflowNumber};
 
 /// What the bytes of the log are, in sum.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -44,13 +44,13 @@ impl Index {
     /// The bytes that a run of a workflow of its own takes in memory, and those of a relation to a child:
     /// entries and the slots of maps, without names, waypoints and what the allocator adds.
     pub(crate) const fn entry_bytes() -> (usize, usize) {
-        let run = size_of::<Run>() + size_of::<(RunId, u32)>();
-        let workflow = size_of::<Workflow>() + size_of::<(std::sync::Arc<str>, u32)>();
+        let run = size_of::<Run>() + size_of::<(RunId, RunNumber)>();
+        let workflow = size_of::<Workflow>() + size_of::<(std::sync::Arc<str>, WorkflowNumber)>();
         (run + workflow + size_of::<Chain>(), size_of::<Relation>())
     }
 
     /// Whether a run takes events.
-    pub(crate) fn is_open(&self, run: u32) -> bool {
+    pub(crate) fn is_open(&self, run: RunNumber) -> bool {
         self.runs.get(run).is_some_and(|run| run.state.latest().status.is_open())
     }
 
@@ -79,7 +79,7 @@ impl Index {
                 sent.since.filter(|_| DutyKind::from(sent.kind) == key.kind)
             }
             kind => {
-                let (due, since) = links.children.get(links.find(key.event)?)?.duty?;
+                let (due, since) = links.relation(key.event)?.duty?;
                 (due == kind).then_some(since)
             }
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::duties::DutyKind;
 use crate::event::{EventKind, ParentClosePolicy, RequestKind};
-use crate::id::Position;
+use crate::id::{ChildSlot, Position, RunNumber};
 
 /// The ties of one run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,9 +26,24 @@ pub(crate) struct RunLinks {
 }
 
 impl RunLinks {
-    /// The place in `children` of the relation that this event initiated.
-    pub(crate) fn find(&self, initiated: u32) -> Option<usize> {
-        self.children.binary_search_by_key(&initiated, |relation| relation.initiated).ok()
+    /// The slot of the relation that this event initiated.
+    pub(crate) fn find(&self, initiated: u32) -> Option<ChildSlot> {
+        let found = self.children.binary_search_by_key(&initiated, |relation| relation.initiated);
+        ChildSlot::of_place(found.ok()?)
+    }
+
+    /// The relation in a slot.
+    pub(crate) fn child(&self, slot: ChildSlot) -> Option<&Relation> {
+        self.children.get(slot.place())
+    }
+
+    pub(crate) fn child_mut(&mut self, slot: ChildSlot) -> Option<&mut Relation> {
+        self.children.get_mut(slot.place())
+    }
+
+    /// The relation that this event initiated.
+    pub(crate) fn relation(&self, initiated: u32) -> Option<&Relation> {
+        self.child(self.find(initiated)?)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -59,6 +74,13 @@ impl RunLinks {
     }
 }
 
+/// Which relation: the run that has it, and its slot there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct ChildRef {
+    pub(crate) parent: RunNumber,
+    pub(crate) slot: ChildSlot,
+}
+
 /// A parent run's relation to one child: its Initiated event and what followed from it.
 ///
 /// Each step happens once, so that the place of its batch in the log also says which readers see it.
@@ -71,13 +93,13 @@ pub(crate) struct Relation {
     pub(crate) started: u32,
     pub(crate) started_batch: Position,
     /// The first run of the child's chain, if it was started in this store.
-    pub(crate) child: Option<u32>,
+    pub(crate) child: Option<RunNumber>,
     /// The event that ended the relation, a refusal to start or the outcome; 0 before it.
     pub(crate) ended: u32,
     pub(crate) ended_kind: EventKind,
     pub(crate) ended_batch: Position,
     /// The batch of the reset that gave the relation to another run, and that run.
-    pub(crate) moved: Option<(Position, u32)>,
+    pub(crate) moved: Option<(Position, RunNumber)>,
     /// The child's chain has ended.
     pub(crate) child_ended: bool,
     /// The close policy has reached the child, as far as it asks for a cancellation.
@@ -155,5 +177,5 @@ pub(crate) struct OutgoingRequest {
     /// The commit from which it is a duty; none for a run that is imported or has closed.
     pub(crate) since: Option<Position>,
     /// The run that a reset gave it to.
-    pub(crate) moved: Option<u32>,
+    pub(crate) moved: Option<RunNumber>,
 }

@@ -3,6 +3,7 @@
 mod chains;
 mod deferred;
 mod duties;
+mod impossible;
 mod index;
 mod links;
 mod namespaces;
@@ -14,8 +15,9 @@ mod waypoints;
 pub(crate) use chains::Chain;
 pub use duties::DutyKind;
 pub(crate) use duties::{Duties, DutyKey};
+pub(crate) use impossible::{Impossible, Must};
 pub(crate) use index::Index;
-pub(crate) use links::{OutgoingRequest, ParentState, Relation, RunLinks};
+pub(crate) use links::{ChildRef, OutgoingRequest, ParentState, Relation, RunLinks};
 pub(crate) use namespaces::WorkflowSlot;
 pub(crate) use namespaces::{
     NAMESPACES_TABLE, Namespaces, NewRun, Workflow, encode_limits, is_name,

@@ -3,11 +3,12 @@
 use crate::hash::Map;
 use std::sync::Arc;
 
+use super::impossible::{Impossible, Must};
 use super::runs::Size;
 use super::undo::{Latest, UndoQueue};
 use crate::bytes::u32_at;
 use crate::event::Malformed;
-use crate::id::Position;
+use crate::id::{Position, RunNumber, WorkflowNumber};
 use crate::limits::{Limits, NAMESPACE_BYTES_MAX};
 use crate::log::format::Put;
 
@@ -20,7 +21,7 @@ pub(crate) struct Namespace {
     pub(crate) limits: Limits,
     /// What all its runs add up to.
     pub(crate) size: Latest<Size>,
-    workflows: Map<Arc<str>, u32>,
+    workflows: Map<Arc<str>, WorkflowNumber>,
 }
 
 /// One workflow: the runs under one workflow id.
@@ -28,9 +29,9 @@ pub(crate) struct Workflow {
     pub(crate) id: Arc<str>,
     namespace: usize,
     /// The run that the workflow id stands for.
-    pub(crate) current: Latest<u32>,
+    pub(crate) current: Latest<RunNumber>,
     /// The last of its runs in the log; the others are linked behind it.
-    pub(crate) newest: u32,
+    pub(crate) newest: RunNumber,
     /// Of the current run's start; empty for none.
     pub(crate) request_id: Box<str>,
 }
@@ -42,21 +43,21 @@ pub(crate) struct Namespaces {
     by_name: Map<Arc<str>, usize>,
     workflows: Vec<Workflow>,
     former_sizes: UndoQueue<Size>,
-    former_currents: UndoQueue<u32>,
+    former_currents: UndoQueue<RunNumber>,
 }
 
 /// A workflow that is known, or where it is to be made.
 pub(crate) struct WorkflowSlot {
-    namespace: usize,
+    pub(crate) namespace: usize,
     id: Arc<str>,
-    number: Option<u32>,
+    number: Option<WorkflowNumber>,
     /// Its current run.
-    pub(crate) current: Option<u32>,
+    pub(crate) current: Option<RunNumber>,
 }
 
 /// A run to be added to its workflow.
 pub(crate) struct NewRun<'a> {
-    pub(crate) number: u32,
+    pub(crate) number: RunNumber,
     pub(crate) commit: Position,
     pub(crate) request_id: &'a str,
 }
@@ -72,17 +73,17 @@ impl Namespaces {
 
     /// The workflow with this id.
     pub(crate) fn find(&self, namespace: &str, id: &str) -> Option<&Workflow> {
-        self.workflows.get(usize::try_from(self.number(namespace, id)?).ok()?)
+        self.workflows.get(self.number(namespace, id)?.place())
     }
 
     /// The number of the workflow with this id.
-    pub(crate) fn number(&self, namespace: &str, id: &str) -> Option<u32> {
+    pub(crate) fn number(&self, namespace: &str, id: &str) -> Option<WorkflowNumber> {
         self.get(namespace)?.workflows.get(id).copied()
     }
 
     /// The workflow with this number, and its namespace.
-    pub(crate) fn workflow(&self, number: u32) -> Option<(&Namespace, &Workflow)> {
-        let workflow = self.workflows.get(usize::try_from(number).ok()?)?;
+    pub(crate) fn workflow(&self, number: WorkflowNumber) -> Option<(&Namespace, &Workflow)> {
+        let workflow = self.workflows.get(number.place())?;
         Some((self.list.get(workflow.namespace)?, workflow))
     }
 
@@ -112,13 +113,13 @@ impl Namespaces {
         let known = self.list.get(namespace).and_then(|n| n.workflows.get_key_value(id));
         let number = known.map(|(_, number)| *number);
         let id = known.map_or_else(|| id.into(), |(id, _)| id.clone());
-        let workflow = number.and_then(|number| self.workflows.get(usize::try_from(number).ok()?));
+        let workflow = number.and_then(|number| self.workflows.get(number.place()));
         WorkflowSlot { namespace, id, number, current: workflow.map(|w| *w.current.latest()) }
     }
 
     /// The place of a workflow that is known.
-    pub(crate) fn place_of(&self, number: u32) -> Option<WorkflowSlot> {
-        let workflow = self.workflows.get(usize::try_from(number).ok()?)?;
+    pub(crate) fn place_of(&self, number: WorkflowNumber) -> Option<WorkflowSlot> {
+        let workflow = self.workflows.get(number.place())?;
         Some(WorkflowSlot {
             namespace: workflow.namespace,
             id: workflow.id.clone(),
@@ -128,16 +129,22 @@ impl Namespaces {
     }
 
     /// The number of the namespace that a workflow is in.
-    pub(crate) fn namespace_of(&self, workflow: u32) -> Option<usize> {
-        Some(self.workflows.get(usize::try_from(workflow).ok()?)?.namespace)
+    pub(crate) fn namespace_of(&self, workflow: WorkflowNumber) -> Option<usize> {
+        Some(self.workflows.get(workflow.place())?.namespace)
     }
 
     /// Adds to what a namespace's runs add up to.
-    pub(crate) fn grow(&mut self, namespace: usize, by: Size, commit: Position) {
-        let Some(namespace) = self.list.get_mut(namespace) else { return };
+    pub(crate) fn grow(
+        &mut self,
+        namespace: usize,
+        by: Size,
+        commit: Position,
+    ) -> Result<(), Impossible> {
+        let namespace = self.list.get_mut(namespace).must("a namespace grows that is not there")?;
         let mut size = *namespace.size.latest();
         size += by;
         self.former_sizes.replace(&mut namespace.size, commit, size);
+        Ok(())
     }
 
     /// What a namespace's runs added up to for a reader at `at`.
@@ -146,7 +153,7 @@ impl Namespaces {
     }
 
     /// The run that a workflow id stood for, for a reader at `at`.
-    pub(crate) fn current_at(&self, workflow: &Workflow, at: Position) -> Option<u32> {
+    pub(crate) fn current_at(&self, workflow: &Workflow, at: Position) -> Option<RunNumber> {
         self.former_currents.at(&workflow.current, at).copied()
     }
 
@@ -163,23 +170,22 @@ impl Namespaces {
         place: WorkflowSlot,
         run: &NewRun<'_>,
         displaces: bool,
-    ) -> (u32, Option<u32>) {
-        let known = place.number.and_then(|number| {
-            Some((number, self.workflows.get_mut(usize::try_from(number).ok()?)?))
-        });
+    ) -> Result<(WorkflowNumber, Option<RunNumber>), Impossible> {
+        let known =
+            place.number.and_then(|number| Some((number, self.workflows.get_mut(number.place())?)));
         if let Some((number, workflow)) = known {
             let older = std::mem::replace(&mut workflow.newest, run.number);
             if displaces {
                 self.former_currents.replace(&mut workflow.current, run.commit, run.number);
                 workflow.request_id = run.request_id.into();
             }
-            return (number, Some(older));
+            return Ok((number, Some(older)));
         }
-        // There are no more workflows than runs, and those are counted in a u32.
-        let number = u32::try_from(self.workflows.len()).unwrap_or(u32::MAX);
-        if let Some(namespace) = self.list.get_mut(place.namespace) {
-            namespace.workflows.insert(place.id.clone(), number);
-        }
+        let number = WorkflowNumber::of_place(self.workflows.len());
+        let number = number.must("there are more workflows than runs")?;
+        let namespace = self.list.get_mut(place.namespace);
+        let namespace = namespace.must("a workflow is in a namespace that is not there")?;
+        namespace.workflows.insert(place.id.clone(), number);
         self.workflows.push(Workflow {
             id: place.id,
             namespace: place.namespace,
@@ -187,7 +193,7 @@ impl Namespaces {
             newest: run.number,
             request_id: run.request_id.into(),
         });
-        (number, None)
+        Ok((number, None))
     }
 
     fn namespace_for(&mut self, name: &str) -> usize {

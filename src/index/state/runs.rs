@@ -2,11 +2,12 @@
 
 use crate::hash::Map;
 
+use super::impossible::{Impossible, Must};
 use super::links::RunLinks;
 use super::undo::{Latest, UndoQueue};
 use super::waypoints::Waypoints;
 use crate::event::{EventKind, RawEvent};
-use crate::id::{Position, RunId, Timestamp};
+use crate::id::{ChainNumber, Position, RunId, RunNumber, Timestamp, WorkflowNumber};
 use crate::log::format::Batch;
 
 /// How a run stands (`temporal.api.enums.v1.WorkflowExecutionStatus`).
@@ -74,11 +75,11 @@ impl std::fmt::Display for RunStatus {
 pub(crate) struct Run {
     pub(crate) id: RunId,
     /// The number of its workflow.
-    pub(crate) workflow: u32,
+    pub(crate) workflow: WorkflowNumber,
     /// The workflow's run that came before it in the log.
-    pub(crate) older: Option<u32>,
+    pub(crate) older: Option<RunNumber>,
     /// The number of its chain.
-    pub(crate) chain: u32,
+    pub(crate) chain: ChainNumber,
     /// It happened elsewhere and was imported.
     pub(crate) imported: bool,
     /// The first batch of its own.
@@ -94,7 +95,7 @@ pub(crate) struct Run {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Fork {
     /// The base run.
-    pub(crate) base: u32,
+    pub(crate) base: RunNumber,
     /// The last event that they share.
     pub(crate) shared: u32,
 }
@@ -156,27 +157,37 @@ impl std::ops::AddAssign for Size {
 #[derive(Default)]
 pub(crate) struct Runs {
     runs: Vec<Run>,
-    by_id: Map<RunId, u32>,
+    by_id: Map<RunId, RunNumber>,
     undo_queue: UndoQueue<RunState>,
 }
 
 impl Runs {
-    /// How many there are, which is the number of the next one.
-    pub(crate) fn len(&self) -> u32 {
-        // `push` keeps the count within u32.
-        u32::try_from(self.runs.len()).unwrap_or(u32::MAX)
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.runs.len()
     }
 
-    pub(crate) fn get(&self, number: u32) -> Option<&Run> {
-        self.runs.get(usize::try_from(number).ok()?)
+    /// The number of the next one; `None` if there can be no more.
+    pub(crate) fn next(&self) -> Option<RunNumber> {
+        RunNumber::of_place(self.runs.len()).filter(|next| *next != RunNumber::NONE)
     }
 
-    pub(crate) fn number(&self, id: &RunId) -> Option<u32> {
+    /// All runs in the order of their numbers.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (RunNumber, &Run)> {
+        let numbers = (0..).map_while(RunNumber::of_place);
+        numbers.zip(&self.runs)
+    }
+
+    pub(crate) fn get(&self, number: RunNumber) -> Option<&Run> {
+        self.runs.get(number.place())
+    }
+
+    pub(crate) fn number(&self, id: &RunId) -> Option<RunNumber> {
         self.by_id.get(id).copied()
     }
 
-    pub(crate) fn get_mut(&mut self, number: u32) -> Option<&mut Run> {
-        self.runs.get_mut(usize::try_from(number).ok()?)
+    pub(crate) fn get_mut(&mut self, number: RunNumber) -> Option<&mut Run> {
+        self.runs.get_mut(number.place())
     }
 
     /// How far a run had come for a reader at `at`; `None` if it began later.
@@ -185,11 +196,16 @@ impl Runs {
     }
 
     /// Takes a run on to `state` from `commit` on.
-    pub(crate) fn extend(&mut self, number: u32, commit: Position, state: RunState) {
-        let run = usize::try_from(number).ok().and_then(|number| self.runs.get_mut(number));
-        if let Some(run) = run {
-            self.undo_queue.replace(&mut run.state, commit, state);
-        }
+    pub(crate) fn extend(
+        &mut self,
+        number: RunNumber,
+        commit: Position,
+        state: RunState,
+    ) -> Result<(), Impossible> {
+        let run =
+            self.runs.get_mut(number.place()).must("a batch extends a run that is not there")?;
+        self.undo_queue.replace(&mut run.state, commit, state);
+        Ok(())
     }
 
     /// Drops what runs were before commits that every reader from `oldest` on sees.
@@ -197,8 +213,9 @@ impl Runs {
         self.undo_queue.forget(oldest);
     }
 
-    pub(crate) fn push(&mut self, run: Run) {
-        self.by_id.insert(run.id, self.len());
+    pub(crate) fn push(&mut self, number: RunNumber, run: Run) {
+        debug_assert_eq!(Some(number), self.next());
+        self.by_id.insert(run.id, number);
         self.runs.push(run);
     }
 }

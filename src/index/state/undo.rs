@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use crate::bytes::wide;
 use crate::id::Position;
 
 /// What is known of an entry, and the commit that made it so.
@@ -54,7 +55,7 @@ impl<T> Default for UndoQueue<T> {
 impl<T> UndoQueue<T> {
     /// Replaces a value from `commit` on, which is later than all before.
     pub(crate) fn replace(&mut self, current: &mut Latest<T>, commit: Position, value: T) {
-        let number = self.gone.saturating_add(self.entries.len() as u64 + 1);
+        let number = self.gone + wide(self.entries.len()) + 1;
         let was = std::mem::replace(current, Latest { commit, value, former: number });
         self.entries.push_back(Undone { was, until: commit });
     }
@@ -73,7 +74,7 @@ impl<T> UndoQueue<T> {
     pub(crate) fn forget(&mut self, oldest: Position) {
         while self.entries.front().is_some_and(|former| former.until < oldest) {
             self.entries.pop_front();
-            self.gone = self.gone.saturating_add(1);
+            self.gone += 1;
         }
     }
 }

@@ -38,7 +38,8 @@ impl Waypoints {
     /// Takes in the run's next batch.
     pub(crate) fn pass(&mut self, batch: &Batch<'_>) {
         let before = self.stride();
-        self.batches = self.batches.saturating_add(1);
+        // No run has more batches than events, and those are numbered in a u32.
+        self.batches += 1;
         if self.stride() > before {
             let mut even = true;
             self.points.retain(|_| {
@@ -55,6 +56,7 @@ impl Waypoints {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::RunNumber;
 
     #[test]
     fn waypoints_are_few_and_evenly_spread() {
@@ -62,7 +64,14 @@ mod tests {
         for number in 1..=5_000u32 {
             let mut buffer = crate::event::Buffer::new();
             let previous = Position::from_u64(u64::from(number - 1) * 64);
-            crate::log::format::write_batch_header(&mut buffer, 0, number, 1, previous, 16);
+            crate::log::format::write_batch_header(
+                &mut buffer,
+                RunNumber::FIRST,
+                number,
+                1,
+                previous,
+                16,
+            );
             let position = Position::from_u64(u64::from(number) * 64);
             waypoints.pass(&Batch::parse(&buffer, position).unwrap());
 

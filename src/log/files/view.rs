@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::segment::Segment;
 use crate::error::{Error, Result};
-use crate::id::Position;
+use crate::id::{Position, RunNumber};
 use crate::log::format::{
     Batch, Fault, Frame, FrameKind, Identity, corrupt, end_of_first_event, link_of,
 };
@@ -135,14 +135,14 @@ impl View {
     }
 
     /// The batch at `position`, which must belong to `run`.
-    pub(crate) fn batch(&self, position: Position, run: u32) -> Result<Batch<'_>> {
+    pub(crate) fn batch(&self, position: Position, run: RunNumber) -> Result<Batch<'_>> {
         let (_, _, bytes) = self
             .bytes_from(position)
             .ok_or_else(|| self.corrupt(position, "a batch is outside the log", 0, 0))?;
         let batch = Batch::parse(bytes, position)
             .map_err(|_| self.corrupt(position, "a batch header is malformed", 0, 0))?;
         if batch.run != run {
-            let (expected, found) = (u64::from(run), u64::from(batch.run));
+            let (expected, found) = (run.as_u32().into(), batch.run.as_u32().into());
             return Err(self.corrupt(position, "a batch belongs to another run", expected, found));
         }
         Ok(batch)

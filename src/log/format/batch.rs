@@ -10,7 +10,7 @@
 
 use crate::bytes::{padded4, padding4, put, u16_at, u32_at, u64_at, wide};
 use crate::event::{Buffer, Event, EventKind, Malformed, RawEvent};
-use crate::id::Position;
+use crate::id::{Position, RunNumber};
 use crate::limits::{KEY_BYTES_MAX, POSITION_MAX, VALUE_BYTES_MAX};
 
 use super::frame::Frame;
@@ -25,7 +25,7 @@ pub(crate) struct Batch<'a> {
     /// The position of its header.
     pub(crate) position: Position,
     /// The run's number.
-    pub(crate) run: u32,
+    pub(crate) run: RunNumber,
     /// The id of its first event.
     pub(crate) first_event: u32,
     /// How many events it holds; at least one.
@@ -45,7 +45,7 @@ impl<'a> Batch<'a> {
             let link = u64_at(bytes, 8)?;
             let batch = Batch {
                 position,
-                run: u32_at(bytes, 0)?,
+                run: RunNumber::from_u32(u32_at(bytes, 0)?),
                 first_event: u32_at(bytes, 4)?,
                 count: u16::try_from(link >> 48).ok()?,
                 previous: Position::from_u64(link & POSITION_MAX),
@@ -244,14 +244,14 @@ fn parse_put(bytes: &[u8], position: Position) -> Option<(Put<'_>, usize)> {
 /// Appends the header of a batch. Its events are to be appended next.
 pub(crate) fn write_batch_header(
     buffer: &mut Buffer,
-    run: u32,
+    run: RunNumber,
     first_event: u32,
     count: u16,
     previous: Position,
     run_bytes: u32,
 ) {
     let link = (u64::from(count) << 48) | (previous.as_u64() & POSITION_MAX);
-    buffer.extend_from_slice(&run.to_le_bytes());
+    buffer.extend_from_slice(&run.as_u32().to_le_bytes());
     buffer.extend_from_slice(&first_event.to_le_bytes());
     buffer.extend_from_slice(&link.to_le_bytes());
     buffer.extend_from_slice(&run_bytes.to_le_bytes());

@@ -16,7 +16,7 @@ use crate::bytes::{dirty_end, u32_at, wide};
 use crate::disk::{Disk, OpenMode};
 use crate::error::{Error, Result};
 use crate::event::{Buffer, Malformed};
-use crate::id::{Position, RunId};
+use crate::id::{Position, RunId, RunNumber};
 use crate::log::files::{Segment, durable_hint};
 use crate::log::format::{
     Fault, Frame, FrameKind, Identity, Manifest, Part, Parts, Paths, SEGMENT_HEADER_BYTES,
@@ -28,7 +28,7 @@ pub(crate) trait Replay {
     /// Applies a commit; an error if its content breaks a rule of the format.
     fn commit(&mut self, frame: &Frame<'_>) -> Result<(), Malformed>;
     /// The ids of the runs with these numbers; unknown ones are left out.
-    fn run_ids(&self, numbers: &[u32]) -> Vec<RunId>;
+    fn run_ids(&self, numbers: &[RunNumber]) -> Vec<RunId>;
 }
 
 /// The bytes that are not zero after the end of the log, and after the seals of full segments.
@@ -274,7 +274,7 @@ impl Scanner<'_> {
         header: &SegmentHeader,
         range: Range<usize>,
         (end, damage_end): (Position, &mut Option<Position>),
-        touched: &mut Vec<u32>,
+        touched: &mut Vec<RunNumber>,
     ) -> Result<Position> {
         let first = self.identity().first_frame(header.number);
         let mut durable_upto = Position::START;
@@ -310,7 +310,7 @@ impl Scanner<'_> {
     }
 
     /// The run numbers that can still be read in the damaged frame at `offset`.
-    fn runs_at(&self, offset: usize) -> Vec<u32> {
+    fn runs_at(&self, offset: usize) -> Vec<RunNumber> {
         let bytes = self.buffer.get(offset..).unwrap_or_default();
         let payload = bytes.get(frame::HEADER_BYTES..).unwrap_or_default();
         let batches = crate::bytes::u16_at(bytes, 18).unwrap_or_default();

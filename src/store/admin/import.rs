@@ -58,7 +58,7 @@ impl CommitImport<'_> {
                 refusal = Some(found);
                 Error::invalid("a commit does not follow from those before it")
             })?;
-            index.apply(payload, shared.pins.oldest(|| shared.published.end()));
+            index.apply(payload, shared.pins.oldest(|| shared.published.end()))?;
             Ok(())
         };
         let writer = shared.writer()?;

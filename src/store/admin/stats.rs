@@ -141,7 +141,7 @@ impl Store {
     fn count(&self, stats: &mut Stats) -> crate::id::Position {
         let index = self.shared.index.read();
         let totals = index.totals;
-        stats.runs = index.runs.len().into();
+        stats.runs = wide(index.runs.len());
         stats.open_runs = totals.open_runs;
         stats.relations = totals.relations;
         let (run, relation) = Index::entry_bytes();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::bytes::wide;
 use crate::error::{Corruption, Error, Result};
 use crate::event::Malformed;
-use crate::id::{Position, RunId};
+use crate::id::{Position, RunId, RunNumber};
 use crate::index::{Contradiction, Index};
 use crate::log::files::View;
 use crate::log::format::Frame;
@@ -164,12 +164,11 @@ impl Store {
         if index.end != view.end {
             return Ok(());
         }
-        let differs = (0..fresh.runs.len()).find(|number| {
-            let runs = fresh.runs.get(*number).zip(index.runs.get(*number));
-            runs.is_none_or(|(expected, found)| expected.links != found.links)
+        let differs = fresh.runs.iter().find(|(number, expected)| {
+            index.runs.get(*number).is_none_or(|found| expected.links != found.links)
         });
         if differs.is_some() || fresh.chains != index.chains || fresh.duties != index.duties {
-            let run = differs.and_then(|number| fresh.runs.get(number)).map(|run| run.id);
+            let run = differs.map(|(_, run)| run.id);
             let what = "relations, chains or duties differ from the log";
             let error = mismatch(view, what, 0, 0);
             return Err(run.map_or(error.clone(), |run| of_run(error, run)));
@@ -196,7 +195,7 @@ impl Replay for Fresh<'_, '_> {
         Ok(())
     }
 
-    fn run_ids(&self, numbers: &[u32]) -> Vec<RunId> {
+    fn run_ids(&self, numbers: &[RunNumber]) -> Vec<RunId> {
         self.index.run_ids(numbers)
     }
 }
@@ -209,7 +208,7 @@ fn verify_runs(
     meter: &mut Meter<'_>,
 ) -> Result<()> {
     let view = snapshot.view();
-    for number in 0..fresh.runs.len() {
+    for (number, _) in fresh.runs.iter() {
         let found = info(&snapshot.index(), number, snapshot.end());
         let expected = info(fresh, number, snapshot.end());
         let (Some(expected), Some(found)) = (expected, found) else {

@@ -16,8 +16,8 @@
 use std::ops::Bound;
 
 use crate::error::Moved;
-use crate::id::{Position, RunId};
-use crate::index::{DutyKey, Index, ValueRef};
+use crate::id::{ChainNumber, Position, RunId, RunNumber, WorkflowNumber};
+use crate::index::{ChildRef, DutyKey, Index, ValueRef};
 
 /// A question to the index and its answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,19 +25,19 @@ pub(crate) enum Read {
     /// No run has this id.
     NoRun(RunId),
     /// The next event of a run.
-    Run { number: u32, next_event: u32 },
+    Run { number: RunNumber, next_event: u32 },
     /// There was never a run of this workflow.
     NoWorkflow { namespace: Box<str>, workflow_id: Box<str> },
     /// The current run of a workflow, and whether it is open.
-    Workflow { number: u32, current: u32, open: bool },
+    Workflow { number: WorkflowNumber, current: RunNumber, open: bool },
     /// The last run of a chain, and whether it is open.
-    Chain { number: u32, newest: u32, open: bool },
-    /// The relation that a chain stands in: the parent's run, and the place among its children.
-    Parent { chain: u32, parent: Option<(u32, u32)> },
+    Chain { number: ChainNumber, newest: RunNumber, open: bool },
+    /// The relation that a chain stands in.
+    Parent { chain: ChainNumber, parent: Option<ChildRef> },
     /// Whether a duty is open.
     Duty { key: DutyKey, due: bool },
     /// A run has no signal with this request id.
-    NoSignal { run: u32, request_id: Box<str> },
+    NoSignal { run: RunNumber, request_id: Box<str> },
     /// A row, or that there is none.
     Row { table: Box<str>, key: Box<[u8]>, place: Option<ValueRef> },
     /// All rows of a range.

@@ -1,9 +1,9 @@
 //! A run that a transaction adds events to, and the limits it is held against.
 
-use crate::bytes::wide;
+use crate::bytes::{in_memory, wide};
 use crate::error::{Error, Moved, Result};
 use crate::event::{Body, EventKind, NewEvent};
-use crate::id::{Position, RunId, Timestamp};
+use crate::id::{Position, RunId, RunNumber, Timestamp};
 use crate::index::{Index, RunState, RunStatus};
 use crate::limits::{BATCH_EVENTS_MAX, COMMIT_RUNS_MAX, Limits};
 
@@ -19,7 +19,7 @@ pub(crate) struct Chunk {
 pub(crate) struct PendingRun {
     pub(crate) id: RunId,
     /// For a run that is in the store: its number, which stays.
-    pub(crate) number: Option<u32>,
+    pub(crate) number: Option<RunNumber>,
     /// The event that the first of the transaction's becomes.
     pub(crate) first_event: u32,
     pub(crate) place: Precondition,
@@ -52,12 +52,12 @@ pub(crate) enum Precondition {
 /// What the transaction has added to a run so far.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Progress {
-    pub(crate) count: usize,
+    pub(crate) count: u32,
     pub(crate) bytes: u64,
     /// How the run stands after the transaction's events.
     pub(crate) status: RunStatus,
     /// Events and bytes up to the last one that is held against the limits.
-    pub(crate) measured: (usize, u64),
+    pub(crate) measured: (u32, u64),
     pub(crate) chunks: Option<(usize, usize)>,
     /// Where in `events` its last event begins.
     pub(crate) last: usize,
@@ -114,7 +114,7 @@ pub(crate) struct RunIdentity {
 
 impl PendingRun {
     /// The number of a run that is in the store, and how far it has come by now.
-    pub(crate) fn known<'i>(&self, index: &'i Index) -> Result<(u32, &'i RunState)> {
+    pub(crate) fn known<'i>(&self, index: &'i Index) -> Result<(RunNumber, &'i RunState)> {
         let found = self.number.and_then(|number| Some((number, index.runs.get(number)?)));
         let (number, run) = found.ok_or(Error::RunNotFound { run: self.id })?;
         Ok((number, run.state.latest()))
@@ -128,7 +128,7 @@ impl PendingRun {
         let run = Some(self.id);
         let limits = if self.imported { &UNLIMITED } else { &self.limits };
         let count = self.progress.count + 1;
-        check_max("events of one run in one commit", count, BATCH_EVENTS_MAX)?;
+        check_max("events of one run in one commit", in_memory(count), BATCH_EVENTS_MAX)?;
         let now = u64::from(self.next_event()) - 1;
         if !is_exempt(event.kind()) {
             let max = limits.history_events.into();
@@ -181,21 +181,22 @@ impl PendingRun {
         }
     }
 
-    fn check_grown(
-        &self,
-        state: &RunState,
-        most: &Limits,
-        events: usize,
-        bytes: u64,
-    ) -> Result<()> {
+    fn check_grown(&self, state: &RunState, most: &Limits, events: u32, bytes: u64) -> Result<()> {
         let (run, now) = (Some(self.id), u64::from(state.bytes));
         check_max_of("bytes in one run", run, now, now + bytes, most.history_bytes.into())?;
         let now = u64::from(state.next_event) - 1;
-        check_max_of("events in one run", run, now, now + wide(events), most.history_events.into())
+        check_max_of(
+            "events in one run",
+            run,
+            now,
+            now + u64::from(events),
+            most.history_events.into(),
+        )
     }
 
     pub(crate) fn next_event(&self) -> u32 {
-        self.first_event.saturating_add(u32::try_from(self.progress.count).unwrap_or(u32::MAX))
+        // `check_event` keeps the sum within its field.
+        self.first_event + self.progress.count
     }
 }
 

@@ -106,7 +106,8 @@ impl Workspace {
             Awaited::Signal => ("signals of one run on their way", limits.open_signals),
         };
         let now = self.draft.waiting(index, pending.id).of(awaited);
-        let now = u64::try_from(now).unwrap_or_default();
+        let negative = |_| Error::internal("a run waits for less than nothing");
+        let now = u64::try_from(now).map_err(negative)?;
         check_max_of(limit, Some(pending.id), now, now + more, max.into())
     }
 

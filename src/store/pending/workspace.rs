@@ -6,7 +6,7 @@ use super::row_writes::{StatedRow, Written};
 use super::run::{Chunk, PendingRun, Recheck};
 use crate::event::Buffer;
 use crate::hash::Map;
-use crate::id::{Position, RunId};
+use crate::id::{Position, RunId, RunNumber};
 use crate::index::{Draft, DutyKey};
 use crate::sync::Mutex;
 
@@ -28,7 +28,7 @@ pub(crate) struct Workspace {
     /// How far runs that may be anywhere had moved before that.
     pub(crate) recheck: Recheck,
     /// The runs in the store that the step being taken has named, by number.
-    pub(crate) named: Vec<u32>,
+    pub(crate) named: Vec<RunNumber>,
     /// Events in the order in which they were appended.
     pub(crate) events: Buffer,
     pub(crate) chunks: Vec<Chunk>,
@@ -48,7 +48,7 @@ pub(crate) struct Workspace {
     /// The page of duties that is settled here.
     pub(crate) due: Vec<DutyKey>,
     /// The runs by number, as they stand in the frame: filled under the lock that orders commits.
-    pub(crate) order: Vec<(u32, usize)>,
+    pub(crate) order: Vec<(RunNumber, usize)>,
 }
 
 impl Workspace {

@@ -52,13 +52,13 @@ impl Snapshot {
         let number = {
             let index = self.index();
             let found = index.runs.get(self.number(&index, run)?);
-            found.map(|found| found.chain).unwrap_or_default()
+            found.map(|found| found.chain).ok_or_else(|| not_found.clone())?
         };
         let runs = ChainRuns::of(self, number)?;
         let index = self.index();
         // Of linked chains, the first one gives its name to all.
         let first_run = runs.get(&index, 0).and_then(|run| index.runs.get(run));
-        let number = first_run.map(|run| run.chain).unwrap_or_default();
+        let number = first_run.map(|run| run.chain).ok_or_else(|| not_found.clone())?;
         let first = index.chains.get(number).map(|chain| chain.first).unwrap_or_default();
         let named = self.number(&index, &first).ok().and_then(|named| index.runs.get(named));
         let first_is_here = named.is_some_and(|named| named.chain == number);

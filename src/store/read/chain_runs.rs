@@ -2,6 +2,7 @@
 
 use super::snapshot::Snapshot;
 use crate::bytes::wide;
+use crate::id::{ChainNumber, RunNumber};
 use crate::index::{Index, Size};
 
 /// How many runs are visited under one read lock of the index.
@@ -11,16 +12,16 @@ const PAGE_RUNS: usize = 256;
 #[derive(Clone, Debug)]
 pub(crate) enum ChainRuns {
     /// A single run.
-    One(u32),
+    One(RunNumber),
     /// The first `len` runs of a chain, which arrived in order.
-    First { chain: u32, len: usize },
+    First { chain: ChainNumber, len: usize },
     /// Runs that may have arrived in another order than that of the chain.
-    Sorted(Box<[u32]>),
+    Sorted(Box<[RunNumber]>),
 }
 
 impl ChainRuns {
     /// The runs of a chain in the order in which they arrived.
-    pub(crate) fn arrived(snapshot: &Snapshot, chain: u32) -> Self {
+    pub(crate) fn arrived(snapshot: &Snapshot, chain: ChainNumber) -> Self {
         let index = snapshot.index();
         let runs = index.chains.get(chain).map(|found| found.runs()).unwrap_or_default();
         // In the order of their numbers, hence of their positions in the log.
@@ -37,7 +38,7 @@ impl ChainRuns {
     }
 
     /// The number of the run at `at` in the chain.
-    pub(crate) fn get(&self, index: &Index, at: usize) -> Option<u32> {
+    pub(crate) fn get(&self, index: &Index, at: usize) -> Option<RunNumber> {
         match self {
             ChainRuns::One(run) => (at == 0).then_some(*run),
             ChainRuns::First { chain, len } => {
@@ -49,7 +50,7 @@ impl ChainRuns {
     }
 
     /// The number of the last run.
-    pub(crate) fn last(&self, index: &Index) -> Option<u32> {
+    pub(crate) fn last(&self, index: &Index) -> Option<RunNumber> {
         self.get(index, self.len().checked_sub(1)?)
     }
 
@@ -78,7 +79,7 @@ impl ChainRuns {
     }
 
     /// Calls `visit` for each run. Releases the lock of the index after each page.
-    pub(crate) fn each(&self, snapshot: &Snapshot, mut visit: impl FnMut(&Index, u32)) {
+    pub(crate) fn each(&self, snapshot: &Snapshot, mut visit: impl FnMut(&Index, RunNumber)) {
         for page in (0..self.len()).step_by(PAGE_RUNS) {
             let index = snapshot.index();
             let range = page..self.len().min(page + PAGE_RUNS);

@@ -9,7 +9,7 @@ use super::run_info::{RunInfo, info};
 use super::snapshot::Snapshot;
 use crate::error::Result;
 use crate::event::{Body, ParentClosePolicy};
-use crate::id::RunId;
+use crate::id::{ChainNumber, ChildSlot, RunId, RunNumber};
 use crate::index::{Index, Relation, RunStatus, Size, outcome_kind};
 
 /// One child of a run. A child is a chain: it may have continued as new any number of times.
@@ -96,7 +96,7 @@ pub(crate) struct ChildLink {
     relation: Relation,
     initiated: EventRef,
     /// The child's chain, if it was started in this store.
-    chain: Option<u32>,
+    chain: Option<ChainNumber>,
     /// Otherwise the event that names the child's run, if it was started.
     started: Option<EventRef>,
     /// The run that resets moved it to, unless the outcome is in the parent's own history.
@@ -104,23 +104,25 @@ pub(crate) struct ChildLink {
 }
 
 /// The run that resets have moved a relation to, as far as the snapshot sees; follows any number of resets.
-fn moved_to(index: &Index, snapshot: &Snapshot, relation: &Relation) -> Option<u32> {
+fn moved_to(index: &Index, snapshot: &Snapshot, relation: &Relation) -> Option<RunNumber> {
     let (mut relation, mut run) = (relation, None);
     while let Some((_, to)) = relation.moved.filter(|(at, _)| *at < snapshot.end()) {
         run = Some(to);
         let links = index.runs.get(to)?.links.as_deref()?;
-        relation = links.children.get(links.find(relation.initiated)?)?;
+        relation = links.relation(relation.initiated)?;
     }
     run
 }
 
 impl ChildLink {
-    /// The relation in `slot` of the run `parent`; `None` if the snapshot does not see it.
-    pub(crate) fn at(index: &Index, snapshot: &Snapshot, parent: u32, slot: usize) -> Option<Self> {
+    /// The relation in a slot of the run `parent`; `None` if the snapshot does not see it.
+    pub(crate) fn at(index: &Index, snapshot: &Snapshot, parent: RunNumber,
+        slot: ChildSlot,
+    ) -> Option<Self> {
         let run = index.runs.get(parent)?;
         let links = run.links.as_deref()?;
         let end = snapshot.end();
-        let found = links.children.get(slot).filter(|relation| relation.initiated_batch < end)?;
+        let found = links.child(slot).filter(|relation| relation.initiated_batch < end)?;
         let mut relation = found.clone();
         if relation.started_batch >= end {
             relation.started = 0;
@@ -161,7 +163,7 @@ pub(crate) struct BatchCursors {
 pub(crate) struct Found {
     pub(crate) child: Child,
     /// The number of its chain, and its runs, if there are any in the store.
-    pub(crate) chain: Option<(u32, ChainRuns)>,
+    pub(crate) chain: Option<(ChainNumber, ChainRuns)>,
     /// Whether this parent has the child now.
     pub(crate) belongs: bool,
 }
@@ -210,7 +212,7 @@ impl BatchCursors {
         &mut self,
         snapshot: &Snapshot,
         link: &ChildLink,
-    ) -> Result<(Option<RunId>, Option<u32>)> {
+    ) -> Result<(Option<RunId>, Option<ChainNumber>)> {
         if let Some(number) = link.chain {
             let first = snapshot.index().chains.get(number).map(|chain| chain.first);
             return Ok((first, Some(number)));

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::child::{BatchCursors, Child, ChildLink, ChildState};
 use super::snapshot::Snapshot;
 use crate::error::Result;
-use crate::id::RunId;
+use crate::id::{ChildSlot, RunId, RunNumber};
 
 /// Relations per page.
 const PAGE_CHILDREN: usize = 256;
@@ -27,7 +27,7 @@ const PAGE_CHILDREN: usize = 256;
 /// ```
 pub struct Children {
     snapshot: Snapshot,
-    parent: u32,
+    parent: RunNumber,
     wanted: Wanted,
     /// The Initiated event after which the next page begins; `None` after the last one.
     after: Option<u32>,
@@ -106,7 +106,8 @@ impl Children {
         let page = links.children.get(from..to).unwrap_or_default();
         self.after = page.last().map(|relation| relation.initiated);
         let links =
-            (from..to).filter_map(|slot| ChildLink::at(&index, &self.snapshot, self.parent, slot));
+            (from..to).filter_map(ChildSlot::of_place)
+            .filter_map(|slot| ChildLink::at(&index, &self.snapshot, self.parent, slot));
         let wanted = self.wanted;
         self.page
             .extend(links.filter(|link| !(matches!(wanted, Wanted::Open) && link.is_settled())));

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::error::{Error, Result};
 use crate::event::ParentClosePolicy;
-use crate::id::{Position, RunId};
+use crate::id::{ChildSlot, Position, RunId, RunNumber};
 use crate::index::{DutyKey, DutyKind, Index, Relation};
 use crate::store::shared::{Shared, Store};
 
@@ -76,7 +76,9 @@ impl Duty {
         let is_it = |slot: &usize| {
             links.children.get(*slot).is_some_and(|relation| relation.initiated == key.event)
         };
-        *near = Some(*near + 1).filter(is_it).or_else(|| links.find(key.event))?;
+        *near = Some(*near + 1)
+            .filter(is_it)
+            .or_else(|| links.find(key.event).map(ChildSlot::place))?;
         Some(Duty::about(index, key, run.id, links.children.get(*near)?))
     }
 
@@ -200,7 +202,7 @@ impl<'s> DutyList<'s> {
         let kinds = DutyKind::ALL.into_iter().filter(|k| kinds.is_empty() || kinds.contains(k));
         let since = since.max(opened_by.unwrap_or_default());
         // Sorts before every duty of that commit: no event has the id 0.
-        let before = DutyKey { since, kind: DutyKind::ALL[0], run: 0, event: 0 };
+        let before = DutyKey { since, kind: DutyKind::ALL[0], run: RunNumber::FIRST, event: 0 };
         let kinds = kinds.collect();
         let page = VecDeque::new();
         let mut list = DutyList { shared, kinds, opened_by, after: Some(before), page };

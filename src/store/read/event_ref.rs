@@ -3,7 +3,7 @@
 use super::lineage::run_of_event;
 use crate::error::{Error, Result};
 use crate::event::{Event, Malformed};
-use crate::id::Position;
+use crate::id::{Position, RunNumber};
 use crate::index::Index;
 use crate::log::files::View;
 
@@ -11,7 +11,7 @@ use crate::log::files::View;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EventRef {
     /// The run of the batch.
-    run: u32,
+    run: RunNumber,
     /// The position of the batch.
     batch: Position,
     event: u32,
@@ -28,7 +28,7 @@ pub(crate) struct BatchCursor {
 
 impl EventRef {
     /// An event of the run `number`, in the batch at `batch`.
-    pub(crate) fn of(index: &Index, number: u32, batch: Position, event: u32) -> Self {
+    pub(crate) fn of(index: &Index, number: RunNumber, batch: Position, event: u32) -> Self {
         EventRef { run: run_of_event(index, number, event), batch, event }
     }
 

@@ -10,20 +10,20 @@ use super::chain_runs::ChainRuns;
 use super::lineage::started;
 use super::snapshot::Snapshot;
 use crate::error::Result;
-use crate::id::{Position, RunId};
+use crate::id::{ChainNumber, Position, RunId, RunNumber};
 use crate::index::Index;
 
 /// Linked chains, and the links that are recorded only in the run before.
 #[derive(Default)]
 pub(crate) struct ImportedLinks {
-    pub(crate) chains: Vec<u32>,
+    pub(crate) chains: Vec<ChainNumber>,
     /// Maps a run to the one whose closing event names it as the next.
     pub(crate) followed: HashMap<RunId, RunId>,
 }
 
 /// An imported run.
 struct ImportedRun {
-    number: u32,
+    number: RunNumber,
     id: RunId,
     first_batch: Position,
     /// Whether its closing event names a next run.
@@ -32,7 +32,7 @@ struct ImportedRun {
 
 impl ImportedLinks {
     /// All chains that are linked with an imported chain, that one first.
-    pub(crate) fn with(snapshot: &Snapshot, chain: u32) -> Result<Self> {
+    pub(crate) fn with(snapshot: &Snapshot, chain: ChainNumber) -> Result<Self> {
         let mut linked = ImportedLinks { chains: vec![chain], followed: HashMap::new() };
         let mut known = HashSet::from([chain]);
         let mut at = 0;
@@ -59,7 +59,7 @@ impl ImportedLinks {
 }
 
 impl ImportedRun {
-    fn new(snapshot: &Snapshot, index: &Index, number: u32) -> Option<Self> {
+    fn new(snapshot: &Snapshot, index: &Index, number: RunNumber) -> Option<Self> {
         let run = index.runs.get(number)?;
         let state = index.runs.state_at(run, snapshot.end())?;
         let (id, first_batch) = (run.id, run.first_batch);
@@ -67,7 +67,7 @@ impl ImportedRun {
     }
 
     /// The runs of a chain.
-    fn of(snapshot: &Snapshot, chain: u32) -> Vec<Self> {
+    fn of(snapshot: &Snapshot, chain: ChainNumber) -> Vec<Self> {
         let arrived = ChainRuns::arrived(snapshot, chain);
         let mut runs = Vec::with_capacity(arrived.len());
         arrived.each(snapshot, |index, number| {
@@ -93,14 +93,14 @@ impl ImportedRun {
 }
 
 /// The chain of an imported run, if it is in the store.
-fn chain_of(snapshot: &Snapshot, run: &RunId) -> Option<u32> {
+fn chain_of(snapshot: &Snapshot, run: &RunId) -> Option<ChainNumber> {
     let index = snapshot.index();
     let number = snapshot.number(&index, run).ok()?;
     index.runs.get(number).filter(|run| run.imported).map(|run| run.chain)
 }
 
 /// The chains of the runs that continue `run` according to their Started events and do not name a first run.
-fn chains_after(snapshot: &Snapshot, run: &RunId) -> Vec<u32> {
+fn chains_after(snapshot: &Snapshot, run: &RunId) -> Vec<ChainNumber> {
     let index = snapshot.index();
     let after = index.chains.followers(run).iter().filter(|after| snapshot.sees(&index, **after));
     after.filter_map(|after| index.runs.get(*after)).map(|after| after.chain).collect()

@@ -7,11 +7,11 @@ use super::imported_links::ImportedLinks;
 use super::lineage::started;
 use super::snapshot::Snapshot;
 use crate::error::Result;
-use crate::id::{Position, RunId, Timestamp};
+use crate::id::{ChainNumber, Position, RunId, RunNumber, Timestamp};
 
 impl ChainRuns {
     /// The runs of a chain, in order. Those of an imported chain are collected and ordered by their links.
-    pub(crate) fn of(snapshot: &Snapshot, chain: u32) -> Result<Self> {
+    pub(crate) fn of(snapshot: &Snapshot, chain: ChainNumber) -> Result<Self> {
         let arrived = Self::arrived(snapshot, chain);
         let imported = snapshot.index().chains.get(chain).is_some_and(|chain| chain.imported);
         if !imported || arrived.len() == 0 {
@@ -52,7 +52,7 @@ impl ChainRuns {
 
 /// An imported run and the one that it continues according to its Started event.
 struct ImportedRun {
-    number: u32,
+    number: RunNumber,
     id: RunId,
     first_batch: Position,
     started_at: Timestamp,
@@ -64,7 +64,7 @@ struct ImportedRun {
 /// Orders runs after those that they continue. Runs that continue none in the store are ordered by their start
 /// time, after the first run of the chain. Copies of a run are next to it, before the run that follows, so that
 /// the last run is the end of the longest sequence.
-fn in_order(mut runs: Vec<ImportedRun>) -> Vec<u32> {
+fn in_order(mut runs: Vec<ImportedRun>) -> Vec<RunNumber> {
     runs.sort_unstable_by_key(|run| (!run.is_first, run.started_at, run.number));
     let present: HashSet<RunId> = runs.iter().map(|run| run.id).collect();
     // By the run that they continue, which need not be present.

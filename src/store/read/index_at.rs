@@ -4,7 +4,7 @@
 use super::lineage::Lineage;
 use super::run_info::{RunInfo, info};
 use crate::error::{Error, Result};
-use crate::id::{Position, RunId};
+use crate::id::{Position, RunId, RunNumber};
 use crate::index::Index;
 use crate::store::shared::Shared;
 
@@ -17,13 +17,13 @@ pub(crate) struct IndexAt<'i> {
 
 impl IndexAt<'_> {
     /// The number of a run.
-    pub(crate) fn number(self, run: &RunId) -> Result<u32> {
+    pub(crate) fn number(self, run: &RunId) -> Result<RunNumber> {
         let number = self.index.runs.number(run).filter(|number| self.sees(*number));
         number.ok_or(Error::RunNotFound { run: *run })
     }
 
     /// Whether a run started before `end`.
-    pub(crate) fn sees(self, number: u32) -> bool {
+    pub(crate) fn sees(self, number: RunNumber) -> bool {
         self.index.runs.get(number).is_some_and(|run| run.first_batch < self.end)
     }
 

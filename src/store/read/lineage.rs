@@ -4,7 +4,7 @@
 use super::backward_walk::BackwardWalk;
 use crate::error::{Corruption, Error, Result};
 use crate::event::{Body, Event, Malformed, Started};
-use crate::id::{Position, RunId};
+use crate::id::{Position, RunId, RunNumber};
 use crate::index::{Index, RunState, Waypoint};
 use crate::log::files::View;
 use crate::log::format::{Batch, RawEvents};
@@ -26,13 +26,13 @@ pub(crate) struct Lineage {
 /// Events in the batches of `run`, from `from` on, up to the next range.
 #[derive(Clone, Copy, Debug)]
 struct EventRange {
-    run: u32,
+    run: RunNumber,
     from: u32,
 }
 
 impl Lineage {
     /// The run `number` as a reader at `end` sees it; `None` if it started later.
-    pub(crate) fn of(index: &Index, number: u32, end: Position) -> Option<Self> {
+    pub(crate) fn of(index: &Index, number: RunNumber, end: Position) -> Option<Self> {
         let mut number = number;
         let mut run = index.runs.get(number)?;
         let (id, run_state) = (run.id, *index.runs.state_at(run, end)?);
@@ -104,14 +104,14 @@ impl Lineage {
     }
 
     /// The run whose batches hold the event `id`, and the first event after its range.
-    fn range(&self, id: u32) -> (u32, u32) {
+    fn range(&self, id: u32) -> (RunNumber, u32) {
         let at = self.ranges.partition_point(|range| range.from > id);
-        let run = self.ranges.get(at).map_or(u32::MAX, |range| range.run);
+        let run = self.ranges.get(at).map_or(RunNumber::NONE, |range| range.run);
         let later = at.checked_sub(1).and_then(|later| self.ranges.get(later));
         (run, later.map_or(self.run_state.next_event, |later| later.from))
     }
 
-    fn batch<'v>(&self, view: &'v View, at: Position, run: u32) -> Result<Batch<'v>> {
+    fn batch<'v>(&self, view: &'v View, at: Position, run: RunNumber) -> Result<Batch<'v>> {
         view.batch(at, run).map_err(|error| self.with_run(error))
     }
 
@@ -256,7 +256,7 @@ impl<'v> Cursor<'v> {
 }
 
 /// The Started event, which must be the first of the batch at `at`.
-pub(crate) fn started(view: &View, run: u32, at: Position) -> Result<Started<'_>> {
+pub(crate) fn started(view: &View, run: RunNumber, at: Position) -> Result<Started<'_>> {
     match view.batch(at, run)?.events().next() {
         Some(Ok(event)) => match event.body() {
             Body::WorkflowExecutionStarted(started) => Ok(*started),
@@ -267,7 +267,7 @@ pub(crate) fn started(view: &View, run: u32, at: Position) -> Result<Started<'_>
 }
 
 /// The run whose batch holds an event of the run `number`: itself, or one of its base runs.
-pub(crate) fn run_of_event(index: &Index, number: u32, event: u32) -> u32 {
+pub(crate) fn run_of_event(index: &Index, number: RunNumber, event: u32) -> RunNumber {
     let mut number = number;
     while let Some(fork) = index.runs.get(number).and_then(|run| run.fork.as_ref())
         && event <= fork.shared

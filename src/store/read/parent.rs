@@ -7,7 +7,7 @@ use super::lineage::{run_of_event, started};
 use super::snapshot::Snapshot;
 use crate::error::Result;
 use crate::event::Started;
-use crate::id::RunId;
+use crate::id::{ChainNumber, RunId, RunNumber};
 use crate::index::Index;
 
 /// The parent of a run.
@@ -119,7 +119,7 @@ impl Snapshot {
 
 /// The parent run of a chain, and the Initiated event there: from the index, or for an imported chain from the
 /// Started event of its first run in the store.
-pub(crate) fn parent_of(snapshot: &Snapshot, chain: u32) -> Result<Option<(RunId, u32)>> {
+pub(crate) fn parent_of(snapshot: &Snapshot, chain: ChainNumber) -> Result<Option<(RunId, u32)>> {
     let (number, first_batch) = {
         let index = snapshot.index();
         let Some(found) = index.chains.get(chain) else { return Ok(None) };
@@ -136,10 +136,11 @@ pub(crate) fn parent_of(snapshot: &Snapshot, chain: u32) -> Result<Option<(RunId
 }
 
 /// The relation of which a chain is the child, as of the snapshot: the run that has it, and its Initiated event.
-fn relation_of_chain(index: &Index, snapshot: &Snapshot, chain: u32) -> Option<(u32, u32)> {
-    let (latest, slot) = index.chains.get(chain)?.parent?;
+fn relation_of_chain(index: &Index, snapshot: &Snapshot, chain: ChainNumber) -> Option<(RunNumber, u32)> {
+    let held = index.chains.get(chain)?.parent?;
+    let latest = held.parent;
     let links = index.runs.get(latest)?.links.as_deref()?;
-    let initiated = links.children.get(usize::try_from(slot).ok()?)?.initiated;
+    let initiated = links.child(held.slot)?.initiated;
     if snapshot.sees(index, latest) {
         return Some((latest, initiated));
     }
@@ -148,7 +149,7 @@ fn relation_of_chain(index: &Index, snapshot: &Snapshot, chain: u32) -> Option<(
     let mut run = run_of_event(index, latest, initiated);
     loop {
         let links = index.runs.get(run)?.links.as_deref()?;
-        let relation = links.children.get(links.find(initiated)?)?;
+        let relation = links.relation(initiated)?;
         match relation.moved {
             // A reset creates a run with a higher number, so this ends.
             Some((at, next)) if at < snapshot.end() && next > run => run = next,

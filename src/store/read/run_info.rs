@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::id::{Position, RunId, Timestamp};
+use crate::id::{Position, RunId, RunNumber, Timestamp};
 use crate::index::{Index, RunStatus};
 
 /// One run, as of a snapshot.
@@ -40,7 +40,7 @@ pub struct RunInfo {
 }
 
 /// What a reader at `end` sees of a run; `None` if it started later.
-pub(crate) fn info(index: &Index, number: u32, end: Position) -> Option<RunInfo> {
+pub(crate) fn info(index: &Index, number: RunNumber, end: Position) -> Option<RunInfo> {
     let run = index.runs.get(number)?;
     let state = index.runs.state_at(run, end)?;
     let (namespace, workflow) = index.workflow_of(run)?;

@@ -2,6 +2,7 @@
 
 use super::run_info::{RunInfo, info};
 use super::snapshot::Snapshot;
+use crate::id::RunNumber;
 use crate::index::RunStatus;
 
 /// Which runs to list; the default is all.
@@ -70,9 +71,9 @@ pub struct Runs<'s> {
 /// The runs that follow.
 enum Next {
     /// All from this number on.
-    Number(u32),
+    Number(RunNumber),
     /// These, from the last one to the first: the runs of one workflow.
-    Known(Vec<u32>),
+    Known(Vec<RunNumber>),
 }
 
 impl<'s> Runs<'s> {
@@ -82,10 +83,10 @@ impl<'s> Runs<'s> {
             (Some(namespace), Some(workflow_id)) => {
                 let index = snapshot.index();
                 let newest = index.namespaces.find(namespace, workflow_id).map(|w| w.newest);
-                let older = |number: &u32| index.runs.get(*number)?.older;
+                let older = |number: &RunNumber| index.runs.get(*number)?.older;
                 Next::Known(std::iter::successors(newest, older).collect())
             }
-            _ => Next::Number(0),
+            _ => Next::Number(RunNumber::FIRST),
         };
         Runs { snapshot, filter, next }
     }
@@ -101,7 +102,7 @@ impl Iterator for Runs<'_> {
                 Next::Known(numbers) => numbers.pop()?,
                 Next::Number(next) => {
                     let number = *next;
-                    *next = number.checked_add(1)?;
+                    *next = number.next()?;
                     number
                 }
             };

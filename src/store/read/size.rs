@@ -2,7 +2,7 @@
 
 use super::chain_runs::ChainRuns;
 use super::snapshot::Snapshot;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::id::RunId;
 use crate::index::Size;
 
@@ -17,7 +17,7 @@ impl Snapshot {
         let chain = {
             let index = self.index();
             let found = index.runs.get(self.number(&index, run)?);
-            found.map(|found| found.chain).unwrap_or_default()
+            found.map(|found| found.chain).ok_or(Error::RunNotFound { run: *run })?
         };
         Ok(ChainRuns::of(self, chain)?.size(self))
     }

@@ -14,7 +14,7 @@ use super::lineage::started;
 use super::run_info::RunInfo;
 use crate::error::{Error, Result};
 use crate::event::Started;
-use crate::id::{Position, RunId};
+use crate::id::{Position, RunId, RunNumber};
 use crate::index::{Index, IndexReadGuard, RunLinks};
 use crate::log::files::View;
 use crate::store::shared::{Pin, Shared};
@@ -72,12 +72,12 @@ impl Snapshot {
     }
 
     /// The number of a run that the snapshot sees.
-    pub(crate) fn number(&self, index: &Index, run: &RunId) -> Result<u32> {
+    pub(crate) fn number(&self, index: &Index, run: &RunId) -> Result<RunNumber> {
         self.at(index).number(run)
     }
 
     /// Whether the run started before the snapshot.
-    pub(crate) fn sees(&self, index: &Index, number: u32) -> bool {
+    pub(crate) fn sees(&self, index: &Index, number: RunNumber) -> bool {
         self.at(index).sees(number)
     }
 

@@ -6,7 +6,7 @@ use super::run_info::{RunInfo, info};
 use super::snapshot::Snapshot;
 use crate::bytes::wide;
 use crate::error::{Error, Result};
-use crate::id::RunId;
+use crate::id::{ChainNumber, ChildSlot, RunId, RunNumber};
 
 /// A tree of runs, depth first, siblings in the order in which they were initiated.
 ///
@@ -33,8 +33,8 @@ use crate::id::RunId;
 /// ```
 pub struct Tree {
     snapshot: Snapshot,
-    root: Option<u32>,
-    root_chain: u32,
+    root: Option<RunNumber>,
+    root_chain: ChainNumber,
     stack: Vec<Level>,
     max_depth: usize,
     max_children: u64,
@@ -98,7 +98,7 @@ impl Tree {
         self
     }
 
-    fn root_node(&mut self, root: u32) -> Option<TreeNode> {
+    fn root_node(&mut self, root: RunNumber) -> Option<TreeNode> {
         let run = info(&self.snapshot.index(), root, self.snapshot.end())?;
         let node = TreeNode { run: Some(run), ..TreeNode::new(0, true) };
         Some(self.enter(node, ChainRuns::One(root)))
@@ -128,7 +128,7 @@ impl Tree {
                 depth,
                 runs,
                 run: 0,
-                slot: 0,
+                slot: ChildSlot::FIRST,
                 left,
                 cursors: BatchCursors::default(),
             });
@@ -183,7 +183,7 @@ struct Level {
     /// The index in `runs` of the run whose child is next.
     run: usize,
     /// The slot of that child among the run's children.
-    slot: usize,
+    slot: ChildSlot,
     left: u64,
     cursors: BatchCursors,
 }
@@ -194,11 +194,11 @@ impl Level {
             let index = snapshot.index();
             let run = self.runs.get(&index, self.run)?;
             if let Some(link) = ChildLink::at(&index, snapshot, run, self.slot) {
-                self.slot += 1;
+                self.slot = ChildSlot::of_place(self.slot.place() + 1)?;
                 self.left -= 1;
                 return Some(link);
             }
-            (self.run, self.slot) = (self.run + 1, 0);
+            (self.run, self.slot) = (self.run + 1, ChildSlot::FIRST);
         }
     }
 }

@@ -7,7 +7,7 @@ use super::pins::Pins;
 use crate::disk::{Disk, Opener};
 use crate::error::{Error, Result};
 use crate::event::Malformed;
-use crate::id::{Position, RunId, Timestamp};
+use crate::id::{Position, RunId, RunNumber, Timestamp};
 use crate::index::{Index, IndexLock, Payload};
 use crate::log::files::{Published, StoreLocation, here};
 use crate::log::format::{Frame, Paths};
@@ -175,11 +175,10 @@ impl Replay for IncrementalReplay<'_> {
     fn commit(&mut self, frame: &Frame<'_>) -> Result<(), Malformed> {
         let payload = Payload::of(frame);
         self.index.check(payload).map_err(|_| Malformed)?;
-        self.index.apply(payload, self.oldest);
-        Ok(())
+        self.index.apply(payload, self.oldest).map_err(|_| Malformed)
     }
 
-    fn run_ids(&self, numbers: &[u32]) -> Vec<RunId> {
+    fn run_ids(&self, numbers: &[RunNumber]) -> Vec<RunId> {
         self.index.run_ids(numbers)
     }
 }

@@ -5,7 +5,7 @@ use super::transaction::Transaction;
 use crate::bytes::wide;
 use crate::error::{Error, Moved, Result};
 use crate::event::Buffer;
-use crate::id::Position;
+use crate::id::{Position, RunNumber};
 use crate::index::{Index, Payload, Refusal};
 use crate::log::format::{BATCH_HEADER_BYTES, HEADER_BYTES, TRAILER_BYTES, write_batch_header};
 use crate::log::write::{Durability, Lead, Reserve, Span};
@@ -54,7 +54,7 @@ impl Transaction<'_> {
                     return Err(Error::internal("a commit has another size than its parts"));
                 }
                 let payload = Payload {
-                    bytes: buffer.get(start..).unwrap_or_default(),
+                    bytes: buffer.get(start..).ok_or_else(no_events)?,
                     position,
                     batches,
                     commit: commit_of(position),
@@ -65,7 +65,8 @@ impl Transaction<'_> {
                         .check(payload)
                         .map_err(|refusal| self.refused(&index, refusal, unsure))?;
                 }
-                index.apply(payload, self.shared.pins.oldest(|| self.shared.published.end()));
+                let oldest = self.shared.pins.oldest(|| self.shared.published.end());
+                index.apply(payload, oldest)?;
                 let extents = order.iter().filter_map(|(number, i)| {
                     Some((self.work.runs.get(*i)?, index.runs.get(*number)?.state.latest()))
                 });
@@ -99,15 +100,16 @@ impl Transaction<'_> {
     }
 
     /// Puts the runs that get events in the order of their numbers, which is the order in the frame.
-    fn put_in_order(&self, index: &Index, order: &mut Vec<(u32, usize)>) -> Result<()> {
-        let mut next_new = index.runs.len();
+    fn put_in_order(&self, index: &Index, order: &mut Vec<(RunNumber, usize)>) -> Result<()> {
+        let mut next_new = index.runs.next();
         for (i, pending) in self.work.runs.iter().enumerate() {
             match pending.number {
                 _ if pending.progress.count == 0 => {}
                 Some(number) => order.push((number, i)),
                 None => {
-                    order.push((next_new, i));
-                    next_new = next_new.checked_add(1).ok_or_else(|| too_many_runs(usize::MAX))?;
+                    let number = next_new.ok_or_else(|| too_many_runs(usize::MAX))?;
+                    order.push((number, i));
+                    next_new = number.next();
                 }
             }
         }
@@ -116,7 +118,12 @@ impl Transaction<'_> {
     }
 
     /// Writes the payload of the commit, run after run.
-    fn assemble(&self, index: &Index, order: &[(u32, usize)], buffer: &mut Buffer) -> Result<()> {
+    fn assemble(
+        &self,
+        index: &Index,
+        order: &[(RunNumber, usize)],
+        buffer: &mut Buffer,
+    ) -> Result<()> {
         for (number, i) in order {
             let pending = self.work.pending(*i)?;
             let state = index.runs.get(*number).map(|run| *run.state.latest());

@@ -3,7 +3,7 @@
 use super::step::Step;
 use crate::error::{Error, Result};
 use crate::event::{Body, NewEvent};
-use crate::id::RunId;
+use crate::id::{RunId, RunNumber};
 use crate::index::{Illegal, Index, Run};
 use crate::store::pending::{EventSource, PendingRun, Precondition, Progress, Read, RunIdentity};
 
@@ -31,7 +31,7 @@ impl Step<'_> {
     /// The same for a run whose number is known.
     pub(crate) fn find_known(
         &mut self,
-        number: u32,
+        number: RunNumber,
         run: &Run,
         needs: Precondition,
     ) -> Result<usize> {
@@ -52,11 +52,14 @@ impl Step<'_> {
         Ok(place)
     }
 
-    fn touch(&mut self, number: u32, found: &Run, place: Precondition) -> Result<usize> {
+    fn touch(&mut self, number: RunNumber, found: &Run, place: Precondition) -> Result<usize> {
         let index = self.index;
         self.work.named.push(number);
         self.see(index.limits_changed.max(found.state.changed()))?;
         let state = found.state.latest();
+        let (namespace, _) = index
+            .workflow_of(found)
+            .ok_or_else(|| Error::internal("a run is of a workflow that is not there"))?;
         self.work.touch(PendingRun {
             id: found.id,
             number: Some(number),
@@ -65,7 +68,7 @@ impl Step<'_> {
             held: false,
             ruled: false,
             bytes_before: state.bytes.into(),
-            limits: index.workflow_of(found).map(|(n, _)| n.limits).unwrap_or_default(),
+            limits: namespace.limits,
             imported: found.imported,
             begins: None,
             progress: Progress::none(state.status),
@@ -221,9 +224,9 @@ impl RunIdentity {
             Some((Box::from(&*index.workflow_of(run)?.1.id), run.id))
         };
         let chain = index.chains.get(index.runs.get(number)?.chain)?;
-        let initiated = chain.parent.and_then(|(parent, place)| {
-            let links = index.runs.get(parent)?.links.as_deref()?;
-            Some(links.children.get(usize::try_from(place).ok()?)?.initiated)
+        let initiated = chain.parent.and_then(|held| {
+            let links = index.runs.get(held.parent)?.links.as_deref()?;
+            Some(links.child(held.slot)?.initiated)
         });
         Some(RunIdentity {
             namespace: identity.namespace.into(),

@@ -5,7 +5,7 @@
 
 use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::id::{Position, RunId, Timestamp};
+use crate::id::{ChainNumber, Position, RunId, RunNumber, Timestamp};
 use crate::index::{Chain, DutyKey, Index, Run, Workflow};
 use crate::log::files::{Published, View};
 use crate::store::pending::{Read, Workspace};
@@ -81,7 +81,7 @@ impl Step<'_> {
     }
 
     /// Keeps where a run is.
-    pub(crate) fn keep_end(&mut self, number: u32) {
+    pub(crate) fn keep_end(&mut self, number: RunNumber) {
         if let Some(run) = self.index.runs.get(number) {
             let next_event = run.state.latest().next_event;
             self.work.keep_once(Read::Run { number, next_event });
@@ -137,7 +137,7 @@ impl<'a> Step<'a> {
     }
 
     /// A chain with its last run.
-    pub(crate) fn read_chain(&mut self, number: u32) -> Result<Option<&'a Chain>> {
+    pub(crate) fn read_chain(&mut self, number: ChainNumber) -> Result<Option<&'a Chain>> {
         let index = self.index;
         let Some(chain) = index.chains.get(number) else { return Ok(None) };
         let newest = chain.newest();
@@ -149,10 +149,10 @@ impl<'a> Step<'a> {
     }
 
     /// A chain with the relation that it stands in.
-    pub(crate) fn read_parent(&mut self, number: u32) -> Result<Option<&'a Chain>> {
+    pub(crate) fn read_parent(&mut self, number: ChainNumber) -> Result<Option<&'a Chain>> {
         let index = self.index;
         let Some(chain) = index.chains.get(number) else { return Ok(None) };
-        let parent = chain.parent.and_then(|(run, _)| index.runs.get(run));
+        let parent = chain.parent.and_then(|of| index.runs.get(of.parent));
         // Only a reset of the parent moves a relation: to a run that began then.
         self.see(parent.map_or(Position::START, |run| run.first_batch))?;
         self.work.keep_once(Read::Parent { chain: number, parent: chain.parent });
@@ -172,7 +172,7 @@ impl<'a> Step<'a> {
     }
 
     /// Whether a run is open. That it has closed is seen from the commit on that closed it.
-    fn see_status(&mut self, number: u32) -> Result<bool> {
+    fn see_status(&mut self, number: RunNumber) -> Result<bool> {
         let Some(run) = self.index.runs.get(number) else { return Ok(false) };
         let open = run.state.latest().status.is_open();
         if !open {

@@ -1,7 +1,7 @@
 //! Looking up relations and the events they are made of.
 
 use crate::event::{Body, ChildClosed, RetryState};
-use crate::id::{Position, RunId};
+use crate::id::{Position, RunId, RunNumber};
 use crate::index::{Index, Relation, RunStatus};
 use crate::store::read::EventRef;
 
@@ -10,10 +10,10 @@ pub(crate) fn relation<'i>(
     index: &'i Index,
     parent: &RunId,
     initiated: u32,
-) -> Option<(u32, &'i Relation)> {
+) -> Option<(RunNumber, &'i Relation)> {
     let number = index.runs.number(parent)?;
     let links = index.runs.get(number)?.links.as_deref()?;
-    Some((number, links.children.get(links.find(initiated)?)?))
+    Some((number, links.relation(initiated)?))
 }
 
 /// Where the last event of a run lies that has closed: its batch, and the place in it.

@@ -6,7 +6,7 @@ use crate::event::{
     Body, CancelRequested, EventKind, ExternalFailedCause, ExternalInitiated, ExternalResolved,
     NewEvent, Signaled,
 };
-use crate::id::RunId;
+use crate::id::{RunId, RunNumber};
 use crate::index::{DutyKey, DutyKind};
 use crate::store::pending::{EventSource, Precondition, Read};
 use crate::store::read::{BatchCursor, EventRef};
@@ -137,7 +137,7 @@ impl Step<'_> {
         &mut self,
         namespace: &str,
         sender: &RunId,
-        number: u32,
+        number: RunNumber,
         request: &ExternalInitiated<'_>,
     ) -> Result<Option<RunId>> {
         let target = match request.run_id {

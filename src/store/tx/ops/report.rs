@@ -62,7 +62,7 @@ impl Step<'_> {
         let index = self.index;
         let (source, _) = self.work.draft.source(*parent);
         let Some((number, own)) = relation(index, &source, initiated) else { return Ok(()) };
-        let held = index.held(number, initiated).map_or(own, |(_, held)| held);
+        let held = index.held(number, initiated).map_or(own, |held| held.relation);
         let first = held.child.and_then(|child| index.runs.get(child));
         first.map_or(Ok(None), |first| self.read_chain(first.chain)).map(|_| ())
     }

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::event::{Body, CancelRequested, ExternalInitiated, NewEvent, Signaled};
-use crate::id::RunId;
+use crate::id::{RunId, RunNumber};
 use crate::index::Index;
 use crate::store::pending::{EventSource, Read};
 use crate::store::tx::{Step, Transaction};
@@ -175,7 +175,7 @@ impl Step<'_> {
 }
 
 /// Whether `run` is a child of `parent`.
-pub(crate) fn is_child_of(index: &Index, run: u32, parent: u32) -> bool {
+pub(crate) fn is_child_of(index: &Index, run: RunNumber, parent: RunNumber) -> bool {
     let chain = index.runs.get(run).and_then(|run| index.chains.get(run.chain));
-    chain.and_then(|chain| chain.parent).is_some_and(|(found, _)| found == parent)
+    chain.and_then(|chain| chain.parent).is_some_and(|of| of.parent == parent)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::event::{Body, ChildStartFailed, ChildStarted, Effect, Event, ExternalResolved};
-use crate::id::{Position, RunId};
+use crate::id::{Position, RunId, RunNumber};
 use crate::index::Index;
 use crate::store::pending::check_max;
 use crate::store::read::Snapshot;
@@ -17,8 +17,8 @@ pub(crate) struct ResetPoint {
     last: u32,
     /// How far histories were read: that of the base run, and those of runs that hold what it began; by
     /// number, the next event.
-    read: BTreeMap<u32, u32>,
-    base: Option<u32>,
+    read: BTreeMap<RunNumber, u32>,
+    base: Option<RunNumber>,
     /// The batch with the last shared event, and the bytes of all that are shared.
     pub(crate) batch: Position,
     pub(crate) bytes: u64,
@@ -52,14 +52,15 @@ impl ResetPoint {
 
     /// Whether everything that the index knows was read.
     pub(crate) fn is_read(&self, index: &Index, base: &RunId) -> bool {
-        let ends = |run: u32| index.runs.get(run).map(|run| run.state.latest().next_event);
-        let read = |run: u32| ends(run).is_some() && self.read.get(&run).copied() == ends(run);
+        let ends = |run: RunNumber| index.runs.get(run).map(|run| run.state.latest().next_event);
+        let read =
+            |run: RunNumber| ends(run).is_some() && self.read.get(&run).copied() == ends(run);
         let Some(base) = index.runs.number(base) else { return false };
         read(base) && self.holders(index, base).into_keys().all(read)
     }
 
     /// The runs whose histories were read, by number.
-    pub(crate) fn read_from(&self) -> impl Iterator<Item = u32> {
+    pub(crate) fn read_from(&self) -> impl Iterator<Item = RunNumber> {
         self.read.keys().copied()
     }
 
@@ -67,15 +68,16 @@ impl ResetPoint {
     pub(crate) fn holders_of_children<'i>(
         &'i self,
         index: &'i Index,
-        base: u32,
-    ) -> impl Iterator<Item = u32> + 'i {
+        base: RunNumber,
+    ) -> impl Iterator<Item = RunNumber> + 'i {
         let children = self.children(index, base);
-        let holders = children.filter_map(move |initiated| Some(index.held(base, initiated)?.0.0));
+        let holders =
+            children.filter_map(move |initiated| Some(index.held(base, initiated)?.at.parent));
         holders.filter(move |holder| *holder != base)
     }
 
     /// The Initiated events of the children that the new run will have.
-    fn children<'i>(&'i self, index: &'i Index, base: u32) -> impl Iterator<Item = u32> + 'i {
+    fn children<'i>(&'i self, index: &'i Index, base: RunNumber) -> impl Iterator<Item = u32> + 'i {
         let links = index.runs.get(base).and_then(|base| base.links.as_deref());
         let initiated = links.map(|links| links.children.iter().map(|child| child.initiated));
         initiated.into_iter().flatten().take_while(|initiated| *initiated <= self.last)
@@ -150,7 +152,7 @@ impl ResetPoint {
 
     /// The runs that hold requests of the base run since former resets, with those requests. What became
     /// of them is told there.
-    fn holders(&self, index: &Index, base: u32) -> BTreeMap<u32, BTreeSet<u32>> {
+    fn holders(&self, index: &Index, base: RunNumber) -> BTreeMap<RunNumber, BTreeSet<u32>> {
         let mut held: BTreeMap<_, BTreeSet<u32>> = BTreeMap::new();
         for initiated in self.answers.keys() {
             let holder = index.request_holder(base, *initiated).filter(|holder| *holder != base);
@@ -161,7 +163,7 @@ impl ResetPoint {
         held
     }
 
-    fn learn_elsewhere(&mut self, shared: &Arc<Shared>, base: u32) -> Result<()> {
+    fn learn_elsewhere(&mut self, shared: &Arc<Shared>, base: RunNumber) -> Result<()> {
         let held: Vec<_> = {
             let index = shared.index.read();
             let holders = self.holders(&index, base).into_iter();
@@ -189,7 +191,7 @@ impl ResetPoint {
     }
 
     /// What the base run learned after the point of the reset about what it had begun before.
-    pub(crate) fn repeated(&self, index: &Index, base: u32) -> Vec<Body<'static>> {
+    pub(crate) fn repeated(&self, index: &Index, base: RunNumber) -> Vec<Body<'static>> {
         let children = self.children(index, base).filter_map(|initiated| {
             let relation = index.relation_until(base, initiated, self.last)?;
             if relation.started != 0 || relation.ended != 0 {

@@ -1,5 +1,6 @@
 //! Rows as a transaction reads them: those of the store, published or not, and its own.
 
+use crate::bytes::in_memory;
 use crate::error::{Error, Result};
 use crate::id::Position;
 use crate::index::{NAMESPACES_TABLE, ValueRef};
@@ -124,7 +125,7 @@ impl Step<'_> {
 
     /// The value of a row in the log.
     pub(crate) fn value_at(&self, place: ValueRef) -> Stepped<Vec<u8>> {
-        let len = usize::try_from(place.value_len).unwrap_or(usize::MAX);
+        let len = in_memory(place.value_len);
         Ok(self.view_of(place.value)?.bytes(place.value, len)?.to_vec())
     }
 
