@@ -18,7 +18,7 @@ pub(crate) use payload::Payload;
 pub(crate) use prove::Contradiction;
 #[cfg(test)]
 pub(crate) use prove::DAMAGES;
-pub(crate) use rules::{Draft, Illegal, Refusal, RunOrigin, outcome_kind};
+pub(crate) use rules::{Draft, ForkPoint, Illegal, ParentEvent, Refusal, RunOrigin, outcome_kind};
 pub(crate) use state::{
     Chain, ChildRef, DutyKey, Index, NAMESPACES_TABLE, Relation, Run, RunLinks, RunState, ValueRef,
     Waypoint, Workflow, beyond_prefix, encode_limits,

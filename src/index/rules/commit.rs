@@ -2,7 +2,8 @@
 
 use crate::hash::Map;
 
-use super::draft::{Draft, RunOrigin};
+use super::draft::Draft;
+use super::origin::{ForkPoint, ParentEvent, RunOrigin};
 use super::steps::Illegal;
 use crate::event::{Body, Event, Malformed, RawEvent, Reset, Started};
 use crate::id::{RunId, RunNumber};
@@ -29,6 +30,15 @@ impl From<Illegal> for Refusal {
     fn from(illegal: Illegal) -> Self {
         Refusal::Illegal(illegal)
     }
+}
+
+/// The run that a batch is of.
+#[derive(Clone, Copy)]
+struct BatchRun {
+    id: RunId,
+    imported: bool,
+    /// The bytes of its events before the batch, as far as they are known.
+    bytes: u64,
 }
 
 /// A commit as far as it was looked at.
@@ -75,7 +85,7 @@ impl Index {
 impl<'a> Checking<'_, 'a> {
     /// Checks a batch, and returns the bytes that its events take.
     fn batch(&mut self, batch: &Batch<'a>) -> Result<usize, Refusal> {
-        let (run, imported, before) = match beginning(batch, self.next_new)? {
+        let run = match beginning(batch, self.next_new)? {
             Some(Beginning::Started(started)) => self.start(batch, started)?,
             Some(Beginning::Reset(reset)) => self.reset(batch, &reset)?,
             None => self.follow(batch)?,
@@ -83,10 +93,10 @@ impl<'a> Checking<'_, 'a> {
         let mut own = 0;
         for event in batch.raw_events() {
             let (id, raw) = event?;
-            self.event(batch, (run, imported), id, raw)?;
+            self.event(batch, run, id, raw)?;
             own += u64::from(raw.size);
         }
-        let bytes = before + own;
+        let bytes = run.bytes + own;
         // What a reset shares is known from the base run's batches alone.
         let reset = batch.first_event != 1 && batch.run == self.next_new;
         if batch.run == self.next_new {
@@ -100,7 +110,7 @@ impl<'a> Checking<'_, 'a> {
     fn event(
         &mut self,
         batch: &Batch<'_>,
-        (run, imported): (RunId, bool),
+        run: BatchRun,
         id: u32,
         raw: RawEvent<'_>,
     ) -> Result<(), Refusal> {
@@ -117,28 +127,25 @@ impl<'a> Checking<'_, 'a> {
         if resets && (batch.run != self.next_new || id != batch.first_event) {
             return Err(Refusal::Malformed);
         }
-        if !imported && raw.kind.is_ruled() {
-            self.draft.check(self.index, run, event.body())?;
-            self.draft.record(self.index, run, id, event.body());
+        if !run.imported && raw.kind.is_ruled() {
+            self.draft.check(self.index, run.id, event.body())?;
+            self.draft.record(self.index, run.id, id, event.body());
         }
         Ok(())
     }
 
     /// A batch that follows others of its run.
-    fn follow(&self, batch: &Batch<'_>) -> Result<(RunId, bool, u64), Malformed> {
+    fn follow(&self, batch: &Batch<'_>) -> Result<BatchRun, Malformed> {
         let run = self.index.runs.get(batch.run).ok_or(Malformed)?;
         let state = run.state.latest();
         let follows = state.status.is_open()
             && state.next_event == batch.first_event
             && state.last_batch == batch.previous;
-        follows.then_some((run.id, run.imported, u64::from(state.bytes))).ok_or(Malformed)
+        let (id, imported, bytes) = (run.id, run.imported, u64::from(state.bytes));
+        follows.then_some(BatchRun { id, imported, bytes }).ok_or(Malformed)
     }
 
-    fn start(
-        &mut self,
-        batch: &Batch<'_>,
-        started: Started<'a>,
-    ) -> Result<(RunId, bool, u64), Malformed> {
+    fn start(&mut self, batch: &Batch<'_>, started: Started<'a>) -> Result<BatchRun, Malformed> {
         let run = started.run_id;
         self.check_new(batch, run)?;
         if !is_name(started.namespace) {
@@ -147,12 +154,13 @@ impl<'a> Checking<'_, 'a> {
         let imported = started.imported;
         if !imported {
             self.check_ancestry(&started)?;
-            let parent = started.parent_run_id.map(|run| (run, started.parent_initiated_event_id));
+            let initiated = started.parent_initiated_event_id;
+            let parent = started.parent_run_id.map(|run| ParentEvent { run, initiated });
             let continued = started.continued_run_id;
             self.draft.begin(run, RunOrigin { parent, continued, base: None });
         }
         self.origins.insert(run, started);
-        Ok((run, imported, 0))
+        Ok(BatchRun { id: run, imported, bytes: 0 })
     }
 
     /// A run of this store begins its chain or goes on with one, and a child has the root of its
@@ -200,11 +208,7 @@ impl<'a> Checking<'_, 'a> {
         self.index.ancestry(number).filter(|_| !self.index.is_imported(number)).ok_or(Malformed)
     }
 
-    fn reset(
-        &mut self,
-        batch: &Batch<'_>,
-        reset: &Reset<'_>,
-    ) -> Result<(RunId, bool, u64), Malformed> {
+    fn reset(&mut self, batch: &Batch<'_>, reset: &Reset<'_>) -> Result<BatchRun, Malformed> {
         self.check_new(batch, reset.run_id)?;
         let number = self.index.runs.number(&reset.base_run_id).ok_or(Malformed)?;
         let base = self.index.runs.get(number).ok_or(Malformed)?;
@@ -216,12 +220,13 @@ impl<'a> Checking<'_, 'a> {
             && (shared < last || (shared == last && state.status.is_open()))
             && batch.previous <= state.last_batch
             && self.only_yields(number, reset.run_id)?;
-        let base = (reset.base_run_id, shared);
+        let base = ForkPoint { base: reset.base_run_id, shared };
         self.draft.begin(reset.run_id, RunOrigin { base: Some(base), ..Default::default() });
         // It names the activities that are open.
         self.draft.record_reset(reset);
         self.resets.insert(reset.run_id, reset.base_run_id);
-        sound.then_some((reset.run_id, false, 0)).ok_or(Malformed)
+        let run = BatchRun { id: reset.run_id, imported: false, bytes: 0 };
+        sound.then_some(run).ok_or(Malformed)
     }
 
     /// Whether the commit says nothing more of the base run of a reset than that the new run takes over.

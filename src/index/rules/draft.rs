@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::bytes::wide;
-use crate::event::{Awaited, Body, Effect, EventKind, RequestKind, Reset};
+use super::origin::{ForkPoint, ResetRun, RunOrigin};
+use super::waiting::{OpenCounts, count};
+use crate::event::{Body, Effect, EventKind, RequestKind, Reset};
 use crate::hash::Map;
 use crate::id::{RunId, RunNumber};
-use crate::index::state::{Index, Relation, RunLinks};
+use crate::index::state::{Index, RunLinks};
 
 /// What the steps of a commit have changed, as far as rules depend on it.
 #[derive(Default)]
@@ -14,19 +15,8 @@ pub(crate) struct Draft {
     pub(crate) runs: Map<RunId, RunChanges>,
     pub(crate) origins: Map<RunId, RunOrigin>,
     pub(crate) closed: Map<RunId, Closing>,
-    /// The runs that resets begin, each with its base run and the last event that they share.
-    pub(crate) resets: Vec<(RunId, (RunId, u32))>,
-}
-
-/// How a run begins.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct RunOrigin {
-    /// The parent's run and its Initiated event.
-    pub(crate) parent: Option<(RunId, u32)>,
-    /// The run before it in its chain.
-    pub(crate) continued: Option<RunId>,
-    /// For a reset: the base run and the last event that they share.
-    pub(crate) base: Option<(RunId, u32)>,
+    /// The runs that resets begin.
+    pub(crate) resets: Vec<ResetRun>,
 }
 
 #[derive(Clone, Copy)]
@@ -47,83 +37,6 @@ pub(crate) struct RunChanges {
     activities_ended: BTreeSet<u32>,
     /// What this adds to all that the run waits for.
     waiting: OpenCounts,
-}
-
-/// How much a run waits for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct OpenCounts {
-    pub(crate) children: i64,
-    pub(crate) activities: i64,
-    pub(crate) signals: i64,
-    pub(crate) cancels: i64,
-}
-
-impl OpenCounts {
-    pub(crate) const fn of(&self, awaited: Awaited) -> i64 {
-        match awaited {
-            Awaited::Activity => self.activities,
-            Awaited::CancelRequest => self.cancels,
-            Awaited::Child => self.children,
-            Awaited::Signal => self.signals,
-        }
-    }
-
-    const fn requests(&mut self, kind: RequestKind) -> &mut i64 {
-        match kind {
-            RequestKind::Signal => &mut self.signals,
-            RequestKind::Cancel => &mut self.cancels,
-        }
-    }
-}
-
-impl std::ops::Add for OpenCounts {
-    type Output = OpenCounts;
-
-    fn add(self, other: OpenCounts) -> OpenCounts {
-        OpenCounts {
-            children: self.children + other.children,
-            activities: self.activities + other.activities,
-            signals: self.signals + other.signals,
-            cancels: self.cancels + other.cancels,
-        }
-    }
-}
-
-impl RunLinks {
-    fn waiting(&self) -> OpenCounts {
-        OpenCounts {
-            children: self.open_children.into(),
-            activities: count(self.activities.len()),
-            signals: self.open_signals.into(),
-            cancels: self.open_cancels.into(),
-        }
-    }
-}
-
-impl Index {
-    /// What a run waited for after its first `shared` events, but for activities, which a reset
-    /// names.
-    fn waiting_until(&self, run: &RunId, shared: u32) -> OpenCounts {
-        let number = self.runs.number(run);
-        let run = number.and_then(|number| self.runs.get(number));
-        let Some(links) = run.and_then(|run| run.links.as_deref()) else {
-            return OpenCounts::default();
-        };
-        let until = links.children.iter().filter_map(|relation| relation.until(shared));
-        let children = until.filter(Relation::is_open).count();
-        let of = |kind| {
-            let until = links.outgoing.range(..=shared);
-            let open = until.filter_map(|(id, _)| self.open_request(number?, *id));
-            count(open.filter(|sent| sent.kind == kind).count())
-        };
-        let (signals, cancels) = (of(RequestKind::Signal), of(RequestKind::Cancel));
-        OpenCounts { children: count(children), activities: 0, signals, cancels }
-    }
-}
-
-fn count(many: usize) -> i64 {
-    // No list is longer than that.
-    wide(many).cast_signed()
 }
 
 /// What is known of a relation at some step.
@@ -227,7 +140,7 @@ impl Draft {
 
     /// Takes in that a run begins.
     pub(crate) fn begin(&mut self, run: RunId, origin: RunOrigin) {
-        self.resets.extend(origin.base.map(|base| (run, base)));
+        self.resets.extend(origin.base.map(|from| ResetRun { run, from }));
         self.origins.insert(run, origin);
     }
 
@@ -236,7 +149,7 @@ impl Draft {
         self.origins.remove(run);
         self.runs.remove(run);
         self.closed.remove(run);
-        self.resets.retain(|(reset, _)| reset != run);
+        self.resets.retain(|reset| reset.run != *run);
     }
 
     /// The run to which a reset among the steps so far gives the relation that `holder` has.
@@ -246,11 +159,11 @@ impl Draft {
         holder: RunNumber,
         initiated: u32,
     ) -> Option<RunId> {
-        self.resets.iter().find_map(|(run, (base, shared))| {
-            let base = index.runs.number(base)?;
-            let told = index.relation_until(base, initiated, *shared)?;
+        self.resets.iter().find_map(|reset| {
+            let base = index.runs.number(&reset.from.base)?;
+            let told = index.relation_until(base, initiated, reset.from.shared)?;
             let held_by = index.held(base, initiated)?.at.parent;
-            (told.is_open() && held_by == holder).then_some(*run)
+            (told.is_open() && held_by == holder).then_some(reset.run)
         })
     }
 
@@ -264,7 +177,7 @@ impl Draft {
         let before = match self.origins.get(&run).map(|origin| origin.base) {
             None => self.with_links(index, run, |links, _| links.waiting()).unwrap_or_default(),
             Some(None) => OpenCounts::default(),
-            Some(Some((base, shared))) => index.waiting_until(&base, shared),
+            Some(Some(from)) => index.waiting_until(from),
         };
         self.runs.get(&run).map_or(before, |changes| before + changes.waiting)
     }
@@ -286,8 +199,8 @@ impl Draft {
     /// Whether `run` was asked to cancel.
     pub(crate) fn cancel_requested(&self, index: &Index, run: RunId) -> bool {
         let here = self.runs.get(&run).is_some_and(|changes| changes.cancel_requested);
-        let (of, shared) = self.source(run);
-        let known = index.runs.number(&of).and_then(|number| index.runs.get(number));
+        let ForkPoint { base, shared } = self.source(run);
+        let known = index.runs.number(&base).and_then(|number| index.runs.get(number));
         let event = known.map_or(0, |run| run.state.latest().cancel_requested);
         here || (event != 0 && event <= shared)
     }
@@ -324,9 +237,9 @@ impl Draft {
     ) -> Option<RequestKind> {
         let here = self.runs.get(&run).and_then(|changes| changes.outgoing.get(&initiated));
         let before = || {
-            let (of, shared) = self.source(run);
-            let number = index.runs.number(&of).filter(|_| initiated <= shared)?;
-            let sent = if of == run {
+            let ForkPoint { base, shared } = self.source(run);
+            let number = index.runs.number(&base).filter(|_| initiated <= shared)?;
+            let sent = if base == run {
                 // One that a reset has taken is not its own any more.
                 let links = index.runs.get(number)?.links.as_deref()?;
                 links.outgoing.get(&initiated).filter(|sent| sent.moved.is_none())
@@ -369,7 +282,7 @@ impl Draft {
     /// What is known of a relation before the commit.
     fn known(&self, index: &Index, run: RunId, initiated: u32) -> Option<RelationState> {
         let relation = if self.origins.contains_key(&run) {
-            let (base, shared) = self.origins.get(&run)?.base?;
+            let ForkPoint { base, shared } = self.origins.get(&run)?.base?;
             index.relation_until(index.runs.number(&base)?, initiated, shared)?
         } else {
             let links = index.runs.get(index.runs.number(&run)?)?.links.as_deref()?;
@@ -380,9 +293,10 @@ impl Draft {
         Some(RelationState { started: relation.started, child, ended, told: None, starts: false })
     }
 
-    /// The run whose ties say what `run` had before this commit, and up to which event.
-    pub(crate) fn source(&self, run: RunId) -> (RunId, u32) {
-        self.origins.get(&run).map_or((run, u32::MAX), |origin| origin.base.unwrap_or((run, 0)))
+    /// The run whose links say what `run` had before this commit, and up to which event.
+    pub(crate) fn source(&self, run: RunId) -> ForkPoint {
+        let own = |shared| ForkPoint { base: run, shared };
+        self.origins.get(&run).map_or(own(u32::MAX), |origin| origin.base.unwrap_or(own(0)))
     }
 
     fn with_links<T>(
@@ -391,8 +305,8 @@ impl Draft {
         run: RunId,
         f: impl FnOnce(&RunLinks, u32) -> T,
     ) -> Option<T> {
-        let (of, shared) = self.source(run);
-        let run = index.runs.get(index.runs.number(&of)?)?;
+        let ForkPoint { base, shared } = self.source(run);
+        let run = index.runs.get(index.runs.number(&base)?)?;
         run.links.as_deref().map(|links| f(links, shared))
     }
 }

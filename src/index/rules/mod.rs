@@ -2,8 +2,11 @@
 
 mod commit;
 mod draft;
+mod origin;
 mod steps;
+mod waiting;
 
 pub(crate) use commit::Refusal;
-pub(crate) use draft::{Draft, RunOrigin};
+pub(crate) use draft::Draft;
+pub(crate) use origin::{ForkPoint, ParentEvent, RunOrigin};
 pub(crate) use steps::{Illegal, outcome_kind};

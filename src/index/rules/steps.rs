@@ -5,6 +5,7 @@
 //! before it is taken in. Imported runs are exempt: they happened, and are kept as they are.
 
 use super::draft::{Draft, RelationState};
+use super::origin::{ForkPoint, ParentEvent, ResetRun};
 use crate::event::{
     Body, ChildInitiated, ChildStartFailed, ChildStarted, Effect, EventKind, ParentClosePolicy,
     RequestKind,
@@ -90,7 +91,7 @@ impl Draft {
             };
             let replaces = |next: RunId| {
                 let base = self.origins.get(&next).and_then(|origin| origin.base);
-                base.is_some_and(|(base, _)| base == *run)
+                base.is_some_and(|from| from.base == *run)
             };
             let continues = closing.kind == EventKind::WORKFLOW_EXECUTION_CONTINUED_AS_NEW;
             let why = if closing.next.is_none() && continues {
@@ -106,8 +107,8 @@ impl Draft {
         }
         for (run, origin) in &self.origins {
             let parent = origin.parent.filter(|_| origin.continued.is_none());
-            let told = |(parent, initiated): (RunId, u32)| {
-                let known = self.runs.get(&parent)?.relations.get(&initiated)?;
+            let told = |parent: ParentEvent| {
+                let known = self.runs.get(&parent.run)?.relations.get(&parent.initiated)?;
                 (known.starts && known.child == Some(*run)).then_some(())
             };
             let left = |before: RunId| {
@@ -158,25 +159,25 @@ impl Draft {
             return taken == child;
         }
         self.origins.get(&child).is_some_and(|origin| {
-            origin.parent == Some((run, initiated)) && origin.continued.is_none()
+            origin.parent == Some(ParentEvent { run, initiated }) && origin.continued.is_none()
         })
     }
 
     /// The child that a run which a reset begins takes over with a relation.
     fn taken_child(&self, index: &Index, run: RunId, initiated: u32) -> Option<RunId> {
-        let (base, shared) = self.origins.get(&run)?.base?;
+        let ForkPoint { base, shared } = self.origins.get(&run)?.base?;
         let relation = index.relation_until(index.runs.number(&base)?, initiated, shared)?;
         index.runs.get(relation.child?).map(|run| run.id)
     }
 
     /// Whether the runs that resets begin say of each child that they take over that it has started.
     fn finish_resets(&self, index: &Index) -> Result<(), Illegal> {
-        for (run, (base, shared)) in &self.resets {
-            let base = index.runs.number(base).and_then(|base| index.runs.get(base));
+        for ResetRun { run, from } in &self.resets {
+            let base = index.runs.number(&from.base).and_then(|base| index.runs.get(base));
             let links = base.and_then(|base| base.links.as_deref());
             let initiated = links.into_iter().flat_map(|links| &links.children);
             let initiated = initiated.map(|relation| relation.initiated);
-            for initiated in initiated.take_while(|initiated| initiated <= shared) {
+            for initiated in initiated.take_while(|initiated| *initiated <= from.shared) {
                 let taken = self.taken_child(index, *run, initiated).is_some();
                 let known = self.relation(index, *run, initiated);
                 if taken && known.is_some_and(|known| known.started == 0 && !known.ended) {
@@ -224,8 +225,8 @@ impl Draft {
             base.is_some_and(|base| base.chain == newest.chain)
         };
         // A reset of any of its runs takes the chain on.
-        let reset = self.resets.iter().find(|(_, (base, _))| in_chain(base));
-        let last = reset.map_or(newest.id, |(run, _)| *run);
+        let reset = self.resets.iter().find(|reset| in_chain(&reset.from.base));
+        let last = reset.map_or(newest.id, |reset| reset.run);
         self.last_started(last).unwrap_or((newest.id, newest.state.latest().status))
     }
 
@@ -277,7 +278,8 @@ impl Draft {
     ) -> Result<(), &'static str> {
         let here = self.runs.get(&run).and_then(|changes| changes.outgoing.get(&initiated));
         // A reset repeats the answers to what was initiated before it.
-        let shared = self.origins.get(&run).and_then(|origin| origin.base).map_or(0, |base| base.1);
+        let shared =
+            self.origins.get(&run).and_then(|origin| origin.base).map_or(0, |from| from.shared);
         let repeated = here.is_none() && (1..=shared).contains(&initiated);
         match self.waits_for(index, run, initiated) {
             Some(found) if found == kind => Ok(()),

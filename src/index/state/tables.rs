@@ -68,7 +68,14 @@ struct Table {
 pub(crate) struct Tables {
     tables: Map<Arc<str>, Table>,
     /// Rows with versions that no reader will need once all hold later positions.
-    stale: VecDeque<(Position, Arc<str>, Key)>,
+    stale: VecDeque<Stale>,
+}
+
+/// A row that a commit set anew or deleted.
+struct Stale {
+    commit: Position,
+    table: Arc<str>,
+    key: Box<[u8]>,
 }
 
 impl Tables {
@@ -86,15 +93,15 @@ impl Tables {
         let table = self.tables.entry(name.clone()).or_insert_with(|| Table::new(commit));
         table.changed = commit;
         if table.set(row.key, value, commit) {
-            self.stale.push_back((commit, name, row.key.into()));
+            self.stale.push_back(Stale { commit, table: name, key: row.key.into() });
         }
     }
 
     /// Drops versions that only readers before `oldest` would see.
     pub(crate) fn forget(&mut self, oldest: Position) {
-        while self.stale.front().is_some_and(|(commit, _, _)| *commit < oldest) {
-            let Some((_, name, key)) = self.stale.pop_front() else { return };
-            if let Some(table) = self.tables.get_mut(&name) {
+        while self.stale.front().is_some_and(|stale| stale.commit < oldest) {
+            let Some(Stale { table, key, .. }) = self.stale.pop_front() else { return };
+            if let Some(table) = self.tables.get_mut(&table) {
                 table.forget(&key, oldest);
             }
         }

@@ -10,7 +10,7 @@ mod workspace;
 pub(crate) use read_set::{Read, RowsRead};
 pub(crate) use row_writes::{Own, Stated, StatedRow};
 pub(crate) use run::{
-    EventSource, NewRunState, PendingRun, Precondition, Progress, Recheck, RunIdentity, check_max,
-    too_many_runs,
+    EventSource, NewRunState, ParentIdentity, PendingRun, Precondition, Progress, Recheck,
+    RootIdentity, RunIdentity, check_max, too_many_runs,
 };
 pub(crate) use workspace::{Workspace, Workspaces};

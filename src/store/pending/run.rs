@@ -106,10 +106,25 @@ pub(crate) struct RunIdentity {
     pub(crate) workflow_id: Box<str>,
     /// The first run of its chain.
     pub(crate) first: RunId,
-    /// The parent's workflow id and run, and the Initiated event there.
-    pub(crate) parent: Option<(Box<str>, RunId, u32)>,
-    /// The root's workflow id and run, for a run with a parent.
-    pub(crate) root: Option<(Box<str>, RunId)>,
+    pub(crate) parent: Option<ParentIdentity>,
+    /// For a run with a parent.
+    pub(crate) root: Option<RootIdentity>,
+}
+
+/// The parent of a run.
+#[derive(Clone, Debug)]
+pub(crate) struct ParentIdentity {
+    pub(crate) workflow_id: Box<str>,
+    pub(crate) run: RunId,
+    /// Its Initiated event.
+    pub(crate) initiated: u32,
+}
+
+/// The run at the root of a tree.
+#[derive(Clone, Debug)]
+pub(crate) struct RootIdentity {
+    pub(crate) workflow_id: Box<str>,
+    pub(crate) run: RunId,
 }
 
 impl PendingRun {

@@ -15,6 +15,7 @@ pub use ops::{
     CancelOutcome, Close, Expect, NewChild, NewReset, NewRun, NextRun, OwnedRow, RowIs, RowScan,
     Settled, StartOutcome, Target,
 };
+pub(crate) use pieces::Unrecorded;
 pub(crate) use retry::retry;
 pub(crate) use step::{Step, Stepped, Stop};
 pub use transaction::Transaction;

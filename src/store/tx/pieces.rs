@@ -5,7 +5,18 @@ use crate::error::{Error, Result};
 use crate::event::{Body, NewEvent};
 use crate::id::{RunId, RunNumber};
 use crate::index::{Illegal, Index, Run};
-use crate::store::pending::{EventSource, PendingRun, Precondition, Progress, Read, RunIdentity};
+use crate::store::pending::{
+    EventSource, ParentIdentity, PendingRun, Precondition, Progress, Read, RootIdentity,
+    RunIdentity,
+};
+
+/// An event that was written and of which no note was taken yet.
+pub(crate) struct Unrecorded<'a> {
+    /// The place of its run in the workspace.
+    pub(crate) run: usize,
+    pub(crate) id: u32,
+    pub(crate) body: Body<'a>,
+}
 
 impl Step<'_> {
     /// The place of a run in the workspace; looked up in the index the first time.
@@ -176,6 +187,11 @@ impl Step<'_> {
         self.work.put_unruled(run, event, source, self.now)
     }
 
+    /// Takes note of an event that is part of a larger step, once all of that is written.
+    pub(crate) fn note(&mut self, written: &Unrecorded<'_>) {
+        self.record(written.run, written.id, &written.body);
+    }
+
     /// Takes note of what an event says about others.
     pub(crate) fn record(&mut self, run: usize, id: u32, body: &Body<'_>) {
         let Some(pending) = self.work.runs.get(run) else { return };
@@ -195,10 +211,10 @@ impl Step<'_> {
         };
         // A reset among the steps so far may have made another run the parent.
         if let Some(parent) = &mut identity.parent
-            && let Some(holder) = index.runs.number(&parent.1)
-            && let Some(now) = self.work.draft.taken_by(index, holder, parent.2)
+            && let Some(holder) = index.runs.number(&parent.run)
+            && let Some(now) = self.work.draft.taken_by(index, holder, parent.initiated)
         {
-            parent.1 = now;
+            parent.run = now;
         }
         Ok(identity)
     }
@@ -220,8 +236,8 @@ impl RunIdentity {
         let number = index.runs.number(run)?;
         let identity = index.ancestry(number)?;
         let named = |run: RunId| {
-            let run = index.runs.get(index.runs.number(&run)?)?;
-            Some((Box::from(&*index.workflow_of(run)?.1.id), run.id))
+            let found = index.runs.get(index.runs.number(&run)?)?;
+            Some(RootIdentity { workflow_id: (&*index.workflow_of(found)?.1.id).into(), run })
         };
         let chain = index.chains.get(index.runs.get(number)?.chain)?;
         let initiated = chain.parent.and_then(|held| {
@@ -232,10 +248,11 @@ impl RunIdentity {
             namespace: identity.namespace.into(),
             workflow_id: identity.workflow_id.into(),
             first: identity.first,
-            parent: identity
-                .parent
-                .and_then(named)
-                .and_then(|(id, run)| Some((id, run, initiated?))),
+            parent: identity.parent.and_then(named).and_then(
+                |RootIdentity { workflow_id, run }| {
+                    Some(ParentIdentity { workflow_id, run, initiated: initiated? })
+                },
+            ),
             root: identity.root.and_then(named),
         })
     }

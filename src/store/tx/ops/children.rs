@@ -1,117 +1,19 @@
 //! Children: initiated, started, refused, reported.
 
 use super::child_events::relation;
+use super::new_child::NewChild;
 use super::new_run::{NewRun, Resolution, check_policies};
 use super::start::{Beginning, first_event};
 use crate::error::{Error, Result};
 use crate::event::{
-    Body, ChildInitiated, ChildStartFailed, ChildStarted, Event, EventKind, IdConflictPolicy,
-    IdReusePolicy, NewEvent, ParentClosePolicy, RawEvent, StartChildFailedCause, Started,
+    Body, ChildInitiated, ChildStartFailed, ChildStarted, Event, EventKind, NewEvent, RawEvent,
+    StartChildFailedCause, Started,
 };
 use crate::id::{RunId, Timestamp};
-use crate::index::RunOrigin;
-use crate::store::pending::{EventSource, Precondition, RunIdentity};
+use crate::index::{ParentEvent, RunOrigin};
+use crate::store::pending::{EventSource, ParentIdentity, Precondition, RootIdentity, RunIdentity};
 use crate::store::read::{BatchCursor, EventRef};
-use crate::store::tx::{Step, Stepped, Transaction};
-
-/// A child to start. Borrowed; nothing is copied before the event is written.
-///
-/// It has its parent's namespace, and its input is the payload of the Initiated event in the
-/// parent as well as of its own Started event.
-#[derive(Clone, Copy, Debug)]
-pub struct NewChild<'a> {
-    initiated: ChildInitiated<'a>,
-    namespace: Option<&'a str>,
-    payload: &'a [u8],
-    time: Option<Timestamp>,
-    id: Option<RunId>,
-}
-
-impl<'a> NewChild<'a> {
-    /// A child with the workflow id `workflow_id`, of the type `workflow_type`, which is terminated
-    /// when its parent closes.
-    #[must_use]
-    pub fn new(workflow_id: &'a str, workflow_type: &'a str) -> Self {
-        let initiated = ChildInitiated {
-            workflow_id,
-            workflow_type,
-            close_policy: ParentClosePolicy::Terminate,
-            reuse_policy: IdReusePolicy::AllowDuplicate,
-            conflict_policy: IdConflictPolicy::Fail,
-            ..Default::default()
-        };
-        NewChild { initiated, namespace: None, payload: &[], time: None, id: None }
-    }
-
-    /// The namespace, which must be that of the parent; any other is refused.
-    #[must_use]
-    pub fn namespace(mut self, namespace: &'a str) -> Self {
-        self.namespace = Some(namespace);
-        self
-    }
-
-    /// The child's input, in the engine's own encoding.
-    #[must_use]
-    pub fn input(mut self, payload: &'a [u8]) -> Self {
-        self.payload = payload;
-        self
-    }
-
-    /// The task queue.
-    #[must_use]
-    pub fn task_queue(mut self, task_queue: &'a str) -> Self {
-        self.initiated.task_queue = task_queue;
-        self
-    }
-
-    /// What happens to the child when its parent closes, in any way, also by continuing as new;
-    /// by default it is terminated.
-    #[must_use]
-    pub fn on_parent_close(mut self, policy: ParentClosePolicy) -> Self {
-        self.initiated.close_policy = policy;
-        self
-    }
-
-    /// Whether the workflow id may have been used before; by default it may.
-    #[must_use]
-    pub fn on_reuse(mut self, policy: IdReusePolicy) -> Self {
-        self.initiated.reuse_policy = policy;
-        self
-    }
-
-    /// What to do if the workflow has an open run; by default the start is refused.
-    #[must_use]
-    pub fn on_conflict(mut self, policy: IdConflictPolicy) -> Self {
-        self.initiated.conflict_policy = policy;
-        self
-    }
-
-    /// The workflow task of the parent that decided it.
-    #[must_use]
-    pub fn decided_by(mut self, workflow_task_completed_event_id: u32) -> Self {
-        self.initiated.workflow_task_completed_event_id = workflow_task_completed_event_id;
-        self
-    }
-
-    /// The id of the child's run; by default a fresh one. Only for [`Transaction::spawn_child`].
-    #[must_use]
-    pub fn id(mut self, id: RunId) -> Self {
-        self.id = Some(id);
-        self
-    }
-
-    /// When it is initiated and starts; by default now.
-    #[must_use]
-    pub fn at(mut self, time: Timestamp) -> Self {
-        self.time = Some(time);
-        self
-    }
-
-    fn event(&self) -> NewEvent<'a> {
-        let body = Body::StartChildWorkflowExecutionInitiated(self.initiated);
-        NewEvent { body, payload: self.payload, time: self.time }
-    }
-}
+use crate::store::tx::{Step, Stepped, Transaction, Unrecorded};
 
 /// A child that was initiated and is to begin.
 struct StartingChild<'a> {
@@ -123,6 +25,17 @@ struct StartingChild<'a> {
     time: Option<Timestamp>,
     /// Where the runs must be that it adds events to.
     needs: Precondition,
+}
+
+/// What the start of a child that was initiated comes to.
+pub(crate) enum ChildStart {
+    Started {
+        child: RunId,
+        /// The run that was terminated for it.
+        displaced: Option<RunId>,
+    },
+    /// Nothing was done, as another run would have to be terminated.
+    WouldDisplace,
 }
 
 impl Transaction<'_> {
@@ -178,7 +91,10 @@ impl Transaction<'_> {
         let started = self.step(|step| {
             step.start_initiated(parent, initiated_event_id, true, Precondition::Found)
         })?;
-        started.map(|(child, _)| child).ok_or_else(|| not_initiated(*parent, initiated_event_id))
+        match started {
+            ChildStart::Started { child, .. } => Ok(child),
+            ChildStart::WouldDisplace => Err(not_initiated(*parent, initiated_event_id)),
+        }
     }
 
     /// Records in `parent` that a child it initiated is not started. Returns the event's id.
@@ -215,22 +131,22 @@ impl Step<'_> {
                 time: child.time,
                 needs: Precondition::Found,
             };
-            let (child, started_id, started) = step.begin_child(&starting, conflicting_run)?;
+            let (child, started) = step.begin_child(&starting, conflicting_run)?;
             step.record(run, initiated_id, &event.body);
-            step.record(run, started_id, &started);
+            step.note(&started);
             Ok(child)
         })
     }
 
-    /// Starts a child that was initiated; its run, and the one that was terminated to make way. Unless
-    /// `may_displace`, a child that needs that is not started.
+    /// Starts a child that was initiated. Unless `may_displace`, one for which another run must be terminated
+    /// is not started.
     pub(crate) fn start_initiated(
         &mut self,
         parent: &RunId,
         initiated_id: u32,
         may_displace: bool,
         needs: Precondition,
-    ) -> Stepped<Option<(RunId, Option<RunId>)>> {
+    ) -> Stepped<ChildStart> {
         let run = self.find_at(parent, needs)?;
         let not_initiated = || not_initiated(*parent, initiated_id);
         self.check_start_of(run, initiated_id)?;
@@ -242,7 +158,7 @@ impl Step<'_> {
             Event::check(initiated_id, raw).map_err(|_| not_initiated())?
         } else {
             // A run that a reset makes here shares the event with its base run.
-            let (source, _) = self.work.draft.source(*parent);
+            let source = self.work.draft.source(*parent).base;
             let (number, found) =
                 relation(self.index, &source, initiated_id).ok_or_else(not_initiated)?;
             let batch = found.initiated_batch;
@@ -256,16 +172,16 @@ impl Step<'_> {
         let payload = event.payload();
         let conflicting_run = self.conflicting_run(parent, &initiated)?;
         if conflicting_run.is_some() && !may_displace {
-            return Ok(None);
+            return Ok(ChildStart::WouldDisplace);
         }
         let touching: Vec<_> = conflicting_run.into_iter().chain([*parent]).collect();
         self.atomically(&touching, |step| {
             let (id, time) = (None, None);
             let starting =
                 StartingChild { parent: run, initiated_id, initiated, payload, id, time, needs };
-            let (child, started_id, started) = step.begin_child(&starting, conflicting_run)?;
-            step.record(run, started_id, &started);
-            Ok(Some((child, conflicting_run)))
+            let (child, started) = step.begin_child(&starting, conflicting_run)?;
+            step.note(&started);
+            Ok(ChildStart::Started { child, displaced: conflicting_run })
         })
     }
 
@@ -337,12 +253,15 @@ impl Step<'_> {
         &mut self,
         starting: &StartingChild<'_>,
         conflicting_run: Option<RunId>,
-    ) -> Result<(RunId, u32, Body<'static>)> {
+    ) -> Result<(RunId, Unrecorded<'static>)> {
         let initiated = &starting.initiated;
         let parent = self.work.pending(starting.parent)?.id;
         let above = self.identity(&parent)?;
         let (id, now) = self.fresh_id(starting.id);
-        let root = above.root.clone().unwrap_or_else(|| (above.workflow_id.clone(), parent));
+        let root = above.root.clone().unwrap_or_else(|| RootIdentity {
+            workflow_id: above.workflow_id.clone(),
+            run: parent,
+        });
         let started = Started {
             run_id: id,
             first_run_id: id,
@@ -353,15 +272,19 @@ impl Step<'_> {
             parent_workflow_id: &above.workflow_id,
             parent_run_id: Some(parent),
             parent_initiated_event_id: starting.initiated_id,
-            root_workflow_id: &root.0,
-            root_run_id: Some(root.1),
+            root_workflow_id: &root.workflow_id,
+            root_run_id: Some(root.run),
             ..Default::default()
         };
         let identity = RunIdentity {
             namespace: above.namespace.clone(),
             workflow_id: initiated.workflow_id.into(),
             first: id,
-            parent: Some((above.workflow_id.clone(), parent, starting.initiated_id)),
+            parent: Some(ParentIdentity {
+                workflow_id: above.workflow_id.clone(),
+                run: parent,
+                initiated: starting.initiated_id,
+            }),
             root: Some(root.clone()),
         };
         self.begin(Beginning {
@@ -374,14 +297,14 @@ impl Step<'_> {
             imported: false,
             shares: None,
             origin: RunOrigin {
-                parent: Some((parent, starting.initiated_id)),
+                parent: Some(ParentEvent { run: parent, initiated: starting.initiated_id }),
                 ..Default::default()
             },
         })?;
         let started = ChildStarted { run_id: id, initiated_event_id: starting.initiated_id };
-        let started = Body::ChildWorkflowExecutionStarted(started);
-        let event = NewEvent { body: started, payload: &[], time: starting.time };
-        let started_id = self.put_unruled(starting.parent, &event, EventSource::Store)?;
+        let body = Body::ChildWorkflowExecutionStarted(started);
+        let event = NewEvent { body, payload: &[], time: starting.time };
+        let written = self.put_unruled(starting.parent, &event, EventSource::Store)?;
         if let Some(parent) = self.work.runs.get_mut(starting.parent) {
             parent.ruled = true;
         }
@@ -389,7 +312,7 @@ impl Step<'_> {
             let run = self.find_at(&run, starting.needs)?;
             self.terminate_current(run)?;
         }
-        Ok((id, started_id, started))
+        Ok((id, Unrecorded { run: starting.parent, id: written, body }))
     }
 }
 

@@ -5,7 +5,7 @@ use super::start::{Beginning, first_event};
 use crate::error::{Error, Result};
 use crate::event::{Body, ContinuedAsNew, Initiator, NewEvent, Started};
 use crate::id::{RunId, Timestamp};
-use crate::index::RunOrigin;
+use crate::index::{ParentEvent, RunOrigin};
 use crate::store::pending::EventSource;
 use crate::store::tx::{Step, Transaction};
 
@@ -160,17 +160,18 @@ impl Step<'_> {
             workflow_id: &identity.workflow_id,
             workflow_type: next.workflow_type,
             task_queue: next.task_queue,
-            parent_workflow_id: parent.map_or("", |parent| &parent.0),
-            parent_run_id: parent.map(|parent| parent.1),
-            parent_initiated_event_id: parent.map_or(0, |parent| parent.2),
-            root_workflow_id: root.map_or("", |root| &root.0),
-            root_run_id: root.map(|root| root.1),
+            parent_workflow_id: parent.map_or("", |parent| &parent.workflow_id),
+            parent_run_id: parent.map(|parent| parent.run),
+            parent_initiated_event_id: parent.map_or(0, |parent| parent.initiated),
+            root_workflow_id: root.map_or("", |root| &root.workflow_id),
+            root_run_id: root.map(|root| root.run),
             attempt: next.attempt,
             initiator: next.initiator,
             ..Default::default()
         };
         let origin = RunOrigin {
-            parent: started.parent_run_id.map(|run| (run, started.parent_initiated_event_id)),
+            parent: parent
+                .map(|parent| ParentEvent { run: parent.run, initiated: parent.initiated }),
             continued: Some(run_id),
             base: None,
         };

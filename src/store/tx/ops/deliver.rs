@@ -149,7 +149,7 @@ impl Step<'_> {
         let begins = self.work.run_by_id(&target).and_then(|run| run.begins.as_ref());
         if let Some(begins) = begins {
             let identity = &begins.identity;
-            let child = identity.parent.as_ref().is_some_and(|(_, run, _)| run == sender);
+            let child = identity.parent.as_ref().is_some_and(|parent| parent.run == *sender);
             let named =
                 *identity.namespace == *namespace && *identity.workflow_id == *request.workflow_id;
             return Ok((named && (child || !child_only)).then_some(target));

@@ -5,6 +5,7 @@ mod child_events;
 mod children;
 mod continue_as_new;
 mod deliver;
+mod new_child;
 mod new_run;
 mod report;
 mod request;
@@ -16,8 +17,8 @@ mod settle;
 mod start;
 
 pub use append::Expect;
-pub use children::NewChild;
 pub use continue_as_new::NextRun;
+pub use new_child::NewChild;
 pub(crate) use new_run::check_namespace;
 pub use new_run::{Close, NewRun, StartOutcome};
 pub use request::{CancelOutcome, Target};

@@ -60,7 +60,7 @@ impl Step<'_> {
     /// Reads how the chain of a child stands, if it was started before this transaction.
     pub(crate) fn read_child(&mut self, parent: &RunId, initiated: u32) -> Result<()> {
         let index = self.index;
-        let (source, _) = self.work.draft.source(*parent);
+        let source = self.work.draft.source(*parent).base;
         let Some((number, own)) = relation(index, &source, initiated) else { return Ok(()) };
         let held = index.held(number, initiated).map_or(own, |held| held.relation);
         let first = held.child.and_then(|child| index.runs.get(child));

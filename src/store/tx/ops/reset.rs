@@ -2,13 +2,13 @@
 
 use super::new_run::CurrentRun;
 use super::reset_point::ResetPoint;
-use super::start::Beginning;
+use super::start::{Beginning, SharedEvents};
 use crate::error::{Error, Moved, Result};
 use crate::event::{Body, EventIds, NewEvent, Reset, Terminated};
 use crate::id::{RunId, Timestamp};
-use crate::index::{Run, RunOrigin};
+use crate::index::{ForkPoint, Run, RunOrigin};
 use crate::store::pending::{EventSource, Read};
-use crate::store::tx::{Step, Transaction};
+use crate::store::tx::{Step, Transaction, Unrecorded};
 
 /// How often the history of the base run is read on before the reset gives up.
 const READS_MAX: usize = 100;
@@ -150,8 +150,15 @@ impl Step<'_> {
                 identity,
                 request_id: reset.request_id,
                 imported: false,
-                shares: Some((reset.last_event, past.batch, past.bytes)),
-                origin: RunOrigin { base: Some((*base, reset.last_event)), ..Default::default() },
+                shares: Some(SharedEvents {
+                    last: reset.last_event,
+                    batch: past.batch,
+                    bytes: past.bytes,
+                }),
+                origin: RunOrigin {
+                    base: Some(ForkPoint { base: *base, shared: reset.last_event }),
+                    ..Default::default()
+                },
             })?;
             let run = step.find(&id)?;
             for body in past.repeated(index, number) {
@@ -160,8 +167,8 @@ impl Step<'_> {
                 step.record(run, event_id, &body);
             }
             step.work.draft.record_reset(&first);
-            if let Some((current, closing, body)) = closing {
-                step.record(current, closing, &body);
+            if let Some(closing) = closing {
+                step.note(&closing);
             }
             Ok(Some(id))
         })
@@ -176,7 +183,7 @@ impl Step<'_> {
         current: &CurrentRun,
         id: RunId,
         time: Timestamp,
-    ) -> Result<Option<(usize, u32, Body<'a>)>> {
+    ) -> Result<Option<Unrecorded<'a>>> {
         if !current.status.is_open() {
             return Ok(None);
         }
@@ -185,8 +192,8 @@ impl Step<'_> {
             reason: if reset.reason.is_empty() { "reset" } else { reset.reason },
             reset_run_id: (current.run == *base).then_some(id),
         });
-        let closing = self.put_event(run, &NewEvent::new(body).at(time), EventSource::Store)?;
-        Ok(Some((run, closing, body)))
+        let id = self.put_event(run, &NewEvent::new(body).at(time), EventSource::Store)?;
+        Ok(Some(Unrecorded { run, id, body }))
     }
 
     /// Checks what a reset is based on.

@@ -1,6 +1,7 @@
 //! Settling duties: the effect in one run and the mark in the other are the same commit.
 
 use super::child_events::relation;
+use super::children::ChildStart;
 use super::new_run::Close;
 use crate::bytes::wide;
 use crate::error::{Error, Result};
@@ -306,9 +307,9 @@ impl Step<'_> {
                 Ok(Outcome::Done)
             }
             started => Ok(match started? {
-                None => Outcome::Later,
-                Some((_, None)) => Outcome::Done,
-                Some((_, Some(_))) => Outcome::Displaced,
+                ChildStart::WouldDisplace => Outcome::Later,
+                ChildStart::Started { displaced: None, .. } => Outcome::Done,
+                ChildStart::Started { displaced: Some(_), .. } => Outcome::Displaced,
             }),
         }
     }

@@ -20,9 +20,19 @@ pub(crate) struct Beginning<'a> {
     pub(crate) identity: RunIdentity,
     pub(crate) request_id: &'a str,
     pub(crate) imported: bool,
-    /// For a reset: the last event it shares, the batch with it, and the bytes up to it.
-    pub(crate) shares: Option<(u32, Position, u64)>,
+    /// For a reset: what it shares with its base run.
+    pub(crate) shares: Option<SharedEvents>,
     pub(crate) origin: RunOrigin,
+}
+
+/// The events that a run made by a reset shares with its base run.
+#[derive(Clone, Copy)]
+pub(crate) struct SharedEvents {
+    pub(crate) last: u32,
+    /// The batch that holds the last one.
+    pub(crate) batch: Position,
+    /// What they take in the log.
+    pub(crate) bytes: u64,
 }
 
 impl Transaction<'_> {
@@ -133,18 +143,18 @@ impl Step<'_> {
         let pending = PendingRun {
             id,
             number: None,
-            first_event: shares.map_or(1, |(shared, ..)| shared + 1),
+            first_event: shares.map_or(1, |shared| shared.last + 1),
             place: Precondition::Found,
             held: false,
             ruled: false,
-            bytes_before: shares.map_or(0, |(_, _, bytes)| bytes),
+            bytes_before: shares.map_or(0, |shared| shared.bytes),
             limits: limits.map(|found| found.limits).unwrap_or_default(),
             imported,
             begins: Some(Box::new(NewRunState {
                 identity,
                 request_id: request_id.into(),
                 started_at: event.time.unwrap_or(self.now),
-                previous: shares.map(|(_, batch, _)| batch),
+                previous: shares.map(|shared| shared.batch),
             })),
             progress: Progress::none(RunStatus::Running),
         };
