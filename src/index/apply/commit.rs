@@ -28,7 +28,7 @@ impl Index {
                 if self.namespaces.put(&row) {
                     self.limits_changed = payload.commit;
                 }
-                self.tables.put(&row, payload.commit);
+                self.tables.put(&row, payload.commit)?;
             }
         }
         self.apply_deferred(payload.commit)?;

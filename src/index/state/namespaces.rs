@@ -158,6 +158,7 @@ impl Namespaces {
     }
 
     /// Drops what was before commits that every reader from `oldest` on sees.
+    #[inline]
     pub(crate) fn forget(&mut self, oldest: Position) {
         self.former_sizes.forget(oldest);
         self.former_currents.forget(oldest);

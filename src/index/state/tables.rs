@@ -8,7 +8,7 @@ use std::iter::Peekable;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::bytes::wide;
+use super::impossible::{Impossible, Must};
 use crate::hash::Map;
 use crate::id::Position;
 use crate::log::format::Put;
@@ -25,17 +25,11 @@ pub(crate) struct ValueRef {
 }
 
 impl ValueRef {
-    /// The bytes of key and value.
-    fn bytes(&self) -> u64 {
-        u64::from(self.key_len) + u64::from(self.value_len)
+    fn new(value: Position, bytes: &[u8], key: &[u8]) -> Result<Self, Impossible> {
+        let value_len = u32::try_from(bytes.len()).ok().must("a value is larger than its limit")?;
+        let key_len = u16::try_from(key.len()).ok().must("a key is larger than its limit")?;
+        Ok(ValueRef { value, value_len, key_len })
     }
-}
-
-/// A row, and the commit that set it.
-#[derive(Clone, Copy, Debug)]
-struct Row {
-    commit: Position,
-    value: ValueRef,
 }
 
 /// What a row was from one commit to the next; no value while it was deleted.
@@ -79,15 +73,13 @@ struct Stale {
 }
 
 impl Tables {
-    pub(crate) fn put(&mut self, row: &Put<'_>, commit: Position) {
-        let value = row.value.and_then(|(value, bytes)| {
-            let value_len = u32::try_from(bytes.len()).ok()?;
-            Some(ValueRef { value, value_len, key_len: u16::try_from(row.key.len()).ok()? })
-        });
+    pub(crate) fn put(&mut self, row: &Put<'_>, commit: Position) -> Result<(), Impossible> {
+        let value = row.value.map(|(value, bytes)| ValueRef::new(value, bytes, row.key));
+        let place = place.transpose()?;
         let name: Arc<str> = match self.tables.get_key_value(row.table) {
             Some((name, _)) => name.clone(),
             // There is no table, hence nothing to delete.
-            None if value.is_none() => return,
+            None if value.is_none() => return Ok(()),
             None => row.table.into(),
         };
         let table = self.tables.entry(name.clone()).or_insert_with(|| Table::new(commit));
@@ -95,6 +87,7 @@ impl Tables {
         if table.set(row.key, value, commit) {
             self.stale.push_back(Stale { commit, table: name, key: row.key.into() });
         }
+        Ok(())
     }
 
     /// Drops versions that only readers before `oldest` would see.
@@ -296,7 +289,7 @@ mod tests {
 
     fn put(tables: &mut Tables, commit: u64, value: Option<&[u8]>) {
         let value = value.map(|bytes| (at(commit + 1), bytes));
-        tables.put(&Put { table: "t", key: b"k", value }, at(commit));
+        tables.put(&Put { table: "t", key: b"k", value }, at(commit)).unwrap();
     }
 
     #[test]

@@ -71,6 +71,7 @@ impl<T> UndoQueue<T> {
     }
 
     /// Drops what only readers before `oldest` would see.
+    #[inline]
     pub(crate) fn forget(&mut self, oldest: Position) {
         while self.entries.front().is_some_and(|former| former.until < oldest) {
             self.entries.pop_front();
