@@ -9,6 +9,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::impossible::{Impossible, Must};
+use crate::bytes::wide;
 use crate::hash::Map;
 use crate::id::Position;
 use crate::log::format::Put;
@@ -30,6 +31,18 @@ impl ValueRef {
         let key_len = u16::try_from(key.len()).ok().must("a key is larger than its limit")?;
         Ok(ValueRef { value, value_len, key_len })
     }
+
+    /// The bytes of key and value.
+    fn bytes(&self) -> u64 {
+        u64::from(self.key_len) + u64::from(self.value_len)
+    }
+}
+
+/// A row, and the commit that set it.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    commit: Position,
+    value: ValueRef,
 }
 
 /// What a row was from one commit to the next; no value while it was deleted.
@@ -69,13 +82,13 @@ pub(crate) struct Tables {
 struct Stale {
     commit: Position,
     table: Arc<str>,
-    key: Box<[u8]>,
+    key: Key,
 }
 
 impl Tables {
     pub(crate) fn put(&mut self, row: &Put<'_>, commit: Position) -> Result<(), Impossible> {
         let value = row.value.map(|(value, bytes)| ValueRef::new(value, bytes, row.key));
-        let place = place.transpose()?;
+        let value = value.transpose()?;
         let name: Arc<str> = match self.tables.get_key_value(row.table) {
             Some((name, _)) => name.clone(),
             // There is no table, hence nothing to delete.
@@ -354,7 +367,7 @@ mod tests {
             let (key, len) = ([u8::try_from(draw(8)).unwrap()], usize::try_from(draw(4)).unwrap());
             let bytes = [0; 4];
             let value = (len > 0).then(|| (at(commit), &bytes[..len]));
-            tables.put(&Put { table: "t", key: &key, value }, at(commit));
+            tables.put(&Put { table: "t", key: &key, value }, at(commit)).unwrap();
             changes.push((commit, key, len));
             if draw(3) == 0 {
                 oldest += draw(commit + 2 - oldest);

@@ -116,7 +116,10 @@ fn moved_to(index: &Index, snapshot: &Snapshot, relation: &Relation) -> Option<R
 
 impl ChildLink {
     /// The relation in a slot of the run `parent`; `None` if the snapshot does not see it.
-    pub(crate) fn at(index: &Index, snapshot: &Snapshot, parent: RunNumber,
+    pub(crate) fn at(
+        index: &Index,
+        snapshot: &Snapshot,
+        parent: RunNumber,
         slot: ChildSlot,
     ) -> Option<Self> {
         let run = index.runs.get(parent)?;

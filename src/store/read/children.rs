@@ -105,8 +105,8 @@ impl Children {
         let to = from.saturating_add(PAGE_CHILDREN).min(self.snapshot.children_of(links));
         let page = links.children.get(from..to).unwrap_or_default();
         self.after = page.last().map(|relation| relation.initiated);
-        let links =
-            (from..to).filter_map(ChildSlot::of_place)
+        let links = (from..to)
+            .filter_map(ChildSlot::of_place)
             .filter_map(|slot| ChildLink::at(&index, &self.snapshot, self.parent, slot));
         let wanted = self.wanted;
         self.page

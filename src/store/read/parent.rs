@@ -136,7 +136,11 @@ pub(crate) fn parent_of(snapshot: &Snapshot, chain: ChainNumber) -> Result<Optio
 }
 
 /// The relation of which a chain is the child, as of the snapshot: the run that has it, and its Initiated event.
-fn relation_of_chain(index: &Index, snapshot: &Snapshot, chain: ChainNumber) -> Option<(RunNumber, u32)> {
+fn relation_of_chain(
+    index: &Index,
+    snapshot: &Snapshot,
+    chain: ChainNumber,
+) -> Option<(RunNumber, u32)> {
     let held = index.chains.get(chain)?.parent?;
     let latest = held.parent;
     let links = index.runs.get(latest)?.links.as_deref()?;
