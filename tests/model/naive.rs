@@ -370,8 +370,11 @@ fn is_for_itself(body: &Body<'_>) -> bool {
 fn can_be(reuse: IdReusePolicy, conflict: IdConflictPolicy) -> bool {
     let known = !matches!(reuse, IdReusePolicy::Unknown(_))
         && !matches!(conflict, IdConflictPolicy::Unknown(_));
-    let pair = (reuse, conflict);
-    known && pair != (IdReusePolicy::RejectDuplicate, IdConflictPolicy::TerminateExisting)
+    let contradict = [
+        (IdReusePolicy::RejectDuplicate, IdConflictPolicy::TerminateExisting),
+        (IdReusePolicy::TerminateIfRunning, IdConflictPolicy::UseExisting),
+    ];
+    known && !contradict.contains(&(reuse, conflict))
 }
 
 /// The kinds that say something about other runs, or what a run waits for.

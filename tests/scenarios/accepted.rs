@@ -55,12 +55,13 @@ fn of_two_blind_signals_with_one_request_id_one_counts() {
 fn policies_on_workflow_ids_must_be_known_and_agree() {
     let world = World::new();
     let parent = world.start("p");
-    let contradict = (IdReusePolicy::RejectDuplicate, IdConflictPolicy::TerminateExisting);
-    let unknown = [
+    let refused = [
+        (IdReusePolicy::RejectDuplicate, IdConflictPolicy::TerminateExisting),
+        (IdReusePolicy::TerminateIfRunning, IdConflictPolicy::UseExisting),
         (IdReusePolicy::from_number(9), IdConflictPolicy::Fail),
         (IdReusePolicy::AllowDuplicate, IdConflictPolicy::from_number(9)),
     ];
-    for (reuse, conflict) in [contradict, unknown[0], unknown[1]] {
+    for (reuse, conflict) in refused {
         let mut tx = world.begin();
         let starts = tx.start(run("x").on_reuse(reuse).on_conflict(conflict));
         assert!(matches!(starts, Err(Error::InvalidArgument { .. })));

@@ -330,7 +330,11 @@ impl Draft {
 
 /// Whether policies say two things of the same run.
 fn contradict(reuse: IdReusePolicy, conflict: IdConflictPolicy) -> bool {
-    reuse == IdReusePolicy::RejectDuplicate && conflict == IdConflictPolicy::TerminateExisting
+    matches!(
+        (reuse, conflict),
+        (IdReusePolicy::RejectDuplicate, IdConflictPolicy::TerminateExisting)
+            | (IdReusePolicy::TerminateIfRunning, IdConflictPolicy::UseExisting)
+    )
 }
 
 pub(crate) fn closed(how: RunStatus, reason: &'static str) -> What {

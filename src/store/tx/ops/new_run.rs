@@ -208,6 +208,9 @@ pub(crate) fn check_policies(reuse: IdReusePolicy, conflict: IdConflictPolicy) -
         (IdReusePolicy::RejectDuplicate, IdConflictPolicy::TerminateExisting) => {
             "RejectDuplicate and TerminateExisting contradict each other"
         }
+        (IdReusePolicy::TerminateIfRunning, IdConflictPolicy::UseExisting) => {
+            "TerminateIfRunning and UseExisting contradict each other"
+        }
         _ => return Ok(()),
     };
     Err(Error::invalid(what))
