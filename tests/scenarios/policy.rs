@@ -97,6 +97,25 @@ fn s04_abandon_initiated_and_closed_in_one_commit() {
     });
 }
 
+/// A parent initiates a second child with the workflow id of its first, and closes before that one is refused: its
+/// policy is not applied to the first child, which has another.
+#[test]
+fn the_policy_of_a_child_that_never_started_reaches_nobody() {
+    let world = World::new();
+    let parent = world.start("p");
+    let kid = world.spawn(&parent, "c", ABANDON);
+    world.commit(|tx| {
+        tx.initiate_child(&parent, child("c", TERMINATE)).unwrap();
+        tx.close_run(&parent, Close::completed(b"")).unwrap();
+    });
+    assert_eq!(world.drain(), 0);
+    world.ends(|world| {
+        assert_eq!(world.kinds(&kid), [1]);
+        let states: Vec<_> = world.children(&parent).unwrap().map(|it| it.unwrap().state).collect();
+        assert_eq!(states, [ChildState::Running, ChildState::NeverStarted]);
+    });
+}
+
 /// An abandoned child that has started goes on after its parent: it still gets its first workflow
 /// task, and of two engines that write it only one succeeds.
 #[test]
@@ -146,6 +165,7 @@ fn the_chain_goes_on(how: impl Fn(&mut kinlog::Transaction<'_>, &kinlog::RunId) 
             Body::WorkflowExecutionCancelRequested(body) => {
                 let from = (body.external_workflow_id, body.external_run_id);
                 assert_eq!(from, ("p", Some(parent)));
+                assert_eq!(body.external_initiated_event_id, 0, "it answers no request");
             }
             other => panic!("{other:?}"),
         });

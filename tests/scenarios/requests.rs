@@ -69,6 +69,23 @@ fn a_run_may_be_its_own_target() {
     });
 }
 
+/// A commit may initiate a child and ask it to cancel: the child starts first.
+#[test]
+fn a_child_may_be_asked_to_cancel_in_the_commit_that_initiates_it() {
+    let world = World::new();
+    let parent = world.start("p");
+    world.commit(|tx| {
+        tx.initiate_child(&parent, child("c", TERMINATE)).unwrap();
+        tx.cancel_external(&parent, Target::workflow("c")).unwrap();
+    });
+    assert_eq!(world.drain(), 2);
+    let kid = world.current("c").unwrap();
+    world.ends(|world| {
+        assert_eq!(world.kinds(&parent), [1, 29, 22, 31, 24]);
+        assert_eq!(world.kinds(&kid), [1, 20]);
+    });
+}
+
 /// Without a run, the target is whichever run is current when it arrives; with one, that run alone,
 /// and only if it is a run of that workflow.
 #[test]
@@ -193,6 +210,14 @@ fn cancel_requests_between_runs() {
         );
         world.assert_kinds(&closed, [STARTED, COMPLETED]);
         assert!(world.run(&target).unwrap().cancel_requested);
+        world.event(&target, 2, |event| match event.body() {
+            Body::WorkflowExecutionCancelRequested(body) => {
+                let from = (body.external_workflow_id, body.external_run_id);
+                assert_eq!(from, ("p", Some(one)));
+                assert_eq!(body.external_initiated_event_id, 2);
+            }
+            other => panic!("{other:?}"),
+        });
     });
 }
 

@@ -72,6 +72,59 @@ fn what_a_sibling_did_is_not_done_again() {
     });
 }
 
+/// The reason of a reset is told in the run that it ends as well as in the one that it begins.
+#[test]
+fn a_reset_says_why_in_both_runs() {
+    let world = World::new();
+    let base = world.start("p");
+    let made = world.commit(|tx| tx.reset(&base, NewReset::to(1).reason("bad code")).unwrap());
+    world.ends(|world| {
+        for run in [base, made] {
+            world.event(&run, 2, |event| match event.body() {
+                Body::WorkflowExecutionTerminated(body) => assert_eq!(body.reason, "bad code"),
+                Body::WorkflowReset(body) => assert_eq!(body.reason, "bad code"),
+                other => panic!("{other:?}"),
+            });
+        }
+    });
+}
+
+/// What is for a child alone reaches those that were taken over.
+#[test]
+fn a_run_that_a_reset_made_reaches_the_children_it_took_over() {
+    let world = World::new();
+    let parent = world.start("p");
+    let kid = world.spawn(&parent, "c", TERMINATE);
+    let again = reset(&world, &parent, 3);
+    world.commit(|tx| {
+        let to = Target::workflow("c").child_only();
+        tx.signal_external(&again, to, "s", b"").unwrap();
+        tx.cancel_external(&again, to).unwrap();
+    });
+    assert_eq!(world.drain(), 2);
+    world.ends(|world| {
+        assert_eq!(world.kinds(&again), [1, 29, 31, 9, 37, 22, 39, 24]);
+        assert_eq!(world.kinds(&kid), [1, 26, 20]);
+    });
+}
+
+/// A second reset to an earlier point leaves a child with the run of the first reset, which ends by it: its policy
+/// applies to that child.
+#[test]
+fn a_second_reset_to_an_earlier_point() {
+    let world = World::new();
+    let parent = world.start("p");
+    let (kept, left) = (world.spawn(&parent, "c", TERMINATE), world.spawn(&parent, "d", TERMINATE));
+    let first = reset(&world, &parent, 5);
+    let second = reset(&world, &parent, 3);
+    assert_eq!(world.drain(), 1);
+    world.ends(|world| {
+        assert_eq!(world.kinds(&first), [1, 29, 31, 29, 31, 9, 27]);
+        assert_eq!(world.kinds(&second), [1, 29, 31, 9]);
+        assert_eq!((world.kinds(&kept), world.kinds(&left)), (vec![1], vec![1, 27]));
+    });
+}
+
 /// A child that is reset after its outcome was told is not told of again and no policy reaches it;
 /// a reset of the parent to before the outcome takes it up again.
 #[test]
