@@ -299,7 +299,8 @@ pub(crate) struct FollowArgs {
     pub(crate) json: bool,
 }
 
-/// Write a recorded run as the Temporal history it was, to standard output.
+/// Write a run as a Temporal history, to standard output: a recorded one exactly as it was, one
+/// that an engine wrote here in Temporal's words.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ExportArgs {
     #[command(flatten)]

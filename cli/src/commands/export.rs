@@ -1,4 +1,4 @@
-//! `kinlog export`: a recorded run, as Temporal's tools write it.
+//! `kinlog export`: a run, as Temporal's tools write it.
 
 use std::io::Write;
 use std::path::Path;
@@ -25,15 +25,18 @@ pub(crate) fn export(
     let store = open::to_read(store)?;
     let snapshot = store.snapshot();
     let run = find(&snapshot, &args.run)?;
-    let history =
-        kinlog_temporal::export(&snapshot.history(&run.id)?).map_err(
-            |error| match Failure::from(error) {
-                Failure::Other(why) => {
-                    Failure::Other(format!("run {} is not one of Temporal's: {why}", run.id))
-                }
-                other => other,
-            },
-        )?;
+    let history = snapshot.history(&run.id)?;
+    let history = if run.is_imported {
+        kinlog_temporal::export(&history)
+    } else {
+        kinlog_temporal::export_live(&history)
+    };
+    let history = history.map_err(|error| match Failure::from(error) {
+        Failure::Other(why) => {
+            Failure::Other(format!("run {} is not one of Temporal's: {why}", run.id))
+        }
+        other => other,
+    })?;
     match args.format {
         Format::Proto => out.write_all(&history.to_proto())?,
         Format::Json => writeln!(out, "{}", plain_json(&history.to_json()?))?,

@@ -274,3 +274,24 @@ fn a_result_that_finds_no_room_is_told() {
     let output = command(&store).arg("ls").stdout(full).output().unwrap();
     called(output).fails(8, "cannot write the result: No space left");
 }
+
+/// A run that an engine wrote by itself is exported in Temporal's words, in both forms the same.
+#[test]
+fn export_writes_runs_of_an_engine_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = small_store(dir.path());
+    let store = kinlog::Store::open(&path).unwrap();
+    let mut tx = store.begin();
+    let new = kinlog::NewRun::new("shop", "order-3", "Order").input(b"{}");
+    let run = tx.start(new).unwrap();
+    tx.commit().unwrap();
+    store.close_run(&run, kinlog::Close::completed(b"ok")).unwrap();
+    drop(store);
+    let json = call(&path, ["export", "order-3"]).ok().out;
+    let history = History::from_json(&json).unwrap();
+    assert_eq!(history.workflow_id(), Some("order-3"));
+    let kinds: Vec<_> = history.events().iter().map(|event| event.event_type()).collect();
+    assert_eq!(kinds, [1, 2]);
+    let proto = call(&path, ["export", "order-3", "--format", "proto"]).ok().bytes;
+    assert_eq!(History::from_proto(&proto).unwrap(), history);
+}

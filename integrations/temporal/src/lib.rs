@@ -2,7 +2,8 @@
 //!
 //! A [`History`] is read from protobuf or from any of the JSON forms that Temporal's tools
 //! have written over the years, and is written back as protobuf or proto3 JSON.
-//! [`import`] writes it into a store, [`export`] gets it back, byte for byte the same.
+//! [`import`] writes it into a store, [`export`] gets it back, byte for byte the same. A run that an
+//! engine wrote by itself is put into Temporal's words by [`export_live`].
 //!
 //! They are made of parts that can be used by themselves: [`NewRecord`] makes an event ready for
 //! kinlog, [`RecordedEvent::from_kinlog`] gets it back, and [`batches`] finds where the server's
@@ -19,6 +20,7 @@ mod history;
 mod identity;
 mod import;
 mod json;
+mod live;
 mod mapping;
 mod read;
 mod schema;
@@ -31,5 +33,6 @@ pub use event::RecordedEvent;
 pub use export::export;
 pub use history::History;
 pub use import::{ImportOptions, Imported, Outcome, import};
+pub use live::export_live;
 pub use mapping::{NewRecord, Run};
 pub use read::{ReadOptions, Unknown, read_histories};

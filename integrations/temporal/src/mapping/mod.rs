@@ -13,6 +13,8 @@ mod slot;
 mod tests;
 mod write;
 
+pub(crate) use path::{find, put, resolve};
+pub(crate) use read::event_of;
 pub use run::Run;
 pub use write::NewRecord;
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
 
 /// The field that `path` leads to, if messages of this kind have it.
-pub(super) fn resolve(desc: &MessageDescriptor, path: &str) -> Option<FieldDescriptor> {
+pub(crate) fn resolve(desc: &MessageDescriptor, path: &str) -> Option<FieldDescriptor> {
     match path.split_once('.') {
         None => desc.get_field_by_name(path),
         Some((name, rest)) => match desc.get_field_by_name(name)?.kind() {
@@ -16,7 +16,7 @@ pub(super) fn resolve(desc: &MessageDescriptor, path: &str) -> Option<FieldDescr
 }
 
 /// The value at `path`, if it is there and not the default.
-pub(super) fn find<'m>(message: &'m DynamicMessage, path: &str) -> Option<&'m Value> {
+pub(crate) fn find<'m>(message: &'m DynamicMessage, path: &str) -> Option<&'m Value> {
     let (name, rest) = path.split_once('.').unwrap_or((path, ""));
     if !message.has_field_by_name(name) {
         return None;
@@ -46,7 +46,7 @@ pub(super) fn clear(message: &mut DynamicMessage, path: &str) {
 }
 
 /// Sets the value at `path`, in new messages if need be.
-pub(super) fn put(message: &mut DynamicMessage, path: &str, value: Value) {
+pub(crate) fn put(message: &mut DynamicMessage, path: &str, value: Value) {
     match path.split_once('.') {
         // The paths fit the API this crate is built with, which a test makes sure of.
         None => message.try_set_field_by_name(path, value).unwrap_or_default(),

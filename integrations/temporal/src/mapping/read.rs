@@ -33,11 +33,24 @@ pub(super) fn join(
     time: Timestamp,
     payload: &[u8],
 ) -> Result<RecordedEvent, ExportError> {
+    let message = event_of(body, id, time, payload)?;
+    let event = RecordedEvent::from_checked(&message);
+    // Others may use this kind as well.
+    let is_ours = event.kind() != UNNAMED || event.event_type() != 0 || has_unheard_type(&message);
+    is_ours.then_some(event).ok_or(ExportError::UnknownKind { id, kind: body.kind() })
+}
+
+/// The message that a body and the rest of it make.
+pub(crate) fn event_of(
+    body: &Body<'_>,
+    id: u32,
+    time: Timestamp,
+    payload: &[u8],
+) -> Result<DynamicMessage, ExportError> {
     let schema = Schema::get()?;
-    let unknown_kind = || ExportError::UnknownKind { id, kind: body.kind() };
     let kind = i32::from(body.kind().number());
     if kind == 0 || (body.kind().number() >= EventKind::FIRST_CUSTOM && body.kind() != UNNAMED) {
-        return Err(unknown_kind());
+        return Err(ExportError::UnknownKind { id, kind: body.kind() });
     }
     let (absent, rest) = split(payload);
     let mut message = DynamicMessage::decode(schema.event.clone(), rest)
@@ -56,10 +69,7 @@ pub(super) fn join(
             put_reset_cause(&mut message, attributes);
         }
     }
-    let event = RecordedEvent::from_checked(&message);
-    // Others may use this kind as well.
-    let is_ours = event.kind() != UNNAMED || event.event_type() != 0 || has_unheard_type(&message);
-    is_ours.then_some(event).ok_or_else(unknown_kind)
+    Ok(message)
 }
 
 /// Says that the workflow task failed because of a reset, unless the payload says why.
