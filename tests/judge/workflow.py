@@ -16,7 +16,7 @@ TASK_QUEUE = "judge"
 # Nobody works there: an activity stays open.
 NO_WORKER = "judge-nobody"
 ATTEMPTS = 2
-RUN_TIMEOUT = timedelta(seconds=8)
+RUN_TIMEOUT = timedelta(seconds=10)
 LONG = timedelta(hours=1)
 
 _REUSES = {
