@@ -15,14 +15,15 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use kinlog::event::StartChildFailedCause;
 use kinlog::{
-    Close, DutyKind, Error, Expect, History, NewChild, NewEvent, NewRun, NextRun, Options, RunId,
-    Store, Target, Timestamp, Transaction,
+    Close, Durability, DutyFilter, DutyKind, Error, Expect, History, NewChild, NewEvent, NewRun,
+    NextRun, Options, RunId, Store, Target, Timestamp, Transaction,
 };
 
 use super::Result;
 use super::flow::{Command, Flow, Outcome, Stop, Turn, Workflow, replay};
 
 const NAMESPACE: &str = "shop";
+const SETTLED_AT_ONCE: usize = 1000;
 
 type Workflows = fn(Flow, &str, String) -> Option<Workflow>;
 type Activities = Box<dyn Fn(&str, &str) -> Result<String, String>>;
@@ -36,6 +37,8 @@ pub(crate) struct Engine {
     clock: Arc<AtomicI64>,
     /// How many commits are left to live; none for ever.
     life: Cell<Option<u64>>,
+    /// How long a commit waits.
+    durability: Durability,
 }
 
 impl Engine {
@@ -53,7 +56,14 @@ impl Engine {
             clock.store(std::str::from_utf8(&seconds)?.parse()?, Relaxed);
         }
         let (activities, life) = (Box::new(activities), Cell::new(life));
-        Ok(Engine { store, workflows, activities, clock, life })
+        let durability = Durability::Sync;
+        Ok(Engine { store, workflows, activities, clock, life, durability })
+    }
+
+    /// From now on, commits do not wait for the device: a power loss can take the last ones.
+    pub(crate) fn buffered(mut self) -> Self {
+        self.durability = Durability::Buffered;
+        self
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -83,8 +93,24 @@ impl Engine {
 
     /// Lets kinlog do what must follow between runs.
     fn settle(&self) -> Result<bool> {
+        if self.durability == Durability::Buffered {
+            return self.settle_buffered();
+        }
         let settled = self.store.settle_with(&DutyKind::ALL, |tx| self.prepare(tx))?;
         Ok(settled.commits > 0)
+    }
+
+    /// The same in a commit of the engine's own, which need not wait.
+    fn settle_buffered(&self) -> Result<bool> {
+        let due: Vec<_> = self.store.duties(DutyFilter::all()).take(SETTLED_AT_ONCE).collect();
+        let mut tx = self.store.begin();
+        for duty in &due {
+            tx.settle(duty)?;
+        }
+        if !due.is_empty() {
+            self.commit(tx)?;
+        }
+        Ok(!due.is_empty())
     }
 
     /// Replays the first run that is ready, and appends what it comes to.
@@ -203,7 +229,7 @@ impl Engine {
 
     fn commit(&self, mut tx: Transaction<'_>) -> Result<()> {
         self.prepare(&mut tx)?;
-        tx.commit()?;
+        tx.commit_with(self.durability)?;
         Ok(())
     }
 

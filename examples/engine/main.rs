@@ -12,6 +12,7 @@ mod engine;
 pub(crate) mod flow;
 pub(crate) mod report;
 pub(crate) mod shop;
+mod speed;
 
 use std::error::Error;
 use std::path::Path;
@@ -22,11 +23,18 @@ pub(crate) use engine::Engine;
 /// The result of anything that may fail for any reason.
 pub(crate) type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
-/// `engine` shows it all; `engine DIRECTORY [DEATH]` is one life of it: from where the directory
-/// stands to the end, or to its death before the commit after the first DEATH ones.
+/// `engine` shows it all; `engine --speed WORKFLOWS CHILDREN` measures it; `engine DIRECTORY
+/// [DEATH]` is one life of it: from where the directory stands to the end, or to its death before
+/// the commit after the first DEATH ones.
 fn main() -> Result<()> {
     let args: Vec<_> = std::env::args().skip(1).collect();
     match args.as_slice() {
+        [mode, workflows, children] if mode == "--speed" => {
+            let directory = std::env::temp_dir().join(format!("kinlog-{}", std::process::id()));
+            let measured = speed::measure(&directory, workflows.parse()?, children.parse()?);
+            std::fs::remove_dir_all(&directory)?;
+            measured?;
+        }
         [directory, death @ ..] => {
             let death = death.first().map(|commits| commits.parse()).transpose()?;
             println!("{}", live(Path::new(directory), death)?);
