@@ -160,7 +160,7 @@ class Session:
         if found.run_id in self._workflows:
             return f"found {found.run_id}"
         self._know(step.workflow, found.run_id)
-        return "begun"
+        return "started"
 
     async def _signal(self, step: Step, run: str, name: str, values: list[Any]) -> None:
         request = api.SignalWorkflowExecutionRequest(

@@ -110,7 +110,7 @@ fn the_policy_of_a_child_that_never_started_reaches_nobody() {
     });
     assert_eq!(world.drain(), 0);
     world.ends(|world| {
-        assert_eq!(world.kinds(&kid), [1]);
+        world.assert_kinds(&kid, [STARTED]);
         let states: Vec<_> = world.children(&parent).unwrap().map(|it| it.unwrap().state).collect();
         assert_eq!(states, [ChildState::Running, ChildState::NeverStarted]);
     });

@@ -81,8 +81,14 @@ fn a_child_may_be_asked_to_cancel_in_the_commit_that_initiates_it() {
     assert_eq!(world.drain(), 2);
     let kid = world.current("c").unwrap();
     world.ends(|world| {
-        assert_eq!(world.kinds(&parent), [1, 29, 22, 31, 24]);
-        assert_eq!(world.kinds(&kid), [1, 20]);
+        world.assert_kinds(
+            &parent,
+            [
+                STARTED, START_CHILD_INITIATED, REQUEST_CANCEL_EXTERNAL_INITIATED, CHILD_STARTED,
+                EXTERNAL_CANCEL_REQUESTED,
+            ],
+        );
+        world.assert_kinds(&kid, [STARTED, CANCEL_REQUESTED]);
     });
 }
 

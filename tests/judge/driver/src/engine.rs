@@ -1,5 +1,6 @@
 //! A small engine: workflow tasks, and what a workflow is told to do in them.
 
+use kinlog::event::RetryState;
 use kinlog::event::{ActivityScheduled, Started, WorkflowTask};
 use kinlog::{
     Body, Close, Error, Event, EventKind, NewChild, NewEvent, NextRun, RunId, Store, Target,
@@ -19,11 +20,6 @@ pub(crate) const TELL: &str = "tell";
 pub(crate) const NOTE: &str = "note";
 /// How often a workflow with a retry policy is tried.
 const ATTEMPTS: u32 = 2;
-
-/// Temporal's `RetryState`.
-const IN_PROGRESS: u8 = 1;
-const ATTEMPTS_REACHED: u8 = 4;
-const NO_RETRY_POLICY: u8 = 5;
 
 /// What the next workflow task of a run has to do.
 struct News {
@@ -258,9 +254,13 @@ fn end(
     let options = options(store, run)?;
     let attempt = started(store, run, |started| started.attempt)?.max(1);
     let input = serde_json::to_vec(&options)?;
-    let exhausted = if options.retry { ATTEMPTS_REACHED } else { NO_RETRY_POLICY };
+    let exhausted = if options.retry {
+        RetryState::MaximumAttemptsReached
+    } else {
+        RetryState::RetryPolicyNotSet
+    };
     let next = if retryable && options.retry && attempt < ATTEMPTS {
-        Some((NextRun::retry(WORKFLOW_TYPE, attempt + 1), IN_PROGRESS))
+        Some((NextRun::retry(WORKFLOW_TYPE, attempt + 1), RetryState::InProgress))
     } else if options.cron {
         Some((NextRun::cron(WORKFLOW_TYPE), exhausted))
     } else {

@@ -144,7 +144,7 @@ fn start(store: &Store, step: &Step, signal: Option<&str>) -> Result<String> {
     }
     tx.commit_with(Durability::Buffered)?;
     Ok(match outcome {
-        StartOutcome::Begun(_) => "begun".to_owned(),
+        StartOutcome::Started(_) => "started".to_owned(),
         found => format!("found {}", found.run()),
     })
 }

@@ -124,7 +124,7 @@ fn put_fields(f: &mut Fields, body: &Body<'_>) {
         Body::WorkflowExecutionCompleted(b) => f.run("new_run", b.new_run_id),
         Body::WorkflowExecutionFailed(b) | Body::WorkflowExecutionTimedOut(b) => {
             f.run("new_run", b.new_run_id);
-            f.put("retry_state", b.retry_state);
+            f.put("retry_state", b.retry_state.number());
         }
         Body::WorkflowExecutionTerminated(b) => f.put("reason", b.reason),
         Body::WorkflowExecutionContinuedAsNew(b) => {
@@ -151,14 +151,14 @@ fn put_fields(f: &mut Fields, body: &Body<'_>) {
             f.put("target", b.workflow_id);
             f.run("target_run", b.run_id);
             f.put("signal", b.signal_name);
-            f.put("child_only", b.child_workflow_only != 0);
+            f.put("child_only", b.child_workflow_only);
         }
         Body::SignalExternalWorkflowExecutionFailed(b)
         | Body::ExternalWorkflowExecutionSignaled(b)
         | Body::RequestCancelExternalWorkflowExecutionFailed(b)
         | Body::ExternalWorkflowExecutionCancelRequested(b) => {
             f.put("initiated_event", b.initiated_event_id);
-            f.put("cause", b.cause);
+            f.put("cause", b.cause.number());
         }
         Body::StartChildWorkflowExecutionInitiated(b) => {
             f.put("target", b.workflow_id);
@@ -167,7 +167,7 @@ fn put_fields(f: &mut Fields, body: &Body<'_>) {
         }
         Body::StartChildWorkflowExecutionFailed(b) => {
             f.put("initiated_event", b.initiated_event_id);
-            f.put("cause", b.cause);
+            f.put("cause", b.cause.number());
         }
         Body::ChildWorkflowExecutionStarted(b) => {
             f.put("initiated_event", b.initiated_event_id);
@@ -181,7 +181,7 @@ fn put_fields(f: &mut Fields, body: &Body<'_>) {
             f.put("initiated_event", b.initiated_event_id);
             f.put("started_event", b.started_event_id);
             f.run("child_run", Some(b.run_id));
-            f.put("retry_state", b.retry_state);
+            f.put("retry_state", b.retry_state.number());
         }
         _ => {}
     }
