@@ -233,7 +233,8 @@ impl Seen {
             return None;
         };
         let next = |state: &State| state.find(run).map(|(_, run)| run.next());
-        let (expected, found) = (next(&self.states[0])?, next(state)?);
+        // The run may have started after the transaction's first look.
+        let (expected, found) = (self.states.iter().find_map(next)?, next(state)?);
         (expected != found).then_some(Refusal::Conflict { run: *run, expected, found })
     }
 
