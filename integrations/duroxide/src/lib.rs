@@ -1,0 +1,64 @@
+//! Runs the durable-execution engine [duroxide] on [kinlog]: a [`Provider`] and a [`ProviderAdmin`] over a
+//! [`kinlog::Store`].
+//!
+//! ```no_run
+//! # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::sync::Arc;
+//! use kinlog_duroxide::KinlogProvider;
+//!
+//! let provider = Arc::new(KinlogProvider::open("data")?);
+//! let client = duroxide::Client::new(provider);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | of duroxide | in kinlog |
+//! |---|---|
+//! | an execution | a run; its events are opaque payloads |
+//! | continue-as-new | the next run of the chain, begun with the first turn of the next execution |
+//! | an instance, its children, its key-value pairs | rows |
+//! | a message to an instance, an activity to be done | a row, put with what asks for it, deleted with what it led to |
+//! | locks, tokens, sessions, the delay of what was abandoned | nothing: they end with the process |
+//!
+//! Each acknowledgement is one commit. What a worker or a dispatcher gets to see is in the log, as durable as
+//! [`Options::durability`] says, before it is handed out.
+//!
+//! **Deleting and pruning hide.** kinlog cannot delete runs yet: instances that are deleted and executions that
+//! are pruned are not seen any more, and their ids are free; the bytes of their histories stay in the log.
+//!
+//! **Attempts.** How often a message was fetched is written down from its second fetch on, and from its first one
+//! if it comes from before the process began. So a message on which the process dies each time is fetched once
+//! more than duroxide's limit says; in return, work that goes well costs no commit to fetch.
+//!
+//! **Event ids ascend** within an execution, as duroxide's own do; a repeated or a smaller one is refused.
+//!
+//! [duroxide]: https://docs.rs/duroxide
+//! [`Provider`]: duroxide::providers::Provider
+//! [`ProviderAdmin`]: duroxide::providers::ProviderAdmin
+
+mod admin;
+mod clock;
+mod delete;
+mod error;
+mod event;
+mod executions;
+mod fetch;
+mod inbox;
+mod instance;
+mod item;
+mod kv;
+mod options;
+mod provider;
+mod sessions;
+mod state;
+mod tables;
+mod turn;
+mod waiting;
+mod work;
+
+pub use error::OpenError;
+pub use options::{Options, Polling};
+pub use provider::KinlogProvider;
+
+/// The namespace of the runs.
+pub const NAMESPACE: &str = "duroxide";

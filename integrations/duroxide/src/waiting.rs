@@ -1,0 +1,44 @@
+//! Long polling: whoever finds nothing to do sleeps until a commit brings something, or until its time has come.
+
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
+
+use crate::clock;
+use crate::error::Result;
+use crate::options::Polling;
+
+/// What a look at a queue found.
+pub(crate) enum Look<T> {
+    /// Work.
+    Found(T),
+    /// Nothing, and nothing before this time comes by itself.
+    Nothing(Option<u64>),
+}
+
+/// Looks until there is something, for as long as the caller allows.
+pub(crate) async fn look<T>(
+    polling: Polling,
+    timeout: Duration,
+    wake: &Notify,
+    mut look: impl FnMut() -> Result<Look<T>>,
+) -> Result<Option<T>> {
+    let deadline = Instant::now() + timeout;
+    loop {
+        let mut woken = std::pin::pin!(wake.notified());
+        // From here on no call is missed.
+        woken.as_mut().enable();
+        let next = match look()? {
+            Look::Found(found) => return Ok(Some(found)),
+            Look::Nothing(next) => next,
+        };
+        if polling == Polling::Short || Instant::now() >= deadline {
+            return Ok(None);
+        }
+        let pause = next.map(|time| Duration::from_millis(time.saturating_sub(clock::now())));
+        let until = pause.map_or(deadline, |pause| deadline.min(Instant::now() + pause));
+        // Woken or not: look again.
+        let _ = timeout_at(until, woken).await;
+    }
+}
