@@ -3,191 +3,97 @@
 use async_trait::async_trait;
 use duroxide::Event;
 use duroxide::providers::{
-    DeleteInstanceResult, ExecutionInfo, InstanceFilter, InstanceInfo, ProviderAdmin, PruneOptions,
-    PruneResult, QueueDepths, SystemMetrics,
+    DeleteInstanceResult, ExecutionInfo, InstanceFilter, InstanceInfo, ProviderAdmin,
+    ProviderError, PruneOptions, PruneResult, QueueDepths, SystemMetrics,
 };
 use kinlog::Snapshot;
 
-use crate::clock;
-use crate::error::{Result, durable, invalid, not_found, refused};
-use crate::executions::{self, Execution};
+use crate::error::{Result, at, done, refused};
 use crate::instance::Instance;
 use crate::provider::KinlogProvider;
 use crate::tables::{CHILDREN, INSTANCES, pairs_at};
+use crate::{clock, executions};
+
+type Response<T> = Result<T, ProviderError>;
 
 impl KinlogProvider {
-    /// An instance that has a name: one that a turn has made.
-    pub(crate) fn instance_at(
-        &self,
-        snapshot: &Snapshot,
-        operation: &'static str,
-        id: &str,
-    ) -> Result<Option<Instance>> {
-        Ok(row_at(snapshot, operation, id)?.filter(|found| found.name.is_some()))
+    /// An instance that a turn has made.
+    pub(crate) fn instance(&self, snapshot: &Snapshot, id: &str) -> Result<Instance> {
+        match Instance::at(snapshot, id)? {
+            Some(instance) if instance.name.is_some() => Ok(instance),
+            _ => refused(format!("Instance {id} not found")),
+        }
     }
 
-    fn known(&self, snapshot: &Snapshot, operation: &'static str, id: &str) -> Result<Instance> {
-        let found = self.instance_at(snapshot, operation, id)?;
-        found.ok_or_else(|| not_found(operation, id))
-    }
-
-    /// All instances that have a name, the newest first.
-    pub(crate) fn instances(
-        &self,
-        snapshot: &Snapshot,
-        operation: &'static str,
-    ) -> Result<Vec<(String, Instance)>> {
+    /// All instances that turns have made, the newest first.
+    pub(crate) fn instances(&self, snapshot: &Snapshot) -> Result<Vec<(String, Instance)>> {
         let mut instances = vec![];
         for row in snapshot.rows(INSTANCES, ..) {
-            let row = row.map_err(refused(operation))?;
-            let id = String::from_utf8_lossy(row.key).into_owned();
-            let instance = Instance::decode(operation, &id, row.value)?;
+            let row = row?;
+            let instance: Instance = serde_json::from_slice(row.value)?;
             if instance.name.is_some() {
-                instances.push((id, instance));
+                instances.push((String::from_utf8_lossy(row.key).into_owned(), instance));
             }
         }
         instances.sort_unstable_by_key(|(_, instance)| std::cmp::Reverse(instance.born));
         Ok(instances)
     }
 
-    /// The history of an instance's current execution.
-    pub(crate) fn read_current(&self, operation: &'static str, id: &str) -> Result<Vec<Event>> {
+    /// The history of an execution, or of the current one.
+    pub(crate) fn history(&self, id: &str, execution: Option<u64>) -> Result<Vec<Event>> {
         let snapshot = self.store.snapshot();
-        match row_at(&snapshot, operation, id)? {
-            None => Ok(vec![]),
-            Some(found) => executions::read(&snapshot, operation, id, found.born, found.execution),
-        }
+        let Some(instance) = Instance::at(&snapshot, id)? else { return Ok(vec![]) };
+        let execution = execution.unwrap_or(instance.execution);
+        executions::read(&snapshot, id, &instance, execution)
     }
 
-    /// The history of one execution.
-    pub(crate) fn read_execution(
-        &self,
-        operation: &'static str,
-        id: &str,
-        execution: u64,
-    ) -> Result<Vec<Event>> {
+    fn instance_info(&self, id: &str) -> Result<InstanceInfo> {
         let snapshot = self.store.snapshot();
-        match row_at(&snapshot, operation, id)? {
-            None => Ok(vec![]),
-            Some(found) => executions::read(&snapshot, operation, id, found.born, execution),
-        }
-    }
-
-    /// The executions of an instance that are not pruned.
-    pub(crate) fn executions(
-        &self,
-        snapshot: &Snapshot,
-        operation: &'static str,
-        id: &str,
-        instance: &Instance,
-    ) -> Result<Vec<Execution>> {
-        executions::list(snapshot, id, instance).map_err(refused(operation))
-    }
-
-    /// The ids of an instance's children.
-    pub(crate) fn children(
-        &self,
-        snapshot: &Snapshot,
-        operation: &'static str,
-        id: &str,
-    ) -> Result<Vec<String>> {
-        let pairs = pairs_at(snapshot, CHILDREN, id).map_err(refused(operation))?;
-        Ok(pairs.into_iter().map(|(child, _)| child.to_owned()).collect())
-    }
-}
-
-/// The row of an instance.
-fn row_at(snapshot: &Snapshot, operation: &'static str, id: &str) -> Result<Option<Instance>> {
-    let row = snapshot.get(INSTANCES, id.as_bytes()).map_err(refused(operation))?;
-    row.map(|row| Instance::decode(operation, id, row)).transpose()
-}
-
-#[async_trait]
-impl ProviderAdmin for KinlogProvider {
-    async fn list_instances(&self) -> Result<Vec<String>> {
-        let instances = self.instances(&self.store.snapshot(), "list_instances")?;
-        Ok(instances.into_iter().map(|(id, _)| id).collect())
-    }
-
-    async fn list_instances_by_status(&self, status: &str) -> Result<Vec<String>> {
-        let instances = self.instances(&self.store.snapshot(), "list_instances_by_status")?;
-        let wanted = instances.into_iter().filter(|(_, instance)| instance.status() == status);
-        Ok(wanted.map(|(id, _)| id).collect())
-    }
-
-    async fn list_executions(&self, instance: &str) -> Result<Vec<u64>> {
-        const OPERATION: &str = "list_executions";
-        let snapshot = self.store.snapshot();
-        let Some(found) = row_at(&snapshot, OPERATION, instance)? else { return Ok(vec![]) };
-        let executions = self.executions(&snapshot, OPERATION, instance, &found)?;
-        Ok(executions.into_iter().map(|execution| execution.number).collect())
-    }
-
-    async fn read_history_with_execution_id(
-        &self,
-        instance: &str,
-        execution: u64,
-    ) -> Result<Vec<Event>> {
-        self.read_execution("read_history_with_execution_id", instance, execution)
-    }
-
-    async fn read_history(&self, instance: &str) -> Result<Vec<Event>> {
-        self.read_current("read_history", instance)
-    }
-
-    async fn latest_execution_id(&self, instance: &str) -> Result<u64> {
-        let found = row_at(&self.store.snapshot(), "latest_execution_id", instance)?;
-        Ok(found.map_or(1, |found| found.execution.max(1)))
-    }
-
-    async fn get_instance_info(&self, instance: &str) -> Result<InstanceInfo> {
-        const OPERATION: &str = "get_instance_info";
-        let snapshot = self.store.snapshot();
-        let found = self.known(&snapshot, OPERATION, instance)?;
-        let run = executions::run_id(found.born, found.execution);
-        let updated = executions::updated_at(&snapshot, &run).map_err(refused(OPERATION))?;
+        let instance = self.instance(&snapshot, id)?;
+        let run = executions::run_id(&instance, instance.execution);
+        let history = snapshot.history(&run)?;
+        let last = history.rev().next().transpose()?.map(|event| clock::millis(event.time()));
         Ok(InstanceInfo {
-            instance_id: instance.to_owned(),
-            current_execution_id: found.execution,
-            status: found.status().to_owned(),
-            created_at: found.created_at(),
-            updated_at: updated.unwrap_or_else(|| found.created_at()),
-            orchestration_name: found.name.unwrap_or_default(),
-            orchestration_version: found.version.unwrap_or_else(|| "unknown".to_owned()),
-            output: found.output,
-            parent_instance_id: found.parent,
+            instance_id: id.to_owned(),
+            current_execution_id: instance.execution,
+            status: instance.status().to_owned(),
+            created_at: instance.created_at(),
+            updated_at: last.unwrap_or_default(),
+            orchestration_name: instance.name.unwrap_or_default(),
+            orchestration_version: instance.version.unwrap_or_else(|| "unknown".to_owned()),
+            output: instance.output,
+            parent_instance_id: instance.parent,
         })
     }
 
-    async fn get_execution_info(&self, instance: &str, execution: u64) -> Result<ExecutionInfo> {
-        const OPERATION: &str = "get_execution_info";
+    fn execution_info(&self, id: &str, execution: u64) -> Result<ExecutionInfo> {
         let snapshot = self.store.snapshot();
-        let found = self.known(&snapshot, OPERATION, instance)?;
-        let executions = self.executions(&snapshot, OPERATION, instance, &found)?;
-        let Some(wanted) = executions.into_iter().find(|wanted| wanted.number == execution) else {
-            let what = format!("Execution {execution} not found for instance {instance}");
-            return Err(invalid(OPERATION, what));
+        let instance = Instance::at(&snapshot, id)?.unwrap_or_default();
+        let executions = executions::list(&snapshot, id, &instance)?;
+        let Some((_, run)) = executions.into_iter().find(|(number, _)| *number == execution) else {
+            return refused(format!("Execution {execution} not found for instance {id}"));
         };
-        let measure = executions::measure(&snapshot, &wanted.run).map_err(refused(OPERATION))?;
-        let output = match execution == found.execution {
-            true => found.output,
-            false => executions::output(&snapshot, &wanted.run).map_err(refused(OPERATION))?,
-        };
-        Ok(ExecutionInfo {
+        let events = executions::read(&snapshot, id, &instance, execution)?;
+        let mut info = ExecutionInfo {
             execution_id: execution,
-            status: wanted.status,
-            output,
-            started_at: wanted.started,
-            completed_at: wanted.ended,
-            event_count: usize::try_from(measure.events).unwrap_or(usize::MAX),
-        })
+            status: executions::status_of(&run).to_owned(),
+            output: events.last().and_then(executions::output),
+            started_at: clock::millis(run.started_at),
+            completed_at: run.closed_at.map(clock::millis),
+            event_count: events.len(),
+        };
+        // The row knows more: the run of an execution that is to continue as new is open until the next one begins.
+        if execution == instance.execution {
+            info.status = instance.status().to_owned();
+            (info.output, info.completed_at) = (instance.output, instance.ended);
+        }
+        Ok(info)
     }
 
-    async fn get_system_metrics(&self) -> Result<SystemMetrics> {
-        const OPERATION: &str = "get_system_metrics";
+    fn metrics(&self) -> Result<SystemMetrics> {
         let snapshot = self.store.snapshot();
         let mut metrics = SystemMetrics::default();
-        for (id, instance) in self.instances(&snapshot, OPERATION)? {
+        for (id, instance) in self.instances(&snapshot)? {
             metrics.total_instances += 1;
             match instance.status() {
                 "Running" => metrics.running_instances += 1,
@@ -195,48 +101,101 @@ impl ProviderAdmin for KinlogProvider {
                 "Failed" => metrics.failed_instances += 1,
                 _ => {}
             }
-            for execution in self.executions(&snapshot, OPERATION, &id, &instance)? {
+            for (_, run) in executions::list(&snapshot, &id, &instance)? {
                 metrics.total_executions += 1;
-                metrics.total_events += execution.events;
+                metrics.total_events += u64::from(run.events);
             }
         }
         Ok(metrics)
     }
+}
 
-    async fn get_queue_depths(&self) -> Result<QueueDepths> {
-        let now = clock::now();
-        let state = self.state.lock();
-        Ok(QueueDepths {
-            orchestrator_queue: state.inboxes.depth(now),
-            worker_queue: state.work.depth(now),
-            // Timers are messages.
-            timer_queue: 0,
-        })
+#[async_trait]
+impl ProviderAdmin for KinlogProvider {
+    async fn list_instances(&self) -> Response<Vec<String>> {
+        let found = self.instances(&self.store.snapshot()).map_err(at("list_instances"))?;
+        Ok(found.into_iter().map(|(id, _)| id).collect())
     }
 
-    async fn list_children(&self, instance: &str) -> Result<Vec<String>> {
-        self.children(&self.store.snapshot(), "list_children", instance)
+    async fn list_instances_by_status(&self, status: &str) -> Response<Vec<String>> {
+        let found = self.instances(&self.store.snapshot());
+        let mut found = found.map_err(at("list_instances_by_status"))?;
+        found.retain(|(_, instance)| instance.status() == status);
+        Ok(found.into_iter().map(|(id, _)| id).collect())
     }
 
-    async fn get_parent_id(&self, instance: &str) -> Result<Option<String>> {
-        Ok(self.known(&self.store.snapshot(), "get_parent_id", instance)?.parent)
+    async fn list_executions(&self, instance: &str) -> Response<Vec<u64>> {
+        let snapshot = self.store.snapshot();
+        let found = Instance::at(&snapshot, instance).map(Option::unwrap_or_default);
+        let listed = found.and_then(|found| executions::list(&snapshot, instance, &found));
+        let listed = listed.map_err(at("list_executions"))?;
+        Ok(listed.into_iter().map(|(number, _)| number).collect())
+    }
+
+    async fn read_history_with_execution_id(
+        &self,
+        instance: &str,
+        execution: u64,
+    ) -> Response<Vec<Event>> {
+        let history = self.history(instance, Some(execution));
+        history.map_err(at("read_history_with_execution_id"))
+    }
+
+    async fn read_history(&self, instance: &str) -> Response<Vec<Event>> {
+        self.history(instance, None).map_err(at("read_history"))
+    }
+
+    async fn latest_execution_id(&self, instance: &str) -> Response<u64> {
+        let found = Instance::at(&self.store.snapshot(), instance);
+        Ok(found.map_err(at("latest_execution_id"))?.map_or(1, |found| found.execution.max(1)))
+    }
+
+    async fn get_instance_info(&self, instance: &str) -> Response<InstanceInfo> {
+        self.instance_info(instance).map_err(at("get_instance_info"))
+    }
+
+    async fn get_execution_info(&self, instance: &str, execution: u64) -> Response<ExecutionInfo> {
+        self.execution_info(instance, execution).map_err(at("get_execution_info"))
+    }
+
+    async fn get_system_metrics(&self) -> Response<SystemMetrics> {
+        self.metrics().map_err(at("get_system_metrics"))
+    }
+
+    async fn get_queue_depths(&self) -> Response<QueueDepths> {
+        let (now, state) = (clock::now(), self.state.lock());
+        let (orchestrator_queue, worker_queue) = (state.inboxes.depth(now), state.work.depth(now));
+        // Timers are messages to instances.
+        Ok(QueueDepths { orchestrator_queue, worker_queue, timer_queue: 0 })
+    }
+
+    async fn list_children(&self, instance: &str) -> Response<Vec<String>> {
+        let snapshot = self.store.snapshot();
+        let pairs = pairs_at(&snapshot, CHILDREN, instance);
+        let pairs = pairs.map_err(|error| at("list_children")(error.into()))?;
+        Ok(pairs.into_iter().map(|(child, _)| child.to_owned()).collect())
+    }
+
+    async fn get_parent_id(&self, instance: &str) -> Response<Option<String>> {
+        let found = self.instance(&self.store.snapshot(), instance);
+        Ok(found.map_err(at("get_parent_id"))?.parent)
     }
 
     async fn delete_instances_atomic(
         &self,
         ids: &[String],
         force: bool,
-    ) -> Result<DeleteInstanceResult> {
-        let (deleted, handle) = self.commit_deletion(ids, force)?;
-        durable(crate::delete::DELETE, handle).await?;
+    ) -> Response<DeleteInstanceResult> {
+        const OPERATION: &str = "delete_instances_atomic";
+        let (deleted, handle) = self.commit_deletion(ids, force).map_err(at(OPERATION))?;
+        done(OPERATION, Ok(handle)).await?;
         Ok(deleted)
     }
 
-    async fn delete_instance_bulk(&self, filter: InstanceFilter) -> Result<DeleteInstanceResult> {
+    async fn delete_instance_bulk(&self, filter: InstanceFilter) -> Response<DeleteInstanceResult> {
         let mut all = DeleteInstanceResult::default();
-        let roots = self.admitted("delete_instance_bulk", &filter, |instance| {
-            instance.parent.is_none() && instance.is_terminal()
-        })?;
+        let is_ended_root = |found: &Instance| found.parent.is_none() && found.is_terminal();
+        let roots = self.admitted(&filter, is_ended_root).map_err(at("delete_instance_bulk"))?;
         for root in roots {
             let tree = self.get_instance_tree(&root).await?;
             let deleted = self.delete_instances_atomic(&tree.all_ids, true).await?;
@@ -248,9 +207,14 @@ impl ProviderAdmin for KinlogProvider {
         Ok(all)
     }
 
-    async fn prune_executions(&self, instance: &str, options: PruneOptions) -> Result<PruneResult> {
-        let (pruned, handle) = self.commit_pruning(instance, &options)?;
-        durable(crate::delete::PRUNE, handle).await?;
+    async fn prune_executions(
+        &self,
+        instance: &str,
+        options: PruneOptions,
+    ) -> Response<PruneResult> {
+        const OPERATION: &str = "prune_executions";
+        let (pruned, handle) = self.commit_pruning(instance, &options).map_err(at(OPERATION))?;
+        done(OPERATION, Ok(handle)).await?;
         Ok(pruned)
     }
 
@@ -258,9 +222,10 @@ impl ProviderAdmin for KinlogProvider {
         &self,
         filter: InstanceFilter,
         options: PruneOptions,
-    ) -> Result<PruneResult> {
+    ) -> Response<PruneResult> {
         let mut all = PruneResult::default();
-        for instance in self.admitted("prune_executions_bulk", &filter, |_| true)? {
+        let found = self.admitted(&filter, |_| true).map_err(at("prune_executions_bulk"))?;
+        for instance in found {
             let pruned = self.prune_executions(&instance, options.clone()).await?;
             all.instances_processed += pruned.instances_processed;
             all.executions_deleted += pruned.executions_deleted;

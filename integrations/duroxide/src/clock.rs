@@ -4,18 +4,13 @@ use std::time::{Duration, SystemTime};
 
 use kinlog::Timestamp;
 
-/// The milliseconds of now.
 pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, millis)
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| after(0, since))
 }
 
 /// The moment that lies `duration` after `now`.
 pub(crate) fn after(now: u64, duration: Duration) -> u64 {
-    now.saturating_add(millis(duration))
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+    now.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// A moment as kinlog keeps it; `None` beyond the year 2262.
@@ -24,7 +19,6 @@ pub(crate) fn timestamp(millis: u64) -> Option<Timestamp> {
     Some(Timestamp::from_unix_nanos(nanos))
 }
 
-/// The milliseconds of a moment.
-pub(crate) fn of(timestamp: Timestamp) -> u64 {
+pub(crate) fn millis(timestamp: Timestamp) -> u64 {
     u64::try_from(timestamp.unix_nanos() / 1_000_000).unwrap_or(0)
 }

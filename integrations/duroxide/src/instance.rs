@@ -1,77 +1,54 @@
-//! The row of an instance: what duroxide says of it, and which runs are its own.
+//! The row of an instance: what is known of it and its current execution.
 
 use duroxide::providers::ExecutionMetadata;
 use duroxide::{Event, EventKind};
-use kinlog::Transaction;
+use kinlog::{Snapshot, Transaction};
 use serde::{Deserialize, Serialize};
 
 use crate::clock;
-use crate::error::{Result, invalid, refused};
+use crate::error::Result;
 use crate::tables::INSTANCES;
 
-/// What is known of an instance and its current execution.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+/// What is known of an instance.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Instance {
-    /// When it was born, and a number that sets it apart from others of that time. Names its runs, so that an
-    /// instance that was deleted has none in common with one that has its id later.
+    /// Names its runs: the time, and a number that sets it apart from others of that time. An instance that
+    /// was deleted has no run in common with one that has its id later.
     pub(crate) born: u64,
     /// The orchestration; none as long as there is nothing but history.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) name: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) version: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) parent: Option<String>,
-    /// The current execution, to which the following five belong; 0 if there is none.
+    /// The current execution, to which the next four belong; 0 if there is none.
     pub(crate) execution: u64,
     /// None while it runs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) status: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) output: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ended: Option<u64>,
     /// The version of duroxide that it is pinned to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) pinned: Option<String>,
-    /// What the orchestration says of itself, and how often it has said something.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) custom: Option<String>,
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub(crate) custom_version: u64,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref)]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
+    /// What the orchestration last said of itself, if it ever did, and how often it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) custom: Option<(Option<String>, u64)>,
 }
 
 /// How many bits of a birth tell instances of one millisecond apart.
 const BIRTH_BITS: u32 = 20;
 
-/// The birth of the instance number `number` of this process.
-pub(crate) fn birth(now: u64, number: u64) -> u64 {
-    now << BIRTH_BITS | number & ((1 << BIRTH_BITS) - 1)
-}
-
 impl Instance {
-    pub(crate) fn new(born: u64) -> Self {
-        Instance {
-            born,
-            name: None,
-            version: None,
-            parent: None,
-            execution: 0,
-            status: None,
-            output: None,
-            ended: None,
-            pinned: None,
-            custom: None,
-            custom_version: 0,
-        }
+    /// The instance number `number` of this process.
+    pub(crate) fn new(number: u64) -> Self {
+        let born = clock::now() << BIRTH_BITS | number & ((1 << BIRTH_BITS) - 1);
+        Instance { born, ..Default::default() }
     }
 
-    /// When it was born, in milliseconds.
     pub(crate) fn created_at(&self) -> u64 {
         self.born >> BIRTH_BITS
     }
@@ -85,30 +62,40 @@ impl Instance {
         matches!(self.status(), "Completed" | "Failed" | "ContinuedAsNew")
     }
 
-    /// Takes in what an acknowledgement says. Whether the instance has just got its name.
-    pub(crate) fn take_in(&mut self, execution: u64, said: &ExecutionMetadata) -> bool {
-        let named = self.name.is_none();
-        if let (Some(name), Some(version)) = (&said.orchestration_name, &said.orchestration_version)
-        {
-            if named {
-                self.parent.clone_from(&said.parent_instance_id);
-            }
-            (self.name, self.version) = (Some(name.clone()), Some(version.clone()));
-        }
+    /// Takes in what an acknowledgement says. Whether the instance gets its name by that.
+    pub(crate) fn take_in(
+        &mut self,
+        execution: u64,
+        said: &ExecutionMetadata,
+        events: &[Event],
+    ) -> bool {
         self.enter(execution);
-        if execution == self.execution {
-            if let Some(pinned) = &said.pinned_duroxide_version {
-                self.pinned = Some(pinned.to_string());
-            }
-            if let Some(status) = &said.status {
-                (self.status, self.output) = (Some(status.clone()), said.output.clone());
-                self.ended = Some(clock::now());
-            }
+        let begins = self.name.is_none() && said.orchestration_name.is_some();
+        if begins {
+            self.parent.clone_from(&said.parent_instance_id);
         }
-        named && self.name.is_some()
+        if said.orchestration_name.is_some() && said.orchestration_version.is_some() {
+            self.name.clone_from(&said.orchestration_name);
+            self.version.clone_from(&said.orchestration_version);
+        }
+        if let Some(pinned) = &said.pinned_duroxide_version {
+            self.pinned = Some(pinned.to_string());
+        }
+        if said.status.is_some() && execution == self.execution {
+            (self.status, self.output) = (said.status.clone(), said.output.clone());
+            self.ended = Some(clock::now());
+        }
+        let custom = events.iter().rev().find_map(|event| match &event.kind {
+            EventKind::CustomStatusUpdated { status } => Some(status.clone()),
+            _ => None,
+        });
+        if let Some(status) = custom {
+            self.custom = Some((status, self.custom.as_ref().map_or(0, |custom| custom.1) + 1));
+        }
+        begins
     }
 
-    /// Goes on to a later execution.
+    /// Goes on to an execution, if it is a later one.
     pub(crate) fn enter(&mut self, execution: u64) {
         if execution > self.execution {
             self.execution = execution;
@@ -116,40 +103,18 @@ impl Instance {
         }
     }
 
-    /// Takes in what the last event of the kind says about itself.
-    pub(crate) fn take_custom_status(&mut self, events: &[Event]) {
-        let said = events.iter().rev().find_map(|event| match &event.kind {
-            EventKind::CustomStatusUpdated { status } => Some(status.clone()),
-            _ => None,
-        });
-        if let Some(status) = said {
-            self.custom = status;
-            self.custom_version += 1;
-        }
+    /// As the last commit has left it, be it published or not.
+    pub(crate) fn read(tx: &mut Transaction<'_>, id: &str) -> Result<Option<Self>> {
+        let row = tx.get(INSTANCES, id.as_bytes())?;
+        Ok(row.map(|row| serde_json::from_slice(&row)).transpose()?)
     }
 
-    /// Reads the row in a transaction, as the last commit has left it, be it published or not.
-    pub(crate) fn read(
-        tx: &mut Transaction<'_>,
-        operation: &'static str,
-        id: &str,
-    ) -> Result<Option<Self>> {
-        let row = tx.get(INSTANCES, id.as_bytes()).map_err(refused(operation))?;
-        row.map(|row| Self::decode(operation, id, &row)).transpose()
+    pub(crate) fn at(snapshot: &Snapshot, id: &str) -> Result<Option<Self>> {
+        let row = snapshot.get(INSTANCES, id.as_bytes())?;
+        Ok(row.map(serde_json::from_slice).transpose()?)
     }
 
-    pub(crate) fn decode(operation: &'static str, id: &str, row: &[u8]) -> Result<Self> {
-        let unreadable = |e| invalid(operation, format!("the row of instance {id}: {e}"));
-        serde_json::from_slice(row).map_err(unreadable)
-    }
-
-    pub(crate) fn write(
-        &self,
-        tx: &mut Transaction<'_>,
-        operation: &'static str,
-        id: &str,
-    ) -> Result<()> {
-        let row = serde_json::to_vec(self).map_err(|e| invalid(operation, e.to_string()))?;
-        tx.put(INSTANCES, id.as_bytes(), &row).map_err(refused(operation))
+    pub(crate) fn write(&self, tx: &mut Transaction<'_>, id: &str) -> Result<()> {
+        Ok(tx.put(INSTANCES, id.as_bytes(), &serde_json::to_vec(self)?)?)
     }
 }

@@ -1,57 +1,52 @@
-//! Messages as rows.
+//! What a message says by itself.
+
+use std::sync::Arc;
 
 use duroxide::providers::WorkItem;
 
-use crate::error::{Result, invalid};
+use crate::tables::{INBOX, WORK};
 
-/// Whom a message is for; `None` for an activity.
-pub(crate) fn instance_of(item: &WorkItem) -> Option<&str> {
-    match item {
-        WorkItem::ActivityExecute { .. } => None,
-        WorkItem::StartOrchestration { instance, .. }
-        | WorkItem::ActivityCompleted { instance, .. }
-        | WorkItem::ActivityFailed { instance, .. }
-        | WorkItem::TimerFired { instance, .. }
-        | WorkItem::ExternalRaised { instance, .. }
-        | WorkItem::CancelInstance { instance, .. }
-        | WorkItem::ContinueAsNew { instance, .. }
-        | WorkItem::QueueMessage { instance, .. } => Some(instance),
-        WorkItem::SubOrchCompleted { parent_instance, .. }
-        | WorkItem::SubOrchFailed { parent_instance, .. } => Some(parent_instance),
-    }
+/// Instance, execution, id and number of an activity that is to be done.
+pub(crate) type Job = (Arc<str>, u64, u64, u64);
+
+/// Where a message goes.
+pub(crate) enum Address {
+    Instance(Arc<str>),
+    Worker(Job),
 }
 
-/// What a message means for an instance that does not exist.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Means {
-    /// The instance begins.
-    Start,
-    /// Nobody will ever take it.
-    Nothing,
-    /// It waits for the instance to begin.
-    Wait,
-}
-
-impl Means {
-    pub(crate) fn of(item: &WorkItem) -> Self {
+impl Address {
+    /// The address of the message that gets this number.
+    pub(crate) fn of(item: &WorkItem, number: u64) -> Self {
         match item {
-            WorkItem::StartOrchestration { .. } | WorkItem::ContinueAsNew { .. } => Means::Start,
-            WorkItem::QueueMessage { .. } => Means::Nothing,
-            _ => Means::Wait,
+            WorkItem::ActivityExecute { instance, execution_id, id, .. } => {
+                Address::Worker((Arc::from(instance.as_str()), *execution_id, *id, number))
+            }
+            WorkItem::StartOrchestration { instance, .. }
+            | WorkItem::ActivityCompleted { instance, .. }
+            | WorkItem::ActivityFailed { instance, .. }
+            | WorkItem::TimerFired { instance, .. }
+            | WorkItem::ExternalRaised { instance, .. }
+            | WorkItem::CancelInstance { instance, .. }
+            | WorkItem::ContinueAsNew { instance, .. }
+            | WorkItem::QueueMessage { instance, .. }
+            | WorkItem::SubOrchCompleted { parent_instance: instance, .. }
+            | WorkItem::SubOrchFailed { parent_instance: instance, .. } => {
+                Address::Instance(Arc::from(instance.as_str()))
+            }
         }
     }
 
-    /// What both together mean: one that begins it is enough, and one that waits keeps the others.
-    pub(crate) fn and(self, other: Self) -> Self {
-        match (self, other) {
-            (Means::Start, _) | (_, Means::Start) => Means::Start,
-            (Means::Wait, _) | (_, Means::Wait) => Means::Wait,
-            _ => Means::Nothing,
+    /// Its table.
+    pub(crate) fn table(&self) -> &'static str {
+        match self {
+            Address::Instance(_) => INBOX,
+            Address::Worker(_) => WORK,
         }
     }
 }
 
-/// When a message can be seen by itself; 0 for at once.
+/// When a message can be seen by what it says; 0 for at once.
 pub(crate) fn visible_at(item: &WorkItem) -> u64 {
     match item {
         WorkItem::TimerFired { fire_at_ms, .. } => *fire_at_ms,
@@ -59,29 +54,23 @@ pub(crate) fn visible_at(item: &WorkItem) -> u64 {
     }
 }
 
-/// A message as a row: JSON, and before it, where the message itself does not say so, when it can be seen.
-pub(crate) fn encode(operation: &'static str, item: &WorkItem, visible: u64) -> Result<Vec<u8>> {
-    let mut row = match visible == visible_at(item) {
-        true => vec![],
-        false => format!("@{visible} ").into_bytes(),
-    };
-    serde_json::to_writer(&mut row, item).map_err(|e| invalid(operation, e.to_string()))?;
-    Ok(row)
+/// The orchestration and its version, if the message begins one.
+pub(crate) fn begins(item: &WorkItem) -> Option<(&str, Option<&str>)> {
+    match item {
+        WorkItem::StartOrchestration { orchestration, version, .. }
+        | WorkItem::ContinueAsNew { orchestration, version, .. } => {
+            Some((orchestration, version.as_deref()))
+        }
+        _ => None,
+    }
 }
 
-/// A message and when it can be seen.
-pub(crate) fn decode(operation: &'static str, row: &[u8]) -> Result<(WorkItem, u64)> {
-    let unreadable = |what: &str| invalid(operation, format!("the row of a message: {what}"));
-    let (visible, json) = match row.strip_prefix(b"@") {
-        None => (None, row),
-        Some(rest) => {
-            let space = rest.iter().position(|byte| *byte == b' ').unwrap_or(rest.len());
-            let (time, json) = rest.split_at(space);
-            let time = std::str::from_utf8(time).ok().and_then(|time| time.parse().ok());
-            (Some(time.ok_or_else(|| unreadable("its time"))?), json)
+/// The tag and the session of an activity.
+pub(crate) fn routing(item: &WorkItem) -> (Option<&str>, Option<&str>) {
+    match item {
+        WorkItem::ActivityExecute { tag, session_id, .. } => {
+            (tag.as_deref(), session_id.as_deref())
         }
-    };
-    let item: WorkItem = serde_json::from_slice(json).map_err(|e| unreadable(&e.to_string()))?;
-    let visible = visible.unwrap_or_else(|| visible_at(&item));
-    Ok((item, visible))
+        _ => (None, None),
+    }
 }

@@ -4,9 +4,10 @@
 //! ```no_run
 //! # async fn f() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::sync::Arc;
-//! use kinlog_duroxide::KinlogProvider;
+//! use kinlog_duroxide::{KinlogProvider, Options};
 //!
-//! let provider = Arc::new(KinlogProvider::open("data")?);
+//! let store = kinlog::Store::open("data")?;
+//! let provider = Arc::new(KinlogProvider::new(store, Options::new())?);
 //! let client = duroxide::Client::new(provider);
 //! # Ok(())
 //! # }
@@ -38,25 +39,23 @@
 
 mod admin;
 mod clock;
-mod delete;
+mod deletion;
 mod error;
 mod event;
 mod executions;
 mod fetch;
-mod inbox;
 mod instance;
 mod item;
 mod kv;
 mod options;
 mod provider;
+mod queue;
 mod sessions;
 mod state;
 mod tables;
 mod turn;
 mod waiting;
-mod work;
 
-pub use error::OpenError;
 pub use options::{Options, Polling};
 pub use provider::KinlogProvider;
 

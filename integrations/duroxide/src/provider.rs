@@ -1,64 +1,60 @@
 //! The provider: each method of the trait, in terms of the modules beside this one.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use duroxide::providers::{
     DispatcherCapabilityFilter, ExecutionMetadata, OrchestrationItem, Provider, ProviderAdmin,
-    ScheduledActivityIdentifier, SessionFetchConfig, TagFilter, WorkItem,
+    ProviderError, ScheduledActivityIdentifier, SessionFetchConfig, TagFilter, WorkItem,
 };
-use duroxide::{Event, SystemStats};
-use kinlog::{CommitHandle, Durability, Limits, Store, Transaction};
+use duroxide::{Event, EventKind, SystemStats};
+use kinlog::{Durability, Limits, Store};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::error::{OpenError, Result, durable, invalid, refused};
-use crate::options::{Options, Polling};
+use crate::error::{Result, at, done, refused};
+use crate::instance::Instance;
+use crate::options::Options;
+use crate::queue::Queue;
 use crate::state::State;
 use crate::turn::Outcome;
-use crate::{NAMESPACE, clock, executions, kv, turn, waiting};
+use crate::{NAMESPACE, clock, executions, kv, waiting};
 
-/// A store of duroxide's orchestrations. One process at a time opens a directory.
+/// duroxide's orchestrations in a store.
 pub struct KinlogProvider {
     pub(crate) store: Arc<Store>,
-    pub(crate) durability: Durability,
-    polling: Polling,
-    /// Changes with each commit: whoever commits holds it from the first look to the submission.
+    pub(crate) options: Options,
+    /// Whoever commits holds it from the first look to the submission.
     pub(crate) state: Mutex<State>,
     inboxes: Notify,
     work: Notify,
 }
 
+type Response<T> = Result<T, ProviderError>;
+
 impl KinlogProvider {
-    /// Opens the store in the directory `path`, and makes it if it is not there; with the default [`Options`].
+    /// A provider over a store that it has for itself. Lifts kinlog's limits for [`NAMESPACE`], as duroxide has its
+    /// own. A commit must fit into a segment of the store: all that one turn of an orchestration writes.
     ///
     /// # Errors
-    /// As [`Options::open`].
-    pub fn open(path: impl AsRef<Path>) -> std::result::Result<Self, OpenError> {
-        Options::new().open(path)
+    /// What the store refuses, and messages in it that cannot be decoded.
+    pub fn new(store: Store, options: Options) -> Response<Self> {
+        Self::over(store, options).map_err(at("open"))
     }
 
-    pub(crate) fn over(store: Store, options: &Options) -> std::result::Result<Self, OpenError> {
+    fn over(store: Store, options: Options) -> Result<Self> {
         let limits = unlimited();
         if store.limits(NAMESPACE) != limits {
             store.set_limits(NAMESPACE, limits)?;
         }
-        let state = State::load(&store.snapshot(), clock::now())?;
-        Ok(KinlogProvider {
-            store: Arc::new(store),
-            durability: options.durability,
-            polling: options.polling,
-            state: Mutex::new(state),
-            inboxes: Notify::new(),
-            work: Notify::new(),
-        })
+        let state = Mutex::new(State::load(&store.snapshot())?);
+        let (inboxes, work) = (Notify::new(), Notify::new());
+        Ok(KinlogProvider { store: Arc::new(store), options, state, inboxes, work })
     }
 
-    /// The store, to read histories, to back it up, to look at its statistics. Whoever writes to it changes
-    /// what the provider relies on.
+    /// The store: to read, to back up, to measure. Whoever writes to it changes what the provider relies on.
     #[must_use]
     pub fn store(&self) -> &Arc<Store> {
         &self.store
@@ -67,16 +63,7 @@ impl KinlogProvider {
     /// The most often that a message that waits for an instance was fetched; 0 if none waits.
     #[must_use]
     pub fn attempts(&self, instance: &str) -> u32 {
-        self.state.lock().inboxes.attempts(instance)
-    }
-
-    pub(crate) fn submit(
-        &self,
-        operation: &'static str,
-        tx: Transaction<'_>,
-        durability: Durability,
-    ) -> Result<CommitHandle> {
-        tx.submit(durability).map_err(refused(operation))
+        self.state.lock().inboxes.attempts(&Arc::from(instance))
     }
 
     /// Wakes those who wait for work.
@@ -85,64 +72,67 @@ impl KinlogProvider {
         self.work.notify_waiters();
     }
 
-    /// Gives back what was locked for nothing.
-    pub(crate) fn give_back(&self, token: u64) {
-        let held = self.state.lock().token_name(token);
-        // Whichever it is; and if it is neither any more, there is nothing to give back.
-        if self.abandon_turn(&held, None, true).is_err() {
-            self.abandon_job(&held, None, true).unwrap_or_default();
-        }
-    }
-
-    fn abandon_turn(&self, token: &str, delay: Option<Duration>, ignore: bool) -> Result<()> {
-        const OPERATION: &str = "abandon_orchestration_item";
+    /// Gives back what is held with a token, in one of the queues.
+    fn abandon<K: Clone + Ord>(
+        &self,
+        queue: impl Fn(&mut State) -> &mut Queue<K>,
+        token: &str,
+        delay: Option<Duration>,
+        ignore_attempt: bool,
+    ) -> Result<()> {
         let now = clock::now();
         let mut state = self.state.lock();
-        let held = state.token(token).and_then(|token| state.inboxes.holder(token, now));
-        let Some((id, _)) = held else { return Err(invalid(OPERATION, "Invalid lock token")) };
-        if ignore {
+        let queue = queue(&mut state);
+        let Some(key) = queue.held(token).cloned() else { return refused("Invalid lock token") };
+        if ignore_attempt {
             let mut tx = self.store.begin();
-            state.inboxes.discount(&mut tx, &id).map_err(refused(OPERATION))?;
-            self.submit(OPERATION, tx, Durability::Buffered)?;
+            queue.discount(&mut tx, &key)?;
+            tx.submit(Durability::Buffered)?;
         }
-        state.inboxes.release(&id, delay.map(|delay| clock::after(now, delay)), now);
-        drop(state);
+        queue.release(&key, delay.map(|delay| clock::after(now, delay)), now);
         self.wake();
         Ok(())
     }
 
-    fn abandon_job(&self, token: &str, delay: Option<Duration>, ignore: bool) -> Result<()> {
-        const OPERATION: &str = "abandon_work_item";
-        let now = clock::now();
-        let mut state = self.state.lock();
-        let held = state.token(token).and_then(|token| state.work.holder(token, now));
-        let Some((number, ..)) = held else { return Err(invalid(OPERATION, "Invalid lock token")) };
-        if ignore {
-            let mut tx = self.store.begin();
-            state.work.discount(&mut tx, number).map_err(refused(OPERATION))?;
-            self.submit(OPERATION, tx, Durability::Buffered)?;
-        }
-        state.work.release(number, delay.map(|delay| clock::after(now, delay)), now);
-        drop(state);
-        self.wake();
-        Ok(())
+    fn stats(&self, id: &str) -> Result<Option<SystemStats>> {
+        let snapshot = self.store.snapshot();
+        let Some(instance) = Instance::at(&snapshot, id)? else { return Ok(None) };
+        let run = executions::run_id(&instance, instance.execution);
+        let history = executions::read(&snapshot, id, &instance, instance.execution)?;
+        let carried = history.iter().find_map(|event| match &event.kind {
+            EventKind::OrchestrationStarted { carry_forward_events, .. } => {
+                carry_forward_events.as_ref().map(Vec::len)
+            }
+            _ => None,
+        });
+        let values = kv::all(&snapshot, id)?;
+        Ok(Some(SystemStats {
+            history_event_count: history.len() as u64,
+            history_size_bytes: snapshot.run(&run)?.bytes,
+            queue_pending_count: carried.unwrap_or(0) as u64,
+            kv_user_key_count: values.len() as u64,
+            kv_total_value_bytes: values.values().map(|value| value.len() as u64).sum(),
+        }))
     }
 }
 
-/// duroxide has limits of its own.
+impl State {
+    /// Something was done in the session of an activity.
+    pub(crate) fn touch(&mut self, job: &crate::item::Job, now: u64) {
+        for (_, group) in self.work.groups(job.clone()..=job.clone()) {
+            let sessions = group.visible(now).filter_map(|item| crate::item::routing(item).1);
+            sessions.for_each(|session| self.sessions.touch(session, now));
+        }
+    }
+}
+
+/// No limits on what an orchestration of duroxide is.
 fn unlimited() -> Limits {
     let mut limits = Limits::default();
-    let of_bytes = [
-        &mut limits.history_bytes,
-        &mut limits.payload_bytes,
-        &mut limits.id_bytes,
-        &mut limits.warn_bytes,
-        &mut limits.suggest_bytes,
-    ];
-    of_bytes.into_iter().for_each(|limit| *limit = u32::MAX);
-    let of_events =
-        [&mut limits.history_events, &mut limits.warn_events, &mut limits.suggest_events];
-    of_events.into_iter().for_each(|limit| *limit = u32::MAX);
+    (limits.history_events, limits.history_bytes) = (u32::MAX, u32::MAX);
+    (limits.warn_events, limits.warn_bytes) = (u32::MAX, u32::MAX);
+    (limits.suggest_events, limits.suggest_bytes) = (u32::MAX, u32::MAX);
+    (limits.payload_bytes, limits.id_bytes) = (u32::MAX, u32::MAX);
     limits
 }
 
@@ -161,12 +151,14 @@ impl Provider for KinlogProvider {
         lock_timeout: Duration,
         poll_timeout: Duration,
         filter: Option<&DispatcherCapabilityFilter>,
-    ) -> Result<Option<(OrchestrationItem, String, u32)>> {
+    ) -> Response<Option<(OrchestrationItem, String, u32)>> {
         let look = || self.lock_turn(lock_timeout, filter);
-        let found = waiting::look(self.polling, poll_timeout, &self.inboxes, look).await?;
-        let Some((hold, turn)) = found else { return Ok(None) };
-        let (item, attempts) = self.read_turn(turn).await?;
-        Ok(Some((item, hold.keep(), attempts)))
+        let found = waiting::look(self.options.polling, poll_timeout, &self.inboxes, look).await;
+        let at = at("fetch_orchestration_item");
+        let Some(locked) = found.map_err(&at)? else { return Ok(None) };
+        locked.logged.await.map_err(|error| at(error.into()))?;
+        let item = self.read_turn(locked.what, locked.items).map_err(at)?;
+        Ok(Some((item, locked.token, locked.attempts)))
     }
 
     async fn ack_orchestration_item(
@@ -178,9 +170,9 @@ impl Provider for KinlogProvider {
         messages: Vec<WorkItem>,
         metadata: ExecutionMetadata,
         cancelled: Vec<ScheduledActivityIdentifier>,
-    ) -> Result<()> {
+    ) -> Response<()> {
         let outcome = Outcome { execution, events, work, messages, metadata, cancelled };
-        durable(turn::TURN, self.commit_turn(lock_token, outcome)?).await
+        done("ack_orchestration_item", self.commit_turn(lock_token, outcome)).await
     }
 
     async fn abandon_orchestration_item(
@@ -188,27 +180,28 @@ impl Provider for KinlogProvider {
         lock_token: &str,
         delay: Option<Duration>,
         ignore_attempt: bool,
-    ) -> Result<()> {
-        self.abandon_turn(lock_token, delay, ignore_attempt)
+    ) -> Response<()> {
+        let abandoned = self.abandon(|state| &mut state.inboxes, lock_token, delay, ignore_attempt);
+        abandoned.map_err(at("abandon_orchestration_item"))
     }
 
-    async fn renew_orchestration_item_lock(&self, token: &str, extend_for: Duration) -> Result<()> {
+    async fn renew_orchestration_item_lock(&self, token: &str, extend: Duration) -> Response<()> {
         let now = clock::now();
         let mut state = self.state.lock();
-        let held = state.token(token).and_then(|token| state.inboxes.holder(token, now));
-        let Some((id, true)) = held else {
-            return Err(invalid("renew_orchestration_item_lock", "Lock token invalid or expired"));
+        let Some(id) = state.inboxes.holds(token, now) else {
+            let what = "the lock is not held, or has expired";
+            return Err(ProviderError::permanent("renew_orchestration_item_lock", what));
         };
-        state.inboxes.extend(&id, clock::after(now, extend_for), now);
+        state.inboxes.extend(&id, clock::after(now, extend), now);
         Ok(())
     }
 
-    async fn read(&self, instance: &str) -> Result<Vec<Event>> {
-        self.read_current("read", instance)
+    async fn read(&self, instance: &str) -> Response<Vec<Event>> {
+        self.history(instance, None).map_err(at("read"))
     }
 
-    async fn read_with_execution(&self, instance: &str, execution: u64) -> Result<Vec<Event>> {
-        self.read_execution("read_with_execution", instance, execution)
+    async fn read_with_execution(&self, instance: &str, execution: u64) -> Response<Vec<Event>> {
+        self.history(instance, Some(execution)).map_err(at("read_with_execution"))
     }
 
     async fn append_with_execution(
@@ -216,17 +209,12 @@ impl Provider for KinlogProvider {
         instance: &str,
         execution: u64,
         events: Vec<Event>,
-    ) -> Result<()> {
-        let handle = self.commit_events(instance, execution, &events)?;
-        durable("append_with_execution", handle).await
+    ) -> Response<()> {
+        done("append_with_execution", self.commit_events(instance, execution, events)).await
     }
 
-    async fn enqueue_for_worker(&self, item: WorkItem) -> Result<()> {
-        const OPERATION: &str = "enqueue_for_worker";
-        if !matches!(item, WorkItem::ActivityExecute { .. }) {
-            return Err(invalid(OPERATION, "only activities go to workers"));
-        }
-        durable(OPERATION, self.commit_item(OPERATION, item, 0)?).await
+    async fn enqueue_for_worker(&self, item: WorkItem) -> Response<()> {
+        done("enqueue_for_worker", self.commit_item(item, 0)).await
     }
 
     async fn fetch_work_item(
@@ -235,26 +223,29 @@ impl Provider for KinlogProvider {
         poll_timeout: Duration,
         session: Option<&SessionFetchConfig>,
         tag_filter: &TagFilter,
-    ) -> Result<Option<(WorkItem, String, u32)>> {
+    ) -> Response<Option<(WorkItem, String, u32)>> {
         let look = || self.lock_job(lock_timeout, session, tag_filter);
-        let found = waiting::look(self.polling, poll_timeout, &self.work, look).await?;
-        let Some((hold, job)) = found else { return Ok(None) };
-        let (item, attempts) = self.read_job(job).await?;
-        Ok(Some((item, hold.keep(), attempts)))
+        let found = waiting::look(self.options.polling, poll_timeout, &self.work, look).await;
+        let at = at("fetch_work_item");
+        let Some(locked) = found.map_err(&at)? else { return Ok(None) };
+        locked.logged.await.map_err(|error| at(error.into()))?;
+        let item = locked.items.into_iter().next();
+        Ok(item.map(|item| (item, locked.token, locked.attempts)))
     }
 
-    async fn ack_work_item(&self, token: &str, completion: Option<WorkItem>) -> Result<()> {
-        durable(turn::WORK_ITEM, self.commit_work(token, completion)?).await
+    async fn ack_work_item(&self, token: &str, completion: Option<WorkItem>) -> Response<()> {
+        done("ack_work_item", self.commit_work(token, completion)).await
     }
 
-    async fn renew_work_item_lock(&self, token: &str, extend_for: Duration) -> Result<()> {
+    async fn renew_work_item_lock(&self, token: &str, extend_for: Duration) -> Response<()> {
         let now = clock::now();
         let mut state = self.state.lock();
-        let (number, session) = state.held_job("renew_work_item_lock", token, now)?;
-        state.work.extend(number, clock::after(now, extend_for), now);
-        if let Some(session) = session {
-            state.sessions.touch(&session, now);
-        }
+        let Some(job) = state.work.holds(token, now) else {
+            let what = "the activity was cancelled, or its lock has expired";
+            return Err(ProviderError::permanent("renew_work_item_lock", what));
+        };
+        state.work.extend(&job, clock::after(now, extend_for), now);
+        state.touch(&job, now);
         Ok(())
     }
 
@@ -263,8 +254,9 @@ impl Provider for KinlogProvider {
         token: &str,
         delay: Option<Duration>,
         ignore_attempt: bool,
-    ) -> Result<()> {
-        self.abandon_job(token, delay, ignore_attempt)
+    ) -> Response<()> {
+        let abandoned = self.abandon(|state| &mut state.work, token, delay, ignore_attempt);
+        abandoned.map_err(at("abandon_work_item"))
     }
 
     async fn renew_session_lock(
@@ -272,29 +264,27 @@ impl Provider for KinlogProvider {
         owner_ids: &[&str],
         extend_for: Duration,
         idle_timeout: Duration,
-    ) -> Result<usize> {
+    ) -> Response<usize> {
         let now = clock::now();
         let idle = now.saturating_sub(clock::after(0, idle_timeout));
         let until = clock::after(now, extend_for);
         Ok(self.state.lock().sessions.renew(owner_ids, until, idle, now))
     }
 
-    async fn cleanup_orphaned_sessions(&self, _idle_timeout: Duration) -> Result<usize> {
-        let state = &mut *self.state.lock();
-        Ok(state.sessions.clean(clock::now(), |session| state.work.uses(session)))
+    async fn cleanup_orphaned_sessions(&self, _idle_timeout: Duration) -> Response<usize> {
+        let State { sessions, work, .. } = &mut *self.state.lock();
+        let used = work.groups(..).flat_map(|(_, group)| group.items());
+        let used = used.filter_map(|item| crate::item::routing(item).1).collect();
+        Ok(sessions.clean(clock::now(), &used))
     }
 
     async fn enqueue_for_orchestrator(
         &self,
         item: WorkItem,
         delay: Option<Duration>,
-    ) -> Result<()> {
-        const OPERATION: &str = "enqueue_for_orchestrator";
-        if matches!(item, WorkItem::ActivityExecute { .. }) {
-            return Err(invalid(OPERATION, "activities go to workers"));
-        }
-        let delayed = delay.map_or(0, |delay| clock::after(clock::now(), delay));
-        durable(OPERATION, self.commit_item(OPERATION, item, delayed)?).await
+    ) -> Response<()> {
+        let visible = delay.map_or(0, |delay| clock::after(clock::now(), delay));
+        done("enqueue_for_orchestrator", self.commit_item(item, visible)).await
     }
 
     fn as_management_capability(&self) -> Option<&dyn ProviderAdmin> {
@@ -305,35 +295,21 @@ impl Provider for KinlogProvider {
         &self,
         instance: &str,
         last_seen_version: u64,
-    ) -> Result<Option<(Option<String>, u64)>> {
-        let found = self.instance_at(&self.store.snapshot(), "get_custom_status", instance)?;
-        let found = found.filter(|found| found.custom_version > last_seen_version);
-        Ok(found.map(|found| (found.custom, found.custom_version)))
+    ) -> Response<Option<(Option<String>, u64)>> {
+        let found = Instance::at(&self.store.snapshot(), instance);
+        let custom = found.map_err(at("get_custom_status"))?.and_then(|found| found.custom);
+        Ok(custom.filter(|(_, version)| *version > last_seen_version))
     }
 
-    async fn get_kv_value(&self, instance: &str, key: &str) -> Result<Option<String>> {
-        kv::get(&self.store.snapshot(), instance, key).map_err(refused("get_kv_value"))
+    async fn get_kv_value(&self, instance: &str, key: &str) -> Response<Option<String>> {
+        kv::get(&self.store.snapshot(), instance, key).map_err(at("get_kv_value"))
     }
 
-    async fn get_kv_all_values(&self, instance: &str) -> Result<HashMap<String, String>> {
-        kv::all(&self.store.snapshot(), instance).map_err(refused("get_kv_all_values"))
+    async fn get_kv_all_values(&self, instance: &str) -> Response<HashMap<String, String>> {
+        kv::all(&self.store.snapshot(), instance).map_err(at("get_kv_all_values"))
     }
 
-    async fn get_instance_stats(&self, instance: &str) -> Result<Option<SystemStats>> {
-        const OPERATION: &str = "get_instance_stats";
-        let snapshot = self.store.snapshot();
-        let Some(found) = self.instance_at(&snapshot, OPERATION, instance)? else {
-            return Ok(None);
-        };
-        let values = kv::all(&snapshot, instance).map_err(refused(OPERATION))?;
-        let run = executions::run_id(found.born, found.execution);
-        let history = executions::measure(&snapshot, &run).map_err(refused(OPERATION))?;
-        Ok(Some(SystemStats {
-            history_event_count: history.events,
-            history_size_bytes: history.bytes,
-            queue_pending_count: history.carried,
-            kv_user_key_count: values.len() as u64,
-            kv_total_value_bytes: values.values().map(|value| value.len() as u64).sum(),
-        }))
+    async fn get_instance_stats(&self, instance: &str) -> Response<Option<SystemStats>> {
+        self.stats(instance).map_err(at("get_instance_stats"))
     }
 }

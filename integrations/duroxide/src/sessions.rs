@@ -1,6 +1,6 @@
 //! Which worker a session's activities go to.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The sessions that a worker owns or has owned.
 #[derive(Default)]
@@ -41,9 +41,9 @@ impl Sessions {
     }
 
     /// Forgets sessions that nobody owns and that have no activities. How many there were.
-    pub(crate) fn clean(&mut self, now: u64, is_used: impl Fn(&str) -> bool) -> usize {
+    pub(crate) fn clean(&mut self, now: u64, used: &HashSet<&str>) -> usize {
         let before = self.0.len();
-        self.0.retain(|session, held| held.until >= now || is_used(session));
+        self.0.retain(|session, held| held.until >= now || used.contains(session.as_str()));
         before - self.0.len()
     }
 }

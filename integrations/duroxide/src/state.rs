@@ -1,170 +1,111 @@
 //! What is volatile: who holds what, and what can be seen when. It goes with the log: it changes under one lock
 //! with each commit, in the order of the commits, and is built from the tables when the store is opened.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use duroxide::providers::{ProviderError, WorkItem};
+use duroxide::providers::WorkItem;
 use kinlog::{Snapshot, Transaction};
 
-use crate::error::{OpenError, Result, invalid};
-use crate::inbox::Inboxes;
-use crate::item;
+use crate::clock;
+use crate::error::Result;
+use crate::item::{self, Address, Job};
+use crate::queue::{Message, Queue};
 use crate::sessions::Sessions;
 use crate::tables::{ATTEMPTS, INBOX, WORK, number_key, number_of};
-use crate::work::Work;
 
 /// Everything volatile.
 pub(crate) struct State {
-    pub(crate) inboxes: Inboxes,
-    pub(crate) work: Work,
+    pub(crate) inboxes: Queue<Arc<str>>,
+    pub(crate) work: Queue<Job>,
     pub(crate) sessions: Sessions,
-    /// The number of the next message or activity.
-    next: u64,
-    /// Sets the tokens and births of this process apart from those of others.
+    /// The number of the last message or activity.
+    last: u64,
+    /// Sets the tokens of this process apart from those of others, and its births most likely.
     salt: u64,
     drawn: u64,
 }
 
-/// A message or an activity that waits.
-#[derive(Clone)]
-pub(crate) struct Waiting {
-    /// From when on it can be seen.
-    pub(crate) visible: u64,
-    /// How often it was fetched.
-    pub(crate) attempts: u32,
-    /// Whether it came before this process did.
-    pub(crate) old: bool,
-    /// Whether there is a row that says how often it was fetched.
-    pub(crate) noted: bool,
-}
-
-/// The lock on what was fetched.
-pub(crate) struct Lock {
-    pub(crate) token: u64,
-    pub(crate) until: u64,
-}
-
-impl Waiting {
-    pub(crate) fn new(visible: u64) -> Self {
-        Waiting { visible, attempts: 0, old: false, noted: false }
-    }
-
-    /// Counts an attempt, and writes it down where it must be.
-    pub(crate) fn count(&mut self, tx: &mut Transaction<'_>, number: u64) -> kinlog::Result<()> {
-        self.attempts = self.attempts.saturating_add(1);
-        self.noted |= self.old || self.attempts > 1;
-        self.note(tx, number)
-    }
-
-    /// Takes an attempt back.
-    pub(crate) fn discount(&mut self, tx: &mut Transaction<'_>, number: u64) -> kinlog::Result<()> {
-        self.attempts = self.attempts.saturating_sub(1);
-        self.note(tx, number)
-    }
-
-    fn note(&self, tx: &mut Transaction<'_>, number: u64) -> kinlog::Result<()> {
-        match self.noted {
-            true => tx.put(ATTEMPTS, &number_key(number), &self.attempts.to_le_bytes()),
-            false => Ok(()),
-        }
-    }
-
-    /// Deletes its rows.
-    pub(crate) fn delete(
-        &self,
-        tx: &mut Transaction<'_>,
-        table: &str,
-        number: u64,
-    ) -> kinlog::Result<()> {
-        if self.noted {
-            tx.delete(ATTEMPTS, &number_key(number))?;
-        }
-        tx.delete(table, &number_key(number))
-    }
+/// A message that is being committed.
+pub(crate) struct Put {
+    item: WorkItem,
+    number: u64,
+    visible: u64,
 }
 
 impl State {
     /// As the tables say.
-    pub(crate) fn load(snapshot: &Snapshot, now: u64) -> std::result::Result<Self, OpenError> {
-        let mut hasher = RandomState::new().build_hasher();
-        hasher.write_u64(now);
+    pub(crate) fn load(snapshot: &Snapshot) -> Result<Self> {
         let mut state = State {
-            inboxes: Inboxes::default(),
-            work: Work::default(),
+            inboxes: Queue::new(INBOX),
+            work: Queue::new(WORK),
             sessions: Sessions::default(),
-            next: 1,
-            salt: hasher.finish(),
+            last: 0,
+            salt: RandomState::new().hash_one(clock::now()),
             drawn: 0,
         };
-        for table in [INBOX, WORK] {
-            for row in snapshot.rows(table, ..) {
-                let row = row?;
-                let number = number_of(row.key).unwrap_or(0);
-                let unreadable =
-                    |e: ProviderError| OpenError::Unreadable { table, number, what: e.message };
-                let (item, visible) = item::decode("open", row.value).map_err(unreadable)?;
-                let noted = snapshot.get(ATTEMPTS, row.key)?;
-                let attempts = noted.and_then(|row| row.try_into().ok()).map(u32::from_le_bytes);
-                let (attempts, noted) = (attempts.unwrap_or(0), noted.is_some());
-                state.next = state.next.max(number.saturating_add(1));
-                state.add(number, &item, Waiting { visible, attempts, old: true, noted }, now);
-            }
+        for row in snapshot.rows(INBOX, ..).chain(snapshot.rows(WORK, ..)) {
+            let row = row?;
+            let number = number_of(row.key).unwrap_or(0);
+            let item = serde_json::from_slice(row.value)?;
+            let attempts = snapshot.get(ATTEMPTS, row.key)?.and_then(|row| row.try_into().ok());
+            let attempts = attempts.map_or(0, u32::from_le_bytes);
+            state.last = state.last.max(number);
+            state.insert(Put { visible: item::visible_at(&item), item, number }, attempts, true);
         }
         Ok(state)
     }
 
-    /// Takes in a message or an activity.
-    pub(crate) fn add(&mut self, number: u64, item: &WorkItem, waiting: Waiting, now: u64) {
-        match item::instance_of(item) {
-            Some(id) => {
-                let id = Arc::from(id);
-                self.inboxes.add(id, number, waiting, item::Means::of(item), now);
-            }
-            None => self.work.add(number, item, waiting, now),
+    /// Writes the row of a message, which can be seen from `visible` on.
+    pub(crate) fn write(
+        &mut self,
+        tx: &mut Transaction<'_>,
+        item: WorkItem,
+        visible: u64,
+    ) -> Result<Put> {
+        self.last += 1;
+        let number = self.last;
+        let table = Address::of(&item, number).table();
+        tx.put(table, &number_key(number), &serde_json::to_vec(&item)?)?;
+        Ok(Put { visible: visible.max(item::visible_at(&item)), item, number })
+    }
+
+    /// Takes in a message whose row is being committed.
+    pub(crate) fn add(&mut self, put: Put) {
+        self.insert(put, 0, false);
+    }
+
+    fn insert(&mut self, Put { item, number, visible }: Put, attempts: u32, noted: bool) {
+        let (address, now) = (Address::of(&item, number), clock::now());
+        let message = Message { item, visible, attempts, noted, fetched: false };
+        match address {
+            Address::Instance(id) => self.inboxes.add(&id, number, message, now),
+            Address::Worker(job) => self.work.add(&job, number, message, now),
         }
     }
 
-    /// The activity that is held with this token, and its session.
-    pub(crate) fn held_job(
-        &self,
-        operation: &'static str,
-        token: &str,
-        now: u64,
-    ) -> Result<(u64, Option<Arc<str>>)> {
-        let held = self.token(token).and_then(|token| self.work.holder(token, now));
-        match held {
-            Some((number, session, true)) => Ok((number, session)),
-            _ => Err(invalid(operation, "the activity was cancelled, or its lock has expired")),
-        }
+    /// A token that no other lock has.
+    pub(crate) fn draw_token(&mut self) -> String {
+        let drawn = self.draw();
+        format!("{:016x}-{drawn:x}", self.salt)
     }
 
-    /// The number of the next message or activity.
-    pub(crate) fn draw_number(&mut self) -> u64 {
-        self.next += 1;
-        self.next - 1
-    }
-
-    /// A token that no other lock of this process has.
-    pub(crate) fn draw_token(&mut self) -> u64 {
+    /// A number that was not drawn before.
+    pub(crate) fn draw(&mut self) -> u64 {
         self.drawn += 1;
-        self.drawn
+        self.salt.wrapping_add(self.drawn)
     }
 
-    /// The birth of an instance.
-    pub(crate) fn draw_birth(&mut self, now: u64) -> u64 {
-        self.drawn += 1;
-        crate::instance::birth(now, self.salt.wrapping_add(self.drawn))
+    /// The numbers under which an activity is to be done.
+    pub(crate) fn jobs(&self, instance: &str, execution: u64, id: u64) -> Vec<Job> {
+        let job = |number| (Arc::from(instance), execution, id, number);
+        self.work.groups(job(0)..=job(u64::MAX)).map(|(job, _)| job.clone()).collect()
     }
 
-    /// A token as duroxide gets it.
-    pub(crate) fn token_name(&self, token: u64) -> String {
-        format!("{:016x}-{token}", self.salt)
-    }
-
-    /// The token of that name, if this process gave it.
-    pub(crate) fn token(&self, name: &str) -> Option<u64> {
-        let (salt, token) = name.split_once('-')?;
-        (u64::from_str_radix(salt, 16) == Ok(self.salt)).then(|| token.parse().ok())?
+    /// All activities of an instance that are to be done.
+    pub(crate) fn jobs_of(&self, instance: &str) -> Vec<Job> {
+        let from = (Arc::from(instance), 0, 0, 0);
+        let jobs = self.work.groups(from..).map(|(job, _)| job);
+        jobs.take_while(|job| *job.0 == *instance).cloned().collect()
     }
 }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::big_endian_bytes)]
 
-use kinlog::read::Row;
+use kinlog::read::{OwnedRow, Row};
 use kinlog::{Snapshot, Transaction};
 
 /// By instance id: [`Instance`](crate::instance::Instance).
@@ -17,7 +17,7 @@ pub(crate) const WORK: &str = "work";
 pub(crate) const ATTEMPTS: &str = "attempts";
 /// By instance and key: values that former executions have set.
 pub(crate) const VALUES: &str = "values";
-/// By instance and key: what the current execution has set.
+/// By instance and key: what the current execution has set, and nothing for what it has cleared.
 pub(crate) const CHANGES: &str = "changes";
 /// By run: executions that are pruned.
 pub(crate) const PRUNED: &str = "pruned";
@@ -34,50 +34,31 @@ pub(crate) fn number_of(key: &[u8]) -> Option<u64> {
 /// A key of two parts. The length of the first one stands before it, so that a prefix is one of whole parts.
 pub(crate) fn pair_key(first: &str, second: &str) -> Vec<u8> {
     let length = u16::try_from(first.len()).unwrap_or(u16::MAX);
-    [length.to_be_bytes().as_slice(), first.as_bytes(), second.as_bytes()].concat()
+    [&length.to_be_bytes(), first.as_bytes(), second.as_bytes()].concat()
 }
 
-/// The second part of a key.
-pub(crate) fn second_of(key: &[u8]) -> Option<&str> {
-    let (length, rest) = key.split_first_chunk::<2>()?;
-    std::str::from_utf8(rest.get(usize::from(u16::from_be_bytes(*length))..)?).ok()
-}
-
-/// All rows of a table of pairs with this first part: second part and value.
+/// All rows of a table of pairs with this first part: key and value.
 pub(crate) fn pairs(
     tx: &mut Transaction<'_>,
     table: &str,
     first: &str,
-) -> kinlog::Result<Vec<(String, Vec<u8>)>> {
+) -> kinlog::Result<Vec<(Vec<u8>, Vec<u8>)>> {
     let rows = tx.rows_with_prefix(table, &pair_key(first, ""));
-    rows.map(|row| row.map(|row| (second_of(&row.key).unwrap_or_default().to_owned(), row.value)))
-        .collect()
+    rows.map(|row| row.map(|OwnedRow { key, value }| (key, value))).collect()
 }
 
-/// As [`pairs`], of a snapshot.
+/// All rows of a table of pairs with this first part: second part and value.
 pub(crate) fn pairs_at<'s>(
     snapshot: &'s Snapshot,
     table: &str,
     first: &str,
 ) -> kinlog::Result<Vec<(&'s str, &'s [u8])>> {
     let prefix = pair_key(first, "");
-    let rows = snapshot.rows(table, prefix.as_slice()..);
-    let own = |row: &kinlog::Result<Row<'_>>| {
-        row.as_ref().map_or(true, |row| row.key.starts_with(&prefix))
-    };
-    rows.take_while(own)
-        .map(|row| row.map(|row| (second_of(row.key).unwrap_or_default(), row.value)))
-        .collect()
-}
-
-/// Deletes all rows of a table of pairs with this first part.
-pub(crate) fn delete_pairs(
-    tx: &mut Transaction<'_>,
-    table: &str,
-    first: &str,
-) -> kinlog::Result<()> {
-    for (second, _) in pairs(tx, table, first)? {
-        tx.delete(table, &pair_key(first, &second))?;
+    let mut pairs = vec![];
+    for row in snapshot.rows(table, prefix.as_slice()..) {
+        let Row { key, value } = row?;
+        let Some(second) = key.strip_prefix(prefix.as_slice()) else { break };
+        pairs.push((std::str::from_utf8(second).unwrap_or_default(), value));
     }
-    Ok(())
+    Ok(pairs)
 }

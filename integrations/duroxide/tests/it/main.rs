@@ -4,9 +4,12 @@
 
 mod validations;
 
-use kinlog_duroxide::Options;
+use std::path::Path;
 
-/// Options for a store that is made quickly.
-fn small() -> Options {
-    Options::new().store(kinlog::Options::new().segment_bytes(1 << 20))
+use kinlog_duroxide::{KinlogProvider, Options};
+
+/// Opens a store that is made quickly.
+fn open(path: &Path, options: Options) -> KinlogProvider {
+    let store = kinlog::Options::new().segment_bytes(1 << 20).open(path).unwrap();
+    KinlogProvider::new(store, options).unwrap()
 }

@@ -11,7 +11,7 @@ use duroxide::provider_validation as suite;
 use duroxide::provider_validation::ProviderFactory;
 use duroxide::providers::Provider;
 use kinlog::{EventKind, Expect, NewEvent};
-use kinlog_duroxide::{KinlogProvider, NAMESPACE, Polling};
+use kinlog_duroxide::{KinlogProvider, NAMESPACE, Options, Polling};
 use tempfile::TempDir;
 
 /// Makes a store of its own for each provider, and corrupts the last one.
@@ -34,7 +34,7 @@ impl Factory {
 impl ProviderFactory for Factory {
     async fn create_provider(&self) -> Arc<dyn Provider> {
         let dir = tempfile::tempdir().unwrap();
-        let provider = Arc::new(crate::small().polling(self.polling).open(dir.path()).unwrap());
+        let provider = Arc::new(crate::open(dir.path(), Options::new().polling(self.polling)));
         self.made.lock().unwrap().push((dir, provider.clone()));
         provider
     }

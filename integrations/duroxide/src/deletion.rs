@@ -1,0 +1,118 @@
+//! Deleting instances and pruning executions, which hides them: kinlog cannot delete runs yet.
+
+use duroxide::providers::{DeleteInstanceResult, InstanceFilter, PruneOptions, PruneResult};
+use kinlog::{Close, CommitHandle, Error, Transaction};
+
+use crate::clock;
+use crate::error::{Result, refused};
+use crate::instance::Instance;
+use crate::provider::KinlogProvider;
+use crate::tables::{CHANGES, CHILDREN, INSTANCES, PRUNED, VALUES, pair_key, pairs};
+use crate::{executions, tables};
+
+/// How many instances one call takes at most, where it does not say.
+const BULK: u32 = 1_000;
+
+impl KinlogProvider {
+    /// Hides instances, all or none.
+    pub(crate) fn commit_deletion(
+        &self,
+        ids: &[String],
+        force: bool,
+    ) -> Result<(DeleteInstanceResult, CommitHandle)> {
+        let now = clock::now();
+        let state = &mut *self.state.lock();
+        let snapshot = self.store.snapshot();
+        let mut tx = self.store.begin();
+        let mut deleted = DeleteInstanceResult::default();
+        for id in ids {
+            let Some(instance) = Instance::read(&mut tx, id)? else { continue };
+            if !force && instance.status() == "Running" {
+                return refused(format!("{id} is still running: cancel it first, or use force"));
+            }
+            for (key, _) in pairs(&mut tx, CHILDREN, id)? {
+                if !ids.iter().any(|child| key == pair_key(id, child)) {
+                    return refused(format!("{id} has a child that is not to be deleted"));
+                }
+            }
+            for (_, run) in executions::list(&snapshot, id, &instance)? {
+                deleted.executions_deleted += 1;
+                deleted.events_deleted += u64::from(run.events);
+            }
+            deleted.instances_deleted += 1;
+            let mut messages = state.inboxes.delete(&mut tx, &id.as_str().into(), false)?;
+            for job in state.jobs_of(id) {
+                messages += state.work.delete(&mut tx, &job, false)?;
+            }
+            deleted.queue_messages_deleted += messages as u64;
+            hide(&mut tx, id, &instance)?;
+        }
+        let handle = tx.submit(self.options.durability)?;
+        for id in ids {
+            state.inboxes.forget(&id.as_str().into(), false, now);
+            state.jobs_of(id).iter().for_each(|job| state.work.forget(job, false, now));
+        }
+        Ok((deleted, handle))
+    }
+
+    /// Hides former executions of an instance.
+    pub(crate) fn commit_pruning(
+        &self,
+        id: &str,
+        options: &PruneOptions,
+    ) -> Result<(PruneResult, CommitHandle)> {
+        let _state = self.state.lock();
+        let snapshot = self.store.snapshot();
+        let mut tx = self.store.begin();
+        let instance = self.instance(&snapshot, id)?;
+        let mut pruned = PruneResult { instances_processed: 1, ..Default::default() };
+        let kept = usize::try_from(options.keep_last.unwrap_or(0)).unwrap_or(usize::MAX);
+        for (number, run) in executions::list(&snapshot, id, &instance)?.iter().rev().skip(kept) {
+            let ended = run.closed_at.map(clock::millis);
+            let late = options
+                .completed_before
+                .is_some_and(|before| ended.is_none_or(|ended| ended >= before));
+            if *number != instance.execution && ended.is_some() && !late {
+                pruned.executions_deleted += 1;
+                pruned.events_deleted += u64::from(run.events);
+                tx.put(PRUNED, run.id.as_bytes(), b"")?;
+            }
+        }
+        Ok((pruned, tx.submit(self.options.durability)?))
+    }
+
+    /// The instances that a filter admits.
+    pub(crate) fn admitted(
+        &self,
+        filter: &InstanceFilter,
+        also: impl Fn(&Instance) -> bool,
+    ) -> Result<Vec<String>> {
+        let limit = usize::try_from(filter.limit.unwrap_or(BULK)).unwrap_or(usize::MAX);
+        let mut instances = self.instances(&self.store.snapshot())?;
+        instances.retain(|(id, instance)| {
+            let before = |time| instance.ended.is_some_and(|ended| ended < time);
+            filter.instance_ids.as_ref().is_none_or(|ids| ids.contains(id))
+                && filter.completed_before.is_none_or(before)
+                && also(instance)
+        });
+        Ok(instances.into_iter().take(limit).map(|(id, _)| id).collect())
+    }
+}
+
+/// Deletes the rows of an instance, and frees its id.
+fn hide(tx: &mut Transaction<'_>, id: &str, instance: &Instance) -> Result<()> {
+    let run = executions::run_id(instance, instance.execution);
+    match tx.close_run(&run, Close::terminated("deleted")) {
+        Ok(_) | Err(Error::RunNotFound { .. } | Error::RunClosed { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    if let Some(parent) = &instance.parent {
+        tx.delete(CHILDREN, &pair_key(parent, id))?;
+    }
+    for table in [CHILDREN, VALUES, CHANGES] {
+        for (key, _) in tables::pairs(tx, table, id)? {
+            tx.delete(table, &key)?;
+        }
+    }
+    Ok(tx.delete(INSTANCES, id.as_bytes())?)
+}

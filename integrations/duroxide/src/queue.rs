@@ -1,0 +1,266 @@
+//! What waits, in memory: messages in groups that are locked together. The messages to one instance are a group;
+//! an activity is a group of its own.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::{Bound, RangeBounds};
+
+use duroxide::providers::WorkItem;
+use kinlog::{Result, Transaction};
+
+use crate::tables::{ATTEMPTS, number_key};
+
+/// Groups of messages: which can be fetched, and who holds them.
+pub(crate) struct Queue<K> {
+    /// Where the messages are rows.
+    table: &'static str,
+    groups: BTreeMap<K, Group>,
+    /// Groups that can be fetched, by the number of their first message that can be seen.
+    ready: BTreeSet<(u64, K)>,
+    /// When to look at a group again: a message can be seen then, or the lock expires.
+    later: BTreeSet<(u64, K)>,
+    held: HashMap<String, K>,
+}
+
+/// The messages of a group by their numbers, and their lock.
+#[derive(Default)]
+pub(crate) struct Group {
+    messages: BTreeMap<u64, Message>,
+    /// The token, and when the lock expires.
+    lock: Option<(String, u64)>,
+    /// It is left alone until something comes for it.
+    parked: bool,
+    place: Option<Place>,
+}
+
+/// A message or an activity.
+pub(crate) struct Message {
+    pub(crate) item: WorkItem,
+    /// From when on it can be seen.
+    pub(crate) visible: u64,
+    /// How often it was fetched, and whether that is written down.
+    pub(crate) attempts: u32,
+    pub(crate) noted: bool,
+    /// Whether the last lock of its group was on it.
+    pub(crate) fetched: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Place {
+    Ready(u64),
+    Later(u64),
+}
+
+impl Message {
+    /// Changes the count of attempts, and writes it down where it must be.
+    fn count(&mut self, tx: &mut Transaction<'_>, number: u64, attempts: u32) -> Result<()> {
+        self.attempts = attempts;
+        self.noted |= attempts > 1;
+        match self.noted {
+            true => tx.put(ATTEMPTS, &number_key(number), &attempts.to_le_bytes()),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Group {
+    fn is_locked(&self, now: u64) -> bool {
+        self.lock.as_ref().is_some_and(|(_, until)| *until > now)
+    }
+
+    /// The messages that can be seen.
+    pub(crate) fn visible(&self, now: u64) -> impl Iterator<Item = &WorkItem> {
+        self.messages.values().filter(move |m| m.visible <= now).map(|message| &message.item)
+    }
+
+    /// All its messages.
+    pub(crate) fn items(&self) -> impl Iterator<Item = &WorkItem> {
+        self.messages.values().map(|message| &message.item)
+    }
+
+    fn place(&self, now: u64) -> Option<Place> {
+        if let Some((_, until)) = self.lock.as_ref().filter(|_| self.is_locked(now)) {
+            return Some(Place::Later(*until));
+        }
+        match self.messages.iter().find(|(_, message)| message.visible <= now && !self.parked) {
+            Some((number, _)) => Some(Place::Ready(*number)),
+            None => {
+                let times = self.messages.values().map(|message| message.visible);
+                times.filter(|time| *time > now).min().map(Place::Later)
+            }
+        }
+    }
+}
+
+impl<K: Clone + Ord> Queue<K> {
+    pub(crate) fn new(table: &'static str) -> Self {
+        let (ready, later) = (BTreeSet::new(), BTreeSet::new());
+        Queue { table, groups: BTreeMap::new(), ready, later, held: HashMap::new() }
+    }
+
+    pub(crate) fn add(&mut self, key: &K, number: u64, message: Message, now: u64) {
+        let group = self.groups.entry(key.clone()).or_default();
+        group.messages.insert(number, message);
+        group.parked = false;
+        self.settle(key, now);
+    }
+
+    /// Looks again at those whose time has come.
+    pub(crate) fn tick(&mut self, now: u64) {
+        while let Some((_, key)) = self.later.first().filter(|(time, _)| *time <= now).cloned() {
+            self.change(&key, now, |group| group.parked = false);
+        }
+    }
+
+    /// When something changes by itself.
+    pub(crate) fn next_time(&self) -> Option<u64> {
+        self.later.first().map(|(time, _)| *time)
+    }
+
+    /// Groups that can be fetched, the one with the oldest message first; after this one, or from the first on.
+    pub(crate) fn ready_after(
+        &self,
+        former: Option<&(u64, K)>,
+    ) -> impl Iterator<Item = (&(u64, K), &Group)> {
+        let from = former.map_or(Bound::Unbounded, Bound::Excluded);
+        let ready = self.ready.range((from, Bound::Unbounded));
+        ready.filter_map(|place| Some((place, self.groups.get(&place.1)?)))
+    }
+
+    /// All groups of a range of keys.
+    pub(crate) fn groups(&self, range: impl RangeBounds<K>) -> impl Iterator<Item = (&K, &Group)> {
+        self.groups.range(range)
+    }
+
+    /// Leaves a group alone until something comes for it.
+    pub(crate) fn park(&mut self, key: &K, now: u64) {
+        self.change(key, now, |group| group.parked = true);
+    }
+
+    /// Locks a group with the messages that can be seen: these, and the most attempts of one.
+    pub(crate) fn lock(
+        &mut self,
+        tx: &mut Transaction<'_>,
+        key: &K,
+        (token, until): (&str, u64),
+        now: u64,
+    ) -> Result<(Vec<WorkItem>, u32)> {
+        let Some(group) = self.groups.get_mut(key) else { return Ok((vec![], 0)) };
+        let (mut items, mut attempts) = (vec![], 0);
+        for (number, message) in &mut group.messages {
+            message.fetched = message.visible <= now;
+            if message.fetched {
+                message.count(tx, *number, message.attempts.saturating_add(1))?;
+                attempts = attempts.max(message.attempts);
+                items.push(message.item.clone());
+            }
+        }
+        if let Some((former, _)) = group.lock.replace((token.to_owned(), until)) {
+            self.held.remove(&former);
+        }
+        self.held.insert(token.to_owned(), key.clone());
+        self.settle(key, now);
+        Ok((items, attempts))
+    }
+
+    /// What is held with this token, be the lock expired or not.
+    pub(crate) fn held(&self, token: &str) -> Option<&K> {
+        self.held.get(token)
+    }
+
+    /// What is held with this token, as long as the lock has not expired.
+    pub(crate) fn holds(&self, token: &str, now: u64) -> Option<K> {
+        let key = self.held.get(token)?;
+        self.groups.get(key)?.is_locked(now).then(|| key.clone())
+    }
+
+    /// Holds a group for longer.
+    pub(crate) fn extend(&mut self, key: &K, until: u64, now: u64) {
+        self.change(key, now, |group| {
+            group.lock = group.lock.take().map(|(token, _)| (token, until));
+        });
+    }
+
+    /// Takes back an attempt of what was fetched.
+    pub(crate) fn discount(&mut self, tx: &mut Transaction<'_>, key: &K) -> Result<()> {
+        let messages = self.groups.get_mut(key).into_iter().flat_map(|group| &mut group.messages);
+        for (number, message) in messages.filter(|(_, message)| message.fetched) {
+            message.count(tx, *number, message.attempts.saturating_sub(1))?;
+        }
+        Ok(())
+    }
+
+    /// Gives back the lock; what was fetched can be seen again, then or now.
+    pub(crate) fn release(&mut self, key: &K, visible: Option<u64>, now: u64) {
+        let lock = self.groups.get_mut(key).and_then(|group| group.lock.take());
+        lock.and_then(|(token, _)| self.held.remove(&token));
+        self.change(key, now, |group| {
+            for message in group.messages.values_mut().filter(|message| message.fetched) {
+                message.visible = visible.unwrap_or(message.visible);
+            }
+        });
+    }
+
+    /// Deletes the rows of a group, or of what of it was fetched. How many there are.
+    pub(crate) fn delete(
+        &self,
+        tx: &mut Transaction<'_>,
+        key: &K,
+        fetched_only: bool,
+    ) -> Result<usize> {
+        let messages = self.groups.get(key).into_iter().flat_map(|group| &group.messages);
+        let mut deleted = 0;
+        for (number, message) in messages.filter(|(_, m)| m.fetched || !fetched_only) {
+            tx.delete(self.table, &number_key(*number))?;
+            if message.noted {
+                tx.delete(ATTEMPTS, &number_key(*number))?;
+            }
+            deleted += 1;
+        }
+        Ok(deleted)
+    }
+
+    /// Forgets the lock of a group and its messages, or what of them was fetched.
+    pub(crate) fn forget(&mut self, key: &K, fetched_only: bool, now: u64) {
+        if let Some(group) = self.groups.get_mut(key) {
+            group.messages.retain(|_, message| fetched_only && !message.fetched);
+        }
+        self.release(key, None, now);
+    }
+
+    /// The most attempts of a message of a group.
+    pub(crate) fn attempts(&self, key: &K) -> u32 {
+        let messages = self.groups.get(key).into_iter().flat_map(|group| group.messages.values());
+        messages.map(|message| message.attempts).max().unwrap_or(0)
+    }
+
+    /// How many messages nobody holds.
+    pub(crate) fn depth(&self, now: u64) -> usize {
+        let free = |group: &Group| {
+            let locked = group.is_locked(now);
+            group.messages.values().filter(|message| !(locked && message.fetched)).count()
+        };
+        self.groups.values().map(free).sum()
+    }
+
+    fn change(&mut self, key: &K, now: u64, change: impl FnOnce(&mut Group)) {
+        self.groups.get_mut(key).map(change);
+        self.settle(key, now);
+    }
+
+    /// Finds the place of a group anew.
+    fn settle(&mut self, key: &K, now: u64) {
+        let Some(group) = self.groups.get_mut(key) else { return };
+        let place = group.place(now);
+        match std::mem::replace(&mut group.place, place) {
+            Some(Place::Ready(number)) => self.ready.remove(&(number, key.clone())),
+            Some(Place::Later(time)) => self.later.remove(&(time, key.clone())),
+            None => false,
+        };
+        match place {
+            Some(Place::Ready(number)) => self.ready.insert((number, key.clone())),
+            Some(Place::Later(time)) => self.later.insert((time, key.clone())),
+            None if group.messages.is_empty() => self.groups.remove(key).is_some(),
+            None => false,
+        };
+    }
+}
