@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod validations;
+mod queue;
 
 use std::path::Path;
 

@@ -1,7 +1,11 @@
-//! duroxide's own validation functions for providers, each by its name, with long polling and with short. One
-//! function runs with two version stamps, and two pairs are about one kind of polling each: with long polling
-//! `test_short_poll_returns_immediately` and `test_short_poll_work_item_returns_immediately` have no meaning, with short
-//! polling `test_long_poll_waits_for_timeout` and `test_long_poll_work_item_waits_for_timeout`.
+//! duroxide's own validation functions for providers, each by its name, with long polling and with short: 232 tests
+//! each. One function runs with two version stamps. Four assume one kind of polling and run with that one alone:
+//! `test_short_poll_returns_immediately`, `test_short_poll_work_item_returns_immediately`,
+//! `test_long_poll_waits_for_timeout`, `test_long_poll_work_item_waits_for_timeout`.
+//!
+//! They sleep most of the time, on locks that are to expire, so many of them run at a time.
+
+#![allow(clippy::unwrap_used)]
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +16,11 @@ use duroxide::provider_validation::ProviderFactory;
 use duroxide::providers::Provider;
 use kinlog::{EventKind, Expect, NewEvent};
 use kinlog_duroxide::{KinlogProvider, NAMESPACE, Options, Polling};
+use libtest_mimic::{Arguments, Trial};
 use tempfile::TempDir;
+
+/// How many run at a time.
+const THREADS: usize = 48;
 
 /// Makes a store of its own for each provider, and corrupts the last one.
 struct Factory {
@@ -34,7 +42,9 @@ impl Factory {
 impl ProviderFactory for Factory {
     async fn create_provider(&self) -> Arc<dyn Provider> {
         let dir = tempfile::tempdir().unwrap();
-        let provider = Arc::new(crate::open(dir.path(), Options::new().polling(self.polling)));
+        let store = kinlog::Options::new().segment_bytes(1 << 20).open(dir.path()).unwrap();
+        let options = Options::new().polling(self.polling);
+        let provider = Arc::new(KinlogProvider::new(store, options).unwrap());
         self.made.lock().unwrap().push((dir, provider.clone()));
         provider
     }
@@ -57,86 +67,105 @@ impl ProviderFactory for Factory {
     }
 }
 
-macro_rules! validations {
-    ($polling:ident { $($module:ident { $($name:ident,)* })* }) => {
-        $(mod $module {
-            $(#[tokio::test]
-            async fn $name() {
-                super::super::suite::$module::$name(&super::factory()).await;
-            })*
-        })*
+/// A test by its name, with one kind of polling.
+fn trial<F: Future<Output = ()>>(
+    name: &str,
+    polling: Polling,
+    test: impl FnOnce(Arc<Factory>) -> F + Send + 'static,
+) -> Trial {
+    Trial::test(format!("{polling:?}::{name}"), move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(test(Arc::new(Factory::new(polling))));
+        Ok(())
+    })
+}
 
-        fn factory() -> super::Factory {
-            super::Factory::new(kinlog_duroxide::Polling::$polling)
-        }
-
-        #[tokio::test]
-        async fn test_continue_as_new_transition_delivery() {
-            for stamp in ["0.1.30", "0.1.31"] {
-                let test = super::suite::race_replay::test_continue_as_new_transition_delivery;
-                test(&factory(), stamp).await;
-            }
-        }
-
-        #[tokio::test]
-        async fn test_fetch_respects_timeout_upper_bound() {
-            let provider = super::ProviderFactory::create_provider(&factory()).await;
-            super::suite::long_polling::test_fetch_respects_timeout_upper_bound(&*provider).await;
-        }
+/// Those that take nothing but a factory.
+macro_rules! plain {
+    ($polling:ident, $($module:ident { $($name:ident,)* })*) => {
+        vec![$($(
+            trial(concat!(stringify!($module), "::", stringify!($name)), $polling, async |factory| {
+                suite::$module::$name(&*factory).await;
+            }),
+        )*)*]
     };
 }
 
-macro_rules! both {
-    ($($list:tt)*) => {
-        mod long {
-            validations!(Long { $($list)* });
+fn main() {
+    let mut trials = vec![];
+    for polling in [Polling::Long, Polling::Short] {
+        trials.extend(plain(polling));
+        for stamp in ["0.1.30", "0.1.31"] {
+            let name = format!("race_replay::test_continue_as_new_transition_delivery_{stamp}");
+            trials.push(trial(&name, polling, async move |factory| {
+                let test = suite::race_replay::test_continue_as_new_transition_delivery;
+                test(&*factory, stamp).await;
+            }));
         }
-        mod short {
-            validations!(Short { $($list)* });
-        }
-    };
+        let name = "long_polling::test_fetch_respects_timeout_upper_bound";
+        trials.push(trial(name, polling, async |factory| {
+            let provider = factory.create_provider().await;
+            suite::long_polling::test_fetch_respects_timeout_upper_bound(&*provider).await;
+        }));
+    }
+    trials.extend(of_one_polling());
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(THREADS);
+    libtest_mimic::run(&arguments, trials).exit();
 }
 
-#[tokio::test]
-async fn test_long_poll_waits_for_timeout() {
-    let provider = Factory::new(Polling::Long).create_provider().await;
-    suite::long_polling::test_long_poll_waits_for_timeout(&*provider).await;
+/// Those that assume one kind of polling.
+fn of_one_polling() -> Vec<Trial> {
+    use suite::long_polling as about;
+    vec![
+        trial("long_polling::test_long_poll_waits_for_timeout", Polling::Long, async |factory| {
+            about::test_long_poll_waits_for_timeout(&*factory.create_provider().await).await;
+        }),
+        trial(
+            "long_polling::test_long_poll_work_item_waits_for_timeout",
+            Polling::Long,
+            async |factory| {
+                let provider = factory.create_provider().await;
+                about::test_long_poll_work_item_waits_for_timeout(&*provider).await;
+            },
+        ),
+        trial(
+            "long_polling::test_short_poll_returns_immediately",
+            Polling::Short,
+            async |factory| {
+                let (provider, threshold) =
+                    (factory.create_provider().await, factory.short_poll_threshold());
+                about::test_short_poll_returns_immediately(&*provider, threshold).await;
+            },
+        ),
+        trial(
+            "long_polling::test_short_poll_work_item_returns_immediately",
+            Polling::Short,
+            async |factory| {
+                let (provider, threshold) =
+                    (factory.create_provider().await, factory.short_poll_threshold());
+                about::test_short_poll_work_item_returns_immediately(&*provider, threshold).await;
+            },
+        ),
+    ]
 }
 
-#[tokio::test]
-async fn test_long_poll_work_item_waits_for_timeout() {
-    let provider = Factory::new(Polling::Long).create_provider().await;
-    suite::long_polling::test_long_poll_work_item_waits_for_timeout(&*provider).await;
-}
-
-#[tokio::test]
-async fn test_short_poll_returns_immediately() {
-    let factory = Factory::new(Polling::Short);
-    let (provider, threshold) = (factory.create_provider().await, factory.short_poll_threshold());
-    suite::long_polling::test_short_poll_returns_immediately(&*provider, threshold).await;
-}
-
-#[tokio::test]
-async fn test_short_poll_work_item_returns_immediately() {
-    let factory = Factory::new(Polling::Short);
-    let (provider, threshold) = (factory.create_provider().await, factory.short_poll_threshold());
-    suite::long_polling::test_short_poll_work_item_returns_immediately(&*provider, threshold).await;
-}
-
-both! {
-    atomicity {
+fn plain(polling: Polling) -> Vec<Trial> {
+    plain! {
+        polling,
+        atomicity {
         test_atomicity_failure_rollback,
         test_multi_operation_atomic_ack,
         test_lock_released_only_on_successful_ack,
         test_concurrent_ack_prevention,
-    }
-    bulk_deletion {
+        }
+        bulk_deletion {
         test_delete_instance_bulk_filter_combinations,
         test_delete_instance_bulk_safety_and_limits,
         test_delete_instance_bulk_completed_before_filter,
         test_delete_instance_bulk_cascades_to_children,
-    }
-    cancellation {
+        }
+        cancellation {
         test_fetch_returns_running_state_for_active_orchestration,
         test_fetch_returns_terminal_state_when_orchestration_completed,
         test_fetch_returns_terminal_state_when_orchestration_failed,
@@ -153,8 +182,8 @@ both! {
         test_batch_cancellation_deletes_multiple_activities,
         test_same_activity_in_worker_items_and_cancelled_is_noop,
         test_orphan_activity_after_instance_force_deletion,
-    }
-    capability_filtering {
+        }
+        capability_filtering {
         test_fetch_with_filter_none_returns_any_item,
         test_fetch_with_compatible_filter_returns_item,
         test_fetch_with_incompatible_filter_skips_item,
@@ -175,8 +204,8 @@ both! {
         test_fetch_filter_applied_before_history_deserialization,
         test_fetch_single_range_only_uses_first_range,
         test_ack_appends_event_to_corrupted_history,
-    }
-    custom_status {
+        }
+        custom_status {
         test_custom_status_set,
         test_custom_status_clear,
         test_custom_status_none_preserves,
@@ -184,8 +213,8 @@ both! {
         test_custom_status_polling_no_change,
         test_custom_status_nonexistent_instance,
         test_custom_status_default_on_new_instance,
-    }
-    deletion {
+        }
+        deletion {
         test_delete_terminal_instances,
         test_delete_running_rejected_force_succeeds,
         test_delete_nonexistent_instance,
@@ -199,8 +228,8 @@ both! {
         test_delete_instances_atomic_force,
         test_delete_instances_atomic_orphan_detection,
         test_stale_activity_after_delete_recreate,
-    }
-    error_handling {
+        }
+        error_handling {
         test_invalid_lock_token_on_ack,
         test_duplicate_event_id_rejection,
         test_missing_instance_metadata,
@@ -208,14 +237,14 @@ both! {
         test_lock_expiration_during_ack,
         test_read_corrupted_history_returns_error,
         test_read_with_execution_corrupted_history_returns_error,
-    }
-    instance_creation {
+        }
+        instance_creation {
         test_instance_creation_via_metadata,
         test_no_instance_creation_on_enqueue,
         test_null_version_handling,
         test_sub_orchestration_instance_creation,
-    }
-    instance_locking {
+        }
+        instance_locking {
         test_exclusive_instance_lock,
         test_lock_token_uniqueness,
         test_invalid_lock_token_rejection,
@@ -227,8 +256,8 @@ both! {
         test_multi_threaded_lock_contention,
         test_multi_threaded_no_duplicate_processing,
         test_multi_threaded_lock_expiration_recovery,
-    }
-    kv_store {
+        }
+        kv_store {
         test_kv_set_and_get,
         test_kv_overwrite,
         test_kv_clear_single,
@@ -264,8 +293,8 @@ both! {
         test_kv_delta_merged_on_can,
         test_kv_delta_delete_instance_cascades,
         test_kv_delta_prune_untouched_key_survives,
-    }
-    lock_expiration {
+        }
+        lock_expiration {
         test_lock_expires_after_timeout,
         test_abandon_releases_lock_immediately,
         test_lock_renewal_on_ack,
@@ -279,8 +308,8 @@ both! {
         test_abandon_work_item_with_delay,
         test_worker_ack_fails_after_lock_expiry,
         test_orchestration_lock_renewal_after_expiration,
-    }
-    management {
+        }
+        management {
         test_list_instances,
         test_list_instances_by_status,
         test_list_executions,
@@ -294,15 +323,15 @@ both! {
         test_get_instance_stats_carry_forward,
         test_get_instance_stats_kv_delta_only,
         test_get_instance_stats_kv_merged,
-    }
-    multi_execution {
+        }
+        multi_execution {
         test_execution_isolation,
         test_latest_execution_detection,
         test_execution_id_sequencing,
         test_continue_as_new_creates_new_execution,
         test_execution_history_persistence,
-    }
-    poison_message {
+        }
+        poison_message {
         orchestration_ignore_attempt_preserves_hidden_start,
         orchestration_delayed_abandon_preserves_unlocked_rows,
         orchestration_attempt_count_starts_at_one,
@@ -314,14 +343,14 @@ both! {
         abandon_orchestration_item_ignore_attempt_decrements,
         ignore_attempt_never_goes_negative,
         max_attempt_count_across_message_batch,
-    }
-    prune {
+        }
+        prune {
         test_prune_options_combinations,
         test_prune_safety,
         test_prune_bulk,
         test_prune_bulk_includes_running_instances,
-    }
-    queue_semantics {
+        }
+        queue_semantics {
         test_worker_queue_fifo_ordering,
         test_worker_peek_lock_semantics,
         test_worker_ack_atomicity,
@@ -330,8 +359,8 @@ both! {
         test_worker_item_immediate_visibility,
         test_worker_delayed_visibility_skips_future_items,
         test_orphan_queue_messages_dropped,
-    }
-    race_replay {
+        }
+        race_replay {
         test_duplicate_start_preserves_pinned_handler,
         test_continue_as_new_unregistered_backoff,
         test_continue_as_new_poisoned_successor_is_own_execution,
@@ -341,8 +370,8 @@ both! {
         test_queue_replay_version_stamp_roundtrip,
         test_positional_wait_race_replay,
         test_legacy_queue_race_decision_preserved,
-    }
-    sessions {
+        }
+        sessions {
         test_non_session_items_fetchable_by_any_worker,
         test_session_item_claimable_when_no_session,
         test_session_affinity_same_worker,
@@ -376,8 +405,8 @@ both! {
         test_both_locks_expire_different_worker_claims,
         test_session_lock_expires_activity_lock_valid_ack_succeeds,
         test_session_lock_renewal_extends_past_original_timeout,
-    }
-    tag_filtering {
+        }
+        tag_filtering {
         test_default_only_fetches_untagged,
         test_tags_fetches_only_matching,
         test_default_and_fetches_untagged_and_matching,
@@ -388,5 +417,6 @@ both! {
         test_tag_survives_abandon_and_refetch,
         test_multi_runtime_tag_isolation,
         test_tag_preserved_through_ack_orchestration_item,
+        }
     }
 }
