@@ -78,12 +78,14 @@ impl Instance {
             self.name.clone_from(&said.orchestration_name);
             self.version.clone_from(&said.orchestration_version);
         }
-        if let Some(pinned) = &said.pinned_duroxide_version {
-            self.pinned = Some(pinned.to_string());
-        }
-        if said.status.is_some() && execution == self.execution {
-            (self.status, self.output) = (said.status.clone(), said.output.clone());
-            self.ended = Some(clock::now());
+        if execution == self.execution {
+            if let Some(pinned) = &said.pinned_duroxide_version {
+                self.pinned = Some(pinned.to_string());
+            }
+            if said.status.is_some() {
+                (self.status, self.output) = (said.status.clone(), said.output.clone());
+                self.ended = Some(clock::now());
+            }
         }
         let custom = events.iter().rev().find_map(|event| match &event.kind {
             EventKind::CustomStatusUpdated { status } => Some(status.clone()),

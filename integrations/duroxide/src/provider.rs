@@ -157,8 +157,11 @@ impl Provider for KinlogProvider {
         let at = at("fetch_orchestration_item");
         let Some(locked) = found.map_err(&at)? else { return Ok(None) };
         locked.logged.await.map_err(|error| at(error.into()))?;
-        let item = self.read_turn(locked.what, locked.items).map_err(at)?;
-        Ok(Some((item, locked.token, locked.attempts)))
+        let item = self.read_turn(locked.what, locked.items).inspect_err(|_| {
+            // Nothing is held where an error is returned. The error says why, not that this failed, too.
+            let _ = self.abandon(|state| &mut state.inboxes, &locked.token, None, true);
+        });
+        Ok(Some((item.map_err(at)?, locked.token, locked.attempts)))
     }
 
     async fn ack_orchestration_item(
