@@ -46,7 +46,7 @@ impl State {
         };
         for row in snapshot.rows(INBOX, ..).chain(snapshot.rows(WORK, ..)) {
             let row = row?;
-            let number = number_of(row.key).unwrap_or(0);
+            let number = number_of(row.key);
             let item = serde_json::from_slice(row.value)?;
             let attempts = snapshot.get(ATTEMPTS, row.key)?.and_then(|row| row.try_into().ok());
             let attempts = attempts.map_or(0, u32::from_le_bytes);

@@ -22,13 +22,16 @@ pub(crate) const CHANGES: &str = "changes";
 /// By run: executions that are pruned.
 pub(crate) const PRUNED: &str = "pruned";
 
-/// The key of a message: in the order of the numbers.
-pub(crate) fn number_key(number: u64) -> [u8; 8] {
-    number.to_be_bytes()
+/// The key of a message: how many bytes the number has, and these. In the order of the numbers.
+pub(crate) fn number_key(number: u64) -> Vec<u8> {
+    let bytes = number.to_be_bytes();
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    let used = bytes.get(zeros..).unwrap_or_default();
+    [&[u8::try_from(used.len()).unwrap_or_default()], used].concat()
 }
 
-pub(crate) fn number_of(key: &[u8]) -> Option<u64> {
-    Some(u64::from_be_bytes(key.try_into().ok()?))
+pub(crate) fn number_of(key: &[u8]) -> u64 {
+    key.iter().skip(1).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 /// A key of two parts. The length of the first one stands before it, so that a prefix is one of whole parts.
