@@ -8,7 +8,7 @@ use duroxide::providers::{
 };
 use kinlog::Snapshot;
 
-use crate::error::{Result, at, done, refused};
+use crate::error::{Result, at, refused};
 use crate::instance::Instance;
 use crate::provider::KinlogProvider;
 use crate::tables::{CHILDREN, INSTANCES, pairs_at};
@@ -187,8 +187,8 @@ impl ProviderAdmin for KinlogProvider {
         force: bool,
     ) -> Response<DeleteInstanceResult> {
         const OPERATION: &str = "delete_instances_atomic";
-        let (deleted, handle) = self.commit_deletion(ids, force).map_err(at(OPERATION))?;
-        done(OPERATION, Ok(handle)).await?;
+        let (deleted, submitted) = self.commit_deletion(ids, force).map_err(at(OPERATION))?;
+        self.done(OPERATION, Ok(submitted)).await?;
         Ok(deleted)
     }
 
@@ -213,8 +213,8 @@ impl ProviderAdmin for KinlogProvider {
         options: PruneOptions,
     ) -> Response<PruneResult> {
         const OPERATION: &str = "prune_executions";
-        let (pruned, handle) = self.commit_pruning(instance, &options).map_err(at(OPERATION))?;
-        done(OPERATION, Ok(handle)).await?;
+        let (pruned, submitted) = self.commit_pruning(instance, &options).map_err(at(OPERATION))?;
+        self.done(OPERATION, Ok(submitted)).await?;
         Ok(pruned)
     }
 

@@ -1,9 +1,10 @@
 //! Deleting instances and pruning executions, which hides them: kinlog cannot delete runs yet.
 
 use duroxide::providers::{DeleteInstanceResult, InstanceFilter, PruneOptions, PruneResult};
-use kinlog::{Close, CommitHandle, Error, Transaction};
+use kinlog::{Close, Error, Transaction};
 
 use crate::clock;
+use crate::commits::Submitted;
 use crate::error::{Result, refused};
 use crate::instance::Instance;
 use crate::provider::KinlogProvider;
@@ -19,7 +20,7 @@ impl KinlogProvider {
         &self,
         ids: &[String],
         force: bool,
-    ) -> Result<(DeleteInstanceResult, CommitHandle)> {
+    ) -> Result<(DeleteInstanceResult, Submitted)> {
         let now = clock::now();
         let state = &mut *self.state.lock();
         let snapshot = self.store.snapshot();
@@ -47,12 +48,12 @@ impl KinlogProvider {
             deleted.queue_messages_deleted += messages as u64;
             hide(&mut tx, id, &instance)?;
         }
-        let handle = tx.submit(self.options.durability)?;
+        let submitted = self.submit(state, tx)?;
         for id in ids {
             state.inboxes.forget(&id.as_str().into(), false, now);
             state.jobs_of(id).iter().for_each(|job| state.work.forget(job, false, now));
         }
-        Ok((deleted, handle))
+        Ok((deleted, submitted))
     }
 
     /// Hides former executions of an instance.
@@ -60,8 +61,8 @@ impl KinlogProvider {
         &self,
         id: &str,
         options: &PruneOptions,
-    ) -> Result<(PruneResult, CommitHandle)> {
-        let _state = self.state.lock();
+    ) -> Result<(PruneResult, Submitted)> {
+        let state = &mut *self.state.lock();
         let snapshot = self.store.snapshot();
         let mut tx = self.store.begin();
         let instance = self.instance(&snapshot, id)?;
@@ -78,7 +79,7 @@ impl KinlogProvider {
                 tx.put(PRUNED, run.id.as_bytes(), b"")?;
             }
         }
-        Ok((pruned, tx.submit(self.options.durability)?))
+        Ok((pruned, self.submit(state, tx)?))
     }
 
     /// The instances that a filter admits.

@@ -1,7 +1,7 @@
 //! Errors, as duroxide wants them.
 
 use duroxide::providers::ProviderError;
-use kinlog::{CommitHandle, Error};
+use kinlog::Error;
 
 pub(crate) type Result<T, E = Fault> = std::result::Result<T, E>;
 
@@ -39,13 +39,4 @@ pub(crate) fn at(operation: &'static str) -> impl Fn(Fault) -> ProviderError {
         Fault::Store(error) => ProviderError::permanent(operation, error.to_string()),
         Fault::Refused(what) => ProviderError::permanent(operation, what),
     }
-}
-
-/// Waits until what was submitted is as durable as was asked.
-pub(crate) async fn done(
-    operation: &'static str,
-    submitted: Result<CommitHandle>,
-) -> Result<(), ProviderError> {
-    let committed = submitted.map_err(at(operation))?.await;
-    committed.map(drop).map_err(|error| at(operation)(error.into()))
 }

@@ -8,13 +8,15 @@ use duroxide::providers::{
     DispatcherCapabilityFilter, OrchestrationItem, SemverRange, SessionFetchConfig, TagFilter,
     WorkItem,
 };
-use kinlog::{CommitHandle, Durability, Transaction};
+use kinlog::{Durability, Transaction};
 
 use crate::clock;
+use crate::commits::Submitted;
 use crate::error::{Result, refused};
 use crate::instance::Instance;
 use crate::provider::KinlogProvider;
 use crate::state::State;
+use crate::tables::WORK;
 use crate::waiting::Look;
 use crate::{executions, item, kv};
 
@@ -24,8 +26,8 @@ pub(crate) struct Locked<T> {
     pub(crate) items: Vec<WorkItem>,
     pub(crate) attempts: u32,
     pub(crate) token: String,
-    /// Resolves when what the lock was taken on is in the log.
-    pub(crate) logged: CommitHandle,
+    /// What is to be waited for.
+    pub(crate) stands_on: Option<Submitted>,
 }
 
 /// An instance, if it has a row.
@@ -52,9 +54,9 @@ impl KinlogProvider {
         };
         let token = state.draw_token();
         let lock = (token.as_str(), clock::after(now, timeout));
-        let (items, attempts) = state.inboxes.lock(&mut tx, &what.0, lock, now)?;
-        let logged = tx.submit(Durability::Buffered)?;
-        Ok(Look::Found(Locked { what, items, attempts, token, logged }))
+        let (items, attempts, commit) = state.inboxes.lock(&mut tx, &what.0, lock, now)?;
+        let stands_on = self.submitted(&state, tx, commit)?;
+        Ok(Look::Found(Locked { what, items, attempts, token, stands_on }))
     }
 
     /// Reads what belongs to an instance that was locked.
@@ -120,15 +122,14 @@ impl KinlogProvider {
         let mut tx = self.store.begin();
         let token = state.draw_token();
         let lock = (token.as_str(), clock::after(now, timeout));
-        let (items, attempts) = state.work.lock(&mut tx, &job, lock, now)?;
+        let (items, attempts, commit) = state.work.lock(&mut tx, &job, lock, now)?;
         if let (Some((_, Some(of))), Some(session)) = (items.first().map(item::routing), session) {
             let until = clock::after(now, session.lock_timeout);
             state.sessions.claim(of, &session.owner_id, until, now);
         }
-        // Stands on the commit that put it.
-        tx.get(crate::tables::WORK, &crate::tables::number_key(job.3))?;
-        let logged = tx.submit(Durability::Buffered)?;
-        Ok(Look::Found(Locked { what: (), items, attempts, token, logged }))
+        tx.get(WORK, b"")?;
+        let stands_on = self.submitted(&state, tx, commit)?;
+        Ok(Look::Found(Locked { what: (), items, attempts, token, stands_on }))
     }
 }
 

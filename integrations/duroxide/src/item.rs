@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use duroxide::providers::WorkItem;
 
+use crate::error::Result;
 use crate::tables::{INBOX, WORK};
 
 /// Instance, execution, id and number of an activity that is to be done.
@@ -44,6 +45,43 @@ impl Address {
             Address::Worker(_) => WORK,
         }
     }
+}
+
+/// A message as a row: JSON. The two that come most often are arrays of what they say.
+pub(crate) fn encode(item: &WorkItem) -> Result<Vec<u8>> {
+    Ok(match item {
+        WorkItem::ActivityExecute { instance, execution_id, id, name, input, session_id, tag }
+            if session_id.is_none() && tag.is_none() =>
+        {
+            serde_json::to_vec(&(instance, execution_id, id, name, input))?
+        }
+        WorkItem::ActivityCompleted { instance, execution_id, id, result } => {
+            serde_json::to_vec(&(instance, execution_id, id, result))?
+        }
+        item => serde_json::to_vec(item)?,
+    })
+}
+
+/// A message from a row of this table.
+pub(crate) fn decode(table: &str, row: &[u8]) -> Result<WorkItem> {
+    if !row.starts_with(b"[") {
+        return Ok(serde_json::from_slice(row)?);
+    }
+    if table == WORK {
+        let (instance, execution_id, id, name, input) = serde_json::from_slice(row)?;
+        let (session_id, tag) = (None, None);
+        return Ok(WorkItem::ActivityExecute {
+            instance,
+            execution_id,
+            id,
+            name,
+            input,
+            session_id,
+            tag,
+        });
+    }
+    let (instance, execution_id, id, result) = serde_json::from_slice(row)?;
+    Ok(WorkItem::ActivityCompleted { instance, execution_id, id, result })
 }
 
 /// When a message can be seen by what it says; 0 for at once.

@@ -39,6 +39,7 @@
 
 mod admin;
 mod clock;
+mod commits;
 mod deletion;
 mod error;
 mod event;
@@ -50,6 +51,7 @@ mod kv;
 mod options;
 mod provider;
 mod queue;
+mod reports;
 mod sessions;
 mod state;
 mod tables;

@@ -14,7 +14,8 @@ use kinlog::{Durability, Limits, Store};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::error::{Result, at, done, refused};
+use crate::commits::Logged;
+use crate::error::{Result, at, refused};
 use crate::instance::Instance;
 use crate::options::Options;
 use crate::queue::Queue;
@@ -28,6 +29,7 @@ pub struct KinlogProvider {
     pub(crate) options: Options,
     /// Whoever commits holds it from the first look to the submission.
     pub(crate) state: Mutex<State>,
+    pub(crate) logged: Logged,
     inboxes: Notify,
     work: Notify,
 }
@@ -50,8 +52,8 @@ impl KinlogProvider {
             store.set_limits(NAMESPACE, limits)?;
         }
         let state = Mutex::new(State::load(&store.snapshot())?);
-        let (inboxes, work) = (Notify::new(), Notify::new());
-        Ok(KinlogProvider { store: Arc::new(store), options, state, inboxes, work })
+        let (logged, inboxes, work) = (Logged::default(), Notify::new(), Notify::new());
+        Ok(KinlogProvider { store: Arc::new(store), options, state, logged, inboxes, work })
     }
 
     /// The store: to read, to back up, to measure. Whoever writes to it changes what the provider relies on.
@@ -156,7 +158,7 @@ impl Provider for KinlogProvider {
         let found = waiting::look(self.options.polling, poll_timeout, &self.inboxes, look).await;
         let at = at("fetch_orchestration_item");
         let Some(locked) = found.map_err(&at)? else { return Ok(None) };
-        locked.logged.await.map_err(|error| at(error.into()))?;
+        self.done("fetch_orchestration_item", Ok(locked.stands_on)).await?;
         let item = self.read_turn(locked.what, locked.items).inspect_err(|_| {
             // Nothing is held where an error is returned. The error says why, not that this failed, too.
             let _ = self.abandon(|state| &mut state.inboxes, &locked.token, None, true);
@@ -175,7 +177,7 @@ impl Provider for KinlogProvider {
         cancelled: Vec<ScheduledActivityIdentifier>,
     ) -> Response<()> {
         let outcome = Outcome { execution, events, work, messages, metadata, cancelled };
-        done("ack_orchestration_item", self.commit_turn(lock_token, outcome)).await
+        self.done("ack_orchestration_item", self.commit_turn(lock_token, outcome)).await
     }
 
     async fn abandon_orchestration_item(
@@ -213,11 +215,11 @@ impl Provider for KinlogProvider {
         execution: u64,
         events: Vec<Event>,
     ) -> Response<()> {
-        done("append_with_execution", self.commit_events(instance, execution, events)).await
+        self.done("append_with_execution", self.commit_events(instance, execution, events)).await
     }
 
     async fn enqueue_for_worker(&self, item: WorkItem) -> Response<()> {
-        done("enqueue_for_worker", self.commit_item(item, 0)).await
+        self.done("enqueue_for_worker", self.commit_item(item, 0)).await
     }
 
     async fn fetch_work_item(
@@ -231,13 +233,14 @@ impl Provider for KinlogProvider {
         let found = waiting::look(self.options.polling, poll_timeout, &self.work, look).await;
         let at = at("fetch_work_item");
         let Some(locked) = found.map_err(&at)? else { return Ok(None) };
-        locked.logged.await.map_err(|error| at(error.into()))?;
+        self.done("fetch_work_item", Ok(locked.stands_on)).await?;
         let item = locked.items.into_iter().next();
         Ok(item.map(|item| (item, locked.token, locked.attempts)))
     }
 
     async fn ack_work_item(&self, token: &str, completion: Option<WorkItem>) -> Response<()> {
-        done("ack_work_item", self.commit_work(token, completion)).await
+        let reported = self.report(token, completion).await;
+        self.done("ack_work_item", reported).await
     }
 
     async fn renew_work_item_lock(&self, token: &str, extend_for: Duration) -> Response<()> {
@@ -287,7 +290,7 @@ impl Provider for KinlogProvider {
         delay: Option<Duration>,
     ) -> Response<()> {
         let visible = delay.map_or(0, |delay| clock::after(clock::now(), delay));
-        done("enqueue_for_orchestrator", self.commit_item(item, visible)).await
+        self.done("enqueue_for_orchestrator", self.commit_item(item, visible)).await
     }
 
     fn as_management_capability(&self) -> Option<&dyn ProviderAdmin> {

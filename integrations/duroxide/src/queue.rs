@@ -19,6 +19,8 @@ pub(crate) struct Queue<K> {
     /// When to look at a group again: a message can be seen then, or the lock expires.
     later: BTreeSet<(u64, K)>,
     held: HashMap<String, K>,
+    /// The number of the last commit.
+    pub(crate) commit: u64,
 }
 
 /// The messages of a group by their numbers, and their lock.
@@ -30,6 +32,8 @@ pub(crate) struct Group {
     /// It is left alone until something comes for it.
     parked: bool,
     place: Option<Place>,
+    /// The last commit that changed it.
+    commit: u64,
 }
 
 /// A message or an activity.
@@ -94,13 +98,13 @@ impl Group {
 impl<K: Clone + Ord> Queue<K> {
     pub(crate) fn new(table: &'static str) -> Self {
         let (ready, later) = (BTreeSet::new(), BTreeSet::new());
-        Queue { table, groups: BTreeMap::new(), ready, later, held: HashMap::new() }
+        Queue { table, groups: BTreeMap::new(), ready, later, held: HashMap::new(), commit: 0 }
     }
 
     pub(crate) fn add(&mut self, key: &K, number: u64, message: Message, now: u64) {
         let group = self.groups.entry(key.clone()).or_default();
         group.messages.insert(number, message);
-        group.parked = false;
+        (group.parked, group.commit) = (false, self.commit);
         self.settle(key, now);
     }
 
@@ -136,15 +140,16 @@ impl<K: Clone + Ord> Queue<K> {
         self.change(key, now, |group| group.parked = true);
     }
 
-    /// Locks a group with the messages that can be seen: these, and the most attempts of one.
+    /// Locks a group with the messages that can be seen: these, the most attempts of one, and the number of
+    /// the commit that they stand on.
     pub(crate) fn lock(
         &mut self,
         tx: &mut Transaction<'_>,
         key: &K,
         (token, until): (&str, u64),
         now: u64,
-    ) -> Result<(Vec<WorkItem>, u32)> {
-        let Some(group) = self.groups.get_mut(key) else { return Ok((vec![], 0)) };
+    ) -> Result<(Vec<WorkItem>, u32, u64)> {
+        let Some(group) = self.groups.get_mut(key) else { return Ok((vec![], 0, 0)) };
         let (mut items, mut attempts) = (vec![], 0);
         for (number, message) in &mut group.messages {
             message.fetched = message.visible <= now;
@@ -154,12 +159,13 @@ impl<K: Clone + Ord> Queue<K> {
                 items.push(message.item.clone());
             }
         }
+        let commit = group.commit;
         if let Some((former, _)) = group.lock.replace((token.to_owned(), until)) {
             self.held.remove(&former);
         }
         self.held.insert(token.to_owned(), key.clone());
         self.settle(key, now);
-        Ok((items, attempts))
+        Ok((items, attempts, commit))
     }
 
     /// What is held with this token, be the lock expired or not.
@@ -223,6 +229,7 @@ impl<K: Clone + Ord> Queue<K> {
     pub(crate) fn forget(&mut self, key: &K, fetched_only: bool, now: u64) {
         if let Some(group) = self.groups.get_mut(key) {
             group.messages.retain(|_, message| fetched_only && !message.fetched);
+            group.commit = self.commit;
         }
         self.release(key, None, now);
     }

@@ -11,6 +11,7 @@ use crate::clock;
 use crate::error::Result;
 use crate::item::{self, Address, Job};
 use crate::queue::{Message, Queue};
+use crate::reports::Report;
 use crate::sessions::Sessions;
 use crate::tables::{ATTEMPTS, INBOX, WORK, number_key, number_of};
 
@@ -19,6 +20,10 @@ pub(crate) struct State {
     pub(crate) inboxes: Queue<Arc<str>>,
     pub(crate) work: Queue<Job>,
     pub(crate) sessions: Sessions,
+    /// What workers have reported and nobody has submitted.
+    pub(crate) reports: Vec<Report>,
+    /// How many commits were submitted.
+    pub(crate) submitted: u64,
     /// The number of the last message or activity.
     last: u64,
     /// Sets the tokens of this process apart from those of others, and its births most likely.
@@ -40,18 +45,22 @@ impl State {
             inboxes: Queue::new(INBOX),
             work: Queue::new(WORK),
             sessions: Sessions::default(),
+            reports: vec![],
+            submitted: 0,
             last: 0,
             salt: RandomState::new().hash_one(clock::now()),
             drawn: 0,
         };
-        for row in snapshot.rows(INBOX, ..).chain(snapshot.rows(WORK, ..)) {
-            let row = row?;
-            let number = number_of(row.key);
-            let item = serde_json::from_slice(row.value)?;
-            let attempts = snapshot.get(ATTEMPTS, row.key)?.and_then(|row| row.try_into().ok());
-            let attempts = attempts.map_or(0, u32::from_le_bytes);
-            state.last = state.last.max(number);
-            state.insert(Put { visible: item::visible_at(&item), item, number }, attempts, true);
+        for table in [INBOX, WORK] {
+            for row in snapshot.rows(table, ..) {
+                let row = row?;
+                let (number, item) = (number_of(row.key), item::decode(table, row.value)?);
+                let attempts = snapshot.get(ATTEMPTS, row.key)?;
+                let attempts = attempts.and_then(|row| row.try_into().ok()).map(u32::from_le_bytes);
+                state.last = state.last.max(number);
+                let put = Put { visible: item::visible_at(&item), item, number };
+                state.insert(put, attempts.unwrap_or(0), true);
+            }
         }
         Ok(state)
     }
@@ -66,7 +75,7 @@ impl State {
         self.last += 1;
         let number = self.last;
         let table = Address::of(&item, number).table();
-        tx.put(table, &number_key(number), &serde_json::to_vec(&item)?)?;
+        tx.put(table, &number_key(number), &item::encode(&item)?)?;
         Ok(Put { visible: visible.max(item::visible_at(&item)), item, number })
     }
 

@@ -2,9 +2,10 @@
 
 use duroxide::Event;
 use duroxide::providers::{ExecutionMetadata, ScheduledActivityIdentifier, WorkItem};
-use kinlog::{CommitHandle, Transaction};
+use kinlog::Transaction;
 
 use crate::clock;
+use crate::commits::Submitted;
 use crate::error::{Result, refused};
 use crate::event;
 use crate::executions::Addition;
@@ -26,7 +27,7 @@ pub(crate) struct Outcome {
 
 impl KinlogProvider {
     /// Commits what a turn led to, and releases the instance.
-    pub(crate) fn commit_turn(&self, token: &str, outcome: Outcome) -> Result<CommitHandle> {
+    pub(crate) fn commit_turn(&self, token: &str, outcome: Outcome) -> Result<Submitted> {
         let now = clock::now();
         let state = &mut *self.state.lock();
         let Some(id) = state.inboxes.holds(token, now) else {
@@ -47,12 +48,12 @@ impl KinlogProvider {
         for job in &cancelled {
             state.work.delete(tx_ref, job, false)?;
         }
-        let handle = tx.submit(self.options.durability)?;
+        let submitted = self.submit(state, tx)?;
         state.inboxes.forget(&id, true, now);
         cancelled.iter().for_each(|job| state.work.forget(job, false, now));
         puts.into_iter().for_each(|put| state.add(put));
         self.wake();
-        Ok(handle)
+        Ok(submitted)
     }
 
     /// Writes the events of a turn, and what they and the metadata say of the instance.
@@ -95,47 +96,25 @@ impl KinlogProvider {
         id: &str,
         execution: u64,
         events: Vec<Event>,
-    ) -> Result<CommitHandle> {
+    ) -> Result<Submitted> {
         let (work, messages, cancelled) = (vec![], vec![], vec![]);
         let metadata = ExecutionMetadata::default();
         let outcome = Outcome { execution, events, work, messages, metadata, cancelled };
         let state = &mut *self.state.lock();
         let mut tx = self.store.begin();
         self.write_events(&mut tx, state, id, &outcome)?;
-        Ok(tx.submit(self.options.durability)?)
-    }
-
-    /// Commits that an activity was done, and what it came to.
-    pub(crate) fn commit_work(
-        &self,
-        token: &str,
-        completion: Option<WorkItem>,
-    ) -> Result<CommitHandle> {
-        let now = clock::now();
-        let state = &mut *self.state.lock();
-        let Some(job) = state.work.holds(token, now) else {
-            return refused("the activity was cancelled, or its lock has expired");
-        };
-        let mut tx = self.store.begin();
-        state.work.delete(&mut tx, &job, false)?;
-        let put = completion.map(|item| state.write(&mut tx, item, 0)).transpose()?;
-        let handle = tx.submit(self.options.durability)?;
-        state.touch(&job, now);
-        state.work.forget(&job, false, now);
-        put.into_iter().for_each(|put| state.add(put));
-        self.wake();
-        Ok(handle)
+        self.submit(state, tx)
     }
 
     /// Commits a message or an activity by itself.
-    pub(crate) fn commit_item(&self, item: WorkItem, visible: u64) -> Result<CommitHandle> {
-        let mut state = self.state.lock();
+    pub(crate) fn commit_item(&self, item: WorkItem, visible: u64) -> Result<Submitted> {
+        let state = &mut *self.state.lock();
         let mut tx = self.store.begin();
         let put = state.write(&mut tx, item, visible)?;
-        let handle = tx.submit(self.options.durability)?;
+        let submitted = self.submit(state, tx)?;
         state.add(put);
         self.wake();
-        Ok(handle)
+        Ok(submitted)
     }
 }
 

@@ -51,6 +51,8 @@ struct Round {
 
 #[tokio::main]
 async fn main() -> Result<()> {
+    // SQLite's provider warns of each lock that it meets.
+    tracing::subscriber::set_global_default(tracing::subscriber::NoSubscriber::default())?;
     let mut arguments = std::env::args().skip(1).map(|argument| argument.parse::<usize>());
     let mut next = |default| arguments.next().unwrap_or(Ok(default));
     let (orchestrations, activities, rounds) = (next(500)?, next(5)?, next(5)?);
