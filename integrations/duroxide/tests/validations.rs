@@ -99,7 +99,7 @@ fn main() {
             let name = format!("race_replay::test_continue_as_new_transition_delivery_{stamp}");
             trials.push(trial(&name, polling, async move |factory| {
                 let test = suite::race_replay::test_continue_as_new_transition_delivery;
-                test(&*factory, stamp).await;
+                test(&factory, stamp).await;
             }));
         }
         let name = "long_polling::test_fetch_respects_timeout_upper_bound";
