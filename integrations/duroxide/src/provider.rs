@@ -68,10 +68,15 @@ impl KinlogProvider {
         self.state.lock().inboxes.attempts(&Arc::from(instance))
     }
 
-    /// Wakes those who wait for work.
-    pub(crate) fn wake(&self) {
-        self.inboxes.notify_waiters();
-        self.work.notify_waiters();
+    /// Wakes those who wait, where there is something new.
+    pub(crate) fn wake(&self, state: &mut State) {
+        for (news, queue) in
+            [(state.inboxes.take_news(), &self.inboxes), (state.work.take_news(), &self.work)]
+        {
+            if news {
+                queue.notify_waiters();
+            }
+        }
     }
 
     /// Gives back what is held with a token, in one of the queues.
@@ -92,7 +97,7 @@ impl KinlogProvider {
             tx.submit(Durability::Buffered)?;
         }
         queue.release(&key, delay.map(|delay| clock::after(now, delay)), now);
-        self.wake();
+        self.wake(&mut state);
         Ok(())
     }
 
@@ -155,7 +160,8 @@ impl Provider for KinlogProvider {
         filter: Option<&DispatcherCapabilityFilter>,
     ) -> Response<Option<(OrchestrationItem, String, u32)>> {
         let look = || self.lock_turn(lock_timeout, filter);
-        let found = waiting::look(self.options.polling, poll_timeout, &self.inboxes, look).await;
+        let (polling, wake) = (self.options.polling, &self.inboxes);
+        let found = waiting::look(polling, poll_timeout, lock_timeout, wake, look).await;
         let at = at("fetch_orchestration_item");
         let Some(locked) = found.map_err(&at)? else { return Ok(None) };
         self.done("fetch_orchestration_item", Ok(locked.stands_on)).await?;
@@ -230,7 +236,8 @@ impl Provider for KinlogProvider {
         tag_filter: &TagFilter,
     ) -> Response<Option<(WorkItem, String, u32)>> {
         let look = || self.lock_job(lock_timeout, session, tag_filter);
-        let found = waiting::look(self.options.polling, poll_timeout, &self.work, look).await;
+        let (polling, wake) = (self.options.polling, &self.work);
+        let found = waiting::look(polling, poll_timeout, lock_timeout, wake, look).await;
         let at = at("fetch_work_item");
         let Some(locked) = found.map_err(&at)? else { return Ok(None) };
         self.done("fetch_work_item", Ok(locked.stands_on)).await?;

@@ -21,6 +21,8 @@ pub(crate) struct Queue<K> {
     held: HashMap<String, K>,
     /// The number of the last commit.
     pub(crate) commit: u64,
+    /// There is something to do, or will be, that those who wait do not know of.
+    news: bool,
 }
 
 /// The messages of a group by their numbers, and their lock.
@@ -98,13 +100,22 @@ impl Group {
 impl<K: Clone + Ord> Queue<K> {
     pub(crate) fn new(table: &'static str) -> Self {
         let (ready, later) = (BTreeSet::new(), BTreeSet::new());
-        Queue { table, groups: BTreeMap::new(), ready, later, held: HashMap::new(), commit: 0 }
+        Queue {
+            table,
+            groups: BTreeMap::new(),
+            ready,
+            later,
+            held: HashMap::new(),
+            commit: 0,
+            news: false,
+        }
     }
 
     pub(crate) fn add(&mut self, key: &K, number: u64, message: Message, now: u64) {
         let group = self.groups.entry(key.clone()).or_default();
         group.messages.insert(number, message);
         (group.parked, group.commit) = (false, self.commit);
+        self.news = true;
         self.settle(key, now);
     }
 
@@ -204,6 +215,12 @@ impl<K: Clone + Ord> Queue<K> {
                 message.visible = visible.unwrap_or(message.visible);
             }
         });
+        self.news |= self.groups.contains_key(key);
+    }
+
+    /// Whether those who wait are to look again; asked once.
+    pub(crate) fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.news)
     }
 
     /// Deletes the rows of a group, or of what of it was fetched. How many there are.

@@ -69,7 +69,7 @@ impl KinlogProvider {
             put.into_iter().for_each(|put| state.add(put));
             held.get_or_init(|| true);
         }
-        self.wake();
+        self.wake(state);
         Ok(submitted)
     }
 }

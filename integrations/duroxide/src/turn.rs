@@ -52,7 +52,7 @@ impl KinlogProvider {
         state.inboxes.forget(&id, true, now);
         cancelled.iter().for_each(|job| state.work.forget(job, false, now));
         puts.into_iter().for_each(|put| state.add(put));
-        self.wake();
+        self.wake(state);
         Ok(submitted)
     }
 
@@ -113,7 +113,7 @@ impl KinlogProvider {
         let put = state.write(&mut tx, item, visible)?;
         let submitted = self.submit(state, tx)?;
         state.add(put);
-        self.wake();
+        self.wake(state);
         Ok(submitted)
     }
 }

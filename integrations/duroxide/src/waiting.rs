@@ -17,14 +17,19 @@ pub(crate) enum Look<T> {
     Nothing(Option<u64>),
 }
 
-/// Looks until there is something, for as long as the caller allows.
+/// The longest wait, so that no sum of times is too large.
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Looks until there is something, for as long as the caller allows. Locks that others take meanwhile wake nobody
+/// when they expire; so it looks again after the time for which locks are taken.
 pub(crate) async fn look<T>(
     polling: Polling,
     timeout: Duration,
+    lock_timeout: Duration,
     wake: &Notify,
     mut look: impl FnMut() -> Result<Look<T>>,
 ) -> Result<Option<T>> {
-    let deadline = Instant::now() + timeout;
+    let deadline = Instant::now() + timeout.min(DAY);
     loop {
         let mut woken = std::pin::pin!(wake.notified());
         // From here on no call is missed.
@@ -36,8 +41,9 @@ pub(crate) async fn look<T>(
         if polling == Polling::Short || Instant::now() >= deadline {
             return Ok(None);
         }
-        let pause = next.map(|time| Duration::from_millis(time.saturating_sub(clock::now())));
-        let until = pause.map_or(deadline, |pause| deadline.min(Instant::now() + pause));
+        let next = next.map(|time| Duration::from_millis(time.saturating_sub(clock::now())));
+        let pause = next.unwrap_or(DAY).min(lock_timeout).min(DAY);
+        let until = deadline.min(Instant::now() + pause);
         // Woken or not: look again.
         let _ = timeout_at(until, woken).await;
     }

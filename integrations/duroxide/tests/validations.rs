@@ -98,8 +98,8 @@ fn main() {
         for stamp in ["0.1.30", "0.1.31"] {
             let name = format!("race_replay::test_continue_as_new_transition_delivery_{stamp}");
             trials.push(trial(&name, polling, async move |factory| {
-                let test = suite::race_replay::test_continue_as_new_transition_delivery;
-                test(&factory, stamp).await;
+                let factory: &Factory = &factory;
+                suite::race_replay::test_continue_as_new_transition_delivery(factory, stamp).await;
             }));
         }
         let name = "long_polling::test_fetch_respects_timeout_upper_bound";

@@ -56,6 +56,11 @@ impl SqliteProvider {
         Ok(SqliteProvider { inner })
     }
 
+    /// Some tests call this one without the trait.
+    pub async fn read_history(&self, instance: &str) -> Result<Vec<Event>, ProviderError> {
+        self.inner.provider.read_history(instance).await
+    }
+
     /// An event that cannot be decoded, where a test rewrites rows by SQL.
     pub fn corrupt(&self, instance: &str) {
         let store = self.inner.provider.store();
@@ -92,7 +97,13 @@ impl Provider for SqliteProvider {
         let provider = &self.inner.provider;
         provider
             .ack_orchestration_item(
-                lock_token, execution_id, events, work, messages, metadata, cancelled,
+                lock_token,
+                execution_id,
+                events,
+                work,
+                messages,
+                metadata,
+                cancelled,
             )
             .await
     }

@@ -44,6 +44,10 @@ const KINDS: [(Kind, &str); 3] = [
 #[derive(Clone, Copy, Default)]
 struct Round {
     per_second: f64,
+    /// Of all threads, the engine's own among them, in microseconds for each orchestration.
+    cpu: f64,
+    /// Orchestrations that the provider could not bring to their end.
+    failed: usize,
     /// Of the log, for each orchestration, its start not counted.
     bytes: f64,
     commits: f64,
@@ -66,8 +70,10 @@ async fn main() -> Result<()> {
             taken.push(round(*kind, orchestrations, activities).await?);
         }
     }
-    println!("| provider | orchestrations/s | beside SQLite | log, B each | commits each |");
-    println!("|---|---|---|---|---|");
+    println!(
+        "| provider | orchestrations/s | beside SQLite | CPU, us each | failed | log, B each | commits each |"
+    );
+    println!("|---|---|---|---|---|---|---|");
     let median = |taken: &[Round], of: fn(&Round) -> f64| {
         let mut values: Vec<_> = taken.iter().map(of).collect();
         values.sort_by(f64::total_cmp);
@@ -76,7 +82,9 @@ async fn main() -> Result<()> {
     let sqlite = median(&taken[0], |round| round.per_second);
     for ((kind, name), taken) in KINDS.iter().zip(&taken) {
         let per_second = median(taken, |round| round.per_second);
-        print!("| {name} | {per_second:.0} | {:.1} | ", per_second / sqlite);
+        let failed: usize = taken.iter().map(|round| round.failed).sum();
+        let (ratio, cpu) = (per_second / sqlite, median(taken, |round| round.cpu));
+        print!("| {name} | {per_second:.0} | {ratio:.1} | {cpu:.0} | {failed} | ");
         match kind {
             Kind::Sqlite => println!("| |"),
             Kind::Kinlog(_) => {
@@ -98,13 +106,16 @@ async fn round(kind: Kind, orchestrations: usize, activities: usize) -> Result<R
         client.start_orchestration(id, "Fan", activities.to_string()).await?;
     }
     let from = store.as_ref().map(|store| store.end());
-    let begin = Instant::now();
+    let (begin, before) = (Instant::now(), cpu()?);
     let runtime = start(provider).await;
+    let mut failed = 0;
     for id in &ids {
         let status = client.wait_for_orchestration(id, Duration::from_secs(600)).await?;
-        assert!(matches!(status, OrchestrationStatus::Completed { .. }), "{id}: {status:?}");
+        failed += usize::from(!matches!(status, OrchestrationStatus::Completed { .. }));
     }
-    let mut round = Round { per_second: per(orchestrations, begin), ..Round::default() };
+    let per_second = orchestrations as f64 / begin.elapsed().as_secs_f64();
+    let cpu = (cpu()? - before) * 1e6 / orchestrations as f64;
+    let mut round = Round { per_second, cpu, failed, ..Round::default() };
     runtime.shutdown(None).await;
     if let (Some(store), Some(from)) = (store, from) {
         let each = |count: u64| count as f64 / orchestrations as f64;
@@ -114,8 +125,12 @@ async fn round(kind: Kind, orchestrations: usize, activities: usize) -> Result<R
     Ok(round)
 }
 
-fn per(count: usize, begin: Instant) -> f64 {
-    count as f64 / begin.elapsed().as_secs_f64()
+/// The seconds that this process has had of the processors, in steps of 10 ms.
+fn cpu() -> Result<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks = fields.skip(11).take(2).map(str::parse::<f64>);
+    Ok(ticks.sum::<std::result::Result<f64, _>>()? / 100.0)
 }
 
 async fn open(kind: Kind, dir: &Path) -> Result<(Arc<dyn Provider>, Option<Arc<Store>>)> {
