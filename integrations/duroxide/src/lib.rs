@@ -19,10 +19,15 @@
 //! | continue-as-new | the next run of the chain, begun with the first turn of the next execution |
 //! | an instance, its children, its key-value pairs | rows |
 //! | a message to an instance, an activity to be done | a row, put with what asks for it, deleted with what it led to |
-//! | locks, tokens, sessions, the delay of what was abandoned | nothing: they end with the process |
+//! | locks, tokens, sessions, delays but for those of timers | nothing: they end with the process |
 //!
-//! Each acknowledgement is one commit. What a worker or a dispatcher gets to see is in the log, as durable as
-//! [`Options::durability`] says, before it is handed out.
+//! Each acknowledgement is one commit; activities that end at about the same time share one. What a worker or a
+//! dispatcher gets to see is in the log, as durable as [`Options::durability`] says, before it is handed out. No
+//! call blocks on a sync. Messages that wait are in memory, too. A fetch that is given up half way leaves its lock to
+//! expire, as a worker does that vanishes.
+//!
+//! A disk that fails ends it: the store takes no more commits, each call says why, and what was acknowledged is there
+//! when the store is opened again.
 //!
 //! **Deleting and pruning hide.** kinlog cannot delete runs yet: instances that are deleted and executions that
 //! are pruned are not seen any more, and their ids are free; the bytes of their histories stay in the log.

@@ -4,6 +4,7 @@
 
 mod crash;
 mod queue;
+mod restart;
 
 use std::path::Path;
 
