@@ -148,7 +148,7 @@ fn find(
         let id = next.1.clone();
         let instance = Instance::read(tx, &id)?;
         let begins = inbox.visible(now).any(|item| item::begins(item).is_some());
-        let orphans = inbox.visible(now).all(|item| matches!(item, WorkItem::QueueMessage { .. }));
+        let orphans = inbox.items().all(|item| matches!(item, WorkItem::QueueMessage { .. }));
         at = Some(next.clone());
         match &instance {
             Some(instance) if !is_pinned_outside(instance, range)? => {}

@@ -34,23 +34,22 @@ impl KinlogProvider {
             return refused("Invalid lock token, or the lock has expired");
         };
         let mut tx = self.store.begin();
-        let tx_ref = &mut tx;
-        self.write_events(tx_ref, state, &id, &outcome)?;
-        state.inboxes.delete(tx_ref, &id, true)?;
-        let cancels = |item: &WorkItem| outcome.cancelled.iter().any(|c| is_activity(item, c));
-        let work = outcome.work.into_iter().filter(|item| !cancels(item));
-        let puts = work.chain(outcome.messages).map(|item| state.write(tx_ref, item, 0));
-        let puts = puts.collect::<Result<Vec<_>>>()?;
-        let cancelled = outcome.cancelled.iter();
-        let cancelled: Vec<_> = cancelled
-            .flat_map(|c| state.jobs(&c.instance, c.execution_id, c.activity_id))
-            .collect();
-        for job in &cancelled {
-            state.work.delete(tx_ref, job, false)?;
+        self.write_events(&mut tx, state, &id, &outcome)?;
+        state.inboxes.delete(&mut tx, &id, true)?;
+        let Outcome { work, messages, cancelled, .. } = outcome;
+        let cancels = |item: &WorkItem| cancelled.iter().any(|named| is_activity(item, named));
+        let items = work.into_iter().filter(|item| !cancels(item)).chain(messages);
+        let puts = items.map(|item| state.write(&mut tx, item, 0)).collect::<Result<Vec<_>>>()?;
+        let mut jobs = vec![];
+        for named in &cancelled {
+            jobs.extend(state.jobs(&named.instance, named.execution_id, named.activity_id));
+        }
+        for job in &jobs {
+            state.work.delete(&mut tx, job, false)?;
         }
         let submitted = self.submit(state, tx)?;
         state.inboxes.forget(&id, true, now);
-        cancelled.iter().for_each(|job| state.work.forget(job, false, now));
+        jobs.iter().for_each(|job| state.work.forget(job, false, now));
         puts.into_iter().for_each(|put| state.add(put));
         self.wake(state);
         Ok(submitted)
@@ -75,10 +74,11 @@ impl KinlogProvider {
         if let Some(parent) = instance.parent.as_ref().filter(|_| begins) {
             tx.put(CHILDREN, &pair_key(parent, id), b"")?;
         }
-        let encoded = events.iter().map(|event| event::encode(event, id, *execution));
-        let (encoded, status) = (encoded.collect::<Result<Vec<_>>>()?, metadata.status.as_deref());
-        let (execution, instance_ref) = (*execution, &instance);
-        Addition { id, instance: instance_ref, execution, before, events: &encoded, status }
+        let (execution, status) = (*execution, metadata.status.as_deref());
+        let encoded = events.iter().map(|event| event::encode(event, id, execution));
+        let encoded = encoded.collect::<Result<Vec<_>>>()?;
+        let (instance_now, events_now) = (&instance, encoded.as_slice());
+        Addition { id, instance: instance_now, execution, before, events: events_now, status }
             .write(&self.store, tx)?;
         kv::take_in(tx, id, events)?;
         if status.is_some() && instance.is_terminal() {

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use duroxide::providers::*;
-use duroxide::{Event, SystemStats};
+use duroxide::runtime::Runtime;
+use duroxide::runtime::registry::ActivityRegistry;
+use duroxide::{Event, OrchestrationRegistry, SystemStats};
 use kinlog::{Durability, EventKind, Expect, NewEvent};
 use kinlog_duroxide::{KinlogProvider, NAMESPACE, Options, Polling};
 use tempfile::TempDir;
@@ -70,6 +72,15 @@ impl SqliteProvider {
         tx.append(&run, NewEvent::opaque(EventKind::from_number(1024), b"?")).unwrap();
         tx.commit().unwrap();
     }
+}
+
+/// In the place of `Runtime::start`, which opens an SQLite database in memory.
+pub async fn start(
+    activities: ActivityRegistry,
+    orchestrations: OrchestrationRegistry,
+) -> Arc<Runtime> {
+    let store = Arc::new(SqliteProvider::new_in_memory().await.unwrap());
+    Runtime::start_with_store(store, activities, orchestrations).await
 }
 
 #[async_trait::async_trait]

@@ -1,4 +1,4 @@
-//! What is there when the store is opened again.
+//! What stays, also when the store is opened again.
 
 use std::path::Path;
 use std::time::Duration;
@@ -120,4 +120,22 @@ async fn what_was_deleted_stays_away_and_its_id_is_free() {
     let provider = open(dir.path());
     assert_eq!(provider.read("a").await.unwrap(), second);
     assert_eq!(provider.list_executions("a").await.unwrap(), [1]);
+}
+
+#[tokio::test]
+async fn messages_for_nobody_go_without_the_start_that_comes_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let provider = open(dir.path());
+    let (instance, name, data) = ("a".to_owned(), "topic".to_owned(), String::new());
+    let message = WorkItem::QueueMessage { instance, name, data };
+    provider.enqueue_for_orchestrator(message.clone(), None).await.unwrap();
+    provider.enqueue_for_orchestrator(start("a"), Some(LONG)).await.unwrap();
+    let fetched = provider.fetch_orchestration_item(LONG, Duration::ZERO, None).await.unwrap();
+    assert!(fetched.is_none());
+    drop(provider);
+    // The delay ends with the process.
+    let provider = open(dir.path());
+    let fetched = provider.fetch_orchestration_item(LONG, Duration::ZERO, None).await.unwrap();
+    let (item, ..) = fetched.unwrap();
+    assert!(item.messages.contains(&start("a")));
 }
