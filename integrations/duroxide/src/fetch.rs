@@ -116,7 +116,11 @@ impl KinlogProvider {
         let found = ready.find(|(_, group)| group.visible(now).all(fits));
         let Some(job) = found.map(|((_, job), _)| job.clone()) else {
             drop(ready);
-            return Ok(Look::Nothing(work.next_time()));
+            // A runtime that has all the sessions it may asks for activities without one, until one of its own ends.
+            let of_session = |item: &WorkItem| tags.matches(item::routing(item).0);
+            let barred = session.is_none()
+                && work.ready_after(None).any(|(_, group)| group.visible(now).all(of_session));
+            return Ok(if barred { Look::Barred } else { Look::Nothing(work.next_time()) });
         };
         drop(ready);
         let mut tx = self.store.begin();

@@ -15,6 +15,8 @@ pub(crate) enum Look<T> {
     Found(T),
     /// Nothing, and nothing before this time comes by itself.
     Nothing(Option<u64>),
+    /// Work that the caller does not ask for now, but may when it asks again: it is not made to wait.
+    Barred,
 }
 
 /// The longest wait, so that no sum of times is too large.
@@ -37,6 +39,7 @@ pub(crate) async fn look<T>(
         let next = match look()? {
             Look::Found(found) => return Ok(Some(found)),
             Look::Nothing(next) => next,
+            Look::Barred => return Ok(None),
         };
         if polling == Polling::Short || Instant::now() >= deadline {
             return Ok(None);
