@@ -129,12 +129,12 @@ macro_rules! numbers {
             impl $name {
                 /// The number of the thing at this place in the list of all; `None` if there are no so
                 /// large numbers.
-                pub(crate) fn of_place(place: usize) -> Option<Self> {
-                    u32::try_from(place).ok().map($name)
+                pub(crate) fn from_index(index: usize) -> Option<Self> {
+                    u32::try_from(index).ok().map($name)
                 }
 
                 /// Its place in the list.
-                pub(crate) const fn place(self) -> usize {
+                pub(crate) const fn as_index(self) -> usize {
                     in_memory(self.0)
                 }
             }
@@ -170,7 +170,7 @@ impl RunNumber {
 
     /// The run that comes next; `None` if there can be none.
     pub(crate) fn next(self) -> Option<Self> {
-        Self::of_place(self.place() + 1).filter(|next| *next != Self::NONE)
+        Self::from_index(self.as_index() + 1).filter(|next| *next != Self::NONE)
     }
 }
 

@@ -2,9 +2,9 @@
 //! workflow engine.
 //!
 //! A [`Store`] is a directory. It holds *runs*: histories of events, numbered from 1 without gaps,
-//! each begun by a Started event and ended by one closing event. A [`Transaction`] changes any
-//! number of runs and rows of tables together: one commit, one frame in an append-only log, all or
-//! nothing, durable when it returns. Everything else is derived from that log: which run a
+//! each begun by a Started event and ended by one closing event. A [`Transaction`] changes up to
+//! 65,535 runs and any number of rows of tables together: one commit, one frame in an append-only log, all or
+//! nothing, durable when [`commit`](Transaction::commit) returns. Everything else is derived from that log: which run a
 //! workflow id stands for, how many bytes a run holds, where its events lie. Histories are read
 //! from a memory map without copying, by any number of threads, beside the writer.
 //!
@@ -32,10 +32,10 @@
 //!
 //! - *Children* are runs that another run starts ([`Transaction::spawn_child`]); parent and child know each other in the
 //!   same commit ([`Snapshot::children`], [`Snapshot::parent`], [`Snapshot::tree`]).
-//! - A *close policy* says what happens to open children when their parent closes
-//!   ([`ParentClosePolicy`], [`NewChild::on_parent_close`]).
-//! - *Duties* are what must still happen between two runs after a commit, such as that policy; they are part of the log,
-//!   survive any crash, and are applied in bounded pages ([`Store::settle_all`], [`Store::duties`]).
+//! - A *close policy* says what is to be done with open children when their parent closes
+//!   ([`ParentClosePolicy`], [`NewChild::on_parent_close`]); it becomes a duty.
+//! - *Duties* are what must still happen between two runs after a commit, such as that policy; they are derived from the
+//!   log, so that no crash can lose one, and are applied in bounded pages ([`Store::settle_all`], [`Store::duties`]).
 //! - A *chain* is the runs of one execution: continued as new, retried, begun by cron
 //!   ([`Transaction::continue_as_new`], [`Snapshot::chain`]).
 //! - A *reset* starts a run that shares the history of another one up to some event ([`Transaction::reset`]).
@@ -43,13 +43,13 @@
 //!   [`Transaction::signal_external`], [`Transaction::request_cancel`]).
 //! - *Tables* hold an engine's own rows, changed in the same commits ([`Transaction::put`], [`Transaction::rows`]).
 //! - *Imported* runs happened elsewhere and are kept as they were ([`NewRun::imported`]).
-//! - A *snapshot* is the store as of one commit, beside whoever writes ([`Store::snapshot`]); a *tail* is every commit in
+//! - A *snapshot* is the store as of one commit, while others write ([`Store::snapshot`]); a *tail* is every commit in
 //!   order ([`Store::tail`]). Other processes can read beside the writer ([`Options::read_only`]).
 //! - Transactions are serializable by optimistic concurrency control ([`Store::transact`]); [`Durability`] says what a
 //!   commit waits for.
 //! - For operators: [`Store::verify`], [`Store::backup`], [`Store::stats`], [`salvage`].
 //!
-//! The documents: [`docs::semantics`], what runs do, rule by rule; [`docs::durability`], what is promised, and against
+//! The documents: [`docs::glossary`], each term in a line; [`docs::semantics`], what runs do, rule by rule; [`docs::durability`], what is promised, and against
 //! which faults; [`docs::format`], the bytes; [`docs::design`], why things are as they are.
 
 mod bytes;
@@ -91,7 +91,7 @@ pub mod read {
 
 pub mod docs;
 
-/// What looking after a store returns: backups and proofs of soundness.
+/// Results of backup and verification.
 pub mod admin {
     pub use crate::store::{BackupProgress, BackupReport, TableSize, VerifyProgress, VerifyReport};
 }

@@ -144,13 +144,41 @@ impl Effect<'_> {
 impl EventKind {
     /// Whether rules depend on events of this kind: on all that have an effect, but for signals.
     pub(crate) const fn is_ruled(self) -> bool {
-        matches!(self.number(), 2 | 3 | 4 | 10 | 12..=14 | 16 | 20..=24 | 27..=39)
+        let of_the_run = EventKind::WORKFLOW_EXECUTION_CANCEL_REQUESTED;
+        self.is_closing() || self.number() == of_the_run.number() || self.is_awaited_or_answers()
     }
 
     /// Whether events of this kind that have a record may change what their run has to do with others
     /// or waits for: all that have an effect do, but for those about the run as a whole.
     pub(crate) const fn changes_links(self) -> bool {
-        matches!(self.number(), 10 | 12..=14 | 16 | 22..=24 | 26 | 29..=39)
+        let signaled = EventKind::WORKFLOW_EXECUTION_SIGNALED;
+        self.number() == signaled.number() || self.is_awaited_or_answers()
+    }
+
+    /// Whether a run waits for what events of this kind begin, or an event of this kind ends such a wait.
+    const fn is_awaited_or_answers(self) -> bool {
+        matches!(
+            self,
+            EventKind::ACTIVITY_TASK_SCHEDULED
+                | EventKind::ACTIVITY_TASK_COMPLETED
+                | EventKind::ACTIVITY_TASK_FAILED
+                | EventKind::ACTIVITY_TASK_TIMED_OUT
+                | EventKind::ACTIVITY_TASK_CANCELED
+                | EventKind::REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED
+                | EventKind::REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED
+                | EventKind::EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED
+                | EventKind::START_CHILD_WORKFLOW_EXECUTION_INITIATED
+                | EventKind::START_CHILD_WORKFLOW_EXECUTION_FAILED
+                | EventKind::CHILD_WORKFLOW_EXECUTION_STARTED
+                | EventKind::CHILD_WORKFLOW_EXECUTION_COMPLETED
+                | EventKind::CHILD_WORKFLOW_EXECUTION_FAILED
+                | EventKind::CHILD_WORKFLOW_EXECUTION_CANCELED
+                | EventKind::CHILD_WORKFLOW_EXECUTION_TIMED_OUT
+                | EventKind::CHILD_WORKFLOW_EXECUTION_TERMINATED
+                | EventKind::SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED
+                | EventKind::SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED
+                | EventKind::EXTERNAL_WORKFLOW_EXECUTION_SIGNALED
+        )
     }
 }
 

@@ -71,7 +71,7 @@ impl Index {
         for (place, relation) in links.children.iter().enumerate() {
             let child = relation.child.and_then(|child| self.runs.get(child));
             let chain = child.and_then(|child| self.chains.get(child.chain));
-            let slot = ChildSlot::of_place(place);
+            let slot = ChildSlot::from_index(place);
             let held = slot.map(|slot| ChildRef { parent: number, slot });
             if chain.is_some_and(|chain| relation.is_open() && chain.parent != held) {
                 return wrong("a child has another parent than this", place, relation.initiated);
@@ -131,7 +131,7 @@ impl Index {
                 }
                 let parent = self.chain_at(at).and_then(|chain| chain.parent);
                 let above = parent.and_then(|held| self.runs.get(held.parent));
-                next = above.map(|above| above.chain.place());
+                next = above.map(|above| above.chain.as_index());
             }
             for at in way.drain(..) {
                 if let Some(proven) = proven.get_mut(at) {
@@ -143,7 +143,7 @@ impl Index {
     }
 
     fn chain_at(&self, place: usize) -> Option<&Chain> {
-        self.chains.get(ChainNumber::of_place(place)?)
+        self.chains.get(ChainNumber::from_index(place)?)
     }
 }
 
@@ -180,5 +180,5 @@ fn links(index: &mut Index) -> &mut crate::index::state::RunLinks {
 
 #[cfg(test)]
 fn chain(index: &mut Index, number: usize) -> &mut Chain {
-    index.chains.get_mut(ChainNumber::of_place(number).unwrap()).unwrap()
+    index.chains.get_mut(ChainNumber::from_index(number).unwrap()).unwrap()
 }

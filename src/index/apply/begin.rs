@@ -32,8 +32,8 @@ impl Index {
             !imported
                 || (!current.state.latest().status.is_open() && current.started_at <= started_at)
         };
-        let place = self.namespaces.place(started.namespace, started.workflow_id);
-        let displaces = place.current.and_then(|current| self.runs.get(current)).is_none_or(yields);
+        let slot = self.namespaces.slot(started.namespace, started.workflow_id);
+        let displaces = slot.current.and_then(|current| self.runs.get(current)).is_none_or(yields);
         let chain = self.chain_for(batch.run, started)?;
         let run = |workflow, older| Run {
             id: started.run_id,
@@ -49,7 +49,7 @@ impl Index {
             links: None,
         };
         let size = Size { runs: 1, ..Size::default() };
-        self.add_run(place, run, started.request_id, displaces, size, commit)
+        self.add_run(slot, run, started.request_id, displaces, size, commit)
     }
 
     /// The chain of a run that begins with `started`: one that goes on, or a new one.
@@ -100,8 +100,8 @@ impl Index {
         let shared = batch.first_event - 1;
         let number = self.runs.number(&reset.base_run_id).must(NO_BASE)?;
         let base = self.runs.get(number).must(NO_BASE)?;
-        let place = self.namespaces.place_of(base.workflow);
-        let place = place.must("a run is of a workflow that is not there")?;
+        let slot = self.namespaces.slot_of(base.workflow);
+        let slot = slot.must("a run is of a workflow that is not there")?;
         let chain = base.chain;
         let canceled = base.state.latest().cancel_requested;
         if canceled <= shared && state.cancel_requested == 0 {
@@ -132,12 +132,12 @@ impl Index {
             fork: Some(Box::new(Fork { base: number, shared })),
             links: (!links.is_empty()).then(|| Box::new(links)),
         };
-        self.add_run(place, run, reset.request_id, true, size, commit)
+        self.add_run(slot, run, reset.request_id, true, size, commit)
     }
 
     fn add_run(
         &mut self,
-        place: WorkflowSlot,
+        slot: WorkflowSlot,
         run: impl FnOnce(WorkflowNumber, Option<RunNumber>) -> Run,
         request_id: &str,
         displaces: bool,
@@ -146,8 +146,8 @@ impl Index {
     ) -> Result<(), Impossible> {
         let number = self.runs.next().must("there are more runs than numbers")?;
         let new = NewRun { number, commit, request_id };
-        let namespace = place.namespace;
-        let (workflow, older) = self.namespaces.add_run(place, &new, displaces)?;
+        let namespace = slot.namespace;
+        let (workflow, older) = self.namespaces.add_run(slot, &new, displaces)?;
         self.runs.push(number, run(workflow, older));
         self.deferred.grow(namespace, size);
         Ok(())
@@ -183,7 +183,7 @@ impl Index {
         for initiated in initiated.into_iter().take_while(|initiated| *initiated <= shared) {
             let Some(relation) = self.relation_until(base, initiated, shared) else { continue };
             if relation.is_open() {
-                let slot = ChildSlot::of_place(links.children.len());
+                let slot = ChildSlot::from_index(links.children.len());
                 let slot = slot.must("a run has more children than events")?;
                 self.take_over_child(base, &relation, batch, slot);
             }
@@ -251,7 +251,7 @@ impl Index {
             let holder = self.runs.get_mut(before.parent);
             let links = holder.and_then(|holder| holder.links.as_deref_mut());
             if let Some(links) = links
-                && let Some(held) = links.children.get_mut(before.slot.place())
+                && let Some(held) = links.children.get_mut(before.slot.as_index())
             {
                 links.open_children -= u32::from(held.is_open());
                 held.moved = held.moved.or(Some((batch.position, batch.run)));

@@ -306,7 +306,7 @@ impl RunLinks {
 
     fn end(&mut self, initiated: u32, id: u32, kind: EventKind, at: Position) -> Option<ChildSlot> {
         let slot = self.find(initiated)?;
-        let relation = self.children.get_mut(slot.place())?;
+        let relation = self.children.get_mut(slot.as_index())?;
         // An imported history may say more than once how a child ended.
         if relation.is_open() {
             (relation.ended, relation.ended_kind, relation.ended_batch) = (id, kind, at);

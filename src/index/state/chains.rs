@@ -61,7 +61,7 @@ pub(crate) struct Chains {
 
 impl Chains {
     pub(crate) fn get(&self, number: ChainNumber) -> Option<&Chain> {
-        self.list.get(number.place())
+        self.list.get(number.as_index())
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -69,7 +69,7 @@ impl Chains {
     }
 
     pub(crate) fn get_mut(&mut self, number: ChainNumber) -> Option<&mut Chain> {
-        self.list.get_mut(number.place())
+        self.list.get_mut(number.as_index())
     }
 
     /// The chain of imported runs that `first` began.
@@ -128,7 +128,7 @@ impl Chains {
 
     fn push(&mut self, chain: Chain) -> Result<ChainNumber, Impossible> {
         let number =
-            ChainNumber::of_place(self.list.len()).must("there are more chains than runs")?;
+            ChainNumber::from_index(self.list.len()).must("there are more chains than runs")?;
         self.list.push(chain);
         Ok(number)
     }

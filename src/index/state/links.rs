@@ -29,16 +29,16 @@ impl RunLinks {
     /// The slot of the relation that this event initiated.
     pub(crate) fn find(&self, initiated: u32) -> Option<ChildSlot> {
         let found = self.children.binary_search_by_key(&initiated, |relation| relation.initiated);
-        ChildSlot::of_place(found.ok()?)
+        ChildSlot::from_index(found.ok()?)
     }
 
     /// The relation in a slot.
     pub(crate) fn child(&self, slot: ChildSlot) -> Option<&Relation> {
-        self.children.get(slot.place())
+        self.children.get(slot.as_index())
     }
 
     pub(crate) fn child_mut(&mut self, slot: ChildSlot) -> Option<&mut Relation> {
-        self.children.get_mut(slot.place())
+        self.children.get_mut(slot.as_index())
     }
 
     /// The relation that this event initiated.

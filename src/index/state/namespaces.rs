@@ -73,7 +73,7 @@ impl Namespaces {
 
     /// The workflow with this id.
     pub(crate) fn find(&self, namespace: &str, id: &str) -> Option<&Workflow> {
-        self.workflows.get(self.number(namespace, id)?.place())
+        self.workflows.get(self.number(namespace, id)?.as_index())
     }
 
     /// The number of the workflow with this id.
@@ -83,7 +83,7 @@ impl Namespaces {
 
     /// The workflow with this number, and its namespace.
     pub(crate) fn workflow(&self, number: WorkflowNumber) -> Option<(&Namespace, &Workflow)> {
-        let workflow = self.workflows.get(number.place())?;
+        let workflow = self.workflows.get(number.as_index())?;
         Some((self.list.get(workflow.namespace)?, workflow))
     }
 
@@ -108,18 +108,18 @@ impl Namespaces {
     }
 
     /// The place of a workflow; its namespace is made with default limits if it is not there.
-    pub(crate) fn place(&mut self, namespace: &str, id: &str) -> WorkflowSlot {
+    pub(crate) fn slot(&mut self, namespace: &str, id: &str) -> WorkflowSlot {
         let namespace = self.namespace_for(namespace);
         let known = self.list.get(namespace).and_then(|n| n.workflows.get_key_value(id));
         let number = known.map(|(_, number)| *number);
         let id = known.map_or_else(|| id.into(), |(id, _)| id.clone());
-        let workflow = number.and_then(|number| self.workflows.get(number.place()));
+        let workflow = number.and_then(|number| self.workflows.get(number.as_index()));
         WorkflowSlot { namespace, id, number, current: workflow.map(|w| *w.current.latest()) }
     }
 
     /// The place of a workflow that is known.
-    pub(crate) fn place_of(&self, number: WorkflowNumber) -> Option<WorkflowSlot> {
-        let workflow = self.workflows.get(number.place())?;
+    pub(crate) fn slot_of(&self, number: WorkflowNumber) -> Option<WorkflowSlot> {
+        let workflow = self.workflows.get(number.as_index())?;
         Some(WorkflowSlot {
             namespace: workflow.namespace,
             id: workflow.id.clone(),
@@ -130,7 +130,7 @@ impl Namespaces {
 
     /// The number of the namespace that a workflow is in.
     pub(crate) fn namespace_of(&self, workflow: WorkflowNumber) -> Option<usize> {
-        Some(self.workflows.get(workflow.place())?.namespace)
+        Some(self.workflows.get(workflow.as_index())?.namespace)
     }
 
     /// Adds to what a namespace's runs add up to.
@@ -172,8 +172,9 @@ impl Namespaces {
         run: &NewRun<'_>,
         displaces: bool,
     ) -> Result<(WorkflowNumber, Option<RunNumber>), Impossible> {
-        let known =
-            place.number.and_then(|number| Some((number, self.workflows.get_mut(number.place())?)));
+        let known = place
+            .number
+            .and_then(|number| Some((number, self.workflows.get_mut(number.as_index())?)));
         if let Some((number, workflow)) = known {
             let older = std::mem::replace(&mut workflow.newest, run.number);
             if displaces {
@@ -182,7 +183,7 @@ impl Namespaces {
             }
             return Ok((number, Some(older)));
         }
-        let number = WorkflowNumber::of_place(self.workflows.len());
+        let number = WorkflowNumber::from_index(self.workflows.len());
         let number = number.must("there are more workflows than runs")?;
         let namespace = self.list.get_mut(place.namespace);
         let namespace = namespace.must("a workflow is in a namespace that is not there")?;

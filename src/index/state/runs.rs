@@ -169,17 +169,17 @@ impl Runs {
 
     /// The number of the next one; `None` if there can be no more.
     pub(crate) fn next(&self) -> Option<RunNumber> {
-        RunNumber::of_place(self.runs.len()).filter(|next| *next != RunNumber::NONE)
+        RunNumber::from_index(self.runs.len()).filter(|next| *next != RunNumber::NONE)
     }
 
     /// All runs in the order of their numbers.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (RunNumber, &Run)> {
-        let numbers = (0..).map_while(RunNumber::of_place);
+        let numbers = (0..).map_while(RunNumber::from_index);
         numbers.zip(&self.runs)
     }
 
     pub(crate) fn get(&self, number: RunNumber) -> Option<&Run> {
-        self.runs.get(number.place())
+        self.runs.get(number.as_index())
     }
 
     pub(crate) fn number(&self, id: &RunId) -> Option<RunNumber> {
@@ -187,7 +187,7 @@ impl Runs {
     }
 
     pub(crate) fn get_mut(&mut self, number: RunNumber) -> Option<&mut Run> {
-        self.runs.get_mut(number.place())
+        self.runs.get_mut(number.as_index())
     }
 
     /// How far a run had come for a reader at `at`; `None` if it began later.
@@ -203,7 +203,7 @@ impl Runs {
         state: RunState,
     ) -> Result<(), Impossible> {
         let run =
-            self.runs.get_mut(number.place()).must("a batch extends a run that is not there")?;
+            self.runs.get_mut(number.as_index()).must("a batch extends a run that is not there")?;
         self.undo_queue.replace(&mut run.state, commit, state);
         Ok(())
     }

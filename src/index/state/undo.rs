@@ -1,5 +1,5 @@
-//! What entries of a kind were before commits that some reader does not see yet: one queue for all of them,
-//! as every commit puts something there and the next one mostly takes it out again.
+//! Former versions (multi-version concurrency control, MVCC): what entries of a kind were before commits that some
+//! reader does not see yet. One queue for all of them, as every commit adds a version and the next one mostly drops it.
 
 use std::collections::VecDeque;
 

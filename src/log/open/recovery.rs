@@ -6,8 +6,11 @@
 //! - all zero, and no durable mark above: the log is whole;
 //! - a durable mark above (of a later frame, the manifest or the lock record) says that these bytes were on the
 //!   device once: acknowledged data is damaged, and the opening is refused;
-//! - otherwise they are the last group of writes. If a checksum is zero, the write was torn, hence never
-//!   acknowledged: torn tail. Without that proof: ambiguous.
+//! - otherwise no mark covers them. They were never acknowledged if the checksum at the end of the log is zero (a torn
+//!   write), if the manifest says that the log was closed here, or if they lie behind a seal: torn tail. Without such a
+//!   proof: ambiguous.
+//!
+//! `docs/format.md` has the same, step by step, in its section on the verdict.
 
 use std::ops::Range;
 use std::path::Path;

@@ -275,7 +275,7 @@ impl Writer {
         }
         if sync {
             for segment in unsynced {
-                // The acknowledgement of every commit in the round rests on this.
+                // fsync: the acknowledgement of every commit in the round rests on it.
                 segment.file.sync().map_err(|e| Error::io("sync", &segment.path, e))?;
             }
         }

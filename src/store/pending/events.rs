@@ -25,7 +25,7 @@ pub(crate) struct Savepoint {
 struct SavedRun {
     run: usize,
     progress: Progress,
-    place: Precondition,
+    precondition: Precondition,
     held: bool,
     ruled: bool,
     chunk: Option<Chunk>,
@@ -34,10 +34,10 @@ struct SavedRun {
 impl Workspace {
     /// The place of a run in `runs`, if the transaction has to do with it.
     #[inline]
-    pub(crate) fn place_of(&self, run: &RunId) -> Option<usize> {
+    pub(crate) fn pending_at(&self, run: &RunId) -> Option<usize> {
         // Events of one run mostly come one after the other.
         let last = self.runs.len().checked_sub(1);
-        let is_it = |place: &usize| self.runs.get(*place).is_some_and(|last| last.id == *run);
+        let is_it = |at: &usize| self.runs.get(*at).is_some_and(|last| last.id == *run);
         last.filter(is_it).or_else(|| self.by_id.get(run).copied())
     }
 
@@ -174,8 +174,8 @@ impl Workspace {
         for saved in before.known {
             if let Some(pending) = self.runs.get_mut(saved.run) {
                 pending.progress = saved.progress;
-                (pending.place, pending.held, pending.ruled) =
-                    (saved.place, saved.held, saved.ruled);
+                (pending.precondition, pending.held, pending.ruled) =
+                    (saved.precondition, saved.held, saved.ruled);
             }
             let last = saved.progress.chunks.and_then(|(_, last)| self.chunks.get_mut(last));
             if let (Some(last), Some(chunk)) = (last, saved.chunk) {
@@ -192,7 +192,7 @@ impl Workspace {
         Some(SavedRun {
             run,
             progress: pending.progress,
-            place: pending.place,
+            precondition: pending.precondition,
             held: pending.held,
             ruled: pending.ruled,
             chunk: last.copied(),

@@ -39,7 +39,7 @@ pub(crate) enum Read {
     /// A run has no signal with this request id.
     NoSignal { run: RunNumber, request_id: Box<str> },
     /// A row, or that there is none.
-    Row { table: Box<str>, key: Box<[u8]>, place: Option<ValueRef> },
+    Row { table: Box<str>, key: Box<[u8]>, value_ref: Option<ValueRef> },
     /// All rows of a range.
     Rows(Box<RowsRead>),
 }
@@ -51,7 +51,7 @@ pub(crate) struct RowsRead {
     pub(crate) from: Bound<Box<[u8]>>,
     pub(crate) to: Bound<Box<[u8]>>,
     pub(crate) backwards: bool,
-    pub(crate) places: Vec<ValueRef>,
+    pub(crate) value_refs: Vec<ValueRef>,
 }
 
 impl Read {
@@ -102,8 +102,8 @@ impl Read {
                 let found = run.state.latest().next_event;
                 signaled.then_some(Moved::Run { run: run.id, expected: 0, found })
             }
-            Read::Row { table, key, place } => {
-                let same = index.tables.latest(table, key).0 == *place;
+            Read::Row { table, key, value_ref } => {
+                let same = index.tables.latest(table, key).0 == *value_ref;
                 (!same).then(|| Moved::Row { table: table.to_string(), key: key.to_vec() })
             }
             Read::Rows(read) => {
@@ -117,8 +117,9 @@ impl Read {
 impl RowsRead {
     fn holds(&self, index: &Index) -> bool {
         let range = (self.from.as_ref().map(|key| &**key), self.to.as_ref().map(|key| &**key));
-        let places = index.tables.latest_rows(&self.table, range).map(|(_, place)| place);
-        let read = self.places.iter().copied();
-        if self.backwards { places.rev().eq(read) } else { places.eq(read) }
+        let value_refs =
+            index.tables.latest_rows(&self.table, range).map(|(_, value_ref)| value_ref);
+        let read = self.value_refs.iter().copied();
+        if self.backwards { value_refs.rev().eq(read) } else { value_refs.eq(read) }
     }
 }

@@ -56,7 +56,7 @@ impl StatedRow {
         match self.is {
             Stated::Present(present) if present == found.is_some() => Ok(()),
             Stated::Present(_) => Err(Error::RowConflict { table, key, required: self.required }),
-            Stated::Same(place) if place == found => Ok(()),
+            Stated::Same(value_ref) if value_ref == found => Ok(()),
             Stated::Same(_) => Err(Error::overtaken(Moved::Row { table, key })),
         }
     }

@@ -22,7 +22,7 @@ pub(crate) struct PendingRun {
     pub(crate) number: Option<RunNumber>,
     /// The event that the first of the transaction's becomes.
     pub(crate) first_event: u32,
-    pub(crate) place: Precondition,
+    pub(crate) precondition: Precondition,
     /// It must be where it was found: answers or bytes of this transaction depend on it, whatever the
     /// caller said.
     pub(crate) held: bool,
@@ -183,14 +183,14 @@ impl PendingRun {
 
     /// Whether the run must not have moved since it was found.
     pub(crate) fn must_stay(&self) -> bool {
-        let found = self.place == Precondition::Found && self.progress.count > 0;
-        self.held || found || self.place == Precondition::Expected
+        let found = self.precondition == Precondition::Found && self.progress.count > 0;
+        self.held || found || self.precondition == Precondition::Expected
     }
 
     /// The error that says that the run has moved.
     pub(crate) fn moved(&self, state: &RunState) -> Error {
         let (run, expected, found) = (self.id, self.first_event, state.next_event);
-        match self.place {
+        match self.precondition {
             Precondition::Expected => Error::Conflict { run, expected, found },
             _ => Error::overtaken(Moved::Run { run, expected, found }),
         }

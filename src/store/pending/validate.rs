@@ -1,4 +1,5 @@
-//! The read set, asked again: whether all that a transaction has seen and stated still holds.
+//! Validation (optimistic concurrency control): the read set, asked again at the commit; whether all that a
+//! transaction has read and stated still holds.
 
 use super::read_set::Read;
 use super::row_writes::Written;
@@ -61,7 +62,7 @@ impl Workspace {
             true => pending.check_growth(state).and_then(|()| self.check_waiting(index, pending)),
         };
         // Settling once more finds an answer; whoever appends blindly has got it.
-        let fits = fits.map_err(|answer| match pending.place {
+        let fits = fits.map_err(|answer| match pending.precondition {
             Precondition::Loose => pending.moved(state),
             _ => answer,
         });
@@ -70,7 +71,8 @@ impl Workspace {
 
     /// Whether the runs and rows are as the caller stated.
     pub(crate) fn check_stated(&self, index: &Index) -> Result<()> {
-        let expected = self.runs.iter().filter(|pending| pending.place == Precondition::Expected);
+        let expected =
+            self.runs.iter().filter(|pending| pending.precondition == Precondition::Expected);
         expected
             .map(|pending| self.validate_run(index, pending))
             .try_for_each(|run| run.map(|_| ()))?;

@@ -106,7 +106,7 @@ impl Children {
         let page = links.children.get(from..to).unwrap_or_default();
         self.after = page.last().map(|relation| relation.initiated);
         let links = (from..to)
-            .filter_map(ChildSlot::of_place)
+            .filter_map(ChildSlot::from_index)
             .filter_map(|slot| ChildLink::at(&index, &self.snapshot, self.parent, slot));
         let wanted = self.wanted;
         self.page

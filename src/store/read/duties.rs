@@ -78,7 +78,7 @@ impl Duty {
         };
         *near = Some(*near + 1)
             .filter(is_it)
-            .or_else(|| links.find(key.event).map(ChildSlot::place))?;
+            .or_else(|| links.find(key.event).map(ChildSlot::as_index))?;
         Some(Duty::about(index, key, run.id, links.children.get(*near)?))
     }
 

@@ -194,7 +194,7 @@ impl Level {
             let index = snapshot.index();
             let run = self.runs.get(&index, self.run)?;
             if let Some(link) = ChildLink::at(&index, snapshot, run, self.slot) {
-                self.slot = ChildSlot::of_place(self.slot.place() + 1)?;
+                self.slot = ChildSlot::from_index(self.slot.as_index() + 1)?;
                 self.left -= 1;
                 return Some(link);
             }

@@ -1,4 +1,5 @@
-//! The last look of a transaction and its way into the log, under one lock.
+//! The commit point, under one lock: the read set is validated (optimistic concurrency control), the payload is
+//! encoded into the log's next group, and the index takes it in.
 
 use super::commit::Notice;
 use super::transaction::Transaction;

@@ -33,7 +33,8 @@ impl Store {
         })
     }
 
-    /// Closes a run in a commit of its own. Durable when it returns.
+    /// Closes a run in a commit of its own. Durable when it returns. Open children are not changed by it: their close
+    /// policies become duties ([`Commit::duties`]), which [`Store::settle`] or [`Store::settle_all`] applies.
     ///
     /// # Errors
     /// As [`Transaction::close_run`] and [`Transaction::commit`].

@@ -26,8 +26,8 @@ impl Step<'_> {
 
     /// The same for a step to which it matters in another way where the run is.
     pub(crate) fn find_at(&mut self, run: &RunId, needs: Precondition) -> Result<usize> {
-        if let Some(place) = self.work.place_of(run) {
-            return self.find_again(place, needs);
+        if let Some(at) = self.work.pending_at(run) {
+            return self.find_again(at, needs);
         }
         let index = self.index;
         let known =
@@ -46,24 +46,29 @@ impl Step<'_> {
         run: &Run,
         needs: Precondition,
     ) -> Result<usize> {
-        match self.work.place_of(&run.id) {
-            Some(place) => self.find_again(place, needs),
+        match self.work.pending_at(&run.id) {
+            Some(at) => self.find_again(at, needs),
             None => self.touch(number, run, needs),
         }
     }
 
-    fn find_again(&mut self, place: usize, needs: Precondition) -> Result<usize> {
-        if let Some(pending) = self.work.runs.get_mut(place) {
+    fn find_again(&mut self, at: usize, needs: Precondition) -> Result<usize> {
+        if let Some(pending) = self.work.runs.get_mut(at) {
             self.work.named.extend(pending.number);
-            if pending.place == Precondition::Loose {
-                pending.place = needs;
+            if pending.precondition == Precondition::Loose {
+                pending.precondition = needs;
             }
         }
-        self.see_run(place)?;
-        Ok(place)
+        self.see_run(at)?;
+        Ok(at)
     }
 
-    fn touch(&mut self, number: RunNumber, found: &Run, place: Precondition) -> Result<usize> {
+    fn touch(
+        &mut self,
+        number: RunNumber,
+        found: &Run,
+        precondition: Precondition,
+    ) -> Result<usize> {
         let index = self.index;
         self.work.named.push(number);
         self.see(index.limits_changed.max(found.state.changed()))?;
@@ -75,7 +80,7 @@ impl Step<'_> {
             id: found.id,
             number: Some(number),
             first_event: state.next_event,
-            place,
+            precondition,
             held: false,
             ruled: false,
             bytes_before: state.bytes.into(),
@@ -87,14 +92,14 @@ impl Step<'_> {
     }
 
     /// Sees a run that was found before as it is now. Where it has moved, nothing may depend on it yet.
-    fn see_run(&mut self, place: usize) -> Result<()> {
-        let number = self.work.pending(place)?.number;
+    fn see_run(&mut self, at: usize) -> Result<()> {
+        let number = self.work.pending(at)?.number;
         let Some(run) = number.and_then(|number| self.index.runs.get(number)) else {
             return Ok(());
         };
         self.see(run.state.changed())?;
         let state = run.state.latest();
-        if let Some(pending) = self.work.runs.get_mut(place)
+        if let Some(pending) = self.work.runs.get_mut(at)
             && pending.progress.count == 0
         {
             pending.first_event = state.next_event;
@@ -106,18 +111,18 @@ impl Step<'_> {
 
     /// Holds a run to where it was found, for steps that refer to its events by their ids or whose answer
     /// depends on it, whatever the caller says of it before or after.
-    pub(crate) fn hold(&mut self, place: usize) -> Result<()> {
-        self.see_run(place)?;
-        self.check_unmoved(place)?;
-        if let Some(pending) = self.work.runs.get_mut(place) {
+    pub(crate) fn hold(&mut self, at: usize) -> Result<()> {
+        self.see_run(at)?;
+        self.check_unmoved(at)?;
+        if let Some(pending) = self.work.runs.get_mut(at) {
             pending.held = true;
         }
         Ok(())
     }
 
     /// Whether a run that has got events is where it was found, also if it may be anywhere.
-    pub(crate) fn check_unmoved(&self, place: usize) -> Result<()> {
-        let pending = self.work.pending(place)?;
+    pub(crate) fn check_unmoved(&self, at: usize) -> Result<()> {
+        let pending = self.work.pending(at)?;
         if pending.begins.is_some() {
             return Ok(());
         }

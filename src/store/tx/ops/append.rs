@@ -55,13 +55,13 @@ impl Transaction<'_> {
     /// Appends an event of which no rule speaks to a run that has got one before: needs no look at the
     /// index. `None` if it is not as simple as that.
     fn append_plain(&mut self, run: &RunId, event: &NewEvent<'_>) -> Option<u32> {
-        let place = self.work.place_of(run)?;
-        let pending = self.work.runs.get(place)?;
+        let at = self.work.pending_at(run)?;
+        let pending = self.work.runs.get(at)?;
         // A run without events may have moved, or closed, since it was found.
-        if pending.place == Precondition::Loose || pending.progress.count == 0 {
+        if pending.precondition == Precondition::Loose || pending.progress.count == 0 {
             return None;
         }
-        self.work.put_unruled(place, event, EventSource::Caller, self.now).ok()
+        self.work.put_unruled(at, event, EventSource::Caller, self.now).ok()
     }
 
     /// Closes a run. Possible however long the run has grown.
@@ -75,19 +75,19 @@ impl Transaction<'_> {
 
 impl Step<'_> {
     fn expect(&mut self, run: &RunId, expect: Expect) -> Result<()> {
-        let place = self.find(run)?;
+        let at = self.find(run)?;
         if let Expect::NextEvent(_) = expect {
-            self.check_unmoved(place)?;
+            self.check_unmoved(at)?;
         }
-        let Some(pending) = self.work.runs.get_mut(place) else { return Ok(()) };
+        let Some(pending) = self.work.runs.get_mut(at) else { return Ok(()) };
         match expect {
-            Expect::Any => pending.place = Precondition::Anywhere,
+            Expect::Any => pending.precondition = Precondition::Anywhere,
             Expect::NextEvent(expected) => {
                 let found = pending.next_event();
                 if expected != found {
                     return Err(Error::Conflict { run: *run, expected, found });
                 }
-                pending.place = Precondition::Expected;
+                pending.precondition = Precondition::Expected;
             }
         }
         Ok(())

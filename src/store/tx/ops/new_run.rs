@@ -107,7 +107,8 @@ impl<'a> NewRun<'a> {
         self.started.imported
     }
 
-    /// What a start of this run comes to, given the workflow's current run.
+    /// What a start of this run comes to, given the workflow's current run. Idempotent: a request id that is
+    /// repeated finds the run that it started.
     pub(crate) fn resolve(&self, current: &CurrentRun) -> Resolution {
         if current.repeats {
             return Resolution::Repeated;

@@ -139,33 +139,33 @@ impl Transaction<'_> {
 
 impl Step<'_> {
     fn request_cancel(&mut self, run: &RunId, reason: &[u8]) -> Result<CancelOutcome> {
-        let place = self.find(run)?;
+        let at = self.find(run)?;
         // Which activities are open is part of the answer.
-        self.hold(place)?;
+        self.hold(at)?;
         let open_activities = self.work.draft.activities(self.index, *run);
-        let open = self.work.pending(place)?.progress.status.is_open();
+        let open = self.work.pending(at)?.progress.status.is_open();
         if open && self.work.draft.cancel_requested(self.index, *run) {
             return Ok(CancelOutcome { event_id: None, open_activities });
         }
         let body = Body::WorkflowExecutionCancelRequested(CancelRequested::default());
         let event = NewEvent::new(body).payload(reason);
-        let event_id = Some(self.add(place, &event, EventSource::Caller)?);
+        let event_id = Some(self.add(at, &event, EventSource::Caller)?);
         Ok(CancelOutcome { event_id, open_activities })
     }
 
     /// Appends a signal that has a request id, unless the run has it already.
     pub(crate) fn signal_once(
         &mut self,
-        place: usize,
+        at: usize,
         event: &NewEvent<'_>,
         request_id: &str,
     ) -> Result<u32> {
-        let pending = self.work.pending(place)?;
+        let pending = self.work.pending(at)?;
         let (run, number) = (pending.id, pending.number);
         if let Some(first) = self.work.draft.signaled(self.index, run, request_id) {
             return Ok(first);
         }
-        let id = self.put_unruled(place, event, EventSource::Caller)?;
+        let id = self.put_unruled(at, event, EventSource::Caller)?;
         if let Some(run) = number {
             self.work.keep(Read::NoSignal { run, request_id: request_id.into() });
         }

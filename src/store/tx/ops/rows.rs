@@ -116,17 +116,17 @@ impl Step<'_> {
         if let Some(own) = self.own_row(table, key) {
             return Ok(own.map(<[u8]>::to_vec));
         }
-        let (place, version) = self.index.tables.latest(table, key);
+        let (value_ref, version) = self.index.tables.latest(table, key);
         self.see(version)?;
-        let value = place.map(|place| self.value_at(place)).transpose()?;
-        self.work.keep(Read::Row { table: table.into(), key: key.into(), place });
+        let value = value_ref.map(|value_ref| self.value_at(value_ref)).transpose()?;
+        self.work.keep(Read::Row { table: table.into(), key: key.into(), value_ref });
         Ok(value)
     }
 
     /// The value of a row in the log.
-    pub(crate) fn value_at(&self, place: ValueRef) -> Stepped<Vec<u8>> {
-        let len = in_memory(place.value_len);
-        Ok(self.view_of(place.value)?.bytes(place.value, len)?.to_vec())
+    pub(crate) fn value_at(&self, value_ref: ValueRef) -> Stepped<Vec<u8>> {
+        let len = in_memory(value_ref.value_len);
+        Ok(self.view_of(value_ref.value)?.bytes(value_ref.value, len)?.to_vec())
     }
 
     fn require(&mut self, table: &str, key: &[u8], is: RowIs<'_>) -> Stepped<()> {
@@ -145,22 +145,22 @@ impl Step<'_> {
             };
             return if holds { Ok(()) } else { Err(conflict()) };
         }
-        let (place, version) = self.index.tables.latest(table, key);
+        let (value_ref, version) = self.index.tables.latest(table, key);
         self.see(version)?;
         let (holds, is) = match is {
-            RowIs::Absent => (place.is_none(), Stated::Present(false)),
-            RowIs::Present => (place.is_some(), Stated::Present(true)),
+            RowIs::Absent => (value_ref.is_none(), Stated::Present(false)),
+            RowIs::Present => (value_ref.is_some(), Stated::Present(true)),
             RowIs::UnchangedSince(position) => {
-                (place.is_some() && version < position, Stated::Same(place))
+                (value_ref.is_some() && version < position, Stated::Same(value_ref))
             }
             RowIs::Value(value) => {
-                let found = place.map(|place| self.value_at(place)).transpose()?;
-                (found.as_deref() == Some(value), Stated::Same(place))
+                let found = value_ref.map(|value_ref| self.value_at(value_ref)).transpose()?;
+                (found.as_deref() == Some(value), Stated::Same(value_ref))
             }
         };
         let (table, key) = (Box::from(table), Box::from(key));
         if !holds {
-            self.work.keep(Read::Row { table, key, place });
+            self.work.keep(Read::Row { table, key, value_ref });
             return Err(conflict());
         }
         self.work.stated.push(StatedRow { table, key, is, required });

@@ -51,7 +51,7 @@ struct End {
 struct Found {
     key: Key,
     /// Of the row in the store, if there is one.
-    place: Option<ValueRef>,
+    value_ref: Option<ValueRef>,
     /// `None` for a row that the transaction deletes.
     value: Option<Vec<u8>>,
 }
@@ -156,10 +156,10 @@ impl RowScan<'_, '_> {
 
     /// Hands out a row, which is read by that.
     fn take(&mut self, backwards: bool, found: Found) -> Option<OwnedRow> {
-        let Found { key, place, value } = found;
+        let Found { key, value_ref, value } = found;
         self.end(backwards).rest = Bound::Excluded(key.clone());
         let row = value.map(|value| OwnedRow { key: key.to_vec(), value });
-        self.read(backwards, Some((key, place)));
+        self.read(backwards, Some((key, value_ref)));
         row
     }
 
@@ -178,18 +178,18 @@ impl RowScan<'_, '_> {
                 let bounds = (end.begin.clone(), end.begin.clone());
                 let table = self.table.clone();
                 let (from, to) = bounds;
-                let read = RowsRead { table, from, to, backwards, places: vec![] };
+                let read = RowsRead { table, from, to, backwards, value_refs: vec![] };
                 reads.push(Read::Rows(Box::new(read)));
                 let Some(Read::Rows(read)) = reads.last_mut() else { return };
                 read
             }
         };
-        let (upto, place) = match row {
-            Some((key, place)) => (Bound::Included(key), place),
+        let (upto, value_ref) = match row {
+            Some((key, value_ref)) => (Bound::Included(key), value_ref),
             None => (other.rest.clone(), None),
         };
         *(if backwards { &mut read.from } else { &mut read.to }) = upto;
-        read.places.extend(place);
+        read.value_refs.extend(value_ref);
     }
 }
 
@@ -235,7 +235,7 @@ impl Step<'_> {
         };
         let full = stored.len() == count;
         let mut keys: Vec<(Key, Option<ValueRef>)> =
-            stored.drain(..).map(|(key, place)| (key.into(), Some(place))).collect();
+            stored.drain(..).map(|(key, value_ref)| (key.into(), Some(value_ref))).collect();
         if !self.work.rows.is_empty()
             && let Some(own) = self.work.written().table(table)
         {
@@ -243,17 +243,17 @@ impl Step<'_> {
             add_own(&mut keys, own, range, upto.as_deref(), backwards);
         }
         keys.truncate(count);
-        keys.into_iter().map(|(key, place)| self.found(table, key, place)).collect()
+        keys.into_iter().map(|(key, value_ref)| self.found(table, key, value_ref)).collect()
     }
 
-    fn found(&mut self, table: &str, key: Key, place: Option<ValueRef>) -> Stepped<Found> {
+    fn found(&mut self, table: &str, key: Key, value_ref: Option<ValueRef>) -> Stepped<Found> {
         let own = self.own_row(table, &key).map(|own| own.map(<[u8]>::to_vec));
-        let value = match (own, place) {
+        let value = match (own, value_ref) {
             (Some(own), _) => own,
-            (None, Some(place)) => Some(self.value_at(place)?),
+            (None, Some(value_ref)) => Some(self.value_at(value_ref)?),
             (None, None) => None,
         };
-        Ok(Found { key, place, value })
+        Ok(Found { key, value_ref, value })
     }
 }
 

@@ -314,7 +314,7 @@ impl Step<'_> {
         }
     }
 
-    /// Reaches the current run of a child, whichever it is by now.
+    /// Applies the close policy to the current run of a child. Idempotent: nothing is done twice.
     fn settle_policy(&mut self, parent: &RunId, initiated: u32) -> Result<bool> {
         let index = self.index;
         let Some((number, relation)) = relation(index, parent, initiated) else { return Ok(false) };
@@ -332,20 +332,20 @@ impl Step<'_> {
         } else {
             self.find_at(&child, Precondition::Loose)?
         };
-        if relation.policy != ParentClosePolicy::RequestCancel {
-            self.add(run, &Close::terminated(BY_PARENT_CLOSE_POLICY).0, EventSource::Store)?;
-            return Ok(true);
-        }
-        if self.work.draft.cancel_requested(index, child) {
-            return Ok(false);
-        }
-        let workflow = index.runs.get(number).and_then(|parent| index.workflow_of(parent));
-        let body = Body::WorkflowExecutionCancelRequested(CancelRequested {
-            external_workflow_id: workflow.map_or("", |(_, workflow)| &workflow.id),
-            external_run_id: Some(*parent),
-            external_initiated_event_id: 0,
-        });
-        self.add(run, &NewEvent::new(body), EventSource::Store)?;
+        let event = match relation.policy {
+            ParentClosePolicy::Terminate => Close::terminated(BY_PARENT_CLOSE_POLICY).0,
+            ParentClosePolicy::RequestCancel if !self.work.draft.cancel_requested(index, child) => {
+                let workflow = index.runs.get(number).and_then(|parent| index.workflow_of(parent));
+                NewEvent::new(Body::WorkflowExecutionCancelRequested(CancelRequested {
+                    external_workflow_id: workflow.map_or("", |(_, workflow)| &workflow.id),
+                    external_run_id: Some(*parent),
+                    external_initiated_event_id: 0,
+                }))
+            }
+            // It was asked to cancel before, or the policy does nothing.
+            _ => return Ok(false),
+        };
+        self.add(run, &event, EventSource::Store)?;
         Ok(true)
     }
 }

@@ -144,7 +144,7 @@ impl Step<'_> {
             id,
             number: None,
             first_event: shares.map_or(1, |shared| shared.last + 1),
-            place: Precondition::Found,
+            precondition: Precondition::Found,
             held: false,
             ruled: false,
             bytes_before: shares.map_or(0, |shared| shared.bytes),
