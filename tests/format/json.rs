@@ -130,7 +130,7 @@ impl Field for u32 {
 
 impl Field for bool {
     fn json(&self) -> String {
-        u8::from(*self).to_string()
+        self.to_string()
     }
 }
 
@@ -159,16 +159,6 @@ impl Field for EventIds<'_> {
     }
 }
 
-macro_rules! by_number {
-    ($($type:ty)*) => {$(
-        impl Field for $type {
-            fn json(&self) -> String {
-                self.number().to_string()
-            }
-        }
-    )*};
-}
-
 macro_rules! by_name {
     ($($type:ty)*) => {$(
         impl Field for $type {
@@ -178,7 +168,7 @@ macro_rules! by_name {
         }
     )*};
 }
-by_number!(ExternalFailedCause RetryState StartChildFailedCause);
+by_name!(ExternalFailedCause RetryState StartChildFailedCause);
 by_name!(Initiator ParentClosePolicy IdReusePolicy IdConflictPolicy);
 
 macro_rules! records {

@@ -386,8 +386,7 @@ class FieldType:
         self.size, self.align, self.read = size, align, read
 
 
-U8 = FieldType(1, 1, read_u8)
-FLAG = FieldType(1, 1, lambda *at: int(read_u8(*at) != 0))
+FLAG = FieldType(1, 1, lambda *at: read_u8(*at) != 0)
 U32 = FieldType(4, 4, read_u32)
 RUN = FieldType(16, 1, read_run)
 OPTIONAL_RUN = FieldType(8, 4, read_optional_run)
@@ -419,6 +418,20 @@ class Record:
 # --- 10. Kinds and records ----------------------------------------------------------------------
 
 INITIATOR = enumeration("Unspecified", "Workflow", "Retry", "CronSchedule")
+RETRY_STATE = enumeration(
+    "Unspecified",
+    "InProgress",
+    "NonRetryableFailure",
+    "Timeout",
+    "MaximumAttemptsReached",
+    "RetryPolicyNotSet",
+    "InternalServerError",
+    "CancelRequested",
+)
+START_CHILD_FAILED_CAUSE = enumeration("Unspecified", "WorkflowAlreadyExists", "NamespaceNotFound")
+EXTERNAL_FAILED_CAUSE = enumeration(
+    "Unspecified", "ExternalWorkflowExecutionNotFound", "NamespaceNotFound", "SignalCountLimitExceeded"
+)
 CLOSE_POLICY = enumeration("Unspecified", "Terminate", "Abandon", "RequestCancel")
 REUSE_POLICY = enumeration(
     "Unspecified",
@@ -447,7 +460,7 @@ STARTED = Record(
     initiator=INITIATOR,
     imported=FLAG,
 )
-CLOSED = Record(new_run_id=OPTIONAL_RUN, workflow_task_completed_event_id=U32, retry_state=U8)
+CLOSED = Record(new_run_id=OPTIONAL_RUN, workflow_task_completed_event_id=U32, retry_state=RETRY_STATE)
 CANCELED = Record(workflow_task_completed_event_id=U32)
 TERMINATED = Record(reason=TEXT, reset_run_id=OPTIONAL_RUN)
 RESET = Record(
@@ -472,7 +485,7 @@ EXTERNAL_INITIATED = Record(
     workflow_task_completed_event_id=U32,
     child_workflow_only=FLAG,
 )
-EXTERNAL_RESOLVED = Record(initiated_event_id=U32, cause=U8)
+EXTERNAL_RESOLVED = Record(initiated_event_id=U32, cause=EXTERNAL_FAILED_CAUSE)
 CHILD_INITIATED = Record(
     workflow_id=TEXT,
     workflow_type=TEXT,
@@ -482,9 +495,9 @@ CHILD_INITIATED = Record(
     reuse_policy=REUSE_POLICY,
     conflict_policy=CONFLICT_POLICY,
 )
-CHILD_START_FAILED = Record(initiated_event_id=U32, cause=U8)
+CHILD_START_FAILED = Record(initiated_event_id=U32, cause=START_CHILD_FAILED_CAUSE)
 CHILD_STARTED = Record(run_id=RUN, initiated_event_id=U32)
-CHILD_CLOSED = Record(run_id=RUN, initiated_event_id=U32, started_event_id=U32, retry_state=U8)
+CHILD_CLOSED = Record(run_id=RUN, initiated_event_id=U32, started_event_id=U32, retry_state=RETRY_STATE)
 WORKFLOW_TASK = Record(scheduled_event_id=U32, started_event_id=U32)
 ACTIVITY_SCHEDULED = Record(
     activity_id=TEXT, activity_type=TEXT, workflow_task_completed_event_id=U32
@@ -1086,7 +1099,7 @@ class Index:
         if batch.first_event == 1:
             if first.kind != START or not first.body:
                 raise Malformed("a run does not begin with a Started record")
-            run = Run(batch.run, first.body["run_id"], first.body["imported"] != 0)
+            run = Run(batch.run, first.body["run_id"], first.body["imported"])
         else:
             run = self.begin_reset(batch, first)
         if batch.run != len(self.runs) or run.id in self.by_id or run.id == NIL:
