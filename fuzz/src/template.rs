@@ -1,7 +1,10 @@
 //! Stores to damage: with something of everything, the same every time.
 
-use kinlog::{Body, Close, EventKind, NewChild, NewEvent, NewReset, NewRun, NextRun, Options, ParentClosePolicy, RunId, Store, Target, Timestamp, Transaction};
 use kinlog::event::{ChildClosed, Initiator, StartChildFailedCause, Started};
+use kinlog::{
+    Body, Close, EventKind, NewChild, NewEvent, NewReset, NewRun, NextRun, Options,
+    ParentClosePolicy, RunId, Store, Target, Timestamp, Transaction,
+};
 
 use crate::disk::Repeatable;
 use crate::look::look;
