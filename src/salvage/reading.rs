@@ -8,12 +8,12 @@ use super::report::{
 use super::rescue::Rescue;
 use super::source::{SegmentFile, Source};
 use super::walk::{End, Mismatch, Step, Walk};
-use crate::bytes::{u16_at, wide};
+use crate::bytes::wide;
 use crate::disk::Disk;
 use crate::error::Result;
 use crate::event::Malformed;
 use crate::id::{Position, RunId};
-use crate::log::format::{Frame, HEADER_BYTES, Part, Parts};
+use crate::log::format::claimed_runs;
 use crate::store::CommitImport;
 
 /// Commits between two calls of `progress`.
@@ -139,15 +139,8 @@ impl<'a, P: FnMut(SalvageProgress)> Salvage<'a, P> {
     /// The runs named in a damaged range, read as a frame.
     fn runs_at(&self, damage: &Damage, image: &Image) -> Vec<RunId> {
         let bytes = image.bytes.get(damage.range.start..).unwrap_or_default();
-        let batches = u16_at(bytes, 18).unwrap_or_default();
-        let payload = bytes.get(HEADER_BYTES..).unwrap_or_default();
         let base = first_byte(&self.source.identity, damage.segment);
-        let position = Frame::payload_position_at(base.plus(wide(damage.range.start)));
-        let parts = Parts::new(payload, position, batches).take(usize::from(batches));
-        let numbers = parts.map_while(Result::ok).filter_map(|(part, _)| match part {
-            Part::Batch(batch) => Some(batch.run),
-            Part::Put(_) => None,
-        });
+        let numbers = claimed_runs(bytes, base.plus(wide(damage.range.start)));
         let mut runs = self.rescue.runs.ids(numbers);
         runs.sort_unstable();
         runs.dedup();

@@ -6,14 +6,14 @@ use std::io;
 use std::path::PathBuf;
 
 use super::report::{DamagedFile, FileDamage, ManifestState};
-use crate::bytes::{array_at, u32_at, wide};
+use crate::bytes::wide;
 use crate::disk::{Disk, OpenMode};
 use crate::error::{Error, Result};
 use crate::id::Position;
 use crate::log::files::durable_hint;
 use crate::log::format::{
-    Identity, MANIFEST_BYTES, Manifest, Paths, SEGMENT_HEADER_BYTES, SLOT_BYTES, SegmentHeader,
-    Slots, corrupt, is_segment_size, segment_number,
+    ClaimedHeader, Identity, MANIFEST_BYTES, Manifest, Paths, SEGMENT_HEADER_BYTES, SLOT_BYTES,
+    SegmentHeader, Slots, corrupt, is_segment_size, segment_number,
 };
 
 /// How many of the sixteen random bytes of the store's id must match for a damaged header to count as one of
@@ -124,7 +124,7 @@ impl Source {
         if number != named {
             damaged(FileDamage::Misnamed(number));
         }
-        let salt = array_at(&page, 48).unwrap_or_default();
+        let salt = ClaimedHeader::read(&page).salt;
         let epoch = header.as_ref().map_or(0, |header| header.epoch);
         let claim = match header {
             Err(_) => Claim::Name,
@@ -181,8 +181,7 @@ fn inspect(disk: &dyn Disk, path: PathBuf, number: u32) -> io::Result<Candidate>
         page.fill(0);
     }
     // Decoded with the identity and number that it claims itself.
-    let identity = identity_in(&page);
-    let claimed = u32_at(&page, 12).unwrap_or_default();
+    let ClaimedHeader { identity, number: claimed, .. } = ClaimedHeader::read(&page);
     let header = SegmentHeader::decode(&page, &path, claimed, &identity).and_then(|header| {
         let sound = is_segment_size(identity.segment_bytes);
         let what = "no segment can have this size";
@@ -192,16 +191,9 @@ fn inspect(disk: &dyn Disk, path: PathBuf, number: u32) -> io::Result<Candidate>
     Ok(Candidate { path, number, size, page, header })
 }
 
-fn identity_in(page: &[u8]) -> Identity {
-    Identity {
-        store: array_at(page, 24).unwrap_or_default(),
-        segment_bytes: u32_at(page, 40).unwrap_or_default(),
-    }
-}
-
 /// Whether a damaged header is one of this store.
 fn resembles(page: &[u8], identity: &Identity) -> bool {
-    let pairs = identity_in(page).store.into_iter().zip(identity.store);
+    let pairs = ClaimedHeader::read(page).identity.store.into_iter().zip(identity.store);
     pairs.filter(|(found, expected)| found == expected).count() >= STORE_BYTES_MIN
 }
 

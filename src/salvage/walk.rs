@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::image::Image;
-use crate::bytes::{u32_at, wide};
+use crate::bytes::wide;
 use crate::id::Position;
 use crate::log::format::{
     Fault, Frame, FrameKind, HEADER_BYTES, SEGMENT_HEADER_BYTES, Scope, frame,
@@ -115,7 +115,7 @@ impl<'a> Walk<'a> {
             let bytes = self.image.bytes.get(*offset..).unwrap_or_default();
             let position = self.base.plus(wide(*offset));
             // Most offsets are ruled out by the first word or the header's checksum, which is cheap.
-            u32_at(bytes, 0) != Some(0)
+            frame::may_begin(bytes)
                 && frame::verify_header(bytes, self.scope, position).is_ok()
                 && self.frame_at(*offset).is_ok()
         })

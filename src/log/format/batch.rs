@@ -13,7 +13,7 @@ use crate::event::{Buffer, Event, EventKind, Malformed, RawEvent};
 use crate::id::{Position, RunNumber};
 use crate::limits::{KEY_BYTES_MAX, POSITION_MAX, VALUE_BYTES_MAX};
 
-use super::frame::Frame;
+use super::frame::{Frame, HEADER_BYTES, claimed_batches};
 
 /// Bytes of a batch before its events.
 pub(crate) const BATCH_HEADER_BYTES: usize = 20;
@@ -217,6 +217,19 @@ impl<'a> Iterator for Parts<'a> {
         }
         Some(part)
     }
+}
+
+/// The numbers of runs that can still be read in the bytes of a damaged frame at `position`. No checksum covers
+/// them.
+pub(crate) fn claimed_runs(frame: &[u8], position: Position) -> impl Iterator<Item = RunNumber> {
+    let batches = claimed_batches(frame);
+    let payload = frame.get(HEADER_BYTES..).unwrap_or_default();
+    let parts = Parts::new(payload, Frame::payload_position_at(position), batches);
+    let parts = parts.take(usize::from(batches)).map_while(Result::ok);
+    parts.filter_map(|(part, _)| match part {
+        Part::Batch(batch) => Some(batch.run),
+        Part::Put(_) => None,
+    })
 }
 
 fn parse_put(bytes: &[u8], position: Position) -> Option<(Put<'_>, usize)> {

@@ -187,6 +187,16 @@ pub(crate) fn verify_header(
     if scope.has_room_for(&header, position) { Ok(header) } else { Err(Fault::Overlong) }
 }
 
+/// Whether bytes can begin a frame, by their first word, which is never zero there: rules out most offsets.
+pub(crate) fn may_begin(bytes: &[u8]) -> bool {
+    u32_at(bytes, 0) != Some(0)
+}
+
+/// How many batches a damaged frame says that it has. No checksum covers it.
+pub(crate) fn claimed_batches(frame: &[u8]) -> u16 {
+    u16_at(frame, 18).unwrap_or_default()
+}
+
 fn parse_header(fixed: &[u8], position: Position) -> Option<Header> {
     let kind = match *fixed.get(16)? {
         1 => FrameKind::Commit,

@@ -8,8 +8,8 @@ mod page;
 mod segment;
 
 pub(crate) use batch::{
-    BATCH_HEADER_BYTES, Batch, Part, Parts, Put, RawEvents, end_of_first_event, is_start, link_of,
-    write_batch_header, write_put,
+    BATCH_HEADER_BYTES, Batch, Part, Parts, Put, RawEvents, claimed_runs, end_of_first_event,
+    is_start, link_of, write_batch_header, write_put,
 };
 pub(crate) use frame::{
     Fault, Frame, FrameKind, HEADER_BYTES, OVERHEAD_BYTES, Scope, TRAILER_BYTES,
@@ -17,4 +17,6 @@ pub(crate) use frame::{
 pub(crate) use manifest::{MANIFEST_BYTES, Manifest, SLOT_BYTES, Slots, slot_offset};
 pub(crate) use names::{Paths, segment_number};
 pub(crate) use page::corrupt;
-pub(crate) use segment::{Identity, SEGMENT_HEADER_BYTES, SegmentHeader, is_segment_size};
+pub(crate) use segment::{
+    ClaimedHeader, Identity, SEGMENT_HEADER_BYTES, SegmentHeader, is_segment_size,
+};

@@ -64,6 +64,26 @@ pub(crate) struct SegmentHeader {
     pub(crate) salt: [u8; 16],
 }
 
+/// What a segment's first page says, before anything of it is checked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClaimedHeader {
+    pub(crate) identity: Identity,
+    pub(crate) number: u32,
+    pub(crate) salt: [u8; 16],
+}
+
+impl ClaimedHeader {
+    pub(crate) fn read(page: &[u8]) -> Self {
+        let store = array_at(page, 24).unwrap_or_default();
+        let segment_bytes = u32_at(page, 40).unwrap_or_default();
+        ClaimedHeader {
+            identity: Identity { store, segment_bytes },
+            number: u32_at(page, 12).unwrap_or_default(),
+            salt: array_at(page, 48).unwrap_or_default(),
+        }
+    }
+}
+
 impl SegmentHeader {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut page = vec![0; SEGMENT_HEADER_BYTES];

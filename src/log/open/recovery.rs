@@ -15,7 +15,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use crate::bytes::{dirty_end, u32_at, wide};
+use crate::bytes::{dirty_end, wide};
 use crate::disk::{Disk, OpenMode};
 use crate::error::{Error, Result};
 use crate::event::{Buffer, Malformed};
@@ -23,7 +23,7 @@ use crate::id::{Position, RunId, RunNumber};
 use crate::log::files::{Segment, durable_hint};
 use crate::log::format::{
     Fault, Frame, FrameKind, Identity, Manifest, Part, Parts, Paths, SEGMENT_HEADER_BYTES,
-    SegmentHeader, corrupt, frame, segment_number,
+    SegmentHeader, claimed_runs, corrupt, frame, segment_number,
 };
 
 /// Receives every commit in order; the index implements it.
@@ -286,7 +286,7 @@ impl Scanner<'_> {
             let position = first.plus((offset - SEGMENT_HEADER_BYTES) as u64);
             let bytes = self.buffer.get(offset..).unwrap_or_default();
             // Most offsets are ruled out by the first word or the header's checksum, which is cheap.
-            let frame = (u32_at(bytes, 0) != Some(0))
+            let frame = frame::may_begin(bytes)
                 .then(|| frame::verify_header(bytes, header.scope(), position).ok())
                 .flatten()
                 .filter(|found| found.epoch >= self.epoch)
@@ -315,14 +315,7 @@ impl Scanner<'_> {
     /// The run numbers that can still be read in the damaged frame at `offset`.
     fn runs_at(&self, offset: usize) -> Vec<RunNumber> {
         let bytes = self.buffer.get(offset..).unwrap_or_default();
-        let payload = bytes.get(frame::HEADER_BYTES..).unwrap_or_default();
-        let batches = crate::bytes::u16_at(bytes, 18).unwrap_or_default();
-        let position = self.scan.end.plus(frame::HEADER_BYTES as u64);
-        Parts::new(payload, position, batches)
-            .take(usize::from(batches))
-            .map_while(Result::ok)
-            .filter_map(|(part, _)| if let Part::Batch(b) = part { Some(b.run) } else { None })
-            .collect()
+        claimed_runs(bytes, self.scan.end).collect()
     }
 
     /// Reads a whole segment by `read`, so that a bad sector is an error and not a SIGBUS.
