@@ -64,6 +64,25 @@ pub struct Limits {
     pub open_cancels: u32,
 }
 
+impl Limits {
+    /// No limits but those of the format: what imported runs are held against, and for engines that have limits of
+    /// their own.
+    pub const UNLIMITED: Limits = Limits {
+        history_events: u32::MAX - 1,
+        history_bytes: u32::MAX,
+        payload_bytes: u32::MAX,
+        id_bytes: u32::MAX,
+        warn_events: u32::MAX,
+        warn_bytes: u32::MAX,
+        suggest_events: u32::MAX,
+        suggest_bytes: u32::MAX,
+        open_children: u32::MAX,
+        open_activities: u32::MAX,
+        open_signals: u32::MAX,
+        open_cancels: u32::MAX,
+    };
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Limits {

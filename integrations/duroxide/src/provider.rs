@@ -47,7 +47,7 @@ impl KinlogProvider {
     }
 
     fn over(store: Store, options: Options) -> Result<Self> {
-        let limits = unlimited();
+        let limits = Limits::UNLIMITED;
         if store.limits(NAMESPACE) != limits {
             store.set_limits(NAMESPACE, limits)?;
         }
@@ -131,16 +131,6 @@ impl State {
             sessions.for_each(|session| self.sessions.touch(session, now));
         }
     }
-}
-
-/// No limits on what an orchestration of duroxide is.
-fn unlimited() -> Limits {
-    let mut limits = Limits::default();
-    (limits.history_events, limits.history_bytes) = (u32::MAX, u32::MAX);
-    (limits.warn_events, limits.warn_bytes) = (u32::MAX, u32::MAX);
-    (limits.suggest_events, limits.suggest_bytes) = (u32::MAX, u32::MAX);
-    (limits.payload_bytes, limits.id_bytes) = (u32::MAX, u32::MAX);
-    limits
 }
 
 #[async_trait]

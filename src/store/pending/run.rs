@@ -141,7 +141,7 @@ impl PendingRun {
             self.check_content(event)?;
         }
         let run = Some(self.id);
-        let limits = if self.imported { &UNLIMITED } else { &self.limits };
+        let limits = if self.imported { &Limits::UNLIMITED } else { &self.limits };
         let count = self.progress.count + 1;
         check_max("events of one run in one commit", in_memory(count), BATCH_EVENTS_MAX)?;
         let now = u64::from(self.next_event()) - 1;
@@ -155,7 +155,7 @@ impl PendingRun {
     /// Checks the limits on names and payloads.
     pub(crate) fn check_content(&self, event: &NewEvent<'_>) -> Result<()> {
         let run = Some(self.id);
-        let limits = if self.imported { &UNLIMITED } else { &self.limits };
+        let limits = if self.imported { &Limits::UNLIMITED } else { &self.limits };
         let payload = wide(event.payload.len());
         check_max_of("bytes in a payload", run, 0, payload, limits.payload_bytes.into())?;
         if !matches!(event.body, Body::Opaque(_)) {
@@ -170,7 +170,7 @@ impl PendingRun {
     /// Checks the run's limits once more, from where it is now.
     pub(crate) fn check_growth(&self, state: &RunState) -> Result<()> {
         let (events, bytes) = (self.progress.count, self.progress.bytes);
-        self.check_grown(state, &UNLIMITED, events, bytes)?;
+        self.check_grown(state, &Limits::UNLIMITED, events, bytes)?;
         let (events, bytes) = self.progress.measured;
         let exempt = self.imported || events == 0;
         if exempt { Ok(()) } else { self.check_grown(state, &self.limits, events, bytes) }
@@ -219,22 +219,6 @@ impl PendingRun {
 pub(crate) fn is_exempt(kind: EventKind) -> bool {
     kind.is_closing() || kind == EventKind::WORKFLOW_EXECUTION_CANCEL_REQUESTED
 }
-
-/// What an imported run is measured by: only by what the format can hold.
-pub(crate) const UNLIMITED: Limits = Limits {
-    history_events: u32::MAX - 1,
-    history_bytes: u32::MAX,
-    payload_bytes: u32::MAX,
-    id_bytes: u32::MAX,
-    warn_events: u32::MAX,
-    warn_bytes: u32::MAX,
-    suggest_events: u32::MAX,
-    suggest_bytes: u32::MAX,
-    open_children: u32::MAX,
-    open_activities: u32::MAX,
-    open_signals: u32::MAX,
-    open_cancels: u32::MAX,
-};
 
 pub(crate) fn too_many_runs(asked: usize) -> Error {
     let (asked, max) = (wide(asked), wide(COMMIT_RUNS_MAX));
