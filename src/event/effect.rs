@@ -140,45 +140,75 @@ impl Effect<'_> {
     }
 }
 
+/// A set of kinds, one bit each: asked for every event of a replay.
+#[derive(Clone, Copy)]
+struct Kinds(u64);
+
+impl Kinds {
+    const fn of(kinds: &[EventKind]) -> Self {
+        let (mut bits, mut rest) = (0, kinds);
+        while let [kind, others @ ..] = rest {
+            bits |= 1 << kind.number();
+            rest = others;
+        }
+        Kinds(bits)
+    }
+
+    const fn and(self, other: Kinds) -> Self {
+        Kinds(self.0 | other.0)
+    }
+
+    const fn has(self, kind: EventKind) -> bool {
+        kind.number() < 64 && self.0 >> kind.number() & 1 == 1
+    }
+}
+
+/// A run waits for what these begin, and these end such a wait.
+const WAITS: Kinds = Kinds::of(&[
+    EventKind::ACTIVITY_TASK_SCHEDULED,
+    EventKind::ACTIVITY_TASK_COMPLETED,
+    EventKind::ACTIVITY_TASK_FAILED,
+    EventKind::ACTIVITY_TASK_TIMED_OUT,
+    EventKind::ACTIVITY_TASK_CANCELED,
+    EventKind::REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED,
+    EventKind::REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED,
+    EventKind::EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED,
+    EventKind::START_CHILD_WORKFLOW_EXECUTION_INITIATED,
+    EventKind::START_CHILD_WORKFLOW_EXECUTION_FAILED,
+    EventKind::CHILD_WORKFLOW_EXECUTION_STARTED,
+    EventKind::CHILD_WORKFLOW_EXECUTION_COMPLETED,
+    EventKind::CHILD_WORKFLOW_EXECUTION_FAILED,
+    EventKind::CHILD_WORKFLOW_EXECUTION_CANCELED,
+    EventKind::CHILD_WORKFLOW_EXECUTION_TIMED_OUT,
+    EventKind::CHILD_WORKFLOW_EXECUTION_TERMINATED,
+    EventKind::SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED,
+    EventKind::SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED,
+    EventKind::EXTERNAL_WORKFLOW_EXECUTION_SIGNALED,
+]);
+
+const RULED: Kinds = WAITS.and(Kinds::of(&[
+    EventKind::WORKFLOW_EXECUTION_COMPLETED,
+    EventKind::WORKFLOW_EXECUTION_FAILED,
+    EventKind::WORKFLOW_EXECUTION_TIMED_OUT,
+    EventKind::WORKFLOW_EXECUTION_CANCEL_REQUESTED,
+    EventKind::WORKFLOW_EXECUTION_CANCELED,
+    EventKind::WORKFLOW_EXECUTION_TERMINATED,
+    EventKind::WORKFLOW_EXECUTION_CONTINUED_AS_NEW,
+]));
+
+const CHANGES_LINKS: Kinds = WAITS.and(Kinds::of(&[EventKind::WORKFLOW_EXECUTION_SIGNALED]));
+
 /// What the kind alone tells, where the record is not looked at.
 impl EventKind {
     /// Whether rules depend on events of this kind: on all that have an effect, but for signals.
     pub(crate) const fn is_ruled(self) -> bool {
-        let of_the_run = EventKind::WORKFLOW_EXECUTION_CANCEL_REQUESTED;
-        self.is_closing() || self.number() == of_the_run.number() || self.is_awaited_or_answers()
+        RULED.has(self)
     }
 
     /// Whether events of this kind that have a record may change what their run has to do with others
     /// or waits for: all that have an effect do, but for those about the run as a whole.
     pub(crate) const fn changes_links(self) -> bool {
-        let signaled = EventKind::WORKFLOW_EXECUTION_SIGNALED;
-        self.number() == signaled.number() || self.is_awaited_or_answers()
-    }
-
-    /// Whether a run waits for what events of this kind begin, or an event of this kind ends such a wait.
-    const fn is_awaited_or_answers(self) -> bool {
-        matches!(
-            self,
-            EventKind::ACTIVITY_TASK_SCHEDULED
-                | EventKind::ACTIVITY_TASK_COMPLETED
-                | EventKind::ACTIVITY_TASK_FAILED
-                | EventKind::ACTIVITY_TASK_TIMED_OUT
-                | EventKind::ACTIVITY_TASK_CANCELED
-                | EventKind::REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED
-                | EventKind::REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED
-                | EventKind::EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED
-                | EventKind::START_CHILD_WORKFLOW_EXECUTION_INITIATED
-                | EventKind::START_CHILD_WORKFLOW_EXECUTION_FAILED
-                | EventKind::CHILD_WORKFLOW_EXECUTION_STARTED
-                | EventKind::CHILD_WORKFLOW_EXECUTION_COMPLETED
-                | EventKind::CHILD_WORKFLOW_EXECUTION_FAILED
-                | EventKind::CHILD_WORKFLOW_EXECUTION_CANCELED
-                | EventKind::CHILD_WORKFLOW_EXECUTION_TIMED_OUT
-                | EventKind::CHILD_WORKFLOW_EXECUTION_TERMINATED
-                | EventKind::SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED
-                | EventKind::SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED
-                | EventKind::EXTERNAL_WORKFLOW_EXECUTION_SIGNALED
-        )
+        CHANGES_LINKS.has(self)
     }
 }
 

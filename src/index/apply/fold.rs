@@ -186,21 +186,22 @@ impl Index {
     /// What follows between runs from all that a commit said.
     pub(crate) fn apply_deferred(&mut self, commit: Position) -> Result<(), Impossible> {
         let mut deferred = std::mem::take(&mut self.deferred);
-        for run in deferred.canceled.drain(..) {
-            self.apply_cancel_policy(run, &mut deferred.relations)?;
+        for run in &deferred.canceled {
+            self.apply_cancel_policy(*run, &mut deferred.relations)?;
         }
         for run in &deferred.closed {
             self.end_chain(*run, &mut deferred.relations)?;
         }
-        for run in deferred.closed.drain(..) {
-            self.close_links(run, commit)?;
+        for run in &deferred.closed {
+            self.close_links(*run, commit)?;
         }
-        for relation in deferred.relations.drain(..) {
-            self.refresh(relation, commit)?;
+        for relation in &deferred.relations {
+            self.refresh(*relation, commit)?;
         }
-        for (namespace, size) in deferred.grown.drain(..) {
-            self.namespaces.grow(namespace, size, commit)?;
+        for (namespace, size) in &deferred.grown {
+            self.namespaces.grow(*namespace, *size, commit)?;
         }
+        deferred.clear();
         self.deferred = deferred;
         Ok(())
     }

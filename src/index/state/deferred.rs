@@ -15,6 +15,13 @@ pub(crate) struct Deferred {
 }
 
 impl Deferred {
+    pub(crate) fn clear(&mut self) {
+        self.closed.clear();
+        self.canceled.clear();
+        self.relations.clear();
+        self.grown.clear();
+    }
+
     pub(crate) fn grow(&mut self, namespace: usize, by: Size) {
         match self.grown.last_mut() {
             Some((last, size)) if *last == namespace => *size += by,

@@ -55,7 +55,7 @@ impl Transaction<'_> {
     ///
     /// let order = NewRun::new("shop", "order-42", "Order").request_id("5f3a");
     /// let mut tx = store.begin();
-    /// let StartOutcome::Begun(run) = tx.start_or_find(order)? else { unreachable!() };
+    /// let StartOutcome::Started(run) = tx.start_or_find(order)? else { unreachable!() };
     /// tx.commit()?;
     /// // The answer was lost, and whoever asked asks once more.
     /// assert_eq!(store.begin().start_or_find(order)?, StartOutcome::Repeated(run));
