@@ -7,7 +7,6 @@
 mod descriptors;
 #[path = "people/displaced.rs"]
 mod displaced;
-#[allow(dead_code)]
 #[path = "people/fork.rs"]
 mod fork;
 #[path = "people/holder.rs"]

@@ -154,7 +154,7 @@ impl Kinds {
         Kinds(bits)
     }
 
-    const fn and(self, other: Kinds) -> Self {
+    const fn with(self, other: Kinds) -> Self {
         Kinds(self.0 | other.0)
     }
 
@@ -186,7 +186,7 @@ const WAITS: Kinds = Kinds::of(&[
     EventKind::EXTERNAL_WORKFLOW_EXECUTION_SIGNALED,
 ]);
 
-const RULED: Kinds = WAITS.and(Kinds::of(&[
+const RULED: Kinds = WAITS.with(Kinds::of(&[
     EventKind::WORKFLOW_EXECUTION_COMPLETED,
     EventKind::WORKFLOW_EXECUTION_FAILED,
     EventKind::WORKFLOW_EXECUTION_TIMED_OUT,
@@ -196,7 +196,7 @@ const RULED: Kinds = WAITS.and(Kinds::of(&[
     EventKind::WORKFLOW_EXECUTION_CONTINUED_AS_NEW,
 ]));
 
-const CHANGES_LINKS: Kinds = WAITS.and(Kinds::of(&[EventKind::WORKFLOW_EXECUTION_SIGNALED]));
+const CHANGES_LINKS: Kinds = WAITS.with(Kinds::of(&[EventKind::WORKFLOW_EXECUTION_SIGNALED]));
 
 /// What the kind alone tells, where the record is not looked at.
 impl EventKind {

@@ -53,7 +53,7 @@ impl Snapshot {
     }
 
     /// The rows of a table whose keys lie in `range`, in the order of their keys; from the back with
-    /// [`Iterator::rev`]. The first row from either end costs as much as [`Snapshot::get`].
+    /// [`Iterator::rev`]. The first row from either end takes one look-up, as [`Snapshot::get`] does.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
