@@ -88,7 +88,7 @@ impl Transaction<'_> {
                 Error::overtaken(Moved::Run { run, expected, found })
             }
             Refusal::Illegal(illegal) => illegal.into(),
-            Refusal::Malformed => Error::internal("a commit contradicts itself"),
+            Refusal::Malformed => Error::invalid("a commit contradicts itself"),
         }
     }
 
