@@ -1,7 +1,9 @@
 //! Every limit of the store, by name.
 //!
 //! The constants come from the format and are checked on write and on read. [`Limits`] are per namespace
-//! and are checked on write.
+//! and are checked on write. [`Limit`] names each in an error.
+
+use std::fmt;
 
 /// Most bytes of one event: header, typed head and payload.
 pub const EVENT_BYTES_MAX: usize = 16 << 20;
@@ -99,5 +101,72 @@ impl Default for Limits {
             open_signals: 2_000,
             open_cancels: 2_000,
         }
+    }
+}
+
+/// Which limit would be crossed, in [`Error::LimitExceeded`](crate::Error::LimitExceeded).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Limit {
+    /// [`Limits::history_events`].
+    HistoryEvents,
+    /// [`Limits::history_bytes`], or [`RUN_BYTES_MAX`].
+    HistoryBytes,
+    /// [`Limits::payload_bytes`].
+    PayloadBytes,
+    /// [`Limits::id_bytes`].
+    IdBytes,
+    /// [`Limits::open_children`].
+    OpenChildren,
+    /// [`Limits::open_activities`].
+    OpenActivities,
+    /// [`Limits::open_signals`].
+    OpenSignals,
+    /// [`Limits::open_cancels`].
+    OpenCancels,
+    /// Open activities of a run that is reset: 65,535.
+    ResetActivities,
+    /// [`EVENT_BYTES_MAX`]; what was asked is at least so much.
+    EventBytes,
+    /// [`BATCH_EVENTS_MAX`].
+    BatchEvents,
+    /// [`COMMIT_RUNS_MAX`].
+    CommitRuns,
+    /// A commit must fit into one segment: [`Transaction::bytes_max`](crate::Transaction::bytes_max).
+    CommitBytes,
+    /// [`POSITION_MAX`].
+    LogBytes,
+    /// [`NAMESPACE_BYTES_MAX`].
+    NamespaceBytes,
+    /// [`TABLE_NAME_BYTES_MAX`].
+    TableNameBytes,
+    /// [`KEY_BYTES_MAX`].
+    KeyBytes,
+    /// [`VALUE_BYTES_MAX`].
+    ValueBytes,
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Limit::HistoryEvents => "events in one run",
+            Limit::HistoryBytes => "bytes in one run",
+            Limit::PayloadBytes => "bytes in a payload",
+            Limit::IdBytes => "bytes in an id or a name",
+            Limit::OpenChildren => "open children of one run",
+            Limit::OpenActivities => "open activities of one run",
+            Limit::OpenSignals => "signals of one run on their way",
+            Limit::OpenCancels => "cancel requests of one run on their way",
+            Limit::ResetActivities => "open activities in a reset",
+            Limit::EventBytes => "bytes in one event",
+            Limit::BatchEvents => "events of one run in one commit",
+            Limit::CommitRuns => "runs in one commit",
+            Limit::CommitBytes => "bytes in one commit",
+            Limit::LogBytes => "bytes in the log",
+            Limit::NamespaceBytes => "bytes in the name of a namespace",
+            Limit::TableNameBytes => "bytes in the name of a table",
+            Limit::KeyBytes => "bytes in a key",
+            Limit::ValueBytes => "bytes in a value",
+        })
     }
 }

@@ -1,6 +1,7 @@
 //! Errors: what failed, where, and what to do about it.
 
 mod display;
+mod retry;
 
 use std::io;
 use std::path::PathBuf;
@@ -10,11 +11,14 @@ use crate::event::EventKind;
 pub use crate::holder::{Holder, Whereabouts};
 pub use crate::id::ParseRunIdError;
 use crate::id::{Position, RunId};
+use crate::limits::Limit;
+pub use retry::Retry;
 
 /// The result of a store operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why an operation was refused or failed. Unless a variant says otherwise, nothing was changed.
+/// Why an operation was refused or failed. Unless a variant says otherwise, nothing was changed. [`Error::retry`] says
+/// when the same work can succeed.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Error {
@@ -203,7 +207,7 @@ pub enum Error {
     /// A limit would be crossed.
     LimitExceeded {
         /// Which limit.
-        limit: &'static str,
+        limit: Limit,
         /// The run that it applies to, if it is a limit of runs.
         run: Option<RunId>,
         /// The current size.
@@ -313,13 +317,6 @@ impl Error {
     #[must_use]
     pub fn is_outcome_unknown(&self) -> bool {
         matches!(self, Error::OutcomeUnknown { .. })
-    }
-
-    /// Whether the same transaction, begun again, can succeed: true for [`Error::Overtaken`] only. The same steps
-    /// would get any other error again.
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
-        matches!(self, Error::Overtaken { .. })
     }
 
     pub(crate) fn overtaken(moved: Moved) -> Self {

@@ -7,6 +7,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 
 use kinlog::disk::Disk;
+use kinlog::error::Retry;
 use kinlog::{Durability, Error, EventKind, NewEvent, NewRun, Options, RunId, Store};
 use kinlog_testing::disk::{Fate, Op, disk_with};
 use kinlog_testing::files::{directory, small_segments};
@@ -110,6 +111,7 @@ fn a_failed_sync_is_not_tried_again_for_a_commit_that_came_meanwhile() {
         release.send(()).unwrap();
         let first = first.wait().unwrap_err();
         assert!(matches!(first, Error::OutcomeUnknown { .. }), "round {round}: {first}");
+        assert_eq!(first.retry(), Retry::AfterReopening);
         // Gives the store's thread every chance to do the wrong thing.
         for _ in 0..500 {
             std::thread::yield_now();
@@ -153,7 +155,9 @@ fn a_commit_is_refused_while_there_is_no_room_and_taken_once_there_is() {
         for i in 0..20u8 {
             match put(&store, &[round, i], 9_000) {
                 Ok(_) => kept.push([round, i]),
-                Err(Error::DiskFull { path, source, .. }) => {
+                Err(error @ Error::DiskFull { .. }) => {
+                    assert_eq!(error.retry(), Retry::Later);
+                    let Error::DiskFull { path, source, .. } = error else { unreachable!() };
                     assert_eq!(source.kind(), ErrorKind::StorageFull);
                     assert!(path.ends_with("log/prepared.tmp"), "{}", path.display());
                     refused += 1;

@@ -6,6 +6,7 @@ mod expect;
 mod files;
 mod kin;
 mod long;
+mod retry;
 mod rows;
 mod scans;
 mod start;

@@ -3,6 +3,7 @@
 
 use kinlog::error::Moved;
 use kinlog::event::{ActivityScheduled, CancelRequested};
+use kinlog::limits::Limit;
 use kinlog::{
     Body, Close, DutyFilter, Error, Expect, NewEvent, NewReset, NextRun, RunId, Store, Transaction,
 };
@@ -248,7 +249,7 @@ fn limits_hold_over_both() {
         tx.append(&id, note()).unwrap();
     });
     let full = Error::LimitExceeded {
-        limit: "events in one run",
+        limit: Limit::HistoryEvents,
         run: Some(id),
         now: 4,
         asked: 6,
@@ -272,13 +273,13 @@ fn limits_on_requests_hold_over_both() {
         tx.expect(&id, Expect::Any).unwrap();
         tx.signal_external(&id, target, "s", b"").unwrap();
     });
-    let signals = "signals of one run on their way";
+    let signals = Limit::OpenSignals;
     assert!(matches!(refused, Err(Error::LimitExceeded { limit, max: 1, .. }) if limit == signals));
     let refused = twice(&world, |tx| {
         tx.expect(&id, Expect::Any).unwrap();
         tx.cancel_external(&id, target).unwrap();
     });
-    let cancels = "cancel requests of one run on their way";
+    let cancels = Limit::OpenCancels;
     assert!(matches!(refused, Err(Error::LimitExceeded { limit, max: 1, .. }) if limit == cancels));
     assert_eq!(world.drain(), 2);
     world.ends(|world| {

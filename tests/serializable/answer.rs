@@ -48,7 +48,7 @@ impl No {
             }
             Error::CrossNamespace { parent, .. } => no("CrossNamespace", Some(*parent), [0, 0], ""),
             Error::LimitExceeded { limit, run, max, .. } => {
-                no("LimitExceeded", *run, [*max, 0], limit)
+                no("LimitExceeded", *run, [*max, 0], &limit.to_string())
             }
             Error::InvalidArgument { what } => no("InvalidArgument", None, [0, 0], what),
             Error::RowConflict { required, .. } => no("RowConflict", None, [0, 0], required),

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use kinlog::limits::Limit;
 use kinlog::{Body, Durability, Error, Expect, NewRun, Store, Transaction, limits};
 
 use crate::{History, ImportError, NewRecord, RecordedEvent, Run, batches};
@@ -99,7 +100,7 @@ impl<'a> Writing<'a> {
         for (index, event) in numbered.take(events.end).skip(start) {
             let size = self.size_at_most(event);
             if size > most {
-                let (limit, asked, max) = ("bytes in one commit", size as u64, most as u64);
+                let (limit, asked, max) = (Limit::CommitBytes, size as u64, most as u64);
                 let source = Error::LimitExceeded { limit, run: None, now: 0, asked, max };
                 return Err(ImportError::Refused { id: event.id(), source });
             }

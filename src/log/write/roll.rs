@@ -8,7 +8,7 @@ use super::writer::Writer;
 use crate::bytes::wide;
 use crate::disk::random_bytes;
 use crate::error::{Error, Result};
-use crate::limits::POSITION_MAX;
+use crate::limits::{Limit, POSITION_MAX};
 use crate::log::files::{Segment, is_full, reserve_bytes};
 use crate::log::format::{FrameKind, OVERHEAD_BYTES, SegmentHeader, frame};
 use crate::sync::{MutexGuard, thread};
@@ -79,7 +79,7 @@ impl Writer {
         let start = self.published.identity.first_frame(next.header.number);
         if start.plus(u64::from(self.published.identity.segment_bytes)).as_u64() > POSITION_MAX {
             state.prepared = Some(next);
-            let (limit, max) = ("bytes in the log", POSITION_MAX);
+            let (limit, max) = (Limit::LogBytes, POSITION_MAX);
             let (now, asked) = (state.next.as_u64(), start.as_u64());
             return Err(Error::LimitExceeded { limit, run: None, now, asked, max });
         }

@@ -11,6 +11,7 @@ use crate::disk::{Disk, Opener};
 use crate::error::{Error, Result};
 use crate::event::Buffer;
 use crate::id::Position;
+use crate::limits::Limit;
 use crate::log::files::{Lock, LockFile, ManifestFile, Published, Segment, StoreLocation};
 use crate::log::format::{FrameKind, OVERHEAD_BYTES, Paths, frame};
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -117,7 +118,7 @@ impl Writer {
         let most = self.published.identity.payload_bytes_max();
         if payload_bytes > most {
             let (asked, max) = (wide(payload_bytes), wide(most));
-            let limit = "bytes in one commit";
+            let limit = Limit::CommitBytes;
             return Err(Error::LimitExceeded { limit, run: None, now: 0, asked, max });
         }
         let mut state = self.state.lock();

@@ -6,12 +6,13 @@ use super::run::{
     Chunk, EventSource, PendingRun, Precondition, Progress, check_max_of, is_exempt, too_many_runs,
 };
 use super::workspace::Workspace;
+use crate::bytes::wide;
 use crate::error::{Error, Result};
 use crate::event;
 use crate::event::NewEvent;
 use crate::id::{RunId, Timestamp};
 use crate::index::RunStatus;
-use crate::limits::{COMMIT_RUNS_MAX, RUN_BYTES_MAX};
+use crate::limits::{COMMIT_RUNS_MAX, EVENT_BYTES_MAX, Limit, RUN_BYTES_MAX};
 
 /// What the workspace held before steps that may be taken back.
 pub(crate) struct Savepoint {
@@ -98,7 +99,7 @@ impl Workspace {
         let time = event.time.unwrap_or(now);
         let start = self.events.len();
         let size = event::encode(event, time, &mut self.events)
-            .map_err(|_| Error::invalid("an event is larger than 16 MiB"))?;
+            .map_err(|_| too_large(self.pending(run).ok(), event))?;
         let end = self.events.len();
         let pending = self.runs.get_mut(run).ok_or_else(|| Error::invalid("no such run"))?;
         let bytes = pending.bytes_before + pending.progress.bytes;
@@ -109,7 +110,7 @@ impl Workspace {
         } else {
             pending.limits.history_bytes.into()
         };
-        if let Err(error) = check_max_of("bytes in one run", Some(pending.id), bytes, asked, max) {
+        if let Err(error) = check_max_of(Limit::HistoryBytes, Some(pending.id), bytes, asked, max) {
             self.events.resize(start, 0);
             return Err(error);
         }
@@ -197,5 +198,17 @@ impl Workspace {
             ruled: pending.ruled,
             chunk: last.copied(),
         })
+    }
+}
+
+#[cold]
+fn too_large(pending: Option<&PendingRun>, event: &NewEvent<'_>) -> Error {
+    let texts: usize = event.body.texts().map(|(_, text)| text.len()).sum();
+    Error::LimitExceeded {
+        limit: Limit::EventBytes,
+        run: pending.map(|pending| pending.id),
+        now: 0,
+        asked: wide(texts + event.payload.len()).max(wide(EVENT_BYTES_MAX) + 1),
+        max: wide(EVENT_BYTES_MAX),
     }
 }

@@ -5,7 +5,7 @@ use crate::error::{Error, Moved, Result};
 use crate::event::{Body, EventKind, NewEvent};
 use crate::id::{Position, RunId, RunNumber, Timestamp};
 use crate::index::{Index, RunState, RunStatus};
-use crate::limits::{BATCH_EVENTS_MAX, COMMIT_RUNS_MAX, Limits};
+use crate::limits::{BATCH_EVENTS_MAX, COMMIT_RUNS_MAX, Limit, Limits};
 
 /// Neighbouring bytes in `events` that belong to one run; linked per run.
 #[derive(Clone, Copy, Debug)]
@@ -143,13 +143,13 @@ impl PendingRun {
         let run = Some(self.id);
         let limits = if self.imported { &Limits::UNLIMITED } else { &self.limits };
         let count = self.progress.count + 1;
-        check_max("events of one run in one commit", in_memory(count), BATCH_EVENTS_MAX)?;
+        check_max(Limit::BatchEvents, in_memory(count), BATCH_EVENTS_MAX)?;
         let now = u64::from(self.next_event()) - 1;
         if !is_exempt(event.kind()) {
             let max = limits.history_events.into();
-            check_max_of("events in one run", run, now, now + 1, max)?;
+            check_max_of(Limit::HistoryEvents, run, now, now + 1, max)?;
         }
-        check_max_of("events in one run", run, now, now + 1, u64::from(u32::MAX) - 1)
+        check_max_of(Limit::HistoryEvents, run, now, now + 1, u64::from(u32::MAX) - 1)
     }
 
     /// Checks the limits on names and payloads.
@@ -157,11 +157,11 @@ impl PendingRun {
         let run = Some(self.id);
         let limits = if self.imported { &Limits::UNLIMITED } else { &self.limits };
         let payload = wide(event.payload.len());
-        check_max_of("bytes in a payload", run, 0, payload, limits.payload_bytes.into())?;
+        check_max_of(Limit::PayloadBytes, run, 0, payload, limits.payload_bytes.into())?;
         if !matches!(event.body, Body::Opaque(_)) {
             let max = limits.id_bytes.into();
             event.body.texts().try_for_each(|(_, text)| {
-                check_max_of("bytes in an id or a name", run, 0, wide(text.len()), max)
+                check_max_of(Limit::IdBytes, run, 0, wide(text.len()), max)
             })?;
         }
         Ok(())
@@ -198,10 +198,10 @@ impl PendingRun {
 
     fn check_grown(&self, state: &RunState, most: &Limits, events: u32, bytes: u64) -> Result<()> {
         let (run, now) = (Some(self.id), u64::from(state.bytes));
-        check_max_of("bytes in one run", run, now, now + bytes, most.history_bytes.into())?;
+        check_max_of(Limit::HistoryBytes, run, now, now + bytes, most.history_bytes.into())?;
         let now = u64::from(state.next_event) - 1;
         check_max_of(
-            "events in one run",
+            Limit::HistoryEvents,
             run,
             now,
             now + u64::from(events),
@@ -222,15 +222,15 @@ pub(crate) fn is_exempt(kind: EventKind) -> bool {
 
 pub(crate) fn too_many_runs(asked: usize) -> Error {
     let (asked, max) = (wide(asked), wide(COMMIT_RUNS_MAX));
-    Error::LimitExceeded { limit: "runs in one commit", run: None, now: 0, asked, max }
+    Error::LimitExceeded { limit: Limit::CommitRuns, run: None, now: 0, asked, max }
 }
 
-pub(crate) fn check_max(limit: &'static str, asked: usize, max: usize) -> Result<()> {
+pub(crate) fn check_max(limit: Limit, asked: usize, max: usize) -> Result<()> {
     check_max_of(limit, None, 0, wide(asked), wide(max))
 }
 
 pub(crate) fn check_max_of(
-    limit: &'static str,
+    limit: Limit,
     run: Option<RunId>,
     now: u64,
     asked: u64,

@@ -8,6 +8,7 @@ use super::workspace::Workspace;
 use crate::error::{Error, Moved, Result};
 use crate::event::Awaited;
 use crate::index::Index;
+use crate::limits::Limit;
 
 impl Workspace {
     /// Keeps a question and its answer.
@@ -100,12 +101,10 @@ impl Workspace {
     ) -> Result<()> {
         let limits = &pending.limits;
         let (limit, max) = match awaited {
-            Awaited::Activity => ("open activities of one run", limits.open_activities),
-            Awaited::CancelRequest => {
-                ("cancel requests of one run on their way", limits.open_cancels)
-            }
-            Awaited::Child => ("open children of one run", limits.open_children),
-            Awaited::Signal => ("signals of one run on their way", limits.open_signals),
+            Awaited::Activity => (Limit::OpenActivities, limits.open_activities),
+            Awaited::CancelRequest => (Limit::OpenCancels, limits.open_cancels),
+            Awaited::Child => (Limit::OpenChildren, limits.open_children),
+            Awaited::Signal => (Limit::OpenSignals, limits.open_signals),
         };
         let now = self.draft.waiting(index, pending.id).of(awaited);
         let negative = |_| Error::internal("a run waits for less than nothing");

@@ -7,7 +7,7 @@ use crate::event::{
 };
 use crate::id::{RunId, Timestamp};
 use crate::index::RunStatus;
-use crate::limits::NAMESPACE_BYTES_MAX;
+use crate::limits::{Limit, NAMESPACE_BYTES_MAX};
 
 /// A run to start. Borrowed; nothing is copied before the event is written.
 #[derive(Clone, Copy, Debug)]
@@ -224,7 +224,7 @@ pub(crate) fn check_namespace(name: &str) -> Result<()> {
     }
     if name.len() > NAMESPACE_BYTES_MAX {
         return Err(Error::LimitExceeded {
-            limit: "bytes in the name of a namespace",
+            limit: Limit::NamespaceBytes,
             run: None,
             now: 0,
             asked: name.len() as u64,

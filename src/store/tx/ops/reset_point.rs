@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::event::{Body, ChildStartFailed, ChildStarted, Effect, Event, ExternalResolved};
 use crate::id::{Position, RunId, RunNumber};
 use crate::index::Index;
+use crate::limits::Limit;
 use crate::store::pending::check_max;
 use crate::store::read::Snapshot;
 use crate::store::shared::Shared;
@@ -85,7 +86,7 @@ impl ResetPoint {
 
     /// Checks that the event that marks the reset can name what was open.
     pub(crate) fn check_open(&self) -> Result<()> {
-        check_max("open activities in a reset", self.activities.len(), u16::MAX.into())
+        check_max(Limit::ResetActivities, self.activities.len(), u16::MAX.into())
     }
 
     /// Reads what was not read yet. Takes no look at the index while it reads.

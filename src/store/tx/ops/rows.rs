@@ -4,7 +4,7 @@ use crate::bytes::in_memory;
 use crate::error::{Error, Result};
 use crate::id::Position;
 use crate::index::{NAMESPACES_TABLE, ValueRef};
-use crate::limits::{KEY_BYTES_MAX, TABLE_NAME_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::limits::{KEY_BYTES_MAX, Limit, TABLE_NAME_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::log::format::write_put;
 use crate::store::pending::{Read, Stated, StatedRow, check_max};
 use crate::store::tx::{Step, Stepped, Stop, Transaction};
@@ -56,9 +56,9 @@ impl Transaction<'_> {
     }
 
     pub(crate) fn put_row(&mut self, table: &str, key: &[u8], value: Option<&[u8]>) -> Result<()> {
-        check_max("bytes in the name of a table", table.len(), TABLE_NAME_BYTES_MAX)?;
-        check_max("bytes in a key", key.len(), KEY_BYTES_MAX)?;
-        check_max("bytes in a value", value.map_or(0, <[u8]>::len), VALUE_BYTES_MAX)?;
+        check_max(Limit::TableNameBytes, table.len(), TABLE_NAME_BYTES_MAX)?;
+        check_max(Limit::KeyBytes, key.len(), KEY_BYTES_MAX)?;
+        check_max(Limit::ValueBytes, value.map_or(0, <[u8]>::len), VALUE_BYTES_MAX)?;
         let start = self.work.rows.len();
         write_put(&mut self.work.rows, table, key, value);
         if let Some(written) = &mut self.work.written {
