@@ -129,8 +129,17 @@ pub struct Event<'a> {
 }
 
 impl<'a> Event<'a> {
+    /// An event without a typed head.
+    pub(crate) const fn opaque(id: u32, raw: RawEvent<'a>) -> Self {
+        Event { id, body: Body::Opaque(raw.kind), raw }
+    }
+
     /// Decodes and validates the typed head.
+    #[inline]
     pub(crate) fn check(id: u32, raw: RawEvent<'a>) -> Result<Self, Malformed> {
+        if raw.is_opaque() {
+            return Ok(Event::opaque(id, raw));
+        }
         let body = Body::decode(raw.kind, raw.version, raw.head)?;
         Ok(Event { id, body, raw })
     }

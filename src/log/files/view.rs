@@ -148,6 +148,13 @@ impl View {
         Ok(batch)
     }
 
+    /// Begins to fetch the header of the batch at `position` into the cache.
+    pub(crate) fn prefetch(&self, position: Position) {
+        std::hint::black_box(
+            self.bytes_from(position).and_then(|(_, _, bytes)| bytes.first()).copied(),
+        );
+    }
+
     /// The id of the first event of the batch at `position`, and the position of the run's batch before it.
     /// Reads less than [`View::batch`]: the header, and one byte at the end of the first event to prefetch it,
     /// so that a reader of the event does not wait for memory.

@@ -37,6 +37,8 @@ impl BackwardWalk {
                 break;
             }
             unfinished = false;
+            // The memory of all legs, before any of it is waited for (prefetch).
+            self.at.iter().for_each(|at| view.prefetch(*at));
             for (leg, end) in self.ends.iter().enumerate() {
                 let Some(at) = self.at.get_mut(leg).filter(|at| *at != end) else { continue };
                 let entry = found.get_mut(leg * self.stride + step).filter(|_| step < self.stride);
