@@ -10,7 +10,7 @@ use rkyv::validation::ArchiveContext;
 use rkyv::{Archive, Archived, Serialize};
 
 use super::codec::{self, Buffer, Malformed};
-use super::field::Field;
+use super::field::{Field, FieldValue};
 use super::kind::EventKind;
 use super::values::{
     EventIds, ExternalFailedCause, IdConflictPolicy, IdReusePolicy, Initiator, ParentClosePolicy,
@@ -45,6 +45,12 @@ macro_rules! records {
             impl $(<$lt>)? $name $(<$lt>)? {
                 fn encode(&self, buffer: &mut Buffer) -> Result<(), Malformed> {
                     codec::encode(&$disk { $($field: Field::disk(&self.$field),)* }, buffer)
+                }
+            }
+
+            impl<'x> record_type!($name 'x $($lt)?) {
+                fn fields(&self) -> Vec<(&'static str, FieldValue<'x>)> {
+                    vec![$((stringify!($field), Field::value(&self.$field)),)*]
                 }
             }
 
@@ -346,6 +352,16 @@ macro_rules! bodies {
                 match self {
                     $(Body::$variant(_) => EventKind::from_number($number),)*
                     Body::Opaque(kind) => *kind,
+                }
+            }
+
+            /// All fields of the record in their order, by name; none where the payload says everything. To show an event of any
+            /// kind.
+            #[must_use]
+            pub fn fields(&self) -> Vec<(&'static str, FieldValue<'a>)> {
+                match self {
+                    $(Body::$variant(record) => record.fields(),)*
+                    Body::Opaque(_) => vec![],
                 }
             }
 

@@ -12,6 +12,24 @@ use super::values::{
 };
 use crate::id::RunId;
 
+/// A field's value, for whoever shows all fields of a body alike: [`Body::fields`](crate::Body::fields).
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum FieldValue<'a> {
+    /// A number, such as an event id.
+    Number(u32),
+    /// Yes or no.
+    Flag(bool),
+    /// A text.
+    Text(&'a str),
+    /// A run; `None` for no run.
+    Run(Option<RunId>),
+    /// Event ids.
+    Events(EventIds<'a>),
+    /// One of several values with names: the name.
+    Choice(String),
+}
+
 /// A public field type and its archived form.
 pub(super) trait Field<'a>: Sized {
     /// What is archived.
@@ -20,6 +38,8 @@ pub(super) trait Field<'a>: Sized {
     fn disk(&self) -> Self::Disk;
     /// The value back from its archive; borrowed where it can be.
     fn view(archived: &'a Archived<Self::Disk>) -> Self;
+    /// The value to show.
+    fn value(&self) -> FieldValue<'a>;
 }
 
 impl<'a> Field<'a> for u32 {
@@ -30,6 +50,9 @@ impl<'a> Field<'a> for u32 {
     fn view(archived: &'a Archived<u32>) -> Self {
         archived.to_native()
     }
+    fn value(&self) -> FieldValue<'a> {
+        FieldValue::Number(*self)
+    }
 }
 
 impl<'a> Field<'a> for RunId {
@@ -39,6 +62,9 @@ impl<'a> Field<'a> for RunId {
     }
     fn view(archived: &'a [u8; 16]) -> Self {
         RunId::from_bytes(*archived)
+    }
+    fn value(&self) -> FieldValue<'a> {
+        FieldValue::Run(Some(*self))
     }
 }
 
@@ -51,6 +77,9 @@ macro_rules! number_field {
             }
             fn view(archived: &'a u8) -> Self {
                 $name::from_number(*archived)
+            }
+            fn value(&self) -> FieldValue<'a> {
+                FieldValue::Choice(format!("{self:?}"))
             }
         }
     )*};
@@ -66,6 +95,9 @@ impl<'a> Field<'a> for bool {
     fn view(archived: &'a u8) -> Self {
         *archived != 0
     }
+    fn value(&self) -> FieldValue<'a> {
+        FieldValue::Flag(*self)
+    }
 }
 
 impl<'a> Field<'a> for &'a str {
@@ -75,6 +107,9 @@ impl<'a> Field<'a> for &'a str {
     }
     fn view(archived: &'a ArchivedString) -> Self {
         archived.as_str()
+    }
+    fn value(&self) -> FieldValue<'a> {
+        FieldValue::Text(self)
     }
 }
 
@@ -86,6 +121,9 @@ impl<'a> Field<'a> for EventIds<'a> {
     fn view(archived: &'a ArchivedVec<u8>) -> Self {
         EventIds::from_bytes(archived.as_slice())
     }
+    fn value(&self) -> FieldValue<'a> {
+        FieldValue::Events(*self)
+    }
 }
 
 impl<'a> Field<'a> for Option<RunId> {
@@ -96,6 +134,9 @@ impl<'a> Field<'a> for Option<RunId> {
     fn view(archived: &'a ArchivedVec<u8>) -> Self {
         // Any other length than 16 reads as "no run", so that one invalid field does not fail the reader.
         <[u8; 16]>::try_from(archived.as_slice()).ok().map(RunId::from_bytes)
+    }
+    fn value(&self) -> FieldValue<'a> {
+        FieldValue::Run(*self)
     }
 }
 

@@ -19,6 +19,7 @@ pub use body::{
 };
 pub(crate) use codec::{Buffer, Malformed};
 pub(crate) use effect::{Awaited, Effect, RequestKind};
+pub use field::FieldValue;
 pub use kind::EventKind;
 pub(crate) use raw::{RawEvent, encode};
 pub use values::{

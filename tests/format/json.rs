@@ -2,11 +2,8 @@
 
 use std::fmt::Write;
 
-use kinlog::event::{EventIds, ExternalFailedCause, Initiator, RetryState, StartChildFailedCause};
-use kinlog::{
-    Body, Child, DutyFilter, Event, IdConflictPolicy, IdReusePolicy, ParentClosePolicy, RunFilter,
-    RunId, Snapshot, Store,
-};
+use kinlog::event::FieldValue;
+use kinlog::{Body, Child, DutyFilter, Event, RunFilter, RunId, Snapshot, Store};
 
 /// One JSON object a line for each event: run by run, in the order in which they came.
 pub(crate) fn events(store: &Store) -> String {
@@ -83,9 +80,9 @@ fn relation(out: &mut String, run: &RunId, child: &Child) {
         child.state,
         outcome,
         child.reported,
-        child.first_run.json(),
-        current.json(),
-        child.held_by.json(),
+        json(FieldValue::Run(child.first_run)),
+        json(FieldValue::Run(current)),
+        json(FieldValue::Run(child.held_by)),
     )
     .unwrap();
 }
@@ -111,131 +108,26 @@ fn line(out: &mut String, run: &RunId, event: &Event<'_>) {
     writeln!(out, "{}}}", body(event.body())).unwrap();
 }
 
-/// A field's value in JSON.
-trait Field {
-    fn json(&self) -> String;
-}
-
-impl Field for u8 {
-    fn json(&self) -> String {
-        self.to_string()
-    }
-}
-
-impl Field for u32 {
-    fn json(&self) -> String {
-        self.to_string()
-    }
-}
-
-impl Field for bool {
-    fn json(&self) -> String {
-        self.to_string()
-    }
-}
-
-impl Field for &str {
-    fn json(&self) -> String {
-        text(self)
-    }
-}
-
-impl Field for RunId {
-    fn json(&self) -> String {
-        format!("\"{self}\"")
-    }
-}
-
-impl Field for Option<RunId> {
-    fn json(&self) -> String {
-        self.map_or("null".into(), |run| run.json())
-    }
-}
-
-impl Field for EventIds<'_> {
-    fn json(&self) -> String {
-        let ids: Vec<_> = self.iter().map(|id| id.to_string()).collect();
-        format!("[{}]", ids.join(","))
-    }
-}
-
-macro_rules! by_name {
-    ($($type:ty)*) => {$(
-        impl Field for $type {
-            fn json(&self) -> String {
-                format!("\"{self:?}\"")
-            }
-        }
-    )*};
-}
-by_name!(ExternalFailedCause RetryState StartChildFailedCause);
-by_name!(Initiator ParentClosePolicy IdReusePolicy IdConflictPolicy);
-
-macro_rules! records {
-    ($body:expr, $(($($variant:ident)+) { $($field:ident)* })*) => {
-        match $body {
-            $($(Body::$variant(record))|+ => {
-                vec![$((stringify!($field), record.$field.json()),)*]
-            })*
-            _ => vec![],
-        }
-    };
-}
-
 fn body(body: &Body<'_>) -> String {
-    let fields = records! { body,
-        (WorkflowExecutionStarted) {
-            run_id first_run_id continued_run_id namespace workflow_id workflow_type task_queue
-            request_id parent_workflow_id parent_run_id root_workflow_id root_run_id
-            parent_initiated_event_id attempt initiator imported
-        }
-        (WorkflowExecutionCompleted WorkflowExecutionFailed WorkflowExecutionTimedOut) {
-            new_run_id workflow_task_completed_event_id retry_state
-        }
-        (WorkflowExecutionCanceled) { workflow_task_completed_event_id }
-        (WorkflowExecutionTerminated) { reason reset_run_id }
-        (WorkflowReset) { run_id base_run_id reason request_id open_activities }
-        (WorkflowExecutionContinuedAsNew) {
-            new_run_id workflow_task_completed_event_id initiator
-        }
-        (WorkflowExecutionCancelRequested) {
-            external_workflow_id external_run_id external_initiated_event_id
-        }
-        (WorkflowExecutionSignaled) {
-            signal_name request_id external_run_id external_initiated_event_id
-        }
-        (SignalExternalWorkflowExecutionInitiated RequestCancelExternalWorkflowExecutionInitiated) {
-            workflow_id run_id signal_name workflow_task_completed_event_id child_workflow_only
-        }
-        (SignalExternalWorkflowExecutionFailed ExternalWorkflowExecutionSignaled
-         RequestCancelExternalWorkflowExecutionFailed ExternalWorkflowExecutionCancelRequested) {
-            initiated_event_id cause
-        }
-        (StartChildWorkflowExecutionInitiated) {
-            workflow_id workflow_type task_queue workflow_task_completed_event_id close_policy
-            reuse_policy conflict_policy
-        }
-        (StartChildWorkflowExecutionFailed) { initiated_event_id cause }
-        (ChildWorkflowExecutionStarted) { run_id initiated_event_id }
-        (ChildWorkflowExecutionCompleted ChildWorkflowExecutionFailed
-         ChildWorkflowExecutionCanceled ChildWorkflowExecutionTimedOut
-         ChildWorkflowExecutionTerminated) {
-            run_id initiated_event_id started_event_id retry_state
-        }
-        (WorkflowTaskStarted WorkflowTaskCompleted WorkflowTaskTimedOut WorkflowTaskFailed) {
-            scheduled_event_id started_event_id
-        }
-        (ActivityTaskScheduled) { activity_id activity_type workflow_task_completed_event_id }
-        (ActivityTaskStarted ActivityTaskCompleted ActivityTaskFailed ActivityTaskTimedOut
-         ActivityTaskCancelRequested ActivityTaskCanceled) {
-            scheduled_event_id started_event_id
-        }
-        (TimerStarted) { timer_id workflow_task_completed_event_id }
-        (TimerFired TimerCanceled) { timer_id started_event_id }
-    };
+    let fields = body.fields().into_iter();
     let fields: Vec<_> =
-        fields.into_iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+        fields.map(|(name, value)| format!("\"{name}\":{}", json(value))).collect();
     format!("{{{}}}", fields.join(","))
+}
+
+fn json(value: FieldValue<'_>) -> String {
+    match value {
+        FieldValue::Number(number) => number.to_string(),
+        FieldValue::Flag(flag) => flag.to_string(),
+        FieldValue::Text(it) => text(it),
+        FieldValue::Run(run) => run.map_or("null".into(), |run| format!("\"{run}\"")),
+        FieldValue::Events(ids) => {
+            let ids: Vec<_> = ids.iter().map(|id| id.to_string()).collect();
+            format!("[{}]", ids.join(","))
+        }
+        FieldValue::Choice(name) => format!("\"{name}\""),
+        other => panic!("{other:?}"),
+    }
 }
 
 fn text(text: &str) -> String {

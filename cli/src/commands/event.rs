@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use kinlog::{Event, RunId};
 use serde::Serialize;
 
-use super::body::{Fields, fields};
+use super::body::Fields;
 use super::payload::preview;
 use crate::ui;
 
@@ -22,7 +22,7 @@ const IN_THE_HEADER: [&str; 13] = [
     "parent_initiated_event_id",
     "root_workflow_id",
     "root_run_id",
-    "recorded",
+    "imported",
     "attempt",
 ];
 
@@ -55,7 +55,7 @@ impl Line {
             size: event.size(),
             payload_bytes: event.payload().len(),
             payload: STANDARD.encode(event.payload()),
-            body: fields(event.body()),
+            body: Fields::of(event.body()),
         }
     }
 }
@@ -63,7 +63,7 @@ impl Line {
 /// The fields that say something, and a look at the payload.
 pub(super) fn what(event: &Event<'_>) -> String {
     let starts = event.id() == 1;
-    let all = fields(event.body());
+    let all = Fields::of(event.body());
     let telling = all.telling().filter(|(name, _)| !(starts && IN_THE_HEADER.contains(name)));
     let mut parts: Vec<String> = telling
         .map(|(name, value)| {
