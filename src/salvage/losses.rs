@@ -7,7 +7,7 @@ use super::report::{LossStatus, LostRange};
 use super::walk::Mismatch;
 use crate::bytes::wide;
 use crate::id::{Position, RunId};
-use crate::log::format::{Identity, SEGMENT_HEADER_BYTES};
+use crate::log::format::Identity;
 
 /// What is known after all of the source was read.
 pub(super) struct Known {
@@ -23,6 +23,8 @@ pub(super) struct Known {
 /// A damaged range.
 pub(super) struct Damage {
     pub(super) segment: u32,
+    /// The length of its file.
+    pub(super) segment_bytes: u64,
     pub(super) path: PathBuf,
     pub(super) range: Range<usize>,
     pub(super) mismatch: Mismatch,
@@ -48,16 +50,15 @@ pub(super) enum LostExtent {
 impl Damage {
     /// What was lost here; `None` if it is free space.
     pub(super) fn judge(self, known: &Known) -> Option<(LostRange, Position)> {
-        let base = first_byte(&known.identity, self.segment);
+        let base = known.identity.first_byte(self.segment);
         let position = base.plus(wide(self.range.start));
         let mut to = wide(self.range.end);
         if self.extent == LostExtent::Tail {
-            let segment_bytes = u64::from(known.identity.segment_bytes);
             let reaches = known.durable_upto.as_u64().saturating_sub(base.as_u64());
             to = if known.end > position {
-                segment_bytes
+                self.segment_bytes
             } else {
-                to.max(reaches.min(segment_bytes))
+                to.max(reaches.min(self.segment_bytes))
             };
         }
         if to <= wide(self.range.start) {
@@ -75,12 +76,6 @@ impl Damage {
         let lost = LostRange { path, from, to, what, expected, found, status, runs };
         Some((lost, self.mark))
     }
-}
-
-/// The position of the first byte of a segment.
-pub(super) fn first_byte(identity: &Identity, segment: u32) -> Position {
-    let first = identity.first_frame(segment).as_u64();
-    Position::from_u64(first - wide(SEGMENT_HEADER_BYTES))
 }
 
 /// The ranges of numbers below `end` that are not in `present`, which is ascending.

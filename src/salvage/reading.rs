@@ -1,7 +1,7 @@
 //! Reads the segments of the source, imports every commit, and reports every damaged range.
 
 use super::image::Image;
-use super::losses::{Damage, Known, LostExtent, first_byte, missing};
+use super::losses::{Damage, Known, LostExtent, missing};
 use super::report::{
     LossStatus, ManifestState, SalvageProgress, SalvageReport, Shortfall, StaleTable,
 };
@@ -70,7 +70,7 @@ impl<'a, P: FnMut(SalvageProgress)> Salvage<'a, P> {
                 self.gap = Some(self.rescue.import.index().end);
             }
             next = number.saturating_add(1);
-            let len = usize::try_from(self.source.identity.segment_bytes).unwrap_or(usize::MAX);
+            let len = usize::try_from(file.expected).unwrap_or(usize::MAX);
             image.load(self.disk, &file.path, file.size, len);
             self.segments = next;
             self.segment(*number, file, &image)?;
@@ -82,11 +82,12 @@ impl<'a, P: FnMut(SalvageProgress)> Salvage<'a, P> {
 
     /// Imports the commits of one segment.
     fn segment(&mut self, number: u32, file: &SegmentFile, image: &Image) -> Result<()> {
-        let base = first_byte(&self.source.identity, number);
+        let base = self.source.identity.first_byte(number);
         let mut walk = Walk::new(image, &file.salt, base, self.epoch);
         let damaged = |range, mismatch, extent| {
             let (path, runs, mark) = (file.path.clone(), vec![], Position::START);
-            Damage { segment: number, path, range, mismatch, extent, runs, mark }
+            let segment_bytes = file.expected;
+            Damage { segment: number, segment_bytes, path, range, mismatch, extent, runs, mark }
         };
         while let Some(step) = walk.next() {
             match step {
@@ -119,7 +120,7 @@ impl<'a, P: FnMut(SalvageProgress)> Salvage<'a, P> {
             End::Open(from, mismatch) => (from, mismatch, LostExtent::Tail),
         };
         self.note(damaged(from..image.dirty_end(from), mismatch, extent), image);
-        if file.size > u64::from(self.source.identity.segment_bytes) {
+        if file.size > file.expected {
             let len = usize::try_from(file.size).unwrap_or(usize::MAX);
             let mismatch = Mismatch::new("bytes after the end of a segment");
             self.note(damaged(image.bytes.len()..len, mismatch, LostExtent::Unused), image);
@@ -139,7 +140,7 @@ impl<'a, P: FnMut(SalvageProgress)> Salvage<'a, P> {
     /// The runs named in a damaged range, read as a frame.
     fn runs_at(&self, damage: &Damage, image: &Image) -> Vec<RunId> {
         let bytes = image.bytes.get(damage.range.start..).unwrap_or_default();
-        let base = first_byte(&self.source.identity, damage.segment);
+        let base = self.source.identity.first_byte(damage.segment);
         let numbers = claimed_runs(bytes, base.plus(wide(damage.range.start)));
         let mut runs = self.rescue.runs.ids(numbers);
         runs.sort_unstable();

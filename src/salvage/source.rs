@@ -39,6 +39,8 @@ pub(super) struct Source {
 pub(super) struct SegmentFile {
     pub(super) path: PathBuf,
     pub(super) size: u64,
+    /// The length that it must have. It may be longer or shorter.
+    pub(super) expected: u64,
     pub(super) salt: [u8; 16],
     /// The epoch in which it was prepared; 0 if its header is damaged.
     pub(super) epoch: u32,
@@ -114,7 +116,8 @@ impl Source {
             Err(_) if !resembles(&page, &self.identity) => return damaged(FileDamage::Unproven),
             Err(_) => named,
         };
-        let expected = u64::from(self.identity.segment_bytes);
+        let segment_bytes = self.identity.segment_bytes;
+        let expected = header.as_ref().map_or(segment_bytes, |header| header.file_bytes).into();
         if size != expected {
             damaged(FileDamage::WrongLength { expected, found: size });
         }
@@ -131,7 +134,7 @@ impl Source {
             Ok(_) if number != named => Claim::Header,
             Ok(_) => Claim::Both,
         };
-        let file = SegmentFile { path, size, salt, epoch, claim };
+        let file = SegmentFile { path, size, expected, salt, epoch, claim };
         match self.segments.entry(number) {
             Entry::Vacant(entry) => {
                 entry.insert(file);

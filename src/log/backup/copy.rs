@@ -9,7 +9,9 @@ use crate::bytes::wide;
 use crate::disk::{Disk, OpenMode};
 use crate::error::{Error, Result};
 use crate::log::files::{ManifestFile, View, check_disjoint};
-use crate::log::format::{Manifest, Paths, SEGMENT_HEADER_BYTES, SegmentHeader, corrupt};
+use crate::log::format::{
+    Manifest, Paths, SEGMENT_HEADER_BYTES, SegmentHeader, corrupt, wrong_length,
+};
 
 /// Bytes per write.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -123,25 +125,21 @@ impl Copy<'_> {
 
     /// Reads a segment of the source, which must be the one in the view.
     fn load(&mut self, number: u32) -> Result<SegmentHeader> {
-        let identity = self.view.identity;
         let path = &self.from.segment(number);
+        let other = || corrupt(path, 0, "the segment is not the one that is open", 0, 0);
+        let open = usize::try_from(number).ok().and_then(|at| self.view.segments().get(at));
+        let open = open.ok_or_else(other)?.header;
         let failed = |operation| move |source| Error::io(operation, path, source);
         let file = self.disk.open(path, OpenMode::Read).map_err(failed("open"))?;
-        let (size, expected) =
-            (file.size().map_err(failed("measure"))?, identity.segment_bytes.into());
-        if size != expected {
-            let what = "the file's length is wrong";
-            return Err(corrupt(path, size.min(expected), what, expected, size));
+        let size = file.size().map_err(failed("measure"))?;
+        if size != u64::from(open.file_bytes) {
+            return Err(wrong_length(path, open.file_bytes.into(), size));
         }
-        self.buffer.resize(usize::try_from(expected).unwrap_or(usize::MAX), 0);
+        self.buffer.resize(open.file_len(), 0);
         file.read_at(&mut self.buffer, 0).map_err(failed("read"))?;
         let page = self.buffer.get(..SEGMENT_HEADER_BYTES).unwrap_or_default();
-        let header = SegmentHeader::decode(page, path, number, &identity)?;
-        let open = usize::try_from(number).ok().and_then(|at| self.view.segments().get(at));
-        if open.is_none_or(|open| open.header != header) {
-            return Err(corrupt(path, 0, "the segment is not the one that is open", 0, 0));
-        }
-        Ok(header)
+        let header = SegmentHeader::decode(page, path, number, &self.view.identity)?;
+        if header == open { Ok(header) } else { Err(other()) }
     }
 
     /// Links the file; returns whether the disk can. The file is synced again, because the former backup may be

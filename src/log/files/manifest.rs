@@ -7,7 +7,7 @@ use super::missing::missing;
 use crate::bytes::wide;
 use crate::disk::{Disk, DiskFile, OpenMode, create_anew};
 use crate::error::{Error, Result};
-use crate::log::format::{MANIFEST_BYTES, Manifest, Paths, Slots, corrupt, slot_offset};
+use crate::log::format::{MANIFEST_BYTES, Manifest, Paths, Slots, slot_offset, wrong_length};
 
 /// Most readings until two in a row agree.
 const READINGS: u32 = 16;
@@ -99,8 +99,7 @@ fn read_pages(file: &dyn DiskFile, path: &Path) -> Result<Vec<u8>> {
     let size = file.size().map_err(|e| Error::io("measure", path, e))?;
     let expected = wide(MANIFEST_BYTES);
     if size != expected {
-        let what = "the file's length is wrong";
-        return Err(corrupt(path, size.min(expected), what, expected, size));
+        return Err(wrong_length(path, expected, size));
     }
     let read = || {
         let mut pages = vec![0; MANIFEST_BYTES];

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use super::location::check_at;
+use crate::bytes::wide;
 use crate::disk::{Disk, FileId, MappedFile, OpenMode, create_anew};
 use crate::error::{Error, Result};
-use crate::log::format::{Identity, Paths, SEGMENT_HEADER_BYTES, SegmentHeader, corrupt};
+use crate::log::format::{Identity, Paths, SEGMENT_HEADER_BYTES, SegmentHeader, wrong_length};
 
 /// Bytes per write while a segment is zeroed. The page cache keeps the file in folios of this size: with 1 MiB, a
 /// later write of a few hundred bytes takes twice as long.
@@ -52,7 +53,7 @@ impl Segment {
             move |source| Error::io(operation, path, source)
         };
         let file = create_anew(disk, &temporary).map_err(failed("create"))?;
-        let size = u64::from(header.identity.segment_bytes);
+        let size = u64::from(header.file_bytes);
         let zeros = vec![0; ZERO_BYTES];
         let mut offset = 0;
         while offset < size {
@@ -88,10 +89,8 @@ impl Segment {
     ) -> Result<Self> {
         let path = paths.segment(header.number);
         let file = disk.open(&path, OpenMode::Read).map_err(|e| Error::io("open", &path, e))?;
-        let len = usize::try_from(header.identity.segment_bytes)
-            .map_err(|_| Error::invalid("a segment does not fit into the address space"))?;
         let id = file.id().map_err(|e| Error::io("look at", &path, e))?;
-        let map = file.map(len).map_err(|e| Error::io("map", &path, e))?;
+        let map = file.map(header.file_len()).map_err(|e| Error::io("map", &path, e))?;
         Ok(Segment { header, path, id, file: MappedFile::new(map, mark) })
     }
 
@@ -118,18 +117,15 @@ impl Segment {
         let path = paths.segment(number);
         let file = disk.open(&path, OpenMode::Read).map_err(|e| Error::io("open", &path, e))?;
         let size = file.size().map_err(|e| Error::io("measure", &path, e))?;
-        let expected = u64::from(identity.segment_bytes);
-        if size != expected {
-            return Err(corrupt(
-                &path,
-                size.min(expected),
-                "the file's length is wrong",
-                expected,
-                size,
-            ));
+        if size < wide(SEGMENT_HEADER_BYTES) {
+            return Err(wrong_length(&path, wide(SEGMENT_HEADER_BYTES), size));
         }
         let mut page = vec![0; SEGMENT_HEADER_BYTES];
         file.read_at(&mut page, 0).map_err(|e| Error::io("read", &path, e))?;
-        SegmentHeader::decode(&page, &path, number, identity)
+        let header = SegmentHeader::decode(&page, &path, number, identity)?;
+        if size != u64::from(header.file_bytes) {
+            return Err(wrong_length(&path, header.file_bytes.into(), size));
+        }
+        Ok(header)
     }
 }

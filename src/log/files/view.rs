@@ -188,6 +188,12 @@ impl View {
         corrupt(&path, offset as u64, what, expected, found)
     }
 
+    /// The total length of the files of the segments before number `segment`.
+    pub(crate) fn file_bytes_before(&self, segment: u32) -> u64 {
+        let before = self.segments.iter().filter(|other| other.header.number < segment);
+        before.map(|other| u64::from(other.header.file_bytes)).sum()
+    }
+
     /// The segments, in order.
     pub(crate) fn segments(&self) -> &[Arc<Segment>] {
         &self.segments

@@ -66,7 +66,13 @@ fn segment(path: &Path, number: u32) -> (Arc<Segment>, Arc<Content>) {
     let map = content.map(SEGMENT_BYTES as usize).unwrap();
     let file = MappedFile::new(map, SEGMENT_HEADER_BYTES);
     file.begin_writing(content.clone());
-    let header = SegmentHeader { identity: IDENTITY, number, epoch: 1, salt: [0; 16] };
+    let header = SegmentHeader {
+        identity: IDENTITY,
+        number,
+        epoch: 1,
+        salt: [0; 16],
+        file_bytes: SEGMENT_BYTES,
+    };
     (Arc::new(Segment { header, path: PathBuf::new(), id, file }), content)
 }
 

@@ -50,6 +50,11 @@ pub(crate) fn unsupported(path: &Path, what: &'static str, supported: u64, found
     Error::UnsupportedFormat { path: path.to_owned(), what, supported, found }
 }
 
+/// [`Error::Corrupt`] for a file of another length than it must have.
+pub(crate) fn wrong_length(path: &Path, expected: u64, found: u64) -> Error {
+    corrupt(path, found.min(expected), "the file's length is wrong", expected, found)
+}
+
 /// [`Error::Corrupt`] at `offset` of a file; the affected runs are not known yet.
 pub(crate) fn corrupt(
     path: &Path,

@@ -29,11 +29,14 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
+    /// The position of the first byte of a segment.
+    pub(crate) fn first_byte(&self, segment: u32) -> Position {
+        Position::from_u64(u64::from(segment) * u64::from(self.segment_bytes))
+    }
+
     /// The position of the first frame of a segment.
     pub(crate) fn first_frame(&self, segment: u32) -> Position {
-        Position::from_u64(
-            u64::from(segment) * u64::from(self.segment_bytes) + SEGMENT_HEADER_BYTES as u64,
-        )
+        self.first_byte(segment).plus(SEGMENT_HEADER_BYTES as u64)
     }
 
     /// The most payload bytes that one commit can have: a frame alone in its segment.
@@ -62,6 +65,8 @@ pub(crate) struct SegmentHeader {
     pub(crate) epoch: u32,
     /// Random, and part of every frame's checksum.
     pub(crate) salt: [u8; 16],
+    /// The length of its file.
+    pub(crate) file_bytes: u32,
 }
 
 /// What a segment's first page says, before anything of it is checked.
@@ -99,10 +104,15 @@ impl SegmentHeader {
         page
     }
 
+    /// The length of its file, in memory.
+    pub(crate) fn file_len(&self) -> usize {
+        usize::try_from(self.file_bytes).unwrap_or(usize::MAX)
+    }
+
     /// What the segment's frames are verified against.
     pub(crate) fn scope(&self) -> Scope<'_> {
-        let end = (u64::from(self.number) + 1) * u64::from(self.identity.segment_bytes);
-        Scope { salt: &self.salt, end: Position::from_u64(end) }
+        let end = self.identity.first_byte(self.number).plus(self.file_bytes.into());
+        Scope { salt: &self.salt, end }
     }
 
     /// The header in `page`, which must belong to segment `number` of the store `identity`.
@@ -121,6 +131,7 @@ impl SegmentHeader {
             number: u32_at(page, 12).unwrap_or_default(),
             epoch: u32_at(page, 44).unwrap_or_default(),
             salt: array_at(page, 48).unwrap_or_default(),
+            file_bytes: identity.segment_bytes,
         };
         let mismatch = |what, expected: u32, found: u32| {
             corrupt(path, 0, what, u64::from(expected), u64::from(found))

@@ -6,11 +6,12 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::recovery::UnverifiedTail;
+use crate::bytes::wide;
 use crate::disk::{Disk, OpenMode};
 use crate::error::{Error, Result};
 use crate::id::Position;
 use crate::log::files::StoreLocation;
-use crate::log::format::{Identity, Paths, SEGMENT_HEADER_BYTES};
+use crate::log::format::{Paths, SEGMENT_HEADER_BYTES, SegmentHeader};
 
 /// Copies `tail` into quarantine, then zeroes it; returns the paths of the copies. Zeroes nothing if the store is no
 /// longer at its `location`.
@@ -85,19 +86,21 @@ fn quarantine(
 pub(crate) fn harden(
     disk: &dyn Disk,
     paths: &Paths,
-    identity: &Identity,
+    segments: &[SegmentHeader],
     range: Range<Position>,
 ) -> Result<()> {
-    if range.is_empty() {
-        return Ok(());
-    }
-    let (first, start) = identity.locate(range.start);
-    let (last, end) = identity.locate(range.end);
-    for number in first..=last {
-        let from = if number == first { start } else { SEGMENT_HEADER_BYTES } as u64;
-        let to = if number == last { end as u64 } else { u64::from(identity.segment_bytes) };
+    for header in segments.iter().filter(|_| !range.is_empty()) {
+        let number = header.number;
+        let (first, start) = header.identity.locate(range.start);
+        let (last, end) = header.identity.locate(range.end);
+        if !(first..=last).contains(&number) {
+            continue;
+        }
+        let from = if number == first { start } else { SEGMENT_HEADER_BYTES };
+        let to = if number == last { end } else { header.file_len() };
         let path = paths.segment(number);
-        rewrite(disk, &path, from..to).map_err(|e| Error::io("write again and sync", path, e))?;
+        rewrite(disk, &path, wide(from)..wide(to))
+            .map_err(|e| Error::io("write again and sync", path, e))?;
     }
     Ok(())
 }

@@ -154,7 +154,7 @@ fn open_writer(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     }
     // What was replayed may be in the page cache only, and must be durable before the manifest's durable mark
     // covers it.
-    heal::harden(disk_ref, paths, &manifest.current.identity, scan.durable_upto..scan.end)?;
+    heal::harden(disk_ref, paths, &scan.segments, scan.durable_upto..scan.end)?;
     let segments = open_segments(disk_ref, paths, &scan)?;
     // A process that was killed between renaming a file and syncing the directory left an entry that is not
     // durable.
@@ -300,7 +300,13 @@ fn create(opening: &Opening) -> Result<ManifestFile> {
     make_directories(disk, paths)?;
     remove_unfinished(disk, paths)?;
     let identity = Identity { store: random_bytes(disk), segment_bytes: *segment_bytes };
-    let header = SegmentHeader { identity, number: 0, epoch: 0, salt: random_bytes(disk) };
+    let header = SegmentHeader {
+        identity,
+        number: 0,
+        epoch: 0,
+        salt: random_bytes(disk),
+        file_bytes: *segment_bytes,
+    };
     Segment::prepare(disk, paths, header, &|| Ok(()))?;
     let durable_upto = identity.first_frame(0);
     let manifest = Manifest { identity, generation: 1, epoch: 0, durable_upto, closed: true };

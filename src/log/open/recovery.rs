@@ -150,7 +150,7 @@ impl Scanner<'_> {
     fn run(&mut self, replay: &mut dyn Replay) -> Result<()> {
         for index in 0..self.scan.segments.len() {
             let Some(header) = self.scan.segments.get(index).copied() else { return Ok(()) };
-            self.load(header.number)?;
+            self.load(&header)?;
             self.scan.end = self.identity().first_frame(header.number);
             let Some(fault) = self.replay_segment(&header, replay)? else { continue };
             return self.judge(&header, fault, replay);
@@ -247,7 +247,7 @@ impl Scanner<'_> {
             if other.number == header.number {
                 from = offset;
             } else {
-                self.load(other.number)?;
+                self.load(other)?;
             }
             if let Some(range) = dirty(&self.buffer, from) {
                 let ends = (end, &mut damage_end);
@@ -319,15 +319,14 @@ impl Scanner<'_> {
     }
 
     /// Reads a whole segment by `read`, so that a bad sector is an error and not a SIGBUS.
-    fn load(&mut self, number: u32) -> Result<()> {
-        let path = self.paths.segment(number);
+    fn load(&mut self, header: &SegmentHeader) -> Result<()> {
+        let path = self.paths.segment(header.number);
+        self.buffer.resize(header.file_len(), 0);
         self.read(&path).map_err(|source| Error::io("read", path, source))
     }
 
     fn read(&mut self, path: &Path) -> std::io::Result<()> {
         let file = self.disk.open(path, OpenMode::Read)?;
-        let len = usize::try_from(self.identity().segment_bytes).unwrap_or(usize::MAX);
-        self.buffer.resize(len, 0);
         file.read_at(&mut self.buffer, 0)
     }
 }

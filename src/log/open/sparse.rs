@@ -25,7 +25,7 @@ pub(crate) fn fill_holes(disk: &dyn Disk, paths: &Paths, scan: &Scan) -> Result<
         let path = paths.segment(header.number);
         let file = disk.open(&path, OpenMode::Write).map_err(|e| Error::io("open", &path, e))?;
         let operation = "set aside the space that a sparse copy has left out of";
-        zero_holes(&file, from, header.identity.segment_bytes.into())
+        zero_holes(&file, from, header.file_bytes.into())
             .map_err(|e| Error::io(operation, path, e))?;
     }
     Ok(())

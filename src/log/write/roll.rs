@@ -42,8 +42,8 @@ impl Writer {
             }
             let kept = self.kept(state, reserve);
             let (_, offset) = self.published.identity.locate(state.next);
-            let segment_bytes = self.published.identity.segment_bytes;
-            if wide(offset + bytes + OVERHEAD_BYTES) + kept <= u64::from(segment_bytes) {
+            let segment_bytes = u64::from(state.segment.header.file_bytes);
+            if wide(offset + bytes + OVERHEAD_BYTES) + kept <= segment_bytes {
                 return Ok(());
             }
             if let Some(next) = state.prepared.take() {
@@ -68,7 +68,7 @@ impl Writer {
     fn kept(&self, state: &State, reserve: Reserve) -> u64 {
         match reserve {
             Reserve::Keep if state.prepared.is_none() => {
-                reserve_bytes(self.published.identity.segment_bytes)
+                reserve_bytes(state.segment.header.file_bytes)
             }
             Reserve::Keep | Reserve::Use => 0,
         }
@@ -99,7 +99,7 @@ impl Writer {
     /// Starts to prepare the next segment once half of this one is used.
     pub(crate) fn prepare_ahead(self: &Arc<Self>, state: &mut State) {
         let (_, offset) = self.published.identity.locate(state.next);
-        let half_used = wide(offset) * 2 > u64::from(self.published.identity.segment_bytes);
+        let half_used = wide(offset) * 2 > u64::from(state.segment.header.file_bytes);
         // After a failure it is tried again when the segment is needed, not at every commit.
         if half_used && state.prepare_failed.is_none() {
             self.prepare(state);
@@ -117,6 +117,7 @@ impl Writer {
             number,
             epoch: self.epoch,
             salt: random_bytes(self.disk.as_ref()),
+            file_bytes: self.published.identity.segment_bytes,
         };
         let writer = self.clone();
         let work = move || {

@@ -98,7 +98,7 @@ impl Store {
         let paths = |path: &Path| Paths { root: path.to_owned() };
         let (to, base) = (paths(to.as_ref()), base.map(paths));
         let (last, _) = view.identity.locate(view.end);
-        let total = (u64::from(last) + 1) * u64::from(view.identity.segment_bytes);
+        let total = view.file_bytes_before(last.saturating_add(1));
         let mut bytes = 0;
         let mut done = |more| {
             bytes += more;

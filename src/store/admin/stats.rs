@@ -91,38 +91,36 @@ impl Store {
         self.shared.here()?;
         let mut stats = Stats::default();
         let end = self.count(&mut stats);
-        let identity = self.shared.published.identity;
-        let segment_bytes = u64::from(identity.segment_bytes);
-        let (last, offset) = identity.locate(end);
-        let used_segments = u64::from(last) + 1;
-        // Bytes before the end of the log that are neither headers nor commits are the tails of full segments.
-        let written = u64::from(last) * segment_bytes + wide(offset);
-        let headers = used_segments * wide(SEGMENT_HEADER_BYTES);
-        let commits = stats.event_bytes + stats.frame_bytes + stats.row_bytes;
-        stats.tail_bytes = written.saturating_sub(headers + commits);
+        let (last, offset) = self.shared.published.identity.locate(end);
         let paths = &self.shared.paths;
-        let mut segments = 0;
+        let mut full_bytes = 0;
         for name in self.names(&paths.log())? {
-            let named = segment_number(&name).is_some();
+            let number = segment_number(&name);
             let bytes = match self.measure(&paths.log().join(&name)) {
                 // The segment that was being prepared was renamed meanwhile.
-                Err(Error::Io { source, .. }) if !named && source.kind() == NotFound => {
+                Err(Error::Io { source, .. }) if number.is_none() && source.kind() == NotFound => {
                     return self.stats();
                 }
                 measured => measured?,
             };
             stats.file_bytes += bytes;
-            if named {
-                segments += 1;
-            } else {
+            let used = match number {
+                Some(number) if number < last => {
+                    full_bytes += bytes;
+                    bytes
+                }
+                Some(number) if number == last => wide(offset),
+                Some(_) => wide(SEGMENT_HEADER_BYTES),
                 // A segment that is being prepared.
-                stats.free_bytes += bytes;
-            }
+                None => 0,
+            };
+            stats.header_bytes += number.map_or(0, |_| wide(SEGMENT_HEADER_BYTES));
+            stats.free_bytes += bytes.saturating_sub(used);
         }
-        stats.header_bytes = segments * wide(SEGMENT_HEADER_BYTES);
-        stats.free_bytes += segments * segment_bytes
-            - written
-            - (segments - used_segments.min(segments)) * wide(SEGMENT_HEADER_BYTES);
+        // Bytes before the end of the log that are neither headers nor commits are the tails of full segments.
+        let headers = (u64::from(last) + 1) * wide(SEGMENT_HEADER_BYTES);
+        let commits = stats.event_bytes + stats.frame_bytes + stats.row_bytes;
+        stats.tail_bytes = (full_bytes + wide(offset)).saturating_sub(headers + commits);
         for path in [paths.manifest(), paths.lock_record(), paths.reserve()] {
             stats.administration_bytes += match self.measure(&path) {
                 Err(Error::Io { source, .. }) if source.kind() == NotFound => 0,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::bytes::wide;
 use crate::error::{Corruption, Error, Result};
 use crate::event::Malformed;
-use crate::id::{Position, RunId, RunNumber};
+use crate::id::{RunId, RunNumber};
 use crate::index::{Contradiction, Index};
 use crate::log::files::View;
 use crate::log::format::Frame;
@@ -135,22 +135,14 @@ impl Store {
                     if tail.torn { (tail.bytes(), 0) } else { (0, tail.bytes()) };
                 (report.unfinished_bytes, report.doubtful_bytes) = (unfinished, doubtful);
             }
-            if quiet {
-                let segment_bytes = u64::from(view.identity.segment_bytes);
-                meter.reach(Position::from_u64(u64::from(found.segments) * segment_bytes));
-            } else {
-                meter.reach(view.end);
-            }
+            meter.reach(log_bytes(view, quiet));
             return Ok(index);
         }
     }
 
     fn bytes_to_verify(&self, snapshot: &Snapshot) -> Result<u64> {
         let view = snapshot.view();
-        let log = match self.is_quiet()? {
-            true => wide(view.segments().len()) * u64::from(view.identity.segment_bytes),
-            false => view.end.as_u64(),
-        };
+        let log = log_bytes(view, self.is_quiet()?);
         let index = snapshot.index();
         let namespaces = &index.namespaces;
         let sizes = namespaces.iter().filter_map(|it| namespaces.size_at(it, view.end));
@@ -177,6 +169,16 @@ impl Store {
     }
 }
 
+/// The bytes of the log that a verification reads: those up to the end, and if there is no writer, the
+/// free space too.
+fn log_bytes(view: &View, quiet: bool) -> u64 {
+    if quiet {
+        return view.file_bytes_before(u32::MAX);
+    }
+    let (last, offset) = view.identity.locate(view.end);
+    view.file_bytes_before(last) + wide(offset)
+}
+
 /// An index that is built anew.
 struct Fresh<'a, 'm> {
     index: Index,
@@ -191,7 +193,7 @@ impl Replay for Fresh<'_, '_> {
         self.commits += 1;
         self.bytes += wide(frame.header.frame_bytes());
         self.meter.now.commits = self.commits;
-        self.meter.reach(frame.end());
+        self.meter.reach(self.bytes);
         Ok(())
     }
 
@@ -249,9 +251,9 @@ impl<'a> Meter<'a> {
         Meter { now: VerifyProgress { total, ..Default::default() }, reported: 0, progress }
     }
 
-    /// The log was verified up to here.
-    fn reach(&mut self, end: Position) {
-        self.add(end.as_u64().saturating_sub(self.now.bytes));
+    /// So many bytes of the log were verified. Headers and what follows seals are counted at its end.
+    fn reach(&mut self, bytes: u64) {
+        self.add(bytes.saturating_sub(self.now.bytes));
     }
 
     fn add(&mut self, bytes: u64) {
