@@ -178,8 +178,8 @@ impl ChildSlot {
     pub(crate) const FIRST: ChildSlot = ChildSlot(0);
 }
 
-/// The address of a commit in the log, in bytes. Later commits have higher positions; a position
-/// is never reused.
+/// The address of a commit in the log. Later commits have higher positions; a position is never reused. The
+/// difference of two positions is no number of bytes: positions are left out where a segment is short.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Position(u64);
 

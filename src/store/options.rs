@@ -41,7 +41,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// The defaults: for reading and writing, created if missing, segments of 64 MiB.
+    /// The defaults: for reading and writing, created if missing, segments of up to 64 MiB.
     #[must_use]
     pub fn new() -> Self {
         Options {
@@ -70,8 +70,9 @@ impl Options {
         self
     }
 
-    /// The size in bytes of the segments of a new store: 64 KiB to 1 GiB, a multiple of 4 KiB. One commit
-    /// must fit into a segment. An existing store keeps its size. Each segment is one memory map, and Linux allows
+    /// The size in bytes of the longest segments of a new store: 64 KiB to 1 GiB, a multiple of 4 KiB. The first
+    /// segment has 64 KiB, and each next one twice as much as the last until this is reached; one commit must fit
+    /// into it. An existing store keeps its size. Each segment is one memory map, and Linux allows
     /// a process 65,530: with 64 KiB, a store is limited to 4 GiB.
     #[must_use]
     pub fn segment_bytes(mut self, bytes: u32) -> Self {

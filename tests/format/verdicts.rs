@@ -1,11 +1,12 @@
 //! Whoever reads a store comes to the same verdict on it: a writer, a reader, `verify` of a store that
 //! was open before, salvage, and the reader in Python.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use kinlog::error::Corruption;
 use kinlog::salvage::{LossStatus, ManifestState, SalvageReport, salvage};
-use kinlog::{Durability, Error, Store, Verdict};
+use kinlog::{Durability, Error, Options, Store, Verdict};
 use kinlog_testing::files::*;
 
 use super::agree_on_verdict;
@@ -46,7 +47,7 @@ fn seal_end(image: &Image) -> usize {
     places(image).iter().find(|place| place.seal).unwrap().end
 }
 
-const CASES: [Case; 28] = [
+const CASES: [Case; 30] = [
     ("nothing", Found::Sound, |_| ()),
     ("a bit in the slot that counts", Found::Repairable, |image| {
         slots(image.manifest_mut()).1[56] ^= 4;
@@ -60,8 +61,19 @@ const CASES: [Case; 28] = [
     ("a slot of zeros", Found::Repairable, |image| slots(image.manifest_mut()).0.fill(0)),
     ("a slot of another version", Found::Repairable, |image| {
         let slot = slots(image.manifest_mut()).0;
-        slot[8] = 3;
+        slot[8] = 4;
         seal_page(slot);
+    }),
+    ("a slot of version 2", Found::Sound, |image| {
+        let slot = slots(image.manifest_mut()).0;
+        slot[8] = 2;
+        seal_page(slot);
+    }),
+    ("a segment of version 2", Found::Sound, |image| {
+        let page = &mut image.segment_mut(1)[..PAGE];
+        page[8] = 2;
+        page[64..68].fill(0);
+        seal_page(page);
     }),
     ("a slot of segments that cannot be", Found::Repairable, |image| {
         let slot = slots(image.manifest_mut()).0;
@@ -139,6 +151,65 @@ const CASES: [Case; 28] = [
     }),
 ];
 
+/// Lets a segment say that its file has so many bytes.
+fn claim_bytes(image: &mut Image, segment: usize, bytes: usize) {
+    let page = &mut image.segment_mut(segment)[..PAGE];
+    page[64..68].copy_from_slice(&u32::try_from(bytes).unwrap().to_le_bytes());
+    seal_page(page);
+}
+
+/// Of a store with segments of one, two and four times [`SEGMENT`] bytes, which is the most.
+const GROWN: [Case; 15] = [
+    ("nothing", Found::Sound, |_| ()),
+    ("a segment that says it has no bytes", Found::Refused, |image| claim_bytes(image, 1, 0)),
+    ("a segment that says it has a header alone", Found::Refused, |image| {
+        claim_bytes(image, 1, PAGE);
+        image.segment_mut(1).truncate(PAGE);
+    }),
+    ("a segment that says it ends within a page", Found::Refused, |image| {
+        claim_bytes(image, 1, 2 * SEGMENT + 4);
+        image.segment_mut(1).extend([0; 4]);
+    }),
+    ("a segment that says it is longer than any", Found::Refused, |image| {
+        claim_bytes(image, 1, 8 * SEGMENT);
+        image.segment_mut(1).resize(8 * SEGMENT, 0);
+    }),
+    ("a segment that says it is longer than it is", Found::Refused, |image| {
+        claim_bytes(image, 1, 4 * SEGMENT);
+    }),
+    ("a segment that says it is shorter than it is", Found::Refused, |image| {
+        claim_bytes(image, 1, SEGMENT);
+    }),
+    ("a segment that ends before its last commit", Found::Refused, |image| {
+        claim_bytes(image, 1, SEGMENT);
+        image.segment_mut(1).truncate(SEGMENT);
+    }),
+    ("a segment cut short", Found::Refused, |image| image.segment_mut(1).truncate(SEGMENT)),
+    ("a full segment cut by a page", Found::Refused, |image| {
+        image.segment_mut(0).truncate(SEGMENT - PAGE);
+    }),
+    ("a segment with a page more", Found::Refused, |image| {
+        image.segment_mut(1).extend([0; PAGE]);
+    }),
+    ("a segment of version 2 that is short", Found::Refused, |image| {
+        let page = &mut image.segment_mut(1)[..PAGE];
+        page[8] = 2;
+        seal_page(page);
+    }),
+    ("a mark behind the end of a short segment", Found::Refused, |image| {
+        for slot in image.manifest_mut().chunks_mut(SLOT) {
+            slot[56..64].copy_from_slice(&(7 * SEGMENT as u64).to_le_bytes());
+            seal_page(slot);
+        }
+    }),
+    ("the last byte of a short segment behind its seal", Found::Repairable, |image| {
+        image.segment_mut(0)[SEGMENT - 1] = 1;
+    }),
+    ("the last byte of the last segment", Found::Repairable, |image| {
+        image.segment_mut(2)[4 * SEGMENT - 1] = 1;
+    }),
+];
+
 /// Of a store that was killed, where nothing vouches for the last commit.
 const KILLED: [Case; 4] = [
     ("nothing", Found::Sound, |_| ()),
@@ -157,11 +228,10 @@ const KILLED: [Case; 4] = [
 ];
 
 /// Two segments with commits and one without; the last commit is in a group of its own.
-fn built() -> Built {
-    let builder = Builder::new();
+fn built(builder: Builder, lengths: &[usize]) -> Built {
     let run = builder.start("one");
-    for len in [60, 59_000, 100, 200, 34_000, 30] {
-        builder.append(&run, &vec![5; len], Durability::Sync);
+    for len in lengths {
+        builder.append(&run, &vec![5; *len], Durability::Sync);
     }
     while !builder.dir.path().join(segment_name(2)).exists() {
         std::thread::yield_now();
@@ -255,7 +325,7 @@ fn examine(image: &Image, (what, expected, change): Case) {
 
 #[test]
 fn whoever_reads_a_store_comes_to_the_same_verdict() {
-    let built = built();
+    let built = built(Builder::new(), &[60, 59_000, 100, 200, 34_000, 30]);
     CASES.into_iter().for_each(|case| examine(&built.closed, case));
     KILLED.into_iter().for_each(|case| examine(&built.killed, case));
     let overlong: Case = ("a commit in the room for a seal", Found::Refused, |image| {
@@ -263,4 +333,14 @@ fn whoever_reads_a_store_comes_to_the_same_verdict() {
         stretch(image, last, OVERHEAD);
     });
     examine(&filled().0.closed, overlong);
+}
+
+#[test]
+fn whoever_reads_a_store_whose_segments_grow_comes_to_the_same_verdict() {
+    let options = Options::new().segment_bytes(4 * SEGMENT as u32);
+    let builder = Builder::with(&options, &Image(BTreeMap::new()));
+    let built = built(builder, &[60, 59_000, 100, 60_000, 200, 34_000, 30]);
+    let lengths = [0, 1, 2].map(|number| built.closed.segment(number).len());
+    assert_eq!(lengths, [SEGMENT, 2 * SEGMENT, 4 * SEGMENT]);
+    GROWN.into_iter().for_each(|case| examine(&built.closed, case));
 }

@@ -4,6 +4,7 @@
 
 mod expect;
 mod files;
+mod growth;
 mod kin;
 mod long;
 mod retry;

@@ -30,7 +30,7 @@ try:
 except ImportError:  # Not a Unix: no writer can be asked for.
     fcntl = None
 
-FORMAT_VERSION = 2
+FORMAT_VERSIONS = (2, 3)
 
 
 class Corrupt(Exception):
@@ -95,12 +95,16 @@ def check_page(page, magic, path):
     if not is_zero(page[PAGE_FIELDS:]):
         raise Corrupt(path, PAGE_FIELDS, "the rest of the page is not zero")
     # After the check: damage is not another format.
-    if u32(page, 8) != FORMAT_VERSION:
-        raise Unsupported(f"{path}: format version {u32(page, 8)}, this reader knows {FORMAT_VERSION}")
+    if u32(page, 8) not in FORMAT_VERSIONS:
+        raise Unsupported(f"{path}: format version {u32(page, 8)}, this reader knows {FORMAT_VERSIONS}")
     if u64(page, 16) != layout_fingerprint():
         raise Unsupported(
             f"{path}: layout fingerprint {u64(page, 16):#x}, this reader knows {layout_fingerprint():#x}"
         )
+
+
+def is_segment_size(length):
+    return length in range(64 << 10, (1 << 30) + 1, PAGE)
 
 
 class Manifest:
@@ -113,8 +117,7 @@ class Manifest:
         self.generation = u64(slot, 48)
         self.durable_upto = u64(slot, 56)
         self.path = path
-        sizes = range(64 << 10, (1 << 30) + 1, PAGE)
-        if self.segment_bytes not in sizes:
+        if not is_segment_size(self.segment_bytes):
             raise Corrupt(path, 40, f"segments of {self.segment_bytes} bytes")
 
     def stale(self):
@@ -158,9 +161,8 @@ class Segment:
         self.path, self.number = path, number
         with open(path, "rb") as file:
             length = os.fstat(file.fileno()).st_size
-            if length != manifest.segment_bytes:
-                found = f"{length} bytes long instead of {manifest.segment_bytes}"
-                raise Corrupt(path, min(length, manifest.segment_bytes), found)
+            if length < PAGE:
+                raise Corrupt(path, length, f"{length} bytes long, which is no header")
             self.data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         page = self.data[:PAGE]
         check_page(page, b"KINLOGSG", path)
@@ -170,6 +172,12 @@ class Segment:
             raise Corrupt(path, 12, f"the segment has the number {u32(page, 12)}")
         if u32(page, 40) != manifest.segment_bytes:
             raise Corrupt(path, 40, "the segment has another size than the manifest says")
+        self.length = u32(page, 64) if u32(page, 8) >= 3 else manifest.segment_bytes
+        if not is_segment_size(self.length) or self.length > manifest.segment_bytes:
+            raise Corrupt(path, 64, f"the segment says that it is {self.length} bytes long")
+        if length != self.length:
+            found = f"{length} bytes long instead of {self.length}"
+            raise Corrupt(path, min(length, self.length), found)
         self.epoch = u32(page, 44)
         self.salt = page[48:64]
         self.base = number * manifest.segment_bytes

@@ -91,16 +91,21 @@ pub(crate) struct Builder {
 
 impl Builder {
     pub(crate) fn new() -> Self {
-        Self::on(&Image(BTreeMap::new()))
+        Self::with(&small_segments(), &Image(BTreeMap::new()))
     }
 
     /// Goes on with an image, healing it if need be.
     pub(crate) fn on(image: &Image) -> Self {
+        Self::with(&small_segments(), image)
+    }
+
+    /// The same, with other options.
+    pub(crate) fn with(options: &Options, image: &Image) -> Self {
         let dir = directory();
         if !image.0.is_empty() {
             image.write_killed(dir.path());
         }
-        let store = small_segments().open(dir.path()).unwrap();
+        let store = options.open(dir.path()).unwrap();
         let manifest = fs::read(dir.path().join("MANIFEST")).unwrap();
         Builder { dir, store, manifest }
     }

@@ -6,11 +6,12 @@ use std::io::{Error as IoError, ErrorKind};
 use super::holes::zero_holes;
 use crate::disk::{Disk, OpenMode, create_anew};
 use crate::error::{Error, Result};
-use crate::log::format::{Identity, Paths};
+use crate::log::format::Paths;
 
-/// Bytes that are reserved in a segment while the next segment does not exist; also the size of the file.
-pub(crate) fn reserve_bytes(segment_bytes: u32) -> u64 {
-    u64::from(segment_bytes) / 16
+/// Bytes that are reserved in a segment of `file_bytes` while the next segment does not exist; also the size of the
+/// reserve file.
+pub(crate) fn reserve_bytes(file_bytes: u32) -> u64 {
+    u64::from(file_bytes) / 16
 }
 
 /// Whether an error says that the disk or a quota is full.
@@ -18,22 +19,32 @@ pub(crate) fn is_full(error: &IoError) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
-/// Creates the reserve file, or allocates its holes. A full disk is no error: the store then has no reserve
-/// until an opening finds space.
-pub(crate) fn keep(disk: &dyn Disk, paths: &Paths, identity: &Identity) -> Result<()> {
+/// Creates the reserve file for segments of `file_bytes`, replaces one that is too short, or allocates its holes. A
+/// full disk is no error: the store then has the shorter one, or none, until there is space again.
+pub(crate) fn keep(disk: &dyn Disk, paths: &Paths, file_bytes: u32) -> Result<()> {
     let path = paths.reserve();
-    let bytes = reserve_bytes(identity.segment_bytes);
-    let made = match disk.open(&path, OpenMode::Read) {
-        Ok(file) if file.allocated().is_ok_and(|allocated| allocated >= bytes) => Ok(()),
-        Ok(_) => disk.open(&path, OpenMode::Write).and_then(|file| zero_holes(&file, 0, bytes)),
-        Err(error) if error.kind() == ErrorKind::NotFound => make(disk, paths, bytes),
+    let bytes = reserve_bytes(file_bytes);
+    let found = match disk.open(&path, OpenMode::Read) {
+        Ok(file) => Some(file),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => return Err(Error::io("open", path, error)),
+    };
+    let made = match found {
+        Some(file) if file.allocated().is_ok_and(|allocated| allocated >= bytes) => Ok(()),
+        Some(file) if file.size().is_ok_and(|size| size >= bytes) => {
+            let filled = disk.open(&path, OpenMode::Write);
+            filled.and_then(|file| zero_holes(&file, 0, bytes)).inspect_err(|error| {
+                if is_full(error) {
+                    // A part of the file would take space that commits can use.
+                    let _ = disk.remove(&path);
+                }
+            })
+        }
+        _ => make(disk, paths, bytes),
     };
     match made {
         Err(error) if is_full(&error) => {
-            // A part of the file would take space that commits can use.
             let _ = disk.remove(&paths.staged_reserve());
-            let _ = disk.remove(&path);
             Ok(())
         }
         made => made.map_err(|e| Error::io("make", path, e)),

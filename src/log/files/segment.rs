@@ -1,4 +1,4 @@
-//! One segment of the log: a file of fixed size, zero until written.
+//! One segment of the log: a file of a length that never changes, zero until written.
 
 use std::path::PathBuf;
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::page::{FORMAT_VERSION, check_page, corrupt, write_page_checksum};
+use super::page::{check_page, corrupt, write_page_checksum};
 use super::segment::{Identity, is_segment_size};
 use crate::bytes::{array_at, put, u32_at, u64_at, wide};
 use crate::error::{Error, Result};
@@ -22,6 +22,8 @@ const MANIFEST_FIELDS_BYTES: usize = 72;
 /// durable mark, closed flag, checksum.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Manifest {
+    /// The format version: that of the build which last opened the store for writing.
+    pub(crate) version: u32,
     pub(crate) identity: Identity,
     /// The slot with the higher generation is the current one.
     pub(crate) generation: u64,
@@ -37,7 +39,7 @@ impl Manifest {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut slot = vec![0; SLOT_BYTES];
         put(&mut slot, 0, &MANIFEST_MAGIC);
-        put(&mut slot, 8, &FORMAT_VERSION.to_le_bytes());
+        put(&mut slot, 8, &self.version.to_le_bytes());
         put(&mut slot, 12, &u32::from(self.closed).to_le_bytes());
         put(&mut slot, 16, &LAYOUT_FINGERPRINT.to_le_bytes());
         put(&mut slot, 24, &self.identity.store);
@@ -50,13 +52,14 @@ impl Manifest {
     }
 
     fn decode(slot: &[u8], path: &Path) -> Result<Self> {
-        check_page(slot, &MANIFEST_MAGIC, MANIFEST_FIELDS_BYTES, path)?;
+        let version = check_page(slot, &MANIFEST_MAGIC, MANIFEST_FIELDS_BYTES, path)?;
         let segment_bytes = u32_at(slot, 40).unwrap_or_default();
         if !is_segment_size(segment_bytes) {
             let what = "no segment can have this size";
             return Err(corrupt(path, 40, what, SEGMENT_BYTES_MIN.into(), segment_bytes.into()));
         }
         Ok(Manifest {
+            version,
             identity: Identity { store: array_at(slot, 24).unwrap_or_default(), segment_bytes },
             generation: u64_at(slot, 48).unwrap_or_default(),
             epoch: u32_at(slot, 44).unwrap_or_default(),

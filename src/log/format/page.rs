@@ -1,5 +1,6 @@
 //! What header pages have in common: a magic number, the version, the fingerprint, a checksum.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use crate::bytes::{put, u32_at, u64_at};
@@ -7,7 +8,9 @@ use crate::error::{Corruption, Error, Result};
 use crate::event::LAYOUT_FINGERPRINT;
 
 /// The version of everything in this directory; `docs/format.md` describes it.
-pub(crate) const FORMAT_VERSION: u32 = 2;
+pub(crate) const FORMAT_VERSION: u32 = 3;
+/// The versions that this build reads. In version 2, every segment has the length `segment_bytes`.
+const READABLE_VERSIONS: RangeInclusive<u32> = 2..=FORMAT_VERSION;
 
 /// The layout fingerprints that this build reads. Adding a record changes only the fingerprint, so
 /// every earlier one stays in this list.
@@ -19,8 +22,8 @@ pub(crate) fn write_page_checksum(page: &mut [u8], fields: usize) {
     put(page, fields - 4, &checksum.to_le_bytes());
 }
 
-/// Verifies a page, and that this build can read it.
-pub(crate) fn check_page(page: &[u8], magic: &[u8; 8], fields: usize, path: &Path) -> Result<()> {
+/// Verifies a page, and that this build can read it; returns its format version.
+pub(crate) fn check_page(page: &[u8], magic: &[u8; 8], fields: usize, path: &Path) -> Result<u32> {
     let found = u64_at(page, 0).unwrap_or_default();
     if found != u64::from_le_bytes(*magic) {
         let expected = u64::from_le_bytes(*magic);
@@ -36,14 +39,14 @@ pub(crate) fn check_page(page: &[u8], magic: &[u8; 8], fields: usize, path: &Pat
     }
     // After the checksum: a damaged page is not reported as another format.
     let version = u32_at(page, 8).unwrap_or_default();
-    if version != FORMAT_VERSION {
+    if !READABLE_VERSIONS.contains(&version) {
         return Err(unsupported(path, "the format version", FORMAT_VERSION.into(), version.into()));
     }
     let fingerprint = u64_at(page, 16).unwrap_or_default();
     if !READABLE_LAYOUTS.contains(&fingerprint) {
         return Err(unsupported(path, "the layout fingerprint", LAYOUT_FINGERPRINT, fingerprint));
     }
-    Ok(())
+    Ok(version)
 }
 
 pub(crate) fn unsupported(path: &Path, what: &'static str, supported: u64, found: u64) -> Error {

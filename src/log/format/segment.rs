@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::frame::{OVERHEAD_BYTES, Scope};
 use super::page::{FORMAT_VERSION, check_page, corrupt, write_page_checksum};
-use crate::bytes::{array_at, put, u32_at};
+use crate::bytes::{array_at, put, u32_at, wide};
 use crate::error::Result;
 use crate::event::LAYOUT_FINGERPRINT;
 use crate::id::Position;
@@ -25,6 +25,7 @@ pub(crate) fn is_segment_size(bytes: u32) -> bool {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Identity {
     pub(crate) store: [u8; 16],
+    /// How many positions a segment takes, and the most that its file can have bytes.
     pub(crate) segment_bytes: u32,
 }
 
@@ -37,6 +38,20 @@ impl Identity {
     /// The position of the first frame of a segment.
     pub(crate) fn first_frame(&self, segment: u32) -> Position {
         self.first_byte(segment).plus(SEGMENT_HEADER_BYTES as u64)
+    }
+
+    /// The length of the segment after one of `former` bytes: twice as long until `segment_bytes` is reached, and
+    /// long enough for a commit of `frame_bytes`.
+    pub(crate) fn next_file_bytes(&self, former: u32, frame_bytes: usize) -> u32 {
+        // The second frame is the seal.
+        let needed = wide(SEGMENT_HEADER_BYTES + frame_bytes + OVERHEAD_BYTES);
+        let mut bytes = former;
+        loop {
+            bytes = bytes.saturating_mul(2).min(self.segment_bytes);
+            if bytes == self.segment_bytes || u64::from(bytes) >= needed {
+                return bytes;
+            }
+        }
     }
 
     /// The most payload bytes that one commit can have: a frame alone in its segment.
@@ -56,7 +71,7 @@ impl Identity {
 }
 
 /// The header of a segment: magic, version, fingerprint, store, number, epoch, segment size,
-/// salt, checksum.
+/// salt, length of the file, checksum.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct SegmentHeader {
     pub(crate) identity: Identity,
@@ -100,6 +115,7 @@ impl SegmentHeader {
         put(&mut page, 40, &self.identity.segment_bytes.to_le_bytes());
         put(&mut page, 44, &self.epoch.to_le_bytes());
         put(&mut page, 48, &self.salt);
+        put(&mut page, 64, &self.file_bytes.to_le_bytes());
         write_page_checksum(&mut page, SEGMENT_FIELDS_BYTES);
         page
     }
@@ -122,7 +138,7 @@ impl SegmentHeader {
         number: u32,
         identity: &Identity,
     ) -> Result<Self> {
-        check_page(page, &SEGMENT_MAGIC, SEGMENT_FIELDS_BYTES, path)?;
+        let version = check_page(page, &SEGMENT_MAGIC, SEGMENT_FIELDS_BYTES, path)?;
         let header = SegmentHeader {
             identity: Identity {
                 store: array_at(page, 24).unwrap_or_default(),
@@ -131,7 +147,11 @@ impl SegmentHeader {
             number: u32_at(page, 12).unwrap_or_default(),
             epoch: u32_at(page, 44).unwrap_or_default(),
             salt: array_at(page, 48).unwrap_or_default(),
-            file_bytes: identity.segment_bytes,
+            file_bytes: match version {
+                // All segments have the same length.
+                2 => identity.segment_bytes,
+                _ => u32_at(page, 64).unwrap_or_default(),
+            },
         };
         let mismatch = |what, expected: u32, found: u32| {
             corrupt(path, 0, what, u64::from(expected), u64::from(found))
@@ -145,6 +165,11 @@ impl SegmentHeader {
         if header.identity.segment_bytes != identity.segment_bytes {
             let (expected, found) = (identity.segment_bytes, header.identity.segment_bytes);
             return Err(mismatch("the segment has another size", expected, found));
+        }
+        let bytes = header.file_bytes;
+        if !is_segment_size(bytes) || bytes > identity.segment_bytes {
+            let what = "no segment of the store can have this length";
+            return Err(corrupt(path, 64, what, identity.segment_bytes.into(), bytes.into()));
         }
         Ok(header)
     }

@@ -10,11 +10,14 @@ use super::sparse::fill_holes;
 use crate::disk::{Disk, OpenMode, Opener, random_bytes};
 use crate::error::{Error, Result};
 use crate::id::Position;
+use crate::limits::SEGMENT_BYTES_MIN;
 use crate::log::files::{
     Lock, LockFile, LockRecord, ManifestFile, Published, Segment, StoreLocation, check_unshared,
     missing, remove_unfinished, reserve,
 };
-use crate::log::format::{Identity, Manifest, Paths, SEGMENT_HEADER_BYTES, SegmentHeader, corrupt};
+use crate::log::format::{
+    FORMAT_VERSION, Identity, Manifest, Paths, SEGMENT_HEADER_BYTES, SegmentHeader, corrupt,
+};
 use crate::log::write::{Background, Held, Writer};
 
 /// What the log on disk was found to be when the store was opened.
@@ -72,7 +75,7 @@ pub(crate) struct Opening {
     /// Whether a missing store is created.
     pub(crate) create: bool,
     pub(crate) read_only: bool,
-    /// The segment size of a new store.
+    /// The longest segments of a new store.
     pub(crate) segment_bytes: u32,
     /// Refuse an ambiguous log rather than heal it.
     pub(crate) refuse_ambiguous: bool,
@@ -161,16 +164,23 @@ fn open_writer(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     for dir in [&paths.log(), &paths.root] {
         disk_ref.sync_dir(dir).map_err(|e| Error::io("sync", dir, e))?;
     }
-    let next =
-        Manifest { epoch: report.epoch, durable_upto: scan.end, closed: false, ..manifest.current };
+    let next = Manifest {
+        version: FORMAT_VERSION,
+        epoch: report.epoch,
+        durable_upto: scan.end,
+        closed: false,
+        ..manifest.current
+    };
     if !created {
         manifest.harden()?;
     }
-    // Into both slots: if one is damaged later, the other still has the epoch of the frames to come.
+    // Into both slots: if one is damaged later, the other still has the epoch of the frames to come, and the
+    // version of the segments to come.
     manifest.write(next)?;
     manifest.write(next)?;
     location.check(disk_ref)?;
-    reserve::keep(disk_ref, paths, &next.identity)?;
+    let longest = segments.last().map_or(SEGMENT_BYTES_MIN, |segment| segment.header.file_bytes);
+    reserve::keep(disk_ref, paths, longest)?;
     let published = Arc::new(Published::new(next.identity, segments, scan.end));
     let opener = Arc::new(Opener::new());
     let held = Held { place: location.clone(), opener: opener.clone(), manifest, lock, record };
@@ -305,11 +315,18 @@ fn create(opening: &Opening) -> Result<ManifestFile> {
         number: 0,
         epoch: 0,
         salt: random_bytes(disk),
-        file_bytes: *segment_bytes,
+        file_bytes: SEGMENT_BYTES_MIN,
     };
     Segment::prepare(disk, paths, header, &|| Ok(()))?;
     let durable_upto = identity.first_frame(0);
-    let manifest = Manifest { identity, generation: 1, epoch: 0, durable_upto, closed: true };
+    let manifest = Manifest {
+        version: FORMAT_VERSION,
+        identity,
+        generation: 1,
+        epoch: 0,
+        durable_upto,
+        closed: true,
+    };
     ManifestFile::create(disk, paths, manifest)
 }
 

@@ -9,13 +9,16 @@ use crate::bytes::wide;
 use crate::disk::random_bytes;
 use crate::error::{Error, Result};
 use crate::limits::{Limit, POSITION_MAX};
-use crate::log::files::{Segment, is_full, reserve_bytes};
+use crate::log::files::{Segment, is_full, reserve, reserve_bytes};
 use crate::log::format::{FrameKind, OVERHEAD_BYTES, SegmentHeader, frame};
 use crate::sync::{MutexGuard, thread};
 
 /// A group that has grown to this size takes no more commits until it is written: memory is
 /// bounded however far committers run ahead of the disk.
 const GROUP_BYTES_MAX: usize = 8 << 20;
+/// No commit is taken this far beyond the durable mark: what a frame says of the mark must fit its field. Positions
+/// jump where a segment is short.
+const LAG_MAX: u64 = 8 << 30;
 
 impl Writer {
     /// Waits until a frame of `bytes` can be appended, and rolls over to the next segment if it
@@ -32,7 +35,8 @@ impl Writer {
                 return Err(Error::NotWritten { cause: failure.cause.clone() });
             }
             let gathered: usize = state.groups.iter().map(|group| group.bytes.len()).sum();
-            if gathered >= GROUP_BYTES_MAX {
+            let lag = state.next.as_u64().saturating_sub(self.durable().as_u64());
+            if gathered >= GROUP_BYTES_MAX || lag > LAG_MAX {
                 if state.leading {
                     self.progress.wait(state);
                 } else {
@@ -56,7 +60,7 @@ impl Writer {
                     return Err(refusal(error));
                 }
                 tried = true;
-                self.prepare(state);
+                self.prepare(state, bytes);
             }
             if state.preparing {
                 self.progress.wait(state);
@@ -88,8 +92,7 @@ impl Writer {
         let frame_start = group.bytes.len();
         frame::open(&mut group.bytes);
         frame::close(&mut group.bytes, frame_start, FrameKind::Seal, 0, epoch);
-        // What a frame says of the durable mark must fit its field: never leave a sealed segment
-        // unsynced for long.
+        // Never leave a sealed segment unsynced for long: see `LAG_MAX`.
         state.wanted = state.next;
         state.next = start;
         state.segment = next;
@@ -102,22 +105,23 @@ impl Writer {
         let half_used = wide(offset) * 2 > u64::from(state.segment.header.file_bytes);
         // After a failure it is tried again when the segment is needed, not at every commit.
         if half_used && state.prepare_failed.is_none() {
-            self.prepare(state);
+            self.prepare(state, 0);
         }
     }
 
-    /// Prepares the next segment on a thread of its own, unless that is done or under way.
-    fn prepare(self: &Arc<Self>, state: &mut State) {
+    /// Prepares the next segment, with room for a frame of `frame_bytes`, on a thread of its own, unless that is
+    /// done or under way.
+    fn prepare(self: &Arc<Self>, state: &mut State, frame_bytes: usize) {
         if state.preparing || state.prepared.is_some() {
             return;
         }
-        let number = state.segment.header.number.saturating_add(1);
+        let SegmentHeader { identity, number, file_bytes, .. } = state.segment.header;
         let header = SegmentHeader {
-            identity: self.published.identity,
-            number,
+            identity,
+            number: number.saturating_add(1),
             epoch: self.epoch,
             salt: random_bytes(self.disk.as_ref()),
-            file_bytes: self.published.identity.segment_bytes,
+            file_bytes: identity.next_file_bytes(file_bytes, frame_bytes),
         };
         let writer = self.clone();
         let work = move || {
@@ -156,6 +160,10 @@ impl Writer {
         if let Some(segment) = left {
             segment.open_for_writing(disk)?;
             return Ok(segment.clone());
+        }
+        if view.segments().last().is_none_or(|last| last.header.file_bytes < header.file_bytes) {
+            self.check_place()?;
+            reserve::keep(disk, &self.paths, header.file_bytes)?;
         }
         let made = Segment::prepare(disk, &self.paths, header, &|| self.check_place())?;
         let made = Arc::new(made);
