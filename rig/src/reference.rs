@@ -8,8 +8,8 @@ use crate::disk::SimulatedDisk;
 use crate::portrait;
 use crate::world::{Given, World};
 
-/// The size of segments: small, so that many are filled.
-pub const SEGMENT_BYTES: u32 = 64 << 10;
+/// The size of the longest segments: small, so that a world fills shorter ones and one of these.
+pub const SEGMENT_BYTES: u32 = 256 << 10;
 /// Where the store lies on simulated disks.
 pub const STORE: &str = "/data/store";
 

@@ -216,11 +216,12 @@ fn id(random: &mut Random) -> RunId {
     RunId::from_bytes(bytes)
 }
 
-/// Mostly small, sometimes as large as a good part of a segment.
+/// Mostly small, sometimes as large as a good part of a segment, and rarely too large for the first one.
 fn payload(random: &mut Random) -> Vec<u8> {
     let len = match random.below(20) {
         0..13 => random.below(200),
         13..19 => random.below(3_000),
+        _ if random.chance(10) => 60_000 + random.below(60_000),
         _ => random.below(20_000),
     };
     // Zeros, too: unused log space is zero.

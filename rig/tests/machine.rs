@@ -5,11 +5,11 @@ use std::process::{Command, Output};
 
 const RIG: &str = env!("CARGO_BIN_EXE_kinlog-rig");
 
-fn load(limit: &str, dir: &Path, segment_bytes: u32) -> Output {
+fn load(limit: &str, dir: &Path) -> Output {
     Command::new("sh")
         .args(["-c", &format!("ulimit {limit} && exec \"$0\" \"$@\""), RIG, "load"])
         .arg(dir)
-        .args(["--seed", "4", "--commits", "900", "--segment-bytes", &segment_bytes.to_string()])
+        .args(["--seed", "4", "--commits", "900"])
         .output()
         .expect("a shell")
 }
@@ -55,7 +55,7 @@ fn too_few_file_descriptors_are_an_error_and_lose_nothing() {
     for limit in 8..=16 {
         let dir = tempfile::tempdir().expect("a directory");
         let store = dir.path().join("store");
-        let output = load(&format!("-n {limit}"), &store, 64 << 10);
+        let output = load(&format!("-n {limit}"), &store);
         if !output.status.success() {
             refused(&output, "Too many open files");
             refusals.push(limit);
@@ -67,13 +67,4 @@ fn too_few_file_descriptors_are_an_error_and_lose_nothing() {
     }
     // However many segments there are, a dozen will do.
     assert!(refusals.starts_with(&[8]) && refusals.iter().all(|limit| *limit < 16), "{refusals:?}");
-}
-
-#[test]
-#[cfg(target_os = "linux")]
-fn too_little_address_space_is_an_error() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let store = dir.path().join("store");
-    // One segment is more than the process may map.
-    refused(&load("-v 49152", &store, 64 << 20), "cannot map");
 }

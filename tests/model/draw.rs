@@ -85,7 +85,7 @@ static TEXT: LazyLock<String> =
 /// And payloads from this one.
 static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut rng = Rng::new(7);
-    (0..64 << 10).map(|_| rng.byte()).collect()
+    (0..256 << 10).map(|_| rng.byte()).collect()
 });
 
 /// What a start says, for a run of our own or for one recorded elsewhere.
@@ -112,9 +112,9 @@ pub(crate) fn text(rng: &mut Rng) -> &'static str {
 
 pub(crate) fn payload(rng: &mut Rng) -> Arc<[u8]> {
     let most = match rng.below(1000) {
-        // About what a segment holds: one fits, the next does not.
+        // About what the first and the longest segments hold: one fits, the next does not.
         0 => {
-            let len = 61_000 + rng.below(600);
+            let len = rng.pick(&[61_000, 257_600]) + rng.below(600);
             return BYTES[..len].into();
         }
         1..10 => 20_000,

@@ -14,7 +14,7 @@ use crate::draw::{self, Start};
 
 /// The table that kinlog keeps the limits of namespaces in.
 pub(crate) const LIMITS_TABLE: &str = "kinlog.namespaces";
-pub(crate) const SEGMENT_BYTES: u32 = 64 << 10;
+pub(crate) const SEGMENT_BYTES: u32 = 256 << 10;
 const SEGMENT_HEADER: usize = 4096;
 const FRAME: usize = 24;
 const BATCH_HEADER: usize = 20;

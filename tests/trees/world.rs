@@ -14,7 +14,7 @@ use crate::done::Done;
 use crate::draw::{Draw, STAND_IN};
 use crate::naive::{Key, NAMESPACES, State, What};
 
-const SEGMENT_BYTES: u32 = 64 << 10;
+const SEGMENT_BYTES: u32 = 256 << 10;
 
 pub(crate) struct World {
     pub(crate) rng: Draw,
