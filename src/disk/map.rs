@@ -6,6 +6,8 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+#[cfg(target_os = "linux")]
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::slice;
 use std::sync::Arc;
 
@@ -31,6 +33,37 @@ impl Map {
         }
         MmapOptions::new().len(len).map_raw_read_only(file).map(Map)
     }
+}
+
+/// A new, empty file without a name, which ends with its last descriptor and map: in memory on Linux, in the directory
+/// for temporary files elsewhere. For implementations of [`Disk`](super::Disk), whose files must be mapped.
+///
+/// # Errors
+/// Whatever the system says.
+#[cfg(target_os = "linux")]
+pub fn unnamed_file() -> io::Result<File> {
+    // SAFETY: the name is a constant string that ends with a zero byte, and the call reads nothing else.
+    let descriptor = unsafe { libc::memfd_create(c"kinlog".as_ptr(), libc::MFD_CLOEXEC) };
+    if descriptor < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor was opened by the call above, and nothing else owns it.
+    Ok(File::from(unsafe { OwnedFd::from_raw_fd(descriptor) }))
+}
+
+/// A new, empty file without a name, which ends with its last descriptor and map: in memory on Linux, in the directory
+/// for temporary files elsewhere. For implementations of [`Disk`](super::Disk), whose files must be mapped.
+///
+/// # Errors
+/// Whatever the system says.
+#[cfg(not(target_os = "linux"))]
+pub fn unnamed_file() -> io::Result<File> {
+    use std::hash::{BuildHasher, RandomState};
+    let number = RandomState::new().hash_one(std::process::id());
+    let path = std::env::temp_dir().join(format!("kinlog-{number:016x}"));
+    let file = File::options().read(true).write(true).create_new(true).open(&path)?;
+    std::fs::remove_file(&path)?;
+    Ok(file)
 }
 
 /// A file that is written by `pwrite` and read through a map, divided by a mark that only rises. Bytes below

@@ -5,14 +5,16 @@
 
 mod file;
 mod map;
+mod memory;
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 pub use file::FileSystem;
-pub use map::Map;
+pub use map::{Map, unnamed_file};
 pub(crate) use map::{MappedFile, Opener};
+pub use memory::Memory;
 
 use crate::id::Timestamp;
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::shared::{Clock, Store};
-use crate::disk::{Disk, FileSystem};
+use crate::disk::{Disk, FileSystem, Memory};
 use crate::error::{Error, Result};
 use crate::id::Timestamp;
 use crate::log::format::{Paths, is_segment_size};
@@ -179,5 +179,27 @@ impl Store {
     /// ```
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Options::new().open(path)
+    }
+
+    /// A new store in memory, for an engine's tests: no file of it has a name, so it needs no directory, and
+    /// nothing of it is left when the last handle is dropped. It is a store like any other in all that it does, but no
+    /// other process sees it, and [`Store::path`] leads nowhere. [`Durability`](crate::Durability) says when commits
+    /// return, but nothing survives the process. To open it again, see [`Memory`].
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the system has no memory or file descriptor left.
+    ///
+    /// ```
+    /// use kinlog::{NewRun, Store};
+    ///
+    /// let store = Store::temporary()?;
+    /// let mut tx = store.begin();
+    /// let order = tx.start(NewRun::new("shop", "order-42", "Order"))?;
+    /// tx.commit()?;
+    /// assert_eq!(store.history(&order)?.len(), 1);
+    /// # Ok::<(), kinlog::Error>(())
+    /// ```
+    pub fn temporary() -> Result<Self> {
+        Options::new().disk(Arc::new(Memory::new())).open("/temporary")
     }
 }

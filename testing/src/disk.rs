@@ -153,10 +153,9 @@ pub fn disk_with(rule: impl Fn(Op, &Path) -> Fate + Send + Sync + 'static) -> Ar
     HookedDisk::new(rule)
 }
 
-/// [`FileSystem`], with a say for a test.
-#[derive(Debug)]
+/// A disk, by default [`FileSystem`], with a say for a test.
 pub struct HookedDisk<H> {
-    files: FileSystem,
+    files: Arc<dyn Disk>,
     hooks: Arc<H>,
 }
 
@@ -168,7 +167,12 @@ impl<H: Hooks> HookedDisk<H> {
 
     /// A disk with hooks that the test keeps.
     pub fn shared(hooks: Arc<H>) -> Arc<Self> {
-        Arc::new(HookedDisk { files: FileSystem::new(), hooks })
+        Self::over(Arc::new(FileSystem::new()), hooks)
+    }
+
+    /// Hooks before another disk.
+    pub fn over(files: Arc<dyn Disk>, hooks: Arc<H>) -> Arc<Self> {
+        Arc::new(HookedDisk { files, hooks })
     }
 
     /// Whether to go on.

@@ -7,6 +7,7 @@ mod files;
 mod growth;
 mod kin;
 mod long;
+mod memory;
 mod retry;
 mod rows;
 mod scans;

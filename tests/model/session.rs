@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use kinlog::disk::Memory;
 use kinlog::event::Started;
 use kinlog::{
     Close, CommitHandle, Durability, Error, Expect, Limits, NewEvent, NewRun, Options, Position,
@@ -27,6 +28,8 @@ pub(crate) struct Session {
     seed: u64,
     rng: Rng,
     steady: Arc<Steady>,
+    /// Of every second seed in memory.
+    disk: Arc<HookedDisk<Steady>>,
     dir: tempfile::TempDir,
     operation: u64,
     last: VecDeque<String>,
@@ -95,10 +98,16 @@ impl Drop for Session {
 
 impl Session {
     pub(crate) fn new(seed: u64) -> Self {
+        let steady: Arc<Steady> = Arc::default();
+        let disk = match seed % 2 {
+            0 => HookedDisk::over(Arc::new(Memory::new()), steady.clone()),
+            _ => HookedDisk::shared(steady.clone()),
+        };
         Session {
             seed,
             rng: Rng::new(seed),
-            steady: Arc::default(),
+            steady,
+            disk,
             dir: tempfile::tempdir().unwrap(),
             operation: 0,
             last: VecDeque::new(),
@@ -162,8 +171,7 @@ impl Session {
 
     fn open(&mut self) -> Store {
         self.note("open");
-        let disk = HookedDisk::shared(self.steady.clone());
-        let options = Options::new().segment_bytes(model::SEGMENT_BYTES).disk(disk);
+        let options = Options::new().segment_bytes(model::SEGMENT_BYTES).disk(self.disk.clone());
         let store = options.open(self.dir.path()).unwrap();
         let expected =
             if self.commits.is_empty() { store.report().verdict } else { Verdict::Clean };
@@ -840,7 +848,7 @@ impl Session {
         match self.reader.take() {
             None => {
                 self.note("open a reader");
-                let options = Options::new().read_only(true);
+                let options = Options::new().read_only(true).disk(self.disk.clone());
                 let reader = options.open(self.dir.path()).unwrap();
                 assert_eq!(reader.report().verdict, Verdict::Live);
                 self.reader = Some(reader);

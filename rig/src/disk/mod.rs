@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kinlog::Timestamp;
-use kinlog::disk::{Disk, DiskDir, DiskFile, FileId, Map, OpenMode};
+use kinlog::disk::{Disk, DiskDir, DiskFile, FileId, Map, OpenMode, unnamed_file};
 
 pub use content::{Content, Survivors};
 pub use fault::{Errno, Fault, Operation, Wrong};
@@ -258,15 +258,12 @@ impl State {
         !taken
     }
 
-    /// A file of the machine's own with the same content, without a name, which can be mapped.
+    /// A file of the machine's own with the same content, which can be mapped.
     fn mapped(&mut self, inode: usize) -> io::Result<Arc<File>> {
         if let Some(file) = &self.mapped[inode] {
             return Ok(file.clone());
         }
-        let memory = Path::new("/dev/shm");
-        let file =
-            if memory.is_dir() { tempfile::tempfile_in(memory) } else { tempfile::tempfile() };
-        let file = Arc::new(file?);
+        let file = Arc::new(unnamed_file()?);
         file.write_all_at(&self.content.inodes[inode].seen, 0)?;
         self.mapped[inode] = Some(file.clone());
         Ok(file)
