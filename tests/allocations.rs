@@ -43,6 +43,12 @@ fn store() -> (tempfile::TempDir, Store, RunId) {
     let mut limits = Limits::default();
     (limits.history_events, limits.history_bytes) = (u32::MAX - 1, u32::MAX);
     store.set_limits("shop", limits).unwrap();
+    // So long a commit gets a segment that the test does not fill.
+    let mut tx = store.begin();
+    for key in [b"a", b"b"] {
+        tx.put("rows", key, &vec![7; 9 << 20]).unwrap();
+    }
+    tx.commit_with(Durability::Buffered).unwrap();
     let run = start(&store, "order-42");
     (dir, store, run)
 }

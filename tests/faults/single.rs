@@ -63,7 +63,12 @@ fn a_segment_is_prepared_a_mebibyte_a_sync() {
         Fate::Done
     });
     let dir = tempfile::tempdir().unwrap();
-    drop(Options::new().segment_bytes(4 << 20).disk(disk).open(dir.path()).unwrap());
+    let store = Options::new().segment_bytes(4 << 20).disk(disk).open(dir.path()).unwrap();
+    // Needs a segment of that length.
+    let mut tx = store.begin();
+    tx.put("t", b"k", &vec![7; 3 << 20]).unwrap();
+    tx.commit().unwrap();
+    drop(store);
     // The header is written over the last piece.
     assert_eq!((most.load(SeqCst), unsynced.load(SeqCst)), (LIMIT + piece, 0));
 }
