@@ -6,7 +6,7 @@ use std::thread;
 
 use kinlog::error::Moved;
 use kinlog::read::OwnedRow;
-use kinlog::{Durability, Error, Result, RowIs, Store, Transaction};
+use kinlog::{Durability, Error, Position, Result, RowIs, Store, Transaction};
 
 fn store(dir: &tempfile::TempDir) -> Store {
     Store::open(dir.path()).unwrap()
@@ -275,4 +275,90 @@ fn each_job_of_a_queue_is_taken_once() {
     taken.sort_unstable();
     let all: Vec<_> = (0..JOBS).map(job).collect();
     assert!(taken == all, "{} taken of {JOBS}", taken.len());
+}
+
+#[test]
+fn a_row_that_is_not_there_is_deleted_without_a_trace() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    put(&store, b"there", b"1");
+    let end = store.end();
+    delete(&store, b"not there");
+    let mut tx = store.begin();
+    tx.delete("no table", b"").unwrap();
+    assert_eq!(tx.submit(Durability::Sync).unwrap().wait().unwrap().position(), end);
+    assert_eq!(store.end(), end, "nothing is logged");
+
+    // Of what a transaction puts and deletes, what was not there to be deleted is left out.
+    let mut tx = store.begin();
+    tx.delete("t", b"a").unwrap();
+    tx.put("t", b"a", b"1").unwrap();
+    tx.delete("t", b"a").unwrap();
+    tx.delete("t", b"a").unwrap();
+    tx.delete("t", b"there").unwrap();
+    tx.delete("t", b"there").unwrap();
+    let commit = tx.commit().unwrap();
+    let view = store.tail(commit.position()).try_next().unwrap().unwrap();
+    let logged: Vec<_> = view.rows().map(|row| (row.key, row.value)).collect();
+    assert_eq!(logged, [(&b"a"[..], Some(&b"1"[..])), (b"a", None), (b"there", None)]);
+    assert_eq!(keys(store.begin().rows("t", ..)), b"");
+}
+
+#[test]
+fn a_delete_is_decided_where_it_is_committed_and_overtakes_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let mut late = store.begin();
+    assert_eq!(late.get("t", b"other").unwrap(), None);
+    late.delete("t", b"k").unwrap();
+    put(&store, b"k", b"1");
+    late.commit().unwrap();
+    assert_eq!(store.get("t", b"k").unwrap(), None, "it was there by then");
+
+    put(&store, b"k", b"1");
+    let mut late = store.begin();
+    assert!(late.get("t", b"other").unwrap().is_none());
+    late.delete("t", b"k").unwrap();
+    delete(&store, b"k");
+    let end = store.end();
+    assert_eq!(late.commit().unwrap().position(), end, "the other one deleted it");
+    // What else it has seen must hold where nothing is deleted.
+    let mut late = store.begin();
+    assert!(late.get("t", b"other").unwrap().is_none());
+    late.delete("t", b"k").unwrap();
+    put(&store, b"other", b"1");
+    assert!(matches!(late.commit(), Err(Error::Overtaken { .. })));
+}
+
+#[test]
+fn every_delete_in_the_log_deletes_a_row_however_many_threads_delete_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    thread::scope(|scope| {
+        for thread in 0..4u32 {
+            let store = &store;
+            scope.spawn(move || {
+                for i in 0..2000u32 {
+                    let mut tx = store.begin();
+                    match (thread + i) % 2 {
+                        0 => tx.put("t", b"k", &i.to_le_bytes()).unwrap(),
+                        _ => tx.delete("t", b"k").unwrap(),
+                    }
+                    tx.submit(Durability::Buffered).unwrap();
+                }
+            });
+        }
+    });
+    store.sync().unwrap();
+    let (mut rows, mut tail) = (std::collections::BTreeSet::new(), store.tail(Position::START));
+    while let Some(commit) = tail.try_next().unwrap() {
+        assert!(commit.rows().count() > 0, "an empty commit");
+        for row in commit.rows() {
+            match row.value {
+                Some(_) => drop(rows.insert(row.key[0])),
+                None => assert!(rows.remove(&row.key[0]), "there was no row to delete"),
+            }
+        }
+    }
+    assert_eq!(keys(store.begin().rows("t", ..)), rows.into_iter().collect::<Vec<_>>());
 }

@@ -179,9 +179,9 @@ impl Seen {
     }
 
     /// The sizes that the transaction can have: on several states the same answers may take different events.
-    pub(crate) fn sizes(&self) -> Vec<Result<(), Refusal>> {
-        let again = self.states.iter().map(|state| self.again(state).model.check_size());
-        [self.model.check_size()].into_iter().chain(again).collect()
+    pub(crate) fn sizes(&self, now: &State) -> Vec<Result<(), Refusal>> {
+        let again = self.states.iter().map(|state| self.again(state).model.check_size(now));
+        [self.model.check_size(now)].into_iter().chain(again).collect()
     }
 
     /// Takes the same steps on another state.

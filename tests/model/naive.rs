@@ -142,10 +142,11 @@ impl State {
 
     /// Commits `tx`, which was built on this state; `None` if it holds nothing.
     pub(crate) fn commit(&mut self, mut tx: Tx) -> Result<Option<Commit>> {
-        if tx.is_empty() {
+        if tx.is_empty(self) {
             return Ok(None);
         }
-        tx.check_size()?;
+        tx.check_size(self)?;
+        tx.rows = tx.logged(self);
         tx.touched.retain(|touched| !touched.events.is_empty());
         let row_bytes: u64 = tx.rows.iter().map(row_size).sum();
         let (begun, mut known): (Vec<_>, Vec<_>) =
@@ -648,16 +649,27 @@ impl Tx {
         })
     }
 
-    /// Whether it writes nothing.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.touched.iter().all(|touched| touched.events.is_empty())
+    /// The rows that are logged where the store is `state`: a row that is not there is not deleted.
+    fn logged(&self, state: &State) -> Vec<RowChange> {
+        let mut own = BTreeMap::new();
+        let is_logged = |(table, key, value): &&RowChange| {
+            let before = own.insert((*table, key.clone()), value.is_some());
+            value.is_some() || before.unwrap_or_else(|| state.row(table, key).is_some())
+        };
+        self.rows.iter().filter(is_logged).cloned().collect()
+    }
+
+    /// Whether it writes nothing where the store is `state`.
+    pub(crate) fn is_empty(&self, state: &State) -> bool {
+        self.logged(state).is_empty()
+            && self.touched.iter().all(|touched| touched.events.is_empty())
     }
 
     /// Whether a segment has room for all of it.
-    pub(crate) fn check_size(&self) -> Result<()> {
+    pub(crate) fn check_size(&self, state: &State) -> Result<()> {
         let events: u64 = self.touched.iter().map(Touched::bytes).sum();
         let runs = self.touched.iter().filter(|touched| !touched.events.is_empty()).count();
-        let rows: u64 = self.rows.iter().map(row_size).sum();
+        let rows: u64 = self.logged(state).iter().map(row_size).sum();
         let asked = events + rows + (runs * BATCH_HEADER) as u64;
         let max = SEGMENT_BYTES - u32::try_from(SEGMENT_HEADER + 2 * FRAME).unwrap();
         within(None, 0, asked, max)

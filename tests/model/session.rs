@@ -500,7 +500,7 @@ impl Session {
         if how < 25 {
             self.note(format!("submit {durability:?}"));
             match tx.submit(durability) {
-                Ok(handle) if seen.model.is_empty() => {
+                Ok(handle) if seen.model.is_empty(&self.state) => {
                     assert!(seen.is_as_stated(&self.state));
                     drop(handle.wait().unwrap());
                 }
@@ -519,7 +519,7 @@ impl Session {
         }
         self.note(format!("commit {durability:?}"));
         match tx.commit_with(durability) {
-            Ok(found) if seen.model.is_empty() => {
+            Ok(found) if seen.model.is_empty(&self.state) => {
                 assert!(seen.is_as_stated(&self.state));
                 self.done.empty += 1;
                 assert!(found.position() <= store.end());
@@ -557,7 +557,7 @@ impl Session {
         let told = refusal(error);
         match told {
             Refusal::Limit { run: None, .. } => {
-                let sizes = seen.sizes();
+                let sizes = seen.sizes(&self.state);
                 assert!(sizes.contains(&Err(told.clone())), "{told:?}, expected {sizes:?}");
             }
             _ => {

@@ -1,12 +1,14 @@
 //! What a transaction gathers before it is committed; needs no store.
 
 mod events;
+mod idle_deletes;
 mod read_set;
 mod row_writes;
 mod run;
 mod validate;
 mod workspace;
 
+pub(crate) use idle_deletes::IdleDeletes;
 pub(crate) use read_set::{Read, RowsRead};
 pub(crate) use row_writes::{Own, Stated, StatedRow};
 pub(crate) use run::{

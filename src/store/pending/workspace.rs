@@ -37,6 +37,8 @@ pub(crate) struct Workspace {
     /// The runs that begin here, by workflow id.
     pub(crate) starts: Map<Box<str>, Vec<usize>>,
     pub(crate) rows: Buffer,
+    /// Whether some of the rows are deleted.
+    pub(crate) deletes: bool,
     /// What the rows are that were written; made by the first look at them.
     pub(crate) written: Option<Written>,
     /// What the caller stated about rows.
@@ -72,6 +74,7 @@ impl Workspace {
         self.by_id.clear();
         self.starts.clear();
         self.rows.clear();
+        self.deletes = false;
         self.draft.clear();
         self.initiated.clear();
         self.due.clear();

@@ -7,10 +7,17 @@ use std::task::{Context, Poll};
 use crate::error::Result;
 use crate::id::{Position, RunId};
 use crate::index::RunState;
-use crate::log::write::Ticket;
+use crate::log::write::{Span, Ticket};
 use crate::store::pending::PendingRun;
 use crate::store::read::{DutyFilter, DutyList};
 use crate::store::shared::Shared;
+
+/// What became of a transaction.
+pub(crate) enum Enqueued {
+    Commit(Span, Vec<Notice>),
+    /// It holds nothing. All that it has seen was so before this position.
+    Nothing(Position),
+}
 
 /// A commit that is in the log.
 #[derive(Clone)]

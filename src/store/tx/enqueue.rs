@@ -1,7 +1,7 @@
 //! The commit point, under one lock: the read set is validated (optimistic concurrency control), the payload is
 //! encoded into the log's next group, and the index takes it in.
 
-use super::commit::Notice;
+use super::commit::{Enqueued, Notice};
 use super::transaction::Transaction;
 use crate::bytes::wide;
 use crate::error::{Error, Moved, Result};
@@ -10,30 +10,61 @@ use crate::id::{Position, RunNumber};
 use crate::index::{Index, Payload, Refusal};
 use crate::log::format::{BATCH_HEADER_BYTES, HEADER_BYTES, TRAILER_BYTES, write_batch_header};
 use crate::log::write::{Durability, Lead, Reserve, Span};
-use crate::store::pending::{PendingRun, Recheck, too_many_runs};
+use crate::store::pending::{IdleDeletes, PendingRun, Recheck, too_many_runs};
 
 impl Transaction<'_> {
-    /// Compares what the transaction has seen with what there is now and appends it to the log; `None` if
-    /// it holds nothing.
-    pub(crate) fn enqueue(
-        mut self,
-        durability: Durability,
-        lead: Lead,
-    ) -> Result<Option<(Span, Vec<Notice>)>> {
-        let writer = self.shared.writer()?;
+    /// Compares what the transaction has seen with what there is now and appends it to the log.
+    pub(crate) fn enqueue(mut self, durability: Durability, lead: Lead) -> Result<Enqueued> {
+        self.shared.writer()?;
         if let Some(overtaken) = &self.overtaken {
             return Err(overtaken.clone());
         }
         let changed = self.work.runs.iter().filter(|run| run.progress.count > 0).count();
-        if changed == 0 && self.work.rows.is_empty() {
-            // What it has read was so at one position, and it does nothing at any other.
-            self.work.check_stated(&self.shared.index.read())?;
-            return Ok(None);
+        loop {
+            let looks = self.work.deletes || changed == 0;
+            let index = looks.then(|| self.shared.index.read());
+            let looked_at = index.as_deref().filter(|_| self.work.deletes);
+            let idle = looked_at.map(|index| self.work.idle_deletes(index)).unwrap_or_default();
+            if let Some(index) = index.as_deref()
+                && changed == 0
+                && idle.bytes() == self.work.rows.len()
+            {
+                return self.conclude(index, !idle.places.is_empty()).map(Enqueued::Nothing);
+            }
+            drop(index);
+            if let Some((notices, span)) = self.append_to_log(durability, lead, changed, &idle)? {
+                return Ok(Enqueued::Commit(span, notices));
+            }
         }
+    }
+
+    /// Ends a transaction that holds nothing, and returns before which position it saw what it has seen.
+    fn conclude(&self, index: &Index, deletes: bool) -> Result<Position> {
+        if deletes {
+            // It is now that the rows are not there.
+            self.work.validate(index)?;
+            return Ok(index.end);
+        }
+        // What it has read was so at one position, and it does nothing at any other.
+        self.work.check_stated(index)?;
+        Ok(self.stands_at())
+    }
+
+    /// Appends the transaction to the log without the rows in `idle`; `None` if by now others are idle.
+    fn append_to_log(
+        &mut self,
+        durability: Durability,
+        lead: Lead,
+        changed: usize,
+        idle: &IdleDeletes,
+    ) -> Result<Option<(Vec<Notice>, Span)>> {
+        let writer = self.shared.writer()?;
         let batches = u16::try_from(changed).map_err(|_| too_many_runs(changed))?;
         let mut order = std::mem::take(&mut self.work.order);
+        order.clear();
         let events = self.work.events.len() + changed * BATCH_HEADER_BYTES;
-        let bytes = events + self.work.rows.len();
+        let bytes = events + self.work.rows.len() - idle.bytes();
+        let mut others_are_idle = false;
         let appended = writer.append(
             bytes,
             batches,
@@ -46,10 +77,15 @@ impl Transaction<'_> {
                 if index.end > self.work.at || recheck > Recheck::None {
                     recheck = recheck.max(self.work.validate(&index)?);
                 }
+                if !self.work.are_idle(idle, &index) {
+                    others_are_idle = true;
+                    // Nobody is told: the commit is put together once more.
+                    return Err(Error::overtaken(Moved::Limits));
+                }
                 let unsure = recheck == Recheck::Ruled;
                 self.put_in_order(&index, &mut order)?;
                 let start = buffer.len();
-                self.assemble(&index, &order, buffer)?;
+                self.assemble(&index, &order, idle, buffer)?;
                 // Before the index takes the commit in: afterwards it cannot be refused any more.
                 if buffer.len() - start != bytes {
                     return Err(Error::internal("a commit has another size than its parts"));
@@ -75,7 +111,7 @@ impl Transaction<'_> {
             },
         );
         self.work.order = order;
-        appended.map(|(notices, span)| Some((span, notices)))
+        if others_are_idle { Ok(None) } else { appended.map(Some) }
     }
 
     /// The error for bytes that break a rule: a blind append did, by what came in between.
@@ -123,6 +159,7 @@ impl Transaction<'_> {
         &self,
         index: &Index,
         order: &[(RunNumber, usize)],
+        idle: &IdleDeletes,
         buffer: &mut Buffer,
     ) -> Result<()> {
         for (number, i) in order {
@@ -149,7 +186,12 @@ impl Transaction<'_> {
                 chunk = link.next;
             }
         }
-        buffer.extend_from_slice(&self.work.rows);
+        let mut from = 0;
+        for skipped in &idle.places {
+            buffer.extend_from_slice(self.work.rows.get(from..skipped.start).unwrap_or_default());
+            from = skipped.end;
+        }
+        buffer.extend_from_slice(self.work.rows.get(from..).unwrap_or_default());
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::commit::{Commit, CommitHandle};
+use super::commit::{Commit, CommitHandle, Enqueued};
 use super::step::{Step, Stop};
 use crate::error::{Error, Result};
 use crate::id::{Position, RunId, Timestamp};
@@ -68,14 +68,18 @@ impl<'s> Transaction<'s> {
     /// # Errors
     /// As [`Transaction::commit`].
     pub fn commit_with(self, durability: Durability) -> Result<Commit> {
-        let (shared, at) = (self.shared, self.stands_at());
-        let Some((span, notices)) = self.enqueue(durability, Lead::Caller)? else {
+        let shared = self.shared;
+        match self.enqueue(durability, Lead::Caller)? {
+            Enqueued::Commit(span, notices) => {
+                shared.writer()?.wait(span, durability)?;
+                Ok(Commit::new(shared, span.start, notices))
+            }
             // What it has seen may still be on its way, and could be lost.
-            shared.writer()?.wait(Span { start: at, end: at }, Durability::Buffered)?;
-            return Ok(Commit::new(shared, at, vec![]));
-        };
-        shared.writer()?.wait(span, durability)?;
-        Ok(Commit::new(shared, span.start, notices))
+            Enqueued::Nothing(at) => {
+                shared.writer()?.wait(Span { start: at, end: at }, Durability::Buffered)?;
+                Ok(Commit::new(shared, at, vec![]))
+            }
+        }
     }
 
     /// Commits without waiting. The handle can be waited on or awaited; whatever was submitted is
@@ -86,18 +90,17 @@ impl<'s> Transaction<'s> {
     /// # Errors
     /// As [`Transaction::commit`], as far as it is known by now.
     pub fn submit(self, durability: Durability) -> Result<CommitHandle> {
-        let (shared, at) = (self.shared, self.stands_at());
-        let Some((span, notices)) = self.enqueue(durability, Lead::Thread)? else {
-            let seen = Span { start: at, end: at };
-            let ticket = Ticket::new(shared.writer()?.clone(), seen, Durability::Buffered);
-            return Ok(CommitHandle::new(Commit::new(shared, at, vec![]), ticket));
+        let shared = self.shared;
+        let (span, durability, notices) = match self.enqueue(durability, Lead::Thread)? {
+            Enqueued::Commit(span, notices) => (span, durability, notices),
+            Enqueued::Nothing(at) => (Span { start: at, end: at }, Durability::Buffered, vec![]),
         };
         let ticket = Ticket::new(shared.writer()?.clone(), span, durability);
         Ok(CommitHandle::new(Commit::new(shared, span.start, notices), ticket))
     }
 
     /// The position at which all that was seen is so; that of now before the first look.
-    fn stands_at(&self) -> Position {
+    pub(crate) fn stands_at(&self) -> Position {
         match self.work.at {
             Position::START => self.shared.published.end(),
             at => at,

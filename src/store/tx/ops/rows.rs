@@ -46,7 +46,8 @@ impl Transaction<'_> {
         self.put_row(table, key, Some(value))
     }
 
-    /// Deletes a row of a table, if it is there.
+    /// Deletes a row of a table. Of one that is not there when the transaction is committed nothing is logged;
+    /// whether it is there is not part of what the transaction has seen.
     ///
     /// # Errors
     /// As [`Transaction::put`].
@@ -60,6 +61,7 @@ impl Transaction<'_> {
         check_max(Limit::KeyBytes, key.len(), KEY_BYTES_MAX)?;
         check_max(Limit::ValueBytes, value.map_or(0, <[u8]>::len), VALUE_BYTES_MAX)?;
         let start = self.work.rows.len();
+        self.work.deletes |= value.is_none();
         write_put(&mut self.work.rows, table, key, value);
         if let Some(written) = &mut self.work.written {
             written.add(self.work.rows.as_slice(), start);
