@@ -48,7 +48,7 @@ fn grow(store: &Store, run: RunId, depth: u32) -> u32 {
     }
     let mut tx = store.begin();
     let ids = (0..10).map(|n| format!("{run}/{n}"));
-    let spawned = ids.map(|id| tx.spawn_child(&run, NewChild::new(&id, "Child")).unwrap());
+    let spawned = ids.map(|id| tx.spawn_child(&run, NewChild::new(&id, "Child")).unwrap().run);
     let spawned: Vec<_> = spawned.collect();
     tx.commit_with(Durability::Buffered).unwrap();
     1 + spawned.into_iter().map(|child| grow(store, child, depth - 1)).sum::<u32>()

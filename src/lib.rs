@@ -78,14 +78,15 @@ pub use log::write::Durability;
 pub use store::{
     CancelOutcome, Child, ChildState, Close, Commit, CommitHandle, CommitView, Duty, DutyFilter,
     Expect, History, NewChild, NewReset, NewRun, NextRun, Notice, OnAmbiguous, Options, RowIs,
-    RunFilter, RunInfo, Settled, Snapshot, StartOutcome, Stats, Store, Tail, Target, Transaction,
+    RunFilter, RunInfo, Settled, Snapshot, SpawnedChild, StartOutcome, Stats, Store, Tail, Target,
+    Transaction,
 };
 
 /// What readers return: iterators, and the parts of chains, trees, tables and commits.
 pub mod read {
     pub use crate::store::{
-        BatchView, Chain, ChainEvents, Children, DutyList, Events, Link, OwnedRow, Parent, Root,
-        Row, RowChange, RowScan, Rows, Runs, Tree, TreeNode,
+        BatchView, Chain, ChainChildren, ChainEvents, Children, DutyList, Events, Link, OwnedRow,
+        Parent, Root, Row, RowChange, RowScan, Rows, Runs, Tree, TreeNode,
     };
 }
 

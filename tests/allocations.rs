@@ -124,7 +124,7 @@ fn an_event_that_is_read_allocates_nothing() {
 fn what_is_looked_up_allocates_a_constant() {
     let (_dir, store, run) = store();
     let mut tx = store.begin();
-    let child = tx.spawn_child(&run, NewChild::new("ship-42", "Shipping")).unwrap();
+    let child = tx.spawn_child(&run, NewChild::new("ship-42", "Shipping")).unwrap().run;
     tx.commit().unwrap();
     let history = |of: &RunId| -> History { store.history(of).unwrap() };
     let look_ups: [(&str, u64, &dyn Fn()); 5] = [

@@ -94,7 +94,7 @@ impl Bench {
         let policies = [ParentClosePolicy::Terminate, ParentClosePolicy::RequestCancel];
         let mut tx = self.store.begin();
         let children = ids.iter().zip(policies.into_iter().cycle()).map(|(id, policy)| {
-            tx.spawn_child(parent, NewChild::new(id, "Child").on_parent_close(policy)).unwrap()
+            tx.spawn_child(parent, NewChild::new(id, "Child").on_parent_close(policy)).unwrap().run
         });
         let children = children.collect();
         tx.commit_with(Durability::Buffered).unwrap();

@@ -94,7 +94,7 @@ fn family(store: &Store) {
     let order = start(store, "order-1");
     let child = |name| NewChild::new(name, "Ship").input(PAYLOAD).decided_by(1);
     let bill = commit(store, |tx| {
-        let bill = tx.spawn_child(&order, child("bill-1")).expect("a child");
+        let bill = tx.spawn_child(&order, child("bill-1")).expect("a child").run;
         let refused = tx.initiate_child(&order, child("bill-1")).expect("a wish");
         let cause = StartChildFailedCause::WorkflowAlreadyExists;
         tx.fail_child(&order, refused, cause).expect("a refusal");
@@ -107,7 +107,7 @@ fn family(store: &Store) {
     let policies = [ParentClosePolicy::RequestCancel, ParentClosePolicy::Abandon];
     for (name, policy) in ["pack-1", "ship-1"].into_iter().zip(policies) {
         let child = child(name).on_parent_close(policy);
-        let run = commit(store, |tx| tx.spawn_child(&order, child).expect("a child"));
+        let run = commit(store, |tx| tx.spawn_child(&order, child).expect("a child").run);
         if policy == ParentClosePolicy::Abandon {
             store.close_run(&run, Close::failed(PAYLOAD)).expect("a close");
         }
@@ -119,7 +119,7 @@ fn family(store: &Store) {
 fn chain(store: &Store) {
     let order = start(store, "order-2");
     let child = NewChild::new("poll-2", "Poll").on_parent_close(ParentClosePolicy::RequestCancel);
-    let poll = commit(store, |tx| tx.spawn_child(&order, child).expect("a child"));
+    let poll = commit(store, |tx| tx.spawn_child(&order, child).expect("a child").run);
     let retry = |tx: &mut Transaction<'_>, run: &RunId| {
         let next = NextRun::retry("Poll", 2).input(PAYLOAD);
         tx.close_and_continue(run, Close::failed(PAYLOAD), next).expect("a retry")
@@ -216,7 +216,7 @@ fn open_ends(store: &Store) {
     });
     let other = start(store, "order-6");
     let child = commit(store, |tx| {
-        tx.spawn_child(&other, NewChild::new("ship-6", "Ship")).expect("a child")
+        tx.spawn_child(&other, NewChild::new("ship-6", "Ship")).expect("a child").run
     });
     store.close_run(&child, Close::completed(PAYLOAD)).expect("a close");
 }

@@ -12,12 +12,12 @@ pub(crate) use admin::CommitImport;
 pub use admin::{BackupProgress, BackupReport, Stats, TableSize, VerifyProgress, VerifyReport};
 pub use options::{OnAmbiguous, Options};
 pub use read::{
-    BatchView, Chain, ChainEvents, Child, ChildState, Children, CommitView, Duty, DutyFilter,
-    DutyList, Events, History, Link, Parent, Root, Row, RowChange, Rows, RunFilter, RunInfo, Runs,
-    Snapshot, Tail, Tree, TreeNode,
+    BatchView, Chain, ChainChildren, ChainEvents, Child, ChildState, Children, CommitView, Duty,
+    DutyFilter, DutyList, Events, History, Link, Parent, Root, Row, RowChange, Rows, RunFilter,
+    RunInfo, Runs, Snapshot, Tail, Tree, TreeNode,
 };
 pub use shared::Store;
 pub use tx::{
     CancelOutcome, Close, Commit, CommitHandle, Expect, NewChild, NewReset, NewRun, NextRun,
-    Notice, OwnedRow, RowIs, RowScan, Settled, StartOutcome, Target, Transaction,
+    Notice, OwnedRow, RowIs, RowScan, Settled, SpawnedChild, StartOutcome, Target, Transaction,
 };

@@ -337,7 +337,7 @@ pub(crate) fn movers(store: &Store) {
     let second = reset(&first, last, "a");
     answer(&second, asked[1]);
     let mut tx = store.begin();
-    tx.start_child(&second, late).unwrap();
+    tx.start_child(&second, late, None).unwrap();
     tx.commit().unwrap();
     // What the second run answered and began is repeated in the third, which is based on the first.
     let third = reset(&first, last, "b");

@@ -60,7 +60,7 @@ impl Growing<'_> {
         match self.random.below(19) {
             0..=3 => tx.spawn_child(run, child).map(drop),
             4 | 5 => tx.initiate_child(run, child).map(drop),
-            6 => tx.start_child(run, to_start(self.store)).map(drop),
+            6 => tx.start_child(run, to_start(self.store), None).map(drop),
             7 => {
                 let cause = StartChildFailedCause::WorkflowAlreadyExists;
                 tx.fail_child(run, to_start(self.store), cause).map(drop)

@@ -255,8 +255,8 @@ fn what_a_recorded_run_says_of_its_activities_is_kept_as_it_is() {
 fn family(store: &Store) -> [RunId; 3] {
     let parent = start(store, "parent");
     let mut tx = store.begin();
-    let child = tx.spawn_child(&parent, NewChild::new("child", "Child")).unwrap();
-    let grandchild = tx.spawn_child(&child, NewChild::new("grandchild", "Child")).unwrap();
+    let child = tx.spawn_child(&parent, NewChild::new("child", "Child")).unwrap().run;
+    let grandchild = tx.spawn_child(&child, NewChild::new("grandchild", "Child")).unwrap().run;
     tx.commit().unwrap();
     store.close_run(&child, Close::completed(b"")).unwrap();
     [parent, child, grandchild]

@@ -141,7 +141,7 @@ fn build(store: &Store, tree: Tree) -> RunId {
         let mut spawn = |parent: &RunId, place: Place| {
             let (name, policy) = (name(place), policy(place));
             let child = NewChild::new(&name, "T").input(name.as_bytes()).on_parent_close(policy);
-            tx.spawn_child(parent, child).unwrap()
+            tx.spawn_child(parent, child).unwrap().run
         };
         for i in first..first + tree.commit {
             let child = spawn(&root, (i, None));

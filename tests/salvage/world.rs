@@ -35,7 +35,7 @@ fn family(store: &Store) {
     let parent = commit(&|tx| tx.start(NewRun::new("shop", "order", "Order")).unwrap());
     let kid = commit(&|tx| {
         tx.put("timers", b"kid", b"1").unwrap();
-        let kid = tx.spawn_child(&parent, NewChild::new("kid", "Ship")).unwrap();
+        let kid = tx.spawn_child(&parent, NewChild::new("kid", "Ship")).unwrap().run;
         tx.spawn_child(&parent, NewChild::new("twin", "Ship")).unwrap();
         tx.spawn_child(&kid, NewChild::new("grandkid", "Ship")).unwrap();
         kid

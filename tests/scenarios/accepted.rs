@@ -93,7 +93,7 @@ fn lowered_limits_do_not_block_what_was_accepted_before() {
     let (long, large) = ("a-rather-long-workflow-id-of-a-child", [7; 500]);
     let parent = world.start("a-rather-long-workflow-id");
     let (reported, policy) = world.commit(|tx| {
-        let reported = tx.spawn_child(&parent, child("reported", TERMINATE)).unwrap();
+        let reported = tx.spawn_child(&parent, child("reported", TERMINATE)).unwrap().run;
         tx.initiate_child(&parent, child(long, TERMINATE).input(&large)).unwrap();
         tx.close_run(&reported, Close::completed(&large)).unwrap();
         let target = Target::workflow("a-rather-long-workflow-id-of-a-target");

@@ -17,7 +17,7 @@ fn ladder(world: &World) -> Vec<RunId> {
             for number in runs.len()..DEPTH.min(runs.len() + PER_COMMIT) {
                 let above = runs[number - 1];
                 let workflow_id = format!("c{number}");
-                runs.push(tx.spawn_child(&above, child(&workflow_id, TERMINATE)).unwrap());
+                runs.push(tx.spawn_child(&above, child(&workflow_id, TERMINATE)).unwrap().run);
             }
         });
     }

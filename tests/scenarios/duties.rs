@@ -27,7 +27,7 @@ fn start_child_arises_and_is_settled() {
     });
     let all = [2, 3, 4, 5].map(|event| (DutyKind::StartChild, parent, event));
     assert_eq!(due(&world), all);
-    world.commit(|tx| tx.start_child(&parent, 2).unwrap());
+    world.commit(|tx| tx.start_child(&parent, 2, None).unwrap());
     let taken = StartChildFailedCause::WorkflowAlreadyExists;
     world.commit(|tx| tx.fail_child(&parent, 3, taken).unwrap());
     assert_eq!(due(&world), all[2..]);

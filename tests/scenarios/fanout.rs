@@ -18,7 +18,7 @@ fn parent_of(world: &World, count: usize) -> (RunId, Vec<RunId>) {
             for number in children.len()..count.min(children.len() + 500) {
                 let workflow_id = format!("c{number}");
                 let new = child(&workflow_id, POLICIES[number % 3]);
-                children.push(tx.spawn_child(&parent, new).unwrap());
+                children.push(tx.spawn_child(&parent, new).unwrap().run);
             }
         });
     }

@@ -161,7 +161,8 @@ fn s23_open_children() {
     let world = World::with_segments(4 << 20);
     let parent = world.start("p");
     let spawn = |tx: &mut kinlog::Transaction<'_>, number: usize| {
-        tx.spawn_child(&parent, child(&format!("c{number}"), TERMINATE))
+        let spawned = tx.spawn_child(&parent, child(&format!("c{number}"), TERMINATE));
+        spawned.map(|spawned| spawned.run)
     };
     world.commit(|tx| {
         for number in 0..1_999 {

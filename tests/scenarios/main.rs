@@ -19,6 +19,7 @@ mod duties;
 mod fanout;
 mod limits;
 mod overtaken;
+mod parents;
 mod policy;
 mod recorded;
 mod report;

@@ -77,7 +77,7 @@ fn a_spawned_child_is_bound_to_its_own_initiation() {
             if first {
                 tx.expect(&parent, Expect::Any)?;
             }
-            let mine = tx.spawn_child(&parent, child("mine", ABANDON))?;
+            let mine = tx.spawn_child(&parent, child("mine", ABANDON))?.run;
             tx.expect(&parent, Expect::Any).map(|()| mine)
         };
         let other = |tx: &mut Transaction<'_>| {

@@ -113,7 +113,7 @@ fn recorded_runs_are_not_continued_reset_or_given_children() {
         assert!(matches!(refused, Err(Error::InvalidArgument { .. })), "{refused:?}");
     }
     let initiated = tx.append(&recorded, initiated("c")).unwrap();
-    let refused = tx.start_child(&recorded, initiated);
+    let refused = tx.start_child(&recorded, initiated, None);
     assert!(matches!(refused, Err(Error::InvalidArgument { .. })));
     tx.commit().unwrap();
     world.ends(|world| world.assert_kinds(&recorded, [STARTED, START_CHILD_INITIATED]));

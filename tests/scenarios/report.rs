@@ -54,7 +54,7 @@ fn s07_completion_before_started() {
     world.commit(|tx| tx.initiate_child(&parent, child("c", TERMINATE)).unwrap());
     let mut tx = world.begin();
     assert_illegal(tx.append(&parent, terminated(parent, 2, 0)), parent, CHILD_TERMINATED, 2);
-    let kid = tx.start_child(&parent, 2).unwrap();
+    let kid = tx.start_child(&parent, 2, None).unwrap();
     tx.close_run(&kid, Close::terminated("outside")).unwrap();
     tx.commit().unwrap();
     assert_eq!(world.drain(), 1);
@@ -62,7 +62,7 @@ fn s07_completion_before_started() {
     // The same by the engine's own hand, all of it in one commit.
     let (second, told) = world.commit(|tx| {
         let initiated = tx.initiate_child(&parent, child("c", TERMINATE)).unwrap();
-        let second = tx.start_child(&parent, initiated).unwrap();
+        let second = tx.start_child(&parent, initiated, None).unwrap();
         tx.close_run(&second, Close::terminated("outside")).unwrap();
         let told = tx.append(&parent, terminated(second, initiated, initiated + 1)).unwrap();
         (second, told)
@@ -240,7 +240,7 @@ fn s21_events_come_in_order_with_contiguous_ids() {
         assert!(tx.settle(&duties[0]).unwrap());
         tx.signal(&parent, "hello", b"").unwrap();
         assert!(tx.settle(&duties[1]).unwrap());
-        assert_illegal(tx.start_child(&parent, 4), parent, CHILD_STARTED, 4);
+        assert_illegal(tx.start_child(&parent, 4, None), parent, CHILD_STARTED, 4);
         assert_illegal(tx.append(&parent, completed(ended, 2, 3)), parent, CHILD_COMPLETED, 2);
     });
     world.ends(|world| {

@@ -288,7 +288,7 @@ fn a_target_that_begins_in_the_same_commit() {
         let sender = tx.start(run("p")).unwrap();
         let initiated = tx.signal_external(&sender, Target::workflow("c").child_only(), "s", b"");
         assert_eq!(initiated.unwrap(), 2);
-        (sender, tx.spawn_child(&sender, child("c", ABANDON)).unwrap())
+        (sender, tx.spawn_child(&sender, child("c", ABANDON)).unwrap().run)
     });
     assert_eq!(world.drain(), 1);
     world.ends(|world| {

@@ -103,7 +103,7 @@ fn what_is_refused_leaves_nothing() {
     tx.spawn_child(&parent, child("c", TERMINATE)).unwrap();
     drop(tx);
     let mut tx = world.begin();
-    let kid = tx.spawn_child(&parent, child("c", TERMINATE)).unwrap();
+    let kid = tx.spawn_child(&parent, child("c", TERMINATE)).unwrap().run;
     tx.append(&kid, note()).unwrap();
     assert!(tx.spawn_child(&parent, child("c", TERMINATE)).is_err());
     drop(tx);

@@ -34,13 +34,13 @@ fn s06_no_crash_between_child_and_its_started_event() {
     });
     let begin = || {
         let mut tx = world.begin();
-        let run = tx.start_child(&parent, 2).unwrap();
+        let run = tx.start_child(&parent, 2, None).unwrap();
         (tx, run)
     };
     let ((one, kid), (other, never)) = (begin(), begin());
     one.commit().unwrap();
     assert!(other.commit().is_err());
-    assert_illegal(world.begin().start_child(&parent, 2), parent, CHILD_STARTED, 2);
+    assert_illegal(world.begin().start_child(&parent, 2, None), parent, CHILD_STARTED, 2);
     assert_eq!(world.drain(), 0);
     world.ends(|world| {
         world.assert_kinds(&parent, [STARTED, START_CHILD_INITIATED, CHILD_STARTED]);
@@ -246,8 +246,8 @@ fn a_whole_family_in_one_commit() {
     let (parent, kid, grandchild) = world.commit(|tx| {
         let parent = tx.start(run("p")).unwrap();
         let initiated = tx.initiate_child(&parent, child("c", TERMINATE)).unwrap();
-        let kid = tx.start_child(&parent, initiated).unwrap();
-        let grandchild = tx.spawn_child(&kid, child("g", TERMINATE)).unwrap();
+        let kid = tx.start_child(&parent, initiated, None).unwrap();
+        let grandchild = tx.spawn_child(&kid, child("g", TERMINATE)).unwrap().run;
         tx.close_run(&parent, Close::completed(b"")).unwrap();
         (parent, kid, grandchild)
     });
@@ -268,7 +268,7 @@ fn a_relative_in_the_way() {
     };
     let world = World::new();
     let parent = world.start("p");
-    let kid = world.commit(|tx| tx.spawn_child(&parent, takes("p")).unwrap());
+    let kid = world.commit(|tx| tx.spawn_child(&parent, takes("p")).unwrap().run);
     assert_eq!(world.drain(), 1, "its parent closed");
     world.ends(|world| {
         world.assert_kinds(&parent, [STARTED, START_CHILD_INITIATED, CHILD_STARTED, TERMINATED]);
@@ -278,7 +278,7 @@ fn a_relative_in_the_way() {
     let world = World::new();
     let parent = world.start("p");
     let sibling = world.spawn(&parent, "c", TERMINATE);
-    let kid = world.commit(|tx| tx.spawn_child(&parent, takes("c")).unwrap());
+    let kid = world.commit(|tx| tx.spawn_child(&parent, takes("c")).unwrap().run);
     assert_eq!(world.drain(), 1, "the sibling's end is told");
     world.ends(|world| {
         world.assert_kinds(
@@ -297,7 +297,7 @@ fn a_relative_in_the_way() {
     let world = World::new();
     let top = world.start("top");
     let parent = world.spawn(&top, "p", TERMINATE);
-    let kid = world.commit(|tx| tx.spawn_child(&parent, takes("top")).unwrap());
+    let kid = world.commit(|tx| tx.spawn_child(&parent, takes("top")).unwrap().run);
     assert_eq!(world.drain(), 2, "all the way down again");
     world.ends(|world| {
         world.assert_kinds(&top, [STARTED, START_CHILD_INITIATED, CHILD_STARTED, TERMINATED]);
@@ -313,7 +313,7 @@ fn a_run_id_in_use() {
     let parent = world.start("p");
     let mut tx = world.begin();
     let refused = [
-        tx.spawn_child(&parent, child("c", TERMINATE).id(parent)),
+        tx.spawn_child(&parent, child("c", TERMINATE).id(parent)).map(|kid| kid.run),
         tx.continue_as_new(&parent, NextRun::new("P").id(parent)),
         tx.reset(&parent, NewReset::to(1).id(parent)),
     ];
@@ -323,7 +323,7 @@ fn a_run_id_in_use() {
     let nil = tx.spawn_child(&parent, child("c", TERMINATE).id(RunId::NIL));
     assert!(matches!(nil, Err(Error::InvalidArgument { .. })));
     assert_eq!(
-        tx.spawn_child(&parent, child("c", TERMINATE)).map(|kid| tx.starts(&kid)).ok(),
+        tx.spawn_child(&parent, child("c", TERMINATE)).map(|kid| tx.starts(&kid.run)).ok(),
         Some(true)
     );
     tx.commit().unwrap();

@@ -24,7 +24,7 @@ fn a_child_starts_or_is_refused_once() {
     let parent = world.start("p");
     let mut tx = world.begin();
     for event in [0, 1, 2, 77] {
-        assert_illegal(tx.start_child(&parent, event), parent, CHILD_STARTED, event);
+        assert_illegal(tx.start_child(&parent, event, None), parent, CHILD_STARTED, event);
         assert_illegal(tx.fail_child(&parent, event, TAKEN), parent, START_CHILD_FAILED, event);
     }
     let started = tx.initiate_child(&parent, child("a", TERMINATE)).unwrap();
@@ -32,16 +32,16 @@ fn a_child_starts_or_is_refused_once() {
     let open = tx.initiate_child(&parent, child("c", TERMINATE)).unwrap();
     let check = |tx: &mut kinlog::Transaction<'_>| {
         for event in [started, failed] {
-            assert_illegal(tx.start_child(&parent, event), parent, CHILD_STARTED, event);
+            assert_illegal(tx.start_child(&parent, event, None), parent, CHILD_STARTED, event);
             assert_illegal(tx.fail_child(&parent, event, TAKEN), parent, START_CHILD_FAILED, event);
         }
     };
-    tx.start_child(&parent, started).unwrap();
+    tx.start_child(&parent, started, None).unwrap();
     tx.fail_child(&parent, failed, TAKEN).unwrap();
     check(&mut tx);
     tx.commit().unwrap();
     check(&mut world.begin());
-    world.commit(|tx| tx.start_child(&parent, open).unwrap());
+    world.commit(|tx| tx.start_child(&parent, open, None).unwrap());
     world.ends(|world| {
         world.assert_kinds(
             &parent,
@@ -223,12 +223,12 @@ fn an_appended_initiation_is_an_initiation() {
     };
     let event = NewEvent::new(Body::StartChildWorkflowExecutionInitiated(initiated));
     let id = world.commit(|tx| tx.append(&parent, event).unwrap());
-    world.commit(|tx| tx.start_child(&parent, id).unwrap());
+    world.commit(|tx| tx.start_child(&parent, id, None).unwrap());
     let other = ChildInitiated { workflow_id: "d", ..initiated };
     let event = NewEvent::new(Body::StartChildWorkflowExecutionInitiated(other));
     world.commit(|tx| {
         let id = tx.append(&parent, event).unwrap();
-        tx.start_child(&parent, id).unwrap();
+        tx.start_child(&parent, id, None).unwrap();
     });
     world.ends(|world| {
         world.assert_kinds(
@@ -254,7 +254,7 @@ fn a_closed_run_takes_no_steps() {
         tx.close_run(&parent, Close::completed(b"")).map(|_| ()),
         tx.spawn_child(&parent, child("e", TERMINATE)).map(|_| ()),
         tx.initiate_child(&parent, child("e", TERMINATE)).map(|_| ()),
-        tx.start_child(&parent, open).map(|_| ()),
+        tx.start_child(&parent, open, None).map(|_| ()),
         tx.fail_child(&parent, open, TAKEN).map(|_| ()),
         tx.report_child(&parent, 2).map(|_| ()),
         tx.request_cancel(&parent, b"").map(|_| ()),
@@ -283,10 +283,10 @@ fn a_refused_step_leaves_the_transaction_as_it_was() {
     let world = World::new();
     let (parent, stranger) = (world.start("p"), world.start("taken"));
     let mut tx = world.begin();
-    let kid = tx.spawn_child(&parent, child("c", TERMINATE)).unwrap();
+    let kid = tx.spawn_child(&parent, child("c", TERMINATE)).unwrap().run;
     assert!(tx.spawn_child(&parent, child("taken", TERMINATE)).is_err());
     assert!(tx.spawn_child(&parent, child("c", TERMINATE)).is_err());
-    assert_illegal(tx.start_child(&parent, 2), parent, CHILD_STARTED, 2);
+    assert_illegal(tx.start_child(&parent, 2, None), parent, CHILD_STARTED, 2);
     let canceled = tx.close_and_continue(&kid, Close::canceled(b""), NextRun::new("C"));
     assert!(matches!(canceled, Err(Error::InvalidArgument { .. })));
     assert_eq!(tx.append(&parent, note()).unwrap(), 4);

@@ -74,7 +74,7 @@ impl World {
         workflow_id: &str,
         policy: ParentClosePolicy,
     ) -> RunId {
-        self.commit(|tx| tx.spawn_child(parent, child(workflow_id, policy)).unwrap())
+        self.commit(|tx| tx.spawn_child(parent, child(workflow_id, policy)).unwrap().run)
     }
 
     /// Appends an event that relates to nothing.

@@ -14,7 +14,7 @@ use crate::take::{NAMESPACE, duty};
 fn family(store: &Store) -> (RunId, RunId) {
     let mut tx = store.begin();
     let parent = tx.start(NewRun::new(NAMESPACE, "parent", "T")).unwrap();
-    let child = tx.spawn_child(&parent, NewChild::new("child", "T")).unwrap();
+    let child = tx.spawn_child(&parent, NewChild::new("child", "T")).unwrap().run;
     tx.commit().unwrap();
     (parent, child)
 }

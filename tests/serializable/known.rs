@@ -153,7 +153,7 @@ fn orphans(store: &Store) -> Vec<RunId> {
     let mut tx = store.begin();
     let parent = tx.start(NewRun::new(NAMESPACE, "parent", "T")).unwrap();
     let children = (0..20).map(|child| format!("child {child}"));
-    let spawn = |id: String| tx.spawn_child(&parent, NewChild::new(&id, "T")).unwrap();
+    let spawn = |id: String| tx.spawn_child(&parent, NewChild::new(&id, "T")).unwrap().run;
     let children = children.map(spawn).collect();
     tx.close_run(&parent, Close::completed(b"")).unwrap();
     tx.commit().unwrap();

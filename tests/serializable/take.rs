@@ -124,13 +124,13 @@ fn run(tx: &mut Transaction<'_>, op: &Real) -> Result<Answer> {
             return Ok(Answer::Run(run, begins));
         }
         Op::Spawn { parent, wish, id, note } => {
-            tx.spawn_child(&parent, child(&wish).input(&payload(note)).id(id))?
+            tx.spawn_child(&parent, child(&wish).input(&payload(note)).id(id))?.run
         }
         Op::Initiate { parent, wish, note } => {
             let input = payload(note);
             return tx.initiate_child(&parent, child(&wish).input(&input)).map(Answer::Event);
         }
-        Op::StartChild { parent, initiated } => tx.start_child(&parent, initiated)?,
+        Op::StartChild { parent, initiated } => tx.start_child(&parent, initiated, None)?,
         Op::FailChild { parent, initiated } => {
             let cause = StartChildFailedCause::WorkflowAlreadyExists;
             return tx.fail_child(&parent, initiated, cause).map(Answer::Event);

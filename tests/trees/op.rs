@@ -130,7 +130,7 @@ impl Op {
             Op::Spawn { parent, wish, foreign, id, note } => {
                 let input = payload(*note);
                 let child = new_child(wish, *foreign, model, parent).input(&input).id(*id);
-                tx.spawn_child(parent, child).map(Out::Run)
+                tx.spawn_child(parent, child).map(|spawned| Out::Run(spawned.run))
             }
             Op::Initiate { parent, wish, foreign, note } => {
                 let input = payload(*note);
@@ -138,7 +138,7 @@ impl Op {
                 tx.initiate_child(parent, child).map(Out::Event)
             }
             Op::StartChild { parent, initiated } => {
-                tx.start_child(parent, *initiated).map(Out::Run)
+                tx.start_child(parent, *initiated, None).map(Out::Run)
             }
             Op::FailChild { parent, initiated } => {
                 let cause = StartChildFailedCause::WorkflowAlreadyExists;

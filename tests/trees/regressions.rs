@@ -48,7 +48,7 @@ fn a_run_that_a_reset_makes_spawns_children_in_the_same_commit() {
     let base = commit(&store, |tx| start(tx, "a"));
     let mut tx = store.begin();
     let run = tx.reset(&base, NewReset::to(1)).unwrap();
-    let child = tx.spawn_child(&run, NewChild::new("b", "T")).unwrap();
+    let child = tx.spawn_child(&run, NewChild::new("b", "T")).unwrap().run;
     tx.commit().unwrap();
     assert_eq!(store.parent(&child).unwrap().map(|parent| parent.run), Some(run));
 }
@@ -63,7 +63,7 @@ fn a_run_that_a_reset_makes_starts_children_that_it_shares_in_the_same_commit() 
     });
     let mut tx = store.begin();
     let run = tx.reset(&base, NewReset::to(2)).unwrap();
-    tx.start_child(&run, 2).unwrap();
+    tx.start_child(&run, 2, None).unwrap();
     tx.commit().unwrap();
 }
 
@@ -114,7 +114,7 @@ fn a_run_that_shares_an_ended_child_does_not_know_how_it_stands() {
     let (_dir, store) = store();
     let (first, child) = commit(&store, |tx| {
         let run = start(tx, "a");
-        (run, tx.spawn_child(&run, NewChild::new("b", "T")).unwrap())
+        (run, tx.spawn_child(&run, NewChild::new("b", "T")).unwrap().run)
     });
     store.close_run(&child, Close::completed(b"")).unwrap();
     assert_eq!(store.settle_all().unwrap().duties, 1);
@@ -135,7 +135,7 @@ fn limits_that_were_lowered_let_a_run_go_on_with_what_it_has() {
         for name in ["b", "c"] {
             tx.spawn_child(&run, NewChild::new(name, "T")).unwrap();
         }
-        (run, tx.spawn_child(&run, NewChild::new("d", "T")).unwrap())
+        (run, tx.spawn_child(&run, NewChild::new("d", "T")).unwrap().run)
     });
     let mut limits = Limits::default();
     limits.open_children = 1;
@@ -212,7 +212,7 @@ fn a_run_that_shares_a_cancel_request_needs_no_close_policy() {
         let parent = start(tx, "a");
         let policy = ParentClosePolicy::RequestCancel;
         let child = NewChild::new("b", "T").on_parent_close(policy);
-        (parent, tx.spawn_child(&parent, child).unwrap())
+        (parent, tx.spawn_child(&parent, child).unwrap().run)
     });
     commit(&store, |tx| tx.request_cancel(&child, b"").unwrap());
     commit(&store, |tx| tx.continue_as_new(&child, NextRun::new("T")).unwrap());
@@ -230,7 +230,7 @@ fn a_run_that_goes_on_after_two_resets_names_its_last_parent() {
     let (_dir, store) = store();
     let (parent, child) = commit(&store, |tx| {
         let parent = start(tx, "a");
-        (parent, tx.spawn_child(&parent, NewChild::new("b", "T")).unwrap())
+        (parent, tx.spawn_child(&parent, NewChild::new("b", "T")).unwrap().run)
     });
     let mut tx = store.begin();
     let again = tx.reset(&child, NewReset::to(1)).unwrap();

@@ -78,7 +78,7 @@ pub(crate) fn deep(dir: &Path, levels: u32) -> PathBuf {
     let mut tx = store.begin();
     let mut run = tx.start(NewRun::new("shop", "level-0", "Step")).unwrap();
     for level in 1..=levels {
-        run = tx.spawn_child(&run, NewChild::new(&format!("level-{level}"), "Step")).unwrap();
+        run = tx.spawn_child(&run, NewChild::new(&format!("level-{level}"), "Step")).unwrap().run;
         if level % 10_000 == 0 {
             tx.commit().unwrap();
             tx = store.begin();

@@ -44,7 +44,8 @@ fn a_parent_and_its_child_are_told_with_the_names_that_temporal_repeats() {
     let mut tx = store.begin();
     let order = NewRun::new("shop", "order", "Order").task_queue("q").input(br#"{"eur":42}"#);
     let parent = tx.start(order).unwrap();
-    let kid = tx.spawn_child(&parent, NewChild::new("ship", "Shipping").input(b"\xff")).unwrap();
+    let kid =
+        tx.spawn_child(&parent, NewChild::new("ship", "Shipping").input(b"\xff")).unwrap().run;
     tx.signal_external(&parent, Target::workflow("ship"), "hurry", b"1").unwrap();
     tx.cancel_external(&parent, Target::workflow("nobody")).unwrap();
     tx.commit().unwrap();

@@ -55,25 +55,29 @@ impl Wanted {
 
 impl Snapshot {
     /// The children of a run. For a run that a reset created, these include the ones initiated by shared events;
-    /// for a chain, call this for each run.
+    /// for all runs of a chain, see [`Snapshot::children_of_chain`].
     ///
     /// # Errors
     /// [`Error::RunNotFound`](crate::Error::RunNotFound).
     pub fn children(&self, run: &RunId) -> Result<Children> {
         self.here()?;
         let parent = self.number(&self.index(), run)?;
-        Ok(Children {
-            snapshot: self.clone(),
+        Ok(Children::of(self, parent))
+    }
+}
+
+impl Children {
+    pub(super) fn of(snapshot: &Snapshot, parent: RunNumber) -> Self {
+        Children {
+            snapshot: snapshot.clone(),
             parent,
             wanted: Wanted::All,
             after: Some(0),
             page: VecDeque::new(),
             cursors: BatchCursors::default(),
-        })
+        }
     }
-}
 
-impl Children {
     /// Only those that were initiated after this event, to continue another listing.
     #[must_use]
     pub fn after(mut self, initiated_event_id: u32) -> Self {

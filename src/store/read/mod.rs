@@ -2,6 +2,7 @@
 
 mod backward_walk;
 mod chain;
+mod chain_children;
 mod chain_runs;
 mod child;
 mod children;
@@ -23,6 +24,7 @@ mod tail;
 mod tree;
 
 pub use chain::{Chain, ChainEvents, Link};
+pub use chain_children::ChainChildren;
 pub use child::{Child, ChildState};
 pub use children::Children;
 pub use duties::{Duty, DutyFilter, DutyList};

@@ -3,6 +3,7 @@
 //! [`Snapshot`]: super::Snapshot
 
 use super::chain::Chain;
+use super::chain_children::ChainChildren;
 use super::children::Children;
 use super::parent::{Parent, Root};
 use super::tree::Tree;
@@ -98,6 +99,14 @@ impl Store {
     /// As [`Snapshot::children`](crate::Snapshot::children).
     pub fn children(&self, run: &RunId) -> Result<Children> {
         self.snapshot().children(run)
+    }
+
+    /// The children of all runs of a run's chain, as of now, each with the run that has it.
+    ///
+    /// # Errors
+    /// As [`Snapshot::children_of_chain`](crate::Snapshot::children_of_chain).
+    pub fn children_of_chain(&self, run: &RunId) -> Result<ChainChildren> {
+        self.snapshot().children_of_chain(run)
     }
 
     /// The parent of a run, as of now; `None` for one that has none.

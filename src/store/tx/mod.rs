@@ -13,7 +13,7 @@ pub use commit::{Commit, CommitHandle, Notice};
 pub(crate) use enqueue::{commit_of, end_of};
 pub use ops::{
     CancelOutcome, Close, Expect, NewChild, NewReset, NewRun, NextRun, OwnedRow, RowIs, RowScan,
-    Settled, StartOutcome, Target,
+    Settled, SpawnedChild, StartOutcome, Target,
 };
 pub(crate) use pieces::Unrecorded;
 pub(crate) use retry::retry;

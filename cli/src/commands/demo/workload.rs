@@ -118,7 +118,7 @@ impl Workload {
             let input = format!(r#"{{"order":{number},"items":3}}"#);
             let child = NewChild::new(&workflow_id, "Order").task_queue(TASK_QUEUE);
             let child = child.on_parent_close(policy).input(input.as_bytes());
-            children.push(tx.spawn_child(parent, child)?);
+            children.push(tx.spawn_child(parent, child)?.run);
         }
         self.commit(tx)
     }

@@ -33,6 +33,15 @@ impl Transaction<'_> {
         self.step(|step| step.expect(run, expect))
     }
 
+    /// The id that the next event of `run` gets: the one after those in the store and those of this transaction.
+    /// Nothing else may come in between, also if the run [may be anywhere](Expect::Any).
+    ///
+    /// # Errors
+    /// [`Error::RunNotFound`], [`Error::RunClosed`], [`Error::Overtaken`].
+    pub fn next_event(&mut self, run: &RunId) -> Result<u32> {
+        self.step(|step| step.next_event(run))
+    }
+
     /// Appends an event to a run and returns its id. A closing event ends the run.
     ///
     /// # Errors
@@ -91,6 +100,16 @@ impl Step<'_> {
             }
         }
         Ok(())
+    }
+
+    fn next_event(&mut self, run: &RunId) -> Result<u32> {
+        let at = self.find(run)?;
+        self.hold(at)?;
+        let pending = self.work.pending(at)?;
+        match pending.progress.status.is_open() {
+            true => Ok(pending.next_event()),
+            false => Err(Error::RunClosed { run: *run }),
+        }
     }
 
     fn append(&mut self, run: &RunId, event: &NewEvent<'_>) -> Result<u32> {

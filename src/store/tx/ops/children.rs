@@ -1,7 +1,7 @@
 //! Children: initiated, started, refused, reported.
 
 use super::child_events::relation;
-use super::new_child::NewChild;
+use super::new_child::{NewChild, SpawnedChild};
 use super::new_run::{NewRun, Resolution, check_policies};
 use super::start::{Beginning, first_event};
 use crate::error::{Error, Result};
@@ -40,7 +40,7 @@ pub(crate) enum ChildStart {
 
 impl Transaction<'_> {
     /// Starts a child of `parent`: initiates it, starts its run, and records in the parent that it
-    /// started, in the same commit. Returns the child's run.
+    /// started, in the same commit. Returns the child's run and the parent's Initiated event.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -50,7 +50,7 @@ impl Transaction<'_> {
     /// let mut tx = store.begin();
     /// let order = tx.start(NewRun::new("shop", "order-42", "Order"))?;
     /// let ship = NewChild::new("ship-42", "Shipping");
-    /// let child = tx.spawn_child(&order, ship.on_parent_close(ParentClosePolicy::RequestCancel))?;
+    /// let child = tx.spawn_child(&order, ship.on_parent_close(ParentClosePolicy::RequestCancel))?.run;
     /// tx.commit()?;
     /// assert_eq!(store.parent(&child)?.map(|parent| parent.run), Some(order));
     /// # Ok::<(), kinlog::Error>(())
@@ -60,7 +60,7 @@ impl Transaction<'_> {
     /// As [`Transaction::initiate_child`], and [`Error::WorkflowExists`] where the workflow id is
     /// taken. Nothing has changed then; [`Transaction::initiate_child`] and
     /// [`Transaction::fail_child`] record such a refusal in the parent.
-    pub fn spawn_child(&mut self, parent: &RunId, child: NewChild<'_>) -> Result<RunId> {
+    pub fn spawn_child(&mut self, parent: &RunId, child: NewChild<'_>) -> Result<SpawnedChild> {
         self.step(|step| step.spawn_child(parent, &child))
     }
 
@@ -81,15 +81,21 @@ impl Transaction<'_> {
     }
 
     /// Starts a child that was initiated, with what its Initiated event says, and records in the
-    /// parent that it started. Returns the child's run.
+    /// parent that it started. The child's run gets the id `run`, or one that the store draws. Returns it.
     ///
     /// # Errors
+    /// [`Error::RunExists`] for a run id in use,
     /// [`Error::WorkflowExists`] where the workflow id is taken: [`Transaction::fail_child`] then
     /// answers the parent. [`Error::IllegalEvent`] if `initiated_event_id` initiated no child or
     /// the child was started or refused already, and as [`Transaction::append`].
-    pub fn start_child(&mut self, parent: &RunId, initiated_event_id: u32) -> Result<RunId> {
+    pub fn start_child(
+        &mut self,
+        parent: &RunId,
+        initiated_event_id: u32,
+        run: Option<RunId>,
+    ) -> Result<RunId> {
         let started = self.step(|step| {
-            step.start_initiated(parent, initiated_event_id, true, Precondition::Found)
+            step.start_initiated(parent, initiated_event_id, run, true, Precondition::Found)
         })?;
         match started {
             ChildStart::Started { child, .. } => Ok(child),
@@ -113,7 +119,7 @@ impl Transaction<'_> {
 }
 
 impl Step<'_> {
-    fn spawn_child(&mut self, parent: &RunId, child: &NewChild<'_>) -> Result<RunId> {
+    fn spawn_child(&mut self, parent: &RunId, child: &NewChild<'_>) -> Result<SpawnedChild> {
         let run = self.parent_of_new(parent, child)?;
         let conflicting_run = self.conflicting_run(parent, &child.initiated)?;
         let touching: Vec<_> = conflicting_run.into_iter().chain([*parent]).collect();
@@ -134,7 +140,7 @@ impl Step<'_> {
             let (child, started) = step.begin_child(&starting, conflicting_run)?;
             step.record(run, initiated_id, &event.body);
             step.note(&started);
-            Ok(child)
+            Ok(SpawnedChild { run: child, initiated_event_id: initiated_id })
         })
     }
 
@@ -144,6 +150,7 @@ impl Step<'_> {
         &mut self,
         parent: &RunId,
         initiated_id: u32,
+        id: Option<RunId>,
         may_displace: bool,
         needs: Precondition,
     ) -> Stepped<ChildStart> {
@@ -176,7 +183,7 @@ impl Step<'_> {
         }
         let touching: Vec<_> = conflicting_run.into_iter().chain([*parent]).collect();
         self.atomically(&touching, |step| {
-            let (id, time) = (None, None);
+            let time = None;
             let starting =
                 StartingChild { parent: run, initiated_id, initiated, payload, id, time, needs };
             let (child, started) = step.begin_child(&starting, conflicting_run)?;

@@ -18,7 +18,7 @@ mod start;
 
 pub use append::Expect;
 pub use continue_as_new::NextRun;
-pub use new_child::NewChild;
+pub use new_child::{NewChild, SpawnedChild};
 pub(crate) use new_run::check_namespace;
 pub use new_run::{Close, NewRun, StartOutcome};
 pub use request::{CancelOutcome, Target};

@@ -18,6 +18,16 @@ pub struct NewChild<'a> {
     pub(crate) id: Option<RunId>,
 }
 
+/// A child that was started.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct SpawnedChild {
+    /// The child's run, the first one of its chain.
+    pub run: RunId,
+    /// The Initiated event of the parent, which names the relation.
+    pub initiated_event_id: u32,
+}
+
 impl<'a> NewChild<'a> {
     /// A child with the workflow id `workflow_id`, of the type `workflow_type`, which is terminated
     /// when its parent closes.

@@ -12,7 +12,8 @@ const NOT_ENDED: &str = "the child's chain has not ended";
 
 impl Transaction<'_> {
     /// Records in `parent` how a child's chain ended, be it in this transaction, with the payload of
-    /// the child's closing event. Returns the event's id.
+    /// the child's closing event. Returns the event's id. To tell it in other words, [append](Transaction::append)
+    /// the outcome.
     ///
     /// # Errors
     /// [`Error::IllegalEvent`] if the child has not started or not ended, or was reported already,

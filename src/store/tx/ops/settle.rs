@@ -61,7 +61,7 @@ impl Store {
     ///
     /// let mut tx = store.begin();
     /// let order = tx.start(NewRun::new("shop", "order-42", "Order"))?;
-    /// let child = tx.spawn_child(&order, NewChild::new("ship-42", "Shipping"))?;
+    /// let child = tx.spawn_child(&order, NewChild::new("ship-42", "Shipping"))?.run;
     /// tx.commit()?;
     /// store.close_run(&order, Close::completed(b"ok"))?;
     /// assert_eq!(store.settle_all()?.duties, 1);
@@ -300,7 +300,7 @@ impl Step<'_> {
         initiated: u32,
         may_displace: bool,
     ) -> Stepped<Outcome> {
-        match self.start_initiated(parent, initiated, may_displace, Precondition::Loose) {
+        match self.start_initiated(parent, initiated, None, may_displace, Precondition::Loose) {
             Err(Stop::Refused(Error::WorkflowExists { .. })) => {
                 let cause = StartChildFailedCause::WorkflowAlreadyExists;
                 self.fail_child(parent, initiated, cause, Precondition::Loose)?;
