@@ -97,6 +97,9 @@ impl fmt::Display for Error {
             Error::RunNotFound { run } => write!(f, "there is no run {run}"),
             Error::RunClosed { run } => write!(f, "run {run} has closed and takes no more events"),
             Error::RunExists { run } => write!(f, "run {run} is already in the store"),
+            Error::EventKeyExists { run, key, event } => {
+                write!(f, "event {event} of run {run} has the key {key} already")
+            }
             Error::WorkflowExists { namespace, workflow_id, run, open } => write!(
                 f,
                 "workflow {workflow_id:?} in namespace {namespace:?} is taken by {} run {run}",

@@ -172,6 +172,15 @@ pub enum Error {
         /// The id.
         run: RunId,
     },
+    /// The run has an event with this key already: it was appended before. See [`NewEvent::key`](crate::NewEvent::key).
+    EventKeyExists {
+        /// The run.
+        run: RunId,
+        /// The key.
+        key: u64,
+        /// The event that has it.
+        event: u32,
+    },
     /// The workflow id is in use, and the start's policies do not allow another run.
     WorkflowExists {
         /// The namespace.

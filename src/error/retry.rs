@@ -57,6 +57,7 @@ impl Error {
             | Error::RunNotFound { .. }
             | Error::RunClosed { .. }
             | Error::RunExists { .. }
+            | Error::EventKeyExists { .. }
             | Error::WorkflowExists { .. }
             | Error::IllegalEvent { .. }
             | Error::CrossNamespace { .. }

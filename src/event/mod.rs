@@ -48,19 +48,20 @@ pub struct NewEvent<'a> {
     pub(crate) body: Body<'a>,
     pub(crate) payload: &'a [u8],
     pub(crate) time: Option<Timestamp>,
+    pub(crate) key: Option<u64>,
 }
 
 impl<'a> NewEvent<'a> {
     /// An event with this body, no payload, and the time at which its transaction began.
     #[must_use]
     pub const fn new(body: Body<'a>) -> Self {
-        NewEvent { body, payload: &[], time: None }
+        NewEvent { body, payload: &[], time: None, key: None }
     }
 
     /// An event without a typed body: its content is its payload.
     #[must_use]
     pub const fn opaque(kind: EventKind, payload: &'a [u8]) -> Self {
-        NewEvent { body: Body::Opaque(kind), payload, time: None }
+        NewEvent { body: Body::Opaque(kind), payload, time: None, key: None }
     }
 
     /// An activity is scheduled. It is identified by the id of this event; an engine's own id goes into
@@ -104,6 +105,15 @@ impl<'a> NewEvent<'a> {
     #[must_use]
     pub const fn payload(mut self, payload: &'a [u8]) -> Self {
         self.payload = payload;
+        self
+    }
+
+    /// Gives the event a key: an engine's own number for it, which no other event of the run may have.
+    /// [`Store::event_by_key`](crate::Store::event_by_key) finds it. The run must stay where it is until the commit,
+    /// also if it [may be anywhere](crate::Expect::Any). A key is a row of the table `kinlog.keys`, 48 bytes in the log.
+    #[must_use]
+    pub const fn key(mut self, key: u64) -> Self {
+        self.key = Some(key);
         self
     }
 

@@ -20,7 +20,8 @@ pub(crate) use prove::Contradiction;
 pub(crate) use prove::DAMAGES;
 pub(crate) use rules::{Draft, ForkPoint, Illegal, ParentEvent, Refusal, RunOrigin, outcome_kind};
 pub(crate) use state::{
-    Chain, ChildRef, DutyKey, Index, NAMESPACES_TABLE, Relation, Run, RunLinks, RunState, ValueRef,
-    Waypoint, Workflow, beyond_prefix, encode_limits,
+    Chain, ChildRef, DutyKey, EVENT_KEYS_TABLE, Index, NAMESPACES_TABLE, Relation, Run, RunLinks,
+    RunState, ValueRef, Waypoint, Workflow, beyond_prefix, encode_limits, event_in_row,
+    event_key_row,
 };
 pub use state::{DutyKind, RunStatus, Size};

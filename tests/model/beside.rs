@@ -20,6 +20,11 @@ pub(crate) enum Step {
     Append {
         run: RunId,
         event: Event,
+        key: Option<u64>,
+    },
+    ByKey {
+        run: RunId,
+        key: u64,
     },
     Expect {
         run: RunId,
@@ -44,6 +49,7 @@ pub(crate) enum Step {
 pub(crate) enum Answer {
     Run(RunId),
     Event(u32),
+    Found(Option<u32>),
     Row(Option<Vec<u8>>),
     Rows(Vec<(Vec<u8>, Vec<u8>)>),
     Nothing,
@@ -55,7 +61,10 @@ impl Step {
             Step::Start { start, payload, offered } => {
                 tx.start(state, start, payload, *offered).map(Answer::Run)
             }
-            Step::Append { run, event } => tx.append(state, run, event.clone()).map(Answer::Event),
+            Step::Append { run, event, key } => {
+                tx.append_keyed(state, run, event.clone(), *key).map(Answer::Event)
+            }
+            Step::ByKey { run, key } => tx.event_by_key(state, run, *key).map(Answer::Found),
             Step::Expect { run, expect } => {
                 tx.expect(state, run, *expect).map(|()| Answer::Nothing)
             }
@@ -208,7 +217,7 @@ impl Seen {
     ) -> bool {
         match (&self.taken[place].0, found, planned) {
             // The ids of blind appends say nothing.
-            (Step::Append { run, .. }, Ok(_), Ok(_)) if self.is_anywhere(run) => true,
+            (Step::Append { run, key: None, .. }, Ok(_), Ok(_)) if self.is_anywhere(run) => true,
             _ => found == planned,
         }
     }

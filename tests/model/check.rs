@@ -6,7 +6,8 @@ use std::sync::Arc;
 use kinlog::{Body, CommitView, Error, History, RunFilter, RunInfo, Snapshot, Store};
 use kinlog_testing::kinds::CANCEL_REQUESTED;
 
-use crate::model::{Commit, Event, Refusal, Rows, Run, State};
+use crate::draw::KEYS;
+use crate::model::{Commit, Event, KEYS_TABLE, Refusal, Rows, Run, State, key_row};
 
 pub(crate) fn refusal(error: Error) -> Refusal {
     match error {
@@ -14,6 +15,7 @@ pub(crate) fn refusal(error: Error) -> Refusal {
         Error::RunNotFound { run } => Refusal::RunNotFound(run),
         Error::RunClosed { run } => Refusal::RunClosed(run),
         Error::RunExists { run } => Refusal::RunExists(run),
+        Error::EventKeyExists { run, key, event } => Refusal::KeyExists { run, key, event },
         Error::Conflict { run, expected, found } => Refusal::Conflict { run, expected, found },
         Error::WorkflowExists { run, open, .. } => Refusal::WorkflowExists { run, open },
         Error::IllegalEvent { run, .. } => Refusal::Illegal(run),
@@ -89,6 +91,11 @@ pub(crate) fn run(snapshot: &Snapshot, run: &Run, state: &State) {
     history(&found, run);
     forward(&found, 1, run);
     info(&snapshot.run(&run.id).unwrap(), run, state);
+    for key in 0..KEYS {
+        let row = state.row(KEYS_TABLE, &key_row(&run.id, key));
+        let event = row.map(|event| u32::from_le_bytes((**event).try_into().unwrap()));
+        assert_eq!(snapshot.event_by_key(&run.id, key).unwrap(), event);
+    }
     let current = state.current(run.namespace, run.workflow_id).unwrap().id;
     assert_eq!(snapshot.current_run(run.namespace, run.workflow_id), Some(current));
 }

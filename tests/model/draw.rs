@@ -99,6 +99,9 @@ pub(crate) struct Start {
     pub(crate) time: Option<Timestamp>,
 }
 
+/// How many keys of events there are: few, so that they meet.
+pub(crate) const KEYS: u64 = 5;
+
 pub(crate) fn text(rng: &mut Rng) -> &'static str {
     let most = match rng.below(100) {
         0 => 1400,

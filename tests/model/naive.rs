@@ -14,6 +14,8 @@ use crate::draw::{self, Start};
 
 /// The table that kinlog keeps the limits of namespaces in.
 pub(crate) const LIMITS_TABLE: &str = "kinlog.namespaces";
+/// The table that kinlog keeps the keys of events in.
+pub(crate) const KEYS_TABLE: &str = "kinlog.keys";
 pub(crate) const SEGMENT_BYTES: u32 = 256 << 10;
 const SEGMENT_HEADER: usize = 4096;
 const FRAME: usize = 24;
@@ -91,6 +93,7 @@ pub(crate) enum Refusal {
     RunNotFound(RunId),
     RunClosed(RunId),
     RunExists(RunId),
+    KeyExists { run: RunId, key: u64, event: u32 },
     Conflict { run: RunId, expected: u32, found: u32 },
     WorkflowExists { run: RunId, open: bool },
     Illegal(RunId),
@@ -551,6 +554,37 @@ impl Tx {
         Ok(touched.next() - 1)
     }
 
+    /// The same for an event that may have a key, which the run must not have.
+    pub(crate) fn append_keyed(
+        &mut self,
+        state: &State,
+        id: &RunId,
+        event: Event,
+        key: Option<u64>,
+    ) -> Result<u32> {
+        let Some(key) = key else { return self.append(state, id, event) };
+        if let Some(event) = self.event_by_key(state, id, key)? {
+            return Err(Refusal::KeyExists { run: *id, key, event });
+        }
+        let event = self.append(state, id, event)?;
+        let row = key_row(id, key);
+        self.rows.push((KEYS_TABLE, row, Some(event.to_le_bytes().into())));
+        Ok(event)
+    }
+
+    pub(crate) fn event_by_key(
+        &mut self,
+        state: &State,
+        id: &RunId,
+        key: u64,
+    ) -> Result<Option<u32>> {
+        self.find(state, id)?;
+        let row = key_row(id, key);
+        let own = self.rows.iter().find(|(table, key, _)| *table == KEYS_TABLE && *key == row);
+        let event = own.map_or(state.row(KEYS_TABLE, &row), |(_, _, event)| event.as_ref());
+        Ok(event.map(|event| u32::from_le_bytes((**event).try_into().unwrap())))
+    }
+
     /// The run that begins, or the one that is found. `offered` is the id that a run gets which
     /// names none.
     pub(crate) fn start(
@@ -688,6 +722,10 @@ impl Tx {
         }
         rows
     }
+}
+
+pub(crate) fn key_row(run: &RunId, key: u64) -> Vec<u8> {
+    [&run.as_bytes()[..], &key.to_le_bytes()].concat()
 }
 
 /// The run that a workflow id stands for.

@@ -319,7 +319,7 @@ impl Session {
                 let event = self.closing(seen.model.now);
                 self.note(format!("close {run}: {:?}", event.kind()));
                 let found = tx.close_run(&run, close(&event)).map(Answer::Event);
-                self.stepped(seen, Step::Append { run, event }, found);
+                self.stepped(seen, Step::Append { run, event, key: None }, found);
             }
             70..82 => {
                 let run = self.some_run(&seen.model);
@@ -332,7 +332,13 @@ impl Session {
                 let (table, key) = self.some_key();
                 self.put(tx, seen, table, key);
             }
-            90..93 => {
+            90 => {
+                let (run, key) = (self.some_run(&seen.model), self.rng.draw() % draw::KEYS);
+                self.note(format!("the event of {run} with the key {key}"));
+                let found = tx.event_by_key(&run, key).map(Answer::Found);
+                self.stepped(seen, Step::ByKey { run, key }, found);
+            }
+            91..93 => {
                 let (table, key) = self.some_key();
                 self.note(format!("read the row of {table}: {key:?}"));
                 let found = tx.get(table, &key).map(Answer::Row);
@@ -388,9 +394,13 @@ impl Session {
 
     fn append(&mut self, tx: &mut Transaction<'_>, seen: &mut Seen, run: &RunId, event: Event) {
         let event = self.aimed(&seen.model, run, event);
-        self.note(format!("append to {run}: {:?}, {} B", event.body, event.payload.len()));
-        let found = tx.append(run, new_event(&event)).map(Answer::Event);
-        self.stepped(seen, Step::Append { run: *run, event }, found);
+        let key = self.rng.chance(25).then(|| self.rng.draw() % draw::KEYS);
+        let len = event.payload.len();
+        self.note(format!("append to {run}: {:?}, {len} B, key {key:?}", event.body));
+        let new = new_event(&event);
+        let new = key.map_or(new, |key| new.key(key));
+        let found = tx.append(run, new).map(Answer::Event);
+        self.stepped(seen, Step::Append { run: *run, event, key }, found);
     }
 
     /// Answers go to something that waits for one, mostly.
@@ -585,6 +595,7 @@ impl Session {
             Refusal::Limit { run: None, .. } => self.done.too_large += 1,
             Refusal::Limit { .. } => self.done.run_too_large += 1,
             Refusal::RunExists(_) => self.done.run_exists += 1,
+            Refusal::KeyExists { .. } => unreachable!("a key is compared before the commit"),
             _ => {}
         }
     }

@@ -17,6 +17,7 @@ mod decisions;
 mod deep;
 mod duties;
 mod fanout;
+mod keys;
 mod limits;
 mod overtaken;
 mod parents;

@@ -3,6 +3,7 @@
 mod chains;
 mod deferred;
 mod duties;
+mod event_keys;
 mod impossible;
 mod index;
 mod links;
@@ -15,6 +16,7 @@ mod waypoints;
 pub(crate) use chains::Chain;
 pub use duties::DutyKind;
 pub(crate) use duties::{Duties, DutyKey};
+pub(crate) use event_keys::{EVENT_KEYS_TABLE, event_in_row, event_key_row};
 pub(crate) use impossible::{Impossible, Must};
 pub(crate) use index::Index;
 pub(crate) use links::{ChildRef, OutgoingRequest, ParentState, Relation, RunLinks};

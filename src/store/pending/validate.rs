@@ -2,7 +2,6 @@
 //! transaction has read and stated still holds.
 
 use super::read_set::Read;
-use super::row_writes::Written;
 use super::run::{PendingRun, Precondition, Recheck, check_max_of};
 use super::workspace::Workspace;
 use crate::error::{Error, Moved, Result};
@@ -110,15 +109,6 @@ impl Workspace {
         let negative = |_| Error::internal("a run waits for less than nothing");
         let now = u64::try_from(now).map_err(negative)?;
         check_max_of(limit, Some(pending.id), now, now + more, max.into())
-    }
-
-    /// The rows written so far.
-    pub(crate) fn written(&mut self) -> &Written {
-        self.written.get_or_insert_with(|| {
-            let mut written = Written::default();
-            written.add(self.rows.as_slice(), 0);
-            written
-        })
     }
 
     /// Whether the rows are as the caller stated.

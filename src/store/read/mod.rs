@@ -7,6 +7,7 @@ mod chain_runs;
 mod child;
 mod children;
 mod duties;
+mod event_keys;
 mod event_ref;
 mod history;
 mod imported_links;

@@ -79,6 +79,14 @@ impl Store {
         Ok(self.snapshot().get(table, key)?.map(<[u8]>::to_vec))
     }
 
+    /// The event of a run that has this key, as of now.
+    ///
+    /// # Errors
+    /// As [`Snapshot::event_by_key`](crate::Snapshot::event_by_key).
+    pub fn event_by_key(&self, run: &RunId, key: u64) -> Result<Option<u32>> {
+        self.snapshot().event_by_key(run, key)
+    }
+
     /// Every commit from `from` on, then future ones (change data capture). [`Position::START`] for all.
     #[must_use]
     pub fn tail(&self, from: Position) -> Tail {

@@ -6,7 +6,7 @@ use crate::event::{Body, Effect, NewEvent};
 use crate::id::RunId;
 use crate::log::format::is_start;
 use crate::store::pending::{EventSource, Precondition};
-use crate::store::tx::{Step, Transaction};
+use crate::store::tx::{Step, Stepped, Transaction};
 
 /// Where a transaction expects a run to be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,9 +50,11 @@ impl Transaction<'_> {
     /// may be added to any open run), [`Error::IllegalEvent`] for a step of a relation out of turn,
     /// [`Error::InvalidArgument`] for an event that a method of its own writes: Started by
     /// [`Transaction::start`], ChildStarted by [`Transaction::start_child`], a closing event with a
-    /// next run by [`Transaction::close_and_continue`], a reset by [`Transaction::reset`].
+    /// next run by [`Transaction::close_and_continue`], a reset by [`Transaction::reset`];
+    /// [`Error::EventKeyExists`] for a [key](NewEvent::key) that the run has.
     pub fn append(&mut self, run: &RunId, event: NewEvent<'_>) -> Result<u32> {
         if is_plain(&event)
+            && event.key.is_none()
             && self.overtaken.is_none()
             && let Some(id) = self.append_plain(run, &event)
         {
@@ -112,8 +114,12 @@ impl Step<'_> {
         }
     }
 
-    fn append(&mut self, run: &RunId, event: &NewEvent<'_>) -> Result<u32> {
+    fn append(&mut self, run: &RunId, event: &NewEvent<'_>) -> Stepped<u32> {
         let run = self.find(run)?;
+        self.keyed(run, event.key, |step| step.append_to(run, event).map(|id| (id, id)))
+    }
+
+    fn append_to(&mut self, run: usize, event: &NewEvent<'_>) -> Result<u32> {
         if is_plain(event) {
             return self.put_unruled(run, event, EventSource::Caller);
         }

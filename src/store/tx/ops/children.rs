@@ -310,7 +310,7 @@ impl Step<'_> {
         })?;
         let started = ChildStarted { run_id: id, initiated_event_id: starting.initiated_id };
         let body = Body::ChildWorkflowExecutionStarted(started);
-        let event = NewEvent { body, payload: &[], time: starting.time };
+        let event = NewEvent { body, payload: &[], time: starting.time, key: None };
         let written = self.put_unruled(starting.parent, &event, EventSource::Store)?;
         if let Some(parent) = self.work.runs.get_mut(starting.parent) {
             parent.ruled = true;

@@ -7,7 +7,7 @@ use crate::event::{Body, ContinuedAsNew, Initiator, NewEvent, Started};
 use crate::id::{RunId, Timestamp};
 use crate::index::{ParentEvent, RunOrigin};
 use crate::store::pending::EventSource;
-use crate::store::tx::{Step, Transaction};
+use crate::store::tx::{Step, Stepped, Transaction};
 
 /// The run that follows another one in its chain. Borrowed; nothing is copied before the event is
 /// written.
@@ -138,15 +138,15 @@ impl Transaction<'_> {
 }
 
 impl Step<'_> {
-    fn go_on(&mut self, run: &RunId, event: NewEvent<'_>, next: &NextRun<'_>) -> Result<RunId> {
+    fn go_on(&mut self, run: &RunId, event: NewEvent<'_>, next: &NextRun<'_>) -> Stepped<RunId> {
         let run_id = *run;
         let run = self.find(&run_id)?;
         let pending = self.work.pending(run)?;
         if pending.imported {
-            return Err(Error::invalid("an imported run is not continued here"));
+            return Err(Error::invalid("an imported run is not continued here").into());
         }
         if !pending.progress.status.is_open() {
-            return Err(Error::RunClosed { run: run_id });
+            return Err(Error::RunClosed { run: run_id }.into());
         }
         let (id, now) = self.fresh_id(next.id);
         let event = NewEvent { body: followed_by(event.body, id)?, ..event };
@@ -183,7 +183,7 @@ impl Step<'_> {
             ..Default::default()
         };
         self.work.pending(run)?.check_content(&first_event(said, next.payload, now))?;
-        self.atomically(&[run_id], |step| {
+        let go_on = |step: &mut Self| {
             let closing = step.put_event(run, &event, EventSource::Caller)?;
             step.begin(Beginning {
                 id,
@@ -196,8 +196,9 @@ impl Step<'_> {
                 origin,
             })?;
             step.record(run, closing, &event.body);
-            Ok(id)
-        })
+            Ok((closing, id))
+        };
+        self.keyed(run, event.key, |step| step.atomically(&[run_id], go_on))
     }
 }
 

@@ -5,6 +5,7 @@ mod child_events;
 mod children;
 mod continue_as_new;
 mod deliver;
+mod event_keys;
 mod new_child;
 mod new_run;
 mod report;

@@ -111,6 +111,6 @@ impl<'a> NewChild<'a> {
     /// The Initiated event.
     pub(crate) fn event(&self) -> NewEvent<'a> {
         let body = Body::StartChildWorkflowExecutionInitiated(self.initiated);
-        NewEvent { body, payload: self.payload, time: self.time }
+        NewEvent { body, payload: self.payload, time: self.time, key: None }
     }
 }

@@ -280,6 +280,12 @@ impl<'a> Close<'a> {
         self
     }
 
+    /// The closing event's [key](NewEvent::key).
+    #[must_use]
+    pub const fn key(self, key: u64) -> Self {
+        Close(self.0.key(key))
+    }
+
     /// When it closes; by default now.
     #[must_use]
     pub fn at(self, time: Timestamp) -> Self {

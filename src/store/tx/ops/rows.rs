@@ -5,7 +5,6 @@ use crate::error::{Error, Result};
 use crate::id::Position;
 use crate::index::{NAMESPACES_TABLE, ValueRef};
 use crate::limits::{KEY_BYTES_MAX, Limit, TABLE_NAME_BYTES_MAX, VALUE_BYTES_MAX};
-use crate::log::format::write_put;
 use crate::store::pending::{Read, Stated, StatedRow, check_max};
 use crate::store::tx::{Step, Stepped, Stop, Transaction};
 
@@ -60,12 +59,7 @@ impl Transaction<'_> {
         check_max(Limit::TableNameBytes, table.len(), TABLE_NAME_BYTES_MAX)?;
         check_max(Limit::KeyBytes, key.len(), KEY_BYTES_MAX)?;
         check_max(Limit::ValueBytes, value.map_or(0, <[u8]>::len), VALUE_BYTES_MAX)?;
-        let start = self.work.rows.len();
-        self.work.deletes |= value.is_none();
-        write_put(&mut self.work.rows, table, key, value);
-        if let Some(written) = &mut self.work.written {
-            written.add(self.work.rows.as_slice(), start);
-        }
+        self.work.put_row(table, key, value);
         Ok(())
     }
 
@@ -114,7 +108,7 @@ impl Step<'_> {
         Some(own.and_then(|at| self.work.rows.get(at)))
     }
 
-    fn row(&mut self, table: &str, key: &[u8]) -> Stepped<Option<Vec<u8>>> {
+    pub(crate) fn row(&mut self, table: &str, key: &[u8]) -> Stepped<Option<Vec<u8>>> {
         if let Some(own) = self.own_row(table, key) {
             return Ok(own.map(<[u8]>::to_vec));
         }

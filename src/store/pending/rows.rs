@@ -1,12 +1,14 @@
-//! Deletes that delete nothing: decided where the transaction is committed, as a delete reads nothing.
+//! Writing rows, and which deletes delete nothing: that is decided where the transaction is committed, as a delete
+//! reads nothing.
 
 use std::ops::Range;
 
+use super::row_writes::Written;
 use super::workspace::Workspace;
 use crate::hash::Map;
 use crate::id::Position;
 use crate::index::Index;
-use crate::log::format::{Part, Parts};
+use crate::log::format::{Part, Parts, write_put};
 
 /// Deletes of rows that are not there: they are not logged.
 #[derive(Default)]
@@ -25,6 +27,25 @@ impl IdleDeletes {
 }
 
 impl Workspace {
+    /// Sets a row or deletes it; lengths must be within their limits.
+    pub(crate) fn put_row(&mut self, table: &str, key: &[u8], value: Option<&[u8]>) {
+        let start = self.rows.len();
+        self.deletes |= value.is_none();
+        write_put(&mut self.rows, table, key, value);
+        if let Some(written) = &mut self.written {
+            written.add(self.rows.as_slice(), start);
+        }
+    }
+
+    /// The rows written so far.
+    pub(crate) fn written(&mut self) -> &Written {
+        self.written.get_or_insert_with(|| {
+            let mut written = Written::default();
+            written.add(self.rows.as_slice(), 0);
+            written
+        })
+    }
+
     /// The deletes of rows that are neither in the store nor written by the steps before.
     pub(crate) fn idle_deletes(&self, index: &Index) -> IdleDeletes {
         IdleDeletes { places: self.find_idle_deletes(index), at: index.end }
