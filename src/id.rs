@@ -147,6 +147,8 @@ numbers! {
     RunNumber,
     /// A workflow, by the order in which their first runs came.
     WorkflowNumber,
+    /// A workflow type of a namespace, by the order in which they came.
+    TypeNumber,
     /// A chain, by the order in which their first runs came.
     ChainNumber,
     /// A relation among those of its parent, by the order in which they were initiated.

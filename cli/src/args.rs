@@ -156,6 +156,9 @@ pub(crate) struct LsArgs {
     /// Only those of this workflow id.
     #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     pub(crate) workflow: Option<String>,
+    /// Only those of this workflow type.
+    #[arg(long = "type", value_name = "TYPE", allow_hyphen_values = true)]
+    pub(crate) workflow_type: Option<String>,
     /// Only those with this status.
     #[arg(long)]
     pub(crate) status: Option<Status>,
@@ -411,6 +414,7 @@ impl From<Durable> for Durability {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Status {
+    #[value(alias = "open")]
     Running,
     Completed,
     Failed,

@@ -1,5 +1,7 @@
 //! Proving an index from its own parts: what is kept beside the runs is computed from them again.
 
+use std::collections::BTreeSet;
+
 use super::Index;
 use crate::bytes::wide;
 use crate::id::{ChainNumber, ChildSlot, RunId, RunNumber};
@@ -30,6 +32,7 @@ impl Index {
             }
         }
         self.prove_ancestors()?;
+        self.prove_open()?;
         for (namespace, size) in self.namespaces.iter().zip(sizes) {
             let found = *namespace.size.latest();
             if found != size {
@@ -106,6 +109,17 @@ impl Index {
         Ok(())
     }
 
+    /// Proves that the runs that are listed as open are those that are.
+    fn prove_open(&self) -> Result<(), Contradiction> {
+        let open = self.runs.iter().filter(|(_, run)| run.state.latest().status.is_open());
+        let open: BTreeSet<_> = open.map(|(number, _)| number).collect();
+        let listed = self.namespaces.types.latest();
+        let Some(wrong) = open.symmetric_difference(&listed).next() else { return Ok(()) };
+        let run = self.runs.get(*wrong).map_or(RunId::NIL, |run| run.id);
+        let what = "the runs listed as open are not those that are";
+        Err(Contradiction { run, what, expected: wide(open.len()), found: wide(listed.len()) })
+    }
+
     fn has_ended(&self, chain: &Chain) -> bool {
         let newest = self.runs.get(chain.newest()).map(|run| *run.state.latest());
         newest.is_some_and(|state| !state.status.is_open() && !state.continued)
@@ -153,7 +167,7 @@ type Damage = (&'static str, fn(&mut Index));
 
 /// Ways to break an index in which run 0 has the open child 1, for tests of those who must notice.
 #[cfg(test)]
-pub(crate) const DAMAGES: [Damage; 7] = [
+pub(crate) const DAMAGES: [Damage; 8] = [
     ("duties forgotten", |index| index.duties = Duties::default()),
     ("a duty too many", |index| {
         let (since, kind) = (index.end, crate::index::state::DutyKind::ReportClose);
@@ -165,6 +179,10 @@ pub(crate) const DAMAGES: [Damage; 7] = [
     ("a run below itself", |index| {
         chain(index, 0).parent =
             Some(ChildRef { parent: RunNumber::from_u32(1), slot: ChildSlot::FIRST })
+    }),
+    ("an open run not listed", |index| {
+        let of = index.runs.get(RunNumber::FIRST).unwrap().workflow_type;
+        index.namespaces.types.close(of, RunNumber::FIRST, index.end);
     }),
     ("a namespace too large", |index| {
         let size = Size { runs: 1, ..Size::default() };

@@ -79,6 +79,10 @@ pub(crate) fn info(found: &RunInfo, run: &Run, state: &State) {
     let is_asked = |event: &Event| event.kind() == CANCEL_REQUESTED;
     assert_eq!(found.cancel_requested, run.events.iter().any(is_asked));
     assert_eq!((&*found.namespace, &*found.workflow_id), (run.namespace, run.workflow_id));
+    let started = run.started();
+    assert_eq!(&*found.workflow_type, started.workflow_type);
+    assert_eq!(found.request_id.as_deref().unwrap_or_default(), started.request_id);
+    assert_eq!((found.attempt, found.parent, found.root), (started.attempt, None, None));
     assert_eq!(found.status, run.status());
     assert_eq!((found.events + 1, found.bytes), (run.next(), run.bytes()));
     assert_eq!((found.started_at, found.closed_at), (run.started_at(), run.closed_at()));
@@ -91,6 +95,11 @@ pub(crate) fn run(snapshot: &Snapshot, run: &Run, state: &State) {
     history(&found, run);
     forward(&found, 1, run);
     info(&snapshot.run(&run.id).unwrap(), run, state);
+    let closing = snapshot.closing_event(&run.id).unwrap();
+    assert_eq!(closing.is_some(), !run.is_open());
+    if let Some(closing) = closing {
+        event(&closing, run.next() - 1, run.events.last().unwrap());
+    }
     for key in 0..KEYS {
         let row = state.row(KEYS_TABLE, &key_row(&run.id, key));
         let event = row.map(|event| u32::from_le_bytes((**event).try_into().unwrap()));
@@ -104,6 +113,7 @@ pub(crate) fn run(snapshot: &Snapshot, run: &Run, state: &State) {
 fn admits(filter: &RunFilter, run: &Run) -> bool {
     filter.namespace.as_deref().is_none_or(|name| name == run.namespace)
         && filter.workflow_id.as_deref().is_none_or(|id| id == run.workflow_id)
+        && filter.workflow_type.as_deref().is_none_or(|name| name == run.started().workflow_type)
         && filter.status.is_none_or(|status| status == run.status())
 }
 

@@ -788,8 +788,15 @@ impl Session {
         if self.rng.chance(70) {
             filter = filter.namespace(namespace);
         }
-        if self.rng.chance(70) {
+        if self.rng.chance(50) {
             filter = filter.workflow_id(workflow_id);
+        }
+        if self.rng.chance(30) && !self.state.runs.is_empty() {
+            let of = self.rng.below(self.state.runs.len());
+            filter = filter.workflow_type(self.state.runs[of].started().workflow_type);
+        }
+        if self.rng.chance(30) {
+            return filter.status(RunStatus::Running);
         }
         if self.rng.chance(40) {
             let status = [
@@ -839,6 +846,8 @@ impl Session {
             return check::all(&kept.snapshot, &kept.state);
         }
         check::runs(&kept.snapshot, &RunFilter::all(), &kept.state);
+        let open = self.filter().status(RunStatus::Running);
+        check::runs(&kept.snapshot, &open, &kept.state);
         // The last ones are those that went on since.
         for run in kept.state.runs.iter().rev().take(40) {
             check::run(&kept.snapshot, run, &kept.state);

@@ -169,11 +169,11 @@ fn of_threads_that_append_the_same_key_one_succeeds() {
     let won = Mutex::new(vec![]);
     let append = |thread: u64| {
         for i in 0..KEYS {
-            let key = if thread % 2 == 0 { i } else { KEYS - 1 - i };
+            let key = if thread.is_multiple_of(2) { i } else { KEYS - 1 - i };
             for run in runs {
                 let payload = key.to_le_bytes();
                 let done = world.transact_with(Durability::Buffered, |tx| {
-                    if (key + thread) % 3 == 0 {
+                    if (key + thread).is_multiple_of(3) {
                         tx.expect(&run, Expect::Any)?;
                     }
                     tx.append(&run, note().payload(&payload).key(key))

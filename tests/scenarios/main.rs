@@ -18,6 +18,7 @@ mod deep;
 mod duties;
 mod fanout;
 mod keys;
+mod known;
 mod limits;
 mod overtaken;
 mod parents;

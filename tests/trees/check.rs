@@ -1,7 +1,9 @@
 //! Comparing what a snapshot says with what the model says.
 
 use kinlog::read::TreeNode;
-use kinlog::{Child, ChildState, ParentClosePolicy, RunId, RunInfo, Size, Snapshot};
+use kinlog::{
+    Child, ChildState, ParentClosePolicy, RunFilter, RunId, RunInfo, RunStatus, Size, Snapshot,
+};
 use kinlog_testing::Rng;
 
 use crate::body::{TYPE, body, payload};
@@ -17,6 +19,10 @@ pub(crate) fn everything(snapshot: &Snapshot, state: &State, rng: &mut Rng) {
         let runs = (0..state.runs.len()).filter(|run| state.runs[*run].namespace == number);
         let expected = sum(snapshot, state, runs);
         assert_eq!(snapshot.namespace_size(namespace), expected, "namespace {namespace}");
+        let open = RunFilter::all().namespace(namespace).status(RunStatus::Running);
+        let found = snapshot.runs(open.workflow_type(TYPE)).map(|run| run.id);
+        let open = state.runs.iter().filter(|run| run.namespace == number && run.is_open());
+        assert!(found.eq(open.map(|run| run.id)), "the open runs of namespace {namespace}");
         for workflow in WORKFLOWS {
             let current = state.current(number, workflow).map(|run| state.runs[run].id);
             assert_eq!(snapshot.current_run(namespace, workflow), current, "{workflow}");
@@ -134,6 +140,9 @@ fn family(snapshot: &Snapshot, state: &State, number: usize) {
     let found = snapshot.parent(&it.id).unwrap().map(|it| (it.run, it.initiated_event_id));
     let parent = state.parent(number).map(|(run, event)| (state.runs[run].id, event));
     assert_eq!(found, parent, "the parent of {}", it.id);
+    let info = snapshot.run(&it.id).unwrap();
+    let told = (parent, state.told_root(number));
+    assert_eq!((info.parent, info.root), told, "what is known of {}", it.id);
     let root = state.told_root(number).unwrap_or(it.id);
     assert_eq!(snapshot.root(&it.id).unwrap().run, root, "the root of {}", it.id);
 }
@@ -146,8 +155,30 @@ fn chain(snapshot: &Snapshot, state: &State, number: usize) {
     assert_eq!(found.runs().map(|run| run.id).collect::<Vec<_>>(), ids, "the chain of {}", it.id);
     assert_eq!((found.first_run_id(), Some(&found.current().id)), (ids[0], ids.last()));
     assert_eq!(found.len(), ids.len());
+    children_of_chain(snapshot, state, number, &runs);
     let size = sum(snapshot, state, runs);
     assert_eq!((found.size(), snapshot.chain_size(&it.id).unwrap()), (size, size), "{}", it.id);
+}
+
+/// Each Initiated event once, by the last run that has it.
+fn children_of_chain(snapshot: &Snapshot, state: &State, number: usize, runs: &[usize]) {
+    let mut expected = vec![];
+    for (place, run) in runs.iter().enumerate() {
+        for relation in state.runs[*run].relations() {
+            let event = relation.initiated;
+            let has = |other: &usize| {
+                state.runs[*other].len() >= event
+                    && state.origin(*other, event) == state.origin(*run, event)
+            };
+            if !runs[place + 1..].iter().any(has) {
+                expected.push((state.runs[*run].id, event));
+            }
+        }
+    }
+    let id = state.runs[number].id;
+    let found = snapshot.children_of_chain(&id).unwrap().map(Result::unwrap);
+    let found: Vec<_> = found.map(|(run, child)| (run, child.initiated_event_id)).collect();
+    assert_eq!(found, expected, "the children of the chain of {id}");
 }
 
 /// One line of a tree: how deep, by which event of which run, and the runs that stand there.

@@ -45,7 +45,7 @@ enum Place {
     Gap(RunId),
     Run {
         number: usize,
-        link: Link,
+        link: Box<Link>,
         came: Came,
     },
 }
@@ -67,7 +67,7 @@ fn places(snapshot: &Snapshot, chain: &Chain) -> Result<Vec<Place>, Failure> {
         places.extend(before.map(Place::Gap));
         let came = came(snapshot, &link, &numbers)?;
         numbers.insert(link.run.id, number);
-        places.push(Place::Run { number, link, came });
+        places.push(Place::Run { number, link: Box::new(link), came });
     }
     places.extend(chain.next_not_here()?.map(Place::Gap));
     Ok(places)
@@ -130,7 +130,8 @@ fn table(places: &[Place]) -> Table {
                 let cells = ["·", &run.to_string(), "a run that is not here"];
                 table.row(cells.map(|cell| ui::dim(cell).to_string()));
             }
-            Place::Run { number, link: Link { run, .. }, came } => {
+            Place::Run { number, link, came } => {
+                let run = &link.run;
                 let current = run.is_current.then(|| "current".to_owned());
                 let notes: Vec<_> = current.into_iter().chain(run_notes(run)).collect();
                 table.row([

@@ -26,13 +26,16 @@ pub(crate) fn ls(store: &Path, args: &LsArgs, out: &mut Output) -> Result<ExitCo
     if let Some(workflow_id) = &args.workflow {
         filter = filter.workflow_id(workflow_id);
     }
+    if let Some(workflow_type) = &args.workflow_type {
+        filter = filter.workflow_type(workflow_type);
+    }
     if let Some(status) = args.status {
         filter = filter.status(status.into());
     }
     let limit = args.limit.unwrap_or(usize::MAX);
     let runs = snapshot.runs(filter);
     if args.json {
-        json(&snapshot, runs.take(limit), out)?;
+        json(runs.take(limit), out)?;
     } else {
         let (mut listed, mut all) = (vec![], Sum::default());
         for run in runs {
@@ -62,18 +65,13 @@ struct Line<'a> {
     is_imported: bool,
 }
 
-fn json(
-    snapshot: &Snapshot,
-    runs: impl Iterator<Item = RunInfo>,
-    out: &mut Output,
-) -> Result<(), Failure> {
+fn json(runs: impl Iterator<Item = RunInfo>, out: &mut Output) -> Result<(), Failure> {
     for run in runs {
-        let history = snapshot.history(&run.id)?;
         out.json(&Line {
             run_id: run.id.to_string(),
             namespace: &run.namespace,
             workflow_id: &run.workflow_id,
-            workflow_type: history.started()?.workflow_type,
+            workflow_type: &run.workflow_type,
             status: run.status.name(),
             events: run.events,
             bytes: run.bytes,
@@ -105,13 +103,12 @@ fn table(snapshot: &Snapshot, runs: &[RunInfo], out: &mut Output) -> Result<(), 
     let last = columns.len() - 1;
     let mut table = Table::new(columns).spare([last, last - 1, last - 2]);
     for run in runs {
-        let history = snapshot.history(&run.id)?;
         let id = run.id.to_string();
         let mut cells = vec![ui::head(id.get(..digits).unwrap_or(&id)).to_string()];
         cells.extend(many.then(|| ui::plain(&run.namespace).into_owned()));
         cells.extend([
             ui::plain(&run.workflow_id).into_owned(),
-            ui::plain(history.started()?.workflow_type).into_owned(),
+            ui::plain(&run.workflow_type).into_owned(),
             ui::status(run.status).to_string(),
             ui::count(run.events),
             ui::time(run.started_at),

@@ -68,6 +68,10 @@ fn ls_takes_filters() {
     assert_eq!(count(&["--workflow", "order-1", "--namespace", "shop"]), 1);
     assert_eq!(count(&["--status", "completed"]), 3);
     assert_eq!(count(&["--status", "running"]), 0);
+    assert_eq!(count(&["--type", "Order"]), 3);
+    assert_eq!(count(&["--type", "Order", "--workflow", "order-1", "--namespace", "shop"]), 1);
+    assert_eq!(count(&["--type", "Refund"]), 0);
+    assert_eq!(count(&["--type", "Order", "--status", "open"]), 0);
     assert!(call(&store, ["ls"]).ok().out.contains("NAMESPACE"));
     call(&store, ["ls", "--status", "asleep"]).fails(2, "possible values");
 }

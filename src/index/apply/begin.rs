@@ -1,5 +1,7 @@
 //! A run begins: by itself, as a child, as the next of its chain, or by a reset.
 
+use std::sync::Arc;
+
 use crate::bytes::wide;
 use crate::event::{Reset, Started};
 use crate::id::{ChainNumber, ChildSlot, Position, RunNumber, Timestamp, WorkflowNumber};
@@ -34,11 +36,15 @@ impl Index {
         };
         let slot = self.namespaces.slot(started.namespace, started.workflow_id);
         let displaces = slot.current.and_then(|current| self.runs.get(current)).is_none_or(yields);
+        let workflow_type = self.namespaces.types.number(slot.namespace, started.workflow_type)?;
         let chain = self.chain_for(batch.run, started)?;
         let run = |workflow, older| Run {
             id: started.run_id,
             workflow,
             older,
+            workflow_type,
+            request_id: request_id(started.request_id),
+            attempt: started.attempt,
             chain,
             imported,
             first_batch: batch.position,
@@ -49,7 +55,7 @@ impl Index {
             links: None,
         };
         let size = Size { runs: 1, ..Size::default() };
-        self.add_run(slot, run, started.request_id, displaces, size, commit)
+        self.add_run(slot, run, displaces, size, commit)
     }
 
     /// The chain of a run that begins with `started`: one that goes on, or a new one.
@@ -102,7 +108,7 @@ impl Index {
         let base = self.runs.get(number).must(NO_BASE)?;
         let slot = self.namespaces.slot_of(base.workflow);
         let slot = slot.must("a run is of a workflow that is not there")?;
-        let chain = base.chain;
+        let (chain, workflow_type, attempt) = (base.chain, base.workflow_type, base.attempt);
         let canceled = base.state.latest().cancel_requested;
         if canceled <= shared && state.cancel_requested == 0 {
             state.cancel_requested = canceled;
@@ -123,6 +129,9 @@ impl Index {
             id: reset.run_id,
             workflow,
             older,
+            workflow_type,
+            request_id: request_id(reset.request_id),
+            attempt,
             chain,
             imported: false,
             first_batch: batch.position,
@@ -132,20 +141,19 @@ impl Index {
             fork: Some(Box::new(Fork { base: number, shared })),
             links: (!links.is_empty()).then(|| Box::new(links)),
         };
-        self.add_run(slot, run, reset.request_id, true, size, commit)
+        self.add_run(slot, run, true, size, commit)
     }
 
     fn add_run(
         &mut self,
         slot: WorkflowSlot,
         run: impl FnOnce(WorkflowNumber, Option<RunNumber>) -> Run,
-        request_id: &str,
         displaces: bool,
         size: Size,
         commit: Position,
     ) -> Result<(), Impossible> {
         let number = self.runs.next().must("there are more runs than numbers")?;
-        let new = NewRun { number, commit, request_id };
+        let new = NewRun { number, commit };
         let namespace = slot.namespace;
         let (workflow, older) = self.namespaces.add_run(slot, &new, displaces)?;
         self.runs.push(number, run(workflow, older));
@@ -299,6 +307,10 @@ impl Index {
         let held = self.held(base, initiated)?.relation;
         Some(Relation { child: held.child, child_ended: held.child_ended, ..told })
     }
+}
+
+fn request_id(said: &str) -> Option<Arc<str>> {
+    (!said.is_empty()).then(|| said.into())
 }
 
 fn first_time(batch: &Batch<'_>) -> Result<Timestamp, Impossible> {

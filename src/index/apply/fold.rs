@@ -54,7 +54,8 @@ impl Index {
         self.totals.event_bytes += bytes;
         self.totals.batches += 1;
         self.totals.events += u64::from(batch.count);
-        self.totals.open_runs += u64::from(begins.is_some());
+        let (begun, closes) = (begins.is_some(), last.kind.is_closing());
+        self.totals.open_runs += u64::from(begun);
         self.totals.open_runs -= u64::from(last.kind.is_closing());
         let mut state = RunState::after(batch, &last);
         state.cancel_requested = canceled;
@@ -78,6 +79,11 @@ impl Index {
         }
         let run = self.runs.get_mut(batch.run).must("a batch is of a run that is not there")?;
         run.waypoints.pass(batch);
+        match (begun, closes) {
+            (true, false) => self.namespaces.types.open(run.workflow_type, batch.run),
+            (false, true) => self.namespaces.types.close(run.workflow_type, batch.run, commit),
+            _ => {}
+        }
         let namespace = self.namespaces.namespace_of(run.workflow);
         let namespace = namespace.must("a run is of a workflow that is not there")?;
         let size = Size { runs: 0, events: batch.count.into(), bytes };

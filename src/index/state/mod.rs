@@ -12,6 +12,7 @@ mod runs;
 mod tables;
 mod undo;
 mod waypoints;
+mod workflow_types;
 
 pub(crate) use chains::Chain;
 pub use duties::DutyKind;

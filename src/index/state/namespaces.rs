@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::impossible::{Impossible, Must};
 use super::runs::Size;
 use super::undo::{Latest, UndoQueue};
+use super::workflow_types::WorkflowTypes;
 use crate::bytes::u32_at;
 use crate::event::Malformed;
 use crate::id::{Position, RunNumber, WorkflowNumber};
@@ -32,8 +33,6 @@ pub(crate) struct Workflow {
     pub(crate) current: Latest<RunNumber>,
     /// The last of its runs in the log; the others are linked behind it.
     pub(crate) newest: RunNumber,
-    /// Of the current run's start; empty for none.
-    pub(crate) request_id: Box<str>,
 }
 
 /// All namespaces and workflows.
@@ -42,6 +41,7 @@ pub(crate) struct Namespaces {
     list: Vec<Namespace>,
     by_name: Map<Arc<str>, usize>,
     workflows: Vec<Workflow>,
+    pub(crate) types: WorkflowTypes,
     former_sizes: UndoQueue<Size>,
     former_currents: UndoQueue<RunNumber>,
 }
@@ -56,15 +56,19 @@ pub(crate) struct WorkflowSlot {
 }
 
 /// A run to be added to its workflow.
-pub(crate) struct NewRun<'a> {
+pub(crate) struct NewRun {
     pub(crate) number: RunNumber,
     pub(crate) commit: Position,
-    pub(crate) request_id: &'a str,
 }
 
 impl Namespaces {
     pub(crate) fn get(&self, name: &str) -> Option<&Namespace> {
         self.list.get(*self.by_name.get(name)?)
+    }
+
+    /// The place of a namespace.
+    pub(crate) fn place(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Namespace> {
@@ -162,6 +166,7 @@ impl Namespaces {
     pub(crate) fn forget(&mut self, oldest: Position) {
         self.former_sizes.forget(oldest);
         self.former_currents.forget(oldest);
+        self.types.forget(oldest);
     }
 
     /// Adds a run to a workflow, as its current one if it displaces the one before. Returns the
@@ -169,7 +174,7 @@ impl Namespaces {
     pub(crate) fn add_run(
         &mut self,
         place: WorkflowSlot,
-        run: &NewRun<'_>,
+        run: &NewRun,
         displaces: bool,
     ) -> Result<(WorkflowNumber, Option<RunNumber>), Impossible> {
         let known = place
@@ -179,7 +184,6 @@ impl Namespaces {
             let older = std::mem::replace(&mut workflow.newest, run.number);
             if displaces {
                 self.former_currents.replace(&mut workflow.current, run.commit, run.number);
-                workflow.request_id = run.request_id.into();
             }
             return Ok((number, Some(older)));
         }
@@ -193,7 +197,6 @@ impl Namespaces {
             namespace: place.namespace,
             current: Latest::new(run.commit, run.number),
             newest: run.number,
-            request_id: run.request_id.into(),
         });
         Ok((number, None))
     }

@@ -1,5 +1,7 @@
 //! Runs by number and by id: where each ends, what it adds up to, how it stands.
 
+use std::sync::Arc;
+
 use crate::hash::Map;
 
 use super::impossible::{Impossible, Must};
@@ -7,7 +9,7 @@ use super::links::RunLinks;
 use super::undo::{Latest, UndoQueue};
 use super::waypoints::Waypoints;
 use crate::event::{EventKind, RawEvent};
-use crate::id::{ChainNumber, Position, RunId, RunNumber, Timestamp, WorkflowNumber};
+use crate::id::{ChainNumber, Position, RunId, RunNumber, Timestamp, TypeNumber, WorkflowNumber};
 use crate::log::format::Batch;
 
 /// How a run stands (`temporal.api.enums.v1.WorkflowExecutionStatus`).
@@ -78,6 +80,12 @@ pub(crate) struct Run {
     pub(crate) workflow: WorkflowNumber,
     /// The workflow's run that came before it in the log.
     pub(crate) older: Option<RunNumber>,
+    /// The number of its workflow type.
+    pub(crate) workflow_type: TypeNumber,
+    /// Of its start or its reset.
+    pub(crate) request_id: Option<Arc<str>>,
+    /// How many times its chain was tried when it began, itself included, as its Started event says.
+    pub(crate) attempt: u32,
     /// The number of its chain.
     pub(crate) chain: ChainNumber,
     /// It happened elsewhere and was imported.

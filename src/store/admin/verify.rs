@@ -149,7 +149,7 @@ impl Store {
         Ok(log + sizes.map(|size| size.bytes).sum::<u64>())
     }
 
-    /// Compares relations, chains and duties with those in use, unless something was committed since.
+    /// Compares relations, chains, duties and open runs with those in use, unless something was committed since.
     fn verify_links(&self, snapshot: &Snapshot, fresh: &Index) -> Result<()> {
         let view = snapshot.view();
         let index = snapshot.index();
@@ -159,9 +159,14 @@ impl Store {
         let differs = fresh.runs.iter().find(|(number, expected)| {
             index.runs.get(*number).is_none_or(|found| expected.links != found.links)
         });
-        if differs.is_some() || fresh.chains != index.chains || fresh.duties != index.duties {
+        let open = |of: &Index| of.namespaces.types.latest();
+        if differs.is_some()
+            || fresh.chains != index.chains
+            || fresh.duties != index.duties
+            || open(fresh) != open(&index)
+        {
             let run = differs.map(|(_, run)| run.id);
-            let what = "relations, chains or duties differ from the log";
+            let what = "relations, chains, duties or open runs differ from the log";
             let error = mismatch(view, what, 0, 0);
             return Err(run.map_or(error.clone(), |run| of_run(error, run)));
         }

@@ -3,6 +3,7 @@
 mod backward_walk;
 mod chain;
 mod chain_children;
+mod chain_parent;
 mod chain_runs;
 mod child;
 mod children;

@@ -65,6 +65,15 @@ impl Store {
         self.shared.at_end(&self.shared.index.read()).run(run)
     }
 
+    /// The outcome of a run: the payload of the event that closed it, a result or a failure. `None` while it is open.
+    ///
+    /// # Errors
+    /// As [`Snapshot::closing_event`](crate::Snapshot::closing_event).
+    pub fn outcome(&self, run: &RunId) -> Result<Option<Vec<u8>>> {
+        let snapshot = self.snapshot();
+        Ok(snapshot.closing_event(run)?.map(|event| event.payload().to_vec()))
+    }
+
     /// The current run of a workflow id, as of now; `None` if there was never one.
     #[must_use]
     pub fn current_run(&self, namespace: &str, workflow_id: &str) -> Option<RunId> {

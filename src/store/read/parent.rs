@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::lineage::{run_of_event, started};
+use super::chain_parent::relation_of_chain;
+use super::lineage::started;
 use super::snapshot::Snapshot;
 use crate::error::Result;
 use crate::event::Started;
-use crate::id::{ChainNumber, RunId, RunNumber};
-use crate::index::Index;
+use crate::id::{ChainNumber, RunId};
 
 /// The parent of a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -55,7 +55,7 @@ impl Snapshot {
         }
         let index = self.index();
         let found = index.runs.get(self.number(&index, run)?);
-        let parent = found.and_then(|found| relation_of_chain(&index, self, found.chain));
+        let parent = found.and_then(|found| relation_of_chain(&index, self.end(), found.chain));
         Ok(parent.and_then(|(parent, initiated_event_id)| {
             let parent = index.runs.get(parent)?;
             let workflow_id = index.workflow_of(parent)?.1.id.clone();
@@ -124,7 +124,7 @@ pub(crate) fn parent_of(snapshot: &Snapshot, chain: ChainNumber) -> Result<Optio
         let index = snapshot.index();
         let Some(found) = index.chains.get(chain) else { return Ok(None) };
         if !found.imported {
-            let relation = relation_of_chain(&index, snapshot, chain);
+            let relation = relation_of_chain(&index, snapshot.end(), chain);
             return Ok(relation.and_then(|(run, event)| Some((index.runs.get(run)?.id, event))));
         }
         let run = found.runs().first().and_then(|first| Some((*first, index.runs.get(*first)?)));
@@ -133,31 +133,4 @@ pub(crate) fn parent_of(snapshot: &Snapshot, chain: ChainNumber) -> Result<Optio
     };
     let started = started(snapshot.view(), number, first_batch)?;
     Ok(started.parent_run_id.map(|parent| (parent, started.parent_initiated_event_id)))
-}
-
-/// The relation of which a chain is the child, as of the snapshot: the run that has it, and its Initiated event.
-fn relation_of_chain(
-    index: &Index,
-    snapshot: &Snapshot,
-    chain: ChainNumber,
-) -> Option<(RunNumber, u32)> {
-    let held = index.chains.get(chain)?.parent?;
-    let latest = held.parent;
-    let links = index.runs.get(latest)?.links.as_deref()?;
-    let initiated = links.child(held.slot)?.initiated;
-    if snapshot.sees(index, latest) {
-        return Some((latest, initiated));
-    }
-    // Resets after the snapshot have moved it. Follow the moves that the snapshot sees, from the run that
-    // initiated the child.
-    let mut run = run_of_event(index, latest, initiated);
-    loop {
-        let links = index.runs.get(run)?.links.as_deref()?;
-        let relation = links.relation(initiated)?;
-        match relation.moved {
-            // A reset creates a run with a higher number, so this ends.
-            Some((at, next)) if at < snapshot.end() && next > run => run = next,
-            _ => return Some((run, initiated)),
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::chain_parent::relation_of_chain;
 use crate::id::{Position, RunId, RunNumber, Timestamp};
 use crate::index::{Index, RunStatus};
 
@@ -21,6 +22,17 @@ pub struct RunInfo {
     pub namespace: Arc<str>,
     /// Its workflow id.
     pub workflow_id: Arc<str>,
+    /// The name of its workflow type.
+    pub workflow_type: Arc<str>,
+    /// The request id of its start, or of the reset that created it.
+    pub request_id: Option<Arc<str>>,
+    /// How many times its workflow was tried when it began, itself included: 0 and 1 are the first time.
+    pub attempt: u32,
+    /// The parent's run and its Initiated event: after a reset of the parent, the run that has the child now. `None`
+    /// without a parent, and for an imported run, of which [`Snapshot::parent`](crate::Snapshot::parent) reads it.
+    pub parent: Option<(RunId, u32)>,
+    /// The run at the root of its tree, if it has a parent and was not imported.
+    pub root: Option<RunId>,
     /// Its status.
     pub status: RunStatus,
     /// Whether it was asked to cancel.
@@ -46,12 +58,20 @@ pub(crate) fn info(index: &Index, number: RunNumber, end: Position) -> Option<Ru
     let (namespace, workflow) = index.workflow_of(run)?;
     let base =
         run.fork.as_ref().and_then(|fork| Some((index.runs.get(fork.base)?.id, fork.shared)));
+    let id = |number| index.runs.get(number).map(|run| run.id);
+    let chain = index.chains.get(run.chain)?;
+    let parent = relation_of_chain(index, end, run.chain);
     Some(RunInfo {
         id: run.id,
-        first_run_id: index.chains.get(run.chain)?.first,
+        first_run_id: chain.first,
         base,
         namespace: namespace.name.clone(),
         workflow_id: workflow.id.clone(),
+        workflow_type: index.namespaces.types.get(run.workflow_type)?.name.clone(),
+        request_id: run.request_id.clone(),
+        attempt: run.attempt,
+        parent: parent.and_then(|(parent, event)| Some((id(parent)?, event))),
+        root: chain.root.and_then(id),
         status: state.status,
         cancel_requested: state.cancel_requested != 0,
         events: state.next_event - 1,

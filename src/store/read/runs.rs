@@ -2,8 +2,11 @@
 
 use super::run_info::{RunInfo, info};
 use super::snapshot::Snapshot;
-use crate::id::RunNumber;
-use crate::index::RunStatus;
+use crate::id::{RunNumber, TypeNumber};
+use crate::index::{Index, RunStatus};
+
+/// How many open runs are looked up at a time.
+const PAGE_RUNS: usize = 64;
 
 /// Which runs to list; the default is all.
 #[derive(Clone, Debug, Default)]
@@ -13,13 +16,16 @@ pub struct RunFilter {
     pub namespace: Option<String>,
     /// Only those of this workflow id.
     pub workflow_id: Option<String>,
+    /// Only those of this workflow type.
+    pub workflow_type: Option<String>,
     /// Only those with this status.
     pub status: Option<RunStatus>,
 }
 
 impl Snapshot {
     /// The runs that `filter` admits, in the order in which they were added to the store. If it has both a
-    /// namespace and a workflow id, only the runs of that workflow are visited.
+    /// namespace and a workflow id, only the runs of that workflow are visited; otherwise, if it asks for
+    /// [`RunStatus::Running`], only open runs, of the namespace and the type if it has them.
     #[must_use]
     pub fn runs(&self, filter: RunFilter) -> Runs<'_> {
         Runs::new(self, filter)
@@ -47,6 +53,13 @@ impl RunFilter {
         self
     }
 
+    /// Only those of this workflow type.
+    #[must_use]
+    pub fn workflow_type(mut self, workflow_type: impl Into<String>) -> Self {
+        self.workflow_type = Some(workflow_type.into());
+        self
+    }
+
     /// Only those with this status.
     #[must_use]
     pub fn status(mut self, status: RunStatus) -> Self {
@@ -57,6 +70,7 @@ impl RunFilter {
     fn admits(&self, info: &RunInfo) -> bool {
         self.namespace.as_deref().is_none_or(|name| *name == *info.namespace)
             && self.workflow_id.as_deref().is_none_or(|id| *id == *info.workflow_id)
+            && self.workflow_type.as_deref().is_none_or(|name| *name == *info.workflow_type)
             && self.status.is_none_or(|status| status == info.status)
     }
 }
@@ -74,6 +88,38 @@ enum Next {
     Number(RunNumber),
     /// These, from the last one to the first: the runs of one workflow.
     Known(Vec<RunNumber>),
+    /// Those that are open.
+    Open(OpenRuns),
+}
+
+/// The open runs of some workflow types, read page by page.
+struct OpenRuns {
+    types: Vec<TypeNumber>,
+    /// Where the next page begins; `None` after the last one.
+    from: Option<RunNumber>,
+    page: std::vec::IntoIter<RunNumber>,
+}
+
+impl OpenRuns {
+    fn of(index: &Index, filter: &RunFilter) -> Self {
+        let namespace = filter.namespace.as_deref();
+        let place = namespace.map(|name| index.namespaces.place(name));
+        let types = match place {
+            Some(None) => vec![],
+            place => index.namespaces.types.find(place.flatten(), filter.workflow_type.as_deref()),
+        };
+        OpenRuns { types, from: Some(RunNumber::FIRST), page: vec![].into_iter() }
+    }
+
+    fn next(&mut self, index: &Index) -> Option<RunNumber> {
+        if let Some(run) = self.page.next() {
+            return Some(run);
+        }
+        let page = index.namespaces.types.page(&self.types, self.from?, PAGE_RUNS);
+        self.from = page.last().and_then(|last| last.next());
+        self.page = page.into_iter();
+        self.page.next()
+    }
 }
 
 impl<'s> Runs<'s> {
@@ -85,6 +131,9 @@ impl<'s> Runs<'s> {
                 let newest = index.namespaces.find(namespace, workflow_id).map(|w| w.newest);
                 let older = |number: &RunNumber| index.runs.get(*number)?.older;
                 Next::Known(std::iter::successors(newest, older).collect())
+            }
+            _ if filter.status == Some(RunStatus::Running) => {
+                Next::Open(OpenRuns::of(&snapshot.index(), &filter))
             }
             _ => Next::Number(RunNumber::FIRST),
         };
@@ -100,6 +149,7 @@ impl Iterator for Runs<'_> {
         loop {
             let number = match &mut self.next {
                 Next::Known(numbers) => numbers.pop()?,
+                Next::Open(open) => open.next(&index)?,
                 Next::Number(next) => {
                     let number = *next;
                     *next = number.next()?;

@@ -8,12 +8,13 @@
 
 use std::sync::Arc;
 
+use super::event_ref::{BatchCursor, EventRef};
 use super::history::History;
 use super::index_at::IndexAt;
 use super::lineage::started;
 use super::run_info::RunInfo;
 use crate::error::{Error, Result};
-use crate::event::Started;
+use crate::event::{Event, Started};
 use crate::id::{Position, RunId, RunNumber};
 use crate::index::{Index, IndexReadGuard, RunLinks};
 use crate::log::files::View;
@@ -114,6 +115,22 @@ impl Snapshot {
     pub fn run(&self, run: &RunId) -> Result<RunInfo> {
         self.shared.here()?;
         self.at(&self.index()).run(run)
+    }
+
+    /// The event that closed a run, whose payload is the run's outcome; `None` while it is open. Reads no other event.
+    ///
+    /// # Errors
+    /// [`Error::RunNotFound`], [`Error::Corrupt`] if the event cannot be read.
+    pub fn closing_event(&self, run: &RunId) -> Result<Option<Event<'_>>> {
+        self.shared.here()?;
+        let closing = {
+            let index = self.index();
+            let number = self.number(&index, run)?;
+            let found = index.runs.get(number).and_then(|run| index.runs.state_at(run, self.end()));
+            let closed = found.filter(|state| !state.status.is_open());
+            closed.map(|s| EventRef::of(&index, number, s.last_batch, s.next_event - 1))
+        };
+        closing.map(|at| BatchCursor::default().read(&self.view, at)).transpose()
     }
 
     /// The current run of a workflow id; `None` if there was never one.

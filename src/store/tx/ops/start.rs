@@ -194,11 +194,11 @@ impl Step<'_> {
     ) -> Result<Option<CurrentRun>> {
         let repeats = |of: &str| !request_id.is_empty() && of == request_id;
         let known = self.read_workflow(namespace, workflow_id)?;
-        let mut current = known.map(|(workflow, run)| CurrentRun {
+        let mut current = known.map(|(_, run)| CurrentRun {
             run: run.id,
             status: self.work.closed(&run.id).unwrap_or(run.state.latest().status),
             started_at: run.started_at,
-            repeats: repeats(&workflow.request_id),
+            repeats: repeats(run.request_id.as_deref().unwrap_or_default()),
         });
         let starts = self.work.starts.get(workflow_id).into_iter().flatten();
         for pending in starts.filter_map(|start| self.work.runs.get(*start)) {
