@@ -79,7 +79,7 @@ pub use store::{
     CancelOutcome, Child, ChildState, Close, Commit, CommitHandle, CommitView, Duty, DutyFilter,
     Expect, History, NewChild, NewReset, NewRun, NextRun, Notice, OnAmbiguous, Options, RowIs,
     RunFilter, RunInfo, Settled, Snapshot, SpawnedChild, StartOutcome, Stats, Store, Tail, Target,
-    Transaction,
+    Transaction, Waiting,
 };
 
 /// What readers return: iterators, and the parts of chains, trees, tables and commits.

@@ -75,6 +75,11 @@ impl fmt::Display for Error {
                  works even now",
                 path.display()
             ),
+            Error::WouldBlock { why } => write!(
+                f,
+                "the commit was not written, as it would have had to wait: {why}; wait for room in the log, \
+                 and begin the transaction again"
+            ),
             Error::OutcomeUnknown { position, cause } => write!(
                 f,
                 "the commit at position {position} may or may not be in the log, \

@@ -121,6 +121,13 @@ pub enum Error {
         /// The system's own error.
         source: Arc<io::Error>,
     },
+    /// The commit is not in the log: it would have had to wait for the disk, and
+    /// [`Transaction::try_submit`](crate::Transaction::try_submit) does not. Wait for [`Store::room`](crate::Store::room),
+    /// and begin the transaction again.
+    WouldBlock {
+        /// What it would have had to wait for.
+        why: &'static str,
+    },
     /// A write or a sync (`fsync`) failed while the commit was in flight: it may be in the log or not.
     /// The store takes no more commits; reopen it to find out.
     OutcomeUnknown {

@@ -40,7 +40,10 @@ impl Error {
         match self {
             Error::Overtaken { .. } => Retry::AtOnce,
             Error::Conflict { .. } | Error::RowConflict { .. } => Retry::AfterReading,
-            Error::Io { .. } | Error::Locked { .. } | Error::DiskFull { .. } => Retry::Later,
+            Error::Io { .. }
+            | Error::Locked { .. }
+            | Error::DiskFull { .. }
+            | Error::WouldBlock { .. } => Retry::Later,
             Error::Displaced { .. }
             | Error::Forked { .. }
             | Error::NotWritten { .. }

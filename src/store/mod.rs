@@ -20,4 +20,5 @@ pub use shared::Store;
 pub use tx::{
     CancelOutcome, Close, Commit, CommitHandle, Expect, NewChild, NewReset, NewRun, NextRun,
     Notice, OwnedRow, RowIs, RowScan, Settled, SpawnedChild, StartOutcome, Target, Transaction,
+    Waiting,
 };

@@ -2,7 +2,7 @@
 //!
 //! Content is lost until its file is synced; names are kept at once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -65,8 +65,8 @@ struct State {
     armed: bool,
     names: BTreeMap<PathBuf, FileId>,
     files: HashMap<FileId, Arc<Mutex<Content>>>,
-    /// A write or a sync of the log failed: nothing may be written to it any more.
-    log_failed: bool,
+    /// Segments of which a write or a sync failed: nothing may be written to them any more.
+    failed: BTreeSet<PathBuf>,
     /// Everything that was ever to be written to the log.
     tried: Vec<Vec<u8>>,
     drawn: u64,
@@ -140,7 +140,7 @@ impl Device {
 
     /// Whether a write or a sync of the log failed.
     pub(crate) fn log_failed(&self) -> bool {
-        self.state().log_failed
+        !self.state().failed.is_empty()
     }
 
     /// What a power loss would leave now, in a directory of its own.
@@ -183,7 +183,9 @@ impl Device {
             Ok(())
         };
         let of_log = is_log(path) && matches!(op, Op::Write | Op::Sync);
-        self.state().log_failed |= of_log && result.is_err();
+        if of_log && result.is_err() {
+            self.state().failed.insert(path.to_owned());
+        }
         result
     }
 }
@@ -215,7 +217,7 @@ impl Hooks for Device {
     fn write(&self, path: &Path, file: &dyn DiskFile, bytes: &[u8], offset: u64) -> io::Result<()> {
         if is_log(path) {
             let mut state = self.state();
-            assert!(!state.log_failed, "written to the log after a failure");
+            assert!(!state.failed.contains(path), "written to a segment after a failure");
             state.tried.push(bytes.to_vec());
         }
         let (first, second) = bytes.split_at(bytes.len() / 2);

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use kinlog::{Commit, Durability, Options, Position, Store, Tail, Verdict};
+use kinlog::{Commit, Durability, Error, Options, Position, Store, Tail, Verdict};
 use kinlog_testing::disk::Op;
 use shuttle::future::block_on;
 use shuttle::rand::{Rng, thread_rng};
@@ -59,10 +59,21 @@ fn commit(
 ) -> kinlog::Result<Commit> {
     let mut tx = store.begin();
     tx.put("rows", &token, &vec![b'.'; len])?;
-    match draw(3) {
+    match draw(4) {
         0 => tx.commit_with(durability),
         1 => tx.submit(durability)?.wait(),
-        _ => block_on(tx.submit(durability)?),
+        2 => block_on(tx.submit(durability)?),
+        _ => match tx.try_submit(durability) {
+            Ok(handle) => handle.wait(),
+            Err(Error::WouldBlock { .. }) => {
+                match draw(2) {
+                    0 => store.room().wait()?,
+                    _ => block_on(store.room())?,
+                }
+                commit(store, token, len, durability)
+            }
+            Err(error) => Err(error),
+        },
     }
 }
 

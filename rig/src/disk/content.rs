@@ -44,7 +44,7 @@ struct Change {
 }
 
 #[derive(Debug)]
-struct Write {
+pub(super) struct Write {
     offset: usize,
     bytes: Vec<u8>,
 }
@@ -129,12 +129,20 @@ impl Content {
         inode.unsynced.push(Arc::new(write));
     }
 
-    /// Puts what was written since the last sync on the device. What a sync before has forgotten stays
-    /// forgotten until it is written again.
-    pub(super) fn sync(&mut self, inode: usize) {
+    /// The last write that a sync covers which begins now.
+    pub(super) fn last_unsynced(&self, inode: usize) -> Option<Arc<Write>> {
+        self.inodes[inode].unsynced.last().cloned()
+    }
+
+    /// Puts what was written since the last sync on the device, up to `last`. What a sync before has forgotten
+    /// stays forgotten until it is written again.
+    pub(super) fn sync(&mut self, inode: usize, last: Option<&Arc<Write>>) {
         let inode = &mut self.inodes[inode];
+        let is_last = |write: &Arc<Write>| last.is_some_and(|last| Arc::ptr_eq(write, last));
+        // Another sync may have put it there, or forgotten it, in the meantime.
+        let covered = inode.unsynced.iter().position(is_last).map_or(0, |last| last + 1);
         let device = Arc::make_mut(&mut inode.device);
-        for write in inode.unsynced.drain(..) {
+        for write in inode.unsynced.drain(..covered) {
             overwrite(device, &write.bytes, write.offset);
         }
     }

@@ -28,6 +28,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 use kinlog::Timestamp;
 use kinlog::disk::{Disk, DiskDir, DiskFile, FileId, Map, OpenMode, unnamed_file};
@@ -37,6 +38,9 @@ pub use fault::{Errno, Fault, Operation, Wrong};
 
 use crate::random::Random;
 use content::Node;
+
+/// How often other threads may go on while a sync is under way.
+const TURNS: u32 = 16;
 
 /// The disk; clones are handles to the same one.
 #[derive(Clone)]
@@ -161,6 +165,18 @@ impl SimulatedDisk {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The state once there were so many operations, or nobody else is at work.
+    fn state_after(&self, operations: u64) -> MutexGuard<'_, State> {
+        for _ in 0..TURNS {
+            thread::yield_now();
+            let state = self.state();
+            if state.counts[Operation::Any as usize] >= operations || state.dead {
+                return state;
+            }
+        }
+        self.state()
     }
 
     /// What tells a node from every other one of any simulated disk. Directories and files are counted
@@ -453,10 +469,21 @@ impl DiskFile for SimulatedFile {
         }
     }
 
+    /// Takes a while, in which other threads go on: several syncs may be under way. What is written after it
+    /// has begun is not covered.
     fn sync(&self) -> io::Result<()> {
         let mut state = self.disk.state();
-        match state.fate(Operation::Sync)? {
-            Fate::Done => state.content.sync(self.inode),
+        let fate = state.fate(Operation::Sync)?;
+        let last = state.content.last_unsynced(self.inode);
+        let until =
+            state.counts[Operation::Any as usize] + 1 + state.counts[Operation::Sync as usize] % 4;
+        drop(state);
+        let mut state = self.disk.state_after(until);
+        if state.dead {
+            return Err(gone());
+        }
+        match fate {
+            Fate::Done => state.content.sync(self.inode, last.as_ref()),
             Fate::Wrong(wrong, error) => {
                 match wrong {
                     Wrong::Nothing => {}
@@ -464,7 +491,7 @@ impl DiskFile for SimulatedFile {
                         let seed = state.counts[Operation::Any as usize];
                         state.content.forget(self.inode, seed);
                     }
-                    Wrong::All => state.content.sync(self.inode),
+                    Wrong::All => state.content.sync(self.inode, last.as_ref()),
                 }
                 return Err(error);
             }

@@ -36,6 +36,8 @@ const MARK_BYTES: usize = 16;
 pub(crate) struct LockFile {
     file: Arc<dyn DiskFile>,
     path: PathBuf,
+    /// The durable mark that it has. It never falls: of two threads that record one, either may come first.
+    pub(crate) durable: Position,
 }
 
 impl LockFile {
@@ -48,7 +50,8 @@ impl LockFile {
             }
             other => other,
         };
-        let record = LockFile { file: opened.map_err(|e| Error::io("open", &path, e))?, path };
+        let file = opened.map_err(|e| Error::io("open", &path, e))?;
+        let record = LockFile { file, path, durable: Position::START };
         let host = Host::of_this_process();
         let mut bytes = [0; HOLDER_BYTES];
         put(&mut bytes, 0, &MAGIC);
@@ -74,12 +77,13 @@ impl LockFile {
 
     /// Records the holder's epoch, how far the log is published, and the durable mark.
     pub(crate) fn announce(
-        &self,
+        &mut self,
         store: &[u8; 16],
         epoch: u32,
         published: Position,
         durable: Position,
     ) -> Result<()> {
+        self.durable = durable;
         let mut bytes = [0; 12 + MARK_BYTES];
         put(&mut bytes, 0, &epoch.to_le_bytes());
         put(&mut bytes, 4, &published.as_u64().to_le_bytes());
@@ -87,18 +91,19 @@ impl LockFile {
         self.write(&bytes, EPOCH_OFFSET)
     }
 
-    /// Records how far the log is published, and the durable mark. Not synced: it is read by other processes,
-    /// and by the next one after a kill.
+    /// Records how far the log is published, and the durable mark, if it is higher than the one there. Not
+    /// synced: it is read by other processes, and by the next one after a kill.
     pub(crate) fn publish(
-        &self,
+        &mut self,
         store: &[u8; 16],
         epoch: u32,
         published: Position,
         durable: Position,
     ) -> Result<()> {
+        self.durable = self.durable.max(durable);
         let mut bytes = [0; 8 + MARK_BYTES];
         put(&mut bytes, 0, &published.as_u64().to_le_bytes());
-        put(&mut bytes, 8, &mark(store, epoch, durable));
+        put(&mut bytes, 8, &mark(store, epoch, self.durable));
         self.write(&bytes, PUBLISHED_OFFSET)
     }
 

@@ -11,6 +11,7 @@ use super::durability::{Durability, Lead};
 use super::state::{Requests, State, ThreadState};
 use super::writer::Writer;
 use crate::error::{Error, Result};
+use crate::id::Position;
 use crate::log::format::Manifest;
 use crate::sync::thread::JoinHandle;
 use crate::sync::{MutexGuard, thread};
@@ -21,38 +22,53 @@ const REST: Duration = Duration::from_millis(50);
 /// one ends this at once.
 const GATHER: Duration = Duration::from_micros(100);
 
-/// The running thread; dropping it ends the thread and closes the log in order.
+/// The running threads, this one and that for segments; dropping it ends them and closes the log in order.
 pub(crate) struct Background {
-    thread: Option<JoinHandle<()>>,
+    threads: Option<[JoinHandle<()>; 2]>,
     writer: Arc<Writer>,
 }
 
 impl Background {
     pub(crate) fn start(writer: Arc<Writer>) -> Result<Self> {
-        let path = writer.paths.root.clone();
-        let working = writer.clone();
-        let thread = thread::Builder::new()
-            .name("kinlog".into())
-            .spawn(move || working.work())
-            .map_err(|e| Error::io("start a thread for", path, e))?;
-        Ok(Background { thread: Some(thread), writer })
+        let spawn = |name: &str, work: fn(&Writer)| {
+            let working = writer.clone();
+            let builder = thread::Builder::new().name(name.into());
+            let spawned = builder.spawn(move || work(&working));
+            spawned.map_err(|e| Error::io("start a thread for", &writer.paths.root, e))
+        };
+        let segments = spawn("kinlog-segments", Writer::work_on_segments)?;
+        let own = match spawn("kinlog", Writer::work) {
+            Ok(own) => own,
+            Err(error) => {
+                writer.end_segments();
+                return Err(error);
+            }
+        };
+        Ok(Background { threads: Some([own, segments]), writer })
     }
 
     /// Writes and syncs what is on its way, marks the log as closed, and releases the lock. Done
     /// once; later calls do nothing, nor does one in a process that was forked from the opener's.
     pub(crate) fn shut_down(&mut self) -> Result<()> {
-        let Some(thread) = self.thread.take() else { return Ok(()) };
+        let Some(threads) = self.threads.take() else { return Ok(()) };
         if let Err(forked) = self.writer.here() {
-            // The thread is not in this process, and cannot be let go of either.
-            std::mem::forget(thread);
+            // The threads are not in this process, and cannot be let go of either.
+            std::mem::forget(threads);
             self.writer.disown_lock();
             return Err(forked);
         }
+        let [own, segments] = threads;
         self.writer.state.lock().background.stop = true;
         self.writer.work.notify_all();
         // A panic there is a bug that its own message tells; the log is closed all the same.
-        let _ = thread.join();
-        self.writer.finish()
+        let _ = own.join();
+        let synced = self.writer.sync();
+        self.writer.end_segments();
+        let _ = segments.join();
+        // The mark says that nothing lies beyond it, which a sync that failed leaves unknown.
+        let closed = synced.and_then(|()| self.writer.mark(true));
+        self.writer.release_lock();
+        closed
     }
 }
 
@@ -87,6 +103,18 @@ impl Writer {
         state.background.awaited = true;
         if state.background.thread == ThreadState::Gathering {
             self.wake(&mut state.background);
+        }
+    }
+
+    /// Notes that somebody wants the log on the device up to `end`, and does not see to it.
+    pub(crate) fn note_wanted(&self, state: &mut State, end: Position) {
+        if state.wanted < end {
+            state.wanted = end;
+            let requests = &mut state.background;
+            (requests.dirty, requests.submitted) = (true, true);
+            if let ThreadState::Asleep | ThreadState::Resting = requests.thread {
+                self.wake(requests);
+            }
         }
     }
 
@@ -176,18 +204,5 @@ impl Writer {
             return Ok(());
         }
         manifest.write(Manifest { durable_upto, closed, ..current })
-    }
-
-    /// Closes the log in order: everything written and synced, the manifest marked, the lock
-    /// released.
-    fn finish(&self) -> Result<()> {
-        let thread = self.state.lock().prepare_thread.take();
-        if let Some(thread) = thread {
-            let _ = thread.join();
-        }
-        // The mark says that nothing lies beyond it, which a sync that failed leaves unknown.
-        let closed = self.sync().and_then(|()| self.mark(true));
-        self.release_lock();
-        closed
     }
 }

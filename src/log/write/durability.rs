@@ -29,6 +29,23 @@ pub(crate) enum Reserve {
     Use,
 }
 
+/// How a commit is to be appended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Manner {
+    pub(crate) durability: Durability,
+    pub(crate) lead: Lead,
+    /// Whether it waits where there is no room, or is refused.
+    pub(crate) waits: bool,
+    pub(crate) reserve: Reserve,
+}
+
+impl Manner {
+    /// Waits for room, and keeps the reserve.
+    pub(crate) fn ordinary(durability: Durability, lead: Lead) -> Self {
+        Manner { durability, lead, waits: true, reserve: Reserve::Keep }
+    }
+}
+
 /// Where an appended commit stands.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Span {

@@ -10,9 +10,6 @@ impl Writer {
     /// gathered never is.
     pub(crate) fn stop(&self, cause: Error) {
         let mut state = self.state.lock();
-        while state.leading {
-            self.progress.wait(&mut state);
-        }
         state.fail(cause);
         self.wake_waiters(&mut state);
     }
@@ -38,8 +35,9 @@ impl Writer {
     fn keep_record(&self) -> Result<()> {
         match &mut *self.lock.lock() {
             Some((_, record)) if record.is_lost(self.disk.as_ref())? => {
+                let durable = record.durable;
                 *record = LockFile::begin(self.disk.as_ref(), &self.paths)?;
-                let (published, durable) = (self.published.end(), self.durable());
+                let published = self.published.end();
                 record.announce(&self.published.identity.store, self.epoch, published, durable)
             }
             _ => Ok(()),

@@ -6,6 +6,7 @@ mod durability;
 mod fencing;
 mod parker;
 mod roll;
+mod segments;
 mod state;
 mod ticket;
 mod waiters;
@@ -13,6 +14,6 @@ mod writer;
 
 pub(crate) use background::Background;
 pub use durability::Durability;
-pub(crate) use durability::{Lead, Reserve, Span};
+pub(crate) use durability::{Lead, Manner, Reserve, Span};
 pub(crate) use ticket::Ticket;
 pub(crate) use writer::{Held, Writer};

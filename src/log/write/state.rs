@@ -1,5 +1,6 @@
-//! What committers, the leader, the preparing thread and the store's own thread share under one lock.
+//! What committers, the leader, the thread for segments and the store's own thread share under one lock.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::parker::{GroupHint, Waiter};
@@ -7,7 +8,6 @@ use crate::error::Error;
 use crate::event::Buffer;
 use crate::id::Position;
 use crate::log::files::Segment;
-use crate::sync::thread::JoinHandle;
 
 /// Commits gathered for one segment.
 pub(crate) struct Group {
@@ -34,15 +34,27 @@ pub(crate) struct State {
     pub(crate) leading: bool,
     /// Somebody wants it on the device up to here.
     pub(crate) wanted: Position,
-    /// Segments written to since their last sync.
+    /// Segments written to since their last sync, for the next leader that syncs: those after `sealed`.
     pub(crate) unsynced: Vec<Arc<Segment>>,
+    /// Full segments that the thread for segments syncs, in order. Nothing before them is unsynced.
+    pub(crate) sealed: VecDeque<Arc<Segment>>,
     pub(crate) failure: Option<Failure>,
     pub(crate) waiters: Vec<Waiter>,
     pub(crate) group_hint: GroupHint,
     pub(crate) prepared: Option<Arc<Segment>>,
+    /// For the next segment. Drawn by the commit that leaves the one before: by a thread it would be drawn at any
+    /// time, and a simulated disk could not repeat it.
+    pub(crate) next_salt: [u8; 16],
+    /// How long the next segment is to be, if it was asked for.
+    pub(crate) next_file_bytes: u32,
+    /// The next segment was asked for, and is not there yet.
     pub(crate) preparing: bool,
-    pub(crate) prepare_thread: Option<JoinHandle<()>>,
     pub(crate) prepare_failed: Option<Error>,
+    /// A commit was refused because the next segment was not there: whether that can be prepared, the next one
+    /// is told.
+    pub(crate) lacks_segment: bool,
+    /// The thread for segments ends once nothing is left to do.
+    pub(crate) segments_end: bool,
     /// A buffer to gather the next group in.
     pub(crate) spare: Option<Buffer>,
     pub(crate) background: Requests,
@@ -51,9 +63,14 @@ pub(crate) struct State {
 impl State {
     /// Takes no more commits, for the reason given, and drops those that have only gathered.
     pub(crate) fn fail(&mut self, cause: Error) {
+        let tried = self.groups.first().map_or(self.next, |group| group.start);
+        self.fail_below(cause, tried);
+    }
+
+    /// The same, where commits below `tried` were on their way.
+    pub(crate) fn fail_below(&mut self, cause: Error, tried: Position) {
+        self.groups.clear();
         if self.failure.is_none() {
-            let tried = self.groups.first().map_or(self.next, |group| group.start);
-            self.groups.clear();
             self.failure = Some(Failure { cause: Arc::new(cause), tried });
         }
     }

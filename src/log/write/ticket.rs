@@ -1,30 +1,78 @@
-//! Waiting for a commit that was submitted: by blocking or by `await`.
+//! Waiting for the log: by blocking or by `await`.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::durability::{Durability, Span};
+use super::state::State;
 use super::writer::Writer;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::id::Position;
 
-/// A commit on its way to the disk.
+/// What is to come.
+#[derive(Clone, Copy)]
+enum Awaited {
+    /// A part of the log is as durable as asked.
+    Log(Span, Durability),
+    /// There is room for a commit that was refused for want of it.
+    Room,
+}
+
+/// Something of the log that is to come.
 pub(crate) struct Ticket {
     writer: Arc<Writer>,
-    span: Span,
-    durability: Durability,
+    awaited: Awaited,
 }
 
 impl Ticket {
     /// The ticket of a commit that was appended for the store's own thread to lead.
     pub(crate) fn new(writer: Arc<Writer>, span: Span, durability: Durability) -> Self {
-        Ticket { writer, span, durability }
+        Ticket { writer, awaited: Awaited::Log(span, durability) }
     }
 
-    /// Blocks until the commit is as durable as it asked for.
+    /// The ticket of the log up to and with the commit at `position`; up to there if none is there yet.
+    pub(crate) fn upto(
+        writer: Arc<Writer>,
+        position: Position,
+        durability: Durability,
+    ) -> Result<Self> {
+        let next = writer.state.lock().next;
+        if position > next {
+            return Err(Error::invalid("a position behind the end of the log"));
+        }
+        // Should it fail, everything since the last sync is in doubt.
+        let start = if position < next { position } else { writer.durable() };
+        let end = position.plus(1).min(next);
+        Ok(Ticket::new(writer, Span { start, end }, durability))
+    }
+
+    /// The ticket of a commit that was refused with [`Error::WouldBlock`].
+    pub(crate) fn room(writer: Arc<Writer>) -> Self {
+        Ticket { writer, awaited: Awaited::Room }
+    }
+
+    /// Blocks until it has come.
     pub(crate) fn wait(&self) -> Result<()> {
         self.writer.here()?;
-        self.writer.wait(self.span, self.durability)
+        match self.awaited {
+            Awaited::Log(span, durability) => self.writer.wait(span, durability),
+            Awaited::Room => self.writer.await_room(),
+        }
+    }
+
+    fn outcome(&self, state: &mut State) -> Option<Result<()>> {
+        let outcome = match self.awaited {
+            Awaited::Log(span, durability) => self.writer.outcome(state, span, durability),
+            Awaited::Room => self.writer.room(state),
+        };
+        if outcome.is_none() {
+            if let Awaited::Log(span, Durability::Sync) = self.awaited {
+                self.writer.note_wanted(state, span.end);
+            }
+            self.writer.note_awaited(state);
+        }
+        outcome
     }
 }
 
@@ -37,13 +85,9 @@ impl Future for Ticket {
         }
         // Registered before the look: a change after it finds the waker.
         self.writer.published.register(context.waker());
-        let mut state = self.writer.state.lock();
-        match self.writer.outcome(&state, self.span, self.durability) {
+        match self.outcome(&mut self.writer.state.lock()) {
             Some(outcome) => Poll::Ready(outcome),
-            None => {
-                self.writer.note_awaited(&mut state);
-                Poll::Pending
-            }
+            None => Poll::Pending,
         }
     }
 }

@@ -1,13 +1,14 @@
 //! Group commit: the first committer that finds nobody writing becomes the leader and writes what
 //! has gathered; meanwhile the others gather the next group. Nobody who waits waits for a timer.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::durability::{Durability, Lead, Reserve, Span};
+use super::durability::{Durability, Manner, Span};
 use super::parker::GroupHint;
-use super::state::{Failure, Group, State};
+use super::state::{Group, State};
 use crate::bytes::wide;
-use crate::disk::{Disk, Opener};
+use crate::disk::{Disk, Opener, random_bytes};
 use crate::error::{Error, Result};
 use crate::event::Buffer;
 use crate::id::Position;
@@ -34,17 +35,19 @@ pub(crate) struct Writer {
     pub(crate) epoch: u32,
     pub(crate) state: Mutex<State>,
     /// On the device up to here. Rises under the state's lock, and is read without it.
-    durable: AtomicU64,
+    pub(crate) durable: AtomicU64,
     /// How many commits have gathered for the next round.
     pub(crate) gathered: AtomicU32,
-    /// A group was written, a segment prepared, or something failed.
+    /// A group was written, a segment prepared or synced, or something failed.
     pub(crate) progress: Condvar,
     pub(crate) manifest: Mutex<ManifestFile>,
     pub(crate) place: Arc<StoreLocation>,
     pub(crate) opener: Arc<Opener>,
     pub(crate) lock: Mutex<Option<(Lock, LockFile)>>,
-    /// Wakes the background thread.
+    /// Wakes the store's own thread.
     pub(crate) work: Condvar,
+    /// Wakes the thread for segments.
+    pub(crate) segment_work: Condvar,
 }
 
 impl Writer {
@@ -55,7 +58,7 @@ impl Writer {
         published: Arc<Published>,
         held: Held,
     ) -> Result<Self> {
-        let Held { place, opener, manifest, lock, record } = held;
+        let Held { place, opener, manifest, lock, mut record } = held;
         let end = published.end();
         let view = published.view();
         let (number, _) = published.identity.locate(end);
@@ -76,13 +79,17 @@ impl Writer {
             leading: false,
             wanted: end,
             unsynced: vec![],
+            sealed: VecDeque::new(),
             failure: None,
             waiters: vec![],
             group_hint: GroupHint::default(),
             prepared,
+            next_salt: random_bytes(disk.as_ref()),
+            next_file_bytes: 0,
             preparing: false,
-            prepare_thread: None,
             prepare_failed: None,
+            lacks_segment: false,
+            segments_end: false,
             spare: None,
             background: Default::default(),
         };
@@ -101,6 +108,7 @@ impl Writer {
             opener,
             lock: Mutex::new(Some((lock, record))),
             work: Condvar::new(),
+            segment_work: Condvar::new(),
         })
     }
 
@@ -111,8 +119,7 @@ impl Writer {
         self: &Arc<Self>,
         payload_bytes: usize,
         batches: u16,
-        (durability, lead): (Durability, Lead),
-        reserve: Reserve,
+        manner: Manner,
         fill: impl FnOnce(Position, &mut Buffer) -> Result<T>,
     ) -> Result<(T, Span)> {
         let most = self.published.identity.payload_bytes_max();
@@ -122,7 +129,7 @@ impl Writer {
             return Err(Error::LimitExceeded { limit, run: None, now: 0, asked, max });
         }
         let mut state = self.state.lock();
-        self.make_room(&mut state, payload_bytes + OVERHEAD_BYTES, reserve)?;
+        self.make_room(&mut state, payload_bytes + OVERHEAD_BYTES, manner)?;
         let start = state.next;
         let group = self.group(&mut state);
         let frame_start = group.bytes.len();
@@ -149,11 +156,11 @@ impl Writer {
         let end = start.plus(wide(payload_bytes + OVERHEAD_BYTES));
         state.next = end;
         self.gathered.fetch_add(1, Ordering::Relaxed);
-        if durability == Durability::Sync {
+        if manner.durability == Durability::Sync {
             state.wanted = end;
         }
         self.prepare_ahead(&mut state);
-        self.note_commit(&mut state, durability, lead);
+        self.note_commit(&mut state, manner.durability, manner.lead);
         Ok((value, Span { start, end }))
     }
 
@@ -184,13 +191,17 @@ impl Writer {
     /// Leads one round: takes what has gathered, writes it, syncs if anybody asked for it,
     /// publishes. The state is unlocked meanwhile.
     pub(crate) fn lead(&self, state: &mut MutexGuard<'_, State>) {
+        state.leading = true;
+        if state.failure.is_none() {
+            self.await_group(state);
+        }
         if state.failure.is_some() {
             // Not even a sync: the system may have dropped what the failed one did not write, and
             // a second one would then succeed.
+            state.leading = false;
+            self.note_round(state);
             return;
         }
-        state.leading = true;
-        self.await_group(state);
         self.gathered.store(0, Ordering::Relaxed);
         let mut groups = std::mem::take(&mut state.groups);
         let mut unsynced = std::mem::take(&mut state.unsynced);
@@ -201,31 +212,29 @@ impl Writer {
             if written.is_ok() {
                 self.published.publish(end);
             }
-            written.and_then(|()| match &*self.lock.lock() {
-                Some((_, record)) => {
-                    let durable = if sync { end } else { durable };
-                    record.publish(&self.published.identity.store, self.epoch, end, durable)
-                }
-                None => Ok(()),
-            })
+            written.and_then(|()| self.record(if sync { end } else { durable }))
         });
         state.leading = false;
         match round {
-            Ok(()) if sync => {
-                self.durable.store(end.as_u64(), Ordering::Release);
-                // Full, and on the device: nothing is ever written to them again.
+            Ok(()) => {
                 let (last, _) = self.published.identity.locate(end);
-                let full = unsynced.iter().filter(|segment| segment.header.number < last);
-                full.for_each(|segment| segment.file.end_writing());
-                unsynced.clear();
+                let full = unsynced.extract_if(.., |segment| segment.header.number < last);
+                let full: Vec<_> = full.collect();
+                if !full.is_empty() {
+                    self.prepare(state, 0);
+                }
+                if sync {
+                    self.durable.fetch_max(end.as_u64(), Ordering::Release);
+                    // On the device: nothing is ever written to them again.
+                    full.iter().for_each(|segment| segment.file.end_writing());
+                    unsynced.clear();
+                } else if !full.is_empty() {
+                    state.sealed.extend(full);
+                    self.segment_work.notify_one();
+                }
             }
-            Ok(()) => {}
-            Err(error) => {
-                let cause = Arc::new(error);
-                // Nothing more is written, so what gathered meanwhile never will be.
-                state.groups.clear();
-                state.failure = Some(Failure { cause, tried: end });
-            }
+            // Nothing more is written, so what gathered meanwhile never will be.
+            Err(error) => state.fail_below(error, end),
         }
         state.unsynced = unsynced;
         if let Some(mut group) = groups.pop() {
@@ -279,8 +288,20 @@ impl Writer {
                 // fsync: the acknowledgement of every commit in the round rests on it.
                 segment.file.sync().map_err(|e| Error::io("sync", &segment.path, e))?;
             }
+            self.await_sealed()?;
         }
         Ok(())
+    }
+
+    /// Writes into the lock record how far the log is published, and that it is on the device up to `durable`.
+    pub(crate) fn record(&self, durable: Position) -> Result<()> {
+        match &mut *self.lock.lock() {
+            Some((_, record)) => {
+                let store = &self.published.identity.store;
+                record.publish(store, self.epoch, self.published.end(), durable)
+            }
+            None => Ok(()),
+        }
     }
 
     /// How far the log is known to be on the device.

@@ -10,7 +10,7 @@ use crate::event::Buffer;
 use crate::id::{Position, RunId};
 use crate::index::{IndexReadGuard, Payload, Refusal};
 use crate::log::format::HEADER_BYTES;
-use crate::log::write::{Durability, Lead, Reserve, Span};
+use crate::log::write::{Durability, Lead, Manner, Span};
 use crate::store::read::Snapshot;
 use crate::store::shared::{Shared, Store};
 use crate::store::tx::{commit_of, end_of};
@@ -62,8 +62,8 @@ impl CommitImport<'_> {
             Ok(())
         };
         let writer = shared.writer()?;
-        let how = (Durability::Buffered, Lead::Caller);
-        let appended = writer.append(payload.len(), batches, how, Reserve::Keep, fill);
+        let manner = Manner::ordinary(Durability::Buffered, Lead::Caller);
+        let appended = writer.append(payload.len(), batches, manner, fill);
         match (appended, refusal) {
             (_, Some(refusal)) => Ok(Err(refusal)),
             (Ok(((), span)), None) => {

@@ -110,6 +110,12 @@ impl CommitHandle {
         CommitHandle { commit, ticket }
     }
 
+    /// Where the commit lies in the log: known at once, whether it is written yet or not.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.commit.position
+    }
+
     /// Blocks until the commit is as durable as was asked.
     ///
     /// # Errors

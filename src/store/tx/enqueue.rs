@@ -9,17 +9,23 @@ use crate::event::Buffer;
 use crate::id::{Position, RunNumber};
 use crate::index::{Index, Payload, Refusal};
 use crate::log::format::{BATCH_HEADER_BYTES, HEADER_BYTES, TRAILER_BYTES, write_batch_header};
-use crate::log::write::{Durability, Lead, Reserve, Span};
+use crate::log::write::{Durability, Lead, Manner, Reserve, Span};
 use crate::store::pending::{IdleDeletes, PendingRun, Recheck, too_many_runs};
 
 impl Transaction<'_> {
     /// Compares what the transaction has seen with what there is now and appends it to the log.
-    pub(crate) fn enqueue(mut self, durability: Durability, lead: Lead) -> Result<Enqueued> {
+    pub(crate) fn enqueue(
+        mut self,
+        durability: Durability,
+        lead: Lead,
+        waits: bool,
+    ) -> Result<Enqueued> {
         self.shared.writer()?;
         if let Some(overtaken) = &self.overtaken {
             return Err(overtaken.clone());
         }
         let changed = self.work.runs.iter().filter(|run| run.progress.count > 0).count();
+        let manner = Manner { durability, lead, waits, reserve: self.reserve() };
         loop {
             let looks = self.work.deletes || changed == 0;
             let index = looks.then(|| self.shared.index.read());
@@ -32,7 +38,7 @@ impl Transaction<'_> {
                 return self.conclude(index, !idle.places.is_empty()).map(Enqueued::Nothing);
             }
             drop(index);
-            if let Some((notices, span)) = self.append_to_log(durability, lead, changed, &idle)? {
+            if let Some((notices, span)) = self.append_to_log(manner, changed, &idle)? {
                 return Ok(Enqueued::Commit(span, notices));
             }
         }
@@ -53,8 +59,7 @@ impl Transaction<'_> {
     /// Appends the transaction to the log without the rows in `idle`; `None` if by now others are idle.
     fn append_to_log(
         &mut self,
-        durability: Durability,
-        lead: Lead,
+        manner: Manner,
         changed: usize,
         idle: &IdleDeletes,
     ) -> Result<Option<(Vec<Notice>, Span)>> {
@@ -65,51 +70,43 @@ impl Transaction<'_> {
         let events = self.work.events.len() + changed * BATCH_HEADER_BYTES;
         let bytes = events + self.work.rows.len() - idle.bytes();
         let mut others_are_idle = false;
-        let appended = writer.append(
-            bytes,
-            batches,
-            (durability, lead),
-            self.reserve(),
-            |position, buffer| {
-                let mut index = self.shared.index.write();
-                // Nobody came in between: what the last step saw is what there is.
-                let mut recheck = self.work.recheck;
-                if index.end > self.work.at || recheck > Recheck::None {
-                    recheck = recheck.max(self.work.validate(&index)?);
-                }
-                if !self.work.are_idle(idle, &index) {
-                    others_are_idle = true;
-                    // Nobody is told: the commit is put together once more.
-                    return Err(Error::overtaken(Moved::Limits));
-                }
-                let unsure = recheck == Recheck::Ruled;
-                self.put_in_order(&index, &mut order)?;
-                let start = buffer.len();
-                self.assemble(&index, &order, idle, buffer)?;
-                // Before the index takes the commit in: afterwards it cannot be refused any more.
-                if buffer.len() - start != bytes {
-                    return Err(Error::internal("a commit has another size than its parts"));
-                }
-                let payload = Payload {
-                    bytes: buffer.get(start..).ok_or_else(no_events)?,
-                    position,
-                    batches,
-                    commit: commit_of(position),
-                    end: end_of(position, bytes),
-                };
-                if unsure || self.shared.recheck_commits {
-                    index
-                        .check(payload)
-                        .map_err(|refusal| self.refused(&index, refusal, unsure))?;
-                }
-                let oldest = self.shared.pins.oldest(|| self.shared.published.end());
-                index.apply(payload, oldest)?;
-                let extents = order.iter().filter_map(|(number, i)| {
-                    Some((self.work.runs.get(*i)?, index.runs.get(*number)?.state.latest()))
-                });
-                Ok(extents.filter_map(|(pending, state)| Notice::of(pending, state)).collect())
-            },
-        );
+        let appended = writer.append(bytes, batches, manner, |position, buffer| {
+            let mut index = self.shared.index.write();
+            // Nobody came in between: what the last step saw is what there is.
+            let mut recheck = self.work.recheck;
+            if index.end > self.work.at || recheck > Recheck::None {
+                recheck = recheck.max(self.work.validate(&index)?);
+            }
+            if !self.work.are_idle(idle, &index) {
+                others_are_idle = true;
+                // Nobody is told: the commit is put together once more.
+                return Err(Error::overtaken(Moved::Limits));
+            }
+            let unsure = recheck == Recheck::Ruled;
+            self.put_in_order(&index, &mut order)?;
+            let start = buffer.len();
+            self.assemble(&index, &order, idle, buffer)?;
+            // Before the index takes the commit in: afterwards it cannot be refused any more.
+            if buffer.len() - start != bytes {
+                return Err(Error::internal("a commit has another size than its parts"));
+            }
+            let payload = Payload {
+                bytes: buffer.get(start..).ok_or_else(no_events)?,
+                position,
+                batches,
+                commit: commit_of(position),
+                end: end_of(position, bytes),
+            };
+            if unsure || self.shared.recheck_commits {
+                index.check(payload).map_err(|refusal| self.refused(&index, refusal, unsure))?;
+            }
+            let oldest = self.shared.pins.oldest(|| self.shared.published.end());
+            index.apply(payload, oldest)?;
+            let extents = order.iter().filter_map(|(number, i)| {
+                Some((self.work.runs.get(*i)?, index.runs.get(*number)?.state.latest()))
+            });
+            Ok(extents.filter_map(|(pending, state)| Notice::of(pending, state)).collect())
+        });
         self.work.order = order;
         if others_are_idle { Ok(None) } else { appended.map(Some) }
     }
@@ -212,7 +209,7 @@ pub(crate) fn end_of(payload: Position, bytes: usize) -> Position {
 #[cfg(test)]
 mod tests {
     use crate::error::Error;
-    use crate::log::write::{Durability, Lead, Reserve};
+    use crate::log::write::{Durability, Lead, Manner};
     use crate::{NewRun, Store};
 
     #[test]
@@ -225,14 +222,14 @@ mod tests {
             tx.commit().map(|_| run)
         };
         let run = begin(&store, "before").unwrap();
-        let how = (Durability::Sync, Lead::Caller);
+        let manner = Manner::ordinary(Durability::Sync, Lead::Caller);
         let what = "two and two are five";
         let faulty = |_, buffer: &mut crate::event::Buffer| {
             buffer.extend_from_slice(&[1; 4]);
             Err::<(), _>(Error::Internal { what })
         };
         let writer = store.shared.writer().unwrap();
-        let refused = writer.append(8, 1, how, Reserve::Keep, faulty).map(|_| ());
+        let refused = writer.append(8, 1, manner, faulty).map(|_| ());
         assert!(matches!(refused, Err(Error::Internal { .. })), "{refused:?}");
         let Err(Error::NotWritten { cause }) = begin(&store, "after") else {
             panic!("was written")

@@ -8,6 +8,7 @@ mod pieces;
 mod retry;
 mod step;
 mod transaction;
+mod waiting;
 
 pub use commit::{Commit, CommitHandle, Notice};
 pub(crate) use enqueue::{commit_of, end_of};
@@ -19,3 +20,4 @@ pub(crate) use pieces::Unrecorded;
 pub(crate) use retry::retry;
 pub(crate) use step::{Step, Stepped, Stop};
 pub use transaction::Transaction;
+pub use waiting::Waiting;

@@ -69,7 +69,7 @@ impl<'s> Transaction<'s> {
     /// As [`Transaction::commit`].
     pub fn commit_with(self, durability: Durability) -> Result<Commit> {
         let shared = self.shared;
-        match self.enqueue(durability, Lead::Caller)? {
+        match self.enqueue(durability, Lead::Caller, true)? {
             Enqueued::Commit(span, notices) => {
                 shared.writer()?.wait(span, durability)?;
                 Ok(Commit::new(shared, span.start, notices))
@@ -87,11 +87,43 @@ impl<'s> Transaction<'s> {
     /// awaits may gather for up to 100 us before they are written: a kill within that time takes
     /// them.
     ///
+    /// Waits only where there is no room: the next segment of the log is needed before it is prepared, or
+    /// 8 MiB of commits are waiting to be written. [`Transaction::try_submit`] does not wait then, either.
+    ///
     /// # Errors
     /// As [`Transaction::commit`], as far as it is known by now.
     pub fn submit(self, durability: Durability) -> Result<CommitHandle> {
+        self.submit_as(durability, true)
+    }
+
+    /// The same, and never blocks on the disk: for async code.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = kinlog::Store::open(dir.path())?;
+    /// # let _ = async {
+    /// let commit = loop {
+    ///     let mut tx = store.begin();
+    ///     tx.put("jobs", b"key", b"value")?;
+    ///     match tx.try_submit(kinlog::Durability::Sync) {
+    ///         Err(kinlog::Error::WouldBlock { .. }) => store.room().await?,
+    ///         submitted => break submitted?,
+    ///     }
+    /// };
+    /// commit.await
+    /// # };
+    /// # Ok::<(), kinlog::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::WouldBlock`] where there is no room; otherwise as [`Transaction::submit`].
+    pub fn try_submit(self, durability: Durability) -> Result<CommitHandle> {
+        self.submit_as(durability, false)
+    }
+
+    fn submit_as(self, durability: Durability, waits: bool) -> Result<CommitHandle> {
         let shared = self.shared;
-        let (span, durability, notices) = match self.enqueue(durability, Lead::Thread)? {
+        let (span, durability, notices) = match self.enqueue(durability, Lead::Thread, waits)? {
             Enqueued::Commit(span, notices) => (span, durability, notices),
             Enqueued::Nothing(at) => (Span { start: at, end: at }, Durability::Buffered, vec![]),
         };
