@@ -65,9 +65,12 @@ fn closing_and_cancelling_go_on_and_new_work_is_refused() {
         assert!(matches!(tx.commit(), Err(Error::DiskFull { .. })));
         let mut tx = store.begin();
         tx.continue_as_new(&parent, NextRun::new("T")).unwrap();
+        tx.use_reserve(false);
+        assert!(!tx.may_use_reserve());
         assert!(matches!(tx.commit(), Err(Error::DiskFull { .. })));
         let mut tx = store.begin();
         tx.put("t", b"k", &[1; 200]).unwrap();
+        assert!(!tx.may_use_reserve());
         assert!(matches!(tx.commit(), Err(Error::DiskFull { .. })));
         assert!(matches!(marker(&store, &parent, 1), Err(Error::DiskFull { .. })));
     }
@@ -87,6 +90,93 @@ fn closing_and_cancelling_go_on_and_new_work_is_refused() {
     assert_eq!(store.duties(DutyFilter::all()).count(), 0);
     let terminated = RunFilter::all().status(RunStatus::Terminated);
     assert_eq!(store.snapshot().runs(terminated).count(), 10);
+    store.verify(|_| {}).unwrap();
+}
+
+/// Its jobs are rows: each is leased, and deleted with the close of its run.
+#[test]
+fn an_engine_whose_queue_lies_in_a_table_goes_on_to_close() {
+    const JOBS: u8 = 6;
+    let disk = SimulatedDisk::new(6);
+    let store = open(&disk).unwrap();
+    let mut tx = store.begin();
+    let start = |job| tx.start(NewRun::new("n", &format!("job-{job}"), "T"));
+    let runs: Vec<_> = (0..JOBS).map(start).collect::<Result<_>>().unwrap();
+    for (job, run) in (0..JOBS).zip(&runs) {
+        tx.put("jobs", &[job], run.as_bytes()).unwrap();
+    }
+    tx.put("dead", b"letter", b"").unwrap();
+    tx.commit().unwrap();
+    disk.set_capacity(disk.used());
+    fill(&store, &runs[0]);
+
+    let mut tx = store.begin();
+    tx.delete("dead", b"letter").unwrap();
+    assert!(tx.may_use_reserve());
+    tx.commit().unwrap();
+    for (job, run) in (0..JOBS).zip(&runs) {
+        let lease = |declared: bool| {
+            let mut tx = store.begin();
+            tx.put("leases", &[job], b"worker").unwrap();
+            if declared {
+                tx.use_reserve(true);
+            }
+            assert_eq!(tx.may_use_reserve(), declared);
+            tx.commit()
+        };
+        assert!(matches!(lease(false), Err(Error::DiskFull { .. })));
+        lease(true).unwrap();
+        let mut tx = store.begin();
+        tx.delete("jobs", &[job]).unwrap();
+        tx.delete("leases", &[job]).unwrap();
+        match job % 2 {
+            0 => tx.close_run(run, Close::completed(b"ok")).map(drop).unwrap(),
+            _ => tx.continue_as_new(run, NextRun::new("T")).map(drop).unwrap(),
+        }
+        assert!(tx.may_use_reserve());
+        tx.commit().unwrap();
+    }
+    assert_eq!(store.snapshot().rows("jobs", ..).count(), 0);
+    store.verify(|_| {}).unwrap();
+}
+
+/// What could be repeated without end uses half of the reserve, and only closing the other half.
+#[test]
+fn half_of_the_reserve_is_left_for_closing() {
+    let disk = SimulatedDisk::new(7);
+    let (store, parent) = full(&disk, 30);
+    fill(&store, &parent);
+    let children: Vec<_> =
+        store.children(&parent).unwrap().map(|it| it.unwrap().first_run.unwrap()).collect();
+    let mut run = parent;
+    let go_on = |tx: kinlog::Transaction<'_>| {
+        assert!(tx.may_use_reserve());
+        match tx.commit() {
+            Ok(_) => true,
+            Err(Error::DiskFull { .. }) => false,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let mut continued = 0;
+    loop {
+        let mut tx = store.begin();
+        let next = tx.continue_as_new(&run, NextRun::new("T")).unwrap();
+        if !go_on(tx) {
+            break;
+        }
+        (run, continued) = (next, continued + 1);
+    }
+    assert!((2..20).contains(&continued), "{continued}");
+    let declared = |_: &u32| {
+        let mut tx = store.begin();
+        tx.put("leases", b"one", b"").unwrap();
+        tx.use_reserve(true);
+        go_on(tx)
+    };
+    assert!((0..100).take_while(declared).count() < 10);
+    for child in children.iter().take(10) {
+        store.close_run(child, Close::completed(b"ok")).unwrap();
+    }
     store.verify(|_| {}).unwrap();
 }
 

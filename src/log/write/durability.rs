@@ -21,12 +21,15 @@ pub(crate) enum Lead {
     Thread,
 }
 
-/// Whether a commit may take the room that is kept for closing and cancelling while there is no
-/// next segment.
+/// How much a commit may take of the room that is kept while there is no next segment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Reserve {
+    /// Nothing.
     Keep,
-    Use,
+    /// The first half: it goes on with what there is, and could be repeated without end.
+    Half,
+    /// All: it closes runs, each of which closes once.
+    All,
 }
 
 /// How a commit is to be appended.

@@ -78,7 +78,7 @@ impl Writer {
 
     /// Whether a frame fits into this segment, with a seal after it and with what must be left.
     fn fits(&self, state: &State, bytes: usize, reserve: Reserve) -> bool {
-        let kept = self.kept(state, reserve);
+        let kept = Self::kept(state, reserve);
         let (_, offset) = self.published.identity.locate(state.next);
         wide(offset + bytes + OVERHEAD_BYTES) + kept <= u64::from(state.segment.header.file_bytes)
     }
@@ -116,12 +116,13 @@ impl Writer {
     }
 
     /// How many bytes of the segment a commit must leave: none if the next one is there.
-    fn kept(&self, state: &State, reserve: Reserve) -> u64 {
+    fn kept(state: &State, reserve: Reserve) -> u64 {
+        let bytes = reserve_bytes(state.segment.header.file_bytes);
         match reserve {
-            Reserve::Keep if state.prepared.is_none() => {
-                reserve_bytes(state.segment.header.file_bytes)
-            }
-            Reserve::Keep | Reserve::Use => 0,
+            _ if state.prepared.is_some() => 0,
+            Reserve::Keep => bytes,
+            Reserve::Half => bytes / 2,
+            Reserve::All => 0,
         }
     }
 

@@ -31,6 +31,7 @@ impl Workspace {
     pub(crate) fn put_row(&mut self, table: &str, key: &[u8], value: Option<&[u8]>) {
         let start = self.rows.len();
         self.deletes |= value.is_none();
+        self.puts |= value.is_some();
         write_put(&mut self.rows, table, key, value);
         if let Some(written) = &mut self.written {
             written.add(self.rows.as_slice(), start);

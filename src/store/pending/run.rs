@@ -181,6 +181,13 @@ impl PendingRun {
         self.progress.measured.0 == 0 || !self.progress.status.is_open()
     }
 
+    /// Whether the run begins here as the next one of a chain that goes on.
+    pub(crate) fn continues(&self) -> bool {
+        let continues =
+            |begins: &NewRunState| begins.identity.first != self.id && begins.previous.is_none();
+        self.begins.as_deref().is_some_and(continues)
+    }
+
     /// Whether the run must not have moved since it was found.
     pub(crate) fn must_stay(&self) -> bool {
         let found = self.precondition == Precondition::Found && self.progress.count > 0;

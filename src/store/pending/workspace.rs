@@ -39,6 +39,8 @@ pub(crate) struct Workspace {
     pub(crate) rows: Buffer,
     /// Whether some of the rows are deleted.
     pub(crate) deletes: bool,
+    /// Whether a row was put, not only deleted.
+    pub(crate) puts: bool,
     /// What the rows are that were written; made by the first look at them.
     pub(crate) written: Option<Written>,
     /// What the caller stated about rows.
@@ -75,6 +77,7 @@ impl Workspace {
         self.starts.clear();
         self.rows.clear();
         self.deletes = false;
+        self.puts = false;
         self.draft.clear();
         self.initiated.clear();
         self.due.clear();

@@ -9,8 +9,8 @@ use crate::event::Buffer;
 use crate::id::{Position, RunNumber};
 use crate::index::{Index, Payload, Refusal};
 use crate::log::format::{BATCH_HEADER_BYTES, HEADER_BYTES, TRAILER_BYTES, write_batch_header};
-use crate::log::write::{Durability, Lead, Manner, Reserve, Span};
-use crate::store::pending::{IdleDeletes, PendingRun, Recheck, too_many_runs};
+use crate::log::write::{Durability, Lead, Manner, Span};
+use crate::store::pending::{IdleDeletes, Recheck, too_many_runs};
 
 impl Transaction<'_> {
     /// Compares what the transaction has seen with what there is now and appends it to the log.
@@ -123,14 +123,6 @@ impl Transaction<'_> {
             Refusal::Illegal(illegal) => illegal.into(),
             Refusal::Malformed => Error::invalid("a commit contradicts itself"),
         }
-    }
-
-    /// Closing runs and asking them to cancel frees space in the end, so it may use what is kept.
-    fn reserve(&self) -> Reserve {
-        let closes = |pending: &PendingRun| pending.begins.is_none() && pending.is_exempt();
-        let mut changed = self.work.runs.iter().filter(|run| run.progress.count > 0).peekable();
-        let all = changed.peek().is_some() && changed.all(closes);
-        if all { Reserve::Use } else { Reserve::Keep }
     }
 
     /// Puts the runs that get events in the order of their numbers, which is the order in the frame.

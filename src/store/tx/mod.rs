@@ -5,6 +5,7 @@ mod enqueue;
 mod one_commit;
 mod ops;
 mod pieces;
+mod reserve;
 mod retry;
 mod step;
 mod transaction;

@@ -31,6 +31,8 @@ pub struct Transaction<'s> {
     pub(crate) work: Workspace,
     /// What a step was told that can never be committed any more.
     pub(crate) overtaken: Option<Error>,
+    /// Whether it may use the reserve, if the caller said so.
+    pub(crate) uses_reserve: Option<bool>,
 }
 
 impl<'s> Transaction<'s> {
@@ -38,7 +40,7 @@ impl<'s> Transaction<'s> {
         let here = shared.here().is_ok();
         let work = if here { shared.workspaces.take() } else { Workspace::default() };
         let now = shared.now();
-        Transaction { shared, now, work, overtaken: None }
+        Transaction { shared, now, work, overtaken: None, uses_reserve: None }
     }
 
     /// Whether `run` begins in this transaction, as opposed to one that [`Transaction::start`]
