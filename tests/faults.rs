@@ -13,3 +13,5 @@ mod single;
 mod space;
 #[path = "faults/sweep.rs"]
 mod sweep;
+#[path = "faults/waiting.rs"]
+mod waiting;
