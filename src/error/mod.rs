@@ -111,8 +111,8 @@ pub enum Error {
         /// Why.
         cause: Arc<Error>,
     },
-    /// The commit is not in the log: the disk is full. Closing and cancelling runs still works, in the reserve,
-    /// a sixteenth of a segment. The store need not be reopened: commits succeed again once there is space.
+    /// The commit is not in the log: the disk is full. Closing and cancelling runs still works, and more if it is
+    /// declared ([`Transaction::use_reserve`](crate::Transaction::use_reserve)), in the reserve, a sixteenth of a segment. The store need not be reopened: commits succeed again once there is space.
     DiskFull {
         /// What was attempted.
         operation: &'static str,

@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
+use kinlog::error::Retry;
 use kinlog::{CommitHandle, Durability, Error, Position, Result, Store, Transaction};
 use kinlog_testing::disk::{Fate, Op, disk_with};
 use kinlog_testing::files::small_segments;
@@ -82,7 +83,7 @@ fn submit_all(store: &Store, key: &mut u16) -> Option<CommitHandle> {
         match row(store, *key).try_submit(Durability::Buffered) {
             Ok(handle) => (last, *key) = (Some(handle), *key + 1),
             Err(error @ Error::WouldBlock { .. }) => {
-                assert!(error.is_retryable());
+                assert_eq!(error.retry(), Retry::Later);
                 return last;
             }
             Err(error) => panic!("{error}"),
