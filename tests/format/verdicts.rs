@@ -328,19 +328,26 @@ fn whoever_reads_a_store_comes_to_the_same_verdict() {
     let built = built(Builder::new(), &[60, 59_000, 100, 200, 34_000, 30]);
     CASES.into_iter().for_each(|case| examine(&built.closed, case));
     KILLED.into_iter().for_each(|case| examine(&built.killed, case));
-    let overlong: Case = ("a commit in the room for a seal", Found::Refused, |image| {
-        let last = *places(image).last().unwrap();
-        stretch(image, last, OVERHEAD);
-    });
-    examine(&filled().0.closed, overlong);
+    examine(&filled().0.closed, OVERLONG);
+}
+
+const OVERLONG: Case = ("a commit in the room for a seal", Found::Refused, |image| {
+    let last = *places(image).last().unwrap();
+    stretch(image, last, OVERHEAD);
+});
+
+/// A store whose segments grow, to four times [`SEGMENT`] bytes.
+fn growing() -> Builder {
+    let options = Options::new().segment_bytes(4 * SEGMENT as u32);
+    Builder::with(&options, &Image(BTreeMap::new()))
 }
 
 #[test]
 fn whoever_reads_a_store_whose_segments_grow_comes_to_the_same_verdict() {
-    let options = Options::new().segment_bytes(4 * SEGMENT as u32);
-    let builder = Builder::with(&options, &Image(BTreeMap::new()));
-    let built = built(builder, &[60, 59_000, 100, 60_000, 200, 34_000, 30]);
+    let built = built(growing(), &[60, 59_000, 100, 60_000, 200, 34_000, 30]);
     let lengths = [0, 1, 2].map(|number| built.closed.segment(number).len());
     assert_eq!(lengths, [SEGMENT, 2 * SEGMENT, 4 * SEGMENT]);
     GROWN.into_iter().for_each(|case| examine(&built.closed, case));
+    // A short segment ends where its file does, not where the next one's positions begin.
+    examine(&filled_by(growing()).0.closed, OVERLONG);
 }

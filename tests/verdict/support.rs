@@ -260,7 +260,11 @@ pub(crate) fn seal_frame(image: &mut Image, segment: usize, start: usize, end: u
 /// A store of one segment whose last commit ends where the room for a seal begins, and where that
 /// commit lies.
 pub(crate) fn filled() -> (Built, Place) {
-    let builder = Builder::new();
+    filled_by(Builder::new())
+}
+
+/// The same, of a store whose first segment has [`SEGMENT`] bytes.
+pub(crate) fn filled_by(builder: Builder) -> (Built, Place) {
     builder.start("one");
     let end = builder.store.end().as_u64() as usize;
     // The frame, the row's header, a table and a key of two bytes each.

@@ -105,7 +105,10 @@ async fn round(kind: Kind, orchestrations: usize, activities: usize) -> Result<R
     for id in &ids {
         client.start_orchestration(id, "Fan", activities.to_string()).await?;
     }
-    let from = store.as_ref().map(|store| store.end());
+    let from = match &store {
+        Some(store) => Some((store.end(), store.stats()?.log_bytes())),
+        None => None,
+    };
     let (begin, before) = (Instant::now(), cpu()?);
     let runtime = start(provider).await;
     let mut failed = 0;
@@ -117,9 +120,9 @@ async fn round(kind: Kind, orchestrations: usize, activities: usize) -> Result<R
     let cpu = (cpu()? - before) * 1e6 / orchestrations as f64;
     let mut round = Round { per_second, cpu, failed, ..Round::default() };
     runtime.shutdown(None).await;
-    if let (Some(store), Some(from)) = (store, from) {
+    if let (Some(store), Some((from, bytes))) = (store, from) {
         let each = |count: u64| count as f64 / orchestrations as f64;
-        round.bytes = each(store.end().as_u64() - from.as_u64());
+        round.bytes = each(store.stats()?.log_bytes() - bytes);
         round.commits = each(commits_since(&store, from)?);
     }
     Ok(round)
