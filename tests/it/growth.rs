@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use kinlog::{NewRun, Options, Position, RunId, Store, Verdict};
+use kinlog_testing::files::copy_files;
 use kinlog_testing::steps::marker;
 
 const KIB: u64 = 1 << 10;
@@ -176,4 +177,25 @@ fn a_segment_that_is_too_short_for_the_next_commit_is_sealed_empty() {
     let reader = Options::new().read_only(true).open(dir.path()).unwrap();
     assert_eq!(reader.history(&run).unwrap().len(), 4);
     reader.verify(|_| ()).unwrap();
+}
+
+#[test]
+fn a_killed_writer_s_segments_keep_their_lengths() {
+    const LONGEST: u64 = 256 * KIB;
+    let dir = tempfile::tempdir().unwrap();
+    let (path, killed) = (dir.path().join("store"), dir.path().join("killed"));
+    let store = growing(LONGEST).open(&path).unwrap();
+    let manifest = fs::read(path.join("MANIFEST")).unwrap();
+    let run = start(&store);
+    reach(&store, &run, LONGEST, 3);
+    let (events, found) = (store.history(&run).unwrap().len(), lengths(&store));
+    copy_files(&path, &killed);
+    // Neither mark of how far the log was on the device has survived, so all of it is written again.
+    fs::write(killed.join("MANIFEST"), manifest).unwrap();
+    fs::remove_file(killed.join("LOCK")).unwrap();
+    let store = growing(LONGEST).open(&killed).unwrap();
+    assert_eq!(store.report().verdict, Verdict::Unclosed);
+    assert_eq!(store.history(&run).unwrap().len(), events);
+    assert_eq!(lengths(&store)[..4], found[..4]);
+    store.verify(|_| ()).unwrap();
 }
