@@ -12,8 +12,8 @@ use crate::id::Timestamp;
 use crate::sync::Mutex;
 
 /// A disk in memory: its files have no names on any file system, and are gone when it and every store on it are
-/// dropped. Syncs are immediate, and nothing survives the process. For an engine's tests: a store is made in less
-/// than a millisecond, and can be shut down and opened again on the same disk.
+/// dropped. Syncs are immediate, and nothing survives the process. For an engine's tests: a store is made in
+/// about a millisecond, and can be shut down and opened again on the same disk.
 ///
 /// Only this process can open stores on it. Each file takes a file descriptor, four for a small store. A backup or
 /// salvage of a store on it goes to the same disk. The clock and random numbers are those of [`FileSystem`].
