@@ -113,11 +113,16 @@ impl Index {
     fn prove_open(&self) -> Result<(), Contradiction> {
         let open = self.runs.iter().filter(|(_, run)| run.state.latest().status.is_open());
         let open: BTreeSet<_> = open.map(|(number, _)| number).collect();
-        let listed = self.namespaces.types.latest();
+        let listed = self.open_runs();
         let Some(wrong) = open.symmetric_difference(&listed).next() else { return Ok(()) };
         let run = self.runs.get(*wrong).map_or(RunId::NIL, |run| run.id);
         let what = "the runs listed as open are not those that are";
         Err(Contradiction { run, what, expected: wide(open.len()), found: wide(listed.len()) })
+    }
+
+    /// The runs that are listed as open, as of the last commit.
+    pub(crate) fn open_runs(&self) -> BTreeSet<RunNumber> {
+        self.namespaces.types.runs().filter(|run| self.is_open(*run)).collect()
     }
 
     fn has_ended(&self, chain: &Chain) -> bool {
@@ -182,7 +187,7 @@ pub(crate) const DAMAGES: [Damage; 8] = [
     }),
     ("an open run not listed", |index| {
         let of = index.runs.get(RunNumber::FIRST).unwrap().workflow_type;
-        index.namespaces.types.close(of, RunNumber::FIRST, index.end);
+        index.namespaces.types.drop_closed(of, |run| (run != RunNumber::FIRST, false));
     }),
     ("a namespace too large", |index| {
         let size = Size { runs: 1, ..Size::default() };

@@ -73,7 +73,7 @@ fn an_outcome_is_the_payload_of_the_closing_event() {
 fn open_runs_are_listed_in_order_by_namespace_and_type_as_a_snapshot_sees_them() {
     let world = World::new();
     let types = ["A", "B", "C"];
-    let names: Vec<String> = (0..300).map(|number| format!("w{number}")).collect();
+    let names: Vec<String> = (0..900).map(|number| format!("w{number}")).collect();
     let runs: Vec<_> = world.commit(|tx| {
         let start = |(number, name): (usize, &String)| {
             let namespace = if number % 7 == 0 { "elsewhere" } else { NAMESPACE };
@@ -91,7 +91,7 @@ fn open_runs_are_listed_in_order_by_namespace_and_type_as_a_snapshot_sees_them()
                 && namespace.is_none_or(|name| (name == "elsewhere") == (number % 7 == 0))
                 && of.is_none_or(|of| number % 3 == of)
         };
-        (0..300).filter(admits).map(|number| runs[number]).collect()
+        (0..900).filter(admits).map(|number| runs[number]).collect()
     };
     let check = |snapshot: &Snapshot, closed| {
         for namespace in [None, Some(NAMESPACE), Some("elsewhere")] {

@@ -35,6 +35,14 @@ impl Index {
         self.tables.forget(oldest);
         self.runs.forget(oldest);
         self.namespaces.forget(oldest);
+        while let Some(crowded) = self.namespaces.types.crowded() {
+            let runs = &self.runs;
+            self.namespaces.types.drop_closed(crowded, |run| {
+                let state = runs.get(run).map(|run| &run.state);
+                let open = state.is_some_and(|state| state.latest().status.is_open());
+                (open, state.is_some_and(|state| state.changed() >= oldest))
+            });
+        }
         self.totals.commits += 1;
         self.end = payload.end;
         Ok(())

@@ -81,7 +81,7 @@ impl Index {
         run.waypoints.pass(batch);
         match (begun, closes) {
             (true, false) => self.namespaces.types.open(run.workflow_type, batch.run),
-            (false, true) => self.namespaces.types.close(run.workflow_type, batch.run, commit),
+            (false, true) => self.namespaces.types.close(run.workflow_type),
             _ => {}
         }
         let namespace = self.namespaces.namespace_of(run.workflow);

@@ -166,7 +166,6 @@ impl Namespaces {
     pub(crate) fn forget(&mut self, oldest: Position) {
         self.former_sizes.forget(oldest);
         self.former_currents.forget(oldest);
-        self.types.forget(oldest);
     }
 
     /// Adds a run to a workflow, as its current one if it displaces the one before. Returns the

@@ -1,19 +1,26 @@
 //! Workflow types, each name once in a namespace, with the open runs of each.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, VecDeque};
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use super::impossible::{Impossible, Must};
 use crate::hash::Map;
-use crate::id::{Position, RunNumber, TypeNumber};
+use crate::id::{RunNumber, TypeNumber};
+
+/// Up to how many closed runs of a type are left in its list, be it as short as it may.
+const CLOSED_MIN: usize = 32;
 
 /// One workflow type of a namespace.
 #[derive(Debug)]
 pub(crate) struct WorkflowType {
     pub(crate) name: Arc<str>,
-    /// The runs that are open, and those that have closed and that some reader may see open.
-    open: BTreeSet<RunNumber>,
+    /// Its runs in order: those that are open, those that some reader may see open, and some that have closed since
+    /// the last time that these were dropped.
+    runs: Vec<RunNumber>,
+    /// How many of them have closed, and how many may.
+    closed: usize,
+    closed_max: usize,
 }
 
 /// All workflow types.
@@ -22,8 +29,8 @@ pub(crate) struct WorkflowTypes {
     list: Vec<WorkflowType>,
     /// By namespace.
     by_name: Vec<Map<Arc<str>, TypeNumber>>,
-    /// The runs among the open ones that have closed, by the commit that closed them.
-    closed: VecDeque<(Position, TypeNumber, RunNumber)>,
+    /// Those of which too many runs have closed.
+    crowded: Vec<TypeNumber>,
 }
 
 impl WorkflowTypes {
@@ -62,43 +69,60 @@ impl WorkflowTypes {
             TypeNumber::from_index(self.list.len()).must("there are more types than runs")?;
         let name: Arc<str> = name.into();
         types.insert(name.clone(), number);
-        self.list.push(WorkflowType { name, open: BTreeSet::new() });
+        self.list.push(WorkflowType { name, runs: vec![], closed: 0, closed_max: CLOSED_MIN });
         Ok(number)
     }
 
-    /// A run begins and stays open.
+    /// A run begins, which is the last one so far, and stays open.
     pub(crate) fn open(&mut self, number: TypeNumber, run: RunNumber) {
         if let Some(of) = self.list.get_mut(number.as_index()) {
-            of.open.insert(run);
+            of.runs.push(run);
         }
     }
 
     /// A run that was open closes.
-    pub(crate) fn close(&mut self, number: TypeNumber, run: RunNumber, commit: Position) {
-        self.closed.push_back((commit, number, run));
-    }
-
-    /// Drops the runs that every reader from `oldest` on sees closed.
-    #[inline]
-    pub(crate) fn forget(&mut self, oldest: Position) {
-        while self.closed.front().is_some_and(|(commit, ..)| *commit < oldest) {
-            let Some((_, number, run)) = self.closed.pop_front() else { return };
-            if let Some(of) = self.list.get_mut(number.as_index()) {
-                of.open.remove(&run);
+    pub(crate) fn close(&mut self, number: TypeNumber) {
+        if let Some(of) = self.list.get_mut(number.as_index()) {
+            of.closed += 1;
+            if of.closed == of.closed_max {
+                self.crowded.push(number);
             }
         }
     }
 
+    /// A type of which too many runs have closed: [`WorkflowTypes::drop_closed`] is to be called.
+    pub(crate) fn crowded(&mut self) -> Option<TypeNumber> {
+        self.crowded.pop()
+    }
+
+    /// Drops the runs of a type that every reader sees closed. `sees` says for a run whether it is open, and
+    /// whether some reader may see it open.
+    pub(crate) fn drop_closed(
+        &mut self,
+        number: TypeNumber,
+        mut sees: impl FnMut(RunNumber) -> (bool, bool),
+    ) {
+        let Some(of) = self.list.get_mut(number.as_index()) else { return };
+        let mut closed = 0;
+        of.runs.retain(|run| {
+            let (open, seen_open) = sees(*run);
+            closed += usize::from(!open && seen_open);
+            open || seen_open
+        });
+        of.closed = closed;
+        of.closed_max = CLOSED_MIN.max(of.runs.len() / 2).max(2 * closed);
+    }
+
     /// Up to `count` runs of these types from `from` on, in the order of their numbers: all that some reader may
-    /// see open.
+    /// see open, and a few more.
     pub(crate) fn page(
         &self,
         types: &[TypeNumber],
         from: RunNumber,
         count: usize,
     ) -> Vec<RunNumber> {
-        let open = types.iter().filter_map(|number| self.get(*number));
-        let mut rest: Vec<_> = open.map(|of| of.open.range(from..)).collect();
+        let types = types.iter().filter_map(|number| self.get(*number));
+        let mut rest: Vec<_> = types.map(|of| of.from(from).iter()).collect();
         let firsts = rest.iter_mut().enumerate();
         let firsts = firsts.filter_map(|(at, rest)| Some(Reverse((*rest.next()?, at))));
         let mut next: BinaryHeap<_> = firsts.collect();
@@ -113,12 +137,15 @@ impl WorkflowTypes {
         page
     }
 
-    /// The runs that are open as of the last commit, in order.
-    pub(crate) fn latest(&self) -> BTreeSet<RunNumber> {
-        let mut open: BTreeSet<_> = self.list.iter().flat_map(|of| &of.open).copied().collect();
-        for (.., run) in &self.closed {
-            open.remove(run);
-        }
-        open
+    /// All runs that are listed, those of each type in order.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = RunNumber> {
+        self.list.iter().flat_map(|of| &of.runs).copied()
+    }
+}
+
+impl WorkflowType {
+    fn from(&self, from: RunNumber) -> &[RunNumber] {
+        let place = self.runs.partition_point(|run| *run < from);
+        self.runs.get(place..).unwrap_or_default()
     }
 }

@@ -159,11 +159,10 @@ impl Store {
         let differs = fresh.runs.iter().find(|(number, expected)| {
             index.runs.get(*number).is_none_or(|found| expected.links != found.links)
         });
-        let open = |of: &Index| of.namespaces.types.latest();
         if differs.is_some()
             || fresh.chains != index.chains
             || fresh.duties != index.duties
-            || open(fresh) != open(&index)
+            || fresh.open_runs() != index.open_runs()
         {
             let run = differs.map(|(_, run)| run.id);
             let what = "relations, chains, duties or open runs differ from the log";
