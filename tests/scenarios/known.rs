@@ -76,19 +76,19 @@ fn open_runs_are_listed_in_order_by_namespace_and_type_as_a_snapshot_sees_them()
     let names: Vec<String> = (0..900).map(|number| format!("w{number}")).collect();
     let runs: Vec<_> = world.commit(|tx| {
         let start = |(number, name): (usize, &String)| {
-            let namespace = if number % 7 == 0 { "elsewhere" } else { NAMESPACE };
+            let namespace = if number.is_multiple_of(7) { "elsewhere" } else { NAMESPACE };
             tx.start(NewRun::new(namespace, name, types[number % 3])).unwrap()
         };
         names.iter().enumerate().map(start).collect()
     });
     let before = world.snapshot();
-    for (_, run) in runs.iter().enumerate().filter(|(number, _)| number % 5 == 0) {
+    for (_, run) in runs.iter().enumerate().filter(|(number, _)| number.is_multiple_of(5)) {
         world.complete(run);
     }
     let expected = |closed: bool, namespace: Option<&str>, of: Option<usize>| -> Vec<RunId> {
         let admits = |number: &usize| {
-            (!closed || number % 5 != 0)
-                && namespace.is_none_or(|name| (name == "elsewhere") == (number % 7 == 0))
+            (!closed || !number.is_multiple_of(5))
+                && namespace.is_none_or(|name| (name == "elsewhere") == number.is_multiple_of(7))
                 && of.is_none_or(|of| number % 3 == of)
         };
         (0..900).filter(admits).map(|number| runs[number]).collect()
