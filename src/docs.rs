@@ -12,5 +12,8 @@ pub mod format {}
 #[doc = include_str!("../docs/design.md")]
 pub mod design {}
 
+#[doc = include_str!("../docs/metrics.md")]
+pub mod metrics {}
+
 #[doc = include_str!("../docs/glossary.md")]
 pub mod glossary {}

@@ -62,6 +62,7 @@ mod id;
 mod index;
 pub mod limits;
 mod log;
+pub mod recorder;
 pub mod salvage;
 mod store;
 mod sync;

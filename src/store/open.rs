@@ -7,6 +7,7 @@ use crate::index::{Index, IndexLock};
 use crate::log::open::{
     Opening, Verdict, manifest_before, open, raced_with_writer, release_reserve,
 };
+use crate::recorder::{OPEN_SECONDS, span};
 use crate::store::pending::Workspaces;
 use crate::store::shared::{Clock, Pins, Shared, Store};
 use crate::sync::Mutex;
@@ -17,6 +18,8 @@ impl Store {
         clock: Option<Clock>,
         recheck_commits: bool,
     ) -> Result<Self> {
+        let began = opening.recording.now();
+        let _span = span::open(&opening.paths.root);
         let mut index = Index::default();
         let manifest_before = manifest_before(&opening);
         let mut opened = open(&opening, &mut index);
@@ -31,6 +34,7 @@ impl Store {
         index.end = opened.published.end();
         let (writer, background) = opened.writing.unzip();
         let (report, opener) = (opened.report, opened.opener);
+        opening.recording.observe_since(&OPEN_SECONDS, &[], began);
         let shared = Shared {
             disk: opening.disk,
             clock,
@@ -45,6 +49,7 @@ impl Store {
             pins: Arc::new(Pins::new(opener.clone())),
             opener,
             workspaces: Workspaces::default(),
+            recording: opening.recording,
             recheck_commits,
         };
         let background = Mutex::new(background);

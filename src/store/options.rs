@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::id::Timestamp;
 use crate::log::format::{Paths, is_segment_size};
 use crate::log::open::Opening;
+use crate::recorder::{Recorder, Recording};
 
 /// What to do if the log is [`Ambiguous`](crate::Verdict::Ambiguous).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -38,6 +39,7 @@ pub struct Options {
     on_ambiguous: OnAmbiguous,
     clock: Option<Clock>,
     recheck_commits: bool,
+    recording: Recording,
 }
 
 impl Options {
@@ -52,6 +54,7 @@ impl Options {
             on_ambiguous: OnAmbiguous::default(),
             clock: None,
             recheck_commits: cfg!(debug_assertions),
+            recording: Recording::default(),
         }
     }
 
@@ -104,6 +107,13 @@ impl Options {
         self
     }
 
+    /// Who is told what the store counts and measures. The default is nobody; then nothing is measured.
+    #[must_use]
+    pub fn recorder(mut self, recorder: Arc<dyn Recorder>) -> Self {
+        self.recording = Recording::to(recorder);
+        self
+    }
+
     /// The disk that the store uses. The default is the file system of this machine.
     #[must_use]
     pub fn disk(mut self, disk: Arc<dyn Disk>) -> Self {
@@ -133,6 +143,7 @@ impl Options {
             read_only: self.read_only,
             segment_bytes: self.segment_bytes,
             refuse_ambiguous: self.on_ambiguous == OnAmbiguous::Refuse,
+            recording: self.recording.clone(),
         };
         Store::open_with(opening, self.clock.clone(), self.recheck_commits)
     }

@@ -19,6 +19,7 @@ use crate::log::format::{
     FORMAT_VERSION, Identity, Manifest, Paths, SEGMENT_HEADER_BYTES, SegmentHeader, corrupt,
 };
 use crate::log::write::{Background, Held, Writer};
+use crate::recorder::Recording;
 
 /// What the log on disk was found to be when the store was opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -79,6 +80,7 @@ pub(crate) struct Opening {
     pub(crate) segment_bytes: u32,
     /// Refuse an ambiguous log rather than heal it.
     pub(crate) refuse_ambiguous: bool,
+    pub(crate) recording: Recording,
 }
 
 /// An open log.
@@ -183,7 +185,9 @@ fn open_writer(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     reserve::keep(disk_ref, paths, longest)?;
     let published = Arc::new(Published::new(next.identity, segments, scan.end));
     let opener = Arc::new(Opener::new());
-    let held = Held { place: location.clone(), opener: opener.clone(), manifest, lock, record };
+    let recording = opening.recording.clone();
+    let place = location.clone();
+    let held = Held { place, opener: opener.clone(), manifest, lock, record, recording };
     let writer = Arc::new(Writer::new(disk.clone(), paths.clone(), published.clone(), held)?);
     let background = Background::start(writer.clone())?;
     Ok(Opened { published, location, opener, writing: Some((writer, background)), report })

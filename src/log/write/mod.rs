@@ -5,6 +5,7 @@ mod background;
 mod durability;
 mod fencing;
 mod parker;
+mod recorded;
 mod roll;
 mod segments;
 mod state;

@@ -8,6 +8,7 @@ use crate::bytes::wide;
 use crate::error::{Error, Result};
 use crate::log::files::{Segment, reserve};
 use crate::log::format::SegmentHeader;
+use crate::recorder::{SEGMENT_SECONDS, span};
 use crate::sync::MutexGuard;
 use crate::sync::atomic::Ordering;
 
@@ -69,8 +70,10 @@ impl Writer {
     fn sync_full(&self, state: &mut MutexGuard<'_, State>, full: &Segment) {
         let durable = self.published.identity.first_frame(full.header.number.saturating_add(1));
         let synced = MutexGuard::unlocked(state, || {
-            full.file.sync().map_err(|e| Error::io("sync", &full.path, e))?;
-            self.record(durable)
+            self.sync_segment(full)?;
+            self.record(durable)?;
+            self.tell_durable(durable);
+            Ok(())
         });
         match synced {
             Ok(()) => {
@@ -96,7 +99,13 @@ impl Writer {
             salt: state.next_salt,
             file_bytes: state.next_file_bytes,
         };
-        let prepared = MutexGuard::unlocked(state, || self.next_segment(header));
+        let prepared = MutexGuard::unlocked(state, || {
+            let _span = span::prepare(header.number);
+            let began = self.recording.now();
+            let prepared = self.next_segment(header);
+            self.recording.observe_since(&SEGMENT_SECONDS, &[], began);
+            prepared
+        });
         state.preparing = false;
         match prepared {
             Ok(segment) => {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::parker::{GroupHint, Waiter};
 use crate::error::Error;
@@ -24,6 +25,15 @@ pub(crate) struct Failure {
     pub(crate) tried: Position,
 }
 
+/// One round of the group commit, for the recorder.
+pub(super) struct Round {
+    pub(super) bytes: usize,
+    pub(super) segments: usize,
+    pub(super) sync: bool,
+    /// When it began, if anybody wants to know.
+    pub(super) began: Option<Instant>,
+}
+
 /// The queue of groups, who writes it, and who waits.
 pub(crate) struct State {
     /// Where the next frame goes.
@@ -39,6 +49,8 @@ pub(crate) struct State {
     /// Full segments that the thread for segments syncs, in order. Nothing before them is unsynced.
     pub(crate) sealed: VecDeque<Arc<Segment>>,
     pub(crate) failure: Option<Failure>,
+    /// The recorder knows of the failure.
+    pub(crate) failure_told: bool,
     pub(crate) waiters: Vec<Waiter>,
     pub(crate) group_hint: GroupHint,
     pub(crate) prepared: Option<Arc<Segment>>,

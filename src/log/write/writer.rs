@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::durability::{Durability, Manner, Span};
 use super::parker::GroupHint;
-use super::state::{Group, State};
+use super::state::{Group, Round, State};
 use crate::bytes::wide;
 use crate::disk::{Disk, Opener, random_bytes};
 use crate::error::{Error, Result};
@@ -15,6 +15,7 @@ use crate::id::Position;
 use crate::limits::Limit;
 use crate::log::files::{Lock, LockFile, ManifestFile, Published, Segment, StoreLocation};
 use crate::log::format::{FrameKind, OVERHEAD_BYTES, Paths, frame};
+use crate::recorder::{Recording, span};
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
@@ -25,11 +26,13 @@ pub(crate) struct Held {
     pub(crate) manifest: ManifestFile,
     pub(crate) lock: Lock,
     pub(crate) record: LockFile,
+    pub(crate) recording: Recording,
 }
 
 /// The writing half of an open store's log.
 pub(crate) struct Writer {
     pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) recording: Recording,
     pub(crate) paths: Paths,
     pub(crate) published: Arc<Published>,
     pub(crate) epoch: u32,
@@ -58,7 +61,7 @@ impl Writer {
         published: Arc<Published>,
         held: Held,
     ) -> Result<Self> {
-        let Held { place, opener, manifest, lock, mut record } = held;
+        let Held { place, opener, manifest, lock, mut record, recording } = held;
         let end = published.end();
         let view = published.view();
         let (number, _) = published.identity.locate(end);
@@ -81,6 +84,7 @@ impl Writer {
             unsynced: vec![],
             sealed: VecDeque::new(),
             failure: None,
+            failure_told: false,
             waiters: vec![],
             group_hint: GroupHint::default(),
             prepared,
@@ -108,6 +112,7 @@ impl Writer {
             opener,
             lock: Mutex::new(Some((lock, record))),
             work: Condvar::new(),
+            recording,
             segment_work: Condvar::new(),
         })
     }
@@ -207,12 +212,19 @@ impl Writer {
         let mut unsynced = std::mem::take(&mut state.unsynced);
         let (durable, end) = (self.durable(), state.next);
         let sync = state.wanted > durable;
+        let bytes = groups.iter().map(|group| group.bytes.len()).sum();
         let round = MutexGuard::unlocked(state, || {
+            let _span = span::round(bytes, sync);
+            let began = self.recording.now();
+            let told = Round { bytes, segments: groups.len(), sync, began };
             let written = self.write(&mut groups, &mut unsynced, durable, sync);
             if written.is_ok() {
                 self.published.publish(end);
             }
-            written.and_then(|()| self.record(if sync { end } else { durable }))
+            let durable = if sync { end } else { durable };
+            written.and_then(|()| self.record(durable))?;
+            self.tell_round(&told, durable);
+            Ok(())
         });
         state.leading = false;
         match round {
@@ -253,8 +265,12 @@ impl Writer {
     pub(crate) fn wake_waiters(&self, state: &mut MutexGuard<'_, State>) {
         self.progress.notify_all();
         let woken = self.take_woken(state);
-        // Wakers are foreign code, which must not find the state locked.
+        let fails = state.failure.is_some() && !std::mem::replace(&mut state.failure_told, true);
+        // Wakers and recorders are foreign code, which must not find the state locked.
         MutexGuard::unlocked(state, || {
+            if fails {
+                self.tell_failure();
+            }
             woken.iter().for_each(|parker| parker.unpark());
             self.published.wake();
         });
@@ -284,10 +300,7 @@ impl Writer {
                 .map_err(|e| Error::io("write", &segment.path, e))?;
         }
         if sync {
-            for segment in unsynced {
-                // fsync: the acknowledgement of every commit in the round rests on it.
-                segment.file.sync().map_err(|e| Error::io("sync", &segment.path, e))?;
-            }
+            unsynced.iter().try_for_each(|segment| self.sync_segment(segment))?;
             self.await_sealed()?;
         }
         Ok(())

@@ -13,6 +13,7 @@ use crate::log::files::{Published, StoreLocation, here};
 use crate::log::format::{Frame, Paths};
 use crate::log::open::{OpenReport, Replay, catch_up};
 use crate::log::write::{Background, Writer};
+use crate::recorder::Recording;
 use crate::store::pending::Workspaces;
 use crate::sync::Mutex;
 
@@ -48,6 +49,7 @@ pub(crate) struct Shared {
     pub(crate) opener: Arc<Opener>,
     pub(crate) pins: Arc<Pins>,
     pub(crate) workspaces: Workspaces,
+    pub(crate) recording: Recording,
     /// Check the bytes of each commit against all rules before they are written; see
     /// [`Options::recheck_commits`](crate::Options::recheck_commits).
     pub(crate) recheck_commits: bool,

@@ -5,6 +5,7 @@ mod enqueue;
 mod one_commit;
 mod ops;
 mod pieces;
+mod recorded;
 mod reserve;
 mod retry;
 mod step;

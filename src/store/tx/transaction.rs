@@ -70,8 +70,12 @@ impl<'s> Transaction<'s> {
     /// # Errors
     /// As [`Transaction::commit`].
     pub fn commit_with(self, durability: Durability) -> Result<Commit> {
+        self.commit_recorded(durability)
+    }
+
+    pub(crate) fn commit_unrecorded(self, durability: Durability) -> Result<Commit> {
         let shared = self.shared;
-        match self.enqueue(durability, Lead::Caller, true)? {
+        match self.enqueue_recorded(durability, Lead::Caller, true)? {
             Enqueued::Commit(span, notices) => {
                 shared.writer()?.wait(span, durability)?;
                 Ok(Commit::new(shared, span.start, notices))
@@ -125,10 +129,13 @@ impl<'s> Transaction<'s> {
 
     fn submit_as(self, durability: Durability, waits: bool) -> Result<CommitHandle> {
         let shared = self.shared;
-        let (span, durability, notices) = match self.enqueue(durability, Lead::Thread, waits)? {
-            Enqueued::Commit(span, notices) => (span, durability, notices),
-            Enqueued::Nothing(at) => (Span { start: at, end: at }, Durability::Buffered, vec![]),
-        };
+        let (span, durability, notices) =
+            match self.enqueue_recorded(durability, Lead::Thread, waits)? {
+                Enqueued::Commit(span, notices) => (span, durability, notices),
+                Enqueued::Nothing(at) => {
+                    (Span { start: at, end: at }, Durability::Buffered, vec![])
+                }
+            };
         let ticket = Ticket::new(shared.writer()?.clone(), span, durability);
         Ok(CommitHandle::new(Commit::new(shared, span.start, notices), ticket))
     }
