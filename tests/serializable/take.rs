@@ -61,7 +61,11 @@ pub(crate) fn take(tx: &mut Transaction<'_>, op: &Real, due: Option<&Duty>) -> A
 fn row(tx: &mut Transaction<'_>, op: &Real) -> Result<Answer> {
     match *op {
         Op::Put { key: k, value } => tx.put(TABLE, &key(k), &payload(value))?,
-        Op::Delete { key: k } => tx.delete(TABLE, &key(k))?,
+        Op::Delete { key: k } => {
+            // A row that is not there is deleted without a trace, and a record says beforehand what is a commit.
+            tx.put("deletes", &key(k), b"")?;
+            tx.delete(TABLE, &key(k))?;
+        }
         Op::Get { key: k } => return tx.get(TABLE, &key(k)).map(Answer::Value),
         Op::Rows(part) => {
             let (from, to) = (key(part.from), key(part.to));
