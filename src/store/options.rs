@@ -74,7 +74,7 @@ impl Options {
     }
 
     /// The size in bytes of the longest segments of a new store: 64 KiB to 1 GiB, a multiple of 4 KiB. The first
-    /// segment has 64 KiB, and each next one twice as much as the last until this is reached; one commit must fit
+    /// segment has 64 KiB, and each next one four times as much as the last until this is reached; one commit must fit
     /// into it. An existing store keeps its size. Each segment is one memory map, and Linux allows
     /// a process 65,530: with 64 KiB, a store is limited to 4 GiB.
     #[must_use]

@@ -62,7 +62,7 @@ fn an_empty_store_takes_little() {
 }
 
 #[test]
-fn each_segment_is_twice_as_long_as_the_one_before_it_until_the_longest() {
+fn each_segment_is_four_times_as_long_as_the_one_before_it_until_the_longest() {
     const LONGEST: u64 = 400 * KIB;
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
@@ -76,7 +76,7 @@ fn each_segment_is_twice_as_long_as_the_one_before_it_until_the_longest() {
         assert!(reader.refresh().unwrap() || segment == 0);
         assert_eq!(reader.history(&run).unwrap().len(), store.history(&run).unwrap().len());
     }
-    let expected = [64, 128, 256, 400, 400, 400].map(|kib| kib * KIB);
+    let expected = [64, 256, 400, 400, 400, 400].map(|kib| kib * KIB);
     let found = lengths(&store);
     assert_eq!(found[..6], expected);
     assert_eq!(fs::metadata(at("store/RESERVE")).unwrap().len(), LONGEST / 16);
@@ -125,12 +125,12 @@ fn a_store_that_is_opened_again_goes_on_growing() {
     store.shut_down().unwrap();
     let store = Store::open(dir.path()).unwrap();
     reach(&store, &run, LONGEST, 3);
-    assert_eq!(lengths(&store)[..4], [64, 128, 256, 512].map(|kib| kib * KIB));
+    assert_eq!(lengths(&store)[..4], [64, 256, 1024, 1024].map(|kib| kib * KIB));
 }
 
 #[test]
 fn a_commit_gets_a_segment_that_is_long_enough() {
-    const LONGEST: u64 = 1024 * KIB;
+    const LONGEST: u64 = 4096 * KIB;
     let dir = tempfile::tempdir().unwrap();
     let store = growing(LONGEST).open(dir.path()).unwrap();
     let put = |bytes: usize| {
@@ -139,13 +139,13 @@ fn a_commit_gets_a_segment_that_is_long_enough() {
         tx.commit()
     };
     // None is there that would be too short.
-    put(300 << 10).unwrap();
-    assert_eq!(lengths(&store)[..2], [64, 512].map(|kib| kib * KIB));
-    // The next one is there, and has twice the length: too little for the longest commit there can be.
+    put(100 << 10).unwrap();
+    assert_eq!(lengths(&store)[..2], [64, 256].map(|kib| kib * KIB));
+    // The next one has 1 MiB, too little for the longest commit there can be.
     const MOST: usize = (LONGEST - 4144) as usize - 10;
     assert!(put(MOST + 1).unwrap_err().to_string().contains("bytes in one commit"));
     put(MOST).unwrap();
-    assert_eq!(lengths(&store)[..3], [64, 512, 1024].map(|kib| kib * KIB));
+    assert_eq!(lengths(&store)[..4], [64, 256, 1024, 4096].map(|kib| kib * KIB));
     store.verify(|_| ()).unwrap();
     store.shut_down().unwrap();
     let store = Store::open(dir.path()).unwrap();
@@ -166,7 +166,7 @@ fn a_segment_that_is_too_short_for_the_next_commit_is_sealed_empty() {
     }
     append(&store, &run, 400_000);
     append(&store, &run, 10);
-    assert_eq!(lengths(&store)[..3], [64, 128, 512].map(|kib| kib * KIB));
+    assert_eq!(lengths(&store)[..3], [64, 256, 1024].map(|kib| kib * KIB));
     let stats = store.stats().unwrap();
     assert_eq!(stats.accounted_bytes(), stats.file_bytes);
     // A seal and nothing else.

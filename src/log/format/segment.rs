@@ -13,6 +13,9 @@ use crate::limits::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 /// A segment's header has a page of its own, so no later write can tear it.
 pub(crate) const SEGMENT_HEADER_BYTES: usize = 4096;
 
+/// How much longer each segment is than the one before it. With 2, an engine in a hurry waits at twice as many rolls until
+/// segments are long: 75 ms at 30 MB/s.
+const GROWTH: u32 = 4;
 const SEGMENT_MAGIC: [u8; 8] = *b"KINLOGSG";
 const SEGMENT_FIELDS_BYTES: usize = 72;
 
@@ -40,14 +43,14 @@ impl Identity {
         self.first_byte(segment).plus(SEGMENT_HEADER_BYTES as u64)
     }
 
-    /// The length of the segment after one of `former` bytes: twice as long until `segment_bytes` is reached, and
+    /// The length of the segment after one of `former` bytes: [`GROWTH`] times as long until `segment_bytes` is reached, and
     /// long enough for a commit of `frame_bytes`.
     pub(crate) fn next_file_bytes(&self, former: u32, frame_bytes: usize) -> u32 {
         // The second frame is the seal.
         let needed = wide(SEGMENT_HEADER_BYTES + frame_bytes + OVERHEAD_BYTES);
         let mut bytes = former;
         loop {
-            bytes = bytes.saturating_mul(2).min(self.segment_bytes);
+            bytes = bytes.saturating_mul(GROWTH).min(self.segment_bytes);
             if bytes == self.segment_bytes || u64::from(bytes) >= needed {
                 return bytes;
             }
