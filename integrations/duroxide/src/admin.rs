@@ -186,10 +186,8 @@ impl ProviderAdmin for KinlogProvider {
         ids: &[String],
         force: bool,
     ) -> Response<DeleteInstanceResult> {
-        const OPERATION: &str = "delete_instances_atomic";
-        let (deleted, submitted) = self.commit_deletion(ids, force).map_err(at(OPERATION))?;
-        self.done(OPERATION, Ok(submitted)).await?;
-        Ok(deleted)
+        let deleted = self.commit(|state| self.commit_deletion(state, ids, force)).await;
+        deleted.map_err(at("delete_instances_atomic"))
     }
 
     async fn delete_instance_bulk(&self, filter: InstanceFilter) -> Response<DeleteInstanceResult> {
@@ -212,10 +210,8 @@ impl ProviderAdmin for KinlogProvider {
         instance: &str,
         options: PruneOptions,
     ) -> Response<PruneResult> {
-        const OPERATION: &str = "prune_executions";
-        let (pruned, submitted) = self.commit_pruning(instance, &options).map_err(at(OPERATION))?;
-        self.done(OPERATION, Ok(submitted)).await?;
-        Ok(pruned)
+        let pruned = self.commit(|state| self.commit_pruning(state, instance, &options)).await;
+        pruned.map_err(at("prune_executions"))
     }
 
     async fn prune_executions_bulk(

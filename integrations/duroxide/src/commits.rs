@@ -1,64 +1,76 @@
-//! Commits on their way: who waits for which.
+//! Commits: prepared under the lock, waited for outside it. Nothing here blocks on the disk: what finds no room is
+//! prepared again when there is some.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use duroxide::providers::WorkItem;
+use kinlog::{Durability, Error, Position, Transaction};
 
-use duroxide::providers::ProviderError;
-use kinlog::{CommitHandle, Durability, Transaction};
-
-use crate::error::{Result, at};
+use crate::error::{Fault, Result};
+use crate::item;
 use crate::provider::KinlogProvider;
 use crate::state::State;
-
-/// The number of the last commit that is known to be in the log; commits are counted as they are submitted.
-#[derive(Default)]
-pub(crate) struct Logged(AtomicU64);
-
-/// A commit that was submitted, and its number.
-pub(crate) struct Submitted {
-    handle: CommitHandle,
-    number: u64,
-}
+use crate::tables::number_key;
 
 impl KinlogProvider {
-    /// Submits what changes the queues, which change under the same lock.
-    pub(crate) fn submit(&self, state: &mut State, tx: Transaction<'_>) -> Result<Submitted> {
-        let handle = tx.submit(self.options.durability)?;
-        state.submitted += 1;
-        let number = state.submitted;
-        (state.inboxes.commit, state.work.commit) = (number, number);
-        Ok(Submitted { handle, number })
+    /// A transaction that ends work, or takes it up: it goes on for a while when the disk is full.
+    pub(crate) fn begin(&self) -> Transaction<'_> {
+        let mut tx = self.store.begin();
+        tx.use_reserve(true);
+        tx
     }
 
-    /// What was submitted so far, to be waited for; `None` if the commit with this number is in the log.
-    /// `tx` has read something and written nothing but attempts.
-    pub(crate) fn submitted(
+    /// Submits a transaction with the rows of new messages, which it takes over; if it fails, nothing has changed.
+    /// They can be seen from `visible` on.
+    pub(crate) fn submit(
         &self,
-        state: &State,
-        tx: Transaction<'_>,
-        commit: u64,
-    ) -> Result<Option<Submitted>> {
-        let is_logged = commit <= self.logged.0.load(Ordering::Relaxed);
-        let all = self.wait_for_all(state, tx)?;
-        Ok((!is_logged).then_some(all))
-    }
-
-    /// All that was submitted so far. `tx` has read something.
-    pub(crate) fn wait_for_all(&self, state: &State, tx: Transaction<'_>) -> Result<Submitted> {
-        let handle = tx.submit(Durability::Buffered)?;
-        Ok(Submitted { handle, number: state.submitted })
-    }
-
-    /// Waits until a commit is as durable as was asked.
-    pub(crate) async fn done(
-        &self,
-        operation: &'static str,
-        submitted: Result<impl Into<Option<Submitted>>>,
-    ) -> Result<(), ProviderError> {
-        let Some(Submitted { handle, number }) = submitted.map_err(at(operation))?.into() else {
-            return Ok(());
-        };
-        handle.await.map_err(|error| at(operation)(error.into()))?;
-        self.logged.0.fetch_max(number, Ordering::Relaxed);
+        state: &mut State,
+        mut tx: Transaction<'_>,
+        items: &mut Vec<WorkItem>,
+        visible: u64,
+    ) -> Result<()> {
+        for (number, item) in (state.last + 1..).zip(items.iter()) {
+            tx.put(item::table(item), &number_key(number), &item::encode(item)?)?;
+        }
+        state.set_commit(tx.try_submit(self.options.durability)?.position());
+        for item in items.drain(..) {
+            state.add(item, visible);
+        }
         Ok(())
+    }
+
+    /// Does something under the lock; again, once there is room for its commit, if there is none.
+    pub(crate) async fn attempt<T>(
+        &self,
+        mut attempt: impl FnMut(&mut State) -> Result<T>,
+    ) -> Result<T> {
+        loop {
+            let attempted = attempt(&mut self.state.lock());
+            match attempted {
+                Err(Fault::Store(Error::WouldBlock { .. })) => self.store.room().await?,
+                attempted => return attempted,
+            }
+        }
+    }
+
+    /// The same, and waits until all that was submitted by then is as durable as was asked.
+    pub(crate) async fn commit<T>(
+        &self,
+        mut attempt: impl FnMut(&mut State) -> Result<T>,
+    ) -> Result<T> {
+        let attempt = |state: &mut State| {
+            let done = attempt(state)?;
+            self.wake(state);
+            Ok((done, state.commit()))
+        };
+        let (done, commit) = self.attempt(attempt).await?;
+        self.reached(commit).await?;
+        Ok(done)
+    }
+
+    /// Waits until a commit, and all before it, is as durable as was asked.
+    pub(crate) async fn reached(&self, commit: Position) -> Result<()> {
+        Ok(match self.options.durability {
+            Durability::Buffered => self.store.logged(commit).await?,
+            Durability::Sync => self.store.durable(commit).await?,
+        })
     }
 }

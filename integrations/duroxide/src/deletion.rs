@@ -4,10 +4,10 @@ use duroxide::providers::{DeleteInstanceResult, InstanceFilter, PruneOptions, Pr
 use kinlog::{Close, Error, Transaction};
 
 use crate::clock;
-use crate::commits::Submitted;
 use crate::error::{Result, refused};
 use crate::instance::Instance;
 use crate::provider::KinlogProvider;
+use crate::state::State;
 use crate::tables::{CHANGES, CHILDREN, INSTANCES, PRUNED, VALUES, pair_key, pairs};
 use crate::{executions, tables};
 
@@ -18,11 +18,11 @@ impl KinlogProvider {
     /// Hides instances, all or none.
     pub(crate) fn commit_deletion(
         &self,
+        state: &mut State,
         ids: &[String],
         force: bool,
-    ) -> Result<(DeleteInstanceResult, Submitted)> {
+    ) -> Result<DeleteInstanceResult> {
         let now = clock::now();
-        let state = &mut *self.state.lock();
         let snapshot = self.store.snapshot();
         let mut tx = self.store.begin();
         let mut deleted = DeleteInstanceResult::default();
@@ -48,21 +48,21 @@ impl KinlogProvider {
             deleted.queue_messages_deleted += messages as u64;
             hide(&mut tx, id, &instance)?;
         }
-        let submitted = self.submit(state, tx)?;
+        self.submit(state, tx, &mut vec![], 0)?;
         for id in ids {
             state.inboxes.forget(&id.as_str().into(), false, now);
             state.jobs_of(id).iter().for_each(|job| state.work.forget(job, false, now));
         }
-        Ok((deleted, submitted))
+        Ok(deleted)
     }
 
     /// Hides former executions of an instance.
     pub(crate) fn commit_pruning(
         &self,
+        state: &mut State,
         id: &str,
         options: &PruneOptions,
-    ) -> Result<(PruneResult, Submitted)> {
-        let state = &mut *self.state.lock();
+    ) -> Result<PruneResult> {
         let snapshot = self.store.snapshot();
         let mut tx = self.store.begin();
         let instance = self.instance(&snapshot, id)?;
@@ -79,7 +79,8 @@ impl KinlogProvider {
                 tx.put(PRUNED, run.id.as_bytes(), b"")?;
             }
         }
-        Ok((pruned, self.submit(state, tx)?))
+        self.submit(state, tx, &mut vec![], 0)?;
+        Ok(pruned)
     }
 
     /// The instances that a filter admits.

@@ -2,6 +2,7 @@
 
 use duroxide::providers::ProviderError;
 use kinlog::Error;
+use kinlog::error::Retry;
 
 pub(crate) type Result<T, E = Fault> = std::result::Result<T, E>;
 
@@ -29,14 +30,16 @@ pub(crate) fn refused<T>(what: impl Into<String>) -> Result<T> {
     Err(Fault::Refused(what.into()))
 }
 
-/// A fault as duroxide gets it: to be tried again where something came between. What may have been written is
-/// never tried again.
+/// A fault as duroxide gets it: to be tried again where that can help while the store is open. What may have been
+/// written is not.
 pub(crate) fn at(operation: &'static str) -> impl Fn(Fault) -> ProviderError {
     move |fault| match fault {
-        Fault::Store(
-            error @ (Error::Overtaken { .. } | Error::Conflict { .. } | Error::RunExists { .. }),
-        ) => ProviderError::retryable(operation, error.to_string()),
-        Fault::Store(error) => ProviderError::permanent(operation, error.to_string()),
+        Fault::Store(error) => match error.retry() {
+            Retry::AtOnce | Retry::AfterReading | Retry::Later => {
+                ProviderError::retryable(operation, error.to_string())
+            }
+            _ => ProviderError::permanent(operation, error.to_string()),
+        },
         Fault::Refused(what) => ProviderError::permanent(operation, what),
     }
 }

@@ -8,15 +8,14 @@ use duroxide::providers::{
     DispatcherCapabilityFilter, OrchestrationItem, SemverRange, SessionFetchConfig, TagFilter,
     WorkItem,
 };
-use kinlog::{Durability, Transaction};
+use kinlog::{Position, Transaction};
 
 use crate::clock;
-use crate::commits::Submitted;
 use crate::error::{Result, refused};
 use crate::instance::Instance;
 use crate::provider::KinlogProvider;
+use crate::queue::Queue;
 use crate::state::State;
-use crate::tables::WORK;
 use crate::waiting::Look;
 use crate::{executions, item, kv};
 
@@ -26,17 +25,19 @@ pub(crate) struct Locked<T> {
     pub(crate) items: Vec<WorkItem>,
     pub(crate) attempts: u32,
     pub(crate) token: String,
-    /// What is to be waited for.
-    pub(crate) stands_on: Option<Submitted>,
+    /// The commit that it stands on.
+    pub(crate) commit: Position,
 }
 
 /// An instance, if it has a row.
 type Found = (Arc<str>, Option<Instance>);
 
 impl KinlogProvider {
-    /// Locks the first instance that can be fetched and that the filter admits.
+    /// Locks the first instance that can be fetched and that the filter admits. Messages that nobody will take are
+    /// deleted on the way.
     pub(crate) fn lock_turn(
         &self,
+        state: &mut State,
         timeout: Duration,
         filter: Option<&DispatcherCapabilityFilter>,
     ) -> Result<Look<Locked<Found>>> {
@@ -45,18 +46,28 @@ impl KinlogProvider {
             return Ok(Look::Nothing(None));
         }
         let now = clock::now();
-        let mut state = self.state.lock();
         state.inboxes.tick(now);
-        let mut tx = self.store.begin();
-        let Some(what) = find(&mut state, &mut tx, range.flatten(), now)? else {
-            tx.submit(Durability::Buffered)?;
-            return Ok(Look::Nothing(state.inboxes.next_time()));
+        let mut tx = self.begin();
+        let (mut orphans, mut parked) = (vec![], vec![]);
+        let inboxes = &state.inboxes;
+        let found = find(inboxes, &mut tx, range.flatten(), now, &mut orphans, &mut parked)?;
+        for id in &orphans {
+            inboxes.delete(&mut tx, id, false)?;
+        }
+        let noted = match &found {
+            Some((id, _)) => inboxes.note_lock(&mut tx, id, now)?,
+            None => false,
         };
+        if noted || !orphans.is_empty() {
+            self.submit(state, tx, &mut vec![], 0)?;
+        }
+        orphans.iter().for_each(|id| state.inboxes.forget(id, false, now));
+        parked.iter().for_each(|id| state.inboxes.park(id, now));
+        let Some(what) = found else { return Ok(Look::Nothing(state.inboxes.next_time())) };
         let token = state.draw_token();
         let lock = (token.as_str(), clock::after(now, timeout));
-        let (items, attempts, commit) = state.inboxes.lock(&mut tx, &what.0, lock, now)?;
-        let stands_on = self.submitted(&state, tx, commit)?;
-        Ok(Look::Found(Locked { what, items, attempts, token, stands_on }))
+        let (items, attempts, commit) = state.inboxes.lock(&what.0, lock, now);
+        Ok(Look::Found(Locked { what, items, attempts, token, commit }))
     }
 
     /// Reads what belongs to an instance that was locked.
@@ -98,13 +109,13 @@ impl KinlogProvider {
     /// Locks the first activity that the worker may do.
     pub(crate) fn lock_job(
         &self,
+        state: &mut State,
         timeout: Duration,
         session: Option<&SessionFetchConfig>,
         tags: &TagFilter,
     ) -> Result<Look<Locked<()>>> {
         let now = clock::now();
-        let mut state = self.state.lock();
-        let State { work, sessions, .. } = &mut *state;
+        let State { work, sessions, .. } = state;
         work.tick(now);
         let admits =
             |of: &str| session.is_some_and(|session| sessions.admits(of, &session.owner_id, now));
@@ -112,64 +123,52 @@ impl KinlogProvider {
             let (tag, session) = item::routing(item);
             tags.matches(tag) && session.is_none_or(admits)
         };
-        let mut ready = work.ready_after(None);
-        let found = ready.find(|(_, group)| group.visible(now).all(fits));
-        let Some(job) = found.map(|((_, job), _)| job.clone()) else {
-            drop(ready);
+        let found = work.ready().find(|(_, group)| group.visible(now).all(fits));
+        let Some(job) = found.map(|(job, _)| job.clone()) else {
             // A runtime that has all the sessions it may asks for activities without one, until one of its own ends.
             let of_session = |item: &WorkItem| tags.matches(item::routing(item).0);
             let barred = session.is_none()
-                && work.ready_after(None).any(|(_, group)| group.visible(now).all(of_session));
+                && work.ready().any(|(_, group)| group.visible(now).all(of_session));
             return Ok(if barred { Look::Barred } else { Look::Nothing(work.next_time()) });
         };
-        drop(ready);
-        let mut tx = self.store.begin();
+        let mut tx = self.begin();
+        if work.note_lock(&mut tx, &job, now)? {
+            self.submit(state, tx, &mut vec![], 0)?;
+        }
         let token = state.draw_token();
         let lock = (token.as_str(), clock::after(now, timeout));
-        let (items, attempts, commit) = state.work.lock(&mut tx, &job, lock, now)?;
+        let (items, attempts, commit) = state.work.lock(&job, lock, now);
         if let (Some((_, Some(of))), Some(session)) = (items.first().map(item::routing), session) {
             let until = clock::after(now, session.lock_timeout);
             state.sessions.claim(of, &session.owner_id, until, now);
         }
-        tx.get(WORK, b"")?;
-        let stands_on = self.submitted(&state, tx, commit)?;
-        Ok(Look::Found(Locked { what: (), items, attempts, token, stands_on }))
+        Ok(Look::Found(Locked { what: (), items, attempts, token, commit }))
     }
 }
 
-/// The first instance that can be fetched. Messages that nobody will take are deleted on the way.
+/// The first instance that can be fetched; and before it those with messages that nobody will take, and those whose
+/// messages wait for their start.
 fn find(
-    state: &mut State,
+    inboxes: &Queue<Arc<str>>,
     tx: &mut Transaction<'_>,
     range: Option<&SemverRange>,
     now: u64,
+    orphans: &mut Vec<Arc<str>>,
+    parked: &mut Vec<Arc<str>>,
 ) -> Result<Option<Found>> {
-    let mut at = None;
-    loop {
-        let Some((next, inbox)) = state.inboxes.ready_after(at.as_ref()).next() else {
-            return Ok(None);
-        };
-        let id = next.1.clone();
-        let instance = Instance::read(tx, &id)?;
-        let begins = inbox.visible(now).any(|item| item::begins(item).is_some());
-        let orphans = inbox.items().all(|item| matches!(item, WorkItem::QueueMessage { .. }));
-        at = Some(next.clone());
+    for (id, inbox) in inboxes.ready() {
+        let instance = Instance::read(tx, id)?;
+        let begins = |item: &WorkItem| item::begins(item).is_some();
+        let is_for_nobody = |item: &WorkItem| matches!(item, WorkItem::QueueMessage { .. });
         match &instance {
-            Some(instance) if !is_pinned_outside(instance, range)? => {}
-            None if begins => {}
-            Some(_) => continue,
-            None if orphans => {
-                state.inboxes.delete(tx, &id, false)?;
-                state.inboxes.forget(&id, false, now);
-                continue;
-            }
-            None => {
-                state.inboxes.park(&id, now);
-                continue;
-            }
+            Some(instance) if is_pinned_outside(instance, range)? => {}
+            None if inbox.visible(now).any(begins) => return Ok(Some((id.clone(), None))),
+            Some(_) => return Ok(Some((id.clone(), instance))),
+            None if inbox.items().all(is_for_nobody) => orphans.push(id.clone()),
+            None => parked.push(id.clone()),
         }
-        return Ok(Some((id, instance)));
     }
+    Ok(None)
 }
 
 /// Whether an instance is pinned to a version outside a range.

@@ -37,13 +37,13 @@ impl Address {
             }
         }
     }
+}
 
-    /// Its table.
-    pub(crate) fn table(&self) -> &'static str {
-        match self {
-            Address::Instance(_) => INBOX,
-            Address::Worker(_) => WORK,
-        }
+/// Where the message is a row.
+pub(crate) fn table(item: &WorkItem) -> &'static str {
+    match item {
+        WorkItem::ActivityExecute { .. } => WORK,
+        _ => INBOX,
     }
 }
 

@@ -10,18 +10,17 @@ use duroxide::providers::{
     ProviderError, ScheduledActivityIdentifier, SessionFetchConfig, TagFilter, WorkItem,
 };
 use duroxide::{Event, EventKind, SystemStats};
-use kinlog::{Durability, Limits, Store};
+use kinlog::{Limits, Store};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::commits::Logged;
 use crate::error::{Result, at, refused};
 use crate::instance::Instance;
 use crate::options::Options;
 use crate::queue::Queue;
 use crate::state::State;
 use crate::turn::Outcome;
-use crate::{NAMESPACE, clock, executions, kv, waiting};
+use crate::{NAMESPACE, clock, executions, kv};
 
 /// duroxide's orchestrations in a store.
 pub struct KinlogProvider {
@@ -29,7 +28,6 @@ pub struct KinlogProvider {
     pub(crate) options: Options,
     /// Whoever commits holds it from the first look to the submission.
     pub(crate) state: Mutex<State>,
-    pub(crate) logged: Logged,
     inboxes: Notify,
     work: Notify,
 }
@@ -52,8 +50,8 @@ impl KinlogProvider {
             store.set_limits(NAMESPACE, limits)?;
         }
         let state = Mutex::new(State::load(&store.snapshot())?);
-        let (logged, inboxes, work) = (Logged::default(), Notify::new(), Notify::new());
-        Ok(KinlogProvider { store: Arc::new(store), options, state, logged, inboxes, work })
+        let (inboxes, work) = (Notify::new(), Notify::new());
+        Ok(KinlogProvider { store: Arc::new(store), options, state, inboxes, work })
     }
 
     /// The store: to read, to back up, to measure. Whoever writes to it changes what the provider relies on.
@@ -80,7 +78,7 @@ impl KinlogProvider {
     }
 
     /// Gives back what is held with a token, in one of the queues.
-    fn abandon<K: Clone + Ord>(
+    async fn abandon<K: Clone + Ord>(
         &self,
         queue: impl Fn(&mut State) -> &mut Queue<K>,
         token: &str,
@@ -88,17 +86,55 @@ impl KinlogProvider {
         ignore_attempt: bool,
     ) -> Result<()> {
         let now = clock::now();
-        let mut state = self.state.lock();
-        let queue = queue(&mut state);
-        let Some(key) = queue.held(token).cloned() else { return refused("Invalid lock token") };
-        if ignore_attempt {
-            let mut tx = self.store.begin();
-            queue.discount(&mut tx, &key)?;
-            tx.submit(Durability::Buffered)?;
+        let attempt = |state: &mut State| {
+            let Some(key) = queue(state).held(token).cloned() else {
+                return refused("Invalid lock token");
+            };
+            if ignore_attempt {
+                let mut tx = self.begin();
+                if queue(state).note_discount(&mut tx, &key)? {
+                    self.submit(state, tx, &mut vec![], 0)?;
+                }
+                queue(state).discount(&key);
+            }
+            queue(state).release(&key, delay.map(|delay| clock::after(now, delay)), now);
+            self.wake(state);
+            Ok(())
+        };
+        self.attempt(attempt).await
+    }
+
+    /// Locks a turn, and hands it out when all that it stands on is as durable as was asked.
+    async fn fetch_turn(
+        &self,
+        timeouts: (Duration, Duration),
+        filter: Option<&DispatcherCapabilityFilter>,
+    ) -> Result<Option<(OrchestrationItem, String, u32)>> {
+        let look = |state: &mut State| self.lock_turn(state, timeouts.1, filter);
+        let Some(locked) = self.look(&self.inboxes, timeouts, look).await? else {
+            return Ok(None);
+        };
+        self.reached(locked.commit).await?;
+        let item = self.read_turn(locked.what, locked.items);
+        if item.is_err() {
+            // Nothing is held where an error is returned. The error says why, not that this failed, too.
+            let _ = self.abandon(|state| &mut state.inboxes, &locked.token, None, true).await;
         }
-        queue.release(&key, delay.map(|delay| clock::after(now, delay)), now);
-        self.wake(&mut state);
-        Ok(())
+        Ok(Some((item?, locked.token, locked.attempts)))
+    }
+
+    /// Locks an activity, and hands it out the same way.
+    async fn fetch_job(
+        &self,
+        timeouts: (Duration, Duration),
+        session: Option<&SessionFetchConfig>,
+        tags: &TagFilter,
+    ) -> Result<Option<(WorkItem, String, u32)>> {
+        let look = |state: &mut State| self.lock_job(state, timeouts.1, session, tags);
+        let Some(locked) = self.look(&self.work, timeouts, look).await? else { return Ok(None) };
+        self.reached(locked.commit).await?;
+        let item = locked.items.into_iter().next();
+        Ok(item.map(|item| (item, locked.token, locked.attempts)))
     }
 
     fn stats(&self, id: &str) -> Result<Option<SystemStats>> {
@@ -149,17 +185,8 @@ impl Provider for KinlogProvider {
         poll_timeout: Duration,
         filter: Option<&DispatcherCapabilityFilter>,
     ) -> Response<Option<(OrchestrationItem, String, u32)>> {
-        let look = || self.lock_turn(lock_timeout, filter);
-        let (polling, wake) = (self.options.polling, &self.inboxes);
-        let found = waiting::look(polling, poll_timeout, lock_timeout, wake, look).await;
-        let at = at("fetch_orchestration_item");
-        let Some(locked) = found.map_err(&at)? else { return Ok(None) };
-        self.done("fetch_orchestration_item", Ok(locked.stands_on)).await?;
-        let item = self.read_turn(locked.what, locked.items).inspect_err(|_| {
-            // Nothing is held where an error is returned. The error says why, not that this failed, too.
-            let _ = self.abandon(|state| &mut state.inboxes, &locked.token, None, true);
-        });
-        Ok(Some((item.map_err(at)?, locked.token, locked.attempts)))
+        let fetched = self.fetch_turn((poll_timeout, lock_timeout), filter).await;
+        fetched.map_err(at("fetch_orchestration_item"))
     }
 
     async fn ack_orchestration_item(
@@ -167,13 +194,15 @@ impl Provider for KinlogProvider {
         lock_token: &str,
         execution: u64,
         events: Vec<Event>,
-        work: Vec<WorkItem>,
+        mut items: Vec<WorkItem>,
         messages: Vec<WorkItem>,
         metadata: ExecutionMetadata,
         cancelled: Vec<ScheduledActivityIdentifier>,
     ) -> Response<()> {
-        let outcome = Outcome { execution, events, work, messages, metadata, cancelled };
-        self.done("ack_orchestration_item", self.commit_turn(lock_token, outcome)).await
+        items.extend(messages);
+        let mut outcome = Outcome { execution, events, items, metadata, cancelled };
+        let committed = self.commit(|state| self.commit_turn(state, lock_token, &mut outcome));
+        committed.await.map_err(at("ack_orchestration_item"))
     }
 
     async fn abandon_orchestration_item(
@@ -183,7 +212,7 @@ impl Provider for KinlogProvider {
         ignore_attempt: bool,
     ) -> Response<()> {
         let abandoned = self.abandon(|state| &mut state.inboxes, lock_token, delay, ignore_attempt);
-        abandoned.map_err(at("abandon_orchestration_item"))
+        abandoned.await.map_err(at("abandon_orchestration_item"))
     }
 
     async fn renew_orchestration_item_lock(&self, token: &str, extend: Duration) -> Response<()> {
@@ -211,11 +240,15 @@ impl Provider for KinlogProvider {
         execution: u64,
         events: Vec<Event>,
     ) -> Response<()> {
-        self.done("append_with_execution", self.commit_events(instance, execution, events)).await
+        let outcome = Outcome { execution, events, ..Outcome::default() };
+        let committed = self.commit(|state| self.commit_events(state, instance, &outcome));
+        committed.await.map_err(at("append_with_execution"))
     }
 
     async fn enqueue_for_worker(&self, item: WorkItem) -> Response<()> {
-        self.done("enqueue_for_worker", self.commit_item(item, 0)).await
+        let mut items = vec![item];
+        let committed = self.commit(|state| self.commit_items(state, &mut items, 0));
+        committed.await.map_err(at("enqueue_for_worker"))
     }
 
     async fn fetch_work_item(
@@ -225,19 +258,12 @@ impl Provider for KinlogProvider {
         session: Option<&SessionFetchConfig>,
         tag_filter: &TagFilter,
     ) -> Response<Option<(WorkItem, String, u32)>> {
-        let look = || self.lock_job(lock_timeout, session, tag_filter);
-        let (polling, wake) = (self.options.polling, &self.work);
-        let found = waiting::look(polling, poll_timeout, lock_timeout, wake, look).await;
-        let at = at("fetch_work_item");
-        let Some(locked) = found.map_err(&at)? else { return Ok(None) };
-        self.done("fetch_work_item", Ok(locked.stands_on)).await?;
-        let item = locked.items.into_iter().next();
-        Ok(item.map(|item| (item, locked.token, locked.attempts)))
+        let fetched = self.fetch_job((poll_timeout, lock_timeout), session, tag_filter).await;
+        fetched.map_err(at("fetch_work_item"))
     }
 
     async fn ack_work_item(&self, token: &str, completion: Option<WorkItem>) -> Response<()> {
-        let reported = self.report(token, completion).await;
-        self.done("ack_work_item", reported).await
+        self.report(token, completion).await.map_err(at("ack_work_item"))
     }
 
     async fn renew_work_item_lock(&self, token: &str, extend_for: Duration) -> Response<()> {
@@ -259,7 +285,7 @@ impl Provider for KinlogProvider {
         ignore_attempt: bool,
     ) -> Response<()> {
         let abandoned = self.abandon(|state| &mut state.work, token, delay, ignore_attempt);
-        abandoned.map_err(at("abandon_work_item"))
+        abandoned.await.map_err(at("abandon_work_item"))
     }
 
     async fn renew_session_lock(
@@ -287,7 +313,9 @@ impl Provider for KinlogProvider {
         delay: Option<Duration>,
     ) -> Response<()> {
         let visible = delay.map_or(0, |delay| clock::after(clock::now(), delay));
-        self.done("enqueue_for_orchestrator", self.commit_item(item, visible)).await
+        let mut items = vec![item];
+        let committed = self.commit(|state| self.commit_items(state, &mut items, visible));
+        committed.await.map_err(at("enqueue_for_orchestrator"))
     }
 
     fn as_management_capability(&self) -> Option<&dyn ProviderAdmin> {

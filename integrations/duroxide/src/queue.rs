@@ -2,10 +2,10 @@
 //! an activity is a group of its own.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ops::{Bound, RangeBounds};
+use std::ops::RangeBounds;
 
 use duroxide::providers::WorkItem;
-use kinlog::{Result, Transaction};
+use kinlog::{Position, Result, Transaction};
 
 use crate::tables::{ATTEMPTS, number_key};
 
@@ -19,8 +19,8 @@ pub(crate) struct Queue<K> {
     /// When to look at a group again: a message can be seen then, or the lock expires.
     later: BTreeSet<(u64, K)>,
     held: HashMap<String, K>,
-    /// The number of the last commit.
-    pub(crate) commit: u64,
+    /// The last commit.
+    pub(crate) commit: Position,
     /// There is something to do, or will be, that those who wait do not know of.
     news: bool,
 }
@@ -35,7 +35,7 @@ pub(crate) struct Group {
     parked: bool,
     place: Option<Place>,
     /// The last commit that changed it.
-    commit: u64,
+    commit: Position,
 }
 
 /// A message or an activity.
@@ -57,14 +57,19 @@ enum Place {
 }
 
 impl Message {
-    /// Changes the count of attempts, and writes it down where it must be.
-    fn count(&mut self, tx: &mut Transaction<'_>, number: u64, attempts: u32) -> Result<()> {
+    /// How often it was fetched after one more fetch at this time, if that would get it.
+    fn counted(&self, now: u64) -> Option<u32> {
+        (self.visible <= now).then(|| self.attempts.saturating_add(1))
+    }
+
+    /// How often it was fetched if the last time does not count, if that got it.
+    fn discounted(&self) -> Option<u32> {
+        self.fetched.then(|| self.attempts.saturating_sub(1))
+    }
+
+    fn set_attempts(&mut self, attempts: u32) {
         self.attempts = attempts;
         self.noted |= attempts > 1;
-        match self.noted {
-            true => tx.put(ATTEMPTS, &number_key(number), &attempts.to_le_bytes()),
-            false => Ok(()),
-        }
     }
 }
 
@@ -106,7 +111,7 @@ impl<K: Clone + Ord> Queue<K> {
             ready,
             later,
             held: HashMap::new(),
-            commit: 0,
+            commit: Position::START,
             news: false,
         }
     }
@@ -131,14 +136,9 @@ impl<K: Clone + Ord> Queue<K> {
         self.later.first().map(|(time, _)| *time)
     }
 
-    /// Groups that can be fetched, the one with the oldest message first; after this one, or from the first on.
-    pub(crate) fn ready_after(
-        &self,
-        former: Option<&(u64, K)>,
-    ) -> impl Iterator<Item = (&(u64, K), &Group)> {
-        let from = former.map_or(Bound::Unbounded, Bound::Excluded);
-        let ready = self.ready.range((from, Bound::Unbounded));
-        ready.filter_map(|place| Some((place, self.groups.get(&place.1)?)))
+    /// Groups that can be fetched, the one with the oldest message first.
+    pub(crate) fn ready(&self) -> impl Iterator<Item = (&K, &Group)> {
+        self.ready.iter().filter_map(|(_, key)| Some((key, self.groups.get(key)?)))
     }
 
     /// All groups of a range of keys.
@@ -151,22 +151,27 @@ impl<K: Clone + Ord> Queue<K> {
         self.change(key, now, |group| group.parked = true);
     }
 
-    /// Locks a group with the messages that can be seen: these, the most attempts of one, and the number of
-    /// the commit that they stand on.
+    /// Writes down the attempts that are counted when a group is locked now. Whether there is any to be written.
+    pub(crate) fn note_lock(&self, tx: &mut Transaction<'_>, key: &K, now: u64) -> Result<bool> {
+        self.note(tx, key, |message| message.counted(now))
+    }
+
+    /// Locks a group with the messages that can be seen: these, the most attempts of one, and the commit that they
+    /// stand on.
     pub(crate) fn lock(
         &mut self,
-        tx: &mut Transaction<'_>,
         key: &K,
         (token, until): (&str, u64),
         now: u64,
-    ) -> Result<(Vec<WorkItem>, u32, u64)> {
-        let Some(group) = self.groups.get_mut(key) else { return Ok((vec![], 0, 0)) };
-        let (mut items, mut attempts) = (vec![], 0);
-        for (number, message) in &mut group.messages {
-            message.fetched = message.visible <= now;
-            if message.fetched {
-                message.count(tx, *number, message.attempts.saturating_add(1))?;
-                attempts = attempts.max(message.attempts);
+    ) -> (Vec<WorkItem>, u32, Position) {
+        let Some(group) = self.groups.get_mut(key) else { return (vec![], 0, self.commit) };
+        let (mut items, mut most) = (vec![], 0);
+        for message in group.messages.values_mut() {
+            let counted = message.counted(now);
+            message.fetched = counted.is_some();
+            if let Some(attempts) = counted {
+                message.set_attempts(attempts);
+                most = most.max(attempts);
                 items.push(message.item.clone());
             }
         }
@@ -176,7 +181,7 @@ impl<K: Clone + Ord> Queue<K> {
         }
         self.held.insert(token.to_owned(), key.clone());
         self.settle(key, now);
-        Ok((items, attempts, commit))
+        (items, most, commit)
     }
 
     /// What is held with this token, be the lock expired or not.
@@ -197,13 +202,37 @@ impl<K: Clone + Ord> Queue<K> {
         });
     }
 
+    /// Writes down the attempts of what was fetched without the last one. Whether there is any to be written.
+    pub(crate) fn note_discount(&self, tx: &mut Transaction<'_>, key: &K) -> Result<bool> {
+        self.note(tx, key, Message::discounted)
+    }
+
     /// Takes back an attempt of what was fetched.
-    pub(crate) fn discount(&mut self, tx: &mut Transaction<'_>, key: &K) -> Result<()> {
-        let messages = self.groups.get_mut(key).into_iter().flat_map(|group| &mut group.messages);
-        for (number, message) in messages.filter(|(_, message)| message.fetched) {
-            message.count(tx, *number, message.attempts.saturating_sub(1))?;
+    pub(crate) fn discount(&mut self, key: &K) {
+        let messages = self.groups.get_mut(key).into_iter();
+        for message in messages.flat_map(|group| group.messages.values_mut()) {
+            if let Some(attempts) = message.discounted() {
+                message.set_attempts(attempts);
+            }
         }
-        Ok(())
+    }
+
+    fn note(
+        &self,
+        tx: &mut Transaction<'_>,
+        key: &K,
+        attempts: impl Fn(&Message) -> Option<u32>,
+    ) -> Result<bool> {
+        let mut written = false;
+        for (number, message) in self.groups.get(key).into_iter().flat_map(|group| &group.messages)
+        {
+            let attempts = attempts(message).filter(|attempts| message.noted || *attempts > 1);
+            if let Some(attempts) = attempts {
+                tx.put(ATTEMPTS, &number_key(*number), &attempts.to_le_bytes())?;
+                written = true;
+            }
+        }
+        Ok(written)
     }
 
     /// Gives back the lock; what was fetched can be seen again, then or now.

@@ -5,12 +5,10 @@ use std::sync::{Arc, OnceLock};
 use duroxide::providers::WorkItem;
 
 use crate::clock;
-use crate::commits::Submitted;
 use crate::error::{Result, refused};
 use crate::item::Job;
 use crate::provider::KinlogProvider;
-use crate::state::{Put, State};
-use crate::tables::WORK;
+use crate::state::State;
 
 /// That an activity was done, and what it came to.
 pub(crate) struct Report {
@@ -22,54 +20,49 @@ pub(crate) struct Report {
 
 impl KinlogProvider {
     /// Commits a report, together with those that come while it yields.
-    pub(crate) async fn report(
-        &self,
-        token: &str,
-        completion: Option<WorkItem>,
-    ) -> Result<Submitted> {
+    pub(crate) async fn report(&self, token: &str, completion: Option<WorkItem>) -> Result<()> {
         let held = Arc::new(OnceLock::new());
         let report = Report { token: token.to_owned(), completion, held: held.clone() };
         self.state.lock().reports.push(report);
         tokio::task::yield_now().await;
-        let state = &mut *self.state.lock();
-        let submitted = match held.get() {
-            None => self.commit_reports(state)?,
-            // Another one took it along.
-            Some(_) => {
-                let mut tx = self.store.begin();
-                tx.get(WORK, b"")?;
-                self.wait_for_all(state, tx)?
-            }
+        // If it has an answer, another one took it along.
+        let attempt = |state: &mut State| match held.get() {
+            None => self.commit_reports(state),
+            Some(_) => Ok(()),
         };
+        let committed = self.commit(attempt).await;
         match held.get() {
-            Some(true) => Ok(submitted),
-            _ => refused("the activity was cancelled, or its lock has expired"),
+            Some(true) => committed,
+            Some(false) => refused("the activity was cancelled, or its lock has expired"),
+            None => {
+                let is_other = |report: &Report| !Arc::ptr_eq(&report.held, &held);
+                self.state.lock().reports.retain(is_other);
+                committed
+            }
         }
     }
 
-    fn commit_reports(&self, state: &mut State) -> Result<Submitted> {
+    fn commit_reports(&self, state: &mut State) -> Result<()> {
         let now = clock::now();
-        let mut tx = self.store.begin();
-        let mut taken: Vec<(Job, Option<Put>, Arc<OnceLock<bool>>)> = vec![];
-        for Report { token, completion, held } in std::mem::take(&mut state.reports) {
-            let job = state.work.holds(&token, now);
-            let job = job.filter(|job| taken.iter().all(|(known, ..)| known != job));
-            let Some(job) = job else {
-                held.get_or_init(|| false);
-                continue;
-            };
-            state.work.delete(&mut tx, &job, false)?;
-            let put = completion.map(|item| state.write(&mut tx, item, 0)).transpose()?;
-            taken.push((job, put, held));
+        let mut tx = self.begin();
+        let (mut jobs, mut items): (Vec<Option<Job>>, _) = (vec![], vec![]);
+        for report in &state.reports {
+            let job = state.work.holds(&report.token, now);
+            let job = job.filter(|job| !jobs.iter().flatten().any(|known| known == job));
+            if let Some(job) = &job {
+                state.work.delete(&mut tx, job, false)?;
+                items.extend(report.completion.clone());
+            }
+            jobs.push(job);
         }
-        let submitted = self.submit(state, tx)?;
-        for (job, put, held) in taken {
-            state.touch(&job, now);
-            state.work.forget(&job, false, now);
-            put.into_iter().for_each(|put| state.add(put));
-            held.get_or_init(|| true);
+        self.submit(state, tx, &mut items, 0)?;
+        for (report, job) in std::mem::take(&mut state.reports).into_iter().zip(jobs) {
+            report.held.get_or_init(|| job.is_some());
+            if let Some(job) = job {
+                state.touch(&job, now);
+                state.work.forget(&job, false, now);
+            }
         }
-        self.wake(state);
-        Ok(submitted)
+        Ok(())
     }
 }

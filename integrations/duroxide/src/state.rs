@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use duroxide::providers::WorkItem;
-use kinlog::{Snapshot, Transaction};
+use kinlog::{Position, Snapshot};
 
 use crate::clock;
 use crate::error::Result;
@@ -13,7 +13,7 @@ use crate::item::{self, Address, Job};
 use crate::queue::{Message, Queue};
 use crate::reports::Report;
 use crate::sessions::Sessions;
-use crate::tables::{ATTEMPTS, INBOX, WORK, number_key, number_of};
+use crate::tables::{ATTEMPTS, INBOX, WORK, number_of};
 
 /// Everything volatile.
 pub(crate) struct State {
@@ -22,20 +22,11 @@ pub(crate) struct State {
     pub(crate) sessions: Sessions,
     /// What workers have reported and nobody has submitted.
     pub(crate) reports: Vec<Report>,
-    /// How many commits were submitted.
-    pub(crate) submitted: u64,
     /// The number of the last message or activity.
-    last: u64,
+    pub(crate) last: u64,
     /// Sets the tokens of this process apart from those of others, and its births most likely.
     salt: u64,
     drawn: u64,
-}
-
-/// A message that is being committed.
-pub(crate) struct Put {
-    item: WorkItem,
-    number: u64,
-    visible: u64,
 }
 
 impl State {
@@ -46,7 +37,6 @@ impl State {
             work: Queue::new(WORK),
             sessions: Sessions::default(),
             reports: vec![],
-            submitted: 0,
             last: 0,
             salt: RandomState::new().hash_one(clock::now()),
             drawn: 0,
@@ -58,33 +48,32 @@ impl State {
                 let attempts = snapshot.get(ATTEMPTS, row.key)?;
                 let attempts = attempts.and_then(|row| row.try_into().ok()).map(u32::from_le_bytes);
                 state.last = state.last.max(number);
-                let put = Put { visible: item::visible_at(&item), item, number };
-                state.insert(put, attempts.unwrap_or(0), true);
+                state.insert(number, item, 0, (attempts.unwrap_or(0), true));
             }
         }
         Ok(state)
     }
 
-    /// Writes the row of a message, which can be seen from `visible` on.
-    pub(crate) fn write(
-        &mut self,
-        tx: &mut Transaction<'_>,
-        item: WorkItem,
-        visible: u64,
-    ) -> Result<Put> {
+    /// The last commit that was submitted.
+    pub(crate) fn commit(&self) -> Position {
+        self.inboxes.commit
+    }
+
+    pub(crate) fn set_commit(&mut self, commit: Position) {
+        // A transaction that held nothing stands before what was submitted meanwhile.
+        let last = commit.max(self.commit());
+        (self.inboxes.commit, self.work.commit) = (last, last);
+    }
+
+    /// Takes in a message of the last commit.
+    pub(crate) fn add(&mut self, item: WorkItem, visible: u64) {
         self.last += 1;
-        let number = self.last;
-        let table = Address::of(&item, number).table();
-        tx.put(table, &number_key(number), &item::encode(&item)?)?;
-        Ok(Put { visible: visible.max(item::visible_at(&item)), item, number })
+        self.insert(self.last, item, visible, (0, false));
     }
 
-    /// Takes in a message whose row is being committed.
-    pub(crate) fn add(&mut self, put: Put) {
-        self.insert(put, 0, false);
-    }
-
-    fn insert(&mut self, Put { item, number, visible }: Put, attempts: u32, noted: bool) {
+    fn insert(&mut self, number: u64, item: WorkItem, visible: u64, attempts: (u32, bool)) {
+        let visible = visible.max(item::visible_at(&item));
+        let (attempts, noted) = attempts;
         let (address, now) = (Address::of(&item, number), clock::now());
         let message = Message { item, visible, attempts, noted, fetched: false };
         match address {

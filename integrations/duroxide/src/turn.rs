@@ -5,7 +5,6 @@ use duroxide::providers::{ExecutionMetadata, ScheduledActivityIdentifier, WorkIt
 use kinlog::Transaction;
 
 use crate::clock;
-use crate::commits::Submitted;
 use crate::error::{Result, refused};
 use crate::event;
 use crate::executions::Addition;
@@ -16,43 +15,44 @@ use crate::state::State;
 use crate::tables::{CHILDREN, pair_key};
 
 /// What a turn of an orchestration led to.
+#[derive(Default)]
 pub(crate) struct Outcome {
     pub(crate) execution: u64,
     pub(crate) events: Vec<Event>,
-    pub(crate) work: Vec<WorkItem>,
-    pub(crate) messages: Vec<WorkItem>,
+    /// Activities, and messages.
+    pub(crate) items: Vec<WorkItem>,
     pub(crate) metadata: ExecutionMetadata,
     pub(crate) cancelled: Vec<ScheduledActivityIdentifier>,
 }
 
 impl KinlogProvider {
-    /// Commits what a turn led to, and releases the instance.
-    pub(crate) fn commit_turn(&self, token: &str, outcome: Outcome) -> Result<Submitted> {
+    /// Commits what a turn led to, which it takes over, and releases the instance.
+    pub(crate) fn commit_turn(
+        &self,
+        state: &mut State,
+        token: &str,
+        outcome: &mut Outcome,
+    ) -> Result<()> {
         let now = clock::now();
-        let state = &mut *self.state.lock();
         let Some(id) = state.inboxes.holds(token, now) else {
             return refused("Invalid lock token, or the lock has expired");
         };
-        let mut tx = self.store.begin();
-        self.write_events(&mut tx, state, &id, &outcome)?;
+        let mut tx = self.begin();
+        self.write_events(&mut tx, state, &id, outcome)?;
         state.inboxes.delete(&mut tx, &id, true)?;
-        let Outcome { work, messages, cancelled, .. } = outcome;
-        let cancels = |item: &WorkItem| cancelled.iter().any(|named| is_activity(item, named));
-        let items = work.into_iter().filter(|item| !cancels(item)).chain(messages);
-        let puts = items.map(|item| state.write(&mut tx, item, 0)).collect::<Result<Vec<_>>>()?;
+        let Outcome { items, cancelled, .. } = outcome;
+        items.retain(|item| !cancelled.iter().any(|named| is_activity(item, named)));
         let mut jobs = vec![];
-        for named in &cancelled {
+        for named in cancelled {
             jobs.extend(state.jobs(&named.instance, named.execution_id, named.activity_id));
         }
         for job in &jobs {
             state.work.delete(&mut tx, job, false)?;
         }
-        let submitted = self.submit(state, tx)?;
+        self.submit(state, tx, items, 0)?;
         state.inboxes.forget(&id, true, now);
         jobs.iter().for_each(|job| state.work.forget(job, false, now));
-        puts.into_iter().for_each(|put| state.add(put));
-        self.wake(state);
-        Ok(submitted)
+        Ok(())
     }
 
     /// Writes the events of a turn, and what they and the metadata say of the instance.
@@ -93,28 +93,26 @@ impl KinlogProvider {
     /// Appends events to an execution, outside any turn.
     pub(crate) fn commit_events(
         &self,
+        state: &mut State,
         id: &str,
-        execution: u64,
-        events: Vec<Event>,
-    ) -> Result<Submitted> {
-        let (work, messages, cancelled) = (vec![], vec![], vec![]);
-        let metadata = ExecutionMetadata::default();
-        let outcome = Outcome { execution, events, work, messages, metadata, cancelled };
-        let state = &mut *self.state.lock();
+        outcome: &Outcome,
+    ) -> Result<()> {
         let mut tx = self.store.begin();
-        self.write_events(&mut tx, state, id, &outcome)?;
-        self.submit(state, tx)
+        self.write_events(&mut tx, state, id, outcome)?;
+        self.submit(state, tx, &mut vec![], 0)
     }
 
-    /// Commits a message or an activity by itself.
-    pub(crate) fn commit_item(&self, item: WorkItem, visible: u64) -> Result<Submitted> {
-        let state = &mut *self.state.lock();
+    /// Commits messages or activities by themselves.
+    pub(crate) fn commit_items(
+        &self,
+        state: &mut State,
+        items: &mut Vec<WorkItem>,
+        visible: u64,
+    ) -> Result<()> {
         let mut tx = self.store.begin();
-        let put = state.write(&mut tx, item, visible)?;
-        let submitted = self.submit(state, tx)?;
-        state.add(put);
-        self.wake(state);
-        Ok(submitted)
+        // An instance that is cancelled ends, also when the disk is full; what else comes is new work.
+        tx.use_reserve(items.iter().all(|item| matches!(item, WorkItem::CancelInstance { .. })));
+        self.submit(state, tx, items, visible)
     }
 }
 

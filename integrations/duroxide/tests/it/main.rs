@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod cost;
 mod crash;
 mod queue;
 mod restart;
