@@ -4,8 +4,12 @@
 
 mod cost;
 mod crash;
+mod full;
+mod orders;
+mod power;
 mod queue;
 mod restart;
+mod still;
 
 use std::path::Path;
 

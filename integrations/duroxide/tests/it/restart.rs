@@ -13,7 +13,7 @@ fn open(path: &Path) -> KinlogProvider {
     crate::open(path, Options::new())
 }
 
-fn start(instance: &str) -> WorkItem {
+pub(crate) fn start(instance: &str) -> WorkItem {
     WorkItem::StartOrchestration {
         instance: instance.to_owned(),
         orchestration: "Order".to_owned(),
@@ -27,7 +27,7 @@ fn start(instance: &str) -> WorkItem {
 }
 
 /// Starts an instance, and commits one turn of it.
-async fn begin(provider: &KinlogProvider, instance: &str, events: Vec<Event>) {
+pub(crate) async fn begin(provider: &KinlogProvider, instance: &str, events: Vec<Event>) {
     provider.enqueue_for_orchestrator(start(instance), None).await.unwrap();
     let fetched = provider.fetch_orchestration_item(LONG, LONG, None).await.unwrap();
     let metadata = ExecutionMetadata {
@@ -41,7 +41,7 @@ async fn begin(provider: &KinlogProvider, instance: &str, events: Vec<Event>) {
     acknowledged.unwrap();
 }
 
-fn status(id: u64, instance: &str, execution: u64, text: &str) -> Event {
+pub(crate) fn status(id: u64, instance: &str, execution: u64, text: &str) -> Event {
     let kind = EventKind::CustomStatusUpdated { status: Some(text.to_owned()) };
     Event::with_event_id(id, instance, execution, None, kind)
 }

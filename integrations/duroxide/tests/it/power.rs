@@ -1,0 +1,61 @@
+//! The power goes under the provider, again and again, on a disk that then holds any part of what was not synced:
+//! what was acknowledged is completed, once.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use duroxide::Client;
+use kinlog::disk::Disk;
+use kinlog_duroxide::{KinlogProvider, Options};
+use kinlog_rig::Random;
+use kinlog_rig::disk::{Content, SimulatedDisk, Survivors};
+
+use crate::orders;
+
+/// How many times the disk loses power, and how many operations it does in between at most.
+const LIVES: u64 = 3;
+const OPERATIONS: usize = 400;
+
+/// A provider on a disk, if the power stays long enough.
+fn open(disk: &SimulatedDisk) -> kinlog::Result<Arc<KinlogProvider>> {
+    let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+    let store = kinlog::Options::new().segment_bytes(64 << 10).disk(disk).open("/store")?;
+    Ok(Arc::new(KinlogProvider::new(store, Options::new()).unwrap()))
+}
+
+/// Starts orders and does them until the power goes.
+async fn live(disk: &SimulatedDisk, life: u64, acknowledged: &mut BTreeSet<String>) {
+    let Ok(provider) = open(disk) else { return };
+    let runtime = orders::run(&provider).await;
+    let client = Client::new(provider);
+    for number in 0.. {
+        let id = format!("order-{life}-{number}");
+        if orders::start(&client, &id).await.is_err() {
+            break;
+        }
+        acknowledged.insert(id);
+    }
+    assert!(disk.is_dead());
+    runtime.shutdown(Some(0)).await;
+}
+
+async fn lose_power(seed: u64) {
+    let mut random = Random::new(seed);
+    let mut acknowledged = BTreeSet::new();
+    let mut content = Content::default();
+    for life in 0..LIVES {
+        let disk = SimulatedDisk::with(content, random.draw());
+        disk.cut_power_at(random.below(OPERATIONS) as u64);
+        live(&disk, life, &mut acknowledged).await;
+        content = disk.content().after_power_loss(Survivors::Sectors(random.draw()));
+    }
+    let disk = SimulatedDisk::with(content, seed);
+    orders::finish(open(&disk).unwrap(), &acknowledged, 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_before_a_power_loss_is_completed_once() {
+    for seed in 0..4 {
+        lose_power(seed).await;
+    }
+}
