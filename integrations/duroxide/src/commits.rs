@@ -68,9 +68,10 @@ impl KinlogProvider {
 
     /// Waits until a commit, and all before it, is as durable as was asked.
     pub(crate) async fn reached(&self, commit: Position) -> Result<()> {
-        Ok(match self.options.durability {
-            Durability::Buffered => self.store.logged(commit).await?,
-            Durability::Sync => self.store.durable(commit).await?,
-        })
+        let reached = match self.options.durability {
+            Durability::Buffered => self.store.logged(commit),
+            Durability::Sync => self.store.durable(commit),
+        };
+        Ok(reached.await?)
     }
 }
