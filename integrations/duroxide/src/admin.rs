@@ -50,18 +50,19 @@ impl KinlogProvider {
     fn instance_info(&self, id: &str) -> Result<InstanceInfo> {
         let snapshot = self.store.snapshot();
         let instance = self.instance(&snapshot, id)?;
-        let run = executions::run_id(&instance, instance.execution);
-        let history = snapshot.history(&run)?;
-        let last = history.rev().next().transpose()?.map(|event| clock::millis(event.time()));
+        let (last, updated_at) = executions::last(&snapshot, id, &instance)?.unwrap_or_default();
+        let said =
+            last.filter(|_| instance.is_terminal()).and_then(|last| executions::output(&last));
+        let output = instance.output.clone().or(said);
         Ok(InstanceInfo {
             instance_id: id.to_owned(),
             current_execution_id: instance.execution,
             status: instance.status().to_owned(),
             created_at: instance.created_at(),
-            updated_at: last.unwrap_or_default(),
+            updated_at,
             orchestration_name: instance.name.unwrap_or_default(),
             orchestration_version: instance.version.unwrap_or_else(|| "unknown".to_owned()),
-            output: instance.output,
+            output,
             parent_instance_id: instance.parent,
         })
     }
@@ -85,7 +86,9 @@ impl KinlogProvider {
         // The row knows more: the run of an execution that is to continue as new is open until the next one begins.
         if execution == instance.execution {
             info.status = instance.status().to_owned();
-            (info.output, info.completed_at) = (instance.output, instance.ended);
+            info.output = info.output.filter(|_| instance.is_terminal());
+            info.output = instance.output.or(info.output);
+            info.completed_at = instance.ended;
         }
         Ok(info)
     }

@@ -1,7 +1,8 @@
 //! duroxide's events as payloads of kinlog's.
 //!
-//! What a run says anyway is not said again: instance, execution and time. The rest is a JSON array. An event that
-//! says something else than its run is a JSON object, whole.
+//! What a run says anyway is not said again: instance, execution and time. The rest is a JSON array of id, kind,
+//! source and version, of which the last ones are left out where they say nothing. An event that says something
+//! else than its run is a JSON object, whole.
 
 use duroxide::{Event, EventKind};
 use kinlog::Timestamp;
@@ -17,16 +18,30 @@ pub(crate) struct Encoded {
     pub(crate) time: Timestamp,
 }
 
+/// What an event says that its run does not.
+#[derive(serde::Deserialize)]
+struct Said<Kind = EventKind> {
+    id: u64,
+    kind: Kind,
+    #[serde(default)]
+    source: Option<u64>,
+    #[serde(default)]
+    version: Option<String>,
+}
+
+/// The version of duroxide that is left out. It belongs to the format, and never changes.
+const VERSION: &str = "0.1.32";
+
 /// Encodes an event of an execution.
 pub(crate) fn encode(event: &Event, instance: &str, execution: u64) -> Result<Encoded> {
     let fits = event.instance_id == instance && event.execution_id == execution;
     let time = clock::timestamp(event.timestamp_ms);
-    let payload = match time.is_some() && fits {
-        true => {
-            let head = (event.event_id, event.source_event_id, &event.duroxide_version);
-            serde_json::to_vec(&(head.0, head.1, head.2, &event.kind))?
-        }
-        false => serde_json::to_vec(event)?,
+    let (id, kind, source) = (event.event_id, &event.kind, event.source_event_id);
+    let payload = match event.duroxide_version.as_str() {
+        _ if time.is_none() || !fits => serde_json::to_vec(event)?,
+        VERSION if source.is_none() => serde_json::to_vec(&(id, kind))?,
+        VERSION => serde_json::to_vec(&(id, kind, source))?,
+        version => serde_json::to_vec(&(id, kind, source, version))?,
     };
     Ok(Encoded { id: event.event_id, payload, time: time.unwrap_or_default() })
 }
@@ -41,16 +56,15 @@ pub(crate) fn decode(
         [] => Ok(None),
         whole @ [b'{', ..] => Ok(Some(serde_json::from_slice(whole)?)),
         payload => {
-            let (event_id, source_event_id, duroxide_version, kind): (_, _, _, EventKind) =
-                serde_json::from_slice(payload)?;
+            let said: Said = serde_json::from_slice(payload)?;
             Ok(Some(Event {
-                event_id,
-                source_event_id,
+                event_id: said.id,
+                source_event_id: said.source,
                 instance_id: instance.to_owned(),
                 execution_id: execution,
                 timestamp_ms: clock::millis(event.time()),
-                duroxide_version,
-                kind,
+                duroxide_version: said.version.unwrap_or_else(|| VERSION.to_owned()),
+                kind: said.kind,
             }))
         }
     }
@@ -64,9 +78,6 @@ pub(crate) fn id(payload: &[u8]) -> Option<u64> {
     }
     match payload {
         [b'{', ..] => serde_json::from_slice::<Whole>(payload).ok().map(|whole| whole.event_id),
-        _ => {
-            type Head = (u64, IgnoredAny, IgnoredAny, IgnoredAny);
-            serde_json::from_slice::<Head>(payload).ok().map(|head| head.0)
-        }
+        _ => serde_json::from_slice::<Said<IgnoredAny>>(payload).ok().map(|said| said.id),
     }
 }

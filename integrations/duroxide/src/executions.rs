@@ -8,11 +8,11 @@ use kinlog::{
     RunStatus, Snapshot, Store, Transaction,
 };
 
-use crate::NAMESPACE;
 use crate::error::{Result, refused};
 use crate::event::{self, Encoded};
 use crate::instance::Instance;
 use crate::tables::PRUNED;
+use crate::{NAMESPACE, clock};
 
 /// The kind of duroxide's events.
 const EVENT: EventKind = EventKind::from_number(1024);
@@ -137,6 +137,18 @@ impl Addition<'_> {
         }
         Ok(self.events.get(1..).unwrap_or_default())
     }
+}
+
+/// The last event of an execution, if there is one that can be decoded, and when it was written.
+pub(crate) fn last(
+    snapshot: &Snapshot,
+    id: &str,
+    instance: &Instance,
+) -> Result<Option<(Option<Event>, u64)>> {
+    let history = snapshot.history(&run_id(instance, instance.execution))?;
+    let Some(last) = history.rev().next().transpose()? else { return Ok(None) };
+    let decoded = event::decode(&last, id, instance.execution).ok().flatten();
+    Ok(Some((decoded, clock::millis(last.time()))))
 }
 
 /// What an execution came to, by its last event.

@@ -5,37 +5,39 @@ use duroxide::{Event, EventKind};
 use kinlog::{Snapshot, Transaction};
 use serde::{Deserialize, Serialize};
 
-use crate::clock;
 use crate::error::Result;
 use crate::tables::INSTANCES;
+use crate::{clock, executions};
 
-/// What is known of an instance.
+/// What is known of an instance. A row is JSON with short names.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Instance {
     /// Names its runs: the time, and a number that sets it apart from others of that time. An instance that
     /// was deleted has no run in common with one that has its id later.
+    #[serde(rename = "b")]
     pub(crate) born: u64,
     /// The orchestration; none as long as there is nothing but history.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "n", skip_serializing_if = "Option::is_none")]
     pub(crate) name: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "v", skip_serializing_if = "Option::is_none")]
     pub(crate) version: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "p", skip_serializing_if = "Option::is_none")]
     pub(crate) parent: Option<String>,
     /// The current execution, to which the next four belong; 0 if there is none.
+    #[serde(rename = "e")]
     pub(crate) execution: u64,
-    /// None while it runs.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// None while it runs. Its output stands here if it is another one than that of its last event.
+    #[serde(rename = "s", skip_serializing_if = "Option::is_none")]
     pub(crate) status: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "o", skip_serializing_if = "Option::is_none")]
     pub(crate) output: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "t", skip_serializing_if = "Option::is_none")]
     pub(crate) ended: Option<u64>,
     /// The version of duroxide that it is pinned to.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "d", skip_serializing_if = "Option::is_none")]
     pub(crate) pinned: Option<String>,
     /// What the orchestration last said of itself, if it ever did, and how often it did.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "c", skip_serializing_if = "Option::is_none")]
     pub(crate) custom: Option<(Option<String>, u64)>,
 }
 
@@ -83,8 +85,9 @@ impl Instance {
                 self.pinned = Some(pinned.to_string());
             }
             if said.status.is_some() {
-                (self.status, self.output) = (said.status.clone(), said.output.clone());
-                self.ended = Some(clock::now());
+                let output = events.last().and_then(executions::output);
+                self.output = said.output.clone().filter(|said| output.as_ref() != Some(said));
+                (self.status, self.ended) = (said.status.clone(), Some(clock::now()));
             }
         }
         let custom = events.iter().rev().find_map(|event| match &event.kind {

@@ -37,5 +37,5 @@ async fn an_orchestration_of_five_activities_takes_few_bytes_and_commits() {
     let bytes = store.end().as_u64() - from.as_u64();
     // One for each turn at most, one for each activity.
     assert!(commits <= 12, "{commits} commits");
-    assert!(bytes <= 2_400, "{bytes} bytes, {commits} commits");
+    assert!(bytes <= 2_120, "{bytes} bytes, {commits} commits");
 }

@@ -37,7 +37,7 @@ async fn on_a_full_disk_what_has_begun_is_done_and_nothing_new_begins() {
     let fetched = provider.fetch_work_item(LONG, LONG, None, &TagFilter::Any).await.unwrap();
     let (_, token, _) = fetched.unwrap();
     // More than is left for anyone.
-    let (instance, result) = ("a".to_owned(), "done ".repeat(100));
+    let (instance, result) = ("a".to_owned(), "done ".repeat(60));
     let completion = WorkItem::ActivityCompleted { instance, execution_id, id: 2, result };
     provider.ack_work_item(&token, Some(completion)).await.unwrap();
     // Taking a turn twice writes down that it was.
@@ -49,7 +49,7 @@ async fn on_a_full_disk_what_has_begun_is_done_and_nothing_new_begins() {
             provider.abandon_orchestration_item(&token, None, false).await.unwrap();
             continue;
         }
-        let (events, none) = (vec![status(2, "a", 1, &"ended ".repeat(100))], vec![]);
+        let (events, none) = (vec![status(2, "a", 1, &"ended ".repeat(40))], vec![]);
         let ended = Some("Completed".to_owned());
         let metadata = ExecutionMetadata { status: ended, ..Default::default() };
         let acknowledged =
