@@ -14,10 +14,9 @@ use async_trait::async_trait;
 use duroxide::provider_validation as suite;
 use duroxide::provider_validation::ProviderFactory;
 use duroxide::providers::Provider;
-use kinlog::{EventKind, Expect, NewEvent};
+use kinlog::{EventKind, Expect, NewEvent, Store};
 use kinlog_duroxide::{KinlogProvider, NAMESPACE, Options, Polling};
 use libtest_mimic::{Arguments, Trial};
-use tempfile::TempDir;
 
 /// How many run at a time.
 const THREADS: usize = 48;
@@ -25,27 +24,25 @@ const THREADS: usize = 48;
 /// Makes a store of its own for each provider, and corrupts the last one.
 struct Factory {
     polling: Polling,
-    made: Mutex<Vec<(TempDir, Arc<KinlogProvider>)>>,
+    last: Mutex<Option<Arc<KinlogProvider>>>,
 }
 
 impl Factory {
     fn new(polling: Polling) -> Self {
-        Factory { polling, made: Mutex::new(vec![]) }
+        Factory { polling, last: Mutex::new(None) }
     }
 
     fn last(&self) -> Arc<KinlogProvider> {
-        self.made.lock().unwrap().last().unwrap().1.clone()
+        self.last.lock().unwrap().clone().unwrap()
     }
 }
 
 #[async_trait]
 impl ProviderFactory for Factory {
     async fn create_provider(&self) -> Arc<dyn Provider> {
-        let dir = tempfile::tempdir().unwrap();
-        let store = kinlog::Options::new().segment_bytes(1 << 20).open(dir.path()).unwrap();
         let options = Options::new().polling(self.polling);
-        let provider = Arc::new(KinlogProvider::new(store, options).unwrap());
-        self.made.lock().unwrap().push((dir, provider.clone()));
+        let provider = Arc::new(KinlogProvider::new(Store::temporary().unwrap(), options).unwrap());
+        *self.last.lock().unwrap() = Some(provider.clone());
         provider
     }
 
