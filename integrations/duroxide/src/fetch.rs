@@ -14,7 +14,7 @@ use crate::clock;
 use crate::error::{Result, refused};
 use crate::instance::Instance;
 use crate::provider::KinlogProvider;
-use crate::queue::Queue;
+use crate::queue::{Count, Queue};
 use crate::state::State;
 use crate::waiting::Look;
 use crate::{executions, item, kv};
@@ -55,7 +55,7 @@ impl KinlogProvider {
             inboxes.delete(&mut tx, id, false)?;
         }
         let noted = match &found {
-            Some((id, _)) => inboxes.note_lock(&mut tx, id, now)?,
+            Some((id, _)) => inboxes.note(&mut tx, id, Count::Fetch(now))?,
             None => false,
         };
         if noted || !orphans.is_empty() {
@@ -132,7 +132,7 @@ impl KinlogProvider {
             return Ok(if barred { Look::Barred } else { Look::Nothing(work.next_time()) });
         };
         let mut tx = self.begin();
-        if work.note_lock(&mut tx, &job, now)? {
+        if work.note(&mut tx, &job, Count::Fetch(now))? {
             self.submit(state, tx, &mut vec![], 0)?;
         }
         let token = state.draw_token();

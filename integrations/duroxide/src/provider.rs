@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use crate::error::{Result, at, refused};
 use crate::instance::Instance;
 use crate::options::Options;
-use crate::queue::Queue;
+use crate::queue::{Count, Queue};
 use crate::state::State;
 use crate::turn::Outcome;
 use crate::{NAMESPACE, clock, executions, kv};
@@ -92,7 +92,7 @@ impl KinlogProvider {
             };
             if ignore_attempt {
                 let mut tx = self.begin();
-                if queue(state).note_discount(&mut tx, &key)? {
+                if queue(state).note(&mut tx, &key, Count::Discount)? {
                     self.submit(state, tx, &mut vec![], 0)?;
                 }
                 queue(state).discount(&key);

@@ -56,20 +56,27 @@ enum Place {
     Later(u64),
 }
 
+/// A change of how often messages count as fetched.
+#[derive(Clone, Copy)]
+pub(crate) enum Count {
+    /// What can be seen at this time is fetched.
+    Fetch(u64),
+    /// The last fetch does not count.
+    Discount,
+}
+
 impl Message {
-    /// How often it was fetched after one more fetch at this time, if that would get it.
-    fn counted(&self, now: u64) -> Option<u32> {
-        (self.visible <= now).then(|| self.attempts.saturating_add(1))
+    /// How often it counts as fetched after this, if this is about it.
+    fn counted(&self, count: Count) -> Option<u32> {
+        match count {
+            Count::Fetch(now) => (self.visible <= now).then(|| self.attempts.saturating_add(1)),
+            Count::Discount => self.fetched.then(|| self.attempts.saturating_sub(1)),
+        }
     }
 
-    /// How often it was fetched if the last time does not count, if that got it.
-    fn discounted(&self) -> Option<u32> {
-        self.fetched.then(|| self.attempts.saturating_sub(1))
-    }
-
-    fn set_attempts(&mut self, attempts: u32) {
-        self.attempts = attempts;
-        self.noted |= attempts > 1;
+    fn count(&mut self, count: Count) {
+        self.attempts = self.counted(count).unwrap_or(self.attempts);
+        self.noted |= self.attempts > 1;
     }
 }
 
@@ -104,16 +111,9 @@ impl Group {
 
 impl<K: Clone + Ord> Queue<K> {
     pub(crate) fn new(table: &'static str) -> Self {
+        let (groups, held, commit) = (BTreeMap::new(), HashMap::new(), Position::START);
         let (ready, later) = (BTreeSet::new(), BTreeSet::new());
-        Queue {
-            table,
-            groups: BTreeMap::new(),
-            ready,
-            later,
-            held: HashMap::new(),
-            commit: Position::START,
-            news: false,
-        }
+        Queue { table, groups, ready, later, held, commit, news: false }
     }
 
     pub(crate) fn add(&mut self, key: &K, number: u64, message: Message, now: u64) {
@@ -151,9 +151,25 @@ impl<K: Clone + Ord> Queue<K> {
         self.change(key, now, |group| group.parked = true);
     }
 
-    /// Writes down the attempts that are counted when a group is locked now. Whether there is any to be written.
-    pub(crate) fn note_lock(&self, tx: &mut Transaction<'_>, key: &K, now: u64) -> Result<bool> {
-        self.note(tx, key, |message| message.counted(now))
+    /// Writes down how often messages count as fetched after this, where that must be. Whether it is anywhere.
+    pub(crate) fn note(&self, tx: &mut Transaction<'_>, key: &K, count: Count) -> Result<bool> {
+        let mut written = false;
+        for (number, message) in self.groups.get(key).into_iter().flat_map(|group| &group.messages)
+        {
+            let attempts = message.counted(count).filter(|n| message.noted || *n > 1);
+            if let Some(attempts) = attempts {
+                tx.put(ATTEMPTS, &number_key(*number), &attempts.to_le_bytes())?;
+                written = true;
+            }
+        }
+        Ok(written)
+    }
+
+    /// Takes back an attempt of what was fetched.
+    pub(crate) fn discount(&mut self, key: &K) {
+        let messages = self.groups.get_mut(key).into_iter();
+        let messages = messages.flat_map(|group| group.messages.values_mut());
+        messages.for_each(|message| message.count(Count::Discount));
     }
 
     /// Locks a group with the messages that can be seen: these, the most attempts of one, and the commit that they
@@ -167,11 +183,10 @@ impl<K: Clone + Ord> Queue<K> {
         let Some(group) = self.groups.get_mut(key) else { return (vec![], 0, self.commit) };
         let (mut items, mut most) = (vec![], 0);
         for message in group.messages.values_mut() {
-            let counted = message.counted(now);
-            message.fetched = counted.is_some();
-            if let Some(attempts) = counted {
-                message.set_attempts(attempts);
-                most = most.max(attempts);
+            message.count(Count::Fetch(now));
+            message.fetched = message.visible <= now;
+            if message.fetched {
+                most = most.max(message.attempts);
                 items.push(message.item.clone());
             }
         }
@@ -200,39 +215,6 @@ impl<K: Clone + Ord> Queue<K> {
         self.change(key, now, |group| {
             group.lock = group.lock.take().map(|(token, _)| (token, until));
         });
-    }
-
-    /// Writes down the attempts of what was fetched without the last one. Whether there is any to be written.
-    pub(crate) fn note_discount(&self, tx: &mut Transaction<'_>, key: &K) -> Result<bool> {
-        self.note(tx, key, Message::discounted)
-    }
-
-    /// Takes back an attempt of what was fetched.
-    pub(crate) fn discount(&mut self, key: &K) {
-        let messages = self.groups.get_mut(key).into_iter();
-        for message in messages.flat_map(|group| group.messages.values_mut()) {
-            if let Some(attempts) = message.discounted() {
-                message.set_attempts(attempts);
-            }
-        }
-    }
-
-    fn note(
-        &self,
-        tx: &mut Transaction<'_>,
-        key: &K,
-        attempts: impl Fn(&Message) -> Option<u32>,
-    ) -> Result<bool> {
-        let mut written = false;
-        for (number, message) in self.groups.get(key).into_iter().flat_map(|group| &group.messages)
-        {
-            let attempts = attempts(message).filter(|attempts| message.noted || *attempts > 1);
-            if let Some(attempts) = attempts {
-                tx.put(ATTEMPTS, &number_key(*number), &attempts.to_le_bytes())?;
-                written = true;
-            }
-        }
-        Ok(written)
     }
 
     /// Gives back the lock; what was fetched can be seen again, then or now.

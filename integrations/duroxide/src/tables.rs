@@ -57,11 +57,10 @@ pub(crate) fn pairs_at<'s>(
     first: &str,
 ) -> kinlog::Result<Vec<(&'s str, &'s [u8])>> {
     let prefix = pair_key(first, "");
-    let mut pairs = vec![];
-    for row in snapshot.rows(table, prefix.as_slice()..) {
-        let Row { key, value } = row?;
-        let Some(second) = key.strip_prefix(prefix.as_slice()) else { break };
-        pairs.push((std::str::from_utf8(second).unwrap_or_default(), value));
-    }
-    Ok(pairs)
+    let rows = snapshot.rows_with_prefix(table, &prefix);
+    let pair = |Row { key, value }: Row<'s>| {
+        let second = key.get(prefix.len()..).unwrap_or_default();
+        (std::str::from_utf8(second).unwrap_or_default(), value)
+    };
+    rows.map(|row| row.map(pair)).collect()
 }

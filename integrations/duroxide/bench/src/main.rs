@@ -19,7 +19,6 @@ use duroxide::runtime::{Runtime, RuntimeOptions};
 use duroxide::{
     ActivityContext, Client, OrchestrationContext, OrchestrationRegistry, OrchestrationStatus,
 };
-
 use kinlog::{Durability, Stats, Store};
 use kinlog_duroxide::{KinlogProvider, Options};
 
