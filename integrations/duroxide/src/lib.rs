@@ -23,11 +23,14 @@
 //!
 //! Each acknowledgement is one commit; activities that end at about the same time share one. What a worker or a
 //! dispatcher gets to see is in the log, as durable as [`Options::durability`] says, before it is handed out. No
-//! call blocks on a sync. Messages that wait are in memory, too. A fetch that is given up half way leaves its lock to
-//! expire, as a worker does that vanishes.
+//! call blocks on the disk: where there is no room for a commit, its future waits. Messages that wait are in memory,
+//! too. A fetch that is given up half way leaves its lock to expire, as a worker does that vanishes.
 //!
 //! A disk that fails ends it: the store takes no more commits, each call says why, and what was acknowledged is there
 //! when the store is opened again.
+//!
+//! **On a full disk** what has begun gets on to its end: acknowledging, taking work and cancelling use the reserve that
+//! kinlog keeps (`Transaction::use_reserve`). New messages are refused with an error that duroxide may try again.
 //!
 //! **Deleting and pruning hide.** kinlog cannot delete runs yet: instances that are deleted and executions that
 //! are pruned are not seen any more, and their ids are free; the bytes of their histories stay in the log.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use duroxide::Client;
+use kinlog::Durability;
 use kinlog::disk::Disk;
 use kinlog_duroxide::{KinlogProvider, Options};
 use kinlog_rig::Random;
@@ -17,15 +18,15 @@ const LIVES: u64 = 3;
 const OPERATIONS: usize = 200;
 
 /// A provider on a disk, if the power stays long enough.
-fn open(disk: &SimulatedDisk) -> kinlog::Result<Arc<KinlogProvider>> {
+fn open(disk: &SimulatedDisk, options: Options) -> kinlog::Result<Arc<KinlogProvider>> {
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
     let store = kinlog::Options::new().segment_bytes(64 << 10).disk(disk).open("/store")?;
-    Ok(Arc::new(KinlogProvider::new(store, Options::new()).unwrap()))
+    Ok(Arc::new(KinlogProvider::new(store, options).unwrap()))
 }
 
 /// Starts orders and does them until the power goes.
 async fn live(disk: &SimulatedDisk, life: u64, acknowledged: &mut BTreeSet<String>) {
-    let Ok(provider) = open(disk) else { return };
+    let Ok(provider) = open(disk, Options::new()) else { return };
     let runtime = orders::run(&provider).await;
     let client = Client::new(provider);
     for number in 0.. {
@@ -50,7 +51,8 @@ async fn lose_power(seed: u64) {
         content = disk.content().after_power_loss(Survivors::Sectors(random.draw()));
     }
     let disk = SimulatedDisk::with(content, seed);
-    orders::finish(open(&disk).unwrap(), &acknowledged, 3).await;
+    let options = Options::new().durability(Durability::Buffered);
+    orders::finish(open(&disk, options).unwrap(), &acknowledged, 3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
