@@ -48,21 +48,24 @@ impl KinlogProvider {
         let now = clock::now();
         state.inboxes.tick(now);
         let mut tx = self.begin();
-        let (mut orphans, mut parked) = (vec![], vec![]);
-        let inboxes = &state.inboxes;
-        let found = find(inboxes, &mut tx, range.flatten(), now, &mut orphans, &mut parked)?;
-        for id in &orphans {
-            inboxes.delete(&mut tx, id, false)?;
+        let mut passed = vec![];
+        let found = find(&state.inboxes, &mut tx, range.flatten(), now, &mut passed)?;
+        let mut writes = false;
+        for (id, _) in passed.iter().filter(|(_, for_nobody)| *for_nobody) {
+            writes |= state.inboxes.delete(&mut tx, id, false)? > 0;
         }
-        let noted = match &found {
-            Some((id, _)) => inboxes.note(&mut tx, id, Count::Fetch(now))?,
-            None => false,
-        };
-        if noted || !orphans.is_empty() {
+        if let Some((id, _)) = &found {
+            writes |= state.inboxes.note(&mut tx, id, Count::Fetch(now))?;
+        }
+        if writes {
             self.submit(state, tx, &mut vec![], 0)?;
         }
-        orphans.iter().for_each(|id| state.inboxes.forget(id, false, now));
-        parked.iter().for_each(|id| state.inboxes.park(id, now));
+        for (id, for_nobody) in passed {
+            match for_nobody {
+                true => state.inboxes.forget(&id, false, now),
+                false => state.inboxes.park(&id, now),
+            }
+        }
         let Some(what) = found else { return Ok(Look::Nothing(state.inboxes.next_time())) };
         let token = state.draw_token();
         let lock = (token.as_str(), clock::after(now, timeout));
@@ -146,26 +149,25 @@ impl KinlogProvider {
     }
 }
 
-/// The first instance that can be fetched; and before it those with messages that nobody will take, and those whose
-/// messages wait for their start.
+/// The first instance that can be fetched; and, passed on the way, those that have not begun, and whether all that waits
+/// for them is for nobody.
 fn find(
     inboxes: &Queue<Arc<str>>,
     tx: &mut Transaction<'_>,
     range: Option<&SemverRange>,
     now: u64,
-    orphans: &mut Vec<Arc<str>>,
-    parked: &mut Vec<Arc<str>>,
+    passed: &mut Vec<(Arc<str>, bool)>,
 ) -> Result<Option<Found>> {
+    let begins = |item: &WorkItem| item::begins(item).is_some();
+    let is_for_nobody = |item: &WorkItem| matches!(item, WorkItem::QueueMessage { .. });
     for (id, inbox) in inboxes.ready() {
         let instance = Instance::read(tx, id)?;
-        let begins = |item: &WorkItem| item::begins(item).is_some();
-        let is_for_nobody = |item: &WorkItem| matches!(item, WorkItem::QueueMessage { .. });
         match &instance {
             Some(instance) if is_pinned_outside(instance, range)? => {}
-            None if inbox.visible(now).any(begins) => return Ok(Some((id.clone(), None))),
-            Some(_) => return Ok(Some((id.clone(), instance))),
-            None if inbox.items().all(is_for_nobody) => orphans.push(id.clone()),
-            None => parked.push(id.clone()),
+            None if !inbox.visible(now).any(begins) => {
+                passed.push((id.clone(), inbox.items().all(is_for_nobody)));
+            }
+            _ => return Ok(Some((id.clone(), instance))),
         }
     }
     Ok(None)

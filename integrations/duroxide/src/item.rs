@@ -10,32 +10,20 @@ use crate::tables::{INBOX, WORK};
 /// Instance, execution, id and number of an activity that is to be done.
 pub(crate) type Job = (Arc<str>, u64, u64, u64);
 
-/// Where a message goes.
-pub(crate) enum Address {
-    Instance(Arc<str>),
-    Worker(Job),
-}
-
-impl Address {
-    /// The address of the message that gets this number.
-    pub(crate) fn of(item: &WorkItem, number: u64) -> Self {
-        match item {
-            WorkItem::ActivityExecute { instance, execution_id, id, .. } => {
-                Address::Worker((Arc::from(instance.as_str()), *execution_id, *id, number))
-            }
-            WorkItem::StartOrchestration { instance, .. }
-            | WorkItem::ActivityCompleted { instance, .. }
-            | WorkItem::ActivityFailed { instance, .. }
-            | WorkItem::TimerFired { instance, .. }
-            | WorkItem::ExternalRaised { instance, .. }
-            | WorkItem::CancelInstance { instance, .. }
-            | WorkItem::ContinueAsNew { instance, .. }
-            | WorkItem::QueueMessage { instance, .. }
-            | WorkItem::SubOrchCompleted { parent_instance: instance, .. }
-            | WorkItem::SubOrchFailed { parent_instance: instance, .. } => {
-                Address::Instance(Arc::from(instance.as_str()))
-            }
-        }
+/// The instance that a message goes to, or that asks for an activity.
+pub(crate) fn instance(item: &WorkItem) -> &str {
+    match item {
+        WorkItem::ActivityExecute { instance, .. }
+        | WorkItem::StartOrchestration { instance, .. }
+        | WorkItem::ActivityCompleted { instance, .. }
+        | WorkItem::ActivityFailed { instance, .. }
+        | WorkItem::TimerFired { instance, .. }
+        | WorkItem::ExternalRaised { instance, .. }
+        | WorkItem::CancelInstance { instance, .. }
+        | WorkItem::ContinueAsNew { instance, .. }
+        | WorkItem::QueueMessage { instance, .. }
+        | WorkItem::SubOrchCompleted { parent_instance: instance, .. }
+        | WorkItem::SubOrchFailed { parent_instance: instance, .. } => instance,
     }
 }
 

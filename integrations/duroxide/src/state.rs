@@ -9,7 +9,7 @@ use kinlog::{Position, Snapshot};
 
 use crate::clock;
 use crate::error::Result;
-use crate::item::{self, Address, Job};
+use crate::item::{self, Job};
 use crate::queue::{Message, Queue};
 use crate::reports::Report;
 use crate::sessions::Sessions;
@@ -74,11 +74,17 @@ impl State {
     fn insert(&mut self, number: u64, item: WorkItem, visible: u64, attempts: (u32, bool)) {
         let visible = visible.max(item::visible_at(&item));
         let (attempts, noted) = attempts;
-        let (address, now) = (Address::of(&item, number), clock::now());
+        let (to, now): (Arc<str>, _) = (item::instance(&item).into(), clock::now());
+        let of = match &item {
+            WorkItem::ActivityExecute { execution_id, id, .. } => Some((*execution_id, *id)),
+            _ => None,
+        };
         let message = Message { item, visible, attempts, noted, fetched: false };
-        match address {
-            Address::Instance(id) => self.inboxes.add(&id, number, message, now),
-            Address::Worker(job) => self.work.add(&job, number, message, now),
+        match of {
+            Some((execution, id)) => {
+                self.work.add(&(to, execution, id, number), number, message, now)
+            }
+            None => self.inboxes.add(&to, number, message, now),
         }
     }
 
