@@ -55,9 +55,15 @@ async fn lose_power(seed: u64) {
     orders::finish(open(&disk, options).unwrap(), &acknowledged, 3).await;
 }
 
+/// 3 seeds, or as many as `KINLOG_POWER_LOSSES` says.
+fn seeds() -> u64 {
+    let seeds = std::env::var("KINLOG_POWER_LOSSES").ok();
+    seeds.and_then(|seeds| seeds.parse().ok()).unwrap_or(3)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_before_a_power_loss_is_completed_once() {
-    for seed in 0..3 {
+    for seed in 0..seeds() {
         lose_power(seed).await;
     }
 }
