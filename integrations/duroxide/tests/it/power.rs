@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use duroxide::Client;
 use kinlog::Durability;
@@ -15,7 +16,11 @@ use crate::orders;
 
 /// How many times the disk loses power, and how many operations it does in between at most.
 const LIVES: u64 = 3;
-const OPERATIONS: usize = 200;
+const OPERATIONS: usize = 300;
+/// How many orders are open at a time.
+const OPEN: u64 = 4;
+/// How often it is asked whether the power is there.
+const SHORT: Duration = Duration::from_millis(20);
 
 /// A provider on a disk, if the power stays long enough.
 fn open(disk: &SimulatedDisk, options: Options) -> kinlog::Result<Arc<KinlogProvider>> {
@@ -29,12 +34,19 @@ async fn live(disk: &SimulatedDisk, life: u64, acknowledged: &mut BTreeSet<Strin
     let Ok(provider) = open(disk, Options::new()) else { return };
     let runtime = orders::run(&provider).await;
     let client = Client::new(provider);
-    for number in 0.. {
+    for number in 0_u64.. {
         let id = format!("order-{life}-{number}");
         if orders::start(&client, &id).await.is_err() {
             break;
         }
         acknowledged.insert(id);
+        // A few at a time, so that they get far.
+        let former = format!("order-{life}-{}", number.saturating_sub(OPEN));
+        while number >= OPEN && !disk.is_dead() {
+            if client.wait_for_orchestration(&former, SHORT).await.is_ok() {
+                break;
+            }
+        }
     }
     assert!(disk.is_dead());
     runtime.shutdown(Some(0)).await;
