@@ -37,6 +37,12 @@ impl KinlogProvider {
         Ok(())
     }
 
+    /// Submits what nobody waits for.
+    pub(crate) fn note(&self, state: &mut State, tx: Transaction<'_>) -> Result<()> {
+        state.set_commit(tx.try_submit(Durability::Buffered)?.position());
+        Ok(())
+    }
+
     /// Does something under the lock; again, once there is room for its commit, if there is none.
     pub(crate) async fn attempt<T>(
         &self,

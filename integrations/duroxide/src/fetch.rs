@@ -58,7 +58,7 @@ impl KinlogProvider {
             writes |= state.inboxes.note(&mut tx, id, Count::Fetch(now))?;
         }
         if writes {
-            self.submit(state, tx, &mut vec![], 0)?;
+            self.note(state, tx)?;
         }
         for (id, for_nobody) in passed {
             match for_nobody {
@@ -136,7 +136,7 @@ impl KinlogProvider {
         };
         let mut tx = self.begin();
         if work.note(&mut tx, &job, Count::Fetch(now))? {
-            self.submit(state, tx, &mut vec![], 0)?;
+            self.note(state, tx)?;
         }
         let token = state.draw_token();
         let lock = (token.as_str(), clock::after(now, timeout));

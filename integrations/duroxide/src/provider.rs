@@ -93,7 +93,7 @@ impl KinlogProvider {
             if ignore_attempt {
                 let mut tx = self.begin();
                 if queue(state).note(&mut tx, &key, Count::Discount)? {
-                    self.submit(state, tx, &mut vec![], 0)?;
+                    self.note(state, tx)?;
                 }
                 queue(state).discount(&key);
             }
