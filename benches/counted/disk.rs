@@ -7,7 +7,7 @@ use std::ops::{AddAssign, Sub};
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::thread::{self, ThreadId};
+use std::thread;
 use std::time::Duration;
 
 use kinlog::Timestamp;
@@ -69,9 +69,8 @@ struct Inner {
     log_bytes: AtomicU64,
 }
 
-/// Holds up every thread but one before it writes.
+/// Holds up the store's own thread before it writes. The thread for segments goes on: a commit may wait for it.
 struct Gate {
-    free: ThreadId,
     /// Whether it is closed, and how many wait before it.
     state: Mutex<(bool, usize)>,
     moved: Condvar,
@@ -80,17 +79,16 @@ struct Gate {
 impl CountingDisk {
     /// The disk for this thread to work on.
     pub(crate) fn new() -> Self {
-        let free = thread::current().id();
         CountingDisk(Arc::new(Inner {
             files: FileSystem::new(),
             drawn: AtomicU64::new(0),
             now: AtomicI64::new(1_800_000_000_000_000_000),
-            gate: Gate { free, state: Mutex::default(), moved: Condvar::new() },
+            gate: Gate { state: Mutex::default(), moved: Condvar::new() },
             log_bytes: AtomicU64::new(0),
         }))
     }
 
-    /// Runs `work` while no other thread can write.
+    /// Runs `work` while the store's own thread cannot write.
     pub(crate) fn alone<T>(&self, work: impl FnOnce() -> T) -> T {
         let gate = &self.0.gate;
         gate.state.lock().unwrap().0 = true;
@@ -124,7 +122,7 @@ impl Gate {
     }
 
     fn pass(&self) {
-        if thread::current().id() == self.free {
+        if thread::current().name() != Some("kinlog") {
             return;
         }
         let mut state = self.state.lock().unwrap();

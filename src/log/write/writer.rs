@@ -212,12 +212,17 @@ impl Writer {
         let mut unsynced = std::mem::take(&mut state.unsynced);
         let (durable, end) = (self.durable(), state.next);
         let sync = state.wanted > durable;
+        // Only a leader adds to them.
+        let awaits_sealed = sync && !state.sealed.is_empty();
         let bytes = groups.iter().map(|group| group.bytes.len()).sum();
         let round = MutexGuard::unlocked(state, || {
             let _span = span::round(bytes, sync);
             let began = self.recording.now();
             let told = Round { bytes, segments: groups.len(), sync, began };
-            let written = self.write(&mut groups, &mut unsynced, durable, sync);
+            let mut written = self.write(&mut groups, &mut unsynced, durable, sync);
+            if awaits_sealed {
+                written = written.and_then(|()| self.await_sealed());
+            }
             if written.is_ok() {
                 self.published.publish(end);
             }
@@ -228,23 +233,7 @@ impl Writer {
         });
         state.leading = false;
         match round {
-            Ok(()) => {
-                let (last, _) = self.published.identity.locate(end);
-                let full = unsynced.extract_if(.., |segment| segment.header.number < last);
-                let full: Vec<_> = full.collect();
-                if !full.is_empty() {
-                    self.prepare(state, 0);
-                }
-                if sync {
-                    self.durable.fetch_max(end.as_u64(), Ordering::Release);
-                    // On the device: nothing is ever written to them again.
-                    full.iter().for_each(|segment| segment.file.end_writing());
-                    unsynced.clear();
-                } else if !full.is_empty() {
-                    state.sealed.extend(full);
-                    self.segment_work.notify_one();
-                }
-            }
+            Ok(()) => self.conclude(state, &mut unsynced, end, sync),
             // Nothing more is written, so what gathered meanwhile never will be.
             Err(error) => state.fail_below(error, end),
         }
@@ -259,6 +248,30 @@ impl Writer {
         }
         self.note_round(state);
         self.wake_waiters(state);
+    }
+
+    /// What a round up to `end` brings: the log is on the device, or the thread for segments syncs those that are full.
+    fn conclude(
+        &self,
+        state: &mut State,
+        unsynced: &mut Vec<Arc<Segment>>,
+        end: Position,
+        sync: bool,
+    ) {
+        let (last, _) = self.published.identity.locate(end);
+        let is_full = |segment: &Arc<Segment>| segment.header.number < last;
+        let rolled = unsynced.iter().any(is_full);
+        if rolled {
+            self.prepare(state, 0);
+        }
+        if sync {
+            self.durable.fetch_max(end.as_u64(), Ordering::Release);
+            // Nothing is ever written to full ones again.
+            unsynced.drain(..).filter(is_full).for_each(|segment| segment.file.end_writing());
+        } else if rolled {
+            state.sealed.extend(unsynced.extract_if(.., |segment| is_full(segment)));
+            self.segment_work.notify_one();
+        }
     }
 
     /// Wakes whoever waits for what a round, or the end of all rounds, has brought.
@@ -301,7 +314,6 @@ impl Writer {
         }
         if sync {
             unsynced.iter().try_for_each(|segment| self.sync_segment(segment))?;
-            self.await_sealed()?;
         }
         Ok(())
     }
