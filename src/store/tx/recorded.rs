@@ -9,7 +9,7 @@ use crate::recorder::{COMMIT_BYTES, COMMIT_SECONDS, COMMITS, Label, REFUSED};
 impl Transaction<'_> {
     /// As [`Transaction::commit_unrecorded`], with the time that the caller waits.
     pub(crate) fn commit_recorded(self, durability: Durability) -> Result<Commit> {
-        let recording = self.shared.recording.clone();
+        let recording = &self.shared.recording;
         let began = recording.now();
         let outcome = self.commit_unrecorded(durability);
         if outcome.is_ok() {
