@@ -99,6 +99,27 @@ fn durable_up_to_a_commit_is_waited_for_and_awaited() {
     });
 }
 
+/// Whom the sync of a full segment satisfies may be the one whose turn it was to lead.
+#[test]
+fn a_full_segment_that_comes_to_the_device_leaves_nobody_waiting_without_a_leader() {
+    explore(300, || {
+        let world = World::new();
+        let submit = |round| {
+            let mut tx = world.store.begin();
+            tx.put("rows", &token(0, round), &vec![b'.'; LARGE]).unwrap();
+            tx.submit(Buffered).unwrap().position()
+        };
+        let positions: Vec<_> = (0..ROUNDS).map(submit).collect();
+        thread::scope(|scope| {
+            for position in positions {
+                let store = &world.store;
+                scope.spawn(move || store.durable(position).wait().unwrap());
+            }
+        });
+        world.end();
+    });
+}
+
 #[test]
 fn a_segment_that_cannot_be_prepared_refuses_commits_only_until_it_can() {
     explore(400, || {

@@ -81,7 +81,8 @@ impl Writer {
                 self.durable.fetch_max(durable.as_u64(), Ordering::Release);
                 // Nothing is ever written to it again.
                 full.file.end_writing();
-                self.note_segments(state);
+                // Whose turn it is to lead may be content with this, and go: another of those who wait must lead.
+                self.wake_waiters(state);
             }
             Err(error) => {
                 state.fail(error);
