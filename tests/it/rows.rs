@@ -305,6 +305,24 @@ fn a_row_that_is_not_there_is_deleted_without_a_trace() {
 }
 
 #[test]
+fn a_row_is_deleted_as_durably_as_asked_whoever_deletes_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let gone = |commit: &dyn Fn(Transaction<'_>)| {
+        put(&store, b"k", b"1");
+        store.sync().unwrap();
+        delete(&store, b"k");
+        assert!(store.durable_end().unwrap() < store.end());
+        let mut tx = store.begin();
+        tx.delete("t", b"k").unwrap();
+        commit(tx);
+        assert_eq!(store.durable_end().unwrap(), store.end(), "a power loss brings it back");
+    };
+    gone(&|tx| drop(tx.commit().unwrap()));
+    gone(&|tx| drop(tx.submit(Durability::Sync).unwrap().wait().unwrap()));
+}
+
+#[test]
 fn a_delete_is_decided_where_it_is_committed_and_overtakes_nobody() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(&dir);

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use crate::error::Result;
 use crate::id::{Position, RunId};
 use crate::index::RunState;
-use crate::log::write::{Span, Ticket};
+use crate::log::write::{Durability, Span, Ticket};
 use crate::store::pending::PendingRun;
 use crate::store::read::{DutyFilter, DutyList};
 use crate::store::shared::Shared;
@@ -15,8 +15,9 @@ use crate::store::shared::Shared;
 /// What became of a transaction.
 pub(crate) enum Enqueued {
     Commit(Span, Vec<Notice>),
-    /// It holds nothing. All that it has seen was so before this position.
-    Nothing(Position),
+    /// It holds nothing. All that it has seen was so before this position, and the log up to there is to be as
+    /// durable as this.
+    Nothing(Position, Durability),
 }
 
 /// A commit that is in the log.

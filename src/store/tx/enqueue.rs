@@ -35,7 +35,10 @@ impl Transaction<'_> {
                 && changed == 0
                 && idle.bytes() == self.work.rows.len()
             {
-                return self.conclude(index, !idle.places.is_empty()).map(Enqueued::Nothing);
+                let deletes = !idle.places.is_empty();
+                // A row that somebody else deletes, and that a power loss would bring back, is not deleted yet.
+                let least = if deletes { durability } else { Durability::Buffered };
+                return Ok(Enqueued::Nothing(self.conclude(index, deletes)?, least));
             }
             drop(index);
             if let Some((notices, span)) = self.append_to_log(manner, changed, &idle)? {

@@ -33,7 +33,7 @@ impl Transaction<'_> {
                 recording.add(&COMMITS, &[by_durability(durability)], 1);
                 recording.observe(&COMMIT_BYTES, &[], bytes);
             }
-            Ok(Enqueued::Nothing(_)) => {}
+            Ok(Enqueued::Nothing(..)) => {}
             Err(error) => recording.add(&REFUSED, &[by_retry(error)], 1),
         }
         outcome

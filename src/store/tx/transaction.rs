@@ -65,7 +65,8 @@ impl<'s> Transaction<'s> {
     }
 
     /// Commits, and returns when the commit is as durable as asked. A transaction that changes nothing
-    /// returns when all that it has seen is published.
+    /// returns when all that it has seen is published; if it deletes rows that are not there, when the log is as
+    /// durable as asked.
     ///
     /// # Errors
     /// As [`Transaction::commit`].
@@ -81,8 +82,8 @@ impl<'s> Transaction<'s> {
                 Ok(Commit::new(shared, span.start, notices))
             }
             // What it has seen may still be on its way, and could be lost.
-            Enqueued::Nothing(at) => {
-                shared.writer()?.wait(Span { start: at, end: at }, Durability::Buffered)?;
+            Enqueued::Nothing(at, least) => {
+                shared.writer()?.wait(Span { start: at, end: at }, least)?;
                 Ok(Commit::new(shared, at, vec![]))
             }
         }
@@ -132,9 +133,7 @@ impl<'s> Transaction<'s> {
         let (span, durability, notices) =
             match self.enqueue_recorded(durability, Lead::Thread, waits)? {
                 Enqueued::Commit(span, notices) => (span, durability, notices),
-                Enqueued::Nothing(at) => {
-                    (Span { start: at, end: at }, Durability::Buffered, vec![])
-                }
+                Enqueued::Nothing(at, least) => (Span { start: at, end: at }, least, vec![]),
             };
         let ticket = Ticket::new(shared.writer()?.clone(), span, durability);
         Ok(CommitHandle::new(Commit::new(shared, span.start, notices), ticket))
