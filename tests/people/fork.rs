@@ -1,9 +1,10 @@
 //! A process that forks: the child has a copy of the store's memory, and neither its threads nor its locks.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
+use kinlog::recorder::{Label, Metric, Recorder};
 use kinlog::{Close, DutyFilter, DutyKind, NewRun, Position, RunFilter, Store};
 
 use super::*;
@@ -139,6 +140,28 @@ fn copy_of(store: &Store) -> Store {
     // SAFETY: the memory is the child's own, and its other owner, a function of the parent that is further
     // up on the stack, is never returned to.
     unsafe { std::ptr::read(store) }
+}
+
+/// A thread of the parent may hold the recorder's own locks when the process forks.
+#[test]
+fn a_forked_process_tells_the_recorder_nothing() {
+    #[derive(Default)]
+    struct Told(AtomicU64);
+    impl Recorder for Told {
+        fn add(&self, _: &Metric, _: &[Label], _: u64) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let told = Arc::new(Told::default());
+    let store = small_segments().recorder(told.clone()).open(dir.path()).unwrap();
+    let (run, parent) = (ours(&store), std::process::id());
+    let before = told.0.load(Ordering::Relaxed);
+    assert!(before > 0);
+    forked(|| {
+        refuses(copy_of(&store), parent, run);
+        assert_eq!(told.0.load(Ordering::Relaxed), before);
+    });
 }
 
 #[test]

@@ -34,6 +34,8 @@ impl Transaction<'_> {
                 recording.observe(&COMMIT_BYTES, &[], bytes);
             }
             Ok(Enqueued::Nothing(..)) => {}
+            // A thread of the parent may have held the recorder's locks at the fork.
+            Err(Error::Forked { .. }) => {}
             Err(error) => recording.add(&REFUSED, &[by_retry(error)], 1),
         }
         outcome
