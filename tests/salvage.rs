@@ -16,6 +16,8 @@ mod files;
 mod frames;
 #[path = "salvage/hostile.rs"]
 mod hostile;
+#[path = "salvage/keys.rs"]
+mod keys;
 #[path = "salvage/original.rs"]
 mod original;
 #[path = "salvage/refused.rs"]

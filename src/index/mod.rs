@@ -22,6 +22,6 @@ pub(crate) use rules::{Draft, ForkPoint, Illegal, ParentEvent, Refusal, RunOrigi
 pub(crate) use state::{
     Chain, ChildRef, DutyKey, EVENT_KEYS_TABLE, Index, NAMESPACES_TABLE, Relation, Run, RunLinks,
     RunState, ValueRef, Waypoint, Workflow, beyond_prefix, encode_limits, event_in_row,
-    event_key_row,
+    event_key_row, event_of_row,
 };
 pub use state::{DutyKind, RunStatus, Size};

@@ -5,13 +5,15 @@
 //! A batch that does not continue its run as it is in the new store cuts the run; a run that is cut takes no
 //! later batch. What the rules of the index then refuse is cut as well, until nothing more is refused.
 
+use std::collections::HashMap;
+
 use super::kept_batch::{KeptBatch, Origin, assemble, drop_orphans};
 use super::runs::{BATCH_MISSING, Kept, SourceRun, SourceRuns};
 use crate::bytes::wide;
 use crate::error::Result;
 use crate::event::{Body, Buffer, Malformed};
-use crate::id::{RunId, RunNumber};
-use crate::index::Refusal;
+use crate::id::{Position, RunId, RunNumber};
+use crate::index::{EVENT_KEYS_TABLE, Refusal, event_of_row};
 use crate::log::format::{BATCH_HEADER_BYTES, Batch, Frame, OVERHEAD_BYTES, Part, Parts};
 use crate::store::CommitImport;
 
@@ -150,6 +152,9 @@ impl<'s> Rescue<'s> {
             for (kept, why) in drop_orphans(&mut commit.batches) {
                 self.leave_out(commit, &kept, why);
             }
+            if commit.partial {
+                self.drop_keys(commit);
+            }
             if commit.batches.is_empty() && commit.rows.is_empty() {
                 self.counts.dropped += 1;
                 return Ok(());
@@ -207,6 +212,21 @@ impl<'s> Rescue<'s> {
         if sound < batches.len() { Blamed::Batch(sound) } else { Blamed::Rows }
     }
 
+    /// Drops the keys of events that are left out: other events of their runs may get their ids.
+    fn drop_keys(&mut self, commit: &mut Parsed<'_>) {
+        let events = |kept: &KeptBatch<'_>| {
+            let first = kept.batch.first_event;
+            (kept.id, first..first.saturating_add(kept.batch.count.into()))
+        };
+        let kept: HashMap<_, _> = commit.batches.iter().map(events).collect();
+        let before = commit.rows.len();
+        commit.rows.retain(|row| {
+            let named = keyed_event(row);
+            named.is_none_or(|(run, event)| kept.get(&run).is_some_and(|ids| ids.contains(&event)))
+        });
+        self.counts.rows_dropped += wide(before - commit.rows.len());
+    }
+
     /// Drops the rows that are malformed by themselves; all rows if none is.
     fn drop_rows(&mut self, commit: &mut Parsed<'_>) {
         let before = commit.rows.len();
@@ -237,6 +257,13 @@ impl<'s> Rescue<'s> {
         let count = if commit.partial { &mut self.counts.partial } else { &mut self.counts.whole };
         *count += 1;
     }
+}
+
+/// The run and the event whose key a row is, if it is one.
+fn keyed_event(row: &[u8]) -> Option<(RunId, u32)> {
+    let (part, _) = Parts::new(row, Position::START, 0).next()?.ok()?;
+    let Part::Put(row) = part else { return None };
+    (row.table == EVENT_KEYS_TABLE).then(|| event_of_row(row.key, row.value?.1)).flatten()
 }
 
 /// The parts of a commit, each with its bytes. No run has two batches.

@@ -17,7 +17,7 @@ mod workflow_types;
 pub(crate) use chains::Chain;
 pub use duties::DutyKind;
 pub(crate) use duties::{Duties, DutyKey};
-pub(crate) use event_keys::{EVENT_KEYS_TABLE, event_in_row, event_key_row};
+pub(crate) use event_keys::{EVENT_KEYS_TABLE, event_in_row, event_key_row, event_of_row};
 pub(crate) use impossible::{Impossible, Must};
 pub(crate) use index::Index;
 pub(crate) use links::{ChildRef, OutgoingRequest, ParentState, Relation, RunLinks};
