@@ -262,7 +262,7 @@ pub(crate) fn write_checksums(
         let Some((frame, next)) = rest.split_at_mut_checked(payload_bytes + OVERHEAD_BYTES) else {
             return;
         };
-        // The writer takes no commit that far beyond the durable mark (`LAG_MAX`).
+        // The writer lets the mark stay no further behind (`UNSYNCED_SEGMENTS_MAX`).
         let lag = position.as_u64().saturating_sub(durable_upto.as_u64()) / 4;
         put(frame, 12, &u32::try_from(lag).unwrap_or(u32::MAX).to_le_bytes());
         let check = header_checksum(frame, salt, position);

@@ -8,6 +8,7 @@ use super::writer::Writer;
 use crate::bytes::wide;
 use crate::disk::random_bytes;
 use crate::error::{Error, Result};
+use crate::id::Position;
 use crate::limits::{Limit, POSITION_MAX};
 use crate::log::files::{Segment, is_full, reserve_bytes};
 use crate::log::format::{FrameKind, OVERHEAD_BYTES, SegmentHeader, frame};
@@ -17,11 +18,9 @@ use crate::sync::MutexGuard;
 /// bounded however far committers run ahead of the disk.
 const GROUP_BYTES_MAX: usize = 8 << 20;
 /// How many full segments may be on their way to the device at once: what a power loss can take is bounded. Short
-/// ones do not count, as all of them together are shorter than a long one.
+/// ones do not count, as all of them together are shorter than a long one; nor are there so many of them that a frame
+/// could not say how far behind the durable mark is, at most 16 GiB.
 const UNSYNCED_SEGMENTS_MAX: u32 = 2;
-/// No segment is left this far beyond the durable mark: what a frame says of the mark must fit its field, 16 GiB.
-/// Positions jump where a segment is short.
-const LAG_MAX: u64 = 8 << 30;
 
 impl Writer {
     /// Waits until a frame of `bytes` can be appended, and rolls over to the next segment if it
@@ -107,12 +106,7 @@ impl Writer {
 
     /// Whether the segment must not be left yet: too many before it are not on the device.
     fn is_far_ahead(&self, state: &State) -> bool {
-        let (identity, durable) = (self.published.identity, self.durable());
-        let SegmentHeader { number, file_bytes, .. } = state.segment.header;
-        let (synced, _) = identity.locate(durable);
-        let grown = file_bytes == identity.segment_bytes;
-        grown && number.saturating_sub(synced) >= UNSYNCED_SEGMENTS_MAX
-            || state.next.as_u64().saturating_sub(durable.as_u64()) > LAG_MAX
+        is_far_ahead(&state.segment.header, self.durable())
     }
 
     /// How many bytes of the segment a commit must leave: none if the next one is there.
@@ -147,6 +141,13 @@ impl Writer {
     }
 }
 
+/// Whether a log that is on the device up to `durable` must not go on after this segment yet.
+fn is_far_ahead(header: &SegmentHeader, durable: Position) -> bool {
+    let SegmentHeader { identity, number, file_bytes, .. } = *header;
+    let (synced, _) = identity.locate(durable);
+    file_bytes == identity.segment_bytes && number.saturating_sub(synced) >= UNSYNCED_SEGMENTS_MAX
+}
+
 fn is_group_full(state: &State) -> bool {
     state.groups.iter().map(|group| group.bytes.len()).sum::<usize>() >= GROUP_BYTES_MAX
 }
@@ -158,5 +159,52 @@ fn refusal(error: Error) -> Error {
             Error::DiskFull { operation, path, source }
         }
         error => Error::NotWritten { cause: Arc::new(error) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_far_ahead;
+    use crate::bytes::wide;
+    use crate::id::Position;
+    use crate::limits::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+    use crate::log::format::{FrameKind, Identity, OVERHEAD_BYTES, SegmentHeader, frame};
+
+    /// The header of a seal at `position`, in a log that is on the device up to `durable`, says so.
+    fn says_so(header: &SegmentHeader, position: Position, durable: Position) -> bool {
+        let mut bytes = crate::event::Buffer::new();
+        frame::open(&mut bytes);
+        frame::close(&mut bytes, 0, FrameKind::Seal, 0, header.epoch);
+        frame::write_checksums(&mut bytes, &header.salt, position, durable);
+        let read = frame::verify_header(&bytes, header.scope(), position);
+        read.is_ok_and(|read| read.durable_upto == durable)
+    }
+
+    /// Nothing is synced, and each segment is filled to its end.
+    #[test]
+    fn segments_that_grow_leave_the_durable_mark_no_further_behind_than_a_frame_can_say() {
+        let doubled = (0..15).map(|times| SEGMENT_BYTES_MIN << times);
+        let odd = doubled.clone().map(|bytes| (bytes + 4096).min(SEGMENT_BYTES_MAX - 4096));
+        for segment_bytes in doubled.chain(odd) {
+            let identity = Identity { store: [7; 16], segment_bytes };
+            let durable = identity.first_frame(0);
+            let mut file_bytes = SEGMENT_BYTES_MIN;
+            let mut unsynced = 0;
+            for number in 0.. {
+                let header =
+                    SegmentHeader { identity, number, epoch: 1, salt: [3; 16], file_bytes };
+                let seal = header.scope().end.as_u64() - wide(OVERHEAD_BYTES);
+                let seal = Position::from_u64(seal);
+                assert!(says_so(&header, seal, durable), "{segment_bytes} {number}");
+                unsynced += u64::from(file_bytes);
+                if is_far_ahead(&header, durable) {
+                    break;
+                }
+                file_bytes = identity.next_file_bytes(file_bytes, 0);
+            }
+            // What a power loss can take is bounded, and the log need not wait for every segment.
+            let long = u64::from(segment_bytes);
+            assert!((long..=4 * long).contains(&unsynced), "{segment_bytes} {unsynced}");
+        }
     }
 }
