@@ -186,3 +186,18 @@ fn the_document_has_every_metric() {
         assert_eq!([row[1], row[2], row[3], row[5]], [metric.name, kind, unit, metric.help]);
     }
 }
+
+/// A store that was moved finds that out at rest, and once more when it is closed.
+#[test]
+fn a_log_that_stops_is_told_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let told = Arc::new(Told::default());
+    let store = small_segments().recorder(told.clone()).open(&path).unwrap();
+    put(&store, 0, Durability::Sync);
+    std::fs::rename(&path, dir.path().join("moved")).unwrap();
+    assert!(matches!(store.rest(), Err(Error::Displaced { .. })));
+    assert_eq!(told.values("kinlog_log_failures_total"), [1.0]);
+    assert!(matches!(store.shut_down(), Err(Error::Displaced { .. })));
+    assert_eq!(told.values("kinlog_log_failures_total"), [1.0]);
+}
