@@ -4,7 +4,7 @@ use std::future::Future;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -12,9 +12,9 @@ use std::thread;
 use std::time::Duration;
 
 use kinlog::error::Retry;
-use kinlog::{CommitHandle, Durability, Error, Position, Result, Store, Transaction};
+use kinlog::{CommitHandle, Durability, Error, Options, Position, Result, Store, Transaction};
 use kinlog_testing::disk::{Fate, Op, disk_with};
-use kinlog_testing::files::small_segments;
+use kinlog_testing::files::{copy_files, small_segments};
 
 const SEGMENT: u64 = 64 << 10;
 /// Against a hang, not a measurement.
@@ -47,6 +47,14 @@ impl Drop for Keeper {
 
 /// A store on a disk on which operations that `held` names do not return while the gate is closed.
 fn gated(dir: &Path, held: impl Fn(Op, &Path) -> bool + Send + Sync + 'static) -> (Store, Keeper) {
+    gated_with(&small_segments(), dir, held)
+}
+
+fn gated_with(
+    options: &Options,
+    dir: &Path,
+    held: impl Fn(Op, &Path) -> bool + Send + Sync + 'static,
+) -> (Store, Keeper) {
     let gate = Gate::default();
     let disk = {
         let gate = gate.clone();
@@ -57,7 +65,7 @@ fn gated(dir: &Path, held: impl Fn(Op, &Path) -> bool + Send + Sync + 'static) -
             Fate::Done
         })
     };
-    let store = small_segments().disk(disk).open(dir).unwrap();
+    let store = options.clone().disk(disk).open(dir).unwrap();
     gate.set(true);
     (store, Keeper(gate))
 }
@@ -213,4 +221,73 @@ fn whoever_waits_for_the_log_is_told_when_it_fails() {
     drop(store);
     let reader = small_segments().read_only(true).open(dir.path()).unwrap();
     assert!(matches!(reader.durable(synced).wait(), Err(Error::ReadOnly)));
+}
+
+/// The writer is killed while the first segment, which is shorter than the next one, is on its way.
+#[test]
+fn a_short_segment_that_is_not_on_the_device_is_written_again() {
+    const LONGEST: u64 = 1 << 20;
+    let (dir, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let full = |op, path: &Path| op == Op::Sync && path.ends_with("00000000.seg");
+    let growing = Options::new().segment_bytes(u32::try_from(LONGEST).unwrap());
+    let (store, gate) = gated_with(&growing, dir.path(), full);
+    let mut rows = 0;
+    while store.end().as_u64() / LONGEST < 1 {
+        row(&store, rows).commit_with(Durability::Buffered).unwrap();
+        rows += 1;
+    }
+    assert!(store.durable_end().unwrap().as_u64() < LONGEST);
+    copy_files(dir.path(), copy.path());
+    drop(gate);
+    let copied = growing.open(copy.path()).unwrap();
+    assert_eq!(copied.end(), store.end());
+    assert_eq!(copied.durable_end().unwrap(), store.end());
+    assert_eq!(copied.snapshot().rows("rows", ..).count(), usize::from(rows));
+}
+
+/// The row comes while the transaction that deletes it waits for room, and has found nothing to delete.
+#[test]
+fn a_row_that_comes_while_its_delete_waits_for_room_is_deleted() {
+    let dir = tempfile::tempdir().unwrap();
+    let (entered, reached) = channel();
+    let attempts = AtomicUsize::new(0);
+    let gate = Gate::default();
+    let disk = {
+        let gate = gate.clone();
+        disk_with(move |op, path| {
+            if op != Op::Create || !path.ends_with("prepared.tmp") {
+                return Fate::Done;
+            }
+            // The first attempt makes the store, the second is made ahead, the third for whoever waits.
+            let attempt = attempts.fetch_add(1, Ordering::SeqCst);
+            entered.send(attempt).unwrap();
+            if attempt == 2 {
+                gate.pass();
+            }
+            if attempt == 1 { Fate::Fails(ErrorKind::Other) } else { Fate::Done }
+        })
+    };
+    let store = small_segments().disk(disk).open(dir.path()).unwrap();
+    gate.set(true);
+    let gate = Keeper(gate);
+    (0..6).for_each(|key| drop(row(&store, key).commit().unwrap()));
+    assert_eq!((reached.recv_timeout(HANG), reached.recv_timeout(HANG)), (Ok(0), Ok(1)));
+    let put = |key: &[u8], bytes| {
+        let mut tx = store.begin();
+        tx.put("t", key, &vec![1; bytes]).unwrap();
+        tx
+    };
+    thread::scope(|scope| {
+        let deletes = scope.spawn(|| {
+            let mut tx = put(b"large", 30_000);
+            tx.delete("t", b"k").unwrap();
+            tx.commit().unwrap();
+        });
+        assert_eq!(reached.recv_timeout(HANG), Ok(2));
+        put(b"k", 1).commit().unwrap();
+        drop(gate);
+        deletes.join().unwrap();
+    });
+    assert!(store.get("t", b"large").unwrap().is_some());
+    assert_eq!(store.get("t", b"k").unwrap(), None);
 }
