@@ -6,6 +6,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use kinlog::recorder::{Label, METRICS, Metric, MetricKind, Recorder, Unit};
@@ -200,4 +201,46 @@ fn a_log_that_stops_is_told_once() {
     assert_eq!(told.values("kinlog_log_failures_total"), [1.0]);
     assert!(matches!(store.shut_down(), Err(Error::Displaced { .. })));
     assert_eq!(told.values("kinlog_log_failures_total"), [1.0]);
+}
+
+/// A round without a sync begins before a full segment comes to the device, and ends after it.
+#[test]
+fn what_is_told_to_be_on_the_device_never_falls() {
+    let dir = tempfile::tempdir().unwrap();
+    let ((sync, syncs), (write, writes), (entered, reached)) = (channel(), channel(), channel());
+    let armed = Arc::new(AtomicBool::new(false));
+    let (syncs, writes) = (Mutex::new(syncs), Mutex::new(writes));
+    let disk = {
+        let armed = armed.clone();
+        disk_with(move |op, path| {
+            if op == Op::Sync && path.ends_with("00000000.seg") {
+                let _: Result<(), _> = syncs.lock().unwrap().recv();
+            }
+            if op == Op::Write && path.ends_with("00000001.seg") && armed.load(Ordering::SeqCst) {
+                entered.send(()).unwrap();
+                let _: Result<(), _> = writes.lock().unwrap().recv();
+            }
+            Fate::Done
+        })
+    };
+    let (told, store) = open(small_segments().disk(disk), dir.path());
+    let begin = store.end();
+    let mut key = 0;
+    while store.end().as_u64() < 64 << 10 {
+        put(&store, key, Durability::Buffered);
+        key += 1;
+    }
+    armed.store(true, Ordering::SeqCst);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| put(&store, key, Durability::Buffered));
+        reached.recv().unwrap();
+        armed.store(false, Ordering::SeqCst);
+        drop(sync);
+        store.durable(begin).wait().unwrap();
+        drop(write);
+        writer.join().unwrap();
+    });
+    let durable = told.values("kinlog_log_durable_bytes");
+    assert!(durable.is_sorted(), "{durable:?}");
+    assert_eq!(durable.last(), Some(&(store.durable_end().unwrap().as_u64() as f64)));
 }

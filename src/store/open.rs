@@ -33,6 +33,9 @@ impl Store {
         let opened = opened?;
         index.end = opened.published.end();
         let (writer, background) = opened.writing.unzip();
+        if let Some(writer) = &writer {
+            writer.tell_durable(writer.durable());
+        }
         let (report, opener) = (opened.report, opened.opener);
         opening.recording.observe_since(&OPEN_SECONDS, &[], began);
         let shared = Shared {

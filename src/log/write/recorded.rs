@@ -10,8 +10,8 @@ use crate::recorder::{
 };
 
 impl Writer {
-    /// Tells of a round that went well, after which the log is on the device up to `durable`.
-    pub(super) fn tell_round(&self, round: &Round, durable: Position) {
+    /// Tells of a round that went well, after which the log ends at `end`.
+    pub(super) fn tell_round(&self, round: &Round, end: Position) {
         let recording = &self.recording;
         let sync = ("sync", if round.sync { "true" } else { "false" });
         recording.observe_since(&ROUND_SECONDS, &[sync], round.began);
@@ -19,12 +19,15 @@ impl Writer {
         if round.segments > 1 {
             recording.add(&ROLLS, &[], round.segments as u64 - 1);
         }
-        recording.set(&END_BYTES, &[], self.published.end().as_u64());
-        self.tell_durable(durable);
+        recording.set(&END_BYTES, &[], end.as_u64());
+        // Without a sync, the thread for segments may have told of more meanwhile.
+        if round.sync {
+            self.tell_durable(end);
+        }
     }
 
     /// Tells how far the log is on the device.
-    pub(super) fn tell_durable(&self, durable: Position) {
+    pub(crate) fn tell_durable(&self, durable: Position) {
         self.recording.set(&DURABLE_BYTES, &[], durable.as_u64());
     }
 

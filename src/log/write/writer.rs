@@ -228,7 +228,7 @@ impl Writer {
             }
             let durable = if sync { end } else { durable };
             written.and_then(|()| self.record(durable))?;
-            self.tell_round(&told, durable);
+            self.tell_round(&told, end);
             Ok(())
         });
         state.leading = false;
