@@ -133,3 +133,23 @@ fn the_lock_of_a_directory_in_memory_excludes_as_flock_does() {
     drop(a);
     assert!(c.try_lock().unwrap());
 }
+
+#[test]
+fn a_name_in_memory_is_taken_by_a_rename_and_by_no_link() {
+    let disk = Memory::new();
+    disk.create_dir(Path::new("/d")).unwrap();
+    let create = |name: &str| {
+        let file = disk.open(Path::new(name), OpenMode::Create).unwrap();
+        file.write_at(name.as_bytes(), 0).unwrap();
+        file.id().unwrap()
+    };
+    let (one, two) = (create("/d/one"), create("/d/two"));
+    let at = |name: &str| disk.id_at(Path::new(name)).ok();
+    let taken = disk.link(Path::new("/d/one"), Path::new("/d/two"));
+    assert_eq!(taken.unwrap_err().kind(), std::io::ErrorKind::AlreadyExists);
+    assert_eq!([at("/d/one"), at("/d/two")], [Some(one), Some(two)]);
+    disk.rename(Path::new("/d/one"), Path::new("/d/one")).unwrap();
+    assert_eq!(at("/d/one"), Some(one));
+    disk.rename(Path::new("/d/one"), Path::new("/d/two")).unwrap();
+    assert_eq!([at("/d/one"), at("/d/two")], [None, Some(one)]);
+}
