@@ -167,15 +167,15 @@ const GROWN: [Case; 15] = [
         image.segment_mut(1).truncate(PAGE);
     }),
     ("a segment that says it ends within a page", Found::Refused, |image| {
-        claim_bytes(image, 1, 2 * SEGMENT + 4);
+        claim_bytes(image, 1, 4 * SEGMENT + 4);
         image.segment_mut(1).extend([0; 4]);
     }),
     ("a segment that says it is longer than any", Found::Refused, |image| {
-        claim_bytes(image, 1, 8 * SEGMENT);
-        image.segment_mut(1).resize(8 * SEGMENT, 0);
+        claim_bytes(image, 1, 16 * SEGMENT);
+        image.segment_mut(1).resize(16 * SEGMENT, 0);
     }),
     ("a segment that says it is longer than it is", Found::Refused, |image| {
-        claim_bytes(image, 1, 4 * SEGMENT);
+        claim_bytes(image, 1, 8 * SEGMENT);
     }),
     ("a segment that says it is shorter than it is", Found::Refused, |image| {
         claim_bytes(image, 1, SEGMENT);
@@ -198,7 +198,7 @@ const GROWN: [Case; 15] = [
     }),
     ("a mark behind the end of a short segment", Found::Refused, |image| {
         for slot in image.manifest_mut().chunks_mut(SLOT) {
-            slot[56..64].copy_from_slice(&(7 * SEGMENT as u64).to_le_bytes());
+            slot[56..64].copy_from_slice(&(14 * SEGMENT as u64).to_le_bytes());
             seal_page(slot);
         }
     }),
@@ -206,7 +206,7 @@ const GROWN: [Case; 15] = [
         image.segment_mut(0)[SEGMENT - 1] = 1;
     }),
     ("the last byte of the last segment", Found::Repairable, |image| {
-        image.segment_mut(2)[4 * SEGMENT - 1] = 1;
+        image.segment_mut(2)[8 * SEGMENT - 1] = 1;
     }),
 ];
 
@@ -336,9 +336,9 @@ const OVERLONG: Case = ("a commit in the room for a seal", Found::Refused, |imag
     stretch(image, last, OVERHEAD);
 });
 
-/// A store whose segments grow, to four times [`SEGMENT`] bytes.
+/// A store whose segments grow, to eight times [`SEGMENT`] bytes.
 fn growing() -> Builder {
-    let options = Options::new().segment_bytes(4 * SEGMENT as u32);
+    let options = Options::new().segment_bytes(8 * SEGMENT as u32);
     Builder::with(&options, &Image(BTreeMap::new()))
 }
 
@@ -346,7 +346,7 @@ fn growing() -> Builder {
 fn whoever_reads_a_store_whose_segments_grow_comes_to_the_same_verdict() {
     let built = built(growing(), &[60, 59_000, 100, 60_000, 200, 34_000, 30]);
     let lengths = [0, 1, 2].map(|number| built.closed.segment(number).len());
-    assert_eq!(lengths, [SEGMENT, 2 * SEGMENT, 4 * SEGMENT]);
+    assert_eq!(lengths, [SEGMENT, 4 * SEGMENT, 8 * SEGMENT]);
     GROWN.into_iter().for_each(|case| examine(&built.closed, case));
     // A short segment ends where its file does, not where the next one's positions begin.
     examine(&filled_by(growing()).0.closed, OVERLONG);
