@@ -129,6 +129,21 @@ fn a_store_that_is_opened_again_goes_on_growing() {
 }
 
 #[test]
+fn a_reserve_that_is_gone_is_made_anew_for_the_longest_segment() {
+    const LONGEST: u64 = 1024 * KIB;
+    let dir = tempfile::tempdir().unwrap();
+    let store = growing(LONGEST).open(dir.path()).unwrap();
+    let run = start(&store);
+    reach(&store, &run, LONGEST, 2);
+    store.shut_down().unwrap();
+    let reserve = dir.path().join("RESERVE");
+    fs::remove_file(&reserve).unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(lengths(&store)[..3], [64, 256, 1024].map(|kib| kib * KIB));
+    assert_eq!(fs::metadata(reserve).unwrap().len(), LONGEST / 16);
+}
+
+#[test]
 fn a_commit_gets_a_segment_that_is_long_enough() {
     const LONGEST: u64 = 4096 * KIB;
     let dir = tempfile::tempdir().unwrap();
