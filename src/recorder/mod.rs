@@ -23,7 +23,7 @@ pub type Label = (&'static str, &'static str);
 
 /// Takes what a store counts and measures.
 ///
-/// It is called by the threads that commit and by the store's own, and while none of the store's locks is held. They wait for it,
+/// It is called by the threads that commit and by the store's own, and while no lock of its log or its index is held. They wait for it,
 /// so it should only add to a number. A panic in it unwinds into the caller of the store, or ends a thread of the store: it must
 /// not panic.
 ///

@@ -5,8 +5,10 @@
 
 pub mod disk;
 pub mod files;
+mod gate;
 pub mod kinds;
 mod rng;
 pub mod steps;
 
+pub use gate::{Closed, Gate};
 pub use rng::Rng;

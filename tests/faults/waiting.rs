@@ -4,9 +4,9 @@ use std::future::Future;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
@@ -15,38 +15,14 @@ use kinlog::error::Retry;
 use kinlog::{CommitHandle, Durability, Error, Options, Position, Result, Store, Transaction};
 use kinlog_testing::disk::{Fate, Op, disk_with};
 use kinlog_testing::files::{copy_files, small_segments};
+use kinlog_testing::{Closed, Gate};
 
 const SEGMENT: u64 = 64 << 10;
 /// Against a hang, not a measurement.
 const HANG: Duration = Duration::from_secs(120);
 
-/// Where a thread is held up.
-#[derive(Clone, Default)]
-struct Gate(Arc<(Mutex<bool>, Condvar)>);
-
-impl Gate {
-    fn set(&self, closed: bool) {
-        *self.0.0.lock().unwrap() = closed;
-        self.0.1.notify_all();
-    }
-
-    fn pass(&self) {
-        let closed = self.0.0.lock().unwrap();
-        drop(self.0.1.wait_while(closed, |closed| *closed).unwrap());
-    }
-}
-
-/// Whoever closed the gate; opens it, also where a test fails.
-struct Keeper(Gate);
-
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        self.0.set(false);
-    }
-}
-
 /// A store on a disk on which operations that `held` names do not return while the gate is closed.
-fn gated(dir: &Path, held: impl Fn(Op, &Path) -> bool + Send + Sync + 'static) -> (Store, Keeper) {
+fn gated(dir: &Path, held: impl Fn(Op, &Path) -> bool + Send + Sync + 'static) -> (Store, Closed) {
     gated_with(&small_segments(), dir, held)
 }
 
@@ -54,7 +30,7 @@ fn gated_with(
     options: &Options,
     dir: &Path,
     held: impl Fn(Op, &Path) -> bool + Send + Sync + 'static,
-) -> (Store, Keeper) {
+) -> (Store, Closed) {
     let gate = Gate::default();
     let disk = {
         let gate = gate.clone();
@@ -66,8 +42,8 @@ fn gated_with(
         })
     };
     let store = options.clone().disk(disk).open(dir).unwrap();
-    gate.set(true);
-    (store, Keeper(gate))
+    let closed = gate.close();
+    (store, closed)
 }
 
 fn row(store: &Store, key: u16) -> Transaction<'_> {
@@ -109,7 +85,7 @@ fn nobody_waits_for_the_sync_of_a_full_segment_who_asked_for_none() {
     let first = thread::scope(|scope| {
         let (send, found) = channel();
         scope.spawn(move || send.send((0..).map(commit).find(|at| segment_of(*at) == 1)));
-        let found = found.recv_timeout(HANG).inspect_err(|_| gate.0.set(false));
+        let found = found.recv_timeout(HANG).inspect_err(|_| gate.open());
         found.expect("nothing to wait for").expect("a next segment")
     });
     // The sync is under way, and the next segment is written, read, and not synced.
@@ -268,8 +244,7 @@ fn a_row_that_comes_while_its_delete_waits_for_room_is_deleted() {
         })
     };
     let store = small_segments().disk(disk).open(dir.path()).unwrap();
-    gate.set(true);
-    let gate = Keeper(gate);
+    let gate = gate.close();
     (0..6).for_each(|key| drop(row(&store, key).commit().unwrap()));
     assert_eq!((reached.recv_timeout(HANG), reached.recv_timeout(HANG)), (Ok(0), Ok(1)));
     let put = |key: &[u8], bytes| {

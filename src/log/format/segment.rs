@@ -14,7 +14,7 @@ use crate::limits::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub(crate) const SEGMENT_HEADER_BYTES: usize = 4096;
 
 /// How much longer each segment is than the one before it. With 2, an engine in a hurry waits at twice as many rolls until
-/// segments are long: 75 ms at 30 MB/s.
+/// segments are long: docs/performance.md, *Latency*.
 const GROWTH: u32 = 4;
 const SEGMENT_MAGIC: [u8; 8] = *b"KINLOGSG";
 const SEGMENT_FIELDS_BYTES: usize = 72;

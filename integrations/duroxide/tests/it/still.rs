@@ -4,7 +4,6 @@ use std::future::{Future, poll_fn};
 use std::path::Path;
 use std::pin::pin;
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::sync::{Arc, Condvar, Mutex};
 use std::task::Poll;
 use std::thread;
 use std::time::Duration;
@@ -13,41 +12,17 @@ use duroxide::providers::{Provider, ProviderAdmin, TagFilter, WorkItem};
 use kinlog::Durability;
 use kinlog_duroxide::{KinlogProvider, Options};
 use kinlog_testing::disk::{Fate, Op, disk_with};
+use kinlog_testing::{Closed, Gate};
 
 const LONG: Duration = Duration::from_secs(60);
 const SEGMENT: u32 = 64 << 10;
-
-/// Where the disk is held up.
-#[derive(Clone, Default)]
-struct Gate(Arc<(Mutex<bool>, Condvar)>);
-
-impl Gate {
-    fn set(&self, closed: bool) {
-        *self.0.0.lock().unwrap() = closed;
-        self.0.1.notify_all();
-    }
-
-    fn pass(&self) {
-        let closed = self.0.0.lock().unwrap();
-        drop(self.0.1.wait_while(closed, |closed| *closed).unwrap());
-    }
-}
-
-/// Whoever closed the gate; opens it, also where a test fails.
-struct Keeper(Gate);
-
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        self.0.set(false);
-    }
-}
 
 /// A provider on a disk that stands still from the first operation on that `held` names.
 fn still(
     dir: &Path,
     durability: Durability,
     held: impl Fn(Op, &Path) -> bool + Send + Sync + 'static,
-) -> (KinlogProvider, Keeper) {
+) -> (KinlogProvider, Closed) {
     let gate = Gate::default();
     let disk = {
         let gate = gate.clone();
@@ -60,8 +35,8 @@ fn still(
     };
     let store = kinlog::Options::new().segment_bytes(SEGMENT).disk(disk).open(dir).unwrap();
     let provider = KinlogProvider::new(store, Options::new().durability(durability)).unwrap();
-    gate.set(true);
-    (provider, Keeper(gate))
+    let closed = gate.close();
+    (provider, closed)
 }
 
 fn job(id: u64) -> WorkItem {
