@@ -130,6 +130,15 @@ impl<'a> Frame<'a> {
         position: Position,
     ) -> Result<Self, Fault> {
         let header = verify_header(bytes, scope, position)?;
+        Self::verify_payload(header, bytes, position)
+    }
+
+    /// Verifies the payload of the frame at the start of `bytes`, whose header was verified.
+    pub(crate) fn verify_payload(
+        header: Header,
+        bytes: &'a [u8],
+        position: Position,
+    ) -> Result<Self, Fault> {
         let payload_end = HEADER_BYTES + header.payload_bytes;
         let (Some(payload), Some(found)) =
             (bytes.get(HEADER_BYTES..payload_end), u32_at(bytes, payload_end))

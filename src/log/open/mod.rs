@@ -4,6 +4,7 @@ mod heal;
 mod opening;
 mod recovery;
 pub(crate) mod reread;
+mod segment_reader;
 mod sparse;
 
 pub use opening::{OpenReport, Verdict};

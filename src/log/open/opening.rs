@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::heal;
-use super::recovery::{Replay, Scan, UnverifiedTail, scan};
+use super::recovery::{Replay, Scan, Scanner, UnverifiedTail};
 use super::sparse::fill_holes;
 use crate::disk::{Disk, OpenMode, Opener, random_bytes};
 use crate::error::{Error, Result};
@@ -141,7 +141,7 @@ fn open_writer(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
         Err(error) => return Err(error),
     };
     let location = Arc::new(StoreLocation::open(disk_ref, paths, &manifest)?);
-    let scan = scan(disk_ref, paths, &manifest.current, None, replay)?;
+    let scan = Scanner::new(disk_ref, paths, &manifest.current, None)?.run(replay)?;
     // Files are changed from here on, and reading the log took a while.
     location.check(disk_ref)?;
     fill_holes(disk_ref, paths, &scan)?;
@@ -205,7 +205,7 @@ fn open_reader(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     // case.
     let limit = record.map(|record| record.published.max(manifest.current.durable_upto));
     let location = Arc::new(StoreLocation::open(disk, paths, &manifest)?);
-    let scan = scan(disk, paths, &manifest.current, limit, replay)?;
+    let scan = Scanner::new(disk, paths, &manifest.current, limit)?.run(replay)?;
     let mut report = report(&scan, &manifest.current, false);
     report.manifest_damaged = manifest.damaged;
     if live {

@@ -1,7 +1,7 @@
 //! Crash recovery, the reading part: replays the log and decides what its last bytes are (the verdict).
 //!
-//! Frames are read from the first one on. The log ends where a frame does not verify. The bytes from there on
-//! decide:
+//! Frames are read from the first one on. The log ends where a frame does
+//! not verify. The bytes from there on decide:
 //!
 //! - all zero, and no durable mark above: the log is whole;
 //! - a durable mark above (of a later frame, the manifest or the lock record) says that these bytes were on the
@@ -13,12 +13,12 @@
 //! `docs/format.md` has the same, step by step, in its section on the verdict.
 
 use std::ops::Range;
-use std::path::Path;
 
-use crate::bytes::{dirty_end, wide};
-use crate::disk::{Disk, OpenMode};
+use super::segment_reader::{OpenSegment, SegmentReader};
+use crate::bytes::wide;
+use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::event::{Buffer, Malformed};
+use crate::event::Malformed;
 use crate::id::{Position, RunId, RunNumber};
 use crate::log::files::{Segment, durable_hint};
 use crate::log::format::{
@@ -60,38 +60,6 @@ pub(crate) struct Scan {
     pub(crate) tail: Option<UnverifiedTail>,
 }
 
-/// Reads the log of a store: to its end, or, beside a writer, up to the position that it has `published`.
-pub(crate) fn scan(
-    disk: &dyn Disk,
-    paths: &Paths,
-    manifest: &Manifest,
-    published: Option<Position>,
-    replay: &mut dyn Replay,
-) -> Result<Scan> {
-    let segments = list_segments(disk, paths, manifest)?;
-    let first = manifest.identity.first_frame(0);
-    let hint = durable_hint(disk, paths, &manifest.identity.store, manifest.epoch)?;
-    let scan = Scan {
-        segments,
-        end: first,
-        durable_upto: manifest.durable_upto.max(first).max(hint),
-        commits: 0,
-        tail: None,
-    };
-    let mut scanner = Scanner {
-        disk,
-        paths,
-        manifest,
-        limit: published.unwrap_or(Position::from_u64(u64::MAX)),
-        scan,
-        epoch: 0,
-        after_seals: vec![],
-        buffer: Buffer::new(),
-    };
-    scanner.run(replay)?;
-    Ok(scanner.scan)
-}
-
 fn list_segments(
     disk: &dyn Disk,
     paths: &Paths,
@@ -128,7 +96,8 @@ fn stale_manifest(paths: &Paths, expected: u32, found: u32) -> Error {
     corrupt(&paths.manifest(), 44, what, u64::from(expected), u64::from(found))
 }
 
-struct Scanner<'a> {
+/// Reads the log of a store: to its end, or, beside a writer, up to the position that it has published.
+pub(crate) struct Scanner<'a> {
     disk: &'a dyn Disk,
     paths: &'a Paths,
     manifest: &'a Manifest,
@@ -138,81 +107,122 @@ struct Scanner<'a> {
     epoch: u32,
     /// Bytes that are not zero after the seals of full segments, where nothing is ever written.
     after_seals: Vec<(u32, Range<usize>)>,
-    /// The segment being read.
-    buffer: Buffer,
 }
 
-impl Scanner<'_> {
+impl<'a> Scanner<'a> {
+    /// Looks at the segments' headers. The log will be read from its first frame on.
+    pub(crate) fn new(
+        disk: &'a dyn Disk,
+        paths: &'a Paths,
+        manifest: &'a Manifest,
+        published: Option<Position>,
+    ) -> Result<Self> {
+        let segments = list_segments(disk, paths, manifest)?;
+        let first = manifest.identity.first_frame(0);
+        let hint = durable_hint(disk, paths, &manifest.identity.store, manifest.epoch)?;
+        let scan = Scan {
+            segments,
+            end: first,
+            durable_upto: manifest.durable_upto.max(first).max(hint),
+            commits: 0,
+            tail: None,
+        };
+        let limit = published.unwrap_or(Position::from_u64(u64::MAX));
+        Ok(Scanner { disk, paths, manifest, limit, scan, epoch: 0, after_seals: vec![] })
+    }
+
     fn identity(&self) -> Identity {
         self.manifest.identity
     }
 
-    fn run(&mut self, replay: &mut dyn Replay) -> Result<()> {
-        for index in 0..self.scan.segments.len() {
-            let Some(header) = self.scan.segments.get(index).copied() else { return Ok(()) };
-            self.load(&header)?;
-            self.scan.end = self.identity().first_frame(header.number);
-            let Some(fault) = self.replay_segment(&header, replay)? else { continue };
-            return self.judge(&header, fault, replay);
+    /// Replays the log, and decides what its last bytes are.
+    pub(crate) fn run(mut self, replay: &mut dyn Replay) -> Result<Scan> {
+        let (first, _) = self.identity().locate(self.scan.end);
+        let mut reader = SegmentReader::new(self.disk, self.paths);
+        let segments = self.scan.segments.clone();
+        for header in segments.iter().filter(|header| header.number >= first) {
+            if header.number > first {
+                self.scan.end = self.identity().first_frame(header.number);
+            }
+            if let Some(fault) = self.replay_segment(reader.open(header)?, replay)? {
+                self.judge(header, fault, &mut reader, replay)?;
+                return Ok(self.scan);
+            }
         }
         if self.scan.end >= self.limit {
             self.report_after_seals();
-            return Ok(());
+            return Ok(self.scan);
         }
         // The last segment is sealed, which is done only once the next one exists.
-        let number = u32::try_from(self.scan.segments.len()).unwrap_or(u32::MAX);
+        let number = u32::try_from(segments.len()).unwrap_or(u32::MAX);
         Err(corrupt(&self.paths.segment(number), 0, "the segment is missing", 0, 0))
     }
 
     /// Replays the frames of a segment, up to its seal (`None`) or to bytes that are not a frame.
     fn replay_segment(
         &mut self,
-        header: &SegmentHeader,
+        mut segment: OpenSegment<'_>,
         replay: &mut dyn Replay,
     ) -> Result<Option<Fault>> {
-        let path = self.paths.segment(header.number);
+        let header = segment.header;
         loop {
-            let (_, offset) = self.identity().locate(self.scan.end);
             if self.scan.end >= self.limit {
                 return Ok(Some(Fault::HeaderMissing));
             }
-            let bytes = self.buffer.get(offset..).unwrap_or_default();
-            let frame = match Frame::verify(bytes, header.scope(), self.scan.end) {
+            let frame = match segment.frame(self.scan.end)? {
                 Ok(frame) => frame,
                 Err(fault) => return Ok(Some(fault)),
             };
-            let epoch = frame.header.epoch;
-            if epoch > self.manifest.epoch {
-                return Err(stale_manifest(self.paths, epoch, self.manifest.epoch));
-            }
-            // The manifest was written when its epoch began. Frames beyond its durable mark are of that epoch.
-            let beyond = self.scan.end >= self.manifest.durable_upto;
-            let epoch_beyond = if beyond { self.manifest.epoch } else { 0 };
-            let lowest = self.epoch.max(header.epoch).max(epoch_beyond);
-            if epoch < lowest {
-                let what = "a frame is older than what comes before it";
-                let (expected, found) = (u64::from(lowest), u64::from(epoch));
-                return Err(corrupt(&path, offset as u64, what, expected, found));
-            }
-            self.epoch = epoch;
-            self.scan.durable_upto = self.scan.durable_upto.max(frame.header.durable_upto);
+            self.take_marks(&header, &frame.header)?;
             match frame.header.kind {
                 FrameKind::Seal => {
+                    let (_, offset) = self.identity().locate(frame.position);
                     let after = offset + frame.header.frame_bytes();
-                    if let Some(range) = dirty(&self.buffer, after) {
+                    if let Some(range) = segment.dirty(after)? {
                         self.after_seals.push((header.number, range));
                     }
                     return Ok(None);
                 }
                 FrameKind::Commit => {
                     replay.commit(&frame).map_err(|Malformed| {
-                        corrupt(&path, offset as u64, "a commit makes no sense", 0, 0)
+                        self.corrupt_here(&header, "a commit makes no sense", 0, 0)
                     })?;
                     self.scan.commits += 1;
                     self.scan.end = frame.end();
                 }
             }
         }
+    }
+
+    /// Takes in the epoch and the durable mark of the frame at the end of what was read.
+    fn take_marks(&mut self, header: &SegmentHeader, frame: &frame::Header) -> Result<()> {
+        let epoch = frame.epoch;
+        if epoch > self.manifest.epoch {
+            return Err(stale_manifest(self.paths, epoch, self.manifest.epoch));
+        }
+        // The manifest was written when its epoch began. Frames beyond its durable mark are of that epoch.
+        let beyond = self.scan.end >= self.manifest.durable_upto;
+        let epoch_beyond = if beyond { self.manifest.epoch } else { 0 };
+        let lowest = self.epoch.max(header.epoch).max(epoch_beyond);
+        if epoch < lowest {
+            let what = "a frame is older than what comes before it";
+            return Err(self.corrupt_here(header, what, lowest.into(), epoch.into()));
+        }
+        self.epoch = epoch;
+        self.scan.durable_upto = self.scan.durable_upto.max(frame.durable_upto);
+        Ok(())
+    }
+
+    /// [`Error::Corrupt`] at the end of what was read, which is in the segment of `header`.
+    fn corrupt_here(
+        &self,
+        header: &SegmentHeader,
+        what: &'static str,
+        expected: u64,
+        found: u64,
+    ) -> Error {
+        let (_, offset) = self.identity().locate(self.scan.end);
+        corrupt(&self.paths.segment(header.number), wide(offset), what, expected, found)
     }
 
     /// The tail as found beside a writer: bytes after the seals below the limit. Beyond the limit the writer is
@@ -227,6 +237,7 @@ impl Scanner<'_> {
         &mut self,
         header: &SegmentHeader,
         fault: Fault,
+        reader: &mut SegmentReader<'_>,
         replay: &mut dyn Replay,
     ) -> Result<()> {
         let end = self.scan.end;
@@ -235,34 +246,30 @@ impl Scanner<'_> {
             return Ok(());
         }
         let (_, offset) = self.identity().locate(end);
-        let mut touched = self.runs_at(offset);
+        let mut touched = vec![];
         let mut damage_end = None;
         let mut ranges = std::mem::take(&mut self.after_seals);
         // Everything from the end of the log to the end of the last segment.
         let mut durable_upto = self.scan.durable_upto;
-        let later = self.scan.segments.clone();
-        let later = later.iter().filter(|other| other.number >= header.number);
+        let later = self.scan.segments.iter().filter(|other| other.number >= header.number);
         for other in later {
-            let mut from = SEGMENT_HEADER_BYTES;
-            if other.number == header.number {
-                from = offset;
-            } else {
-                self.load(other)?;
+            let damaged = other.number == header.number;
+            let from = if damaged { offset } else { SEGMENT_HEADER_BYTES };
+            let mut segment = reader.open(other)?;
+            let Some(range) = segment.dirty(from)? else { continue };
+            let bytes = segment.rest(from)?;
+            if damaged {
+                touched.extend(claimed_runs(bytes, end));
             }
-            if let Some(range) = dirty(&self.buffer, from) {
-                let ends = (end, &mut damage_end);
-                let mark = self.durable_mark_in(other, range.clone(), ends, &mut touched)?;
-                durable_upto = durable_upto.max(mark);
-                ranges.push((other.number, range));
-            }
+            let ends = (end, &mut damage_end);
+            let mark = self.durable_mark_in(other, bytes, range.clone(), ends, &mut touched)?;
+            durable_upto = durable_upto.max(mark);
+            ranges.push((other.number, range));
         }
         if durable_upto > end || self.limit != Position::from_u64(u64::MAX) {
-            let path = self.paths.segment(header.number);
             let (expected, found) = fault.checksums();
-            return Err(with_runs(
-                corrupt(&path, offset as u64, fault.what(), expected, found),
-                replay.run_ids(&touched),
-            ));
+            let error = self.corrupt_here(header, fault.what(), expected, found);
+            return Err(with_runs(error, replay.run_ids(&touched)));
         }
         let unwritten = matches!(fault, Fault::HeaderMissing | Fault::TrailerMissing(_));
         let torn = unwritten || self.manifest.closed;
@@ -270,27 +277,29 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    /// Searches `range` for frames; returns the highest durable mark in them. The damage is between `end` and
-    /// the first of these frames in any range; runs whose batches link back into it are added to `touched`.
+    /// Searches `range` of a segment, which has `rest` from its start on, for frames; returns the highest durable mark
+    /// in them. The damage is between `end` and the first of these frames in any range; runs whose batches link back
+    /// into it are added to `touched`.
     fn durable_mark_in(
         &self,
         header: &SegmentHeader,
+        rest: &[u8],
         range: Range<usize>,
         (end, damage_end): (Position, &mut Option<Position>),
         touched: &mut Vec<RunNumber>,
     ) -> Result<Position> {
-        let first = self.identity().first_frame(header.number);
+        let first = self.identity().first_byte(header.number);
         let mut durable_upto = Position::START;
         let mut offset = range.start;
         while offset < range.end {
-            let position = first.plus((offset - SEGMENT_HEADER_BYTES) as u64);
-            let bytes = self.buffer.get(offset..).unwrap_or_default();
+            let position = first.plus(wide(offset));
+            let bytes = rest.get(offset - range.start..).unwrap_or_default();
             // Most offsets are ruled out by the first word or the header's checksum, which is cheap.
             let frame = frame::may_begin(bytes)
                 .then(|| frame::verify_header(bytes, header.scope(), position).ok())
                 .flatten()
                 .filter(|found| found.epoch >= self.epoch)
-                .and_then(|_| Frame::verify(bytes, header.scope(), position).ok());
+                .and_then(|found| Frame::verify_payload(found, bytes, position).ok());
             let Some(frame) = frame else {
                 offset += 4;
                 continue;
@@ -311,30 +320,6 @@ impl Scanner<'_> {
         }
         Ok(durable_upto)
     }
-
-    /// The run numbers that can still be read in the damaged frame at `offset`.
-    fn runs_at(&self, offset: usize) -> Vec<RunNumber> {
-        let bytes = self.buffer.get(offset..).unwrap_or_default();
-        claimed_runs(bytes, self.scan.end).collect()
-    }
-
-    /// Reads a whole segment by `read`, so that a bad sector is an error and not a SIGBUS.
-    fn load(&mut self, header: &SegmentHeader) -> Result<()> {
-        let path = self.paths.segment(header.number);
-        self.buffer.resize(header.file_len(), 0);
-        self.read(&path).map_err(|source| Error::io("read", path, source))
-    }
-
-    fn read(&mut self, path: &Path) -> std::io::Result<()> {
-        let file = self.disk.open(path, OpenMode::Read)?;
-        file.read_at(&mut self.buffer, 0)
-    }
-}
-
-/// From `from` to the last byte that is not zero; `None` if all are zero.
-fn dirty(bytes: &[u8], from: usize) -> Option<Range<usize>> {
-    let end = dirty_end(bytes, from);
-    (end > from).then_some(from..end)
 }
 
 fn with_runs(error: Error, mut runs: Vec<RunId>) -> Error {

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::recovery::{Replay, UnverifiedTail, scan};
+use super::recovery::{Replay, Scanner, UnverifiedTail};
 use crate::disk::{Disk, OpenMode};
 use crate::error::{Error, Result};
 use crate::id::Position;
@@ -49,7 +49,7 @@ pub(crate) fn reread(
     if manifest.current.identity != view.identity {
         return Err(corrupt(&paths.manifest(), 24, "the manifest is of another store", 0, 0));
     }
-    let scan = scan(disk, paths, &manifest.current, limit, replay)?;
+    let scan = Scanner::new(disk, paths, &manifest.current, limit)?.run(replay)?;
     let mut found = scan.segments.iter();
     for open in view.segments() {
         let what = match found.next() {
