@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::index::{Index, IndexLock};
 use crate::log::open::{
     Opening, Verdict, manifest_before, open, raced_with_writer, release_reserve,
@@ -22,13 +22,17 @@ impl Store {
         let _span = span::open(&opening.paths.root);
         let mut index = Index::default();
         let manifest_before = manifest_before(&opening);
-        let mut opened = open(&opening, &mut index);
+        let open_whole = |index: &mut Index| {
+            let never = || Error::internal("a log that is read from its start does not fit");
+            open(&opening, None, index)?.ok_or_else(never)
+        };
+        let mut opened = open_whole(&mut index);
         let raced = raced_with_writer(&opening, manifest_before, &opened)?;
         let full = opened.as_ref().is_err_and(|error| release_reserve(&opening, error));
         // Tried once more: with a writer's commits complete, or with the space of the reserve file.
         if raced || full {
             index = Index::default();
-            opened = open(&opening, &mut index);
+            opened = open_whole(&mut index);
         }
         let opened = opened?;
         index.end = opened.published.end();

@@ -37,6 +37,7 @@ pub struct Options {
     read_only: bool,
     segment_bytes: u32,
     on_ambiguous: OnAmbiguous,
+    check_log: bool,
     clock: Option<Clock>,
     recheck_commits: bool,
     recording: Recording,
@@ -52,6 +53,7 @@ impl Options {
             read_only: false,
             segment_bytes: 64 << 20,
             on_ambiguous: OnAmbiguous::default(),
+            check_log: false,
             clock: None,
             recheck_commits: cfg!(debug_assertions),
             recording: Recording::default(),
@@ -87,6 +89,15 @@ impl Options {
     #[must_use]
     pub fn on_ambiguous(mut self, action: OnAmbiguous) -> Self {
         self.on_ambiguous = action;
+        self
+    }
+
+    /// Whether the whole log is read and checked at opening, whatever an index vouches for. The default is `false`: the
+    /// log may then be read from the last commit that a stored index has taken in; damage before it is found by
+    /// [`Store::verify`], or when it is read. Today nothing of the index is stored, so each opening reads all.
+    #[must_use]
+    pub fn check_log(mut self, check: bool) -> Self {
+        self.check_log = check;
         self
     }
 
@@ -143,6 +154,7 @@ impl Options {
             read_only: self.read_only,
             segment_bytes: self.segment_bytes,
             refuse_ambiguous: self.on_ambiguous == OnAmbiguous::Refuse,
+            check_log: self.check_log,
             recording: self.recording.clone(),
         };
         Store::open_with(opening, self.clock.clone(), self.recheck_commits)
@@ -162,6 +174,7 @@ impl std::fmt::Debug for Options {
             .field("read_only", &self.read_only)
             .field("segment_bytes", &self.segment_bytes)
             .field("on_ambiguous", &self.on_ambiguous)
+            .field("check_log", &self.check_log)
             .finish_non_exhaustive()
     }
 }

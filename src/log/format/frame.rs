@@ -120,6 +120,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) header: Header,
     pub(crate) position: Position,
     pub(crate) payload: &'a [u8],
+    /// The trailer: depends on the segment's salt, the position, the header and the payload.
+    pub(crate) checksum: u32,
 }
 
 impl<'a> Frame<'a> {
@@ -152,7 +154,7 @@ impl<'a> Frame<'a> {
         if expected != found {
             return Err(Fault::PayloadDamaged { header, expected, found });
         }
-        Ok(Frame { header, position, payload })
+        Ok(Frame { header, position, payload, checksum: found })
     }
 
     /// The position of the payload.

@@ -1,5 +1,6 @@
 //! Opening a log, and crash recovery: first the verdict, which only reads; then healing, for a writer.
 
+mod covered;
 mod heal;
 mod opening;
 mod recovery;
@@ -7,6 +8,8 @@ pub(crate) mod reread;
 mod segment_reader;
 mod sparse;
 
+#[expect(unused_imports, reason = "no index covers anything yet")]
+pub(crate) use covered::Covered;
 pub use opening::{OpenReport, Verdict};
 pub(crate) use opening::{
     Opening, catch_up, make_directories, manifest_before, open, raced_with_writer, release_reserve,

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::covered::Covered;
 use super::heal;
 use super::recovery::{Replay, Scan, Scanner, UnverifiedTail};
 use super::sparse::fill_holes;
@@ -80,6 +81,9 @@ pub(crate) struct Opening {
     pub(crate) segment_bytes: u32,
     /// Refuse an ambiguous log rather than heal it.
     pub(crate) refuse_ambiguous: bool,
+    /// Whether the caller is to open the log from its start, whatever an index covers.
+    #[expect(dead_code, reason = "no index covers anything yet")]
+    pub(crate) check_log: bool,
     pub(crate) recording: Recording,
 }
 
@@ -93,17 +97,42 @@ pub(crate) struct Opened {
     pub(crate) report: OpenReport,
 }
 
-/// Opens a log and passes every commit in it to `replay`.
-pub(crate) fn open(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
+/// Opens a log, and passes to `replay` every commit in it that is not `covered`. `None` if what is covered does not fit
+/// this log, which is then to be opened without. No commit was passed to `replay` in that case, and nothing but the
+/// lock record was written.
+pub(crate) fn open(
+    opening: &Opening,
+    covered: Option<&Covered>,
+    replay: &mut dyn Replay,
+) -> Result<Option<Opened>> {
     let started = Instant::now();
     refuse_links(opening)?;
-    let mut opened = if opening.read_only {
-        open_reader(opening, replay)
+    let opened = if opening.read_only {
+        open_reader(opening, covered, replay)
     } else {
-        open_writer(opening, replay)
+        open_writer(opening, covered, replay)
     }?;
-    opened.report.elapsed = started.elapsed();
-    Ok(opened)
+    Ok(opened.map(|mut opened| {
+        opened.report.elapsed = started.elapsed();
+        opened
+    }))
+}
+
+/// Reads the log from the end of what is `covered`; `None` if that does not fit it.
+fn scan(
+    Opening { disk, paths, .. }: &Opening,
+    manifest: &Manifest,
+    published: Option<Position>,
+    covered: Option<&Covered>,
+    replay: &mut dyn Replay,
+) -> Result<Option<Scan>> {
+    let mut scanner = Scanner::new(disk.as_ref(), paths, manifest, published)?;
+    if let Some(covered) = covered
+        && !scanner.leave_out(covered)?
+    {
+        return Ok(None);
+    }
+    scanner.run(replay).map(Some)
 }
 
 /// Symbolic links within the store are not followed: they could lead writes out of its directory.
@@ -117,7 +146,11 @@ fn refuse_links(Opening { disk, paths, .. }: &Opening) -> Result<()> {
     Ok(())
 }
 
-fn open_writer(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
+fn open_writer(
+    opening: &Opening,
+    covered: Option<&Covered>,
+    replay: &mut dyn Replay,
+) -> Result<Option<Opened>> {
     let Opening { disk, paths, .. } = opening;
     let disk_ref = disk.as_ref();
     let exists = match disk.open(&paths.manifest(), OpenMode::Read) {
@@ -137,11 +170,15 @@ fn open_writer(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     // Checked again under the lock: another process may have created the store meanwhile.
     let (mut manifest, created) = match ManifestFile::open(disk_ref, paths, OpenMode::Write) {
         Ok(manifest) => (manifest, false),
+        // What an index covers is not in a log that is yet to be created.
+        Err(Error::NotAStore { .. }) if opening.create && covered.is_some() => return Ok(None),
         Err(Error::NotAStore { .. }) if opening.create => (create(opening)?, true),
         Err(error) => return Err(error),
     };
     let location = Arc::new(StoreLocation::open(disk_ref, paths, &manifest)?);
-    let scan = Scanner::new(disk_ref, paths, &manifest.current, None)?.run(replay)?;
+    let Some(scan) = scan(opening, &manifest.current, None, covered, replay)? else {
+        return Ok(None);
+    };
     // Files are changed from here on, and reading the log took a while.
     location.check(disk_ref)?;
     fill_holes(disk_ref, paths, &scan)?;
@@ -190,10 +227,15 @@ fn open_writer(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     let held = Held { place, opener: opener.clone(), manifest, lock, record, recording };
     let writer = Arc::new(Writer::new(disk.clone(), paths.clone(), published.clone(), held)?);
     let background = Background::start(writer.clone())?;
-    Ok(Opened { published, location, opener, writing: Some((writer, background)), report })
+    let writing = Some((writer, background));
+    Ok(Some(Opened { published, location, opener, writing, report }))
 }
 
-fn open_reader(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
+fn open_reader(
+    opening: &Opening,
+    covered: Option<&Covered>,
+    replay: &mut dyn Replay,
+) -> Result<Option<Opened>> {
     let Opening { disk, paths, .. } = opening;
     let disk = disk.as_ref();
     let manifest = ManifestFile::open(disk, paths, OpenMode::Read)?;
@@ -205,7 +247,9 @@ fn open_reader(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     // case.
     let limit = record.map(|record| record.published.max(manifest.current.durable_upto));
     let location = Arc::new(StoreLocation::open(disk, paths, &manifest)?);
-    let scan = Scanner::new(disk, paths, &manifest.current, limit)?.run(replay)?;
+    let Some(scan) = scan(opening, &manifest.current, limit, covered, replay)? else {
+        return Ok(None);
+    };
     let mut report = report(&scan, &manifest.current, false);
     report.manifest_damaged = manifest.damaged;
     if live {
@@ -214,7 +258,7 @@ fn open_reader(opening: &Opening, replay: &mut dyn Replay) -> Result<Opened> {
     let segments = open_segments(disk, paths, &scan)?;
     let published = Arc::new(Published::new(manifest.current.identity, segments, scan.end));
     let opener = Arc::new(Opener::new());
-    Ok(Opened { published, location, opener, writing: None, report })
+    Ok(Some(Opened { published, location, opener, writing: None, report }))
 }
 
 /// The manifest as it is before a log is opened for reading only; `None` for a writer.

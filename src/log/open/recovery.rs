@@ -1,6 +1,6 @@
 //! Crash recovery, the reading part: replays the log and decides what its last bytes are (the verdict).
 //!
-//! Frames are read from the first one on. The log ends where a frame does
+//! Frames are read from the first one on, or from the end of what an index covers. The log ends where a frame does
 //! not verify. The bytes from there on decide:
 //!
 //! - all zero, and no durable mark above: the log is whole;
@@ -14,6 +14,7 @@
 
 use std::ops::Range;
 
+use super::covered::Covered;
 use super::segment_reader::{OpenSegment, SegmentReader};
 use crate::bytes::wide;
 use crate::disk::Disk;
@@ -129,6 +130,30 @@ impl<'a> Scanner<'a> {
         };
         let limit = published.unwrap_or(Position::from_u64(u64::MAX));
         Ok(Scanner { disk, paths, manifest, limit, scan, epoch: 0, after_seals: vec![] })
+    }
+
+    /// Leaves out what is `covered`; returns whether that fits this log. If not, nothing has changed.
+    pub(crate) fn leave_out(&mut self, covered: &Covered) -> Result<bool> {
+        let (number, _) = self.identity().locate(covered.last);
+        let segments = self.scan.segments.iter();
+        let Some(header) = segments.copied().find(|header| header.number == number) else {
+            return Ok(false);
+        };
+        let mut reader = SegmentReader::new(self.disk, self.paths);
+        let mut segment = reader.open(&header)?;
+        let Ok(frame) = segment.frame(covered.last)? else { return Ok(false) };
+        let commit = frame.header.kind == FrameKind::Commit;
+        let (checksum, end) = (frame.checksum, frame.end());
+        if !commit || checksum != covered.checksum || end > self.limit {
+            return Ok(false);
+        }
+        // No frame before it has a higher epoch or durable mark.
+        let found = frame.header;
+        self.scan.end = covered.last;
+        self.take_marks(&header, &found)?;
+        self.scan.durable_upto = self.scan.durable_upto.max(end);
+        self.scan.end = end;
+        Ok(true)
     }
 
     fn identity(&self) -> Identity {
