@@ -64,6 +64,7 @@ pub mod limits;
 mod log;
 pub mod recorder;
 pub mod salvage;
+mod sorted;
 mod store;
 mod sync;
 

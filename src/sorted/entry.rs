@@ -1,0 +1,111 @@
+//! The bytes of one entry: the lengths that vary, the key, the value.
+
+use std::ops::Range;
+
+use super::checked::CheckedFile;
+use super::kind::{SectionKind, Width};
+use crate::bytes::{in_memory, wide};
+use crate::error::Result;
+
+/// The most bytes that the two lengths of an entry take.
+const HEAD_BYTES: usize = 10;
+
+/// What precedes key and value.
+pub(super) struct Head {
+    bytes: [u8; HEAD_BYTES],
+    len: usize,
+}
+
+impl Head {
+    /// `None` if a length is not what the kind says.
+    pub(super) fn new(kind: &SectionKind, key: &[u8], value: Option<&[u8]>) -> Option<Self> {
+        let mut head = Head { bytes: [0; HEAD_BYTES], len: 0 };
+        head.push(kind.key, key.len())?;
+        if let Some(value) = value {
+            head.push(kind.value, value.len())?;
+        }
+        Some(head)
+    }
+
+    fn push(&mut self, width: Width, len: usize) -> Option<()> {
+        if !width.allows(len) {
+            return None;
+        }
+        if width != Width::Varying {
+            return Some(());
+        }
+        let mut rest = u32::try_from(len).ok()?;
+        loop {
+            let low = u8::try_from(rest & 0x7f).ok()?;
+            rest >>= 7;
+            *self.bytes.get_mut(self.len)? = if rest == 0 { low } else { low | 0x80 };
+            self.len += 1;
+            if rest == 0 {
+                return Some(());
+            }
+        }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+/// Where key and value of an entry lie in the file.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) key: Range<usize>,
+    /// Empty for a tombstone.
+    pub(super) value: Range<usize>,
+    pub(super) deleted: bool,
+}
+
+impl Place {
+    /// The entry that begins at `at` and must end by `end`.
+    pub(super) fn read(
+        file: &CheckedFile,
+        kind: &SectionKind,
+        at: usize,
+        end: usize,
+        deleted: bool,
+    ) -> Result<Self> {
+        let varies = kind.key == Width::Varying || (kind.value == Width::Varying && !deleted);
+        let head_end = if varies { at.saturating_add(HEAD_BYTES).min(end) } else { at };
+        let head = file.bytes(at.min(head_end)..head_end)?;
+        Self::parse(head, kind, head_end, deleted).filter(|place| place.end() <= end).ok_or_else(
+            || file.corrupt(at, "an entry goes beyond its section", wide(end), wide(at)),
+        )
+    }
+
+    /// The entry whose lengths are at the beginning of `head`, which ends at `head_end` of the file.
+    fn parse(mut head: &[u8], kind: &SectionKind, head_end: usize, deleted: bool) -> Option<Self> {
+        let key_len = take_len(&mut head, kind.key)?;
+        let value_len = if deleted { 0 } else { take_len(&mut head, kind.value)? };
+        let key_at = head_end - head.len();
+        let key_end = key_at.checked_add(key_len)?;
+        let value_end = key_end.checked_add(value_len)?;
+        Some(Place { key: key_at..key_end, value: key_end..value_end, deleted })
+    }
+
+    pub(super) fn end(&self) -> usize {
+        self.value.end
+    }
+}
+
+/// The length at the beginning of `head`, which is cut off; `None` if it is not one that a writer writes.
+fn take_len(head: &mut &[u8], width: Width) -> Option<usize> {
+    if let Width::Fixed(width) = width {
+        return Some(width.into());
+    }
+    let mut len = 0u64;
+    for shift in (0..35).step_by(7) {
+        let (byte, rest) = head.split_first()?;
+        *head = rest;
+        len |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            let shortest = *byte != 0 || shift == 0;
+            return u32::try_from(len).ok().filter(|_| shortest).map(in_memory);
+        }
+    }
+    None
+}

@@ -1,0 +1,52 @@
+//! What the entries of a section look like.
+
+/// The kind of a section. A reader must know the kinds of a file's sections.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct SectionKind {
+    /// Tells kinds apart.
+    pub(crate) id: u8,
+    pub(crate) key: Width,
+    /// `Fixed(0)` for a set.
+    pub(crate) value: Width,
+    /// How many first bytes of each key the filter knows; 0 for no filter. Shorter keys are not filtered.
+    pub(crate) filtered: u8,
+}
+
+/// The width of keys or of values, in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Width {
+    Fixed(u8),
+    Varying,
+}
+
+impl Width {
+    /// Whether bytes of this length are allowed.
+    pub(super) fn allows(self, len: usize) -> bool {
+        match self {
+            Width::Fixed(width) => len == usize::from(width),
+            // Lengths are stored in 32 bits.
+            Width::Varying => u32::try_from(len).is_ok(),
+        }
+    }
+
+    fn code(self) -> u16 {
+        match self {
+            Width::Fixed(width) => width.into(),
+            Width::Varying => u16::MAX,
+        }
+    }
+}
+
+impl SectionKind {
+    /// The part of `key` that the filter knows; `None` if it does not know this key.
+    pub(super) fn filtered<'a>(&self, key: &'a [u8]) -> Option<&'a [u8]> {
+        if self.filtered == 0 { None } else { key.get(..self.filtered.into()) }
+    }
+
+    /// The kind as eight bytes of the footer.
+    pub(super) fn encode(&self) -> [u8; 8] {
+        let [key, key_high] = self.key.code().to_le_bytes();
+        let [value, value_high] = self.value.code().to_le_bytes();
+        [self.id, self.filtered, key, key_high, value, value_high, 0, 0]
+    }
+}

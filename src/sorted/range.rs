@@ -1,0 +1,108 @@
+//! The entries of a range of keys, from both ends.
+
+use std::ops::Bound;
+
+use super::directory::GROUP;
+use super::entry::Place;
+use super::section::SectionReader;
+use crate::bytes::wide;
+use crate::error::{Error, Result};
+
+/// A key with its value, or with `None` if it is deleted.
+pub(crate) type Entry<'a> = (&'a [u8], Option<&'a [u8]>);
+
+/// Entries in order of their keys. Ends after an error.
+pub(crate) struct Entries<'a> {
+    reader: SectionReader<'a>,
+    /// The numbers of the entries that are left.
+    next: usize,
+    end: usize,
+    /// The groups that the two ends are in.
+    front: Places,
+    back: Places,
+}
+
+impl<'a> Entries<'a> {
+    pub(super) fn new(
+        reader: SectionReader<'a>,
+        (from, to): (Bound<&[u8]>, Bound<&[u8]>),
+    ) -> Result<Self> {
+        let next = match from {
+            Bound::Unbounded => 0,
+            Bound::Included(key) => reader.find(key)?.number,
+            Bound::Excluded(key) => after(reader, key)?,
+        };
+        let end = match to {
+            Bound::Unbounded => reader.section.entries,
+            Bound::Included(key) => after(reader, key)?,
+            Bound::Excluded(key) => reader.find(key)?.number,
+        };
+        Ok(Entries { reader, next, end, front: Places::default(), back: Places::default() })
+    }
+
+    /// The error for keys that do not ascend where the next entry would be.
+    pub(super) fn out_of_order(&self) -> Error {
+        let (file, at) = (self.reader.file, self.reader.section.start);
+        file.corrupt(at, "the keys of a section do not ascend", 0, wide(self.next))
+    }
+}
+
+/// The number of the first entry whose key is greater.
+fn after(reader: SectionReader<'_>, key: &[u8]) -> Result<usize> {
+    let found = reader.find(key)?;
+    Ok(found.number + usize::from(found.place.is_some()))
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = Result<Entry<'a>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.next >= self.end {
+            return None;
+        }
+        let entry = self.front.entry(self.reader, self.next);
+        self.next = if entry.is_ok() { self.next + 1 } else { self.end };
+        Some(entry)
+    }
+}
+
+impl DoubleEndedIterator for Entries<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        if self.next >= self.end {
+            return None;
+        }
+        let entry = self.back.entry(self.reader, self.end - 1);
+        self.end = if entry.is_ok() { self.end - 1 } else { self.next };
+        Some(entry)
+    }
+}
+
+/// Where the entries of one group lie.
+#[derive(Default)]
+struct Places {
+    group: Option<usize>,
+    places: Vec<Place>,
+}
+
+impl Places {
+    /// The entry of a number, which must be one of the section.
+    fn entry<'a>(&mut self, reader: SectionReader<'a>, number: usize) -> Result<Entry<'a>> {
+        let group = number / GROUP;
+        if self.group != Some(group) {
+            self.group = None;
+            self.places.clear();
+            for place in reader.group(group)? {
+                self.places.push(place?);
+            }
+            self.group = Some(group);
+        }
+        let file = reader.file;
+        let Some(place) = self.places.get(number % GROUP) else {
+            let at = reader.section.directory;
+            return Err(file.corrupt(at, "an entry is missing", wide(number), 0));
+        };
+        let key = file.bytes(place.key.clone())?;
+        let value = if place.deleted { None } else { Some(file.bytes(place.value.clone())?) };
+        Ok((key, value))
+    }
+}

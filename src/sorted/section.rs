@@ -1,0 +1,133 @@
+//! Reading one section: its groups, and the search for a key.
+
+use super::checked::CheckedFile;
+use super::directory::{self, GROUP, ROW_BYTES, Row};
+use super::entry::Place;
+use super::filter;
+use super::footer::Section;
+use crate::bytes::wide;
+use crate::error::Result;
+
+/// A section of a file.
+#[derive(Clone, Copy)]
+pub(super) struct SectionReader<'a> {
+    pub(super) file: &'a CheckedFile,
+    pub(super) section: &'a Section,
+}
+
+/// Where a key is, or would be.
+pub(super) struct Found {
+    /// The number of the first entry whose key is not less.
+    pub(super) number: usize,
+    /// The entry that has the key.
+    pub(super) place: Option<Place>,
+}
+
+impl<'a> SectionReader<'a> {
+    /// Whether a key with this hash may be in the section; `false` is for sure.
+    pub(super) fn may_hold(self, hash: u64) -> Result<bool> {
+        if self.section.kind.filtered == 0 {
+            return Ok(true);
+        }
+        let blocks = self.section.filter_blocks();
+        if blocks == 0 {
+            return Ok(false);
+        }
+        let at = self.section.filter + filter::block_of(hash, blocks) * filter::BLOCK_BYTES;
+        Ok(filter::may_hold(self.file.bytes(at..at + filter::BLOCK_BYTES)?, hash))
+    }
+
+    pub(super) fn row(self, group: usize) -> Result<Row> {
+        let at = self.section.directory + group * ROW_BYTES;
+        let bytes = self.file.bytes(at..at + ROW_BYTES)?;
+        Row::decode(bytes).ok_or_else(|| self.file.corrupt(at, "there is no row", 0, 0))
+    }
+
+    /// The entries of a group, which must be one of the section.
+    pub(super) fn group(self, group: usize) -> Result<Group<'a>> {
+        let row = self.row(group)?;
+        let at = usize::try_from(row.offset).unwrap_or(usize::MAX);
+        if at < self.section.start || at > self.section.directory {
+            let row_at = self.section.directory + group * ROW_BYTES;
+            let what = "a group is said to lie outside of its section";
+            return Err(self.file.corrupt(row_at, what, wide(self.section.start), row.offset));
+        }
+        let left = self.section.entries.saturating_sub(group * GROUP).min(GROUP);
+        Ok(Group { reader: self, at, left, deleted: row.deleted })
+    }
+
+    /// Searches for a key.
+    pub(super) fn find(self, key: &[u8]) -> Result<Found> {
+        let Some(group) = self.group_of(key)? else { return Ok(Found { number: 0, place: None }) };
+        let mut number = group * GROUP;
+        for place in self.group(group)? {
+            let place = place?;
+            match self.file.bytes(place.key.clone())?.cmp(key) {
+                std::cmp::Ordering::Less => number += 1,
+                std::cmp::Ordering::Equal => return Ok(Found { number, place: Some(place) }),
+                std::cmp::Ordering::Greater => break,
+            }
+        }
+        Ok(Found { number, place: None })
+    }
+
+    /// The last group whose first key is at most `key`.
+    fn group_of(self, key: &[u8]) -> Result<Option<usize>> {
+        let prefix = directory::prefix(key);
+        let number = |row| Ok(self.row(row)?.prefix);
+        let rows = directory::at_most(self.section.rows(), prefix, number)?;
+        let Some(last) = rows.checked_sub(1) else { return Ok(None) };
+        if self.row(last)?.prefix < prefix || self.begins_by(last, key)? {
+            return Ok(Some(last));
+        }
+        // The last of the groups that begin alike is behind the key. Among the others whole keys decide.
+        let mut from = match prefix.checked_sub(1) {
+            Some(less) => directory::at_most(last, less, number)?,
+            None => 0,
+        };
+        let mut to = last;
+        while from < to {
+            let middle = from.midpoint(to);
+            if self.begins_by(middle, key)? {
+                from = middle + 1;
+            } else {
+                to = middle;
+            }
+        }
+        Ok(from.checked_sub(1))
+    }
+
+    /// Whether the first key of a group is at most `key`.
+    fn begins_by(self, group: usize, key: &[u8]) -> Result<bool> {
+        match self.group(group)?.next() {
+            Some(place) => Ok(self.file.bytes(place?.key)? <= key),
+            None => Ok(false),
+        }
+    }
+}
+
+/// Walks over the entries of a group that are left.
+#[derive(Clone)]
+pub(super) struct Group<'a> {
+    reader: SectionReader<'a>,
+    pub(super) at: usize,
+    left: usize,
+    deleted: u16,
+}
+
+impl Iterator for Group<'_> {
+    type Item = Result<Place>;
+
+    fn next(&mut self) -> Option<Result<Place>> {
+        self.left = self.left.checked_sub(1)?;
+        let deleted = self.deleted & 1 != 0;
+        self.deleted >>= 1;
+        let SectionReader { file, section } = self.reader;
+        let place = Place::read(file, &section.kind, self.at, section.directory, deleted);
+        match &place {
+            Ok(place) => self.at = place.end(),
+            Err(_) => self.left = 0,
+        }
+        Some(place)
+    }
+}

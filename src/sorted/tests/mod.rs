@@ -1,0 +1,6 @@
+//! Sorted files against ordered maps.
+
+mod contents;
+mod damage;
+mod merging;
+mod model;
