@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::checked::CheckedFile;
+use super::checked::Window;
 use super::kind::{SectionKind, Width};
 use crate::bytes::{in_memory, wide};
 use crate::error::Result;
@@ -63,7 +63,7 @@ pub(super) struct Place {
 impl Place {
     /// The entry that begins at `at` and must end by `end`.
     pub(super) fn read(
-        file: &CheckedFile,
+        window: &mut Window<'_>,
         kind: &SectionKind,
         at: usize,
         end: usize,
@@ -71,9 +71,9 @@ impl Place {
     ) -> Result<Self> {
         let varies = kind.key == Width::Varying || (kind.value == Width::Varying && !deleted);
         let head_end = if varies { at.saturating_add(HEAD_BYTES).min(end) } else { at };
-        let head = file.bytes(at.min(head_end)..head_end)?;
+        let head = if varies { window.bytes(at.min(head_end)..head_end)? } else { &[] };
         Self::parse(head, kind, head_end, deleted).filter(|place| place.end() <= end).ok_or_else(
-            || file.corrupt(at, "an entry goes beyond its section", wide(end), wide(at)),
+            || window.file().corrupt(at, "an entry goes beyond its section", wide(end), wide(at)),
         )
     }
 

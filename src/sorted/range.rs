@@ -2,6 +2,7 @@
 
 use std::ops::Bound;
 
+use super::checked::Window;
 use super::directory::GROUP;
 use super::entry::Place;
 use super::section::SectionReader;
@@ -18,8 +19,8 @@ pub(crate) struct Entries<'a> {
     next: usize,
     end: usize,
     /// The groups that the two ends are in.
-    front: Places,
-    back: Places,
+    front: Places<'a>,
+    back: Places<'a>,
 }
 
 impl<'a> Entries<'a> {
@@ -37,7 +38,8 @@ impl<'a> Entries<'a> {
             Bound::Included(key) => after(reader, key)?,
             Bound::Excluded(key) => reader.find(key)?.number,
         };
-        Ok(Entries { reader, next, end, front: Places::default(), back: Places::default() })
+        let (front, back) = (Places::new(reader), Places::new(reader));
+        Ok(Entries { reader, next, end, front, back })
     }
 
     /// The error for keys that do not ascend where the next entry would be.
@@ -78,15 +80,20 @@ impl DoubleEndedIterator for Entries<'_> {
 }
 
 /// Where the entries of one group lie.
-#[derive(Default)]
-struct Places {
+struct Places<'a> {
+    window: Window<'a>,
     group: Option<usize>,
     places: Vec<Place>,
 }
 
-impl Places {
+impl<'a> Places<'a> {
+    fn new(reader: SectionReader<'a>) -> Self {
+        let window = Window::new(reader.file, reader.section.directory);
+        Places { window, group: None, places: vec![] }
+    }
+
     /// The entry of a number, which must be one of the section.
-    fn entry<'a>(&mut self, reader: SectionReader<'a>, number: usize) -> Result<Entry<'a>> {
+    fn entry(&mut self, reader: SectionReader<'a>, number: usize) -> Result<Entry<'a>> {
         let group = number / GROUP;
         if self.group != Some(group) {
             self.group = None;
@@ -96,13 +103,15 @@ impl Places {
             }
             self.group = Some(group);
         }
-        let file = reader.file;
         let Some(place) = self.places.get(number % GROUP) else {
             let at = reader.section.directory;
-            return Err(file.corrupt(at, "an entry is missing", wide(number), 0));
+            return Err(reader.file.corrupt(at, "an entry is missing", wide(number), 0));
         };
-        let key = file.bytes(place.key.clone())?;
-        let value = if place.deleted { None } else { Some(file.bytes(place.value.clone())?) };
+        let key = self.window.bytes(place.key.clone())?;
+        let value = match place.deleted {
+            true => None,
+            false => Some(self.window.bytes(place.value.clone())?),
+        };
         Ok((key, value))
     }
 }

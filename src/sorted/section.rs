@@ -1,6 +1,6 @@
 //! Reading one section: its groups, and the search for a key.
 
-use super::checked::CheckedFile;
+use super::checked::{CheckedFile, Window};
 use super::directory::{self, GROUP, ROW_BYTES, Row};
 use super::entry::Place;
 use super::filter;
@@ -53,16 +53,18 @@ impl<'a> SectionReader<'a> {
             return Err(self.file.corrupt(row_at, what, wide(self.section.start), row.offset));
         }
         let left = self.section.entries.saturating_sub(group * GROUP).min(GROUP);
-        Ok(Group { reader: self, at, left, deleted: row.deleted })
+        let window = Window::new(self.file, self.section.directory);
+        Ok(Group { section: self.section, window, at, left, deleted: row.deleted })
     }
 
     /// Searches for a key.
     pub(super) fn find(self, key: &[u8]) -> Result<Found> {
         let Some(group) = self.group_of(key)? else { return Ok(Found { number: 0, place: None }) };
         let mut number = group * GROUP;
-        for place in self.group(group)? {
+        let mut group = self.group(group)?;
+        while let Some(place) = group.next() {
             let place = place?;
-            match self.file.bytes(place.key.clone())?.cmp(key) {
+            match group.window.bytes(place.key.clone())?.cmp(key) {
                 std::cmp::Ordering::Less => number += 1,
                 std::cmp::Ordering::Equal => return Ok(Found { number, place: Some(place) }),
                 std::cmp::Ordering::Greater => break,
@@ -99,18 +101,19 @@ impl<'a> SectionReader<'a> {
 
     /// Whether the first key of a group is at most `key`.
     fn begins_by(self, group: usize, key: &[u8]) -> Result<bool> {
-        match self.group(group)?.next() {
-            Some(place) => Ok(self.file.bytes(place?.key)? <= key),
+        let mut group = self.group(group)?;
+        match group.next() {
+            Some(place) => Ok(group.window.bytes(place?.key)? <= key),
             None => Ok(false),
         }
     }
 }
 
 /// Walks over the entries of a group that are left.
-#[derive(Clone)]
 pub(super) struct Group<'a> {
-    reader: SectionReader<'a>,
-    pub(super) at: usize,
+    section: &'a Section,
+    pub(super) window: Window<'a>,
+    at: usize,
     left: usize,
     deleted: u16,
 }
@@ -122,8 +125,8 @@ impl Iterator for Group<'_> {
         self.left = self.left.checked_sub(1)?;
         let deleted = self.deleted & 1 != 0;
         self.deleted >>= 1;
-        let SectionReader { file, section } = self.reader;
-        let place = Place::read(file, &section.kind, self.at, section.directory, deleted);
+        let Section { kind, directory, .. } = self.section;
+        let place = Place::read(&mut self.window, kind, self.at, *directory, deleted);
         match &place {
             Ok(place) => self.at = place.end(),
             Err(_) => self.left = 0,
