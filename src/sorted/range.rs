@@ -31,12 +31,15 @@ impl<'a> Entries<'a> {
         let next = match from {
             Bound::Unbounded => 0,
             Bound::Included(key) => reader.find(key)?.number,
-            Bound::Excluded(key) => after(reader, key)?,
+            Bound::Excluded(key) => reader.find(key)?.after(),
         };
+        // Most ranges are short.
+        let group = next / GROUP;
         let end = match to {
+            _ if next >= reader.section.entries => next,
             Bound::Unbounded => reader.section.entries,
-            Bound::Included(key) => after(reader, key)?,
-            Bound::Excluded(key) => reader.find(key)?.number,
+            Bound::Included(key) => reader.find_from(group, key)?.after(),
+            Bound::Excluded(key) => reader.find_from(group, key)?.number,
         };
         let (front, back) = (Places::new(reader), Places::new(reader));
         Ok(Entries { reader, next, end, front, back })
@@ -47,12 +50,6 @@ impl<'a> Entries<'a> {
         let (file, at) = (self.reader.file, self.reader.section.start);
         file.corrupt(at, "the keys of a section do not ascend", 0, wide(self.next))
     }
-}
-
-/// The number of the first entry whose key is greater.
-fn after(reader: SectionReader<'_>, key: &[u8]) -> Result<usize> {
-    let found = reader.find(key)?;
-    Ok(found.number + usize::from(found.place.is_some()))
 }
 
 impl<'a> Iterator for Entries<'a> {
@@ -98,6 +95,7 @@ impl<'a> Places<'a> {
         if self.group != Some(group) {
             self.group = None;
             self.places.clear();
+            self.places.reserve(GROUP);
             for place in reader.group(group)? {
                 self.places.push(place?);
             }

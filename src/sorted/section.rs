@@ -23,6 +23,13 @@ pub(super) struct Found {
     pub(super) place: Option<Place>,
 }
 
+impl Found {
+    /// The number of the first entry whose key is greater.
+    pub(super) fn after(&self) -> usize {
+        self.number + usize::from(self.place.is_some())
+    }
+}
+
 impl<'a> SectionReader<'a> {
     /// Whether a key with this hash may be in the section; `false` is for sure.
     pub(super) fn may_hold(self, hash: u64) -> Result<bool> {
@@ -59,7 +66,23 @@ impl<'a> SectionReader<'a> {
 
     /// Searches for a key.
     pub(super) fn find(self, key: &[u8]) -> Result<Found> {
-        let Some(group) = self.group_of(key)? else { return Ok(Found { number: 0, place: None }) };
+        match self.group_of(key)? {
+            Some(group) => self.find_in(group, key),
+            None => Ok(Found { number: 0, place: None }),
+        }
+    }
+
+    /// Searches for a key that is not before a group, and probably in it. If it is before, what is found is the
+    /// beginning of the group.
+    pub(super) fn find_from(self, group: usize, key: &[u8]) -> Result<Found> {
+        let next = group + 1;
+        if next < self.section.rows() && self.row(next)?.prefix <= directory::prefix(key) {
+            return self.find(key);
+        }
+        self.find_in(group, key)
+    }
+
+    fn find_in(self, group: usize, key: &[u8]) -> Result<Found> {
         let mut number = group * GROUP;
         let mut group = self.group(group)?;
         while let Some(place) = group.next() {

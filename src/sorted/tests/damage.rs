@@ -7,7 +7,7 @@ use kinlog_testing::Rng;
 
 use super::contents::{self, Contents, KINDS, Place};
 use crate::error::{Error, Result};
-use crate::sorted::{Lookup, SortedFile, Summary};
+use crate::sorted::{Lookup, SortedFile, Summary, merge};
 
 /// The bytes of a file of `contents`, and what it is opened with.
 fn written(place: &mut Place, contents: &Contents) -> (Vec<u8>, Summary) {
@@ -190,6 +190,61 @@ fn bytes_that_no_writer_wrote_are_never_followed_blindly() {
             assert!(ahead.max(back) as u64 <= file.entries(section).unwrap() + 1);
         }
         let _ = file.verify();
+    }
+}
+
+/// Opens changed bytes, after making their checksums right.
+fn forged(place: &mut Place, bytes: &[u8]) -> SortedFile {
+    let mut bytes = bytes.to_vec();
+    let checksum = mended(&mut bytes).unwrap();
+    let path = place.put(&bytes);
+    SortedFile::open(&place.disk, &path, &KINDS, bytes.len() as u64, checksum).unwrap()
+}
+
+#[test]
+fn directories_and_filters_that_are_not_those_of_the_entries_are_found() {
+    let mut place = Place::new();
+    let contents = contents::random(&mut Rng::new(5), 200);
+    let file = place.write(&contents);
+    let bytes = place.bytes(&file);
+    forged(&mut place, &bytes).verify().unwrap();
+    let mut tried = 0;
+    for section in &file.sections {
+        for at in section.directory..section.end {
+            let (group, in_row) = ((at - section.directory) / 16, (at - section.directory) % 16);
+            if at < section.filter && in_row >= 14 {
+                // Which entries are deleted is said here alone. Bits of no entry say nothing.
+                let entry = group * 16 + (in_row - 14) * 8 + at % 8;
+                if entry < section.entries {
+                    continue;
+                }
+            }
+            place = Place::new();
+            let mut changed = bytes.clone();
+            changed[at] ^= 1 << (at % 8);
+            let verified = forged(&mut place, &changed).verify();
+            assert!(verified.as_ref().is_err_and(is_damage), "{at} of {section:?}");
+            tried += 1;
+        }
+    }
+    assert!(tried > 300, "{tried}");
+}
+
+#[test]
+fn keys_out_of_order_are_found_and_not_merged() {
+    let mut place = Place::new();
+    let keys = (0..40u8).map(|key| (vec![0, 0, 0, key], Some(vec![key; 8])));
+    let file = place.write(&vec![Default::default(), keys.collect()]);
+    let mut bytes = place.bytes(&file);
+    // The fifth key becomes the sixth, then more.
+    for (key, whole) in [(4, true), (5, false), (200, false)] {
+        bytes[4 * 12 + 3] = key;
+        let file = forged(&mut place, &bytes);
+        assert_eq!(file.verify().is_ok(), whole);
+        let (writer, _) = place.writer();
+        let merged = merge(&[&file], writer, false, &mut |_| Ok(()));
+        assert_eq!(merged.is_ok(), whole);
+        assert!(whole || is_damage(&merged.unwrap_err()));
     }
 }
 
