@@ -15,6 +15,7 @@ pub fn describe(stores: &Path) -> Vec<(&'static str, String)> {
         ("processor", format!("{cpu}, {cores} cores")),
         ("memory", in_gib(&memory)),
         ("kernel", kernel.map_or_else(|_| unknown(), |it| it.trim().to_owned())),
+        ("load", load()),
         ("file system", file_system(stores).unwrap_or_else(unknown)),
         ("compiler", output("rustc", &["--version"])),
     ]
@@ -23,6 +24,12 @@ pub fn describe(stores: &Path) -> Vec<(&'static str, String)> {
 fn command() -> String {
     let own = ["compare".to_owned()];
     own.into_iter().chain(std::env::args().skip(1)).collect::<Vec<_>>().join(" ")
+}
+
+/// How many processes wanted a core, over the last 1, 5 and 15 minutes, this one's among them.
+fn load() -> String {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_else(|_| unknown());
+    load.split(' ').take(3).collect::<Vec<_>>().join(" ")
 }
 
 fn unknown() -> String {

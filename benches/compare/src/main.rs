@@ -13,6 +13,7 @@ mod sample;
 mod stats;
 mod worker;
 mod workloads;
+mod years;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -55,6 +56,12 @@ struct Flags {
     max_events: Option<u64>,
 }
 
+impl Flags {
+    fn rounds(&self) -> u32 {
+        self.rounds.unwrap_or(if self.quick { 1 } else { 5 })
+    }
+}
+
 #[derive(Subcommand)]
 enum Command {
     /// The rows of the table
@@ -71,11 +78,16 @@ enum Command {
         /// Only these
         scenarios: Vec<String>,
     },
+    /// Stores of many years: opening, memory, look-ups; kinlog alone
+    Years(years::Args),
     /// Whether two runs agree in every ratio
     Agree { a: PathBuf, b: PathBuf },
     /// One measurement, for this program itself
     #[command(hide = true)]
     Worker(Task),
+    /// One step of `years`, for this program itself
+    #[command(hide = true)]
+    YearsStep(years::StepArgs),
 }
 
 #[derive(Args)]
@@ -101,6 +113,14 @@ fn main() -> ExitCode {
     let done = match command {
         Some(Command::Agree { a, b }) => agree(&a, &b),
         Some(Command::Worker(task)) => work(task, flags.quick).map(|()| true),
+        Some(Command::Years(args)) => {
+            let rounds = flags.rounds();
+            years::measure(&args, rounds, flags.quick, &flags.out).map(|()| true)
+        }
+        Some(Command::YearsStep(args)) => {
+            let outcome = years::take_step(&args, flags.quick);
+            outcome.and_then(|outcome| say(&Said::Done(outcome))).map(|()| true)
+        }
         command => compare(command.as_ref(), &flags),
     };
     match done {
@@ -116,7 +136,7 @@ fn main() -> ExitCode {
 /// Measures and reports; whether nothing failed.
 fn compare(command: Option<&Command>, flags: &Flags) -> Result<bool> {
     let options = Options {
-        rounds: flags.rounds.unwrap_or(if flags.quick { 1 } else { 5 }),
+        rounds: flags.rounds(),
         quick: flags.quick,
         max_events: flags.max_events.unwrap_or(STAGES[if flags.quick { 0 } else { 3 }]),
     };

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::engine::Result;
@@ -60,6 +60,65 @@ pub fn disk_bytes(dir: &Path) -> Result<u64> {
             if metadata.is_dir() { disk_bytes(&entry.path())? } else { metadata.blocks() * 512 };
     }
     Ok(bytes)
+}
+
+/// What this process has handed to the operating system to be written, in bytes.
+pub fn written_bytes() -> Result<u64> {
+    let io = std::fs::read_to_string("/proc/self/io")?;
+    let bytes = io.lines().find_map(|line| line.strip_prefix("wchar: "));
+    Ok(bytes.ok_or("no wchar in the counts of this process")?.parse()?)
+}
+
+/// The lengths of the files of a directory, in bytes.
+pub fn file_bytes(dir: &Path) -> Result<u64> {
+    files(dir)?.iter().map(|file| Ok(file.metadata()?.len())).sum()
+}
+
+/// Takes the files of a directory out of memory: the next one who looks at them, through a map that this process has or
+/// otherwise, waits for the device.
+pub fn forget(dir: &Path) -> Result<()> {
+    let dir = dir.canonicalize()?;
+    unmap_pages(&dir)?;
+    for path in files(&dir)? {
+        let file = File::open(path)?;
+        // Pages that are not on the device yet would stay.
+        file.sync_data()?;
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
+    }
+    Ok(())
+}
+
+/// Takes the pages of files in a directory from the maps of this process: pages that are mapped stay in memory.
+fn unmap_pages(dir: &Path) -> Result<()> {
+    for line in std::fs::read_to_string("/proc/self/maps")?.lines() {
+        let mut fields = line.split_ascii_whitespace();
+        let (range, access) = (fields.next().unwrap_or_default(), fields.next());
+        let is_shared = access.is_some_and(|access| access.ends_with('s'));
+        let path = fields.nth(3).map(Path::new);
+        if !is_shared || !path.is_some_and(|path| path.starts_with(dir)) {
+            continue;
+        }
+        let (from, to) = range.split_once('-').ok_or("a map without a range")?;
+        let [from, to] = [from, to].map(|at| usize::from_str_radix(at, 16));
+        let (from, to) = (from?, to?);
+        let start = std::ptr::with_exposed_provenance_mut(from);
+        // SAFETY: it is a shared map of a file. What was written to it is the file's, and is read from there again.
+        unsafe { rustix::mm::madvise(start, to - from, rustix::mm::Advice::LinuxDontNeed)? };
+    }
+    Ok(())
+}
+
+/// The files of a directory and of those in it.
+fn files(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = vec![];
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        match entry.file_type()?.is_dir() {
+            true => files.extend(self::files(&entry.path())?),
+            false => files.push(entry.path()),
+        }
+    }
+    Ok(files)
 }
 
 /// Ends this process as a crash would, in the middle of whatever it does.

@@ -8,7 +8,7 @@ mod growth;
 mod headline;
 mod queue;
 
-pub use cell::{Cell, Outcome, say};
+pub use cell::{Cell, Outcome, say, timed};
 pub use growth::STAGES;
 
 use crate::engine::Result;
