@@ -36,10 +36,10 @@ pub trait Engine: Send + Sync {
         self.append(batches, Durability::Os)
     }
 
-    /// As [`Engine::append`] with [`Durability::Device`], but returns as soon as the commit before this one
-    /// is on the device; [`Engine::drain`] waits for the last one. `None` where the engine has no commit
-    /// that can be submitted.
-    fn append_in_flight(&self, _batches: &[Batch<'_>]) -> Option<Result<()>> {
+    /// As [`Engine::append`] with [`Durability::Device`], but returns as soon as no more than `most` commits
+    /// are on their way to the device; [`Engine::drain`] waits for the last ones. `None` where the engine
+    /// has no commit that can be submitted.
+    fn append_in_flight(&self, _batches: &[Batch<'_>], _most: usize) -> Option<Result<()>> {
         None
     }
 

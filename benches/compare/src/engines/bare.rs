@@ -101,7 +101,7 @@ impl Engine for Bare {
     }
 
     /// The loop has nobody to write for it: it waits every time.
-    fn append_in_flight(&self, batches: &[Batch<'_>]) -> Option<Result<()>> {
+    fn append_in_flight(&self, batches: &[Batch<'_>], _: usize) -> Option<Result<()>> {
         Some(self.append(batches, Durability::Device))
     }
 

@@ -1,7 +1,8 @@
 //! kinlog, as an engine on top of it would use it.
 
+use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kinlog::{
     Close, CommitHandle, DutyFilter, DutyKind, EventKind, Limits, NewChild, NewEvent, NewRun,
@@ -35,8 +36,8 @@ const DUTIES_AT_ONCE: usize = 1000;
 
 struct Kinlog {
     store: Store,
-    /// The last commit that was submitted; the log is written in order.
-    last: Mutex<Option<CommitHandle>>,
+    /// Commits that were submitted, the last one last; the log is written in order.
+    in_flight: Mutex<VecDeque<CommitHandle>>,
 }
 
 impl Kinlog {
@@ -48,7 +49,11 @@ impl Kinlog {
         if store.limits(NAMESPACE) != limits {
             store.set_limits(NAMESPACE, limits)?;
         }
-        Ok(Kinlog { store, last: Mutex::default() })
+        Ok(Kinlog { store, in_flight: Mutex::default() })
+    }
+
+    fn in_flight(&self) -> MutexGuard<'_, VecDeque<CommitHandle>> {
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn transaction(&self, batches: &[Batch<'_>]) -> Result<Transaction<'_>> {
@@ -81,24 +86,29 @@ impl Engine for Kinlog {
     }
 
     fn append_ahead(&self, batches: &[Batch<'_>]) -> Result<()> {
-        let tx = self.transaction(batches)?;
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        *last = Some(tx.submit(kinlog::Durability::Buffered)?);
+        let commit = self.transaction(batches)?.submit(kinlog::Durability::Buffered)?;
+        let mut in_flight = self.in_flight();
+        // Those before it need no waiting for.
+        in_flight.clear();
+        in_flight.push_back(commit);
         Ok(())
     }
 
-    fn append_in_flight(&self, batches: &[Batch<'_>]) -> Option<Result<()>> {
+    fn append_in_flight(&self, batches: &[Batch<'_>], most: usize) -> Option<Result<()>> {
         let submit = || {
-            let next = self.transaction(batches)?.submit(kinlog::Durability::Sync)?;
-            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-            last.replace(next).map(CommitHandle::wait).transpose()?;
+            let commit = self.transaction(batches)?.submit(kinlog::Durability::Sync)?;
+            let mut in_flight = self.in_flight();
+            in_flight.push_back(commit);
+            while in_flight.len() > most {
+                in_flight.pop_front().map(CommitHandle::wait).transpose()?;
+            }
             Ok(())
         };
         Some(submit())
     }
 
     fn drain(&self) -> Result<()> {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let last = self.in_flight().drain(..).next_back();
         last.map(CommitHandle::wait).transpose()?;
         Ok(())
     }

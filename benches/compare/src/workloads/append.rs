@@ -60,7 +60,7 @@ pub fn in_flight(cell: &Cell) -> Result<Outcome> {
     const AT_ONCE: usize = 24;
     let engine = cell.begun(RUNS)?;
     let mut turn = 1..;
-    match engine.append_in_flight(&two_each(cell, RUNS_EACH, 0)) {
+    match engine.append_in_flight(&two_each(cell, RUNS_EACH, 0), 1) {
         Some(submitted) => submitted?,
         None => return Ok(Outcome::lacks("the engine has no commit that can be submitted")),
     }
@@ -72,7 +72,7 @@ pub fn in_flight(cell: &Cell) -> Result<Outcome> {
         let bytes: usize = events.map(|event| event.len()).sum();
         let (took, ()) = timed(|| {
             let submit =
-                |batches: &Vec<Batch<'_>>| engine.append_in_flight(batches).unwrap_or(Ok(()));
+                |batches: &Vec<Batch<'_>>| engine.append_in_flight(batches, 1).unwrap_or(Ok(()));
             transactions.iter().try_for_each(submit)?;
             engine.drain()
         })?;
@@ -82,6 +82,32 @@ pub fn in_flight(cell: &Cell) -> Result<Outcome> {
             .figure("bytes", bytes as f64 / 1e6 / seconds))
     })?;
     answer(cell, &*engine, 3)
+}
+
+/// Commits of one event, of which sixteen are in flight; in engines that cannot, sixteen events in one commit.
+pub fn in_flight_16(cell: &Cell) -> Result<Outcome> {
+    const MOST: usize = 16;
+    let engine = cell.begun(RUNS)?;
+    let submits = !cell.is_bare() && engine.append_in_flight(&[], MOST).is_some();
+    let mut turn = (0..).step_by(MOST);
+    cell.turns(|fsync| {
+        let (started, mut commits) = (Instant::now(), 0);
+        while started.elapsed() < TOGETHER {
+            let first = turn.next().unwrap_or_default();
+            let some = (first..).take(MOST).map(|n| one(cell, n % RUNS, 2 + n / RUNS));
+            let batches: Vec<_> = some.collect();
+            if submits {
+                let submit = |batch| engine.append_in_flight(std::slice::from_ref(batch), MOST);
+                batches.iter().try_for_each(|batch| submit(batch).unwrap_or(Ok(())))?;
+            } else {
+                engine.append(&batches, Durability::Device)?;
+            }
+            commits += batches.len();
+        }
+        engine.drain()?;
+        Ok(Outcome::at(fsync).figure("commits", commits as f64 / started.elapsed().as_secs_f64()))
+    })?;
+    answer(cell, &*engine, 2)
 }
 
 /// The `n`th transaction on `runs` runs, of all runs in turn.

@@ -86,7 +86,7 @@ fn open_and_read(cell: &Cell) -> Result<(Duration, Box<dyn Engine>)> {
 }
 
 /// Microseconds to read a run, and what was read.
-fn read_each(engine: &dyn Engine, runs: &[u32]) -> Result<(f64, Digest)> {
+pub fn read_each(engine: &dyn Engine, runs: &[u32]) -> Result<(f64, Digest)> {
     let mut digest = Digest::default();
     let mut took = vec![];
     for run in runs {

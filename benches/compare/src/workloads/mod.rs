@@ -7,6 +7,7 @@ mod filled;
 mod growth;
 mod headline;
 mod queue;
+mod together;
 
 pub use cell::{Cell, Outcome, say, timed};
 pub use growth::STAGES;
@@ -71,7 +72,7 @@ const fn more(name: &'static str, unit: &'static str) -> Metric {
 }
 
 /// The rows of the table.
-pub static ROWS: [Workload; 12] = [
+pub static ROWS: [Workload; 14] = [
     Workload {
         name: "single",
         title: "Durable single commit",
@@ -109,6 +110,18 @@ pub static ROWS: [Workload; 12] = [
         place: Place::Fresh,
         metrics: &[more("events", "1/s"), more("bytes", "MB/s")],
         run: append::in_flight,
+    },
+    Workload {
+        name: "in-flight-16",
+        title: "16 commits in flight from one thread, durable",
+        about: "One event a commit. kinlog submits each, and waits for the oldest while more than 16 are \
+                on their way. No other store has commits that can be submitted: they, and bare, put 16 \
+                events in one commit and wait for it, so that all 16 happen together or not at all; an \
+                event counts as a commit.",
+        turns: 8,
+        place: Place::Fresh,
+        metrics: &[more("commits", "1/s")],
+        run: append::in_flight_16,
     },
     Workload {
         name: "threads-16",
@@ -170,6 +183,17 @@ pub static ROWS: [Workload; 12] = [
             less("disk", "B/B"),
         ],
         run: filled::filled,
+    },
+    Workload {
+        name: "together",
+        title: "Reading runs that lie together",
+        about: "1,000 runs of 100 events, one run after the other, committed an event at a time \
+                (engines without a buffered commit: all at once); and as many, each written in one \
+                commit. Warm, median over random runs.",
+        turns: 0,
+        place: Place::Fresh,
+        metrics: &[less("commit-each", "µs"), less("one-commit", "µs")],
+        run: together::together,
     },
     Workload {
         name: "killed",
