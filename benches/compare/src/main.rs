@@ -54,6 +54,9 @@ struct Flags {
     /// How large stores grow [default: 10,000,000, 10,000 with --quick]
     #[arg(long, global = true)]
     max_events: Option<u64>,
+    /// How many runs have ended, where they are looked up [default: 1,000,000, 10,000 with --quick]
+    #[arg(long, global = true, value_parser = clap::value_parser!(u64).range(1..1 << 31))]
+    entries: Option<u64>,
 }
 
 impl Flags {
@@ -138,6 +141,7 @@ fn compare(command: Option<&Command>, flags: &Flags) -> Result<bool> {
     let options = Options {
         rounds: flags.rounds(),
         quick: flags.quick,
+        entries: flags.entries.unwrap_or(if flags.quick { 10_000 } else { 1_000_000 }),
         max_events: flags.max_events.unwrap_or(STAGES[if flags.quick { 0 } else { 3 }]),
     };
     let latency = |only: &[String]| {

@@ -62,6 +62,12 @@ pub fn disk_bytes(dir: &Path) -> Result<u64> {
     Ok(bytes)
 }
 
+/// The processor time that this process has had, of all its threads, in milliseconds.
+pub fn cpu_ms() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec as f64 * 1e3 + time.tv_nsec as f64 / 1e6
+}
+
 /// What this process has handed to the operating system to be written, in bytes.
 pub fn written_bytes() -> Result<u64> {
     let io = std::fs::read_to_string("/proc/self/io")?;

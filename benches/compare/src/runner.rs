@@ -12,7 +12,7 @@ use crate::process::copy;
 use crate::sample::{Sample, Samples};
 use crate::worker::{Said, Worker};
 use crate::workloads::{
-    self, CHILDREN, CLOSE, FAMILIES, FILL, GROW, GROWTH, Outcome, Place, STAGES, Workload,
+    self, CHILDREN, CLOSE, END, FAMILIES, FILL, GROW, GROWTH, Outcome, Place, STAGES, Workload,
 };
 
 /// An engine whose cell takes longer than this is not asked again in the next round.
@@ -25,6 +25,8 @@ pub struct Options {
     pub rounds: u32,
     pub quick: bool,
     pub max_events: u64,
+    /// How many runs have ended, where they are looked up.
+    pub entries: u64,
 }
 
 /// Why an engine has no figure, or fewer than others.
@@ -95,9 +97,15 @@ impl Runner {
     /// The rows of those names, all if none is named.
     pub fn rows(&mut self, names: &[String]) -> Result<()> {
         let rows = workloads::rows(names)?;
-        if rows.iter().any(|row| row.place.fill().is_some()) {
+        let any_in = |places: &[Place]| rows.iter().any(|row| places.contains(&row.place));
+        if any_in(&[Place::Filled, Place::Killed]) {
             eprintln!("rows, filling");
             (0..self.peers.len()).try_for_each(|engine| self.fill(engine))?;
+        }
+        if any_in(&[Place::Ended]) {
+            eprintln!("rows, {} runs that have ended", self.options.entries);
+            let end = self.task(&END, None, 0);
+            (0..self.peers.len()).try_for_each(|engine| self.cell(engine, &end))?;
         }
         for round in 0..self.options.rounds {
             eprintln!("rows, round {} of {}", round + 1, self.options.rounds);
@@ -113,7 +121,8 @@ impl Runner {
             }
         }
         self.remove(FILL.name)?;
-        self.remove(CLOSE.name)
+        self.remove(CLOSE.name)?;
+        self.remove(END.name)
     }
 
     /// Makes the stores that rows share: one whose process was killed, and one that was closed.
@@ -134,7 +143,7 @@ impl Runner {
             return Ok(());
         }
         match fill {
-            Some(fill) if task.workload.place == Place::Filled => {
+            Some(fill) if task.workload.place != Place::Killed => {
                 return self.cell(engine, &Task { store: fill.name, ..task.clone() });
             }
             Some(fill) => copy(&self.store(engine, fill.name), &self.store(engine, task.store))?,
@@ -207,7 +216,7 @@ impl Runner {
     fn task(&self, workload: &'static Workload, size: Option<u64>, round: u32) -> Task {
         let key = key(workload, size);
         let turns = self.no_more_than(workload.turns);
-        let size = size.unwrap_or_default();
+        let size = size.unwrap_or(self.options.entries);
         Task { workload, key, size, from: 0, round, turns, store: workload.name }
     }
 

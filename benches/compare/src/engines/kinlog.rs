@@ -6,13 +6,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kinlog::{
     Close, CommitHandle, DutyFilter, DutyKind, EventKind, Limits, NewChild, NewEvent, NewRun,
-    ParentClosePolicy, RunId, Store, Transaction,
+    ParentClosePolicy, RunId, Store, Timestamp, Transaction,
 };
 
 use super::Peer;
 use crate::engine::{
-    Batch, Due, Durability, Engine, Family, Job, Policy, Queue, Relations, Result, policy, run_id,
-    workflow_id,
+    Batch, Due, Durability, Ended, Engine, Facts, Family, Job, Policy, Queue, Relations, Result,
+    policy, run_id, workflow_id,
 };
 
 pub const PEER: Peer = Peer {
@@ -133,8 +133,43 @@ impl Engine for Kinlog {
         Some(self)
     }
 
+    fn ended(&self) -> Option<&dyn Ended> {
+        Some(self)
+    }
+
     fn queue(&self) -> Option<&dyn Queue> {
         Some(self)
+    }
+}
+
+impl Ended for Kinlog {
+    fn put_ended(&self, runs: std::ops::Range<u32>) -> Result<()> {
+        let mut tx = self.store.begin();
+        for run in runs {
+            let (id, workflow_id) = (id(run), workflow_id(run));
+            let facts = Facts::of(run, &workflow_id);
+            let [started, closed] = [facts.started_at, facts.closed_at].map(time);
+            let new = NewRun::new(NAMESPACE, facts.workflow_id, facts.workflow_type);
+            tx.start(new.id(id).at(started))?;
+            tx.close_run(&id, Close::completed(b"").at(closed))?;
+        }
+        tx.commit_with(kinlog::Durability::Buffered)?;
+        Ok(())
+    }
+
+    fn find(&self, id: &[u8; 16], say: &mut dyn FnMut(Facts<'_>)) -> Result<bool> {
+        let info = match self.store.run(&RunId::from_bytes(*id)) {
+            Err(kinlog::Error::RunNotFound { .. }) => return Ok(false),
+            found => found?,
+        };
+        say(Facts {
+            workflow_id: &info.workflow_id,
+            workflow_type: &info.workflow_type,
+            events: info.events,
+            started_at: info.started_at.unix_nanos(),
+            closed_at: info.closed_at.ok_or("a run has not ended")?.unix_nanos(),
+        });
+        Ok(true)
     }
 }
 
@@ -222,6 +257,10 @@ impl Relations for Kinlog {
     fn current_run(&self, workflow_id: &str) -> Result<Option<[u8; 16]>> {
         Ok(self.store.current_run(NAMESPACE, workflow_id).map(|run| *run.as_bytes()))
     }
+}
+
+fn time(nanos: i64) -> Timestamp {
+    Timestamp::from_unix_nanos(nanos)
 }
 
 fn id(run: u32) -> RunId {

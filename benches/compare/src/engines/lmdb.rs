@@ -1,14 +1,17 @@
 //! LMDB: a memory-mapped copy-on-write B+ tree with one writer, by heed.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use heed::types::Bytes;
 use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, FlagSetMode};
 
-use super::Peer;
 use super::schema::{self, Row, Table, Tables, Workflow};
-use crate::engine::{Batch, Durability, Engine, Error, Job, Queue, Relations, Result, run_id};
+use super::{Peer, facts};
+use crate::engine::{
+    Batch, Durability, Ended, Engine, Error, Facts, Job, Queue, Relations, Result, run_id,
+};
 
 pub const PEER: Peer = Peer {
     name: "LMDB",
@@ -21,11 +24,14 @@ pub const PEER: Peer = Peer {
 
 /// The table of jobs: not one of the schema, which stores without reading transactions have too.
 const JOBS: &str = "jobs";
+/// The table of runs that have ended.
+const ENDED: &str = "ended";
 
 struct Lmdb {
     env: Env,
     tables: [Database<'static, Bytes, Bytes>; 3],
     jobs: Database<'static, Bytes, Bytes>,
+    ended: Database<'static, Bytes, Bytes>,
     /// Held over a commit: how the environment commits now.
     mode: Mutex<Durability>,
 }
@@ -33,7 +39,7 @@ struct Lmdb {
 impl Lmdb {
     fn open(dir: &Path) -> Result<Self> {
         let mut options = EnvOpenOptions::new();
-        options.map_size(64 << 30).max_readers(512).max_dbs(4);
+        options.map_size(64 << 30).max_readers(512).max_dbs(5);
         // SAFETY: this program writes through no stray pointers, from which the map is not safe.
         unsafe { options.flags(EnvFlags::WRITE_MAP) };
         std::fs::create_dir_all(dir)?;
@@ -43,12 +49,13 @@ impl Lmdb {
         let tables = env.create_databases_and_commit(tx, |tables, tx| {
             let table = |name| tables.create_database(tx, Some(name));
             let [events, edges, workflows] = Table::NAMES;
-            let all = [events, edges, workflows, JOBS].map(table);
+            let all = [events, edges, workflows, JOBS, ENDED].map(table);
             Ok::<_, heed::Error>(CommitOrAbort::<_, ()>::Commit(all))
         })?;
-        let [events, edges, workflows, jobs] = tables.unwrap_commit();
+        let [events, edges, workflows, jobs, ended] = tables.unwrap_commit();
         let tables = [events?, edges?, workflows?];
-        Ok(Lmdb { env, tables, jobs: jobs?, mode: Mutex::new(Durability::Device) })
+        let mode = Mutex::new(Durability::Device);
+        Ok(Lmdb { env, tables, jobs: jobs?, ended: ended?, mode })
     }
 
     /// Makes the environment commit as asked, until what is returned is dropped.
@@ -87,8 +94,29 @@ impl Engine for Lmdb {
         Some(self)
     }
 
+    fn ended(&self) -> Option<&dyn Ended> {
+        Some(self)
+    }
+
     fn queue(&self) -> Option<&dyn Queue> {
         Some(self)
+    }
+}
+
+impl Ended for Lmdb {
+    fn put_ended(&self, runs: Range<u32>) -> Result<()> {
+        let _mode = self.committing(Durability::Os)?;
+        let mut tx = self.env.write_txn()?;
+        for (key, value) in runs.map(facts::row) {
+            self.ended.put(&mut tx, &key, &value)?;
+        }
+        Ok(tx.commit()?)
+    }
+
+    fn find(&self, id: &[u8; 16], say: &mut dyn FnMut(Facts<'_>)) -> Result<bool> {
+        let tx = self.env.read_txn()?;
+        let row = self.ended.get(&tx, id)?.map(facts::read).transpose()?;
+        Ok(row.map(say).is_some())
     }
 }
 

@@ -1,6 +1,8 @@
 //! The engines, each in the fastest honest way that its documentation gives.
 
 pub mod bare;
+#[cfg(any(feature = "lmdb", feature = "redb"))]
+mod facts;
 #[cfg(feature = "fjall")]
 mod fjall;
 pub mod kinlog;

@@ -1,12 +1,15 @@
 //! redb: a copy-on-write B+ tree in Rust, with one writer.
 
+use std::ops::Range;
 use std::path::Path;
 
 use redb::{Database, ReadableDatabase, TableDefinition};
 
-use super::Peer;
 use super::schema::{self, Row, Table, Tables, Workflow};
-use crate::engine::{Batch, Durability, Engine, Job, Queue, Relations, Result, run_id};
+use super::{Peer, facts};
+use crate::engine::{
+    Batch, Durability, Ended, Engine, Facts, Job, Queue, Relations, Result, run_id,
+};
 
 pub const PEER: Peer = Peer {
     name: "redb",
@@ -26,6 +29,8 @@ const TABLES: [TableDefinition<'_, &[u8], &[u8]>; 3] = [
 
 /// The table of jobs: not one of the schema, which stores without reading transactions have too.
 const JOBS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("jobs");
+/// The table of runs that have ended.
+const ENDED: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("ended");
 
 struct Redb {
     db: Database,
@@ -36,7 +41,7 @@ impl Redb {
         std::fs::create_dir_all(dir)?;
         let db = Database::builder().set_cache_size(512 << 20).create(dir.join("redb"))?;
         let tx = db.begin_write()?;
-        for table in TABLES.into_iter().chain([JOBS]) {
+        for table in TABLES.into_iter().chain([JOBS, ENDED]) {
             tx.open_table(table)?;
         }
         tx.commit()?;
@@ -65,8 +70,34 @@ impl Engine for Redb {
         Some(self)
     }
 
+    fn ended(&self) -> Option<&dyn Ended> {
+        Some(self)
+    }
+
     fn queue(&self) -> Option<&dyn Queue> {
         Some(self)
+    }
+}
+
+impl Ended for Redb {
+    fn put_ended(&self, runs: Range<u32>) -> Result<()> {
+        let mut tx = self.db.begin_write()?;
+        tx.set_durability(redb::Durability::Immediate)?;
+        {
+            let mut table = tx.open_table(ENDED)?;
+            for (key, value) in runs.map(facts::row) {
+                table.insert(key.as_slice(), value.as_slice())?;
+            }
+        }
+        Ok(tx.commit()?)
+    }
+
+    fn find(&self, id: &[u8; 16], say: &mut dyn FnMut(Facts<'_>)) -> Result<bool> {
+        let table = self.db.begin_read()?.open_table(ENDED)?;
+        let row = table.get(id.as_slice())?;
+        let Some(row) = row else { return Ok(false) };
+        say(facts::read(row.value())?);
+        Ok(true)
     }
 }
 

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::{Peer, all};
 use crate::data::{Data, Digest};
-use crate::engine::{Batch, Due, Durability, Engine, Family, Job, policy, run_id, workflow_id};
+use crate::engine::{
+    Batch, Due, Durability, Engine, Facts, Family, Job, policy, run_id, workflow_id,
+};
 
 /// A directory that goes when it is dropped.
 struct Dir(PathBuf);
@@ -169,6 +171,33 @@ fn every_job_is_taken_once_and_in_order() {
             assert_eq!(queue.take_job(durability).unwrap(), Some(job(number)), "{}", peer.name);
         }
         assert_eq!(queue.take_job(durability).unwrap(), None, "{}", peer.name);
+    });
+}
+
+#[test]
+fn runs_that_have_ended_are_found_by_their_id_and_no_others() {
+    const RUNS: u32 = 500;
+    with_all("ended", |peer, dir| {
+        let check = |engine: &dyn Engine| {
+            let ended = engine.ended().unwrap();
+            for run in 0..2 * RUNS {
+                let workflow_id = workflow_id(run);
+                let mut right = false;
+                let say = &mut |facts: Facts<'_>| right = facts == Facts::of(run, &workflow_id);
+                let found = ended.find(&run_id(run), say).unwrap();
+                assert_eq!((found, right), (run < RUNS, run < RUNS), "{} {run}", peer.name);
+            }
+        };
+        let engine = (peer.open)(dir).unwrap();
+        let Some(ended) = engine.ended() else {
+            return;
+        };
+        ended.put_ended(0..RUNS / 2).unwrap();
+        ended.put_ended(RUNS / 2..RUNS).unwrap();
+        check(&*engine);
+        engine.settle().unwrap();
+        drop(engine);
+        check(&*(peer.open)(dir).unwrap());
     });
 }
 

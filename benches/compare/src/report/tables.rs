@@ -9,7 +9,7 @@ use crate::engines::{bare, kinlog};
 use crate::runner::{Note, key};
 use crate::sample::Samples;
 use crate::workloads::{
-    Better, CHILDREN, FAMILIES, FILL, GROW, GROWTH, Metric, ROWS, STAGES, Workload,
+    Better, CHILDREN, CLOSE, FAMILIES, FILL, GROW, GROWTH, Metric, ROWS, STAGES, Workload,
 };
 
 /// The tables of all that was measured.
@@ -17,7 +17,10 @@ pub fn all(samples: &Samples, notes: &[Note]) -> Result<Vec<String>> {
     let mut tables = vec![];
     for workload in &ROWS {
         if is_measured(samples, workload.name) {
-            let fill = workload.place.fill().map(|_| FILL.name.to_owned());
+            let fill = workload.place.fill().map(|fill| match fill.name {
+                name if name == CLOSE.name => FILL.name.to_owned(),
+                name => name.to_owned(),
+            });
             let keys: Vec<_> = fill.into_iter().chain([workload.name.to_owned()]).collect();
             let parts = [heading(workload), table(samples, workload)?, remarks(notes, &keys)?];
             tables.push(parts.concat());

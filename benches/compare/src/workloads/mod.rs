@@ -2,6 +2,7 @@
 
 mod append;
 mod cell;
+mod ended;
 mod family;
 mod filled;
 mod growth;
@@ -35,6 +36,8 @@ pub enum Place {
     Fresh,
     /// All cells of an engine share one that was filled and closed.
     Filled,
+    /// All cells of an engine share one of runs that have ended, as many as was said.
+    Ended,
     /// Each has a copy of one whose process was killed while it was filled.
     Killed,
 }
@@ -45,6 +48,7 @@ impl Place {
         match self {
             Place::Fresh => None,
             Place::Filled => Some(&CLOSE),
+            Place::Ended => Some(&END),
             Place::Killed => Some(&FILL),
         }
     }
@@ -72,7 +76,7 @@ const fn more(name: &'static str, unit: &'static str) -> Metric {
 }
 
 /// The rows of the table.
-pub static ROWS: [Workload; 14] = [
+pub static ROWS: [Workload; 15] = [
     Workload {
         name: "single",
         title: "Durable single commit",
@@ -206,6 +210,27 @@ pub static ROWS: [Workload; 14] = [
         run: filled::killed,
     },
     Workload {
+        name: "ended",
+        title: "Runs that have ended: open, and look up by run id",
+        about: "1,000,000 runs, or as many as `--entries` says, of two events; in LMDB and redb a row each, of \
+                98 bytes under the run's id. Hit, miss: random ids that are there, and that are not; \
+                warm, 100,000 of them, the median of 5 rounds; hit-cold: 1,000, before which \
+                nothing of the store was in memory. Open: until a run was found, by a process that had looked \
+                runs up; open-cold: with nothing of the store in memory. Anonymous: memory that is not a \
+                file's, which opening adds.",
+        turns: 0,
+        place: Place::Ended,
+        metrics: &[
+            less("open", "ms"),
+            less("open-cold", "ms"),
+            less("hit", "ns"),
+            less("miss", "ns"),
+            less("hit-cold", "µs"),
+            less("anonymous", "MiB"),
+        ],
+        run: ended::ended,
+    },
+    Workload {
         name: "fan-out",
         title: "Fan-out of 1,000 children",
         about: "A parent has closed. Plan: which run is due what. Apply: plan, and do it, until \
@@ -242,6 +267,9 @@ pub static FILL: Workload = Workload {
 
 /// Opens such a store again, and closes it in order.
 pub static CLOSE: Workload = Workload { name: "close", run: filled::close, ..FILL };
+
+/// Makes the store of runs that have ended.
+pub static END: Workload = Workload { name: "end", run: ended::fill, ..FILL };
 
 /// Fills a store on to the next stage of growth.
 pub static GROW: Workload = Workload { name: "grow", run: growth::grow, ..FILL };
@@ -298,6 +326,6 @@ pub fn rows(names: &[String]) -> Result<Vec<&'static Workload>> {
 
 /// The workload of that name.
 pub fn named(name: &str) -> Option<&'static Workload> {
-    let others = [&FILL, &CLOSE, &GROW, &GROWTH, &CHILDREN];
+    let others = [&FILL, &CLOSE, &END, &GROW, &GROWTH, &CHILDREN];
     ROWS.iter().chain(others).find(|workload| workload.name == name)
 }

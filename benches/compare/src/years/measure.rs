@@ -9,7 +9,7 @@ use kinlog::{Error, Options, RunId, RunStatus, Store};
 use super::plan::{Plan, absent, run_id, workflow_id};
 use crate::data::next;
 use crate::engine::Result;
-use crate::process::{Memory, forget};
+use crate::process::{Memory, cpu_ms, forget};
 use crate::stats::median;
 use crate::workloads::{Outcome, timed};
 
@@ -22,10 +22,13 @@ const LISTINGS: usize = 101;
 
 /// Opens a store, until a closed run was found in it, and what that takes of memory.
 pub fn open(plan: &Plan, dir: &Path) -> Result<Outcome> {
+    let before = cpu_ms();
     let (took, _store) = open_and_find(plan, dir)?;
+    let cpu = cpu_ms() - before;
     let memory = Memory::now()?;
     Ok(Outcome::default()
         .figure("open", took)
+        .figure("open-cpu", cpu)
         .figure("anonymous", memory.anonymous)
         .figure("resident", memory.resident))
 }

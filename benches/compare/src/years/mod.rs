@@ -169,8 +169,11 @@ impl Bench<'_> {
             self.step(Step::Kill, runs, &killed)?;
             let sync = fsync_cost(&self.args.dir)?;
             let opened = self.step(Step::Open, runs, &killed)?.figures.into_iter();
-            let open = opened.filter(|figure| figure.metric == "open").map(|figure| figure.value);
-            let outcome = open.fold(Outcome::default(), |it, ms| it.figure("open-killed", ms));
+            let outcome = opened.fold(Outcome::default(), |it, figure| match &*figure.metric {
+                "open" => it.figure("open-killed", figure.value),
+                "open-cpu" => it.figure("open-killed-cpu", figure.value),
+                _ => it,
+            });
             self.take_in(runs, round, sync, outcome);
         }
         Ok(std::fs::remove_dir_all(killed)?)
