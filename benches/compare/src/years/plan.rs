@@ -185,12 +185,19 @@ mod tests {
     fn every_third_run_is_a_child_and_each_parent_has_a_last_one() {
         for runs in [0, 2, 100, 10_001, 100_000] {
             let plan = Plan::new(runs);
-            let kinds: Vec<_> = (0..runs).map(|run| plan.kind(run)).collect();
-            let count =
-                |wanted: fn(&Kind) -> bool| kinds.iter().filter(|kind| wanted(kind)).count();
-            let parents = count(|kind| *kind == Kind::Parent);
-            assert_eq!(count(|kind| matches!(kind, Kind::Child { .. })), runs as usize / 3);
-            assert_eq!(count(|kind| matches!(kind, Kind::Child { is_last: true, .. })), parents);
+            let (mut children, mut open_parent) = (0, None);
+            for run in 0..runs {
+                match plan.kind(run) {
+                    Kind::Alone => {}
+                    Kind::Parent => assert_eq!(open_parent.replace(run), None, "{run} of {runs}"),
+                    Kind::Child { parent, is_last } => {
+                        assert_eq!(open_parent, Some(parent), "{run} of {runs}");
+                        children += 1;
+                        open_parent = open_parent.filter(|_| !is_last);
+                    }
+                }
+            }
+            assert_eq!((children, open_parent), (runs / 3, None), "{runs}");
             assert_eq!(plan.open().count(), OPEN.min(runs / 10) as usize, "{runs}");
             assert!(plan.open().all(|run| plan.kind(run) == Kind::Alone));
         }
