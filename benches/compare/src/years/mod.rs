@@ -160,7 +160,7 @@ impl Bench<'_> {
 
     /// Opens copies of the store after a kill, each of which adds some runs.
     fn kill(&mut self, runs: u32, store: &Path) -> Result<()> {
-        let killed = self.args.dir.join("killed");
+        let killed = self.dir(runs).join("killed");
         if killed.exists() {
             std::fs::remove_dir_all(&killed)?;
         }
@@ -204,7 +204,7 @@ impl Bench<'_> {
         let name = step.to_possible_value().ok_or("a step without a name")?;
         command.args(["years-step", name.get_name()]).arg(dir);
         command.args(["--runs", &runs.to_string()]).args(self.quick.then_some("--quick"));
-        let complaints = self.args.dir.join("complaints");
+        let complaints = self.args.dir.join(format!("complaints-{runs}"));
         let (took, outcome) = timed(|| {
             let mut worker = Worker::start(command, complaints, step == Step::Kill)?;
             let said = worker.hear()?;
