@@ -137,6 +137,16 @@ macro_rules! numbers {
                 pub(crate) const fn as_index(self) -> usize {
                     in_memory(self.0)
                 }
+
+                /// The thing with this number in the log or the index's files.
+                pub(crate) const fn from_u32(number: u32) -> Self {
+                    $name(number)
+                }
+
+                /// The number, as the log and the index's files store it.
+                pub(crate) const fn as_u32(self) -> u32 {
+                    self.0
+                }
             }
         )*
     };
@@ -159,16 +169,6 @@ impl RunNumber {
     pub(crate) const FIRST: RunNumber = RunNumber(0);
     /// No run has this number.
     pub(crate) const NONE: RunNumber = RunNumber(u32::MAX);
-
-    /// The run with this number in the log.
-    pub(crate) const fn from_u32(number: u32) -> Self {
-        RunNumber(number)
-    }
-
-    /// The number, as the log stores it.
-    pub(crate) const fn as_u32(self) -> u32 {
-        self.0
-    }
 
     /// The run that comes next; `None` if there can be none.
     pub(crate) fn next(self) -> Option<Self> {

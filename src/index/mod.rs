@@ -5,6 +5,7 @@
 //! one position can tell what was there.
 
 mod apply;
+mod cold;
 #[cfg(test)]
 mod forged;
 mod lock;
@@ -20,7 +21,7 @@ pub(crate) use prove::Contradiction;
 pub(crate) use prove::DAMAGES;
 pub(crate) use rules::{Draft, ForkPoint, Illegal, ParentEvent, Refusal, RunOrigin, outcome_kind};
 pub(crate) use state::{
-    Chain, ChildRef, DutyKey, EVENT_KEYS_TABLE, Index, NAMESPACES_TABLE, Relation, Run, RunLinks,
+    Chain, ChildRef, DutyKey, EVENT_KEYS_TABLE, Entry, Index, NAMESPACES_TABLE, Relation, Run, RunLinks,
     RunState, ValueRef, Waypoint, Workflow, beyond_prefix, encode_limits, event_in_row,
     event_key_row, event_of_row,
 };

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Index;
 use crate::bytes::wide;
 use crate::id::{ChainNumber, ChildSlot, RunId, RunNumber};
-use crate::index::state::{Chain, ChildRef, Duties, DutyKey, ParentState, Run, Size};
+use crate::index::state::{Chain, ChildRef, Entry, Duties, DutyKey, ParentState, Run, Size};
 
 /// What does not add up, and the run where it shows.
 pub(crate) struct Contradiction {
@@ -23,7 +23,7 @@ impl Index {
         let mut duties = Duties::default();
         let mut sizes = vec![Size::default(); self.namespaces.iter().count()];
         for (number, run) in self.runs.iter() {
-            self.prove_relations(number, run, &mut duties)?;
+            self.prove_relations(number, &run, &mut duties)?;
             let state = run.state.latest();
             let (events, bytes) = (state.next_event - 1, state.bytes);
             let namespace = self.namespaces.namespace_of(run.workflow);
@@ -76,10 +76,10 @@ impl Index {
             let chain = child.and_then(|child| self.chains.get(child.chain));
             let slot = ChildSlot::from_index(place);
             let held = slot.map(|slot| ChildRef { parent: number, slot });
-            if chain.is_some_and(|chain| relation.is_open() && chain.parent != held) {
+            if chain.as_ref().is_some_and(|chain| relation.is_open() && chain.parent != held) {
                 return wrong("a child has another parent than this", place, relation.initiated);
             }
-            let ended = chain.is_some_and(|chain| self.has_ended(chain));
+            let ended = chain.is_some_and(|chain| self.has_ended(&chain));
             if relation.is_open() && ended != relation.child_ended {
                 let what = "a relation does not know whether the child's chain has ended";
                 return wrong(what, usize::from(ended), relation.child_ended.into());
@@ -161,7 +161,7 @@ impl Index {
         Ok(())
     }
 
-    fn chain_at(&self, place: usize) -> Option<&Chain> {
+    fn chain_at(&self, place: usize) -> Option<Entry<'_, Chain>> {
         self.chains.get(ChainNumber::from_index(place)?)
     }
 }

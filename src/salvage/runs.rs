@@ -123,7 +123,7 @@ impl SourceRuns {
 
 fn cut_run(run: SourceRun, index: &Index) -> CutRun {
     let known = index.runs.number(&run.id).and_then(|number| index.runs.get(number));
-    let workflow = known.and_then(|known| index.workflow_of(known));
+    let workflow = known.and_then(|known| index.workflow_of(&known));
     let (namespace, workflow_id) = match (workflow, run.name) {
         (Some((namespace, workflow)), _) => (namespace.name.to_string(), workflow.id.to_string()),
         (None, Some(name)) => (name.namespace, name.workflow_id),

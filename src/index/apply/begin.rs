@@ -6,7 +6,7 @@ use crate::bytes::wide;
 use crate::event::{Reset, Started};
 use crate::id::{ChainNumber, ChildSlot, Position, RunNumber, Timestamp, WorkflowNumber};
 use crate::index::state::{
-    ChildRef, Fork, Impossible, Index, Latest, Must, NewRun, OutgoingRequest, Relation, Run,
+    ChildRef, Entry, Fork, Impossible, Index, Latest, Must, NewRun, OutgoingRequest, Relation, Run,
     RunLinks, RunState, Size, Waypoints, WorkflowSlot,
 };
 use crate::log::format::Batch;
@@ -16,7 +16,7 @@ const NO_BASE: &str = "a reset has no base run";
 /// A relation where resets have taken it.
 pub(crate) struct Held<'i> {
     pub(crate) at: ChildRef,
-    pub(crate) relation: &'i Relation,
+    pub(crate) relation: Entry<'i, Relation>,
 }
 
 impl Index {
@@ -30,7 +30,7 @@ impl Index {
         let started_at = first_time(batch)?;
         let imported = started.imported;
         // An imported run never takes the place of one that is open or began later.
-        let yields = |current: &Run| {
+        let yields = |current: Entry<'_, Run>| {
             !imported
                 || (!current.state.latest().status.is_open() && current.started_at <= started_at)
         };
@@ -174,7 +174,7 @@ impl Index {
         let mut links =
             RunLinks { activities: reset.open_activities.iter().collect(), ..RunLinks::default() };
         let shared = batch.first_event - 1;
-        let Some(known) = self.runs.get(base).and_then(|base| base.links.as_deref()) else {
+        let Some(known) = self.runs.links(base) else {
             return Ok(links);
         };
         let signals = known.signal_requests.iter().filter(|(_, id)| **id <= shared);
@@ -229,17 +229,16 @@ impl Index {
     }
 
     /// The request that the run `base` began, where resets have taken it, if it has no answer there.
-    pub(crate) fn open_request(&self, base: RunNumber, initiated: u32) -> Option<&OutgoingRequest> {
-        let links = self.runs.get(self.request_holder(base, initiated)?)?.links.as_deref()?;
-        links.outgoing.get(&initiated)
+    pub(crate) fn open_request(&self, base: RunNumber, initiated: u32) -> Option<OutgoingRequest> {
+        self.runs.request(self.request_holder(base, initiated)?, initiated)
     }
 
     /// The run that holds, or has answered, the request that the run `base` began.
     pub(crate) fn request_holder(&self, base: RunNumber, initiated: u32) -> Option<RunNumber> {
         let mut run = base;
         loop {
-            let links = self.runs.get(run)?.links.as_deref();
-            match links.and_then(|links| links.outgoing.get(&initiated)?.moved) {
+            self.runs.get(run)?;
+            match self.runs.request(run, initiated).and_then(|sent| sent.moved) {
                 // A reset makes a later run.
                 Some(next) if next > run => run = next,
                 _ => return Some(run),
@@ -278,15 +277,13 @@ impl Index {
     pub(crate) fn held(&self, base: RunNumber, initiated: u32) -> Option<Held<'_>> {
         // From the run that wrote the event: one that shares it may never have had the child.
         let mut run = base;
-        while let Some(fork) = self.runs.get(run).and_then(|run| run.fork.as_deref())
+        while let Some(fork) = self.runs.get(run).and_then(|run| run.fork.as_deref().copied())
             && initiated <= fork.shared
         {
             run = fork.base;
         }
         loop {
-            let links = self.runs.get(run)?.links.as_deref()?;
-            let slot = links.find(initiated)?;
-            let relation = links.child(slot)?;
+            let (slot, relation) = self.runs.relation_of(run, initiated)?;
             match relation.moved {
                 // A reset makes a later run.
                 Some((_, next)) if next > run => run = next,
@@ -302,7 +299,7 @@ impl Index {
         initiated: u32,
         shared: u32,
     ) -> Option<Relation> {
-        let links = self.runs.get(base)?.links.as_deref()?;
+        let links = self.runs.links(base)?;
         let told = links.relation(initiated)?.until(shared)?;
         let held = self.held(base, initiated)?.relation;
         Some(Relation { child: held.child, child_ended: held.child_ended, ..told })

@@ -38,13 +38,13 @@ impl Index {
         while let Some(crowded) = self.namespaces.types.crowded() {
             let runs = &self.runs;
             self.namespaces.types.drop_closed(crowded, |run| {
-                let state = runs.get(run).map(|run| &run.state);
-                let open = state.is_some_and(|state| state.latest().status.is_open());
-                (open, state.is_some_and(|state| state.changed() >= oldest))
+                let Some(run) = runs.get(run) else { return (false, false) };
+                (run.state.latest().status.is_open(), run.state.changed() >= oldest)
             });
         }
         self.totals.commits += 1;
         self.end = payload.end;
+        self.last = payload.commit;
         Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! Whether a commit can follow those before it.
 
+use std::borrow::Cow;
+
 use crate::hash::Map;
 
 use super::draft::Draft;
@@ -8,7 +10,7 @@ use super::steps::Illegal;
 use crate::event::{Body, Event, Malformed, RawEvent, Reset, Started};
 use crate::id::{RunId, RunNumber};
 use crate::index::payload::{Beginning, Payload, beginning};
-use crate::index::state::{Index, Namespaces, is_name};
+use crate::index::state::{Entry, Index, Namespaces, is_name};
 use crate::log::format::{Batch, Part, is_start};
 
 /// Why a commit cannot follow.
@@ -193,7 +195,7 @@ impl<'a> Checking<'_, 'a> {
         match self.origins.get(run) {
             Some(started) if !started.imported => Ok(Ancestry {
                 namespace: started.namespace,
-                workflow_id: started.workflow_id,
+                workflow_id: started.workflow_id.into(),
                 first: started.first_run_id,
                 parent: started.parent_run_id,
                 root: started.root_run_id,
@@ -254,10 +256,10 @@ impl<'a> Checking<'_, 'a> {
 }
 
 /// Who a run is to others.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ancestry<'a> {
     pub(crate) namespace: &'a str,
-    pub(crate) workflow_id: &'a str,
+    pub(crate) workflow_id: Cow<'a, str>,
     /// The first run of its chain.
     pub(crate) first: RunId,
     /// The parent's run.
@@ -275,11 +277,14 @@ impl Index {
     pub(crate) fn ancestry(&self, run: RunNumber) -> Option<Ancestry<'_>> {
         let run = self.runs.get(run)?;
         let chain = self.chains.get(run.chain)?;
-        let (namespace, workflow) = self.workflow_of(run)?;
+        let (namespace, workflow) = self.workflow_of(&run)?;
         let id = |number: RunNumber| self.runs.get(number).map(|run| run.id);
         Some(Ancestry {
             namespace: &namespace.name,
-            workflow_id: &workflow.id,
+            workflow_id: match workflow {
+                Entry::Here(workflow) => Cow::Borrowed(&*workflow.id),
+                Entry::Decoded(workflow) => Cow::Owned(workflow.id.as_ref().to_owned()),
+            },
             first: chain.first,
             parent: chain.parent.and_then(|held| id(held.parent)),
             root: chain.root.and_then(id),

@@ -241,8 +241,7 @@ impl Draft {
             let number = index.runs.number(&base).filter(|_| initiated <= shared)?;
             let sent = if base == run {
                 // One that a reset has taken is not its own any more.
-                let links = index.runs.get(number)?.links.as_deref()?;
-                links.outgoing.get(&initiated).filter(|sent| sent.moved.is_none())
+                index.runs.request(number, initiated).filter(|sent| sent.moved.is_none())
             } else {
                 index.open_request(number, initiated)
             };
@@ -285,8 +284,7 @@ impl Draft {
             let ForkPoint { base, shared } = self.origins.get(&run)?.base?;
             index.relation_until(index.runs.number(&base)?, initiated, shared)?
         } else {
-            let links = index.runs.get(index.runs.number(&run)?)?.links.as_deref()?;
-            links.relation(initiated)?.clone()
+            index.runs.relation_of(index.runs.number(&run)?, initiated)?.1.into_owned()
         };
         let child = relation.child.and_then(|child| index.runs.get(child)).map(|run| run.id);
         let ended = !relation.is_open();

@@ -173,10 +173,9 @@ impl Draft {
     /// Whether the runs that resets begin say of each child that they take over that it has started.
     fn finish_resets(&self, index: &Index) -> Result<(), Illegal> {
         for ResetRun { run, from } in &self.resets {
-            let base = index.runs.number(&from.base).and_then(|base| index.runs.get(base));
-            let links = base.and_then(|base| base.links.as_deref());
-            let initiated = links.into_iter().flat_map(|links| &links.children);
-            let initiated = initiated.map(|relation| relation.initiated);
+            let base = index.runs.number(&from.base);
+            let Some(links) = base.and_then(|base| index.runs.links(base)) else { continue };
+            let initiated = links.children.iter().map(|relation| relation.initiated);
             for initiated in initiated.take_while(|initiated| *initiated <= from.shared) {
                 let taken = self.taken_child(index, *run, initiated).is_some();
                 let known = self.relation(index, *run, initiated);
@@ -213,7 +212,7 @@ impl Draft {
         let known = index.runs.number(&first).and_then(|number| index.runs.get(number));
         let chain = known.and_then(|run| index.chains.get(run.chain));
         match chain.and_then(|chain| index.runs.get(chain.newest())) {
-            Some(newest) => Some(self.last_after(index, newest)),
+            Some(newest) => Some(self.last_after(index, &newest)),
             None => self.last_started(first),
         }
     }

@@ -61,8 +61,7 @@ impl Index {
     /// names.
     pub(super) fn waiting_until(&self, ForkPoint { base, shared }: ForkPoint) -> OpenCounts {
         let number = self.runs.number(&base);
-        let run = number.and_then(|number| self.runs.get(number));
-        let Some(links) = run.and_then(|run| run.links.as_deref()) else {
+        let Some(links) = number.and_then(|number| self.runs.links(number)) else {
             return OpenCounts::default();
         };
         let until = links.children.iter().filter_map(|relation| relation.until(shared));

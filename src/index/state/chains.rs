@@ -1,10 +1,17 @@
 //! Chains: the runs of one execution, from its first to its last.
 
+use std::sync::Arc;
+
 use crate::hash::Map;
 
+use super::frozen::Retired;
 use super::impossible::{Impossible, Must};
+use super::layers::{Entry, Layer, Layers};
 use super::links::ChildRef;
+use super::record::{Pack, Unpack};
+use crate::bytes::wide;
 use crate::id::{ChainNumber, RunId, RunNumber};
+use crate::index::cold::Cold;
 
 /// One chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +19,7 @@ pub(crate) struct Chain {
     /// The first run, which names it; it need not be in the store.
     pub(crate) first: RunId,
     /// The runs in the store, in the order in which they came.
-    members: Members,
+    pub(super) members: Members,
     /// The relation to the parent.
     pub(crate) parent: Option<ChildRef>,
     /// The run at the root of the tree, for a chain with a parent.
@@ -23,7 +30,7 @@ pub(crate) struct Chain {
 
 /// Most chains have one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Members {
+pub(super) enum Members {
     One(RunNumber),
     Many(Vec<RunNumber>),
 }
@@ -50,9 +57,9 @@ impl Chain {
 }
 
 /// All chains.
-#[derive(Default, PartialEq, Eq, Debug)]
+#[derive(Default)]
 pub(crate) struct Chains {
-    list: Vec<Chain>,
+    layers: Layers<Chain>,
     /// Imported chains by their first run.
     imported: Map<RunId, ChainNumber>,
     /// Imported runs that do not name the first of their chain, by the run that they continue.
@@ -60,16 +67,75 @@ pub(crate) struct Chains {
 }
 
 impl Chains {
-    pub(crate) fn get(&self, number: ChainNumber) -> Option<&Chain> {
-        self.list.get(number.as_index())
+    #[inline]
+    pub(crate) fn get(&self, number: ChainNumber) -> Option<Entry<'_, Chain>> {
+        self.layers.get(number.as_index())
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.list.len()
+        self.layers.len()
     }
 
+    /// All of them, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Entry<'_, Chain>> {
+        self.layers.iter().map(|(_, chain)| chain)
+    }
+
+    #[inline]
     pub(crate) fn get_mut(&mut self, number: ChainNumber) -> Option<&mut Chain> {
-        self.list.get_mut(number.as_index())
+        self.layers.get_mut(number.as_index())
+    }
+
+    /// Freezes what has changed as the layer `number`, and begins a new one.
+    pub(super) fn freeze(&mut self, number: u64) -> Arc<Layer<Chain>> {
+        self.layers.freeze(number)
+    }
+
+    /// Goes on with `cold`.
+    pub(super) fn adopt(&mut self, cold: &Arc<Cold>) {
+        self.layers.adopt(cold);
+    }
+
+    /// Takes out the frozen layers before `number`, which the cold index holds.
+    pub(super) fn thin(&mut self, number: u64, out: &mut Vec<Retired>) {
+        self.layers.thin(number, out);
+    }
+
+    /// Appends how many there are, and the imported ones by run.
+    pub(super) fn encode(&self, to: &mut Vec<u8>) {
+        to.number(wide(self.len()));
+        let mut imported: Vec<_> = self.imported.iter().collect();
+        imported.sort_unstable();
+        to.number(wide(imported.len()));
+        for (run, chain) in imported {
+            to.extend_from_slice(run.as_bytes());
+            to.number(chain.as_u32().into());
+        }
+        let mut followers: Vec<_> = self.followers.iter().collect();
+        followers.sort_unstable();
+        to.number(wide(followers.len()));
+        for (run, numbers) in followers {
+            to.extend_from_slice(run.as_bytes());
+            to.number(wide(numbers.len()));
+            numbers.iter().for_each(|number| to.number(number.as_u32().into()));
+        }
+    }
+
+    /// What [`Chains::encode`] has appended; the chains are in `cold`.
+    pub(super) fn decode(cold: &Arc<Cold>, from: &mut Unpack<'_>) -> Option<Self> {
+        let len = usize::try_from(from.number()?).ok()?;
+        let mut chains = Chains { layers: Layers::of_cold(cold, len), ..Chains::default() };
+        for _ in 0..from.count()? {
+            let run = from.run_id()?;
+            chains.imported.insert(run, ChainNumber::from_u32(from.narrow()?));
+        }
+        for _ in 0..from.count()? {
+            let run = from.run_id()?;
+            let numbers = 0..from.count()?;
+            let numbers = numbers.map(|_| from.narrow().map(RunNumber::from_u32));
+            chains.followers.insert(run, numbers.collect::<Option<_>>()?);
+        }
+        Some(chains)
     }
 
     /// The chain of imported runs that `first` began.
@@ -128,8 +194,8 @@ impl Chains {
 
     fn push(&mut self, chain: Chain) -> Result<ChainNumber, Impossible> {
         let number =
-            ChainNumber::from_index(self.list.len()).must("there are more chains than runs")?;
-        self.list.push(chain);
+            ChainNumber::from_index(self.len()).must("there are more chains than runs")?;
+        self.layers.push(chain);
         Ok(number)
     }
 }

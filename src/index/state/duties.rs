@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
 
+use super::record::{Pack, Unpack};
+use crate::bytes::wide;
 use crate::event::RequestKind;
 use crate::id::{Position, RunNumber};
 
@@ -33,6 +35,16 @@ impl DutyKind {
         DutyKind::DeliverSignal,
         DutyKind::DeliverCancel,
     ];
+
+    /// The number by which the index's files call it.
+    pub(super) const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The kind with this number.
+    pub(super) fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number)).copied()
+    }
 
     /// The name, in camel case.
     #[must_use]
@@ -181,6 +193,33 @@ impl Duties {
             range.next();
             page.push(key);
         }
+    }
+
+    /// Appends all of them.
+    pub(super) fn encode(&self, to: &mut Vec<u8>) {
+        for of in &self.open {
+            to.number(wide(of.by_origin.len()));
+            for ((since, run), events) in &of.by_origin {
+                to.position(*since);
+                to.number(run.as_u32().into());
+                to.number(wide(events.len()));
+                events.iter().for_each(|event| to.number((*event).into()));
+            }
+        }
+    }
+
+    /// The duties that [`Duties::encode`] has appended.
+    pub(super) fn decode(from: &mut Unpack<'_>) -> Option<Self> {
+        let mut duties = Duties::default();
+        for kind in DutyKind::ALL {
+            for _ in 0..from.count()? {
+                let (since, run) = (from.position()?, RunNumber::from_u32(from.narrow()?));
+                for _ in 0..from.count()? {
+                    duties.add(DutyKey { since, kind, run, event: from.narrow()? });
+                }
+            }
+        }
+        Some(duties)
     }
 
     /// How many there are.

@@ -3,6 +3,7 @@
 use super::chains::{Chain, Chains};
 use super::deferred::Deferred;
 use super::duties::{Duties, DutyKey, DutyKind};
+use super::layers::Entry;
 use super::links::Relation;
 use super::namespaces::{Namespace, Namespaces, Workflow};
 use super::runs::{Run, Runs};
@@ -36,8 +37,58 @@ pub(crate) struct Index {
     pub(crate) deferred: Deferred,
     /// Where the last commit taken in ends.
     pub(crate) end: Position,
+    /// The last commit taken in.
+    pub(crate) last: Position,
     /// The last commit that set the limits of a namespace.
     pub(crate) limits_changed: Position,
+    /// The number of the hot layer.
+    pub(crate) layer: u64,
+}
+
+impl Totals {
+    pub(crate) const PARTS: usize = 9;
+
+    /// All of them, in the order of [`Totals::of_parts`].
+    pub(crate) fn parts(&self) -> [u64; Self::PARTS] {
+        let Totals { commits, batches, events, open_runs, relations, .. } = *self;
+        let Totals { event_bytes, payload_bytes, rows_written, row_bytes, .. } = *self;
+        [
+            commits,
+            batches,
+            events,
+            open_runs,
+            relations,
+            event_bytes,
+            payload_bytes,
+            rows_written,
+            row_bytes,
+        ]
+    }
+
+    pub(crate) fn of_parts(parts: [u64; Self::PARTS]) -> Self {
+        let [
+            commits,
+            batches,
+            events,
+            open_runs,
+            relations,
+            event_bytes,
+            payload_bytes,
+            rows_written,
+            row_bytes,
+        ] = parts;
+        Totals {
+            commits,
+            batches,
+            events,
+            open_runs,
+            relations,
+            event_bytes,
+            payload_bytes,
+            rows_written,
+            row_bytes,
+        }
+    }
 }
 
 impl Index {
@@ -61,7 +112,7 @@ impl Index {
     }
 
     /// The namespace and the workflow of a run.
-    pub(crate) fn workflow_of(&self, run: &Run) -> Option<(&Namespace, &Workflow)> {
+    pub(crate) fn workflow_of(&self, run: &Run) -> Option<(&Namespace, Entry<'_, Workflow>)> {
         self.namespaces.workflow(run.workflow)
     }
 
@@ -72,7 +123,7 @@ impl Index {
 
     /// The commit that opened a duty, if it is open.
     pub(crate) fn since_due(&self, key: &DutyKey) -> Option<Position> {
-        let links = self.runs.get(key.run)?.links.as_deref()?;
+        let links = self.runs.links(key.run)?;
         match key.kind {
             DutyKind::DeliverSignal | DutyKind::DeliverCancel => {
                 let sent = links.outgoing.get(&key.event)?;

@@ -3,13 +3,18 @@
 use crate::hash::Map;
 use std::sync::Arc;
 
+use super::frozen::Retired;
+use super::ids::Ids;
 use super::impossible::{Impossible, Must};
+use super::layers::{Entry, Layer, Layers};
+use super::record::{Pack, Unpack};
 use super::runs::Size;
 use super::undo::{Latest, UndoQueue};
 use super::workflow_types::WorkflowTypes;
-use crate::bytes::u32_at;
+use crate::bytes::{in_memory, u32_at, wide};
 use crate::event::Malformed;
 use crate::id::{Position, RunNumber, WorkflowNumber};
+use crate::index::cold::{Cold, Family, hash};
 use crate::limits::{Limits, NAMESPACE_BYTES_MAX};
 use crate::log::format::Put;
 
@@ -22,13 +27,14 @@ pub(crate) struct Namespace {
     pub(crate) limits: Limits,
     /// What all its runs add up to.
     pub(crate) size: Latest<Size>,
-    workflows: Map<Arc<str>, WorkflowNumber>,
+    workflows: Ids<Arc<str>, WorkflowNumber>,
 }
 
 /// One workflow: the runs under one workflow id.
+#[derive(Clone)]
 pub(crate) struct Workflow {
     pub(crate) id: Arc<str>,
-    namespace: usize,
+    pub(super) namespace: usize,
     /// The run that the workflow id stands for.
     pub(crate) current: Latest<RunNumber>,
     /// The last of its runs in the log; the others are linked behind it.
@@ -40,7 +46,7 @@ pub(crate) struct Workflow {
 pub(crate) struct Namespaces {
     list: Vec<Namespace>,
     by_name: Map<Arc<str>, usize>,
-    workflows: Vec<Workflow>,
+    workflows: Layers<Workflow>,
     pub(crate) types: WorkflowTypes,
     former_sizes: UndoQueue<Size>,
     former_currents: UndoQueue<RunNumber>,
@@ -61,9 +67,66 @@ pub(crate) struct NewRun {
     pub(crate) commit: Position,
 }
 
+impl Workflow {
+    /// What the cold index finds it by.
+    pub(crate) fn hash(namespace: usize, id: &str) -> u64 {
+        let mut key = wide(namespace).to_le_bytes().to_vec();
+        key.extend_from_slice(id.as_bytes());
+        hash(&key)
+    }
+}
+
 impl Namespaces {
     pub(crate) fn get(&self, name: &str) -> Option<&Namespace> {
         self.list.get(*self.by_name.get(name)?)
+    }
+
+    /// Freezes what has changed of workflows as the layer `number`, and begins a new layer.
+    pub(super) fn freeze(&mut self, number: u64) -> Arc<Layer<Workflow>> {
+        self.list.iter_mut().for_each(|namespace| namespace.workflows.freeze(number));
+        self.workflows.freeze(number)
+    }
+
+    /// Goes on with `cold`.
+    pub(super) fn adopt(&mut self, cold: &Arc<Cold>) {
+        self.workflows.adopt(cold);
+    }
+
+    /// Takes out the frozen layers before `number`, which the cold index holds.
+    pub(super) fn thin(&mut self, number: u64, out: &mut Vec<Retired>) {
+        self.list.iter_mut().for_each(|namespace| namespace.workflows.thin(number, out));
+        self.workflows.thin(number, out);
+    }
+
+    /// Appends the namespaces and types, and how many workflows there are.
+    pub(super) fn encode(&self, is_open: impl Fn(RunNumber) -> bool, to: &mut Vec<u8>) {
+        to.number(wide(self.workflows.len()));
+        to.number(wide(self.list.len()));
+        for namespace in &self.list {
+            to.text(&namespace.name);
+            to.extend_from_slice(&encode_limits(&namespace.limits));
+            let Size { runs, events, bytes } = *namespace.size.latest();
+            [runs, events, bytes].into_iter().for_each(|sum| to.number(sum));
+            to.position(namespace.size.changed());
+        }
+        self.types.encode(is_open, to);
+    }
+
+    /// What [`Namespaces::encode`] has appended; workflows are in `cold`.
+    pub(super) fn decode(cold: &Arc<Cold>, from: &mut Unpack<'_>) -> Option<Self> {
+        let workflows = usize::try_from(from.number()?).ok()?;
+        let mut namespaces =
+            Namespaces { workflows: Layers::of_cold(cold, workflows), ..Namespaces::default() };
+        for index in 0..from.count()? {
+            let name: Arc<str> = from.text()?.into();
+            let limits = decode_limits(from.take(LIMITS_BYTES)?)?;
+            let size = Size { runs: from.number()?, events: from.number()?, bytes: from.number()? };
+            let size = Latest::new(from.position()?, size);
+            namespaces.by_name.insert(name.clone(), index);
+            namespaces.list.push(Namespace { name, limits, size, workflows: Ids::default() });
+        }
+        namespaces.types = WorkflowTypes::decode(from)?;
+        Some(namespaces)
     }
 
     /// The place of a namespace.
@@ -76,17 +139,20 @@ impl Namespaces {
     }
 
     /// The workflow with this id.
-    pub(crate) fn find(&self, namespace: &str, id: &str) -> Option<&Workflow> {
+    pub(crate) fn find(&self, namespace: &str, id: &str) -> Option<Entry<'_, Workflow>> {
         self.workflows.get(self.number(namespace, id)?.as_index())
     }
 
     /// The number of the workflow with this id.
     pub(crate) fn number(&self, namespace: &str, id: &str) -> Option<WorkflowNumber> {
-        self.get(namespace)?.workflows.get(id).copied()
+        self.number_in(self.place(namespace)?, id)
     }
 
     /// The workflow with this number, and its namespace.
-    pub(crate) fn workflow(&self, number: WorkflowNumber) -> Option<(&Namespace, &Workflow)> {
+    pub(crate) fn workflow(
+        &self,
+        number: WorkflowNumber,
+    ) -> Option<(&Namespace, Entry<'_, Workflow>)> {
         let workflow = self.workflows.get(number.as_index())?;
         Some((self.list.get(workflow.namespace)?, workflow))
     }
@@ -114,11 +180,24 @@ impl Namespaces {
     /// The place of a workflow; its namespace is made with default limits if it is not there.
     pub(crate) fn slot(&mut self, namespace: &str, id: &str) -> WorkflowSlot {
         let namespace = self.namespace_for(namespace);
-        let known = self.list.get(namespace).and_then(|n| n.workflows.get_key_value(id));
-        let number = known.map(|(_, number)| *number);
-        let id = known.map_or_else(|| id.into(), |(id, _)| id.clone());
+        let number = self.number_in(namespace, id);
         let workflow = number.and_then(|number| self.workflows.get(number.as_index()));
+        let id = workflow.as_ref().map_or_else(|| id.into(), |known| known.id.clone());
         WorkflowSlot { namespace, id, number, current: workflow.map(|w| *w.current.latest()) }
+    }
+
+    /// The number of the workflow with this id in a namespace.
+    fn number_in(&self, namespace: usize, id: &str) -> Option<WorkflowNumber> {
+        let here = self.list.get(namespace)?.workflows.get(id);
+        here.or_else(|| {
+            let hash = Workflow::hash(namespace, id);
+            let mut numbers = self.workflows.cold().numbers(Family::WorkflowIds, hash);
+            numbers.find_map(|number| {
+                let workflow = self.workflows.get(in_memory(number))?;
+                let is_it = workflow.namespace == namespace && *workflow.id == *id;
+                is_it.then_some(WorkflowNumber::from_u32(number))
+            })
+        })
     }
 
     /// The place of a workflow that is known.
@@ -210,7 +289,7 @@ impl Namespaces {
             name,
             limits: Limits::default(),
             size: Latest::new(Position::START, Size::default()),
-            workflows: Map::default(),
+            workflows: Ids::default(),
         });
         self.list.len() - 1
     }
@@ -220,6 +299,9 @@ impl Namespaces {
 pub(crate) fn is_name(name: &str) -> bool {
     (1..=NAMESPACE_BYTES_MAX).contains(&name.len())
 }
+
+/// The bytes of the limits in a row.
+const LIMITS_BYTES: usize = 48;
 
 /// The value of a namespace's row.
 pub(crate) fn encode_limits(limits: &Limits) -> Vec<u8> {

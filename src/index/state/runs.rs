@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use crate::hash::Map;
-
+use super::ids::Ids;
 use super::impossible::{Impossible, Must};
-use super::links::RunLinks;
+use super::frozen::Retired;
+use super::layers::{Entry, Found, Layer, Layers};
+use super::links::{ChildRef, OutgoingRequest, Relation, RunLinks};
+use super::record::relation_in;
 use super::undo::{Latest, UndoQueue};
 use super::waypoints::Waypoints;
 use crate::event::{EventKind, RawEvent};
-use crate::id::{ChainNumber, Position, RunId, RunNumber, Timestamp, TypeNumber, WorkflowNumber};
+use crate::id::{ChainNumber, ChildSlot, Position, RunId, RunNumber, Timestamp, TypeNumber, WorkflowNumber};
+use crate::index::cold::{Cold, Family, hash};
 use crate::log::format::Batch;
 
 /// How a run stands (`temporal.api.enums.v1.WorkflowExecutionStatus`).
@@ -51,6 +54,26 @@ impl RunStatus {
             RunStatus::TimedOut => "TimedOut",
         }
     }
+
+    /// The number by which the index's files call it.
+    pub(super) const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The status with this number.
+    pub(super) fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.number() == number)
+    }
+
+    const ALL: [RunStatus; 7] = [
+        RunStatus::Running,
+        RunStatus::Completed,
+        RunStatus::Failed,
+        RunStatus::Canceled,
+        RunStatus::Terminated,
+        RunStatus::ContinuedAsNew,
+        RunStatus::TimedOut,
+    ];
 
     /// How a run stands after an event of this kind.
     pub(crate) const fn after(kind: EventKind) -> Self {
@@ -97,6 +120,13 @@ pub(crate) struct Run {
     pub(crate) waypoints: Waypoints,
     pub(crate) fork: Option<Box<Fork>>,
     pub(crate) links: Option<Box<RunLinks>>,
+}
+
+impl Run {
+    /// What the cold index finds it by.
+    pub(crate) fn hash(id: &RunId) -> u64 {
+        hash(id.as_bytes())
+    }
 }
 
 /// Where a run that a reset made leaves the run that it is based on.
@@ -164,43 +194,123 @@ impl std::ops::AddAssign for Size {
 /// All runs.
 #[derive(Default)]
 pub(crate) struct Runs {
-    runs: Vec<Run>,
-    by_id: Map<RunId, RunNumber>,
+    layers: Layers<Run>,
+    by_id: Ids<RunId, RunNumber>,
     undo_queue: UndoQueue<RunState>,
 }
 
 impl Runs {
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
-        self.runs.len()
+        self.layers.len()
     }
 
     /// The number of the next one; `None` if there can be no more.
     pub(crate) fn next(&self) -> Option<RunNumber> {
-        RunNumber::from_index(self.runs.len()).filter(|next| *next != RunNumber::NONE)
+        RunNumber::from_index(self.len()).filter(|next| *next != RunNumber::NONE)
     }
 
     /// All runs in the order of their numbers.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (RunNumber, &Run)> {
-        let numbers = (0..).map_while(RunNumber::from_index);
-        numbers.zip(&self.runs)
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (RunNumber, Entry<'_, Run>)> {
+        self.layers.iter().filter_map(|(at, run)| Some((RunNumber::from_index(at)?, run)))
     }
 
-    pub(crate) fn get(&self, number: RunNumber) -> Option<&Run> {
-        self.runs.get(number.as_index())
+    #[inline]
+    pub(crate) fn get(&self, number: RunNumber) -> Option<Entry<'_, Run>> {
+        self.layers.get(number.as_index())
+    }
+
+    /// What a run has to do with others.
+    pub(crate) fn links(&self, number: RunNumber) -> Option<Entry<'_, RunLinks>> {
+        match self.get(number)? {
+            Entry::Here(run) => run.links.as_deref().map(Entry::Here),
+            Entry::Decoded(run) => run.links.map(Entry::Decoded),
+        }
+    }
+
+    /// How far a run has come by now.
+    pub(crate) fn state(&self, number: RunNumber) -> Option<RunState> {
+        self.get(number).map(|run| *run.state.latest())
+    }
+
+    /// A relation. Of a run that is cold, no other one is decoded.
+    pub(crate) fn relation(&self, at: ChildRef) -> Option<Entry<'_, Relation>> {
+        match self.layers.find(at.parent.as_index())? {
+            Found::Here(run) => run.links.as_deref()?.child(at.slot).map(Entry::Here),
+            Found::Cold(run) => relation_in(run, at.slot).map(Box::new).map(Entry::Decoded),
+        }
+    }
+
+    /// The relation that an event of a run initiated, and its slot.
+    pub(crate) fn relation_of(
+        &self,
+        run: RunNumber,
+        initiated: u32,
+    ) -> Option<(ChildSlot, Entry<'_, Relation>)> {
+        match self.links(run)? {
+            Entry::Here(links) => {
+                let slot = links.find(initiated)?;
+                Some((slot, Entry::Here(links.child(slot)?)))
+            }
+            Entry::Decoded(mut links) => {
+                let slot = links.find(initiated)?;
+                let relation = links.children.swap_remove(slot.as_index());
+                Some((slot, Entry::Decoded(Box::new(relation))))
+            }
+        }
+    }
+
+    /// The signal or cancel request that an event of a run initiated, if it has no answer there.
+    pub(crate) fn request(&self, run: RunNumber, initiated: u32) -> Option<OutgoingRequest> {
+        self.links(run)?.outgoing.get(&initiated).copied()
+    }
+
+    /// The run with this id, and its number.
+    pub(crate) fn find(&self, id: &RunId) -> Option<(RunNumber, Entry<'_, Run>)> {
+        let number = self.number(id)?;
+        Some((number, self.get(number)?))
     }
 
     pub(crate) fn number(&self, id: &RunId) -> Option<RunNumber> {
-        self.by_id.get(id).copied()
+        self.by_id.get(id).or_else(|| {
+            let mut numbers = self.layers.cold().numbers(Family::RunIds, Run::hash(id));
+            numbers.find_map(|number| {
+                let number = RunNumber::from_u32(number);
+                (self.get(number)?.id == *id).then_some(number)
+            })
+        })
     }
 
+    /// Freezes what has changed as the layer `number`, and begins a new one.
+    pub(super) fn freeze(&mut self, number: u64) -> Arc<Layer<Run>> {
+        self.by_id.freeze(number);
+        self.layers.freeze(number)
+    }
+
+    /// Goes on with `cold`.
+    pub(super) fn adopt(&mut self, cold: &Arc<Cold>) {
+        self.layers.adopt(cold);
+    }
+
+    /// Takes out the frozen layers before `number`, which the cold index holds.
+    pub(super) fn thin(&mut self, number: u64, out: &mut Vec<Retired>) {
+        self.by_id.thin(number, out);
+        self.layers.thin(number, out);
+    }
+
+    /// Begins with `len` runs, all of them in `cold`.
+    pub(super) fn of_cold(cold: &Arc<Cold>, len: usize) -> Self {
+        Runs { layers: Layers::of_cold(cold, len), ..Runs::default() }
+    }
+
+    #[inline]
     pub(crate) fn get_mut(&mut self, number: RunNumber) -> Option<&mut Run> {
-        self.runs.get_mut(number.as_index())
+        self.layers.get_mut(number.as_index())
     }
 
     /// How far a run had come for a reader at `at`; `None` if it began later.
-    pub(crate) fn state_at<'r>(&'r self, run: &'r Run, at: Position) -> Option<&'r RunState> {
-        self.undo_queue.at(&run.state, at)
+    pub(crate) fn state_at(&self, run: &Run, at: Position) -> Option<RunState> {
+        self.undo_queue.at(&run.state, at).copied()
     }
 
     /// Takes a run on to `state` from `commit` on.
@@ -210,8 +320,8 @@ impl Runs {
         commit: Position,
         state: RunState,
     ) -> Result<(), Impossible> {
-        let run =
-            self.runs.get_mut(number.as_index()).must("a batch extends a run that is not there")?;
+        let run = self.layers.get_mut(number.as_index());
+        let run = run.must("a batch extends a run that is not there")?;
         self.undo_queue.replace(&mut run.state, commit, state);
         Ok(())
     }
@@ -224,6 +334,6 @@ impl Runs {
     pub(crate) fn push(&mut self, number: RunNumber, run: Run) {
         debug_assert_eq!(Some(number), self.next());
         self.by_id.insert(run.id, number);
-        self.runs.push(run);
+        self.layers.push(run);
     }
 }

@@ -8,10 +8,14 @@ use std::iter::Peekable;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use super::frozen::Retired;
 use super::impossible::{Impossible, Must};
+use super::record::{Pack, Unpack};
+use super::rows::{Key, LayeredRows, Range, Row, RowLayer};
 use crate::bytes::wide;
 use crate::hash::Map;
 use crate::id::Position;
+use crate::index::cold::Cold;
 use crate::log::format::Put;
 
 /// How many keys one page looks at: what bounds the time under the index's lock.
@@ -38,22 +42,12 @@ impl ValueRef {
     }
 }
 
-/// A row, and the commit that set it.
-#[derive(Clone, Copy, Debug)]
-struct Row {
-    commit: Position,
-    value: ValueRef,
-}
-
 /// What a row was from one commit to the next; no value while it was deleted.
 #[derive(Clone, Copy, Debug)]
 struct Version {
     commit: Position,
     value: Option<ValueRef>,
 }
-
-type Key = Box<[u8]>;
-type Range<'k> = (Bound<&'k [u8]>, Bound<&'k [u8]>);
 
 /// One table.
 struct Table {
@@ -62,11 +56,13 @@ struct Table {
     /// The last commit that set or deleted one.
     changed: Position,
     /// The rows as the last commit left them.
-    rows: BTreeMap<Key, Row>,
+    rows: LayeredRows,
     /// What rows were before, oldest first, as far as some reader may see it. The last version of a row that is
     /// not in `rows` is its deletion.
     past: BTreeMap<Key, Vec<Version>>,
-    /// The bytes of keys and values in `rows`.
+    /// How many there are in `rows`.
+    count: u64,
+    /// The bytes of their keys and values.
     bytes: u64,
 }
 
@@ -76,6 +72,7 @@ pub(crate) struct Tables {
     tables: Map<Arc<str>, Table>,
     /// Rows with versions that no reader will need once all hold later positions.
     stale: VecDeque<Stale>,
+    cold: Arc<Cold>,
 }
 
 /// A row that a commit set anew or deleted.
@@ -97,28 +94,72 @@ impl Tables {
         };
         let table = self.tables.entry(name.clone()).or_insert_with(|| Table::new(commit));
         table.changed = commit;
-        if table.set(row.key, value, commit) {
+        if table.set(&self.cold, row, value, commit) {
             self.stale.push_back(Stale { commit, table: name, key: row.key.into() });
         }
         Ok(())
+    }
+
+    /// Freezes what has changed as the layer `number`, and begins a new one. Returns the tables that have changed.
+    pub(super) fn freeze(&mut self, number: u64) -> Vec<(Arc<str>, Arc<RowLayer>)> {
+        let tables = self.tables.iter_mut();
+        let frozen = tables.filter_map(|(name, it)| Some((name.clone(), it.rows.freeze(number)?)));
+        frozen.collect()
+    }
+
+    /// Goes on with `cold`.
+    pub(super) fn adopt(&mut self, cold: &Arc<Cold>) {
+        self.cold = cold.clone();
+    }
+
+    /// Takes out the frozen layers before `number`, which the cold index holds.
+    pub(super) fn thin(&mut self, number: u64, out: &mut Vec<Retired>) {
+        self.tables.values_mut().for_each(|table| table.rows.thin(number, out));
+    }
+
+    /// Appends all tables without their rows.
+    pub(super) fn encode(&self, to: &mut Vec<u8>) {
+        let mut tables: Vec<_> = self.tables.iter().collect();
+        tables.sort_unstable_by_key(|(name, _)| *name);
+        to.number(wide(tables.len()));
+        for (name, table) in tables {
+            to.text(name);
+            to.position(table.since);
+            to.position(table.changed);
+            to.number(table.count);
+            to.number(table.bytes);
+        }
+    }
+
+    /// The tables that [`Tables::encode`] has appended; their rows are in `cold`.
+    pub(super) fn decode(cold: &Arc<Cold>, from: &mut Unpack<'_>) -> Option<Self> {
+        let mut tables = Tables { cold: cold.clone(), ..Tables::default() };
+        for _ in 0..from.count()? {
+            let name: Arc<str> = from.text()?.into();
+            let mut table = Table::new(from.position()?);
+            table.changed = from.position()?;
+            (table.count, table.bytes) = (from.number()?, from.number()?);
+            tables.tables.insert(name, table);
+        }
+        Some(tables)
     }
 
     /// Drops versions that only readers before `oldest` would see.
     pub(crate) fn forget(&mut self, oldest: Position) {
         while self.stale.front().is_some_and(|stale| stale.commit < oldest) {
             let Some(Stale { table, key, .. }) = self.stale.pop_front() else { return };
-            if let Some(table) = self.tables.get_mut(&table) {
-                table.forget(&key, oldest);
+            if let Some(found) = self.tables.get_mut(&table) {
+                found.forget(&self.cold, &table, &key, oldest);
             }
         }
     }
 
     /// The row as a reader at `at` sees it.
     pub(crate) fn get(&self, table: &str, key: &[u8], at: Position) -> Option<ValueRef> {
-        let table = self.tables.get(table)?;
-        match table.rows.get(key) {
+        let found = self.tables.get(table)?;
+        match found.rows.get(&self.cold, table, key) {
             Some(row) if row.commit < at => Some(row.value),
-            _ => visible(table.past.get(key)?, at),
+            _ => visible(found.past.get(key)?, at),
         }
     }
 
@@ -132,10 +173,11 @@ impl Tables {
         count: usize,
         backwards: bool,
     ) -> (Vec<ValueRef>, Option<Key>) {
-        let Some(table) = self.tables.get(table).filter(|_| !is_empty(range)) else {
+        let Some(found) = self.tables.get(table).filter(|_| !is_empty(range)) else {
             return (vec![], None);
         };
-        let (rows, past) = (table.rows.range::<[u8], _>(range), table.past.range::<[u8], _>(range));
+        let rows = found.rows.range(&self.cold, table, range);
+        let past = found.past.range::<[u8], _>(range);
         match backwards {
             false => page_of(rows, past, at, count, Ordering::Less),
             true => page_of(rows.rev(), past.rev(), at, count, Ordering::Greater),
@@ -145,11 +187,11 @@ impl Tables {
     /// The row as the last commit left it, published or not, and the last commit that may have changed it:
     /// of a row that is not there, the last one that changed the table.
     pub(crate) fn latest(&self, table: &str, key: &[u8]) -> (Option<ValueRef>, Position) {
-        let Some(table) = self.tables.get(table) else { return (None, Position::START) };
-        match (table.rows.get(key), table.past.get(key)) {
+        let Some(found) = self.tables.get(table) else { return (None, Position::START) };
+        match (found.rows.get(&self.cold, table, key), found.past.get(key)) {
             (Some(row), _) => (Some(row.value), row.commit),
-            (None, Some(versions)) => (None, versions.last().map_or(table.changed, |v| v.commit)),
-            (None, None) => (None, table.changed),
+            (None, Some(versions)) => (None, versions.last().map_or(found.changed, |v| v.commit)),
+            (None, None) => (None, found.changed),
         }
     }
 
@@ -159,9 +201,9 @@ impl Tables {
         table: &str,
         range: Range<'_>,
     ) -> impl DoubleEndedIterator<Item = (&[u8], ValueRef)> {
-        let table = self.tables.get(table).filter(|_| !is_empty(range));
-        let rows = table.into_iter().flat_map(move |table| table.rows.range::<[u8], _>(range));
-        rows.map(|(key, row)| (&**key, row.value))
+        let found = self.tables.get(table).filter(|_| !is_empty(range));
+        let rows = found.into_iter().flat_map(move |it| it.rows.range(&self.cold, table, range));
+        rows.filter_map(|(key, row)| Some((key, row?.value)))
     }
 
     /// The last commit that set or deleted a row of the table.
@@ -177,37 +219,39 @@ impl Tables {
     /// Each table with the number of its rows and the bytes of their keys and values, as the last commit left
     /// them, in no order.
     pub(crate) fn sizes(&self) -> impl Iterator<Item = (&Arc<str>, u64, u64)> {
-        self.tables.iter().map(|(name, table)| (name, wide(table.rows.len()), table.bytes))
+        self.tables.iter().map(|(name, table)| (name, table.count, table.bytes))
     }
 }
 
 impl Table {
     fn new(since: Position) -> Self {
-        let (rows, past) = (BTreeMap::new(), BTreeMap::new());
-        Table { since, changed: since, rows, past, bytes: 0 }
+        let (rows, past) = (LayeredRows::default(), BTreeMap::new());
+        Table { since, changed: since, rows, past, count: 0, bytes: 0 }
     }
 
     /// Sets or deletes a row; whether that leaves versions to forget.
-    fn set(&mut self, key: &[u8], value: Option<ValueRef>, commit: Position) -> bool {
-        let before = match value {
-            None => self.rows.remove(key),
-            Some(value) => {
-                self.bytes += value.bytes();
-                match self.rows.get_mut(key) {
-                    Some(row) => Some(std::mem::replace(row, Row { commit, value })),
-                    None => {
-                        self.rows.insert(key.into(), Row { commit, value });
-                        // Its deletion, if some reader may still see that.
-                        return self.past.contains_key(key);
-                    }
-                }
-            }
+    fn set(
+        &mut self,
+        cold: &Cold,
+        put: &Put<'_>,
+        value: Option<ValueRef>,
+        commit: Position,
+    ) -> bool {
+        let row = value.map(|value| Row { commit, value });
+        let before = self.rows.set(cold, put.table, put.key, row);
+        if let Some(value) = value {
+            self.count += 1;
+            self.bytes += value.bytes();
+        }
+        let Some(before) = before else {
+            // Its deletion, if some reader may still see that.
+            return value.is_some() && self.past.contains_key(put.key);
         };
-        let Some(before) = before else { return false };
+        self.count -= 1;
         self.bytes -= before.value.bytes();
-        let past = match self.past.get_mut(key) {
+        let past = match self.past.get_mut(put.key) {
             Some(past) => past,
-            None => self.past.entry(key.into()).or_default(),
+            None => self.past.entry(put.key.into()).or_default(),
         };
         past.push(Version { commit: before.commit, value: Some(before.value) });
         if value.is_none() {
@@ -217,9 +261,9 @@ impl Table {
     }
 
     /// Drops the versions of a row that a later one, or its absence, stands for before `oldest`.
-    fn forget(&mut self, key: &[u8], oldest: Position) {
+    fn forget(&mut self, cold: &Cold, name: &str, key: &[u8], oldest: Position) {
         let Some(versions) = self.past.get_mut(key) else { return };
-        let row = self.rows.get(key).map(|row| row.commit);
+        let row = self.rows.get(cold, name, key).map(|row| row.commit);
         let superseded = versions.partition_point(|version| version.commit < oldest);
         let newest = row.or_else(|| Some(versions.last()?.commit));
         if newest.is_some_and(|newest| newest < oldest) {
@@ -233,7 +277,7 @@ impl Table {
 
 /// One page of rows out of what is there and what was there before, each in the order of a scan.
 fn page_of<'t>(
-    rows: impl Iterator<Item = (&'t Key, &'t Row)>,
+    rows: impl Iterator<Item = (&'t [u8], Option<Row>)>,
     past: impl Iterator<Item = (&'t Key, &'t Vec<Version>)>,
     at: Position,
     count: usize,
@@ -245,7 +289,7 @@ fn page_of<'t>(
         let Some((key, value)) = next_key(&mut rows, &mut past, at, first) else { break };
         found.extend(value);
         if found.len() == count || looked_at == PAGE_KEYS_MAX {
-            return (found, Some(key.clone()));
+            return (found, Some(key.into()));
         }
     }
     (found, None)
@@ -253,21 +297,21 @@ fn page_of<'t>(
 
 /// The next key of either, and the row that a reader at `at` sees there.
 fn next_key<'t>(
-    rows: &mut Peekable<impl Iterator<Item = (&'t Key, &'t Row)>>,
+    rows: &mut Peekable<impl Iterator<Item = (&'t [u8], Option<Row>)>>,
     past: &mut Peekable<impl Iterator<Item = (&'t Key, &'t Vec<Version>)>>,
     at: Position,
     first: Ordering,
-) -> Option<(&'t Key, Option<ValueRef>)> {
+) -> Option<(&'t [u8], Option<ValueRef>)> {
     let order = match (rows.peek(), past.peek()) {
-        (Some((row, _)), Some((before, _))) => row.cmp(before),
+        (Some((row, _)), Some((before, _))) => (**row).cmp(before),
         (Some(_), None) => first,
         (None, _) => first.reverse(),
     };
     let row = if order == first || order == Ordering::Equal { rows.next() } else { None };
     let before = if order == first { None } else { past.next() };
-    let key = row.map(|(key, _)| key).or(before.map(|(key, _)| key))?;
-    let present = row.filter(|(_, row)| row.commit < at).map(|(_, row)| row.value);
-    Some((key, present.or_else(|| visible(before?.1, at))))
+    let key = row.map(|(key, _)| key).or(before.map(|(key, _)| &**key))?;
+    let present = row.and_then(|(_, row)| row.filter(|row| row.commit < at));
+    Some((key, present.map(|row| row.value).or_else(|| visible(before?.1, at))))
 }
 
 fn visible(versions: &[Version], at: Position) -> Option<ValueRef> {
@@ -322,7 +366,7 @@ mod tests {
         assert_eq!(tables.tables["t"].past.len(), 1);
         tables.forget(at(31));
         assert!(tables.tables["t"].past.is_empty(), "a deleted row leaves nothing behind");
-        assert!(tables.tables["t"].rows.is_empty() && tables.stale.is_empty());
+        assert!(tables.tables["t"].count == 0 && tables.stale.is_empty());
     }
 
     #[test]

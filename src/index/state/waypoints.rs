@@ -2,6 +2,7 @@
 //! middle starts next to it; one that wants all of them follows several parts of the way back at
 //! once, as memory that is slow to come comes for all of them at the same time.
 
+use super::record::{Pack, Unpack};
 use crate::id::Position;
 use crate::log::format::Batch;
 
@@ -33,6 +34,29 @@ impl Waypoints {
     /// The most batches from one waypoint to the one before it.
     pub(crate) fn stride(&self) -> u32 {
         self.batches.div_ceil(POINTS_MAX).next_power_of_two().max(STRIDE_MIN)
+    }
+
+    /// Appends their bytes; `first` is the position of the run's first batch.
+    pub(super) fn encode(&self, first: Position, to: &mut Vec<u8>) {
+        to.number(self.batches.into());
+        let (mut event, mut batch) = (0, first);
+        for point in &self.points {
+            to.number((point.event - event).into());
+            to.number(point.batch.as_u64() - batch.as_u64());
+            (event, batch) = (point.event, point.batch);
+        }
+    }
+
+    /// The waypoints that [`Waypoints::encode`] has appended.
+    pub(super) fn decode(first: Position, from: &mut Unpack<'_>) -> Option<Self> {
+        let mut waypoints = Waypoints { batches: from.narrow()?, points: vec![] };
+        let (mut event, mut batch) = (0u32, first);
+        for _ in 0..waypoints.batches / waypoints.stride() {
+            event = event.checked_add(from.narrow()?)?;
+            batch = Position::from_u64(batch.as_u64().checked_add(from.number()?)?);
+            waypoints.points.push(Waypoint { event, batch });
+        }
+        Some(waypoints)
     }
 
     /// Takes in the run's next batch.

@@ -5,6 +5,8 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use super::impossible::{Impossible, Must};
+use super::record::{Pack, Unpack};
+use crate::bytes::wide;
 use crate::hash::Map;
 use crate::id::{RunNumber, TypeNumber};
 
@@ -71,6 +73,47 @@ impl WorkflowTypes {
         types.insert(name.clone(), number);
         self.list.push(WorkflowType { name, runs: vec![], closed: 0, closed_max: CLOSED_MIN });
         Ok(number)
+    }
+
+    /// Appends all types and their open runs.
+    pub(super) fn encode(&self, is_open: impl Fn(RunNumber) -> bool, to: &mut Vec<u8>) {
+        let mut namespaces = vec![0; self.list.len()];
+        for (namespace, types) in self.by_name.iter().enumerate() {
+            for number in types.values() {
+                if let Some(of) = namespaces.get_mut(number.as_index()) {
+                    *of = namespace;
+                }
+            }
+        }
+        to.number(wide(self.list.len()));
+        for (of, namespace) in self.list.iter().zip(namespaces) {
+            to.number(wide(namespace));
+            to.text(&of.name);
+            let open: Vec<_> = of.runs.iter().filter(|run| is_open(**run)).collect();
+            to.number(wide(open.len()));
+            let mut before = 0;
+            for run in open {
+                to.near(run.as_u32(), before);
+                before = run.as_u32();
+            }
+        }
+    }
+
+    /// The types that [`WorkflowTypes::encode`] has appended.
+    pub(super) fn decode(from: &mut Unpack<'_>) -> Option<Self> {
+        let mut types = WorkflowTypes::default();
+        for _ in 0..from.count()? {
+            let namespace = usize::try_from(from.number()?).ok()?;
+            // No namespace has a number that the list of all, which was read before, does not have.
+            let number = types.number(namespace, from.text()?).ok()?;
+            let of = types.list.get_mut(number.as_index())?;
+            let mut before = 0;
+            for _ in 0..from.count()? {
+                before = from.near(before)?;
+                of.runs.push(RunNumber::from_u32(before));
+            }
+        }
+        Some(types)
     }
 
     /// A run begins, which is the last one so far, and stays open.

@@ -160,7 +160,7 @@ impl Store {
             index.runs.get(*number).is_none_or(|found| expected.links != found.links)
         });
         if differs.is_some()
-            || fresh.chains != index.chains
+            || !fresh.chains.iter().eq(index.chains.iter())
             || fresh.duties != index.duties
             || fresh.open_runs() != index.open_runs()
         {

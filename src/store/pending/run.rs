@@ -129,10 +129,9 @@ pub(crate) struct RootIdentity {
 
 impl PendingRun {
     /// The number of a run that is in the store, and how far it has come by now.
-    pub(crate) fn known<'i>(&self, index: &'i Index) -> Result<(RunNumber, &'i RunState)> {
-        let found = self.number.and_then(|number| Some((number, index.runs.get(number)?)));
-        let (number, run) = found.ok_or(Error::RunNotFound { run: self.id })?;
-        Ok((number, run.state.latest()))
+    pub(crate) fn known(&self, index: &Index) -> Result<(RunNumber, RunState)> {
+        let found = self.number.and_then(|number| Some((number, index.runs.state(number)?)));
+        found.ok_or(Error::RunNotFound { run: self.id })
     }
 
     /// Checks the limits that can be told before the event is encoded.

@@ -47,7 +47,7 @@ impl Workspace {
                 None => Ok(Recheck::None),
             };
         }
-        let state = pending.known(index)?.1;
+        let state = &pending.known(index)?.1;
         if state.next_event == pending.first_event {
             return Ok(Recheck::None);
         }

@@ -61,7 +61,7 @@ impl Snapshot {
 fn shared_with_later(snapshot: &Snapshot, runs: &ChainRuns) -> Map<RunNumber, u32> {
     let mut resets = vec![];
     runs.each(snapshot, |index, run| {
-        resets.extend(index.runs.get(run).and_then(|found| found.fork.as_deref()).map(|_| run));
+        resets.extend(index.runs.get(run).and_then(|found| found.fork.as_deref().copied()).map(|_| run));
     });
     let index = snapshot.index();
     // Up to which event of its own each run is shared by those looked at so far, which are the later ones.
@@ -83,7 +83,7 @@ fn shared_with_later(snapshot: &Snapshot, runs: &ChainRuns) -> Map<RunNumber, u3
 /// A run and those that it is based on, each with the last of its events that are of the run's history.
 fn history_of(index: &Index, run: RunNumber) -> impl Iterator<Item = (RunNumber, u32)> {
     std::iter::successors(Some((run, u32::MAX)), |(run, last)| {
-        let fork = index.runs.get(*run)?.fork.as_deref()?;
+        let fork = index.runs.get(*run)?.fork.as_deref().copied()?;
         Some((fork.base, fork.shared.min(*last)))
     })
 }

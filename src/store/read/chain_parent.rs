@@ -20,7 +20,7 @@ pub(crate) fn relation_of_chain(
     // initiated the child.
     let mut run = run_of_event(index, held.parent, initiated);
     loop {
-        let links = index.runs.get(run)?.links.as_deref()?;
+        let links = index.runs.links(run)?;
         let relation = links.relation(initiated)?;
         match relation.moved {
             // A reset creates a run with a higher number, so this ends.

@@ -23,9 +23,9 @@ impl ChainRuns {
     /// The runs of a chain in the order in which they arrived.
     pub(crate) fn arrived(snapshot: &Snapshot, chain: ChainNumber) -> Self {
         let index = snapshot.index();
-        let runs = index.chains.get(chain).map(|found| found.runs()).unwrap_or_default();
         // In the order of their numbers, hence of their positions in the log.
-        let len = runs.partition_point(|run| snapshot.sees(&index, *run));
+        let seen = |runs: &[RunNumber]| runs.partition_point(|run| snapshot.sees(&index, *run));
+        let len = index.chains.get(chain).map_or(0, |found| seen(found.runs()));
         ChainRuns::First { chain, len }
     }
 
@@ -42,8 +42,7 @@ impl ChainRuns {
         match self {
             ChainRuns::One(run) => (at == 0).then_some(*run),
             ChainRuns::First { chain, len } => {
-                let runs = index.chains.get(*chain)?.runs();
-                runs.get(at).copied().filter(|_| at < *len)
+                index.chains.get(*chain)?.runs().get(at).copied().filter(|_| at < *len)
             }
             ChainRuns::Sorted(runs) => runs.get(at).copied(),
         }
@@ -59,7 +58,7 @@ impl ChainRuns {
         let mut size = Size::default();
         self.each(snapshot, |index, run| {
             if let Some(state) =
-                index.runs.get(run).and_then(|run| index.runs.state_at(run, snapshot.end()))
+                index.runs.get(run).and_then(|run| index.runs.state_at(&run, snapshot.end()))
             {
                 let events = u64::from(state.next_event - 1);
                 size += Size { runs: 1, events, bytes: state.bytes.into() };
@@ -72,8 +71,8 @@ impl ChainRuns {
     pub(crate) fn count_children(&self, snapshot: &Snapshot) -> u64 {
         let mut count = 0;
         self.each(snapshot, |index, run| {
-            let links = index.runs.get(run).and_then(|run| run.links.as_deref());
-            count += links.map_or(0, |links| wide(snapshot.children_of(links)));
+            let links = index.runs.links(run);
+            count += links.map_or(0, |links| wide(snapshot.children_of(&links)));
         });
         count
     }

@@ -105,11 +105,10 @@ pub(crate) struct ChildLink {
 
 /// The run that resets have moved a relation to, as far as the snapshot sees; follows any number of resets.
 fn moved_to(index: &Index, snapshot: &Snapshot, relation: &Relation) -> Option<RunNumber> {
-    let (mut relation, mut run) = (relation, None);
-    while let Some((_, to)) = relation.moved.filter(|(at, _)| *at < snapshot.end()) {
+    let (mut moved, mut run) = (relation.moved, None);
+    while let Some((_, to)) = moved.filter(|(at, _)| *at < snapshot.end()) {
         run = Some(to);
-        let links = index.runs.get(to)?.links.as_deref()?;
-        relation = links.relation(relation.initiated)?;
+        moved = index.runs.relation_of(to, relation.initiated)?.1.moved;
     }
     run
 }
@@ -140,7 +139,7 @@ impl ChildLink {
         let elsewhere = chain.is_none() && relation.started != 0;
         Some(ChildLink {
             parent: run.id,
-            parent_open: index.runs.state_at(run, end)?.status.is_open(),
+            parent_open: index.runs.state_at(&run, end)?.status.is_open(),
             initiated: event_ref(relation.initiated_batch, relation.initiated),
             chain,
             started: elsewhere.then(|| event_ref(relation.started_batch, relation.started)),
@@ -251,7 +250,7 @@ impl ChildLink {
 fn last_run(snapshot: &Snapshot, runs: &ChainRuns) -> (Option<RunInfo>, Option<RunStatus>) {
     let index = snapshot.index();
     let Some(last) = runs.last(&index) else { return (None, None) };
-    let run_state = index.runs.get(last).and_then(|run| index.runs.state_at(run, snapshot.end()));
+    let run_state = index.runs.get(last).and_then(|run| index.runs.state_at(&run, snapshot.end()));
     // An imported run may be continued by one that is not in the store.
     let ended = run_state.filter(|run_state| !run_state.status.is_open() && !run_state.continued);
     (info(&index, last, snapshot.end()), ended.map(|run_state| run_state.status))

@@ -103,10 +103,10 @@ impl Children {
     /// Reads the next page of relations.
     fn next_page(&mut self, after: u32) {
         let index = self.snapshot.index();
-        let links = index.runs.get(self.parent).and_then(|run| run.links.as_deref());
+        let links = index.runs.links(self.parent);
         let Some(links) = links else { return };
         let from = links.children.partition_point(|relation| relation.initiated <= after);
-        let to = from.saturating_add(PAGE_CHILDREN).min(self.snapshot.children_of(links));
+        let to = from.saturating_add(PAGE_CHILDREN).min(self.snapshot.children_of(&links));
         let page = links.children.get(from..to).unwrap_or_default();
         self.after = page.last().map(|relation| relation.initiated);
         let links = (from..to)

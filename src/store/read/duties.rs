@@ -217,7 +217,7 @@ impl<'s> DutyList<'s> {
     fn of_run(&self, run: RunId, after: DutyKey) -> Vec<Duty> {
         let index = self.shared.index.read();
         let Some(number) = index.runs.number(&run) else { return vec![] };
-        let Some(links) = index.runs.get(number).and_then(|run| run.links.as_deref()) else {
+        let Some(links) = index.runs.links(number) else {
             return vec![];
         };
         let wanted =

@@ -61,7 +61,7 @@ impl ImportedLinks {
 impl ImportedRun {
     fn new(snapshot: &Snapshot, index: &Index, number: RunNumber) -> Option<Self> {
         let run = index.runs.get(number)?;
-        let state = index.runs.state_at(run, snapshot.end())?;
+        let state = index.runs.state_at(&run, snapshot.end())?;
         let (id, first_batch) = (run.id, run.first_batch);
         run.imported.then_some(ImportedRun { number, id, first_batch, continued: state.continued })
     }

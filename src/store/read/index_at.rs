@@ -42,7 +42,7 @@ impl IndexAt<'_> {
     /// The current run of a workflow id; `None` if there was never one.
     pub(crate) fn current_run(self, namespace: &str, workflow_id: &str) -> Option<RunId> {
         let workflow = self.index.namespaces.find(namespace, workflow_id)?;
-        let current = self.index.namespaces.current_at(workflow, self.end)?;
+        let current = self.index.namespaces.current_at(&workflow, self.end)?;
         self.index.runs.get(current).map(|run| run.id)
     }
 }

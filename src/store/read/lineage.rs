@@ -35,7 +35,7 @@ impl Lineage {
     pub(crate) fn of(index: &Index, number: RunNumber, end: Position) -> Option<Self> {
         let mut number = number;
         let mut run = index.runs.get(number)?;
-        let (id, run_state) = (run.id, *index.runs.state_at(run, end)?);
+        let (id, run_state) = (run.id, index.runs.state_at(&run, end)?);
         let stride = run.waypoints.stride();
         let waypoints = run.waypoints.points();
         let seen = waypoints.partition_point(|point| point.batch < run_state.last_batch);
@@ -279,7 +279,7 @@ pub(crate) fn started(view: &View, run: RunNumber, at: Position) -> Result<Start
 /// The run whose batch holds an event of the run `number`: itself, or one of its base runs.
 pub(crate) fn run_of_event(index: &Index, number: RunNumber, event: u32) -> RunNumber {
     let mut number = number;
-    while let Some(fork) = index.runs.get(number).and_then(|run| run.fork.as_ref())
+    while let Some(fork) = index.runs.get(number).and_then(|run| run.fork.as_deref().copied())
         && event <= fork.shared
     {
         number = fork.base;

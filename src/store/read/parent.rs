@@ -58,7 +58,7 @@ impl Snapshot {
         let parent = found.and_then(|found| relation_of_chain(&index, self.end(), found.chain));
         Ok(parent.and_then(|(parent, initiated_event_id)| {
             let parent = index.runs.get(parent)?;
-            let workflow_id = index.workflow_of(parent)?.1.id.clone();
+            let workflow_id = index.workflow_of(&parent)?.1.id.clone();
             Some(Parent { workflow_id, run: parent.id, initiated_event_id, is_here: true })
         }))
     }
@@ -102,7 +102,7 @@ impl Snapshot {
         let chain = found.and_then(|found| index.chains.get(found.chain));
         let root = chain.and_then(|chain| index.runs.get(chain.root?));
         Ok(root.and_then(|root| {
-            let workflow_id = index.workflow_of(root)?.1.id.clone();
+            let workflow_id = index.workflow_of(&root)?.1.id.clone();
             Some(Root { workflow_id, run: root.id, is_here: true })
         }))
     }

@@ -54,8 +54,8 @@ pub struct RunInfo {
 /// What a reader at `end` sees of a run; `None` if it started later.
 pub(crate) fn info(index: &Index, number: RunNumber, end: Position) -> Option<RunInfo> {
     let run = index.runs.get(number)?;
-    let state = index.runs.state_at(run, end)?;
-    let (namespace, workflow) = index.workflow_of(run)?;
+    let state = index.runs.state_at(&run, end)?;
+    let (namespace, workflow) = index.workflow_of(&run)?;
     let base =
         run.fork.as_ref().and_then(|fork| Some((index.runs.get(fork.base)?.id, fork.shared)));
     let id = |number| index.runs.get(number).map(|run| run.id);
@@ -78,7 +78,7 @@ pub(crate) fn info(index: &Index, number: RunNumber, end: Position) -> Option<Ru
         bytes: state.bytes.into(),
         started_at: run.started_at,
         closed_at: state.closed_at,
-        is_current: index.namespaces.current_at(workflow, end) == Some(number),
+        is_current: index.namespaces.current_at(&workflow, end) == Some(number),
         is_imported: run.imported,
     })
 }

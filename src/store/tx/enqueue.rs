@@ -106,9 +106,9 @@ impl Transaction<'_> {
             let oldest = self.shared.pins.oldest(|| self.shared.published.end());
             index.apply(payload, oldest)?;
             let extents = order.iter().filter_map(|(number, i)| {
-                Some((self.work.runs.get(*i)?, index.runs.get(*number)?.state.latest()))
+                Some((self.work.runs.get(*i)?, index.runs.state(*number)?))
             });
-            Ok(extents.filter_map(|(pending, state)| Notice::of(pending, state)).collect())
+            Ok(extents.filter_map(|(pending, state)| Notice::of(pending, &state)).collect())
         });
         self.work.order = order;
         if others_are_idle { Ok(None) } else { appended.map(Some) }
@@ -156,7 +156,7 @@ impl Transaction<'_> {
     ) -> Result<()> {
         for (number, i) in order {
             let pending = self.work.pending(*i)?;
-            let state = index.runs.get(*number).map(|run| *run.state.latest());
+            let state = index.runs.state(*number);
             let previous = pending.begins.as_ref().and_then(|begins| begins.previous);
             let begins = || {
                 let previous = previous.unwrap_or(Position::START);

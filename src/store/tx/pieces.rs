@@ -36,7 +36,7 @@ impl Step<'_> {
             self.work.keep(Read::NoRun(*run));
             return Err(Error::RunNotFound { run: *run });
         };
-        self.touch(number, found, needs)
+        self.touch(number, &found, needs)
     }
 
     /// The same for a run whose number is known.
@@ -126,7 +126,7 @@ impl Step<'_> {
         if pending.begins.is_some() {
             return Ok(());
         }
-        let state = pending.known(self.index)?.1;
+        let state = &pending.known(self.index)?.1;
         if state.next_event == pending.first_event { Ok(()) } else { Err(pending.moved(state)) }
     }
 
@@ -242,11 +242,11 @@ impl RunIdentity {
         let identity = index.ancestry(number)?;
         let named = |run: RunId| {
             let found = index.runs.get(index.runs.number(&run)?)?;
-            Some(RootIdentity { workflow_id: (&*index.workflow_of(found)?.1.id).into(), run })
+            Some(RootIdentity { workflow_id: (&*index.workflow_of(&found)?.1.id).into(), run })
         };
         let chain = index.chains.get(index.runs.get(number)?.chain)?;
         let initiated = chain.parent.and_then(|held| {
-            let links = index.runs.get(held.parent)?.links.as_deref()?;
+            let links = index.runs.links(held.parent)?;
             Some(links.child(held.slot)?.initiated)
         });
         Some(RunIdentity {

@@ -6,7 +6,7 @@
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::id::{ChainNumber, Position, RunId, RunNumber, Timestamp};
-use crate::index::{Chain, DutyKey, Index, Run, Workflow};
+use crate::index::{Chain, DutyKey, Entry, Index, Run, Workflow};
 use crate::log::files::{Published, View};
 use crate::store::pending::{Read, Workspace};
 
@@ -119,7 +119,7 @@ impl<'a> Step<'a> {
         &mut self,
         namespace: &str,
         workflow_id: &str,
-    ) -> Result<Option<(&'a Workflow, &'a Run)>> {
+    ) -> Result<Option<(Entry<'a, Workflow>, Entry<'a, Run>)>> {
         let index = self.index;
         let number = index.namespaces.number(namespace, workflow_id);
         let workflow =
@@ -137,7 +137,7 @@ impl<'a> Step<'a> {
     }
 
     /// A chain with its last run.
-    pub(crate) fn read_chain(&mut self, number: ChainNumber) -> Result<Option<&'a Chain>> {
+    pub(crate) fn read_chain(&mut self, number: ChainNumber) -> Result<Option<Entry<'a, Chain>>> {
         let index = self.index;
         let Some(chain) = index.chains.get(number) else { return Ok(None) };
         let newest = chain.newest();
@@ -149,7 +149,7 @@ impl<'a> Step<'a> {
     }
 
     /// A chain with the relation that it stands in.
-    pub(crate) fn read_parent(&mut self, number: ChainNumber) -> Result<Option<&'a Chain>> {
+    pub(crate) fn read_parent(&mut self, number: ChainNumber) -> Result<Option<Entry<'a, Chain>>> {
         let index = self.index;
         let Some(chain) = index.chains.get(number) else { return Ok(None) };
         let parent = chain.parent.and_then(|of| index.runs.get(of.parent));

@@ -2,7 +2,7 @@
 
 use crate::event::{Body, ChildClosed, RetryState};
 use crate::id::{Position, RunId, RunNumber};
-use crate::index::{Index, Relation, RunStatus};
+use crate::index::{Entry, Index, Relation, RunStatus};
 use crate::store::read::EventRef;
 
 /// The relation that an event of `parent` initiated, and the parent's number.
@@ -10,16 +10,15 @@ pub(crate) fn relation<'i>(
     index: &'i Index,
     parent: &RunId,
     initiated: u32,
-) -> Option<(RunNumber, &'i Relation)> {
+) -> Option<(RunNumber, Entry<'i, Relation>)> {
     let number = index.runs.number(parent)?;
-    let links = index.runs.get(number)?.links.as_deref()?;
-    Some((number, links.relation(initiated)?))
+    Some((number, index.runs.relation_of(number, initiated)?.1))
 }
 
 /// Where the last event of a run lies that has closed: its batch, and the place in it.
 pub(crate) fn closing_event(index: &Index, run: &RunId) -> Option<(Position, EventRef)> {
     let number = index.runs.number(run)?;
-    let state = index.runs.get(number)?.state.latest();
+    let state = index.runs.state(number)?;
     let batch = state.last_batch;
     Some((batch, EventRef::of(index, number, batch, state.next_event - 1)))
 }

@@ -22,10 +22,7 @@ impl Step<'_> {
     /// Delivers a signal or a cancel request, or answers why not.
     pub(crate) fn settle_request(&mut self, sender: &RunId, key: &DutyKey) -> Stepped<bool> {
         let index = self.index;
-        let links = index.runs.get(key.run).and_then(|run| run.links.as_deref());
-        let Some(sent) = links.and_then(|links| links.outgoing.get(&key.event)) else {
-            return Ok(false);
-        };
+        let Some(sent) = index.runs.request(key.run, key.event) else { return Ok(false) };
         let view = self.view_of(sent.batch)?;
         let spot = EventRef::of(index, key.run, sent.batch, key.event);
         let event = BatchCursor::default().read(&view, spot)?;
@@ -161,7 +158,7 @@ impl Step<'_> {
             return Ok(None);
         };
         let named = index
-            .workflow_of(run)
+            .workflow_of(&run)
             .is_some_and(|(found, of)| *found.name == *namespace && *of.id == *request.workflow_id);
         if child_only {
             self.read_parent(run.chain)?;

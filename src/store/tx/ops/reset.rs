@@ -122,7 +122,7 @@ impl Step<'_> {
         }
         self.work.named.push(number);
         self.see(run.state.changed())?;
-        self.check_base(base, run, reset, &current)?;
+        self.check_base(base, &run, reset, &current)?;
         if !past.is_read(index, base) {
             return Ok(None);
         }

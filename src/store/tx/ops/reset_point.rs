@@ -79,9 +79,12 @@ impl ResetPoint {
 
     /// The Initiated events of the children that the new run will have.
     fn children<'i>(&'i self, index: &'i Index, base: RunNumber) -> impl Iterator<Item = u32> + 'i {
-        let links = index.runs.get(base).and_then(|base| base.links.as_deref());
-        let initiated = links.map(|links| links.children.iter().map(|child| child.initiated));
-        initiated.into_iter().flatten().take_while(|initiated| *initiated <= self.last)
+        let links = index.runs.links(base);
+        let mut children = (0..).map_while(move |at| {
+            let links = links.as_ref()?;
+            links.children.get(at).map(|child| child.initiated)
+        });
+        std::iter::from_fn(move || children.next()).take_while(|initiated| *initiated <= self.last)
     }
 
     /// Checks that the event that marks the reset can name what was open.

@@ -323,21 +323,23 @@ impl Step<'_> {
         };
         let Some(chain) = self.read_chain(first.chain)? else { return Ok(false) };
         let Some(newest) = index.runs.get(chain.newest()) else { return Ok(false) };
-        let (child, status) = self.work.draft.last_after(index, newest);
+        let (child, status) = self.work.draft.last_after(index, &newest);
         if !status.is_open() || self.work.closed(&child).is_some() {
             return Ok(false);
         }
         let run = if child == newest.id {
-            self.find_known(chain.newest(), newest, Precondition::Loose)?
+            self.find_known(chain.newest(), &newest, Precondition::Loose)?
         } else {
             self.find_at(&child, Precondition::Loose)?
         };
+        let workflow_id;
         let event = match relation.policy {
             ParentClosePolicy::Terminate => Close::terminated(BY_PARENT_CLOSE_POLICY).0,
             ParentClosePolicy::RequestCancel if !self.work.draft.cancel_requested(index, child) => {
-                let workflow = index.runs.get(number).and_then(|parent| index.workflow_of(parent));
+                let workflow = index.runs.get(number).and_then(|parent| index.workflow_of(&parent));
+                workflow_id = workflow.map(|(_, workflow)| workflow.id.clone());
                 NewEvent::new(Body::WorkflowExecutionCancelRequested(CancelRequested {
-                    external_workflow_id: workflow.map_or("", |(_, workflow)| &workflow.id),
+                    external_workflow_id: workflow_id.as_deref().unwrap_or_default(),
                     external_run_id: Some(*parent),
                     external_initiated_event_id: 0,
                 }))

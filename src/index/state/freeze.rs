@@ -1,0 +1,110 @@
+//! Freezing the index: all that has changed since the last time becomes a layer that changes no more.
+
+use std::sync::Arc;
+
+use super::chains::{Chain, Chains};
+use super::duties::Duties;
+use super::frozen::Retired;
+use super::index::{Index, Totals};
+use super::layers::Layer;
+use super::namespaces::{Namespaces, Workflow};
+use super::record::{Pack, Unpack};
+use super::rows::RowLayer;
+use super::runs::{Run, Runs};
+use super::tables::Tables;
+use crate::id::Position;
+use crate::index::cold::Cold;
+
+/// A frozen layer of the whole index, and what is kept in memory as a whole, as it was then.
+#[derive(Clone)]
+pub(crate) struct FrozenIndex {
+    /// All layers with lower numbers lie beneath it.
+    pub(crate) number: u64,
+    /// The commits before it are taken in.
+    pub(crate) upto: Position,
+    /// The last of them.
+    pub(crate) last: Position,
+    pub(crate) runs: Arc<Layer<Run>>,
+    pub(crate) workflows: Arc<Layer<Workflow>>,
+    pub(crate) chains: Arc<Layer<Chain>>,
+    pub(crate) rows: Vec<(Arc<str>, Arc<RowLayer>)>,
+    /// Namespaces, types with their open runs, duties, sums: see [`Index::decode`].
+    pub(crate) resident: Vec<u8>,
+}
+
+impl Index {
+    /// Freezes what has changed, as of all commits taken in so far; the next one begins at `upto`.
+    pub(crate) fn freeze(&mut self, upto: Position) -> FrozenIndex {
+        let number = self.layer;
+        self.layer += 1;
+        let resident = self.encode();
+        FrozenIndex {
+            number,
+            upto,
+            last: self.last,
+            runs: self.runs.freeze(number),
+            workflows: self.namespaces.freeze(number),
+            chains: self.chains.freeze(number),
+            rows: self.tables.freeze(number),
+            resident,
+        }
+    }
+
+    /// Goes on with another cold index, which holds as much as the one before and perhaps more layers.
+    pub(crate) fn adopt(&mut self, cold: &Arc<Cold>) {
+        self.runs.adopt(cold);
+        self.namespaces.adopt(cold);
+        self.chains.adopt(cold);
+        self.tables.adopt(cold);
+    }
+
+    /// Takes out the frozen layers before `number`, which the cold index holds, and of which no reader needs what
+    /// was before. What is returned is to be dropped without the index's lock.
+    pub(crate) fn thin(&mut self, number: u64) -> Vec<Retired> {
+        let mut out = vec![];
+        self.runs.thin(number, &mut out);
+        self.namespaces.thin(number, &mut out);
+        self.chains.thin(number, &mut out);
+        self.tables.thin(number, &mut out);
+        out
+    }
+
+    /// The bytes of what is kept in memory as a whole.
+    fn encode(&self) -> Vec<u8> {
+        let mut to = vec![];
+        to.position(self.end);
+        to.position(self.last);
+        to.position(self.limits_changed);
+        self.totals.parts().into_iter().for_each(|total| to.number(total));
+        to.number(crate::bytes::wide(self.runs.len()));
+        let is_open = |run| self.is_open(run);
+        self.namespaces.encode(is_open, &mut to);
+        self.chains.encode(&mut to);
+        self.duties.encode(&mut to);
+        self.tables.encode(&mut to);
+        to
+    }
+
+    /// The index that a frozen layer with these `resident` bytes was the newest of, all in `cold`; `None` for other
+    /// bytes.
+    pub(crate) fn decode(cold: &Arc<Cold>, resident: &[u8]) -> Option<Self> {
+        let mut from = Unpack(resident);
+        let mut index = Index {
+            end: from.position()?,
+            last: from.position()?,
+            limits_changed: from.position()?,
+            ..Index::default()
+        };
+        let mut totals = [0; Totals::PARTS];
+        for total in &mut totals {
+            *total = from.number()?;
+        }
+        index.totals = Totals::of_parts(totals);
+        index.runs = Runs::of_cold(cold, usize::try_from(from.number()?).ok()?);
+        index.namespaces = Namespaces::decode(cold, &mut from)?;
+        index.chains = Chains::decode(cold, &mut from)?;
+        index.duties = Duties::decode(&mut from)?;
+        index.tables = Tables::decode(cold, &mut from)?;
+        from.finish(index)
+    }
+}

@@ -1,0 +1,73 @@
+//! A chain in the cold index.
+
+use super::pack::{Pack, Unpack};
+use crate::bytes::wide;
+use crate::id::{ChildSlot, RunNumber};
+use crate::index::cold::Family;
+use crate::index::state::chains::{Chain, Members};
+use crate::index::state::layers::Record;
+use crate::index::state::links::ChildRef;
+
+const IMPORTED: u8 = 1;
+const PARENT: u8 = 2;
+const ROOT: u8 = 4;
+const ONE_RUN: u8 = 8;
+
+impl Record for Chain {
+    const FAMILY: Family = Family::Chains;
+
+    fn encode(&self, number: u32, to: &mut Vec<u8>) {
+        let flag = |flag, set: bool| if set { flag } else { 0 };
+        let runs = self.runs();
+        to.push(
+            flag(IMPORTED, self.imported)
+                | flag(PARENT, self.parent.is_some())
+                | flag(ROOT, self.root.is_some())
+                | flag(ONE_RUN, runs.len() == 1),
+        );
+        to.extend_from_slice(self.first.as_bytes());
+        if let Some(ChildRef { parent, slot }) = self.parent {
+            to.near(parent.as_u32(), number);
+            to.number(slot.as_u32().into());
+        }
+        if let Some(root) = self.root {
+            to.near(root.as_u32(), number);
+        }
+        if runs.len() != 1 {
+            to.number(wide(runs.len()));
+        }
+        let mut before = number;
+        for run in runs {
+            to.near(run.as_u32(), before);
+            before = run.as_u32();
+        }
+    }
+
+    fn decode(number: u32, bytes: &[u8]) -> Option<Self> {
+        let mut from = Unpack(bytes);
+        let flags = from.byte()?;
+        let has = |flag| flags & flag != 0;
+        let first = from.run_id()?;
+        let parent = match has(PARENT) {
+            true => {
+                let parent = RunNumber::from_u32(from.near(number)?);
+                Some(ChildRef { parent, slot: ChildSlot::from_u32(from.narrow()?) })
+            }
+            false => None,
+        };
+        let root = if has(ROOT) { Some(RunNumber::from_u32(from.near(number)?)) } else { None };
+        let members = match has(ONE_RUN) {
+            true => Members::One(RunNumber::from_u32(from.near(number)?)),
+            false => {
+                let mut before = number;
+                let runs = 0..from.count()?;
+                let runs = runs.map(|_| {
+                    before = from.near(before)?;
+                    Some(RunNumber::from_u32(before))
+                });
+                Members::Many(runs.collect::<Option<_>>()?)
+            }
+        };
+        from.finish(Chain { first, members, parent, root, imported: has(IMPORTED) })
+    }
+}
