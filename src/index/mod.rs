@@ -5,15 +5,18 @@
 //! one position can tell what was there.
 
 mod apply;
-mod cold;
+pub(crate) mod cold;
 #[cfg(test)]
 mod forged;
 mod lock;
+mod pack;
 mod payload;
+pub(crate) mod persist;
 mod prove;
 mod rules;
 mod state;
 
+pub(crate) use cold::beyond_prefix;
 pub(crate) use lock::{IndexLock, IndexReadGuard};
 pub(crate) use payload::Payload;
 pub(crate) use prove::Contradiction;
@@ -21,8 +24,8 @@ pub(crate) use prove::Contradiction;
 pub(crate) use prove::DAMAGES;
 pub(crate) use rules::{Draft, ForkPoint, Illegal, ParentEvent, Refusal, RunOrigin, outcome_kind};
 pub(crate) use state::{
-    Chain, ChildRef, DutyKey, EVENT_KEYS_TABLE, Entry, Index, NAMESPACES_TABLE, Relation, Run, RunLinks,
-    RunState, ValueRef, Waypoint, Workflow, beyond_prefix, encode_limits, event_in_row,
+    Chain, ChildRef, DutyKey, EVENT_KEYS_TABLE, Entry, FrozenIndex, Index, NAMESPACES_TABLE,
+    Relation, Run, RunLinks, RunState, ValueRef, Waypoint, Workflow, encode_limits, event_in_row,
     event_key_row, event_of_row,
 };
 pub use state::{DutyKind, RunStatus, Size};

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::Index;
-use crate::bytes::wide;
+use crate::bytes::{in_memory, wide};
 use crate::id::{ChainNumber, ChildSlot, RunId, RunNumber};
-use crate::index::state::{Chain, ChildRef, Entry, Duties, DutyKey, ParentState, Run, Size};
+use crate::index::state::{Chain, ChildRef, Duties, DutyKey, Entry, ParentState, Run, Size};
 
 /// What does not add up, and the run where it shows.
 pub(crate) struct Contradiction {
@@ -26,8 +26,7 @@ impl Index {
             self.prove_relations(number, &run, &mut duties)?;
             let state = run.state.latest();
             let (events, bytes) = (state.next_event - 1, state.bytes);
-            let namespace = self.namespaces.namespace_of(run.workflow);
-            if let Some(size) = namespace.and_then(|namespace| sizes.get_mut(namespace)) {
+            if let Some(size) = sizes.get_mut(in_memory(run.namespace)) {
                 *size += Size { runs: 1, events: events.into(), bytes: bytes.into() };
             }
         }

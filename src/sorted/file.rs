@@ -56,6 +56,11 @@ impl SortedFile {
         Ok(SortedFile { file, sections, len })
     }
 
+    /// The error for an entry that makes no sense to whoever wrote it.
+    pub(crate) fn malformed(&self, what: &'static str, expected: u64, found: u64) -> Error {
+        self.file.corrupt(0, what, expected, found)
+    }
+
     /// Its length in bytes.
     pub(crate) fn len(&self) -> u64 {
         self.len

@@ -1,5 +1,7 @@
 //! What the entries of a section look like.
 
+use super::hash::hash;
+
 /// The kind of a section. A reader must know the kinds of a file's sections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct SectionKind {
@@ -8,7 +10,7 @@ pub(crate) struct SectionKind {
     pub(crate) key: Width,
     /// `Fixed(0)` for a set.
     pub(crate) value: Width,
-    /// How many first bytes of each key the filter knows; 0 for no filter. Shorter keys are not filtered.
+    /// How many first bytes of each key the filter knows, all of a shorter key; 0 for no filter.
     pub(crate) filtered: u8,
 }
 
@@ -40,7 +42,13 @@ impl Width {
 impl SectionKind {
     /// The part of `key` that the filter knows; `None` if it does not know this key.
     pub(super) fn filtered<'a>(&self, key: &'a [u8]) -> Option<&'a [u8]> {
-        if self.filtered == 0 { None } else { key.get(..self.filtered.into()) }
+        let most = usize::from(self.filtered).min(key.len());
+        if self.filtered == 0 { None } else { key.get(..most) }
+    }
+
+    /// What the filter knows a key by.
+    pub(crate) fn hash(&self, key: &[u8]) -> u64 {
+        hash(self.filtered(key).unwrap_or_default())
     }
 
     /// The kind as eight bytes of the footer.

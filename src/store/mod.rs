@@ -1,6 +1,8 @@
 //! The store: transactions, readers and administration, over the log and the index.
 
 mod admin;
+mod indexing;
+mod maintenance;
 mod open;
 mod options;
 mod pending;

@@ -1,13 +1,16 @@
-//! Opening a store: opens the log, and builds the index by replaying it.
+//! Opening a store: loads what there is of the index, opens the log, and replays what the index lacks.
 
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::index::cold::Cold;
 use crate::index::{Index, IndexLock};
 use crate::log::open::{
-    Opening, Verdict, manifest_before, open, raced_with_writer, release_reserve,
+    Covered, Opened, Opening, Verdict, manifest_before, open, raced_with_writer, release_reserve,
 };
 use crate::recorder::{OPEN_SECONDS, span};
+use crate::store::indexing::{Freezer, FreezingReplay, Loaded, load};
+use crate::store::maintenance::start;
 use crate::store::pending::Workspaces;
 use crate::store::shared::{Clock, Pins, Shared, Store};
 use crate::sync::Mutex;
@@ -17,24 +20,22 @@ impl Store {
         opening: Opening,
         clock: Option<Clock>,
         recheck_commits: bool,
+        memory_bytes: u64,
     ) -> Result<Self> {
         let began = opening.recording.now();
         let _span = span::open(&opening.paths.root);
-        let mut index = Index::default();
         let manifest_before = manifest_before(&opening);
-        let open_whole = |index: &mut Index| {
-            let never = || Error::internal("a log that is read from its start does not fit");
-            open(&opening, None, index)?.ok_or_else(never)
-        };
-        let mut opened = open_whole(&mut index);
+        let mut built = Built::new(&opening, memory_bytes);
+        let mut opened = built.open(&opening);
         let raced = raced_with_writer(&opening, manifest_before, &opened)?;
         let full = opened.as_ref().is_err_and(|error| release_reserve(&opening, error));
         // Tried once more: with a writer's commits complete, or with the space of the reserve file.
         if raced || full {
-            index = Index::default();
-            opened = open_whole(&mut index);
+            built = Built::new(&opening, memory_bytes);
+            opened = built.open(&opening);
         }
         let opened = opened?;
+        let Built { mut index, freezer, cold, .. } = built;
         index.end = opened.published.end();
         let (writer, background) = opened.writing.unzip();
         if let Some(writer) = &writer {
@@ -54,12 +55,60 @@ impl Store {
                 .saturating_add(u32::from(report.verdict != Verdict::Live)),
             index: IndexLock::new(index, opener.clone()),
             pins: Arc::new(Pins::new(opener.clone())),
+            freezer,
             opener,
             workspaces: Workspaces::default(),
             recording: opening.recording,
             recheck_commits,
         };
         let background = Mutex::new(background);
-        Ok(Store { shared: Arc::new(shared), background, report })
+        let shared = Arc::new(shared);
+        let writes = shared.writer.is_some();
+        let indexing = writes.then(|| start(&shared, cold)).transpose()?;
+        Ok(Store { shared, indexing: Mutex::new(indexing), background, report })
+    }
+}
+
+/// The index as it is built at opening: what was loaded of it, and what was replayed.
+struct Built {
+    index: Index,
+    freezer: Freezer,
+    cold: Arc<Cold>,
+    covered: Option<Covered>,
+    memory_bytes: u64,
+}
+
+impl Built {
+    /// What there is of the index on disk.
+    fn new(opening: &Opening, memory_bytes: u64) -> Self {
+        let loads = !opening.check_log;
+        let loaded = loads.then(|| load(opening.disk.as_ref(), &opening.paths)).flatten();
+        let mut built = Built::nothing(memory_bytes);
+        if let Some(Loaded { index, cold, covered }) = loaded {
+            (built.index, built.cold, built.covered) = (index, cold, Some(covered));
+        }
+        built
+    }
+
+    fn nothing(memory_bytes: u64) -> Self {
+        let (index, cold) = (Index::default(), Arc::default());
+        Built { index, freezer: Freezer::new(memory_bytes), cold, covered: None, memory_bytes }
+    }
+
+    /// Opens the log, and replays what the index lacks.
+    fn open(&mut self, opening: &Opening) -> Result<Opened> {
+        if let Some(covered) = self.covered
+            && let Some(opened) = open(opening, Some(&covered), &mut self.replay())?
+        {
+            return Ok(opened);
+        }
+        // It is the index of another log, or of more than there is of this one.
+        *self = Built::nothing(self.memory_bytes);
+        let never = || Error::internal("a log that is read from its start does not fit");
+        open(opening, None, &mut self.replay())?.ok_or_else(never)
+    }
+
+    fn replay(&mut self) -> FreezingReplay<'_> {
+        FreezingReplay { index: &mut self.index, freezer: &self.freezer, oldest: None }
     }
 }

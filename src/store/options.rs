@@ -40,6 +40,7 @@ pub struct Options {
     check_log: bool,
     clock: Option<Clock>,
     recheck_commits: bool,
+    memory_bytes: u64,
     recording: Recording,
 }
 
@@ -56,6 +57,7 @@ impl Options {
             check_log: false,
             clock: None,
             recheck_commits: cfg!(debug_assertions),
+            memory_bytes: 0,
             recording: Recording::default(),
         }
     }
@@ -118,6 +120,16 @@ impl Options {
         self
     }
 
+    /// About how much memory the index may take, in bytes. What has not changed for a while lies in files, and is read
+    /// through maps. More memory saves writing some of it; less than some MiB costs time. Not
+    /// counted is what a store needs in any case: namespaces, workflow types, a few bytes for each open run, duties, and
+    /// what readers of former positions hold on to. The default is 256 MiB.
+    #[must_use]
+    pub fn memory_bytes(mut self, bytes: u64) -> Self {
+        self.memory_bytes = bytes;
+        self
+    }
+
     /// Who is told what the store counts and measures. The default is nobody; then nothing is measured.
     #[must_use]
     pub fn recorder(mut self, recorder: Arc<dyn Recorder>) -> Self {
@@ -157,7 +169,7 @@ impl Options {
             check_log: self.check_log,
             recording: self.recording.clone(),
         };
-        Store::open_with(opening, self.clock.clone(), self.recheck_commits)
+        Store::open_with(opening, self.clock.clone(), self.recheck_commits, self.memory_bytes)
     }
 }
 
@@ -175,6 +187,7 @@ impl std::fmt::Debug for Options {
             .field("segment_bytes", &self.segment_bytes)
             .field("on_ambiguous", &self.on_ambiguous)
             .field("check_log", &self.check_log)
+            .field("memory_bytes", &self.memory_bytes)
             .finish_non_exhaustive()
     }
 }

@@ -38,8 +38,11 @@ impl Index {
         let displaces = slot.current.and_then(|current| self.runs.get(current)).is_none_or(yields);
         let workflow_type = self.namespaces.types.number(slot.namespace, started.workflow_type)?;
         let chain = self.chain_for(batch.run, started)?;
+        let namespace =
+            u32::try_from(slot.namespace).ok().must("there are more namespaces than runs")?;
         let run = |workflow, older| Run {
             id: started.run_id,
+            namespace,
             workflow,
             older,
             workflow_type,
@@ -108,7 +111,8 @@ impl Index {
         let base = self.runs.get(number).must(NO_BASE)?;
         let slot = self.namespaces.slot_of(base.workflow);
         let slot = slot.must("a run is of a workflow that is not there")?;
-        let (chain, workflow_type, attempt) = (base.chain, base.workflow_type, base.attempt);
+        let (namespace, chain) = (base.namespace, base.chain);
+        let (workflow_type, attempt) = (base.workflow_type, base.attempt);
         let canceled = base.state.latest().cancel_requested;
         if canceled <= shared && state.cancel_requested == 0 {
             state.cancel_requested = canceled;
@@ -127,6 +131,7 @@ impl Index {
         let started_at = first_time(batch)?;
         let run = |workflow, older| Run {
             id: reset.run_id,
+            namespace,
             workflow,
             older,
             workflow_type,
@@ -154,10 +159,10 @@ impl Index {
     ) -> Result<(), Impossible> {
         let number = self.runs.next().must("there are more runs than numbers")?;
         let new = NewRun { number, commit };
-        let namespace = slot.namespace;
         let (workflow, older) = self.namespaces.add_run(slot, &new, displaces)?;
-        self.runs.push(number, run(workflow, older));
-        self.deferred.grow(namespace, size);
+        let run = run(workflow, older);
+        self.deferred.grow(run.namespace, size);
+        self.runs.push(number, run);
         Ok(())
     }
 

@@ -84,8 +84,7 @@ impl Index {
             (false, true) => self.namespaces.types.close(run.workflow_type),
             _ => {}
         }
-        let namespace = self.namespaces.namespace_of(run.workflow);
-        let namespace = namespace.must("a run is of a workflow that is not there")?;
+        let namespace = run.namespace;
         let size = Size { runs: 0, events: batch.count.into(), bytes };
         self.deferred.grow(namespace, size);
         if linked {

@@ -1,20 +1,54 @@
-//! The kinds of entries that the cold index holds.
+//! The kinds of entries that the cold index holds: each has a section in every file.
 
-/// A kind of entries.
+use crate::sorted::{SectionKind, Width};
+
+/// A kind of entries. Numbers in keys are big-endian, so that they sort as numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Family {
-    /// Runs by number.
+    /// Runs with their links. Key: the run's number, a `u32`.
     Runs,
-    /// Numbers of runs by the hash of their ids.
+    /// Runs by id. Key: the hash of the id, a `u64`, and the run's number. No value.
     RunIds,
-    /// Workflows by number.
+    /// Workflows. Key: the workflow's number, a `u32`.
     Workflows,
-    /// Numbers of workflows by the hash of their namespaces and ids.
+    /// Workflows by id. Key: the hash of namespace and id, a `u64`, and the workflow's number. No value.
     WorkflowIds,
-    /// Chains by number.
+    /// Chains. Key: the chain's number, a `u32`.
     Chains,
-    /// Rows by table and key.
+    /// Rows of tables. Key: the length of the table's name, a `u16`, the name, and the row's key.
     Rows,
-    /// Closed runs by namespace and time of closing.
+    /// Closed runs. Key: the namespace's number, a `u32`, the time of closing, an `i64` from its lowest value on, and
+    /// the run's number. No value.
     Closed,
+}
+
+/// The sections of a file.
+pub(crate) static KINDS: [SectionKind; 7] = [
+    numbered(0),
+    hashed(1),
+    numbered(2),
+    hashed(3),
+    numbered(4),
+    SectionKind { id: 5, key: Width::Varying, value: Width::Varying, filtered: 255 },
+    SectionKind { id: 6, key: Width::Fixed(16), value: Width::Fixed(0), filtered: 0 },
+];
+
+const fn numbered(id: u8) -> SectionKind {
+    SectionKind { id, key: Width::Fixed(4), value: Width::Varying, filtered: 4 }
+}
+
+const fn hashed(id: u8) -> SectionKind {
+    SectionKind { id, key: Width::Fixed(12), value: Width::Fixed(0), filtered: 8 }
+}
+
+impl Family {
+    /// What the filter of its section knows a key by.
+    pub(crate) fn hash(self, key: &[u8]) -> u64 {
+        KINDS.get(self.section()).map_or(0, |kind| kind.hash(key))
+    }
+
+    /// The number of its section.
+    pub(crate) const fn section(self) -> usize {
+        self as usize
+    }
 }

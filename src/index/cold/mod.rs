@@ -1,9 +1,14 @@
-//! The cold index: what has not changed for a while, in immutable files.
+//! The cold index: what is no longer in memory, in sorted files that never change (the lower part of a log-structured
+//! merge tree, LSM). All of it can be deleted: it is built anew from the log.
 
-mod cold;
+mod checkpoint;
 mod family;
-mod hash;
+mod files;
+mod lookup;
+mod paths;
 
-pub(crate) use cold::{Cold, ColdRows};
-pub(crate) use family::Family;
-pub(crate) use hash::hash;
+pub(crate) use checkpoint::{Checkpoint, FileEntry};
+pub(crate) use family::{Family, KINDS};
+pub(crate) use files::IndexFile;
+pub(crate) use lookup::{Cold, ColdRows, beyond_prefix, row_key};
+pub(crate) use paths::{read_checkpoint, remove_others, write_checkpoint};

@@ -8,10 +8,10 @@ use super::frozen::Retired;
 use super::impossible::{Impossible, Must};
 use super::layers::{Entry, Layer, Layers};
 use super::links::ChildRef;
-use super::record::{Pack, Unpack};
 use crate::bytes::wide;
-use crate::id::{ChainNumber, RunId, RunNumber};
+use crate::id::{ChainNumber, Position, RunId, RunNumber};
 use crate::index::cold::Cold;
+use crate::index::pack::{Pack, Unpack};
 
 /// One chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,9 +86,14 @@ impl Chains {
         self.layers.get_mut(number.as_index())
     }
 
-    /// Freezes what has changed as the layer `number`, and begins a new one.
-    pub(super) fn freeze(&mut self, number: u64) -> Arc<Layer<Chain>> {
-        self.layers.freeze(number)
+    /// About how much memory the hot layer takes.
+    pub(super) fn hot_bytes(&self) -> usize {
+        self.layers.hot_len() * size_of::<Chain>()
+    }
+
+    /// Freezes what has changed as of all commits before `upto`, and begins a new one.
+    pub(super) fn freeze(&mut self, upto: Position) -> Arc<Layer<Chain>> {
+        self.layers.freeze(upto)
     }
 
     /// Goes on with `cold`.
@@ -96,9 +101,9 @@ impl Chains {
         self.layers.adopt(cold);
     }
 
-    /// Takes out the frozen layers before `number`, which the cold index holds.
-    pub(super) fn thin(&mut self, number: u64, out: &mut Vec<Retired>) {
-        self.layers.thin(number, out);
+    /// Takes out the frozen layers up to `upto`, which the cold index holds.
+    pub(super) fn thin(&mut self, upto: Position, out: &mut Vec<Retired>) {
+        self.layers.thin(upto, out);
     }
 
     /// Appends how many there are, and the imported ones by run.
@@ -193,8 +198,7 @@ impl Chains {
     }
 
     fn push(&mut self, chain: Chain) -> Result<ChainNumber, Impossible> {
-        let number =
-            ChainNumber::from_index(self.len()).must("there are more chains than runs")?;
+        let number = ChainNumber::from_index(self.len()).must("there are more chains than runs")?;
         self.layers.push(chain);
         Ok(number)
     }

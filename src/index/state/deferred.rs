@@ -11,7 +11,7 @@ pub(crate) struct Deferred {
     pub(crate) canceled: Vec<RunNumber>,
     pub(crate) relations: Vec<ChildRef>,
     /// By how much namespaces grew.
-    pub(crate) grown: Vec<(usize, Size)>,
+    pub(crate) grown: Vec<(u32, Size)>,
 }
 
 impl Deferred {
@@ -22,7 +22,7 @@ impl Deferred {
         self.grown.clear();
     }
 
-    pub(crate) fn grow(&mut self, namespace: usize, by: Size) {
+    pub(crate) fn grow(&mut self, namespace: u32, by: Size) {
         match self.grown.last_mut() {
             Some((last, size)) if *last == namespace => *size += by,
             _ => self.grown.push((namespace, by)),

@@ -3,10 +3,10 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
 
-use super::record::{Pack, Unpack};
 use crate::bytes::wide;
 use crate::event::RequestKind;
 use crate::id::{Position, RunNumber};
+use crate::index::pack::{Pack, Unpack};
 
 /// What must still happen.
 ///

@@ -8,18 +8,16 @@ use super::frozen::Retired;
 use super::index::{Index, Totals};
 use super::layers::Layer;
 use super::namespaces::{Namespaces, Workflow};
-use super::record::{Pack, Unpack};
 use super::rows::RowLayer;
 use super::runs::{Run, Runs};
 use super::tables::Tables;
 use crate::id::Position;
 use crate::index::cold::Cold;
+use crate::index::pack::{Pack, Unpack};
 
 /// A frozen layer of the whole index, and what is kept in memory as a whole, as it was then.
 #[derive(Clone)]
 pub(crate) struct FrozenIndex {
-    /// All layers with lower numbers lie beneath it.
-    pub(crate) number: u64,
     /// The commits before it are taken in.
     pub(crate) upto: Position,
     /// The last of them.
@@ -33,19 +31,18 @@ pub(crate) struct FrozenIndex {
 }
 
 impl Index {
-    /// Freezes what has changed, as of all commits taken in so far; the next one begins at `upto`.
-    pub(crate) fn freeze(&mut self, upto: Position) -> FrozenIndex {
-        let number = self.layer;
-        self.layer += 1;
+    /// Freezes what has changed, as of all commits taken in so far.
+    pub(crate) fn freeze(&mut self) -> FrozenIndex {
+        let upto = self.end;
+        self.frozen_bytes = self.totals.log_bytes();
         let resident = self.encode();
         FrozenIndex {
-            number,
             upto,
             last: self.last,
-            runs: self.runs.freeze(number),
-            workflows: self.namespaces.freeze(number),
-            chains: self.chains.freeze(number),
-            rows: self.tables.freeze(number),
+            runs: self.runs.freeze(upto),
+            workflows: self.namespaces.freeze(upto),
+            chains: self.chains.freeze(upto),
+            rows: self.tables.freeze(upto),
             resident,
         }
     }
@@ -58,14 +55,14 @@ impl Index {
         self.tables.adopt(cold);
     }
 
-    /// Takes out the frozen layers before `number`, which the cold index holds, and of which no reader needs what
+    /// Takes out the frozen layers up to `upto`, which the cold index holds, and of which no reader needs what
     /// was before. What is returned is to be dropped without the index's lock.
-    pub(crate) fn thin(&mut self, number: u64) -> Vec<Retired> {
+    pub(crate) fn thin(&mut self, upto: Position) -> Vec<Retired> {
         let mut out = vec![];
-        self.runs.thin(number, &mut out);
-        self.namespaces.thin(number, &mut out);
-        self.chains.thin(number, &mut out);
-        self.tables.thin(number, &mut out);
+        self.runs.thin(upto, &mut out);
+        self.namespaces.thin(upto, &mut out);
+        self.chains.thin(upto, &mut out);
+        self.tables.thin(upto, &mut out);
         out
     }
 
@@ -100,6 +97,7 @@ impl Index {
             *total = from.number()?;
         }
         index.totals = Totals::of_parts(totals);
+        index.frozen_bytes = index.totals.log_bytes();
         index.runs = Runs::of_cold(cold, usize::try_from(from.number()?).ok()?);
         index.namespaces = Namespaces::decode(cold, &mut from)?;
         index.chains = Chains::decode(cold, &mut from)?;

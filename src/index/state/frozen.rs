@@ -1,14 +1,17 @@
-//! Frozen layers of one part of the index. All parts are frozen at the same commits, and count these layers alike.
+//! Frozen layers of one part of the index. All parts are frozen at the same commits.
 
 use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::id::Position;
+
 /// A layer that was taken out of the index. To drop it takes a while, for which nobody should hold the index.
 pub(crate) type Retired = Arc<dyn Any + Send + Sync>;
 
-/// Frozen layers with their numbers, the oldest one first. A layer without content is left out.
-pub(crate) struct Frozen<L>(VecDeque<(u64, Arc<L>)>);
+/// Frozen layers, each with the position of the commits before which it is, the oldest one first. A layer without
+/// content is left out.
+pub(crate) struct Frozen<L>(VecDeque<(Position, Arc<L>)>);
 
 impl<L> Default for Frozen<L> {
     fn default() -> Self {
@@ -17,9 +20,9 @@ impl<L> Default for Frozen<L> {
 }
 
 impl<L> Frozen<L> {
-    pub(crate) fn push(&mut self, number: u64, layer: L) -> Arc<L> {
+    pub(crate) fn push(&mut self, upto: Position, layer: L) -> Arc<L> {
         let layer = Arc::new(layer);
-        self.0.push_back((number, layer.clone()));
+        self.0.push_back((upto, layer.clone()));
         layer
     }
 
@@ -30,9 +33,9 @@ impl<L> Frozen<L> {
 }
 
 impl<L: Send + Sync + 'static> Frozen<L> {
-    /// Takes out the layers before `number`.
-    pub(crate) fn retire(&mut self, number: u64, out: &mut Vec<Retired>) {
-        while self.0.front().is_some_and(|(of, _)| *of < number) {
+    /// Takes out the layers up to `upto`.
+    pub(crate) fn retire(&mut self, upto: Position, out: &mut Vec<Retired>) {
+        while self.0.front().is_some_and(|(of, _)| *of <= upto) {
             out.extend(self.0.pop_front().map(|(_, layer)| layer as Retired));
         }
     }

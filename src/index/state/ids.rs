@@ -6,6 +6,7 @@ use std::hash::Hash;
 
 use super::frozen::{Frozen, Retired};
 use crate::hash::Map;
+use crate::id::Position;
 
 /// Numbers by id, for ids that came since the oldest layer that is in memory.
 pub(crate) struct Ids<K, N> {
@@ -34,17 +35,17 @@ impl<K: Hash + Eq, N: Copy> Ids<K, N> {
         self.hot.insert(id, number);
     }
 
-    /// Freezes the hot layer as the layer `number`, and begins a new one.
-    pub(crate) fn freeze(&mut self, number: u64) {
+    /// Freezes the hot layer as of all commits before `upto`, and begins a new one.
+    pub(crate) fn freeze(&mut self, upto: Position) {
         if !self.hot.is_empty() {
-            self.frozen.push(number, std::mem::take(&mut self.hot));
+            self.frozen.push(upto, std::mem::take(&mut self.hot));
         }
     }
 }
 
 impl<K: Send + Sync + 'static, N: Send + Sync + 'static> Ids<K, N> {
-    /// Takes out the frozen layers before `number`, which the cold index holds.
-    pub(crate) fn thin(&mut self, number: u64, out: &mut Vec<Retired>) {
-        self.frozen.retire(number, out);
+    /// Takes out the frozen layers up to `upto`, which the cold index holds.
+    pub(crate) fn thin(&mut self, upto: Position, out: &mut Vec<Retired>) {
+        self.frozen.retire(upto, out);
     }
 }

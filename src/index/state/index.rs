@@ -8,7 +8,10 @@ use super::links::Relation;
 use super::namespaces::{Namespace, Namespaces, Workflow};
 use super::runs::{Run, Runs};
 use super::tables::Tables;
+use crate::bytes::wide;
+use crate::error::Result;
 use crate::id::{Position, RunId, RunNumber, WorkflowNumber};
+use crate::log::format::{BATCH_HEADER_BYTES, OVERHEAD_BYTES};
 
 /// What the bytes of the log are, in sum.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -41,11 +44,21 @@ pub(crate) struct Index {
     pub(crate) last: Position,
     /// The last commit that set the limits of a namespace.
     pub(crate) limits_changed: Position,
-    /// The number of the hot layer.
-    pub(crate) layer: u64,
+    /// What the log held when the layer beneath was frozen.
+    pub(crate) frozen_bytes: u64,
 }
 
 impl Totals {
+    /// The bytes of all commits in the log.
+    pub(crate) fn log_bytes(&self) -> u64 {
+        self.event_bytes + self.row_bytes + self.frame_bytes()
+    }
+
+    /// The bytes of the headers and trailers of commits and batches.
+    pub(crate) fn frame_bytes(&self) -> u64 {
+        self.commits * wide(OVERHEAD_BYTES) + self.batches * wide(BATCH_HEADER_BYTES)
+    }
+
     pub(crate) const PARTS: usize = 9;
 
     /// All of them, in the order of [`Totals::of_parts`].
@@ -92,6 +105,22 @@ impl Totals {
 }
 
 impl Index {
+    /// The bytes of the commits that the hot layer comes from.
+    pub(crate) fn hot_log_bytes(&self) -> u64 {
+        self.totals.log_bytes() - self.frozen_bytes
+    }
+
+    /// About how much memory the hot layer takes.
+    pub(crate) fn hot_bytes(&self) -> u64 {
+        wide(self.runs.hot_bytes() + self.namespaces.hot_bytes() + self.chains.hot_bytes())
+            + self.tables.hot_bytes()
+    }
+
+    /// Fails once a look-up has met damage in the cold index: what it did not find may be there.
+    pub(crate) fn check_cold(&self) -> Result<()> {
+        self.runs.cold().check()
+    }
+
     /// The bytes that a run of a workflow of its own takes in memory, and those of a relation to a child:
     /// entries and the slots of maps, without names, waypoints and what the allocator adds.
     pub(crate) const fn entry_bytes() -> (usize, usize) {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::frozen::{Frozen, Retired};
 use crate::hash::Map;
+use crate::id::Position;
 use crate::index::cold::{Cold, Family};
 
 /// An entry that the cold index can hold.
@@ -109,7 +110,7 @@ impl<V: Record> Layers<V> {
                 let key = u32::try_from(number).ok()?;
                 let decoded = V::decode(key, bytes);
                 if decoded.is_none() {
-                    self.cold.note_malformed(V::FAMILY, bytes);
+                    self.cold.note_malformed(V::FAMILY, key);
                 }
                 Some(Entry::Decoded(Box::new(decoded?)))
             }
@@ -152,13 +153,18 @@ impl<V: Record> Layers<V> {
         self.hot.new.push(entry);
     }
 
-    /// Freezes the hot layer as the layer `number`, and begins a new one.
-    pub(crate) fn freeze(&mut self, number: u64) -> Arc<Layer<V>> {
+    /// Freezes the hot layer as of all commits before `upto`, and begins a new one.
+    pub(crate) fn freeze(&mut self, upto: Position) -> Arc<Layer<V>> {
         let next = Layer::from(self.len());
-        self.frozen.push(number, std::mem::replace(&mut self.hot, next))
+        self.frozen.push(upto, std::mem::replace(&mut self.hot, next))
     }
 
-    pub(crate) fn cold(&self) -> &Cold {
+    /// How many entries the hot layer has.
+    pub(crate) fn hot_len(&self) -> usize {
+        self.hot.new.len() + self.hot.changed.len()
+    }
+
+    pub(crate) fn cold(&self) -> &Arc<Cold> {
         &self.cold
     }
 
@@ -174,9 +180,9 @@ impl<V: Record> Layers<V> {
 }
 
 impl<V: Send + Sync + 'static> Layers<V> {
-    /// Takes out the frozen layers before `number`, which the cold index holds.
-    pub(crate) fn thin(&mut self, number: u64, out: &mut Vec<Retired>) {
-        self.frozen.retire(number, out);
+    /// Takes out the frozen layers up to `upto`, which the cold index holds.
+    pub(crate) fn thin(&mut self, upto: Position, out: &mut Vec<Retired>) {
+        self.frozen.retire(upto, out);
     }
 }
 

@@ -23,12 +23,11 @@ mod workflow_types;
 pub(crate) use chains::Chain;
 pub use duties::DutyKind;
 pub(crate) use duties::{Duties, DutyKey};
-pub(crate) use freeze::FrozenIndex;
-pub(crate) use frozen::Retired;
 pub(crate) use event_keys::{EVENT_KEYS_TABLE, event_in_row, event_key_row, event_of_row};
+pub(crate) use freeze::FrozenIndex;
 pub(crate) use impossible::{Impossible, Must};
 pub(crate) use index::Index;
-pub(crate) use layers::Entry;
+pub(crate) use layers::{Entry, Layer, Record};
 pub(crate) use links::{ChildRef, OutgoingRequest, ParentState, Relation, RunLinks};
 pub(crate) use namespaces::WorkflowSlot;
 pub(crate) use namespaces::{
@@ -36,6 +35,6 @@ pub(crate) use namespaces::{
 };
 pub(crate) use runs::{Fork, Run, RunState};
 pub use runs::{RunStatus, Size};
-pub(crate) use tables::{ValueRef, beyond_prefix};
+pub(crate) use tables::ValueRef;
 pub(crate) use undo::Latest;
 pub(crate) use waypoints::{Waypoint, Waypoints};

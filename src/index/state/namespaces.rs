@@ -7,16 +7,17 @@ use super::frozen::Retired;
 use super::ids::Ids;
 use super::impossible::{Impossible, Must};
 use super::layers::{Entry, Layer, Layers};
-use super::record::{Pack, Unpack};
 use super::runs::Size;
 use super::undo::{Latest, UndoQueue};
 use super::workflow_types::WorkflowTypes;
 use crate::bytes::{in_memory, u32_at, wide};
 use crate::event::Malformed;
 use crate::id::{Position, RunNumber, WorkflowNumber};
-use crate::index::cold::{Cold, Family, hash};
+use crate::index::cold::{Cold, Family};
+use crate::index::pack::{Pack, Unpack};
 use crate::limits::{Limits, NAMESPACE_BYTES_MAX};
 use crate::log::format::Put;
+use crate::sorted::hash;
 
 /// The table that holds each namespace's limits: key the name, value twelve `u32`.
 pub(crate) const NAMESPACES_TABLE: &str = "kinlog.namespaces";
@@ -68,6 +69,10 @@ pub(crate) struct NewRun {
 }
 
 impl Workflow {
+    pub(crate) fn own_hash(&self) -> u64 {
+        Self::hash(self.namespace, &self.id)
+    }
+
     /// What the cold index finds it by.
     pub(crate) fn hash(namespace: usize, id: &str) -> u64 {
         let mut key = wide(namespace).to_le_bytes().to_vec();
@@ -81,10 +86,18 @@ impl Namespaces {
         self.list.get(*self.by_name.get(name)?)
     }
 
-    /// Freezes what has changed of workflows as the layer `number`, and begins a new layer.
-    pub(super) fn freeze(&mut self, number: u64) -> Arc<Layer<Workflow>> {
-        self.list.iter_mut().for_each(|namespace| namespace.workflows.freeze(number));
-        self.workflows.freeze(number)
+    /// About how much memory the hot layer takes.
+    pub(super) fn hot_bytes(&self) -> usize {
+        // An id of this length, which is kept once, and its place in the map.
+        const ID_BYTES: usize = 32;
+        let slot = size_of::<(Arc<str>, WorkflowNumber)>();
+        self.workflows.hot_len() * (size_of::<Workflow>() + 2 * slot + ID_BYTES)
+    }
+
+    /// Freezes what has changed of workflows as of all commits before `upto`, and begins a new layer.
+    pub(super) fn freeze(&mut self, upto: Position) -> Arc<Layer<Workflow>> {
+        self.list.iter_mut().for_each(|namespace| namespace.workflows.freeze(upto));
+        self.workflows.freeze(upto)
     }
 
     /// Goes on with `cold`.
@@ -92,10 +105,10 @@ impl Namespaces {
         self.workflows.adopt(cold);
     }
 
-    /// Takes out the frozen layers before `number`, which the cold index holds.
-    pub(super) fn thin(&mut self, number: u64, out: &mut Vec<Retired>) {
-        self.list.iter_mut().for_each(|namespace| namespace.workflows.thin(number, out));
-        self.workflows.thin(number, out);
+    /// Takes out the frozen layers up to `upto`, which the cold index holds.
+    pub(super) fn thin(&mut self, upto: Position, out: &mut Vec<Retired>) {
+        self.list.iter_mut().for_each(|namespace| namespace.workflows.thin(upto, out));
+        self.workflows.thin(upto, out);
     }
 
     /// Appends the namespaces and types, and how many workflows there are.
@@ -211,19 +224,15 @@ impl Namespaces {
         })
     }
 
-    /// The number of the namespace that a workflow is in.
-    pub(crate) fn namespace_of(&self, workflow: WorkflowNumber) -> Option<usize> {
-        Some(self.workflows.get(workflow.as_index())?.namespace)
-    }
-
     /// Adds to what a namespace's runs add up to.
     pub(crate) fn grow(
         &mut self,
-        namespace: usize,
+        namespace: u32,
         by: Size,
         commit: Position,
     ) -> Result<(), Impossible> {
-        let namespace = self.list.get_mut(namespace).must("a namespace grows that is not there")?;
+        let namespace = self.list.get_mut(in_memory(namespace));
+        let namespace = namespace.must("a namespace grows that is not there")?;
         let mut size = *namespace.size.latest();
         size += by;
         self.former_sizes.replace(&mut namespace.size, commit, size);

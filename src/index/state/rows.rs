@@ -6,10 +6,10 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::frozen::{Frozen, Retired};
-use super::record::{Pack, Unpack};
 use super::tables::ValueRef;
 use crate::id::Position;
 use crate::index::cold::{Cold, ColdRows};
+use crate::index::pack::{Pack, Unpack};
 
 pub(crate) type Key = Box<[u8]>;
 pub(crate) type Range<'k> = (Bound<&'k [u8]>, Bound<&'k [u8]>);
@@ -73,15 +73,15 @@ impl LayeredRows {
         Merged { sources: here.chain(cold).collect() }
     }
 
-    /// Freezes the hot layer as the layer `number`, and begins a new one.
-    pub(crate) fn freeze(&mut self, number: u64) -> Option<Arc<RowLayer>> {
+    /// Freezes the hot layer as of all commits before `upto`, and begins a new one.
+    pub(crate) fn freeze(&mut self, upto: Position) -> Option<Arc<RowLayer>> {
         let rows = std::mem::take(&mut self.hot);
-        (!rows.is_empty()).then(|| self.frozen.push(number, rows))
+        (!rows.is_empty()).then(|| self.frozen.push(upto, rows))
     }
 
-    /// Takes out the frozen layers before `number`, which the cold index holds.
-    pub(crate) fn thin(&mut self, number: u64, out: &mut Vec<Retired>) {
-        self.frozen.retire(number, out);
+    /// Takes out the frozen layers up to `upto`, which the cold index holds.
+    pub(crate) fn thin(&mut self, upto: Position, out: &mut Vec<Retired>) {
+        self.frozen.retire(upto, out);
     }
 }
 

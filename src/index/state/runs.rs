@@ -2,18 +2,21 @@
 
 use std::sync::Arc;
 
+use super::frozen::Retired;
 use super::ids::Ids;
 use super::impossible::{Impossible, Must};
-use super::frozen::Retired;
 use super::layers::{Entry, Found, Layer, Layers};
 use super::links::{ChildRef, OutgoingRequest, Relation, RunLinks};
 use super::record::relation_in;
 use super::undo::{Latest, UndoQueue};
 use super::waypoints::Waypoints;
 use crate::event::{EventKind, RawEvent};
-use crate::id::{ChainNumber, ChildSlot, Position, RunId, RunNumber, Timestamp, TypeNumber, WorkflowNumber};
-use crate::index::cold::{Cold, Family, hash};
+use crate::id::{
+    ChainNumber, ChildSlot, Position, RunId, RunNumber, Timestamp, TypeNumber, WorkflowNumber,
+};
+use crate::index::cold::{Cold, Family};
 use crate::log::format::Batch;
+use crate::sorted::hash;
 
 /// How a run stands (`temporal.api.enums.v1.WorkflowExecutionStatus`).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -99,6 +102,8 @@ impl std::fmt::Display for RunStatus {
 #[derive(Clone, Debug)]
 pub(crate) struct Run {
     pub(crate) id: RunId,
+    /// The number of its namespace.
+    pub(crate) namespace: u32,
     /// The number of its workflow.
     pub(crate) workflow: WorkflowNumber,
     /// The workflow's run that came before it in the log.
@@ -281,10 +286,19 @@ impl Runs {
         })
     }
 
-    /// Freezes what has changed as the layer `number`, and begins a new one.
-    pub(super) fn freeze(&mut self, number: u64) -> Arc<Layer<Run>> {
-        self.by_id.freeze(number);
-        self.layers.freeze(number)
+    /// About how much memory the hot layer takes, but for links.
+    pub(super) fn hot_bytes(&self) -> usize {
+        self.layers.hot_len() * (size_of::<Run>() + 2 * size_of::<(RunId, RunNumber)>())
+    }
+
+    pub(super) fn cold(&self) -> &Arc<Cold> {
+        self.layers.cold()
+    }
+
+    /// Freezes what has changed as of all commits before `upto`, and begins a new one.
+    pub(super) fn freeze(&mut self, upto: Position) -> Arc<Layer<Run>> {
+        self.by_id.freeze(upto);
+        self.layers.freeze(upto)
     }
 
     /// Goes on with `cold`.
@@ -292,10 +306,10 @@ impl Runs {
         self.layers.adopt(cold);
     }
 
-    /// Takes out the frozen layers before `number`, which the cold index holds.
-    pub(super) fn thin(&mut self, number: u64, out: &mut Vec<Retired>) {
-        self.by_id.thin(number, out);
-        self.layers.thin(number, out);
+    /// Takes out the frozen layers up to `upto`, which the cold index holds.
+    pub(super) fn thin(&mut self, upto: Position, out: &mut Vec<Retired>) {
+        self.by_id.thin(upto, out);
+        self.layers.thin(upto, out);
     }
 
     /// Begins with `len` runs, all of them in `cold`.

@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use super::frozen::Retired;
 use super::impossible::{Impossible, Must};
-use super::record::{Pack, Unpack};
 use super::rows::{Key, LayeredRows, Range, Row, RowLayer};
 use crate::bytes::wide;
 use crate::hash::Map;
 use crate::id::Position;
 use crate::index::cold::Cold;
+use crate::index::pack::{Pack, Unpack};
 use crate::log::format::Put;
 
 /// How many keys one page looks at: what bounds the time under the index's lock.
@@ -73,6 +73,7 @@ pub(crate) struct Tables {
     /// Rows with versions that no reader will need once all hold later positions.
     stale: VecDeque<Stale>,
     cold: Arc<Cold>,
+    hot_bytes: u64,
 }
 
 /// A row that a commit set anew or deleted.
@@ -94,16 +95,23 @@ impl Tables {
         };
         let table = self.tables.entry(name.clone()).or_insert_with(|| Table::new(commit));
         table.changed = commit;
+        self.hot_bytes += wide(row.key.len() + size_of::<(Key, Option<Row>)>());
         if table.set(&self.cold, row, value, commit) {
             self.stale.push_back(Stale { commit, table: name, key: row.key.into() });
         }
         Ok(())
     }
 
-    /// Freezes what has changed as the layer `number`, and begins a new one. Returns the tables that have changed.
-    pub(super) fn freeze(&mut self, number: u64) -> Vec<(Arc<str>, Arc<RowLayer>)> {
+    /// About how much memory the hot layer takes: more than it does, for keys that were set several times.
+    pub(super) fn hot_bytes(&self) -> u64 {
+        self.hot_bytes
+    }
+
+    /// Freezes what has changed as of all commits before `upto`, and begins a new one. Returns the tables that have changed.
+    pub(super) fn freeze(&mut self, upto: Position) -> Vec<(Arc<str>, Arc<RowLayer>)> {
+        self.hot_bytes = 0;
         let tables = self.tables.iter_mut();
-        let frozen = tables.filter_map(|(name, it)| Some((name.clone(), it.rows.freeze(number)?)));
+        let frozen = tables.filter_map(|(name, it)| Some((name.clone(), it.rows.freeze(upto)?)));
         frozen.collect()
     }
 
@@ -112,9 +120,9 @@ impl Tables {
         self.cold = cold.clone();
     }
 
-    /// Takes out the frozen layers before `number`, which the cold index holds.
-    pub(super) fn thin(&mut self, number: u64, out: &mut Vec<Retired>) {
-        self.tables.values_mut().for_each(|table| table.rows.thin(number, out));
+    /// Takes out the frozen layers up to `upto`, which the cold index holds.
+    pub(super) fn thin(&mut self, upto: Position, out: &mut Vec<Retired>) {
+        self.tables.values_mut().for_each(|table| table.rows.thin(upto, out));
     }
 
     /// Appends all tables without their rows.
@@ -316,14 +324,6 @@ fn next_key<'t>(
 
 fn visible(versions: &[Version], at: Position) -> Option<ValueRef> {
     versions.iter().rev().find(|version| version.commit < at)?.value
-}
-
-/// The first key after all that begin with `prefix`, if there is one.
-pub(crate) fn beyond_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
-    let last = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
-    let mut beyond = prefix.get(..=last)?.to_vec();
-    *beyond.last_mut()? += 1;
-    Some(beyond)
 }
 
 /// Whether no key can lie in the range; a `BTreeMap` does not take such a range.

@@ -2,8 +2,8 @@
 //! middle starts next to it; one that wants all of them follows several parts of the way back at
 //! once, as memory that is slow to come comes for all of them at the same time.
 
-use super::record::{Pack, Unpack};
 use crate::id::Position;
+use crate::index::pack::{Pack, Unpack};
 use crate::log::format::Batch;
 
 /// How far apart waypoints are at first, in batches; the distance doubles as the run grows.

@@ -5,10 +5,10 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use super::impossible::{Impossible, Must};
-use super::record::{Pack, Unpack};
 use crate::bytes::wide;
 use crate::hash::Map;
 use crate::id::{RunNumber, TypeNumber};
+use crate::index::pack::{Pack, Unpack};
 
 /// Up to how many closed runs of a type are left in its list, be it as short as it may.
 const CLOSED_MIN: usize = 32;

@@ -36,6 +36,11 @@ impl Paths {
         self.root.join("log")
     }
 
+    /// The directory of the index, all of which may be deleted.
+    pub(crate) fn index(&self) -> PathBuf {
+        self.root.join("index")
+    }
+
     pub(crate) fn quarantine(&self) -> PathBuf {
         self.root.join("quarantine")
     }

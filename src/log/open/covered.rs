@@ -16,7 +16,6 @@ pub(crate) struct Covered {
     pub(crate) checksum: u32,
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "no index covers anything yet"))]
 impl Covered {
     /// All commits of a log up to the one at `last`, which is read and verified.
     pub(crate) fn upto(view: &View, last: Position) -> Result<Self> {

@@ -8,11 +8,11 @@ pub(crate) mod reread;
 mod segment_reader;
 mod sparse;
 
-#[expect(unused_imports, reason = "no index covers anything yet")]
 pub(crate) use covered::Covered;
 pub use opening::{OpenReport, Verdict};
 pub(crate) use opening::{
-    Opening, catch_up, make_directories, manifest_before, open, raced_with_writer, release_reserve,
+    Opened, Opening, catch_up, make_directories, manifest_before, open, raced_with_writer,
+    release_reserve,
 };
 pub(crate) use recovery::Replay;
 pub(crate) use reread::Files;

@@ -82,7 +82,6 @@ pub(crate) struct Opening {
     /// Refuse an ambiguous log rather than heal it.
     pub(crate) refuse_ambiguous: bool,
     /// Whether the caller is to open the log from its start, whatever an index covers.
-    #[expect(dead_code, reason = "no index covers anything yet")]
     pub(crate) check_log: bool,
     pub(crate) recording: Recording,
 }

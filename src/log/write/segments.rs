@@ -6,6 +6,7 @@ use super::state::State;
 use super::writer::Writer;
 use crate::bytes::wide;
 use crate::error::{Error, Result};
+use crate::id::Position;
 use crate::log::files::{Segment, reserve};
 use crate::log::format::SegmentHeader;
 use crate::recorder::{SEGMENT_SECONDS, span};
@@ -40,6 +41,18 @@ impl Writer {
         while !state.sealed.is_empty() {
             if let Some(failure) = &state.failure {
                 return Err((*failure.cause).clone());
+            }
+            self.progress.wait(&mut state);
+        }
+        Ok(())
+    }
+
+    /// Blocks until the log is on the device up to `upto`, which others see to.
+    pub(crate) fn await_durable(&self, upto: Position) -> Result<()> {
+        let mut state = self.state.lock();
+        while self.durable() < upto {
+            if let Some(failure) = &state.failure {
+                return Err(Error::NotWritten { cause: failure.cause.clone() });
             }
             self.progress.wait(&mut state);
         }

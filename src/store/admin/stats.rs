@@ -6,9 +6,7 @@ use crate::bytes::wide;
 use crate::disk::OpenMode;
 use crate::error::{Error, Result};
 use crate::index::Index;
-use crate::log::format::{
-    BATCH_HEADER_BYTES, OVERHEAD_BYTES, SEGMENT_HEADER_BYTES, segment_number,
-};
+use crate::log::format::{SEGMENT_HEADER_BYTES, segment_number};
 use crate::store::shared::Store;
 
 /// Counts and sizes of a store. The sizes add up to [`Stats::file_bytes`], to the byte.
@@ -150,8 +148,7 @@ impl Store {
         stats.payload_bytes = totals.payload_bytes;
         stats.event_bytes = totals.event_bytes;
         stats.row_bytes = totals.row_bytes;
-        stats.frame_bytes =
-            totals.commits * wide(OVERHEAD_BYTES) + totals.batches * wide(BATCH_HEADER_BYTES);
+        stats.frame_bytes = totals.frame_bytes();
         let tables = index.tables.sizes();
         stats.tables = tables
             .map(|(name, rows, bytes)| TableSize { name: name.to_string(), rows, bytes })

@@ -61,7 +61,9 @@ impl Snapshot {
 fn shared_with_later(snapshot: &Snapshot, runs: &ChainRuns) -> Map<RunNumber, u32> {
     let mut resets = vec![];
     runs.each(snapshot, |index, run| {
-        resets.extend(index.runs.get(run).and_then(|found| found.fork.as_deref().copied()).map(|_| run));
+        resets.extend(
+            index.runs.get(run).and_then(|found| found.fork.as_deref().copied()).map(|_| run),
+        );
     });
     let index = snapshot.index();
     // Up to which event of its own each run is shared by those looked at so far, which are the later ones.

@@ -37,8 +37,10 @@ impl Snapshot {
                 return Ok(Some(event));
             }
             let index = self.index();
-            let fork =
-                index.runs.get(self.number(&index, &run)?).and_then(|run| run.fork.as_deref().copied());
+            let fork = index
+                .runs
+                .get(self.number(&index, &run)?)
+                .and_then(|run| run.fork.as_deref().copied());
             let base = fork.and_then(|fork| Some((index.runs.get(fork.base)?.id, fork.shared)));
             let Some((base, shared)) = base else { return Ok(None) };
             (run, last) = (base, shared.min(last));

@@ -126,7 +126,8 @@ impl Snapshot {
         let closing = {
             let index = self.index();
             let number = self.number(&index, run)?;
-            let found = index.runs.get(number).and_then(|run| index.runs.state_at(&run, self.end()));
+            let found =
+                index.runs.get(number).and_then(|run| index.runs.state_at(&run, self.end()));
             let closed = found.filter(|state| !state.status.is_open());
             closed.map(|s| EventRef::of(&index, number, s.last_batch, s.next_event - 1))
         };

@@ -6,16 +6,18 @@ use std::sync::Arc;
 use super::pins::Pins;
 use crate::disk::{Disk, Opener};
 use crate::error::{Error, Result};
-use crate::event::Malformed;
-use crate::id::{Position, RunId, RunNumber, Timestamp};
-use crate::index::{Index, IndexLock, Payload};
+use crate::id::{Position, Timestamp};
+use crate::index::IndexLock;
+use crate::index::cold::read_checkpoint;
 use crate::log::files::{Published, StoreLocation, here};
-use crate::log::format::{Frame, Paths};
-use crate::log::open::{OpenReport, Replay, catch_up};
+use crate::log::format::Paths;
+use crate::log::open::{OpenReport, catch_up};
 use crate::log::write::{Background, Writer};
 use crate::recorder::Recording;
+use crate::store::indexing::{Freezer, FreezingReplay, open_files};
 use crate::store::pending::Workspaces;
 use crate::sync::Mutex;
+use crate::sync::thread::JoinHandle;
 
 /// Returns the time of events that are appended without one.
 pub(crate) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -30,6 +32,8 @@ pub(crate) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 /// the other process. A fork that is followed by `exec` is no problem.
 pub struct Store {
     pub(crate) shared: Arc<Shared>,
+    /// Ends before the writer does.
+    pub(crate) indexing: Mutex<Option<JoinHandle<()>>>,
     pub(crate) background: Mutex<Option<Background>>,
     pub(crate) report: OpenReport,
 }
@@ -48,6 +52,7 @@ pub(crate) struct Shared {
     /// The process that opened the store.
     pub(crate) opener: Arc<Opener>,
     pub(crate) pins: Arc<Pins>,
+    pub(crate) freezer: Freezer,
     pub(crate) workspaces: Workspaces,
     pub(crate) recording: Recording,
     /// Check the bytes of each commit against all rules before they are written; see
@@ -113,6 +118,7 @@ impl Store {
     /// The error of a write or sync, or [`Error::Displaced`] if the store was moved or replaced; the next
     /// opening then finds the log unclosed. [`Error::Forked`]; nothing was closed.
     pub fn shut_down(self) -> Result<()> {
+        self.end_indexing();
         match self.background.lock().take() {
             Some(mut background) => background.shut_down(),
             None => Ok(()),
@@ -120,10 +126,30 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Writes what the cold index lacks, as far as the log is in order, and ends the thread that does so. What is not
+    /// written is replayed at the next opening.
+    fn end_indexing(&self) {
+        let Some(thread) = self.indexing.lock().take() else { return };
+        let Ok(writer) = self.shared.writer() else {
+            // The thread is not in this process, and cannot be let go of either.
+            std::mem::forget(thread);
+            return;
+        };
+        if writer.sync().is_ok() {
+            self.shared.freezer.freeze_last(&mut self.shared.index.write());
+        }
+        self.shared.freezer.end();
+        // A panic there is a bug that its own message tells; the log is closed all the same.
+        let _ = thread.join();
+    }
+}
+
 impl Drop for Store {
     /// In a forked process, threads of the parent may have been in the middle of a change. Dropping such state is
     /// not safe, so it is leaked.
     fn drop(&mut self) {
+        self.end_indexing();
         if self.shared.here().is_err() {
             std::mem::forget(self.shared.clone());
         }
@@ -152,35 +178,44 @@ impl Shared {
         self.writer.as_ref().ok_or(Error::ReadOnly)
     }
 
+    /// Takes frozen layers out of memory that are in files, those up to `upto`, as far as no reader needs what was
+    /// before.
+    pub(crate) fn thin(&self, upto: Position) {
+        let oldest = self.pins.oldest(|| self.published.end());
+        let retired = self.index.write().thin(upto.min(oldest));
+        // Without the lock: it takes a while.
+        drop(retired);
+    }
+
     pub(crate) fn refresh(&self) -> Result<bool> {
         self.here()?;
         if self.writer.is_some() {
             return Ok(false);
         }
         let mut index = self.index.write();
-        let oldest = self.pins.oldest(|| self.published.end());
-        let mut incremental = IncrementalReplay { index: &mut index, oldest };
+        let oldest = Some(self.pins.oldest(|| self.published.end()));
+        let mut incremental = FreezingReplay { index: &mut index, freezer: &self.freezer, oldest };
         let (disk, epoch_min) = (self.disk.as_ref(), self.writer_epoch_min);
         let store = (self.location.as_ref(), self.published.as_ref());
-        catch_up(disk, &self.paths, store, epoch_min, &mut incremental)
-    }
-}
-
-/// Applies commits while readers hold earlier positions.
-struct IncrementalReplay<'a> {
-    index: &'a mut Index,
-    /// The oldest position that a reader holds.
-    oldest: Position,
-}
-
-impl Replay for IncrementalReplay<'_> {
-    fn commit(&mut self, frame: &Frame<'_>) -> Result<(), Malformed> {
-        let payload = Payload::of(frame);
-        self.index.check(payload).map_err(|_| Malformed)?;
-        self.index.apply(payload, self.oldest).map_err(|_| Malformed)
+        let caught_up = catch_up(disk, &self.paths, store, epoch_min, &mut incremental);
+        drop(index);
+        self.adopt_newer();
+        caught_up
     }
 
-    fn run_ids(&self, numbers: &[RunNumber]) -> Vec<RunId> {
-        self.index.run_ids(numbers)
+    /// For a store that is open for reading only: takes out of memory what the writer has written into files since.
+    fn adopt_newer(&self) {
+        let Some(oldest) = self.freezer.oldest() else { return };
+        let (disk, paths) = (self.disk.as_ref(), &self.paths);
+        let Some(checkpoint) = read_checkpoint(disk, paths) else { return };
+        let Some(upto) = checkpoint.files.first().map(|newest| newest.upto) else { return };
+        // Files that go further than the index would show what it has not taken in.
+        if upto < oldest || upto > self.index.read().end {
+            return;
+        }
+        let Some(cold) = open_files(disk, paths, &checkpoint) else { return };
+        self.index.write().adopt(&Arc::new(cold));
+        self.freezer.drop_upto(upto);
+        self.thin(upto);
     }
 }

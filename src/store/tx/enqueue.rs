@@ -103,6 +103,8 @@ impl Transaction<'_> {
             if unsure || self.shared.recheck_commits {
                 index.check(payload).map_err(|refusal| self.refused(&index, refusal, unsure))?;
             }
+            index.check_cold()?;
+            self.shared.freezer.freeze_before_commit(&mut index);
             let oldest = self.shared.pins.oldest(|| self.shared.published.end());
             index.apply(payload, oldest)?;
             let extents = order.iter().filter_map(|(number, i)| {

@@ -1,9 +1,9 @@
 //! A chain in the cold index.
 
-use super::pack::{Pack, Unpack};
 use crate::bytes::wide;
 use crate::id::{ChildSlot, RunNumber};
 use crate::index::cold::Family;
+use crate::index::pack::{Pack, Unpack};
 use crate::index::state::chains::{Chain, Members};
 use crate::index::state::layers::Record;
 use crate::index::state::links::ChildRef;

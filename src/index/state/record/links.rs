@@ -1,10 +1,10 @@
 //! The links of a run in the cold index. Relations take rows of one length, so that one of a thousand is found
 //! without decoding the others.
 
-use super::pack::{Pack, Unpack};
 use crate::bytes::{array_at, u16_at, u32_at, wide};
 use crate::event::{EventKind, ParentClosePolicy, RequestKind};
 use crate::id::{ChildSlot, Position, RunNumber};
+use crate::index::pack::{Pack, Unpack};
 use crate::index::state::duties::DutyKind;
 use crate::index::state::links::{OutgoingRequest, Relation, RunLinks};
 

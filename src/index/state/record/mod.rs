@@ -3,9 +3,7 @@
 
 mod chain;
 mod links;
-mod pack;
 mod run;
 mod workflow;
 
 pub(crate) use links::relation_in;
-pub(crate) use pack::{Pack, Unpack};

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::links;
-use super::pack::{Pack, Unpack};
 use crate::bytes::wide;
 use crate::id::{ChainNumber, RunNumber, Timestamp, TypeNumber, WorkflowNumber};
 use crate::index::cold::Family;
+use crate::index::pack::{Pack, Unpack};
 use crate::index::state::layers::Record;
 use crate::index::state::runs::{Fork, Run, RunState, RunStatus};
 use crate::index::state::undo::Latest;
@@ -59,6 +59,7 @@ impl Run {
         );
         to.push(state.status.number());
         to.extend_from_slice(self.id.as_bytes());
+        to.number(self.namespace.into());
         to.near(self.workflow.as_u32(), number);
         to.near(self.chain.as_u32(), number);
         to.number(self.workflow_type.as_u32().into());
@@ -91,6 +92,7 @@ impl Run {
         let has = |flag| flags & flag != 0;
         let status = RunStatus::from_number(from.byte()?)?;
         let id = from.run_id()?;
+        let namespace = from.narrow()?;
         let workflow = WorkflowNumber::from_u32(from.near(number)?);
         let chain = ChainNumber::from_u32(from.near(number)?);
         let workflow_type = TypeNumber::from_u32(from.narrow()?);
@@ -128,6 +130,7 @@ impl Run {
         let state = Latest::new(crate::id::Position::from_u64(changed), state);
         from.finish(Run {
             id,
+            namespace,
             workflow,
             older,
             workflow_type,

@@ -1,9 +1,9 @@
 //! A workflow in the cold index.
 
-use super::pack::{Pack, Unpack};
 use crate::bytes::wide;
 use crate::id::RunNumber;
 use crate::index::cold::Family;
+use crate::index::pack::{Pack, Unpack};
 use crate::index::state::layers::Record;
 use crate::index::state::namespaces::Workflow;
 use crate::index::state::undo::Latest;

@@ -1,0 +1,181 @@
+//! Look-ups in the files of the cold index: the newest file that knows a key is right.
+
+use std::ops::Bound;
+use std::sync::{Arc, OnceLock};
+
+use super::family::Family;
+use super::files::IndexFile;
+use crate::bytes::{array_at, wide};
+use crate::error::{Error, Result};
+use crate::sorted::{Entries, Lookup};
+
+/// The files of the cold index.
+#[derive(Default)]
+pub(crate) struct Cold {
+    /// The newest one first.
+    files: Vec<Arc<IndexFile>>,
+    /// The first damage that a look-up has met.
+    damage: OnceLock<Error>,
+}
+
+impl Cold {
+    /// The cold index in these files, the newest one first.
+    pub(crate) fn new(files: Vec<Arc<IndexFile>>) -> Self {
+        Cold { files, damage: OnceLock::new() }
+    }
+
+    /// The files, the newest one first.
+    pub(crate) fn files(&self) -> &[Arc<IndexFile>] {
+        &self.files
+    }
+
+    /// Fails once a look-up has met damage: what it found was not there may be there.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.damage.get().map_or(Ok(()), |damage| Err(damage.clone()))
+    }
+
+    /// The bytes of an entry.
+    pub(crate) fn get(&self, family: Family, key: &[u8]) -> Option<&[u8]> {
+        if self.files.is_empty() {
+            return None;
+        }
+        let hash = family.hash(key);
+        for file in &self.files {
+            match self.sound(file.sorted.get_hashed(family.section(), key, hash))? {
+                Lookup::Absent => {}
+                Lookup::Deleted => return None,
+                Lookup::Found(bytes) => return Some(bytes),
+            }
+        }
+        None
+    }
+
+    /// The numbers that an id with this hash may stand for.
+    pub(crate) fn numbers(&self, family: Family, id: u64) -> impl Iterator<Item = u32> {
+        let first = id.to_be_bytes();
+        let filtered = family.hash(&first);
+        let [mut from, mut to] = [[0; 12], [u8::MAX; 12]];
+        for bound in [&mut from, &mut to] {
+            bound.iter_mut().zip(first).for_each(|(byte, of)| *byte = of);
+        }
+        let section = family.section();
+        let numbers = self.files.iter().filter_map(move |file| {
+            if !self.sound(file.sorted.may_hold(section, filtered))? {
+                return None;
+            }
+            let bounds = (Bound::Included(from.as_slice()), Bound::Included(to.as_slice()));
+            let entries = self.sound(file.sorted.range(section, bounds))?;
+            Some(entries.map_while(|entry| self.sound(entry)))
+        });
+        numbers.flatten().filter_map(|(key, _)| array_at(key, 8).map(u32::from_be_bytes))
+    }
+
+    /// The bytes of a row.
+    pub(crate) fn row(&self, table: &str, key: &[u8]) -> Option<&[u8]> {
+        if self.files.is_empty() { None } else { self.get(Family::Rows, &row_key(table, key)) }
+    }
+
+    /// The rows of a key range in each file, the newest first.
+    pub(crate) fn rows<'c>(
+        &'c self,
+        table: &str,
+        (from, to): (Bound<&[u8]>, Bound<&[u8]>),
+    ) -> impl Iterator<Item = ColdRows<'c>> {
+        let bounds = (!self.files.is_empty()).then(|| {
+            let prefix = row_key(table, &[]);
+            let key = |key: &[u8]| [prefix.as_slice(), key].concat();
+            let from = match from {
+                Bound::Unbounded => Bound::Included(prefix.clone()),
+                bound => bound.map(key),
+            };
+            let to = match to {
+                Bound::Unbounded => match beyond_prefix(&prefix) {
+                    Some(beyond) => Bound::Excluded(beyond),
+                    None => Bound::Unbounded,
+                },
+                bound => bound.map(key),
+            };
+            (prefix.len(), from, to)
+        });
+        self.files.iter().filter_map(move |file| {
+            let (prefix, from, to) = bounds.as_ref()?;
+            let bounds = (from.as_ref().map(Vec::as_slice), to.as_ref().map(Vec::as_slice));
+            let entries = self.sound(file.sorted.range(Family::Rows.section(), bounds))?;
+            Some(ColdRows { cold: self, entries, prefix: *prefix })
+        })
+    }
+
+    /// Keeps account of an entry that cannot be decoded.
+    pub(crate) fn note_malformed(&self, family: Family, number: u32) {
+        let key = number.to_be_bytes();
+        let holds = |file: &&Arc<IndexFile>| {
+            matches!(file.sorted.get(family.section(), &key), Ok(Lookup::Found(_)))
+        };
+        if let Some(file) = self.files.iter().find(holds) {
+            let what = "an entry of the index is malformed";
+            let error = file.sorted.malformed(what, wide(family.section()), number.into());
+            // The first one is kept.
+            let _ = self.damage.set(error);
+        }
+    }
+
+    fn sound<T>(&self, found: Result<T>) -> Option<T> {
+        match found {
+            Ok(found) => Some(found),
+            Err(error) => {
+                // The first one is kept.
+                let _ = self.damage.set(error);
+                None
+            }
+        }
+    }
+}
+
+/// The key of a row in its section.
+pub(crate) fn row_key(table: &str, key: &[u8]) -> Vec<u8> {
+    // Names of tables are shorter than that.
+    let len = u16::try_from(table.len()).unwrap_or(u16::MAX);
+    [&len.to_be_bytes(), table.as_bytes(), key].concat()
+}
+
+/// The first key after all that begin with `prefix`, if there is one.
+pub(crate) fn beyond_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
+    let last = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
+    let mut beyond = prefix.get(..=last)?.to_vec();
+    *beyond.last_mut()? += 1;
+    Some(beyond)
+}
+
+/// The rows of a table in one file: keys, and the bytes of rows or `None` for what is deleted.
+pub(crate) struct ColdRows<'c> {
+    cold: &'c Cold,
+    entries: Entries<'c>,
+    /// The bytes of the table's name before each key.
+    prefix: usize,
+}
+
+impl<'c> ColdRows<'c> {
+    fn row(
+        &self,
+        entry: Option<Result<(&'c [u8], Option<&'c [u8]>)>>,
+    ) -> Option<(&'c [u8], Option<&'c [u8]>)> {
+        let (key, row) = self.cold.sound(entry?)?;
+        Some((key.get(self.prefix..)?, row))
+    }
+}
+
+impl<'c> Iterator for ColdRows<'c> {
+    type Item = (&'c [u8], Option<&'c [u8]>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let entry = self.entries.next();
+        self.row(entry)
+    }
+}
+
+impl DoubleEndedIterator for ColdRows<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        let entry = self.entries.next_back();
+        self.row(entry)
+    }
+}

@@ -1,0 +1,67 @@
+//! The directory of the index: reading and replacing the checkpoint, and removing files that it does not name.
+
+use std::collections::HashSet;
+use std::io::ErrorKind::NotFound;
+use std::path::PathBuf;
+
+use super::checkpoint::{Checkpoint, FileEntry};
+use crate::disk::{Disk, OpenMode, create_anew};
+use crate::error::{Error, Result};
+use crate::log::format::Paths;
+
+/// The names of the checkpoint.
+pub(crate) trait CheckpointPaths {
+    fn checkpoint(&self) -> PathBuf;
+    /// The temporary name of a new checkpoint, until it is renamed.
+    fn staged_checkpoint(&self) -> PathBuf;
+}
+
+impl CheckpointPaths for Paths {
+    fn checkpoint(&self) -> PathBuf {
+        self.index().join("CHECKPOINT")
+    }
+
+    fn staged_checkpoint(&self) -> PathBuf {
+        self.index().join("CHECKPOINT.tmp")
+    }
+}
+
+/// The checkpoint; `None` if there is none that this build can use.
+pub(crate) fn read_checkpoint(disk: &dyn Disk, paths: &Paths) -> Option<Checkpoint> {
+    let file = disk.open(&paths.checkpoint(), OpenMode::Read).ok()?;
+    let mut bytes = vec![0; usize::try_from(file.size().ok()?).ok()?];
+    file.read_at(&mut bytes, 0).ok()?;
+    Checkpoint::decode(&bytes)
+}
+
+/// Replaces the checkpoint. All that it names must be durable, and the log up to what it covers.
+pub(crate) fn write_checkpoint(disk: &dyn Disk, paths: &Paths, next: &Checkpoint) -> Result<()> {
+    let staged = paths.staged_checkpoint();
+    let failed = |operation| {
+        let path = staged.clone();
+        move |source| Error::io(operation, path, source)
+    };
+    let file = create_anew(disk, &staged).map_err(failed("create"))?;
+    file.write_at(&next.encode(), 0).map_err(failed("write"))?;
+    file.sync().map_err(failed("sync"))?;
+    disk.rename(&staged, &paths.checkpoint()).map_err(failed("rename"))?;
+    let dir = paths.index();
+    disk.sync_dir(&dir).map_err(|source| Error::io("sync", dir, source))
+}
+
+/// Removes files of the index that are not among `named`. What cannot be removed is tried again the next time.
+pub(crate) fn remove_others<'a>(
+    disk: &dyn Disk,
+    paths: &Paths,
+    named: impl Iterator<Item = &'a FileEntry>,
+) {
+    let named: HashSet<String> = named.map(FileEntry::name).collect();
+    let dir = paths.index();
+    let names = match disk.list(&dir) {
+        Err(error) if error.kind() == NotFound => return,
+        names => names.unwrap_or_default(),
+    };
+    for name in names.iter().filter(|name| name.ends_with(".idx") && !named.contains(*name)) {
+        let _ = disk.remove(&dir.join(name));
+    }
+}

@@ -1,0 +1,108 @@
+//! When a layer of the index is frozen, and the frozen layers that are to be written into files.
+
+use std::collections::VecDeque;
+
+use crate::id::Position;
+use crate::index::{FrozenIndex, Index};
+use crate::sync::{Condvar, Mutex};
+
+/// A hot layer that comes from so many bytes of the log is frozen: more than that, and what is not durable yet, is not
+/// to be replayed at opening.
+const LOG_BYTES_MAX: u64 = 32 << 20;
+/// While so many layers wait to be written, no other one is frozen: each makes look-ups slower, and memory comes back
+/// only once they are written.
+const LAYERS_MAX: usize = 4;
+/// At the end of a writer, a layer that comes from fewer bytes is left to be replayed.
+const LOG_BYTES_MIN: u64 = 1 << 20;
+
+/// Freezes layers, and keeps them until they are written.
+pub(crate) struct Freezer {
+    /// The memory that a hot layer may take.
+    hot_bytes_max: u64,
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+/// Layers to be written, the oldest one first.
+#[derive(Default)]
+struct Queue {
+    layers: VecDeque<FrozenIndex>,
+    /// Writing was tried, and failed, since a layer came last.
+    failed: bool,
+    /// No layer comes any more.
+    ended: bool,
+}
+
+impl Freezer {
+    pub(crate) fn new(memory_bytes: u64) -> Self {
+        // One layer that is hot, one that is being written, one that waits for that, and what they need beside.
+        let hot_bytes_max = memory_bytes / 4;
+        Freezer { hot_bytes_max, queue: Mutex::default(), changed: Condvar::new() }
+    }
+
+    /// Freezes the index before it takes in the next commit, if it is time.
+    pub(crate) fn freeze_before_commit(&self, index: &mut Index) {
+        let log_bytes = index.hot_log_bytes();
+        let is_large = log_bytes >= LOG_BYTES_MAX || index.hot_bytes() > self.hot_bytes_max;
+        if log_bytes > 0 && is_large && self.queue.lock().layers.len() < LAYERS_MAX {
+            self.freeze(index);
+        }
+    }
+
+    /// Freezes the index at the end of a writer, so that the next opening has less to replay.
+    pub(crate) fn freeze_last(&self, index: &mut Index) {
+        if index.hot_log_bytes() >= LOG_BYTES_MIN {
+            self.freeze(index);
+        }
+    }
+
+    fn freeze(&self, index: &mut Index) {
+        let layer = index.freeze();
+        let mut queue = self.queue.lock();
+        queue.layers.push_back(layer);
+        queue.failed = false;
+        self.changed.notify_all();
+    }
+
+    /// The layer to be written next; waits for one. `None` once no layer comes any more.
+    pub(crate) fn next(&self) -> Option<FrozenIndex> {
+        let mut queue = self.queue.lock();
+        loop {
+            match queue.layers.front() {
+                Some(layer) if !queue.failed => return Some(layer.clone()),
+                _ if queue.ended => return None,
+                _ => self.changed.wait(&mut queue),
+            }
+        }
+    }
+
+    /// Where the oldest layer ends that is to be written.
+    pub(crate) fn oldest(&self) -> Option<Position> {
+        self.queue.lock().layers.front().map(|layer| layer.upto)
+    }
+
+    /// Forgets the layers up to a position: another process has written them.
+    pub(crate) fn drop_upto(&self, position: Position) {
+        self.queue.lock().layers.retain(|layer| layer.upto > position);
+    }
+
+    /// The layer that [`Freezer::next`] returned is written.
+    pub(crate) fn written(&self) {
+        self.queue.lock().layers.pop_front();
+    }
+
+    /// It could not be written. It is tried again when another layer comes.
+    pub(crate) fn failed(&self) {
+        self.queue.lock().failed = true;
+    }
+
+    /// No layer comes any more.
+    pub(crate) fn end(&self) {
+        self.queue.lock().ended = true;
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.queue.lock().ended
+    }
+}

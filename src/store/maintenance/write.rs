@@ -1,0 +1,93 @@
+//! Writing frozen layers into files, merging these, and switching from one checkpoint to the next.
+
+use std::sync::Arc;
+
+use crate::disk::Disk;
+use crate::error::{Error, Result};
+use crate::id::Position;
+use crate::index::FrozenIndex;
+use crate::index::cold::{Checkpoint, Cold, IndexFile, remove_others, write_checkpoint};
+use crate::index::persist::{merge_files, mergeable, write_layer};
+use crate::log::open::Covered;
+use crate::store::shared::Shared;
+
+/// The state on disk of a writer's cold index.
+pub(crate) struct IndexWriter<'s> {
+    shared: &'s Shared,
+    cold: Arc<Cold>,
+}
+
+impl<'s> IndexWriter<'s> {
+    /// Goes on with what was loaded, and removes what an earlier writer has left.
+    pub(crate) fn new(shared: &'s Shared, cold: Arc<Cold>) -> Self {
+        let writer = IndexWriter { shared, cold };
+        writer.remove_others();
+        writer
+    }
+
+    fn disk(&self) -> &'s dyn Disk {
+        self.shared.disk.as_ref()
+    }
+
+    /// Writes a frozen layer into a file, once the log is durable up to there.
+    pub(crate) fn write(&mut self, layer: &FrozenIndex) -> Result<()> {
+        self.shared.writer()?.await_durable(layer.upto)?;
+        let from = self.cold.files().first().map_or(Position::START, |newest| newest.entry.upto);
+        self.check_place()?;
+        let dir = self.shared.paths.index();
+        self.disk().create_dir(&dir).map_err(|e| Error::io("create", dir, e))?;
+        let file = write_layer(self.disk(), &self.shared.paths, layer, from)?;
+        let files = std::iter::once(file).chain(self.cold.files().iter().cloned());
+        self.switch(files.collect(), layer)?;
+        self.shared.thin(layer.upto);
+        Ok(())
+    }
+
+    /// Merges files as long as there are enough of one level. Ends when no layer comes any more.
+    pub(crate) fn merge(&mut self, layer: &FrozenIndex) -> Result<()> {
+        while let Some(tier) = mergeable(&self.cold) {
+            let freezer = &self.shared.freezer;
+            let mut pace = |_| match freezer.has_ended() {
+                true => Err(Error::internal("the store is being closed")),
+                false => Ok(()),
+            };
+            self.check_place()?;
+            let (disk, paths) = (self.disk(), &self.shared.paths);
+            let merged = merge_files(disk, paths, &self.cold, tier, &mut pace)?;
+            let is_merged = |file: &Arc<IndexFile>| {
+                merged.entry.from <= file.entry.from && file.entry.upto <= merged.entry.upto
+            };
+            let files = self.cold.files();
+            let place = files.iter().position(is_merged).unwrap_or_default();
+            let mut files: Vec<_> = files.iter().filter(|file| !is_merged(file)).cloned().collect();
+            files.insert(place, merged);
+            self.switch(files, layer)?;
+        }
+        Ok(())
+    }
+
+    /// Makes these files, the newest one first, the cold index, whose newest layer is `layer`.
+    fn switch(&mut self, files: Vec<Arc<IndexFile>>, layer: &FrozenIndex) -> Result<()> {
+        // What was found damaged must not be forgotten, nor merged into a sound file.
+        self.cold.check()?;
+        let covered = Covered::upto(&self.shared.published.view(), layer.last)?;
+        let entries = files.iter().map(|file| file.entry).collect();
+        let resident = layer.resident.clone();
+        let checkpoint = Checkpoint { covered, files: entries, resident };
+        write_checkpoint(self.disk(), &self.shared.paths, &checkpoint)?;
+        let cold = Arc::new(Cold::new(files));
+        self.shared.index.write().adopt(&cold);
+        self.cold = cold;
+        self.remove_others();
+        Ok(())
+    }
+
+    fn remove_others(&self) {
+        let named = self.cold.files().iter().map(|file| &file.entry);
+        remove_others(self.disk(), &self.shared.paths, named);
+    }
+
+    fn check_place(&self) -> Result<()> {
+        self.shared.location.check(self.disk())
+    }
+}
