@@ -59,7 +59,7 @@ impl Index {
             let (expected, found) = (wide(expected), found.into());
             Err(Contradiction { run: run.id, what, expected, found })
         };
-        let Some(links) = run.links.as_deref() else { return Ok(()) };
+        let Some(links) = self.runs.links(number) else { return Ok(()) };
         let open = links.children.iter().filter(|relation| relation.is_open()).count();
         if wide(open) != u64::from(links.open_children) {
             return wrong("a run does not add up to its open children", open, links.open_children);

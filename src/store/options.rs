@@ -57,7 +57,7 @@ impl Options {
             check_log: false,
             clock: None,
             recheck_commits: cfg!(debug_assertions),
-            memory_bytes: 0,
+            memory_bytes: 256 << 20,
             recording: Recording::default(),
         }
     }

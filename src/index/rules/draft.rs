@@ -304,7 +304,7 @@ impl Draft {
         f: impl FnOnce(&RunLinks, u32) -> T,
     ) -> Option<T> {
         let ForkPoint { base, shared } = self.source(run);
-        let run = index.runs.get(index.runs.number(&base)?)?;
-        run.links.as_deref().map(|links| f(links, shared))
+        let links = index.runs.links(index.runs.number(&base)?);
+        links.map(|links| f(&links, shared))
     }
 }

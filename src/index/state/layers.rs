@@ -19,8 +19,13 @@ pub(crate) trait Record: Clone {
     /// Appends the bytes of the entry `number`.
     fn encode(&self, number: u32, to: &mut Vec<u8>);
 
-    /// The entry `number`; `None` for bytes that are not those of one.
+    /// The entry `number`, to be looked at; `None` for bytes that are not those of one.
     fn decode(number: u32, bytes: &[u8]) -> Option<Self>;
+
+    /// The entry `number`, to be changed.
+    fn decode_whole(number: u32, bytes: &[u8]) -> Option<Self> {
+        Self::decode(number, bytes)
+    }
 }
 
 /// Entries by number, which count from 0 in the order in which they came.
@@ -106,15 +111,22 @@ impl<V: Record> Layers<V> {
         }
         match self.find(number)? {
             Found::Here(entry) => Some(Entry::Here(entry)),
-            Found::Cold(bytes) => {
-                let key = u32::try_from(number).ok()?;
-                let decoded = V::decode(key, bytes);
-                if decoded.is_none() {
-                    self.cold.note_malformed(V::FAMILY, key);
-                }
-                Some(Entry::Decoded(Box::new(decoded?)))
-            }
+            Found::Cold(bytes) => self.decoded(number, bytes, V::decode).map(Entry::Decoded),
         }
+    }
+
+    fn decoded(
+        &self,
+        number: usize,
+        bytes: &[u8],
+        decode: fn(u32, &[u8]) -> Option<V>,
+    ) -> Option<Box<V>> {
+        let key = u32::try_from(number).ok()?;
+        let decoded = decode(key, bytes);
+        if decoded.is_none() {
+            self.cold.note_malformed(V::FAMILY, key);
+        }
+        decoded.map(Box::new)
     }
 
     /// Where an entry is, if it is anywhere.
@@ -142,7 +154,10 @@ impl<V: Record> Layers<V> {
     fn thaw(&mut self, number: usize) -> Option<&mut V> {
         let key = u32::try_from(number).ok()?;
         if !self.hot.changed.contains_key(&key) {
-            let entry = self.get(number)?.into_owned();
+            let entry = match self.find(number)? {
+                Found::Here(entry) => entry.clone(),
+                Found::Cold(bytes) => *self.decoded(number, bytes, V::decode_whole)?,
+            };
             self.hot.changed.insert(key, entry);
         }
         self.hot.changed.get_mut(&key)

@@ -7,7 +7,7 @@ use super::ids::Ids;
 use super::impossible::{Impossible, Must};
 use super::layers::{Entry, Found, Layer, Layers};
 use super::links::{ChildRef, OutgoingRequest, Relation, RunLinks};
-use super::record::relation_in;
+use super::record::{links_in, relation_in};
 use super::undo::{Latest, UndoQueue};
 use super::waypoints::Waypoints;
 use crate::event::{EventKind, RawEvent};
@@ -124,7 +124,8 @@ pub(crate) struct Run {
     pub(crate) state: Latest<RunState>,
     pub(crate) waypoints: Waypoints,
     pub(crate) fork: Option<Box<Fork>>,
-    pub(crate) links: Option<Box<RunLinks>>,
+    /// To be read by [`Runs::links`]: of a run that is cold, they are left where they are.
+    pub(in crate::index) links: Option<Box<RunLinks>>,
 }
 
 impl Run {
@@ -227,9 +228,9 @@ impl Runs {
 
     /// What a run has to do with others.
     pub(crate) fn links(&self, number: RunNumber) -> Option<Entry<'_, RunLinks>> {
-        match self.get(number)? {
-            Entry::Here(run) => run.links.as_deref().map(Entry::Here),
-            Entry::Decoded(run) => run.links.map(Entry::Decoded),
+        match self.layers.find(number.as_index())? {
+            Found::Here(run) => run.links.as_deref().map(Entry::Here),
+            Found::Cold(run) => links_in(run).map(Box::new).map(Entry::Decoded),
         }
     }
 
@@ -268,12 +269,6 @@ impl Runs {
     /// The signal or cancel request that an event of a run initiated, if it has no answer there.
     pub(crate) fn request(&self, run: RunNumber, initiated: u32) -> Option<OutgoingRequest> {
         self.links(run)?.outgoing.get(&initiated).copied()
-    }
-
-    /// The run with this id, and its number.
-    pub(crate) fn find(&self, id: &RunId) -> Option<(RunNumber, Entry<'_, Run>)> {
-        let number = self.number(id)?;
-        Some((number, self.get(number)?))
     }
 
     pub(crate) fn number(&self, id: &RunId) -> Option<RunNumber> {

@@ -156,9 +156,10 @@ impl Store {
         if index.end != view.end {
             return Ok(());
         }
-        let differs = fresh.runs.iter().find(|(number, expected)| {
-            index.runs.get(*number).is_none_or(|found| expected.links != found.links)
-        });
+        let differs = fresh
+            .runs
+            .iter()
+            .find(|(number, _)| fresh.runs.links(*number) != index.runs.links(*number));
         if differs.is_some()
             || !fresh.chains.iter().eq(index.chains.iter())
             || fresh.duties != index.duties

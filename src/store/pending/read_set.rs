@@ -97,8 +97,8 @@ impl Read {
                 initiated_event_id: key.event,
             }),
             Read::NoSignal { run, request_id } => {
+                let signaled = index.runs.links(*run)?.signal_requests.contains_key(request_id);
                 let run = index.runs.get(*run)?;
-                let signaled = run.links.as_deref()?.signal_requests.contains_key(request_id);
                 let found = run.state.latest().next_event;
                 signaled.then_some(Moved::Run { run: run.id, expected: 0, found })
             }

@@ -97,7 +97,7 @@ impl ChainChildren {
         while let Some(number) = self.runs.get(&index, self.next) {
             self.next += 1;
             let Some(run) = index.runs.get(number) else { continue };
-            if run.links.as_deref().is_some_and(|links| !links.children.is_empty()) {
+            if index.runs.links(number).is_some_and(|links| !links.children.is_empty()) {
                 let shared = self.shared.get(&number).copied().unwrap_or(0);
                 return Some((run.id, Children::of(&self.snapshot, number).after(shared)));
             }

@@ -12,7 +12,7 @@ pub(crate) fn relation_of_chain(
 ) -> Option<(RunNumber, u32)> {
     let held = index.chains.get(chain)?.parent?;
     let latest = index.runs.get(held.parent)?;
-    let initiated = latest.links.as_deref()?.child(held.slot)?.initiated;
+    let initiated = index.runs.relation(held)?.initiated;
     if latest.first_batch < end {
         return Some((held.parent, initiated));
     }
@@ -20,8 +20,7 @@ pub(crate) fn relation_of_chain(
     // initiated the child.
     let mut run = run_of_event(index, held.parent, initiated);
     loop {
-        let links = index.runs.links(run)?;
-        let relation = links.relation(initiated)?;
+        let (_, relation) = index.runs.relation_of(run, initiated)?;
         match relation.moved {
             // A reset creates a run with a higher number, so this ends.
             Some((at, next)) if at < end && next > run => run = next,

@@ -10,7 +10,7 @@ use super::snapshot::Snapshot;
 use crate::error::Result;
 use crate::event::{Body, ParentClosePolicy};
 use crate::id::{ChainNumber, ChildSlot, RunId, RunNumber};
-use crate::index::{Index, Relation, RunStatus, Size, outcome_kind};
+use crate::index::{ChildRef, Index, Relation, RunStatus, Size, outcome_kind};
 
 /// One child of a run. A child is a chain: it may have continued as new any number of times.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -122,10 +122,10 @@ impl ChildLink {
         slot: ChildSlot,
     ) -> Option<Self> {
         let run = index.runs.get(parent)?;
-        let links = run.links.as_deref()?;
         let end = snapshot.end();
-        let found = links.child(slot).filter(|relation| relation.initiated_batch < end)?;
-        let mut relation = found.clone();
+        let found = index.runs.relation(ChildRef { parent, slot });
+        let mut relation = found.filter(|found| found.initiated_batch < end)?.into_owned();
+        let moved = moved_to(index, snapshot, &relation);
         if relation.started_batch >= end {
             relation.started = 0;
         }
@@ -133,7 +133,7 @@ impl ChildLink {
             relation.ended = 0;
         }
         let child = relation.child.filter(|_| relation.started != 0);
-        let moved = moved_to(index, snapshot, found).filter(|_| relation.ended == 0);
+        let moved = moved.filter(|_| relation.ended == 0);
         let event_ref = |batch, event| EventRef::of(index, parent, batch, event);
         let chain = child.and_then(|child| index.runs.get(child)).map(|child| child.chain);
         let elsewhere = chain.is_none() && relation.started != 0;

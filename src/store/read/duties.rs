@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::ParentClosePolicy;
 use crate::id::{ChildSlot, Position, RunId, RunNumber};
 use crate::index::{DutyKey, DutyKind, Index, Relation};
@@ -72,7 +72,7 @@ impl Duty {
         if matches!(key.kind, DutyKind::DeliverSignal | DutyKind::DeliverCancel) {
             return Some(Duty { key, run: run.id, child: None, close_policy: None });
         }
-        let links = run.links.as_deref()?;
+        let links = index.runs.links(key.run)?;
         let is_it = |slot: &usize| {
             links.children.get(*slot).is_some_and(|relation| relation.initiated == key.event)
         };
@@ -180,8 +180,7 @@ impl Store {
         let snapshot = self.snapshot();
         let index = snapshot.index();
         let number = snapshot.number(&index, run)?;
-        let found = index.runs.get(number).ok_or(Error::RunNotFound { run: *run })?;
-        let links = found.links.as_deref();
+        let links = index.runs.links(number);
         Ok(links.map(|links| links.activities.iter().copied().collect()).unwrap_or_default())
     }
 }

@@ -19,7 +19,13 @@ impl IndexAt<'_> {
     /// The number of a run.
     pub(crate) fn number(self, run: &RunId) -> Result<RunNumber> {
         let number = self.index.runs.number(run).filter(|number| self.sees(*number));
-        number.ok_or(Error::RunNotFound { run: *run })
+        self.found(number, run)
+    }
+
+    /// What was found of a run; [`Error::RunNotFound`] if that is nothing, and it is sure that there is nothing.
+    fn found<T>(self, found: Option<T>, run: &RunId) -> Result<T> {
+        self.index.check_cold()?;
+        found.ok_or(Error::RunNotFound { run: *run })
     }
 
     /// Whether a run started before `end`.
@@ -30,13 +36,13 @@ impl IndexAt<'_> {
     /// What the index knows about a run.
     pub(crate) fn run(self, run: &RunId) -> Result<RunInfo> {
         let number = self.number(run)?;
-        info(self.index, number, self.end).ok_or(Error::RunNotFound { run: *run })
+        self.found(info(self.index, number, self.end), run)
     }
 
     /// The lineage of a run: where its events are.
     pub(crate) fn lineage(self, run: &RunId) -> Result<Lineage> {
         let number = self.number(run)?;
-        Lineage::of(self.index, number, self.end).ok_or(Error::RunNotFound { run: *run })
+        self.found(Lineage::of(self.index, number, self.end), run)
     }
 
     /// The current run of a workflow id; `None` if there was never one.

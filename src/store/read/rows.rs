@@ -48,7 +48,12 @@ impl Snapshot {
     /// [`Error::Corrupt`](crate::Error::Corrupt) if the row cannot be read.
     pub fn get(&self, table: &str, key: &[u8]) -> Result<Option<&[u8]>> {
         self.here()?;
-        let value = self.index().tables.get(table, key, self.end());
+        let value = {
+            let index = self.index();
+            let value = index.tables.get(table, key, self.end());
+            index.check_cold()?;
+            value
+        };
         Ok(value.map(|value| self.row(value)).transpose()?.map(|row| row.value))
     }
 
@@ -123,6 +128,11 @@ impl<'s> Rows<'s> {
             let index = self.snapshot.index();
             let at = self.snapshot.end();
             let (values, last) = index.tables.page(&self.table, range, at, end.ask, backwards);
+            if let Err(damage) = index.check_cold() {
+                (end.rest, other.rest) = (None, None);
+                other.page.clear();
+                return Some(Err(damage));
+            }
             end.page.extend(values);
             end.ask = PAGE_ROWS;
             end.rest = last.map(Bound::Excluded);

@@ -245,10 +245,7 @@ impl RunIdentity {
             Some(RootIdentity { workflow_id: (&*index.workflow_of(&found)?.1.id).into(), run })
         };
         let chain = index.chains.get(index.runs.get(number)?.chain)?;
-        let initiated = chain.parent.and_then(|held| {
-            let links = index.runs.links(held.parent)?;
-            Some(links.child(held.slot)?.initiated)
-        });
+        let initiated = chain.parent.and_then(|held| Some(index.runs.relation(held)?.initiated));
         Some(RunIdentity {
             namespace: identity.namespace.into(),
             workflow_id: identity.workflow_id.into(),

@@ -202,7 +202,9 @@ impl Transaction<'_> {
                 disk: self.shared.disk.as_ref(),
                 published: &self.shared.published,
             };
-            match take(&mut step).map_err(Into::into) {
+            let taken = take(&mut step).map_err(Into::into);
+            index.check_cold()?;
+            match taken {
                 Ok(taken) => return Ok(taken),
                 Err(Stop::Refused(error)) => {
                     let error = step.refuse(error);

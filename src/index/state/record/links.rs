@@ -80,6 +80,14 @@ pub(super) fn decode(mut from: Unpack<'_>) -> Option<RunLinks> {
     from.finish(links)
 }
 
+/// The links in the bytes of a run; `None` if it has none.
+pub(crate) fn links_in(run: &[u8]) -> Option<RunLinks> {
+    let mut from = Unpack(run);
+    let head = from.count()?;
+    from.take(head)?;
+    if from.0.is_empty() { None } else { decode(from) }
+}
+
 /// The relation in a slot, out of the bytes of a run; `None` if it has none.
 pub(crate) fn relation_in(run: &[u8], slot: ChildSlot) -> Option<Relation> {
     let mut from = Unpack(run);

@@ -6,4 +6,4 @@ mod links;
 mod run;
 mod workflow;
 
-pub(crate) use links::relation_in;
+pub(crate) use links::{links_in, relation_in};

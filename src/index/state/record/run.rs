@@ -36,11 +36,12 @@ impl Record for Run {
     fn decode(number: u32, bytes: &[u8]) -> Option<Self> {
         let mut bytes = Unpack(bytes);
         let len = bytes.count()?;
-        let mut run = Run::decode_head(number, Unpack(bytes.take(len)?))?;
-        if !bytes.0.is_empty() {
-            run.links = Some(Box::new(links::decode(bytes)?));
-        }
-        Some(run)
+        Run::decode_head(number, Unpack(bytes.take(len)?))
+    }
+
+    fn decode_whole(number: u32, bytes: &[u8]) -> Option<Self> {
+        let links = links::links_in(bytes).map(Box::new);
+        Some(Run { links, ..Self::decode(number, bytes)? })
     }
 }
 
