@@ -34,9 +34,13 @@ impl Cold {
         self.damage.get().map_or(Ok(()), |damage| Err(damage.clone()))
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
     /// The bytes of an entry.
     pub(crate) fn get(&self, family: Family, key: &[u8]) -> Option<&[u8]> {
-        if self.files.is_empty() {
+        if self.is_empty() {
             return None;
         }
         let hash = family.hash(key);
@@ -72,7 +76,7 @@ impl Cold {
 
     /// The bytes of a row.
     pub(crate) fn row(&self, table: &str, key: &[u8]) -> Option<&[u8]> {
-        if self.files.is_empty() { None } else { self.get(Family::Rows, &row_key(table, key)) }
+        if self.is_empty() { None } else { self.get(Family::Rows, &row_key(table, key)) }
     }
 
     /// The rows of a key range in each file, the newest first.
@@ -81,7 +85,7 @@ impl Cold {
         table: &str,
         (from, to): (Bound<&[u8]>, Bound<&[u8]>),
     ) -> impl Iterator<Item = ColdRows<'c>> {
-        let bounds = (!self.files.is_empty()).then(|| {
+        let bounds = (!self.is_empty()).then(|| {
             let prefix = row_key(table, &[]);
             let key = |key: &[u8]| [prefix.as_slice(), key].concat();
             let from = match from {

@@ -202,14 +202,19 @@ impl Namespaces {
     /// The number of the workflow with this id in a namespace.
     fn number_in(&self, namespace: usize, id: &str) -> Option<WorkflowNumber> {
         let here = self.list.get(namespace)?.workflows.get(id);
-        here.or_else(|| {
-            let hash = Workflow::hash(namespace, id);
-            let mut numbers = self.workflows.cold().numbers(Family::WorkflowIds, hash);
-            numbers.find_map(|number| {
-                let workflow = self.workflows.get(in_memory(number))?;
-                let is_it = workflow.namespace == namespace && *workflow.id == *id;
-                is_it.then_some(WorkflowNumber::from_u32(number))
-            })
+        match here {
+            None if !self.workflows.cold().is_empty() => self.cold_number(namespace, id),
+            here => here,
+        }
+    }
+
+    fn cold_number(&self, namespace: usize, id: &str) -> Option<WorkflowNumber> {
+        let hash = Workflow::hash(namespace, id);
+        let mut numbers = self.workflows.cold().numbers(Family::WorkflowIds, hash);
+        numbers.find_map(|number| {
+            let workflow = self.workflows.get(in_memory(number))?;
+            let is_it = workflow.namespace == namespace && *workflow.id == *id;
+            is_it.then_some(WorkflowNumber::from_u32(number))
         })
     }
 

@@ -272,12 +272,15 @@ impl Runs {
     }
 
     pub(crate) fn number(&self, id: &RunId) -> Option<RunNumber> {
-        self.by_id.get(id).or_else(|| {
-            let mut numbers = self.layers.cold().numbers(Family::RunIds, Run::hash(id));
-            numbers.find_map(|number| {
-                let number = RunNumber::from_u32(number);
-                (self.get(number)?.id == *id).then_some(number)
-            })
+        let here = self.by_id.get(id);
+        if here.is_some() || self.layers.cold().is_empty() { here } else { self.cold_number(id) }
+    }
+
+    fn cold_number(&self, id: &RunId) -> Option<RunNumber> {
+        let mut numbers = self.layers.cold().numbers(Family::RunIds, Run::hash(id));
+        numbers.find_map(|number| {
+            let number = RunNumber::from_u32(number);
+            (self.get(number)?.id == *id).then_some(number)
         })
     }
 
