@@ -1,5 +1,6 @@
 //! Writing frozen layers into files, merging these, and switching from one checkpoint to the next.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use crate::disk::Disk;
@@ -47,8 +48,10 @@ impl<'s> IndexWriter<'s> {
     pub(crate) fn merge(&mut self, layer: &FrozenIndex) -> Result<()> {
         while let Some(tier) = mergeable(&self.cold) {
             let freezer = &self.shared.freezer;
+            let dir = self.shared.paths.index();
             let mut pace = |_| match freezer.has_ended() {
-                true => Err(Error::internal("the store is being closed")),
+                // The store is being closed.
+                true => Err(Error::io("merge files in", &dir, ErrorKind::Interrupted.into())),
                 false => Ok(()),
             };
             self.check_place()?;
