@@ -109,3 +109,31 @@ fn take_len(head: &mut &[u8], width: Width) -> Option<usize> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_read_as_they_are_written_and_in_no_other_form() {
+        for len in [0, 1, 127, 128, 16_383, 16_384, (1 << 21) - 1, 1 << 21, u32::MAX] {
+            let mut head = Head { bytes: [0; HEAD_BYTES], len: 0 };
+            head.push(Width::Varying, in_memory(len)).unwrap();
+            let mut bytes = head.bytes();
+            assert_eq!(take_len(&mut bytes, Width::Varying), Some(in_memory(len)));
+            assert!(bytes.is_empty());
+            let cut = &head.bytes()[..head.len - 1];
+            assert_eq!(take_len(&mut &cut[..], Width::Varying), None);
+        }
+        let wrong: [&[u8]; 4] = [
+            &[0x80, 0],
+            &[0xff, 0x80, 0],
+            &[0xff, 0xff, 0xff, 0xff, 0x1f],
+            &[0x80, 0x80, 0x80, 0x80, 0x80, 1],
+        ];
+        for mut bytes in wrong {
+            assert_eq!(take_len(&mut bytes, Width::Varying), None);
+        }
+        assert!(Head { bytes: [0; HEAD_BYTES], len: 0 }.push(Width::Varying, 1 << 32).is_none());
+    }
+}

@@ -248,6 +248,35 @@ fn keys_out_of_order_are_found_and_not_merged() {
     }
 }
 
+#[test]
+fn entries_that_no_group_has_are_found() {
+    let mut place = Place::new();
+    let keys = (0..33u8).map(|key| (vec![0, 0, 0, key], Some(vec![key; 8])));
+    let file = place.write(&vec![Default::default(), keys.collect()]);
+    let mut bytes = place.bytes(&file);
+    // The second of three groups is left out: the third takes its place.
+    let rows = file.sections[1].directory;
+    bytes.copy_within(rows + 32..rows + 48, rows + 16);
+    bytes[rows + 32..rows + 48].fill(0);
+    let entries = bytes.len() - 16 - 5 * 32 + 8;
+    assert_eq!(bytes[entries], 33);
+    bytes[entries] = 17;
+    assert!(is_damage(&forged(&mut place, &bytes).verify().unwrap_err()));
+}
+
+#[test]
+fn a_block_that_was_exchanged_together_with_its_checksum_is_found() {
+    let mut place = Place::new();
+    let contents = contents::random(&mut Rng::new(14), 2000);
+    let (mut bytes, summary) = written(&mut place, &contents);
+    let path = place.put(&bytes);
+    let table = place.open(&path, &summary).unwrap().sections.last().unwrap().end;
+    bytes[100] ^= 1;
+    let sum = crc32fast::hash(&bytes[..4096]);
+    bytes[table..table + 4].copy_from_slice(&sum.to_le_bytes());
+    found(&mut place, &bytes, &summary, &contents);
+}
+
 /// Makes all checksums of a file right, if its sections say where they are; returns that of the footer.
 fn mended(bytes: &mut [u8]) -> Option<u32> {
     let footer = bytes.len().checked_sub(16 + 32 * KINDS.len())?;
