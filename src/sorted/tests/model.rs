@@ -93,7 +93,7 @@ fn same(rng: &mut Rng, file: &SortedFile, contents: &Contents) {
 #[test]
 fn a_file_is_the_map_that_was_written() {
     let mut place = Place::new();
-    for seed in 0..120 {
+    for seed in 0..80 {
         let mut rng = Rng::new(seed);
         let most = rng.pick(&[0, 1, 15, 16, 17, 40, 300]);
         let contents = contents::random(&mut rng, most);
