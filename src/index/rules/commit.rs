@@ -278,7 +278,7 @@ impl Index {
         let run = self.runs.get(run)?;
         let chain = self.chains.get(run.chain)?;
         let (namespace, workflow) = self.workflow_of(&run)?;
-        let id = |number: RunNumber| self.runs.get(number).map(|run| run.id);
+        let id = |number: RunNumber| self.runs.look(number, |run| run.id);
         Some(Ancestry {
             namespace: &namespace.name,
             workflow_id: match workflow {

@@ -167,7 +167,7 @@ impl Draft {
     fn taken_child(&self, index: &Index, run: RunId, initiated: u32) -> Option<RunId> {
         let ForkPoint { base, shared } = self.origins.get(&run)?.base?;
         let relation = index.relation_until(index.runs.number(&base)?, initiated, shared)?;
-        index.runs.get(relation.child?).map(|run| run.id)
+        index.runs.look(relation.child?, |run| run.id)
     }
 
     /// Whether the runs that resets begin say of each child that they take over that it has started.

@@ -131,13 +131,14 @@ impl Index {
 
     /// Whether a run takes events.
     pub(crate) fn is_open(&self, run: RunNumber) -> bool {
-        self.runs.get(run).is_some_and(|run| run.state.latest().status.is_open())
+        self.runs.look(run, |run| run.state.latest().status.is_open()) == Some(true)
     }
 
     /// The next event of a run; 0 if there is no such run.
     pub(crate) fn next_event(&self, run: &RunId) -> u32 {
-        let run = self.runs.number(run).and_then(|number| self.runs.get(number));
-        run.map_or(0, |run| run.state.latest().next_event)
+        let number = self.runs.number(run);
+        let state = number.and_then(|number| self.runs.state(number));
+        state.map_or(0, |state| state.next_event)
     }
 
     /// The namespace and the workflow of a run.

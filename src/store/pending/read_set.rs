@@ -93,7 +93,7 @@ impl Read {
                 (chain.parent != *parent).then_some(Moved::Chain { first: chain.first })
             }
             Read::Duty { key, due } => (index.is_due(key) != *due).then(|| Moved::Duty {
-                run: index.runs.get(key.run).map_or(RunId::NIL, |run| run.id),
+                run: index.runs.look(key.run, |run| run.id).unwrap_or(RunId::NIL),
                 initiated_event_id: key.event,
             }),
             Read::NoSignal { run, request_id } => {

@@ -30,7 +30,7 @@ impl IndexAt<'_> {
 
     /// Whether a run started before `end`.
     pub(crate) fn sees(self, number: RunNumber) -> bool {
-        self.index.runs.get(number).is_some_and(|run| run.first_batch < self.end)
+        self.index.runs.look(number, |run| run.first_batch < self.end) == Some(true)
     }
 
     /// What the index knows about a run.
@@ -49,7 +49,7 @@ impl IndexAt<'_> {
     pub(crate) fn current_run(self, namespace: &str, workflow_id: &str) -> Option<RunId> {
         let workflow = self.index.namespaces.find(namespace, workflow_id)?;
         let current = self.index.namespaces.current_at(&workflow, self.end)?;
-        self.index.runs.get(current).map(|run| run.id)
+        self.index.runs.look(current, |run| run.id)
     }
 }
 

@@ -279,7 +279,7 @@ pub(crate) fn started(view: &View, run: RunNumber, at: Position) -> Result<Start
 /// The run whose batch holds an event of the run `number`: itself, or one of its base runs.
 pub(crate) fn run_of_event(index: &Index, number: RunNumber, event: u32) -> RunNumber {
     let mut number = number;
-    while let Some(fork) = index.runs.get(number).and_then(|run| run.fork.as_deref().copied())
+    while let Some(fork) = index.runs.look(number, |run| run.fork.as_deref().copied()).flatten()
         && event <= fork.shared
     {
         number = fork.base;

@@ -125,7 +125,8 @@ pub(crate) fn parent_of(snapshot: &Snapshot, chain: ChainNumber) -> Result<Optio
         let Some(found) = index.chains.get(chain) else { return Ok(None) };
         if !found.imported {
             let relation = relation_of_chain(&index, snapshot.end(), chain);
-            return Ok(relation.and_then(|(run, event)| Some((index.runs.get(run)?.id, event))));
+            return Ok(relation
+                .and_then(|(run, event)| Some((index.runs.look(run, |run| run.id)?, event))));
         }
         let run = found.runs().first().and_then(|first| Some((*first, index.runs.get(*first)?)));
         let Some((number, run)) = run else { return Ok(None) };

@@ -56,9 +56,11 @@ pub(crate) fn info(index: &Index, number: RunNumber, end: Position) -> Option<Ru
     let run = index.runs.get(number)?;
     let state = index.runs.state_at(&run, end)?;
     let (namespace, workflow) = index.workflow_of(&run)?;
-    let base =
-        run.fork.as_ref().and_then(|fork| Some((index.runs.get(fork.base)?.id, fork.shared)));
-    let id = |number| index.runs.get(number).map(|run| run.id);
+    let base = run
+        .fork
+        .as_ref()
+        .and_then(|fork| Some((index.runs.look(fork.base, |run| run.id)?, fork.shared)));
+    let id = |number| index.runs.look(number, |run| run.id);
     let chain = index.chains.get(run.chain)?;
     let parent = relation_of_chain(index, end, run.chain);
     Some(RunInfo {

@@ -125,7 +125,7 @@ impl CommitView {
         self.parts().filter_map(|part| match part {
             Part::Batch(batch) => {
                 let index = self.shared.index.read();
-                let run = index.runs.get(batch.run).map(|run| run.id).unwrap_or(RunId::NIL);
+                let run = index.runs.look(batch.run, |run| run.id).unwrap_or(RunId::NIL);
                 Some(BatchView { run, batch, view: &self.view })
             }
             Part::Put(_) => None,

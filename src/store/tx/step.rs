@@ -141,7 +141,7 @@ impl<'a> Step<'a> {
         let index = self.index;
         let Some(chain) = index.chains.get(number) else { return Ok(None) };
         let newest = chain.newest();
-        let began = index.runs.get(newest).map_or(Position::START, |run| run.first_batch);
+        let began = index.runs.look(newest, |run| run.first_batch).unwrap_or(Position::START);
         self.see(began)?;
         let open = self.see_status(newest)?;
         self.work.keep(Read::Chain { number, newest, open });

@@ -65,6 +65,6 @@ impl Step<'_> {
         }
         let found = self.index.runs.get(self.index.runs.number(run)?)?;
         let fork = found.fork.as_deref()?;
-        Some((self.index.runs.get(fork.base)?.id, fork.shared))
+        Some((self.index.runs.look(fork.base, |run| run.id)?, fork.shared))
     }
 }

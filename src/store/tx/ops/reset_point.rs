@@ -204,7 +204,7 @@ impl ResetPoint {
             if let Some(failed) = self.refusals.get(&initiated) {
                 return Some(Body::StartChildWorkflowExecutionFailed(*failed));
             }
-            let run_id = index.runs.get(relation.child?)?.id;
+            let run_id = index.runs.look(relation.child?, |run| run.id)?;
             let started = ChildStarted { run_id, initiated_event_id: initiated };
             Some(Body::ChildWorkflowExecutionStarted(started))
         });

@@ -256,7 +256,7 @@ impl Step<'_> {
 
     /// Does what a duty asks. `may_displace`: also where another run must be terminated for it.
     fn settle_key(&mut self, key: &DutyKey, may_displace: bool) -> Stepped<Outcome> {
-        let Some(run) = self.index.runs.get(key.run).map(|run| run.id) else {
+        let Some(run) = self.index.runs.look(key.run, |run| run.id) else {
             return Ok(Outcome::Nothing);
         };
         if !self.read_duty(key)? || !self.is_still_open(run, key) {
