@@ -97,12 +97,15 @@ impl Built {
 
     /// Opens the log, and replays what the index lacks.
     fn open(&mut self, opening: &Opening) -> Result<Opened> {
-        if let Some(covered) = self.covered
-            && let Some(opened) = open(opening, Some(&covered), &mut self.replay())?
-        {
-            return Ok(opened);
+        if let Some(covered) = self.covered {
+            let opened = open(opening, Some(&covered), &mut self.replay());
+            if self.index.check_cold().is_ok()
+                && let Some(opened) = opened?
+            {
+                return Ok(opened);
+            }
         }
-        // It is the index of another log, or of more than there is of this one.
+        // It is the index of another log, or of more than there is of this one, or it is damaged.
         *self = Built::nothing(self.memory_bytes);
         let never = || Error::internal("a log that is read from its start does not fit");
         open(opening, None, &mut self.replay())?.ok_or_else(never)

@@ -21,7 +21,9 @@ impl Replay for FreezingReplay<'_> {
         self.freezer.freeze_before_commit(self.index);
         self.index.check(payload).map_err(|_| Malformed)?;
         let oldest = self.oldest.unwrap_or(payload.end);
-        self.index.apply(payload, oldest).map_err(|_| Malformed)
+        self.index.apply(payload, oldest).map_err(|_| Malformed)?;
+        // It is not the log that is damaged then: who replays asks the index.
+        self.index.check_cold().map_err(|_| Malformed)
     }
 
     fn run_ids(&self, numbers: &[RunNumber]) -> Vec<RunId> {

@@ -193,11 +193,14 @@ impl Shared {
             return Ok(false);
         }
         let mut index = self.index.write();
+        index.check_cold()?;
         let oldest = Some(self.pins.oldest(|| self.published.end()));
         let mut incremental = FreezingReplay { index: &mut index, freezer: &self.freezer, oldest };
         let (disk, epoch_min) = (self.disk.as_ref(), self.writer_epoch_min);
         let store = (self.location.as_ref(), self.published.as_ref());
         let caught_up = catch_up(disk, &self.paths, store, epoch_min, &mut incremental);
+        // What was not found in a damaged index says nothing about the log.
+        index.check_cold()?;
         drop(index);
         self.adopt_newer();
         caught_up
