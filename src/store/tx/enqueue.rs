@@ -106,13 +106,20 @@ impl Transaction<'_> {
             index.check_cold()?;
             self.shared.freezer.freeze_before_commit(&mut index);
             let oldest = self.shared.pins.oldest(|| self.shared.published.end());
-            index.apply(payload, oldest)?;
+            if let Err(impossible) = index.apply(payload, oldest) {
+                index.check_cold()?;
+                return Err(impossible.into());
+            }
             let extents = order.iter().filter_map(|(number, i)| {
                 Some((self.work.runs.get(*i)?, index.runs.state(*number)?))
             });
             Ok(extents.filter_map(|(pending, state)| Notice::of(pending, &state)).collect())
         });
         self.work.order = order;
+        if appended.is_err() {
+            // What was not found in a damaged index is no reason to refuse anything.
+            self.shared.index.read().check_cold()?;
+        }
         if others_are_idle { Ok(None) } else { appended.map(Some) }
     }
 
