@@ -79,7 +79,11 @@ impl<'s> IndexWriter<'s> {
         let checkpoint = Checkpoint { covered, files: entries, resident };
         write_checkpoint(self.disk(), &self.shared.paths, &checkpoint)?;
         let cold = Arc::new(Cold::new(files));
-        self.shared.index.write().adopt(&cold);
+        let mut index = self.shared.index.write();
+        // Nor what was found in the meantime: the hot layer may come from it.
+        self.cold.check()?;
+        index.adopt(&cold);
+        drop(index);
         self.cold = cold;
         self.remove_others();
         Ok(())
