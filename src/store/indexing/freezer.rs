@@ -29,6 +29,8 @@ struct Queue {
     layers: VecDeque<FrozenIndex>,
     /// Writing was tried, and failed, since a layer came last.
     failed: bool,
+    /// While no other layer may come: how many bytes of the log the hot one must come from for the next attempt.
+    retry_at: u64,
     /// No layer comes any more.
     ended: bool,
 }
@@ -44,9 +46,24 @@ impl Freezer {
     pub(crate) fn freeze_before_commit(&self, index: &mut Index) {
         let log_bytes = index.hot_log_bytes();
         let is_large = log_bytes >= LOG_BYTES_MAX || index.hot_bytes() > self.hot_bytes_max;
-        if log_bytes > 0 && is_large && self.queue.lock().layers.len() < LAYERS_MAX {
+        if log_bytes > 0 && is_large && self.has_room(log_bytes) {
             self.freeze(index);
         }
+    }
+
+    /// Whether another layer may wait. If not, and those that wait could not be written, that is tried again.
+    fn has_room(&self, log_bytes: u64) -> bool {
+        let mut queue = self.queue.lock();
+        if queue.layers.len() < LAYERS_MAX {
+            return true;
+        }
+        if queue.failed && log_bytes >= queue.retry_at {
+            queue.failed = false;
+            // Each attempt may be in vain.
+            queue.retry_at = log_bytes.saturating_mul(2);
+            self.changed.notify_all();
+        }
+        false
     }
 
     /// Freezes the index at the end of a writer, so that the next opening has less to replay.
@@ -60,7 +77,7 @@ impl Freezer {
         let layer = index.freeze();
         let mut queue = self.queue.lock();
         queue.layers.push_back(layer);
-        queue.failed = false;
+        (queue.failed, queue.retry_at) = (false, 0);
         self.changed.notify_all();
     }
 
@@ -91,7 +108,7 @@ impl Freezer {
         self.queue.lock().layers.pop_front();
     }
 
-    /// It could not be written. It is tried again when another layer comes.
+    /// It could not be written. It is tried again when another layer comes, or would come if there was room.
     pub(crate) fn failed(&self) {
         self.queue.lock().failed = true;
     }
