@@ -87,12 +87,19 @@ impl Store {
     /// [`Error::UnsupportedFormat`] for a page of another version; [`Error::Io`].
     pub fn verify(&self, mut progress: impl FnMut(VerifyProgress)) -> Result<VerifyReport> {
         self.shared.here()?;
+        let verified = self.verify_all(&mut progress);
+        // What was not found in a damaged index says nothing about the log.
+        self.shared.index.read().check_cold()?;
+        verified
+    }
+
+    fn verify_all(&self, progress: &mut dyn FnMut(VerifyProgress)) -> Result<VerifyReport> {
         let snapshot = self.snapshot();
         let view = snapshot.view();
         let Files { quarantined, unknown } =
             reread::files(self.shared.disk.as_ref(), &self.shared.paths)?;
         let mut report = VerifyReport { quarantined, unknown, ..Default::default() };
-        let mut meter = Meter::new(self.bytes_to_verify(&snapshot)?, &mut progress);
+        let mut meter = Meter::new(self.bytes_to_verify(&snapshot)?, progress);
         let fresh = self.verify_log(view, &mut report, &mut meter)?;
         fresh.prove().map_err(|contradiction| contradicted(view, &contradiction))?;
         self.verify_links(&snapshot, &fresh)?;
