@@ -6,6 +6,7 @@
 pub mod disk;
 pub mod files;
 mod gate;
+pub mod index;
 pub mod kinds;
 mod rng;
 pub mod steps;

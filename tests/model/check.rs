@@ -89,6 +89,13 @@ pub(crate) fn info(found: &RunInfo, run: &Run, state: &State) {
     assert_eq!((found.is_current, found.is_imported), (current.id == run.id, run.recorded));
 }
 
+/// What a store says of a run whose index is damaged elsewhere.
+pub(crate) fn info_beside_damage(found: &RunInfo, run: &Run) {
+    assert_eq!((found.id, found.status), (run.id, run.status()));
+    assert_eq!((found.events + 1, found.bytes), (run.next(), run.bytes()));
+    assert_eq!((found.started_at, found.closed_at), (run.started_at(), run.closed_at()));
+}
+
 /// One run, every way it can be read.
 pub(crate) fn run(snapshot: &Snapshot, run: &Run, state: &State) {
     let found = snapshot.history(&run.id).unwrap();

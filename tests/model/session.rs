@@ -12,6 +12,7 @@ use kinlog::{
 };
 use kinlog_testing::Rng;
 use kinlog_testing::disk::{HookedDisk, Steady};
+use kinlog_testing::index::{Vandal, delete_index, is_index_damage, some_memory};
 use kinlog_testing::kinds::*;
 
 use crate::beside::{Answer, Seen, Step};
@@ -46,6 +47,7 @@ pub(crate) struct Session {
     reader: Option<Store>,
     /// An id that a start named lately.
     named: Option<RunId>,
+    vandal: Vandal,
     done: Done,
 }
 
@@ -120,6 +122,7 @@ impl Session {
             kept: vec![],
             reader: None,
             named: None,
+            vandal: Vandal::default(),
             done: Done::default(),
         }
     }
@@ -169,14 +172,50 @@ impl Session {
         Timestamp::from_unix_nanos(i64::try_from(self.operation).unwrap() * 500)
     }
 
+    /// Harms the index of the closed store, or lets it be.
+    fn harm_index(&mut self) {
+        if self.rng.chance(40) {
+            let harm = self.vandal.harm(&*self.disk, self.dir.path(), &mut self.rng);
+            self.note(harm);
+        } else if self.rng.chance(30)
+            && let Some(at) = Vandal::damage(&*self.disk, self.dir.path(), &mut self.rng)
+        {
+            self.note(format!("damage {at}"));
+            self.read_damaged();
+            delete_index(&*self.disk, self.dir.path());
+        }
+    }
+
+    /// Nothing that a store reads whose index is damaged is wrong.
+    fn read_damaged(&mut self) {
+        let options = Options::new().read_only(true).disk(self.disk.clone());
+        let store = options.open(self.dir.path()).unwrap();
+        let snapshot = store.snapshot();
+        for _ in 0..self.state.runs.len().min(20) {
+            let run = &self.state.runs[self.rng.below(self.state.runs.len())];
+            match snapshot.run(&run.id) {
+                Ok(found) => check::info_beside_damage(&found, run),
+                Err(error) => assert!(is_index_damage(&error), "{error}"),
+            }
+        }
+        match store.verify(|_| {}) {
+            // Nobody has met the damage, nor will.
+            Ok(_) => check::all(&snapshot, &self.state),
+            Err(error) => assert!(is_index_damage(&error), "{error}"),
+        }
+    }
+
     fn open(&mut self) -> Store {
-        self.note("open");
+        self.harm_index();
         let options = Options::new().segment_bytes(model::SEGMENT_BYTES).disk(self.disk.clone());
+        let (memory, check_log) = (some_memory(&mut self.rng), self.rng.chance(10));
+        self.note(format!("open with {memory} B, check the log: {check_log}"));
+        let options = options.memory_bytes(memory).check_log(check_log);
         let store = options.open(self.dir.path()).unwrap();
         let expected =
             if self.commits.is_empty() { store.report().verdict } else { Verdict::Clean };
         assert_eq!(store.report().verdict, expected);
-        assert_eq!(store.report().commits, self.state.commits);
+        assert!(store.report().commits <= self.state.commits);
         check::stats(&store, &self.state);
         check::namespaces(&store, &self.state);
         store
@@ -869,6 +908,7 @@ impl Session {
             None => {
                 self.note("open a reader");
                 let options = Options::new().read_only(true).disk(self.disk.clone());
+                let options = options.memory_bytes(some_memory(&mut self.rng));
                 let reader = options.open(self.dir.path()).unwrap();
                 assert_eq!(reader.report().verdict, Verdict::Live);
                 self.reader = Some(reader);

@@ -8,6 +8,7 @@ use kinlog::{Commit, DutyFilter, DutyKind, Limits, Options, Position, Snapshot, 
 use kinlog_testing::Rng;
 use kinlog_testing::disk::{HookedDisk, Steady};
 use kinlog_testing::files::directory;
+use kinlog_testing::index::{Vandal, some_memory};
 
 use crate::check;
 use crate::done::Done;
@@ -27,6 +28,7 @@ pub(crate) struct World {
     held: Vec<(Snapshot, State)>,
     /// Whether to say what happens.
     loud: bool,
+    vandal: Vandal,
     pub(crate) done: Done,
 }
 
@@ -41,6 +43,7 @@ impl World {
             positions: HashMap::new(),
             held: vec![],
             loud,
+            vandal: Vandal::default(),
             done: Done::default(),
         };
         world.open();
@@ -50,7 +53,14 @@ impl World {
 
     fn open(&mut self) {
         let disk = HookedDisk::shared(self.steady.clone());
+        if self.rng.chance(50) {
+            let harm = self.vandal.harm(&*disk, self.dir.path(), &mut self.rng.0);
+            self.note(|| format!("  {harm}"));
+        }
         let options = Options::new().segment_bytes(SEGMENT_BYTES).disk(disk);
+        let memory = some_memory(&mut self.rng.0);
+        self.note(|| format!("  open with {memory} B"));
+        let options = options.memory_bytes(memory).check_log(self.rng.chance(10));
         self.store = Some(options.open(self.dir.path()).unwrap());
     }
 
