@@ -90,9 +90,17 @@ fn write_numbered<V: Record>(writer: &mut SortedWriter, layer: &Layer<V>) -> Res
     for (number, entry) in entries {
         value.clear();
         entry.encode(number, &mut value);
+        debug_assert!(comes_back::<V>(number, &value), "the entry {number} is written, and lost");
         writer.add(&number.to_be_bytes(), Some(&value))?;
     }
     Ok(())
+}
+
+/// Whether the entry with these bytes has them again once it was read.
+fn comes_back<V: Record>(number: u32, bytes: &[u8]) -> bool {
+    let mut again = vec![];
+    V::decode_whole(number, bytes).map(|entry| entry.encode(number, &mut again));
+    again == bytes
 }
 
 fn write_hashed(

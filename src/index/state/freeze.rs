@@ -67,7 +67,7 @@ impl Index {
     }
 
     /// The bytes of what is kept in memory as a whole.
-    fn encode(&self) -> Vec<u8> {
+    pub(super) fn encode(&self) -> Vec<u8> {
         let mut to = vec![];
         to.position(self.end);
         to.position(self.last);

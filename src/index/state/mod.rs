@@ -1,6 +1,7 @@
 //! What the index holds: each part by itself.
 
 mod chains;
+mod compare;
 mod deferred;
 mod duties;
 mod event_keys;

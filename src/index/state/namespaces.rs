@@ -100,6 +100,10 @@ impl Namespaces {
         self.workflows.freeze(upto)
     }
 
+    pub(super) fn layers(&self) -> &Layers<Workflow> {
+        &self.workflows
+    }
+
     /// Goes on with `cold`.
     pub(super) fn adopt(&mut self, cold: &Arc<Cold>) {
         self.workflows.adopt(cold);
@@ -200,7 +204,7 @@ impl Namespaces {
     }
 
     /// The number of the workflow with this id in a namespace.
-    fn number_in(&self, namespace: usize, id: &str) -> Option<WorkflowNumber> {
+    pub(super) fn number_in(&self, namespace: usize, id: &str) -> Option<WorkflowNumber> {
         let here = self.list.get(namespace)?.workflows.get(id);
         match here {
             None if !self.workflows.cold().is_empty() => self.cold_number(namespace, id),

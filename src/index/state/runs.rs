@@ -295,7 +295,7 @@ impl Runs {
         self.layers.hot_len() * (size_of::<Run>() + 2 * size_of::<(RunId, RunNumber)>())
     }
 
-    pub(super) fn cold(&self) -> &Arc<Cold> {
+    pub(crate) fn cold(&self) -> &Arc<Cold> {
         self.layers.cold()
     }
 
@@ -303,6 +303,10 @@ impl Runs {
     pub(super) fn freeze(&mut self, upto: Position) -> Arc<Layer<Run>> {
         self.by_id.freeze(upto);
         self.layers.freeze(upto)
+    }
+
+    pub(super) fn layers(&self) -> &Layers<Run> {
+        &self.layers
     }
 
     /// Goes on with `cold`.

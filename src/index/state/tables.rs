@@ -152,6 +152,19 @@ impl Tables {
         Some(tables)
     }
 
+    /// Whether both have the same rows as of the last commit, and the same commits made them.
+    pub(super) fn is_same(&self, other: &Tables) -> bool {
+        self.tables.len() == other.tables.len()
+            && self.tables.keys().all(|name| self.rows(name).eq(other.rows(name)))
+    }
+
+    fn rows(&self, table: &str) -> impl Iterator<Item = (&[u8], Row)> {
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        let found = self.tables.get(table).into_iter();
+        let rows = found.flat_map(move |it| it.rows.range(&self.cold, table, all));
+        rows.filter_map(|(key, row)| Some((key, row?)))
+    }
+
     /// Drops versions that only readers before `oldest` would see.
     pub(crate) fn forget(&mut self, oldest: Position) {
         while self.stale.front().is_some_and(|stale| stale.commit < oldest) {

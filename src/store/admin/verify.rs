@@ -74,7 +74,7 @@ impl Store {
     /// the manifest, the header of every segment, every frame, and the zeros after the seals of full segments. If
     /// the store is open for reading only and no process writes it, also the zeros after the end of the log. What
     /// an opening refuses is an error here; what it repairs is in the report.
-    /// Decodes every event, builds the index anew, compares it with the one in use, reads every history and
+    /// Checks every byte of the index's files. Decodes every event, builds the index anew, compares it with the one in use, reads every history and
     /// compares it with the run's size. Proves the trees: one parent per child, no cycles, counts and open duties
     /// as computed from the histories. `progress` is called from time to time.
     ///
@@ -87,6 +87,9 @@ impl Store {
     /// [`Error::UnsupportedFormat`] for a page of another version; [`Error::Io`].
     pub fn verify(&self, mut progress: impl FnMut(VerifyProgress)) -> Result<VerifyReport> {
         self.shared.here()?;
+        // Files may come and go meanwhile.
+        let cold = self.shared.index.read().runs.cold().clone();
+        cold.files().iter().try_for_each(|file| file.sorted.verify())?;
         let verified = self.verify_all(&mut progress);
         // What was not found in a damaged index says nothing about the log.
         self.shared.index.read().check_cold()?;
@@ -177,7 +180,8 @@ impl Store {
             let error = mismatch(view, what, 0, 0);
             return Err(run.map_or(error.clone(), |run| of_run(error, run)));
         }
-        Ok(())
+        let differs = index.differs_from(fresh);
+        differs.map_or(Ok(()), |what| Err(mismatch(view, what, 0, 0)))
     }
 }
 
