@@ -98,7 +98,7 @@ impl Built {
     /// Opens the log, and replays what the index lacks.
     fn open(&mut self, opening: &Opening) -> Result<Opened> {
         if let Some(covered) = self.covered {
-            let opened = open(opening, Some(&covered), &mut self.replay());
+            let opened = open(opening, Some(&covered), &mut self.replay(opening));
             if self.index.check_cold().is_ok()
                 && let Some(opened) = opened?
             {
@@ -108,10 +108,13 @@ impl Built {
         // It is the index of another log, or of more than there is of this one, or it is damaged.
         *self = Built::nothing(self.memory_bytes);
         let never = || Error::internal("a log that is read from its start does not fit");
-        open(opening, None, &mut self.replay())?.ok_or_else(never)
+        open(opening, None, &mut self.replay(opening))?.ok_or_else(never)
     }
 
-    fn replay(&mut self) -> FreezingReplay<'_> {
+    fn replay(&mut self, opening: &Opening) -> FreezingReplay<'_> {
+        if opening.read_only {
+            self.index.tables.keep_deletions();
+        }
         FreezingReplay { index: &mut self.index, freezer: &self.freezer, oldest: None }
     }
 }

@@ -6,6 +6,7 @@ mod expect;
 mod files;
 mod growth;
 mod kin;
+mod layers;
 mod long;
 mod memory;
 mod retry;

@@ -31,6 +31,15 @@ pub(crate) struct LayeredRows {
     frozen: Frozen<RowLayer>,
 }
 
+/// Whether a deletion is an entry where no layer beneath has the row. It must be where the files beneath are
+/// another writer's: they may end between a row and its deletion.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Deletions {
+    #[default]
+    AsNeeded,
+    All,
+}
+
 impl LayeredRows {
     pub(crate) fn get(&self, cold: &Cold, table: &str, key: &[u8]) -> Option<Row> {
         self.hot.get(key).copied().unwrap_or_else(|| self.beneath(cold, table, key))
@@ -49,11 +58,13 @@ impl LayeredRows {
         table: &str,
         key: &[u8],
         row: Option<Row>,
+        deletions: Deletions,
     ) -> Option<Row> {
         if let Some(known) = self.hot.get_mut(key) {
             let before = std::mem::replace(known, row);
             // What no layer beneath has needs no deletion.
-            if row.is_none() && self.beneath(cold, table, key).is_none() {
+            let kept = deletions == Deletions::All;
+            if row.is_none() && !kept && self.beneath(cold, table, key).is_none() {
                 self.hot.remove(key);
             }
             return before;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::frozen::Retired;
 use super::impossible::{Impossible, Must};
-use super::rows::{Key, LayeredRows, Range, Row, RowLayer};
+use super::rows::{Deletions, Key, LayeredRows, Range, Row, RowLayer};
 use crate::bytes::wide;
 use crate::hash::Map;
 use crate::id::Position;
@@ -73,6 +73,7 @@ pub(crate) struct Tables {
     /// Rows with versions that no reader will need once all hold later positions.
     stale: VecDeque<Stale>,
     cold: Arc<Cold>,
+    deletions: Deletions,
     hot_bytes: u64,
 }
 
@@ -96,7 +97,7 @@ impl Tables {
         let table = self.tables.entry(name.clone()).or_insert_with(|| Table::new(commit));
         table.changed = commit;
         self.hot_bytes += wide(row.key.len() + size_of::<(Key, Option<Row>)>());
-        if table.set(&self.cold, row, value, commit) {
+        if table.set(&self.cold, row, value, commit, self.deletions) {
             self.stale.push_back(Stale { commit, table: name, key: row.key.into() });
         }
         Ok(())
@@ -113,6 +114,11 @@ impl Tables {
         let tables = self.tables.iter_mut();
         let frozen = tables.filter_map(|(name, it)| Some((name.clone(), it.rows.freeze(upto)?)));
         frozen.collect()
+    }
+
+    /// Keeps all deletions from now on: the files of the index will be another writer's.
+    pub(crate) fn keep_deletions(&mut self) {
+        self.deletions = Deletions::All;
     }
 
     /// Goes on with `cold`.
@@ -257,9 +263,10 @@ impl Table {
         put: &Put<'_>,
         value: Option<ValueRef>,
         commit: Position,
+        deletions: Deletions,
     ) -> bool {
         let row = value.map(|value| Row { commit, value });
-        let before = self.rows.set(cold, put.table, put.key, row);
+        let before = self.rows.set(cold, put.table, put.key, row, deletions);
         if let Some(value) = value {
             self.count += 1;
             self.bytes += value.bytes();
