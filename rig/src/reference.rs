@@ -13,10 +13,11 @@ pub const SEGMENT_BYTES: u32 = 256 << 10;
 /// Where the store lies on simulated disks.
 pub const STORE: &str = "/data/store";
 
-/// How the store on a simulated disk is opened.
+/// How the store on a simulated disk is opened: with no memory for the index, so that each commit gets a file of it.
 pub(crate) fn options(disk: &SimulatedDisk) -> Options {
     let disk = Arc::new(disk.clone());
-    Options::new().segment_bytes(SEGMENT_BYTES).recheck_commits(true).disk(disk)
+    let options = Options::new().segment_bytes(SEGMENT_BYTES).memory_bytes(0);
+    options.recheck_commits(true).disk(disk)
 }
 
 /// What a world's store holds after each of its commits.

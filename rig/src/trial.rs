@@ -71,6 +71,9 @@ pub fn run(schedule: &Schedule, reference: &Reference) -> Result<Found, String> 
     if harmed && schedule.harms.iter().all(flipped) {
         trial.heal_no_damage().map_err(|what| format!("healed at last: {what}"))?;
     }
+    if harmed {
+        trial.trust_the_index().map_err(|what| format!("with the index, at last: {what}"))?;
+    }
     let (outcome, ambiguous) = trial.examine(harmed).map_err(|what| format!("at last: {what}"))?;
     Ok(Found { outcome, operations: trial.operations, ambiguous })
 }
@@ -245,7 +248,7 @@ impl Trial<'_> {
     /// nothing vouches for that one, but no earlier.
     fn heal_no_damage(&self) -> Result<(), String> {
         let disk = SimulatedDisk::with(self.content.clone(), self.reference.world.seed);
-        let Ok(store) = options(&disk).open(STORE) else { return Ok(()) };
+        let Ok(store) = options(&disk).check_log(true).open(STORE) else { return Ok(()) };
         let found = portrait::commits(&store).map_err(|error| error.to_string())?.len();
         if found < self.vouched {
             let (vouched, verdict) = (self.vouched, store.report().verdict);
@@ -254,9 +257,28 @@ impl Trial<'_> {
         Ok(())
     }
 
+    /// Opens a harmed store as by default: the index vouches for what it has taken in. Then damage may be found later,
+    /// but it is, at its place.
+    fn trust_the_index(&self) -> Result<(), String> {
+        let disk = SimulatedDisk::with(self.content.clone(), !self.reference.world.seed);
+        let found =
+            options(&disk).on_ambiguous(OnAmbiguous::Refuse).open(STORE).and_then(|store| {
+                store.verify(|_| {})?;
+                let found = self.check_commits(&store, "with the index");
+                let state = portrait::state(&store)?;
+                Ok(found.map(|found| state == self.reference.states[found]))
+            });
+        match found {
+            Ok(found) => found?.then_some(()).ok_or_else(|| "the state is another one".into()),
+            Err(error) => names_place(&error).map(|_| ()),
+        }
+    }
+
     /// Opens the store for the last time, on a disk that does not fail, and goes on with it.
     fn examine(&mut self, harmed: bool) -> Result<(Outcome, bool), String> {
         let disk = SimulatedDisk::with(self.content.clone(), !self.reference.world.seed);
+        // What an index vouches for is not read otherwise; see `trust_the_index`.
+        let options = |disk: &SimulatedDisk| options(disk).check_log(harmed);
         let reader = options(&disk).read_only(true).open(STORE);
         self.unchanged(&disk, "opening it for reading only")?;
         let ambiguity = if harmed { OnAmbiguous::Refuse } else { OnAmbiguous::Heal };
