@@ -5,6 +5,7 @@
 mod expect;
 mod files;
 mod growth;
+mod index;
 mod kin;
 mod layers;
 mod long;

@@ -45,6 +45,16 @@ impl FileEntry {
         format!("{:012x}-{:012x}.idx", self.from.as_u64(), self.upto.as_u64())
     }
 
+    /// Whether a file of an index may have this name.
+    pub(crate) fn is_name(name: &str) -> bool {
+        let held = name.strip_suffix(".idx").and_then(|held| held.split_once('-'));
+        let is_position = |digits: &str| {
+            digits.len() == 12
+                && digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+        };
+        held.is_some_and(|(from, upto)| is_position(from) && is_position(upto))
+    }
+
     pub(crate) fn path(&self, paths: &Paths) -> PathBuf {
         paths.index().join(self.name())
     }
@@ -132,5 +142,9 @@ mod tests {
     fn files_sort_by_what_they_hold() {
         let names: Vec<_> = checkpoint().files.iter().map(FileEntry::name).collect();
         assert_eq!(names, ["400000000000-800000000000.idx", "000000000000-400000000000.idx"]);
+        assert!(names.iter().all(|name| FileEntry::is_name(name)));
+        let others =
+            ["", ".idx", "-.idx", "400000000000-80000000000.idx", "400000000000-80000000000G.idx"];
+        assert!(!others.iter().any(|name| FileEntry::is_name(name)));
     }
 }

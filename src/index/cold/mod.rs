@@ -11,4 +11,4 @@ pub(crate) use checkpoint::{Checkpoint, FileEntry};
 pub(crate) use family::{Family, KINDS};
 pub(crate) use files::IndexFile;
 pub(crate) use lookup::{Cold, ColdRows, beyond_prefix, row_key};
-pub(crate) use paths::{read_checkpoint, remove_others, write_checkpoint};
+pub(crate) use paths::{read_checkpoint, remove_others, unknown_files, write_checkpoint};

@@ -49,6 +49,18 @@ pub(crate) fn write_checkpoint(disk: &dyn Disk, paths: &Paths, next: &Checkpoint
     disk.sync_dir(&dir).map_err(|source| Error::io("sync", dir, source))
 }
 
+/// Files in the directory of the index that no writer has made.
+pub(crate) fn unknown_files(disk: &dyn Disk, paths: &Paths) -> Result<Vec<PathBuf>> {
+    let dir = paths.index();
+    let names = match disk.list(&dir) {
+        Err(error) if error.kind() == NotFound => vec![],
+        listed => listed.map_err(|e| Error::io("list", &dir, e))?,
+    };
+    let own = [paths.checkpoint(), paths.staged_checkpoint()];
+    let unknown = names.iter().filter(|name| !FileEntry::is_name(name)).map(|name| dir.join(name));
+    Ok(unknown.filter(|path| !own.contains(path)).collect())
+}
+
 /// Removes files of the index that are not among `named`. What cannot be removed is tried again the next time.
 pub(crate) fn remove_others<'a>(
     disk: &dyn Disk,
@@ -61,7 +73,7 @@ pub(crate) fn remove_others<'a>(
         Err(error) if error.kind() == NotFound => return,
         names => names.unwrap_or_default(),
     };
-    for name in names.iter().filter(|name| name.ends_with(".idx") && !named.contains(*name)) {
+    for name in names.iter().filter(|name| FileEntry::is_name(name) && !named.contains(*name)) {
         let _ = disk.remove(&dir.join(name));
     }
 }

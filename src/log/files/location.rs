@@ -67,6 +67,15 @@ pub(crate) fn check_at(disk: &dyn Disk, path: &Path, opened: FileId) -> Result<(
     Err(Error::Displaced { path: path.to_owned(), replaced })
 }
 
+/// A symbolic link within the store is not followed: it could lead writes out of its directory.
+pub(crate) fn refuse_link(disk: &dyn Disk, path: &Path) -> Result<()> {
+    if disk.is_link(path).map_err(|e| Error::io("look at", path, e))? {
+        let source = std::io::Error::other("a symbolic link, which is not followed");
+        return Err(Error::io("enter", path, source));
+    }
+    Ok(())
+}
+
 /// [`Error::Linked`] if the manifest has another hard link, so that another directory shares the store's
 /// files. To be called before anything is written.
 pub(crate) fn check_unshared(disk: &dyn Disk, paths: &Paths) -> Result<()> {

@@ -15,7 +15,7 @@ mod weak_memory;
 
 pub(crate) use disjoint::check_disjoint;
 pub(crate) use holes::zero_holes;
-pub(crate) use location::{StoreLocation, check_at, check_unshared, here};
+pub(crate) use location::{StoreLocation, check_at, check_unshared, here, refuse_link};
 pub(crate) use lock::Lock;
 pub(crate) use lock_record::{LockFile, LockRecord, durable_hint};
 pub(crate) use manifest::ManifestFile;

@@ -14,7 +14,7 @@ use crate::id::Position;
 use crate::limits::SEGMENT_BYTES_MIN;
 use crate::log::files::{
     Lock, LockFile, LockRecord, ManifestFile, Published, Segment, StoreLocation, check_unshared,
-    missing, remove_unfinished, reserve,
+    missing, refuse_link, remove_unfinished, reserve,
 };
 use crate::log::format::{
     FORMAT_VERSION, Identity, Manifest, Paths, SEGMENT_HEADER_BYTES, SegmentHeader, corrupt,
@@ -105,7 +105,9 @@ pub(crate) fn open(
     replay: &mut dyn Replay,
 ) -> Result<Option<Opened>> {
     let started = Instant::now();
-    refuse_links(opening)?;
+    for dir in [opening.paths.log(), opening.paths.index(), opening.paths.quarantine()] {
+        refuse_link(opening.disk.as_ref(), &dir)?;
+    }
     let opened = if opening.read_only {
         open_reader(opening, covered, replay)
     } else {
@@ -132,17 +134,6 @@ fn scan(
         return Ok(None);
     }
     scanner.run(replay).map(Some)
-}
-
-/// Symbolic links within the store are not followed: they could lead writes out of its directory.
-fn refuse_links(Opening { disk, paths, .. }: &Opening) -> Result<()> {
-    for dir in [paths.log(), paths.quarantine()] {
-        if disk.is_link(&dir).map_err(|e| Error::io("look at", &dir, e))? {
-            let source = std::io::Error::other("a symbolic link, which is not followed");
-            return Err(Error::io("enter", dir, source));
-        }
-    }
-    Ok(())
 }
 
 fn open_writer(

@@ -75,7 +75,7 @@ pub(crate) fn epoch(disk: &dyn Disk, paths: &Paths) -> Result<u32> {
     Ok(ManifestFile::open(disk, paths, OpenMode::Read)?.current.epoch)
 }
 
-/// Lists the files that are not part of the log.
+/// Lists the files that are not part of the log. What is in the directory of the index is left out.
 pub(crate) fn files(disk: &dyn Disk, paths: &Paths) -> Result<Files> {
     let known = [
         paths.lock_record(),
@@ -84,6 +84,7 @@ pub(crate) fn files(disk: &dyn Disk, paths: &Paths) -> Result<Files> {
         paths.reserve(),
         paths.staged_reserve(),
         paths.log(),
+        paths.index(),
         paths.quarantine(),
         paths.prepared(),
     ];

@@ -6,6 +6,7 @@ use crate::bytes::wide;
 use crate::error::{Corruption, Error, Result};
 use crate::event::Malformed;
 use crate::id::{RunId, RunNumber};
+use crate::index::cold::unknown_files;
 use crate::index::{Contradiction, Index};
 use crate::log::files::View;
 use crate::log::format::Frame;
@@ -99,8 +100,10 @@ impl Store {
     fn verify_all(&self, progress: &mut dyn FnMut(VerifyProgress)) -> Result<VerifyReport> {
         let snapshot = self.snapshot();
         let view = snapshot.view();
-        let Files { quarantined, unknown } =
-            reread::files(self.shared.disk.as_ref(), &self.shared.paths)?;
+        let (disk, paths) = (self.shared.disk.as_ref(), &self.shared.paths);
+        let Files { quarantined, mut unknown } = reread::files(disk, paths)?;
+        unknown.extend(unknown_files(disk, paths)?);
+        unknown.sort_unstable();
         let mut report = VerifyReport { quarantined, unknown, ..Default::default() };
         let mut meter = Meter::new(self.bytes_to_verify(&snapshot)?, progress);
         let fresh = self.verify_log(view, &mut report, &mut meter)?;

@@ -9,6 +9,7 @@ use crate::id::Position;
 use crate::index::FrozenIndex;
 use crate::index::cold::{Checkpoint, Cold, IndexFile, remove_others, write_checkpoint};
 use crate::index::persist::{merge_files, mergeable, write_layer};
+use crate::log::files::refuse_link;
 use crate::log::open::Covered;
 use crate::store::shared::Shared;
 
@@ -22,7 +23,8 @@ impl<'s> IndexWriter<'s> {
     /// Goes on with what was loaded, and removes what an earlier writer has left.
     pub(crate) fn new(shared: &'s Shared, cold: Arc<Cold>) -> Self {
         let writer = IndexWriter { shared, cold };
-        writer.remove_others();
+        // What cannot be removed is tried again at the next switch.
+        let _ = writer.remove_others();
         writer
     }
 
@@ -77,6 +79,8 @@ impl<'s> IndexWriter<'s> {
         let entries = files.iter().map(|file| file.entry).collect();
         let resident = layer.resident.clone();
         let checkpoint = Checkpoint { covered, files: entries, resident };
+        // To write the files took a while.
+        self.check_place()?;
         write_checkpoint(self.disk(), &self.shared.paths, &checkpoint)?;
         let cold = Arc::new(Cold::new(files));
         let mut index = self.shared.index.write();
@@ -85,16 +89,22 @@ impl<'s> IndexWriter<'s> {
         index.adopt(&cold);
         drop(index);
         self.cold = cold;
-        self.remove_others();
+        // What cannot be removed is tried again at the next switch.
+        let _ = self.remove_others();
         Ok(())
     }
 
-    fn remove_others(&self) {
+    /// Removes files that the checkpoint does not name.
+    fn remove_others(&self) -> Result<()> {
+        self.check_place()?;
         let named = self.cold.files().iter().map(|file| &file.entry);
         remove_others(self.disk(), &self.shared.paths, named);
+        Ok(())
     }
 
+    /// Fails if paths lead elsewhere by now than they did when the store was opened.
     fn check_place(&self) -> Result<()> {
-        self.shared.location.check(self.disk())
+        self.shared.location.check(self.disk())?;
+        refuse_link(self.disk(), &self.shared.paths.index())
     }
 }

@@ -211,6 +211,10 @@ impl Shared {
         let Some(oldest) = self.freezer.oldest() else { return };
         let (disk, paths) = (self.disk.as_ref(), &self.paths);
         let Some(checkpoint) = read_checkpoint(disk, paths) else { return };
+        // In a directory that was replaced, it is that of another store.
+        if self.location.check(disk).is_err() {
+            return;
+        }
         let Some(upto) = checkpoint.files.first().map(|newest| newest.upto) else { return };
         // Files that go further than the index would show what it has not taken in.
         if upto < oldest || upto > self.index.read().end {

@@ -1,0 +1,127 @@
+//! The directory of the index: whose files are in it, and what a writer does not touch.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use kinlog::{Error, NewRun, Options};
+use kinlog_testing::files::{Image, copy_files, directory, small_segments};
+use kinlog_testing::steps::start;
+
+/// Everything but the last commit is written into files of the index, as soon as it is durable.
+fn cold() -> Options {
+    small_segments().memory_bytes(0)
+}
+
+/// A store with runs and rows in the index's files, closed.
+fn indexed(dir: &Path) {
+    let store = cold().open(dir).unwrap();
+    for number in 0..20 {
+        let mut tx = store.begin();
+        tx.start(NewRun::new("shop", &format!("order-{number}"), "Order")).unwrap();
+        tx.put("orders", &[number], b"paid").unwrap();
+        tx.commit().unwrap();
+    }
+    store.shut_down().unwrap();
+    assert!(!index_files(dir).is_empty());
+}
+
+fn index_files(dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(dir.join("index")) else { return vec![] };
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> =
+        paths.filter(|path| path.extension().is_some_and(|e| e == "idx")).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn files_in_the_directory_of_the_index_are_the_stores_own_and_others_are_left_alone() {
+    let dir = directory();
+    indexed(dir.path());
+    fs::write(dir.path().join("index/CHECKPOINT.tmp"), b"unfinished").unwrap();
+    let reader = cold().read_only(true).open(dir.path()).unwrap();
+    assert_eq!(reader.verify(|_| {}).unwrap().unknown, Vec::<PathBuf>::new());
+    let others = ["mine.idx", "notes", "0-1.idx"].map(|name| dir.path().join("index").join(name));
+    others.iter().for_each(|path| fs::write(path, b"mine").unwrap());
+    let writer = cold().open(dir.path()).unwrap();
+    start(&writer, "one more");
+    writer.shut_down().unwrap();
+    let mut unknown = reader.verify(|_| {}).unwrap().unknown;
+    unknown.sort();
+    let mut expected = others.to_vec();
+    expected.sort();
+    assert_eq!(unknown, expected);
+}
+
+#[test]
+fn a_directory_of_the_index_that_is_a_link_is_not_followed() {
+    let dir = directory();
+    let (path, elsewhere) = (dir.path().join("store"), dir.path().join("elsewhere"));
+    indexed(&path);
+    fs::rename(path.join("index"), &elsewhere).unwrap();
+    symlink(&elsewhere, path.join("index")).unwrap();
+    for read_only in [true, false] {
+        let opened = cold().read_only(read_only).open(&path);
+        let Err(Error::Io { path: named, .. }) = opened else { panic!("the link was followed") };
+        assert_eq!(named, path.join("index"));
+    }
+}
+
+#[test]
+fn nothing_is_written_or_removed_through_a_link_that_came_while_the_store_was_open() {
+    let dir = directory();
+    let (path, elsewhere) = (dir.path().join("store"), dir.path().join("elsewhere"));
+    indexed(&path);
+    let store = cold().open(&path).unwrap();
+    fs::rename(path.join("index"), dir.path().join("away")).unwrap();
+    copy_files(&dir.path().join("away"), &elsewhere);
+    // A file that no checkpoint names.
+    fs::write(elsewhere.join("000000000000-000000000001.idx"), b"mine").unwrap();
+    let before = Image::read(&elsewhere);
+    symlink(&elsewhere, path.join("index")).unwrap();
+    for number in 0..10 {
+        start(&store, &format!("more-{number}"));
+    }
+    store.shut_down().unwrap();
+    Image::read(&elsewhere).assert_same(&before, "what the link led to");
+    fs::remove_file(path.join("index")).unwrap();
+    cold().open(&path).unwrap().verify(|_| {}).unwrap();
+}
+
+#[test]
+fn no_index_is_written_into_a_store_that_took_the_place_of_the_open_one() {
+    let dir = directory();
+    let (path, other) = (dir.path().join("store"), dir.path().join("other"));
+    indexed(&path);
+    indexed(&other);
+    let before = Image::read(&other);
+    let store = cold().open(&path).unwrap();
+    fs::rename(&path, dir.path().join("moved")).unwrap();
+    fs::rename(&other, &path).unwrap();
+    for number in 0..10 {
+        // Refused as soon as the writer has noticed.
+        let _ = store.transact(|tx| tx.start(NewRun::new("shop", &format!("m-{number}"), "Order")));
+    }
+    let _ = store.shut_down();
+    Image::read(&path).assert_same(&before, "the store that took the place");
+}
+
+#[test]
+fn a_reader_takes_no_index_from_a_store_that_took_the_place_of_the_open_one() {
+    let dir = directory();
+    let (path, other) = (dir.path().join("store"), dir.path().join("other"));
+    // It writes no index, and the reader looks for files to take its own layers out of memory.
+    let writer = small_segments().open(&path).unwrap();
+    let reader = cold().read_only(true).open(&path).unwrap();
+    let runs: Vec<_> = (0..60).map(|number| start(&writer, &format!("mine-{number}"))).collect();
+    reader.refresh().unwrap();
+    writer.shut_down().unwrap();
+    indexed(&other);
+    fs::rename(&path, dir.path().join("moved")).unwrap();
+    fs::rename(&other, &path).unwrap();
+    let _ = reader.refresh();
+    for run in &runs {
+        assert_eq!(reader.run(run).unwrap().id, *run);
+    }
+}
