@@ -88,6 +88,7 @@ impl Failure {
         };
         match root(error) {
             Error::Corrupt(_) => ("corrupt", CORRUPT),
+            Error::DamagedIndex(_) => ("damaged_index", CORRUPT),
             Error::NotAStore { .. } => ("not_a_store", NOT_FOUND),
             Error::Locked { .. } => ("in_use", IN_USE),
             Error::UnsupportedFormat { .. } => ("unsupported_format", UNSUPPORTED),
@@ -136,7 +137,7 @@ impl Told {
         if let Failure::Store(error) = failure {
             path = path_of(error).map(|path| path.display().to_string());
             damage = match root(error) {
-                Error::Corrupt(found) => Some(Damage {
+                Error::Corrupt(found) | Error::DamagedIndex(found) => Some(Damage {
                     offset: found.offset,
                     what: found.what,
                     expected: found.expected,
@@ -160,7 +161,7 @@ fn root(mut error: &Error) -> &Error {
 
 fn path_of(error: &Error) -> Option<&Path> {
     match root(error) {
-        Error::Corrupt(found) => Some(&found.path),
+        Error::Corrupt(found) | Error::DamagedIndex(found) => Some(&found.path),
         Error::Io { path, .. }
         | Error::DiskFull { path, .. }
         | Error::Locked { path, .. }

@@ -11,6 +11,16 @@ impl fmt::Display for Error {
                 write!(f, "cannot {operation} {}: {source}", path.display())
             }
             Error::Corrupt(corruption) => corruption.fmt(f),
+            Error::DamagedIndex(found) => write!(
+                f,
+                "{} is damaged at offset {}: {} (expected {:#x}, found {:#x}); it belongs to the index, and the log has \
+                 everything: close the store, delete its directory `index`, and open it again",
+                found.path.display(),
+                found.offset,
+                found.what,
+                found.expected,
+                found.found
+            ),
             Error::Locked { path, holder } => write!(
                 f,
                 "the store is in use ({}): {holder}, or open it for reading only",

@@ -34,6 +34,10 @@ pub enum Error {
     /// Acknowledged data is damaged. The operation is refused, and nothing is repaired. Restore the store from a
     /// backup, or copy what is whole with [`salvage`](crate::salvage::salvage).
     Corrupt(Box<Corruption>),
+    /// A file of the index is damaged, and nothing else: the log has everything. Reads that need the index and commits fail from
+    /// then on. A writer that has met this makes the next opening build the index anew. In any other case, and at any
+    /// time when the store is not open, the directory `index` may be deleted.
+    DamagedIndex(Box<Corruption>),
     /// Another process has the store open for writing, or this one has already.
     Locked {
         /// The store's directory, which the lock is on.
@@ -315,6 +319,14 @@ pub struct Corruption {
 impl Error {
     pub(crate) fn io(operation: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
         Error::Io { operation, path: path.into(), source: Arc::new(source) }
+    }
+
+    /// The error for damage that was found in a file of the index.
+    pub(crate) fn of_index(self) -> Self {
+        match self {
+            Error::Corrupt(found) => Error::DamagedIndex(found),
+            other => other,
+        }
     }
 
     pub(crate) fn invalid(what: &'static str) -> Self {

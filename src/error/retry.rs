@@ -48,6 +48,7 @@ impl Error {
             | Error::Forked { .. }
             | Error::NotWritten { .. }
             | Error::OutcomeUnknown { .. }
+            | Error::DamagedIndex(_)
             | Error::Internal { .. } => Retry::AfterReopening,
             Error::Corrupt(_)
             | Error::Linked { .. }

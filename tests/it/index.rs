@@ -125,3 +125,92 @@ fn a_reader_takes_no_index_from_a_store_that_took_the_place_of_the_open_one() {
         assert_eq!(reader.run(run).unwrap().id, *run);
     }
 }
+
+/// Damages every file of the index but the checkpoint, from its first bytes on, where its entries are.
+fn damage_entries(dir: &Path) {
+    for path in index_files(dir) {
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[..64].iter_mut().for_each(|byte| *byte ^= 1);
+        fs::write(&path, bytes).unwrap();
+    }
+}
+
+#[test]
+fn verify_finds_each_kind_of_damage_to_the_index() {
+    let dir = directory();
+    indexed(dir.path());
+    let whole = Image::read(dir.path());
+    let files = index_files(dir.path());
+    let oldest = files.first().unwrap().strip_prefix(dir.path()).unwrap().to_owned();
+    let newest = files.last().unwrap().strip_prefix(dir.path()).unwrap().to_owned();
+    type Inflict<'a> = Box<dyn Fn(&Path) + 'a>;
+    let flip = |name: PathBuf, at: fn(usize) -> usize| -> Inflict<'_> {
+        Box::new(move |dir| {
+            let mut bytes = fs::read(dir.join(&name)).unwrap();
+            let at = at(bytes.len());
+            bytes[at] ^= 1;
+            fs::write(dir.join(&name), bytes).unwrap();
+        })
+    };
+    let damages: [(&str, Inflict<'_>); 8] = [
+        ("an entry", flip(oldest.clone(), |_| 3)),
+        ("a byte in the middle", flip(newest.clone(), |len| len / 2)),
+        ("a footer", flip(newest.clone(), |len| len - 1)),
+        ("a checkpoint", flip("index/CHECKPOINT".into(), |len| len / 2)),
+        ("the end of a checkpoint", flip("index/CHECKPOINT".into(), |len| len - 1)),
+        ("a file that is missing", Box::new(|dir| fs::remove_file(dir.join(&oldest)).unwrap())),
+        (
+            "a file that was cut",
+            Box::new(|dir| {
+                let bytes = fs::read(dir.join(&newest)).unwrap();
+                fs::write(dir.join(&newest), &bytes[..bytes.len() - 1]).unwrap();
+            }),
+        ),
+        (
+            "a file in the place of another",
+            Box::new(|dir| {
+                fs::copy(dir.join(&oldest), dir.join(&newest)).unwrap();
+            }),
+        ),
+    ];
+    for (what, inflict) in damages {
+        let dir = directory();
+        whole.write(dir.path());
+        cold().read_only(true).open(dir.path()).unwrap().verify(|_| {}).unwrap();
+        inflict(dir.path());
+        let reader = cold().read_only(true).open(dir.path()).unwrap();
+        let verified = reader.verify(|_| {});
+        let Err(error @ Error::DamagedIndex(_)) = verified else { panic!("{what}: {verified:?}") };
+        assert!(error.to_string().contains("delete its directory `index`"), "{error}");
+        drop(reader);
+        fs::remove_dir_all(dir.path().join("index")).unwrap();
+        cold().read_only(true).open(dir.path()).unwrap().verify(|_| {}).unwrap();
+    }
+}
+
+#[test]
+fn damage_that_a_writer_meets_stops_it_and_the_next_opening_builds_the_index_anew() {
+    let dir = directory();
+    indexed(dir.path());
+    damage_entries(dir.path());
+    let store = cold().open(dir.path()).unwrap();
+    let read = store.snapshot().get("orders", &[1]).map(|row| row.map(<[u8]>::to_vec));
+    let damaged = |error: &Error| matches!(error, Error::DamagedIndex(_));
+    let refused = store.transact(|tx| tx.start(NewRun::new("shop", "one more", "Order")));
+    let refused = refused.map(|_| ()).unwrap_err();
+    assert!(damaged(&refused), "{refused}");
+    assert_eq!(refused.retry(), kinlog::error::Retry::AfterReopening);
+    let end = store.end();
+    let again = store.transact(|tx| tx.put("orders", b"x", b"y")).map(|_| ()).unwrap_err();
+    assert!(damaged(&again) && store.end() == end, "{again}");
+    // Before it is shut down: a process may end without that.
+    while fs::exists(dir.path().join("index/CHECKPOINT")).unwrap() {
+        std::thread::yield_now();
+    }
+    store.shut_down().unwrap();
+    let _ = read;
+    let store = cold().open(dir.path()).unwrap();
+    assert_eq!(store.snapshot().get("orders", &[1]).unwrap(), Some(b"paid".as_slice()));
+    start(&store, "one more");
+    store.verify(|_| {}).unwrap();
+}

@@ -80,13 +80,15 @@ impl Checkpoint {
         to
     }
 
+    /// Whether these are the bytes of a whole checkpoint of a version that this build does not know.
+    pub(crate) fn is_of_another_version(bytes: &[u8]) -> bool {
+        let version = checked(bytes).and_then(|mut content| content.number());
+        version.is_some_and(|version| version != VERSION)
+    }
+
     /// The checkpoint with these bytes; `None` if they are damaged, or of another version.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        let (bytes, checksum) = bytes.split_last_chunk()?;
-        if u32::from_le_bytes(*checksum) != crc32fast::hash(bytes) {
-            return None;
-        }
-        let mut from = Unpack(bytes.strip_prefix(MAGIC)?);
+        let mut from = checked(bytes)?;
         if from.number()? != VERSION {
             return None;
         }
@@ -104,6 +106,13 @@ impl Checkpoint {
         let files = files.collect::<Option<_>>()?;
         Some(Checkpoint { covered, files, resident: from.0.to_vec() })
     }
+}
+
+/// What follows the magic number, if the checksum is right.
+fn checked(bytes: &[u8]) -> Option<Unpack<'_>> {
+    let (bytes, checksum) = bytes.split_last_chunk()?;
+    let matches = u32::from_le_bytes(*checksum) == crc32fast::hash(bytes);
+    bytes.strip_prefix(MAGIC).filter(|_| matches).map(Unpack)
 }
 
 #[cfg(test)]

@@ -119,7 +119,7 @@ impl Cold {
             let what = "an entry of the index is malformed";
             let error = file.sorted.malformed(what, wide(family.section()), number.into());
             // The first one is kept.
-            let _ = self.damage.set(error);
+            let _ = self.damage.set(error.of_index());
         }
     }
 
@@ -128,7 +128,7 @@ impl Cold {
             Ok(found) => Some(found),
             Err(error) => {
                 // The first one is kept.
-                let _ = self.damage.set(error);
+                let _ = self.damage.set(error.of_index());
                 None
             }
         }

@@ -11,4 +11,7 @@ pub(crate) use checkpoint::{Checkpoint, FileEntry};
 pub(crate) use family::{Family, KINDS};
 pub(crate) use files::IndexFile;
 pub(crate) use lookup::{Cold, ColdRows, beyond_prefix, row_key};
-pub(crate) use paths::{read_checkpoint, remove_others, unknown_files, write_checkpoint};
+pub(crate) use paths::{
+    CheckpointPaths, checkpoint_bytes, read_checkpoint, remove_checkpoint, remove_others,
+    unknown_files, write_checkpoint,
+};

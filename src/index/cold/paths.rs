@@ -1,7 +1,7 @@
 //! The directory of the index: reading and replacing the checkpoint, and removing files that it does not name.
 
 use std::collections::HashSet;
-use std::io::ErrorKind::NotFound;
+use std::io::ErrorKind::{self, NotFound};
 use std::path::PathBuf;
 
 use super::checkpoint::{Checkpoint, FileEntry};
@@ -28,10 +28,32 @@ impl CheckpointPaths for Paths {
 
 /// The checkpoint; `None` if there is none that this build can use.
 pub(crate) fn read_checkpoint(disk: &dyn Disk, paths: &Paths) -> Option<Checkpoint> {
-    let file = disk.open(&paths.checkpoint(), OpenMode::Read).ok()?;
-    let mut bytes = vec![0; usize::try_from(file.size().ok()?).ok()?];
-    file.read_at(&mut bytes, 0).ok()?;
+    let bytes = checkpoint_bytes(disk, paths).ok()??;
     Checkpoint::decode(&bytes)
+}
+
+/// The bytes of the checkpoint, if there is one.
+pub(crate) fn checkpoint_bytes(disk: &dyn Disk, paths: &Paths) -> Result<Option<Vec<u8>>> {
+    let path = paths.checkpoint();
+    let failed = |source| Error::io("read", &path, source);
+    let file = match disk.open(&path, OpenMode::Read) {
+        Err(error) if error.kind() == NotFound => return Ok(None),
+        opened => opened.map_err(failed)?,
+    };
+    let too_long = |_| failed(ErrorKind::FileTooLarge.into());
+    let mut bytes = vec![0; usize::try_from(file.size().map_err(failed)?).map_err(too_long)?];
+    file.read_at(&mut bytes, 0).map_err(failed)?;
+    Ok(Some(bytes))
+}
+
+/// Removes the checkpoint, so that the next opening builds the index anew.
+pub(crate) fn remove_checkpoint(disk: &dyn Disk, paths: &Paths) -> Result<()> {
+    let (path, dir) = (paths.checkpoint(), paths.index());
+    match disk.remove(&path) {
+        Err(error) if error.kind() == NotFound => return Ok(()),
+        removed => removed.map_err(|e| Error::io("remove", path, e))?,
+    }
+    disk.sync_dir(&dir).map_err(|e| Error::io("sync", dir, e))
 }
 
 /// Replaces the checkpoint. All that it names must be durable, and the log up to what it covers.

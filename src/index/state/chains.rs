@@ -96,10 +96,6 @@ impl Chains {
         self.layers.freeze(upto)
     }
 
-    pub(super) fn layers(&self) -> &Layers<Chain> {
-        &self.layers
-    }
-
     /// Goes on with `cold`.
     pub(super) fn adopt(&mut self, cold: &Arc<Cold>) {
         self.layers.adopt(cold);

@@ -1,48 +1,64 @@
-//! Comparing two indexes of the same commits, entry by entry, wherever these lie.
+//! Comparing an index that was built anew from the log with another one over the same commits.
+
+use std::ops::Bound;
 
 use super::index::Index;
-use super::layers::{Layers, Record};
+use super::layers::Record;
+use super::namespaces::Workflow;
+use super::runs::Run;
+use crate::id::WorkflowNumber;
+use crate::index::cold::{Cold, Family};
 
 impl Index {
-    /// What differs from another index of the same commits, to the byte as files have it.
-    pub(crate) fn differs_from(&self, other: &Index) -> Option<&'static str> {
-        // First what is found by id: a run has its number from there.
-        if !self.finds_all_of(other) {
-            return Some("a run or a workflow is not found by its id");
+    /// Whether the other index has the same sums, namespaces, types, duties and tables, these without rows.
+    pub(crate) fn has_same_sums(&self, other: &Index) -> bool {
+        self.encode() == other.encode()
+    }
+
+    /// How `stored`, all of which is in files, differs from this index, all of which is in memory; `None` if it has the
+    /// same entries, byte by byte, and each is found by its id.
+    pub(crate) fn differs_from_stored(&self, stored: &Index) -> Option<&'static str> {
+        if !self.has_same_sums(stored) {
+            return Some("sums, namespaces, types, duties or tables differ from the log");
         }
-        if !self.runs.layers().is_same(other.runs.layers()) {
-            return Some("a run differs from the log");
+        let cold = stored.runs.cold();
+        for (number, run) in self.runs.iter() {
+            let number = number.as_u32();
+            if !is_stored(cold, number, &*run) {
+                return Some("a run differs from the log");
+            }
+            let mut found = cold.numbers(Family::RunIds, Run::hash(&run.id));
+            if !found.any(|other| other == number) {
+                return Some("a run is not found by its id");
+            }
         }
-        if !self.namespaces.layers().is_same(other.namespaces.layers()) {
-            return Some("a workflow differs from the log");
+        for number in 0.. {
+            let found = self.namespaces.workflow(WorkflowNumber::from_u32(number));
+            let Some((_, workflow)) = found else { break };
+            if !is_stored(cold, number, &*workflow) {
+                return Some("a workflow differs from the log");
+            }
+            let mut found = cold.numbers(Family::WorkflowIds, Workflow::own_hash(&workflow));
+            if !found.any(|other| other == number) {
+                return Some("a workflow is not found by its id");
+            }
         }
-        if !self.chains.layers().is_same(other.chains.layers()) {
+        if !(0..).zip(self.chains.iter()).all(|(number, chain)| is_stored(cold, number, &*chain)) {
             return Some("a chain differs from the log");
         }
-        if !self.tables.is_same(&other.tables) {
-            return Some("a row differs from the log");
-        }
-        if self.encode() != other.encode() {
-            return Some("namespaces, types, duties or sums differ from the log");
+        for (table, ..) in self.tables.sizes() {
+            let rows = self.tables.rows_after(table, Bound::Unbounded);
+            if !rows.eq(stored.tables.rows_after(table, Bound::Unbounded)) {
+                return Some("the rows of a table differ from the log");
+            }
         }
         None
     }
-
-    fn finds_all_of(&self, other: &Index) -> bool {
-        let runs =
-            || other.runs.iter().all(|(number, run)| self.runs.number(&run.id) == Some(number));
-        let workflows = other.namespaces.layers().iter();
-        runs()
-            && workflows.into_iter().all(|(number, workflow)| {
-                let found = self.namespaces.number_in(workflow.namespace, &workflow.id);
-                found.is_some_and(|found| found.as_index() == number)
-            })
-    }
 }
 
-impl<V: Record> Layers<V> {
-    fn is_same(&self, other: &Self) -> bool {
-        let same = |number| self.bytes(number) == other.bytes(number);
-        self.len() == other.len() && (0..self.len()).all(same)
-    }
+/// Whether files have the bytes of an entry.
+fn is_stored<V: Record>(cold: &Cold, number: u32, entry: &V) -> bool {
+    let mut bytes = vec![];
+    entry.encode(number, &mut bytes);
+    cold.get(V::FAMILY, &number.to_be_bytes()) == Some(&bytes)
 }

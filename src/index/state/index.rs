@@ -121,6 +121,11 @@ impl Index {
         self.runs.cold().check()
     }
 
+    /// Whether some of it is in files.
+    pub(crate) fn has_files(&self) -> bool {
+        !self.runs.cold().is_empty()
+    }
+
     /// The bytes that a run of a workflow of its own takes in memory, and those of a relation to a child:
     /// entries and the slots of maps, without names, waypoints and what the allocator adds.
     pub(crate) const fn entry_bytes() -> (usize, usize) {

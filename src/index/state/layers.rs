@@ -4,7 +4,6 @@
 //! written into a file of the cold index in the background, and is left here until no reader needs what entries were
 //! before it. What no layer has is *cold*: it is decoded at each look. A newer layer shadows older ones.
 
-use std::borrow::Cow;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -148,18 +147,6 @@ impl<V: Record> Layers<V> {
             None => {
                 let key = u32::try_from(number).ok()?.to_be_bytes();
                 self.cold.get(V::FAMILY, &key).map(Found::Cold)
-            }
-        }
-    }
-
-    /// The bytes of an entry, as a file of the index has them or would have.
-    pub(super) fn bytes(&self, number: usize) -> Option<Cow<'_, [u8]>> {
-        match self.find(number)? {
-            Found::Cold(bytes) => Some(bytes.into()),
-            Found::Here(entry) => {
-                let mut bytes = vec![];
-                entry.encode(u32::try_from(number).ok()?, &mut bytes);
-                Some(bytes.into())
             }
         }
     }

@@ -100,10 +100,6 @@ impl Namespaces {
         self.workflows.freeze(upto)
     }
 
-    pub(super) fn layers(&self) -> &Layers<Workflow> {
-        &self.workflows
-    }
-
     /// Goes on with `cold`.
     pub(super) fn adopt(&mut self, cold: &Arc<Cold>) {
         self.workflows.adopt(cold);

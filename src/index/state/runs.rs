@@ -305,10 +305,6 @@ impl Runs {
         self.layers.freeze(upto)
     }
 
-    pub(super) fn layers(&self) -> &Layers<Run> {
-        &self.layers
-    }
-
     /// Goes on with `cold`.
     pub(super) fn adopt(&mut self, cold: &Arc<Cold>) {
         self.layers.adopt(cold);

@@ -158,19 +158,6 @@ impl Tables {
         Some(tables)
     }
 
-    /// Whether both have the same rows as of the last commit, and the same commits made them.
-    pub(super) fn is_same(&self, other: &Tables) -> bool {
-        self.tables.len() == other.tables.len()
-            && self.tables.keys().all(|name| self.rows(name).eq(other.rows(name)))
-    }
-
-    fn rows(&self, table: &str) -> impl Iterator<Item = (&[u8], Row)> {
-        let all = (Bound::Unbounded, Bound::Unbounded);
-        let found = self.tables.get(table).into_iter();
-        let rows = found.flat_map(move |it| it.rows.range(&self.cold, table, all));
-        rows.filter_map(|(key, row)| Some((key, row?)))
-    }
-
     /// Drops versions that only readers before `oldest` would see.
     pub(crate) fn forget(&mut self, oldest: Position) {
         while self.stale.front().is_some_and(|stale| stale.commit < oldest) {
@@ -231,6 +218,18 @@ impl Tables {
         let found = self.tables.get(table).filter(|_| !is_empty(range));
         let rows = found.into_iter().flat_map(move |it| it.rows.range(&self.cold, table, range));
         rows.filter_map(|(key, row)| Some((key, row?.value)))
+    }
+
+    /// The rows of a table as the last commit left them, each with that commit, from behind `after` on.
+    pub(crate) fn rows_after(
+        &self,
+        table: &str,
+        after: Bound<&[u8]>,
+    ) -> impl Iterator<Item = (&[u8], Row)> {
+        let range = (after, Bound::Unbounded);
+        let found = self.tables.get(table);
+        let rows = found.into_iter().flat_map(move |it| it.rows.range(&self.cold, table, range));
+        rows.filter_map(|(key, row)| Some((key, row?)))
     }
 
     /// The last commit that set or deleted a row of the table.

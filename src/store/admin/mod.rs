@@ -4,6 +4,7 @@ mod backup;
 mod import;
 mod stats;
 mod verify;
+mod verify_index;
 
 pub use backup::{BackupProgress, BackupReport};
 pub(crate) use import::CommitImport;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::verify_index::StoredIndex;
 use crate::bytes::wide;
 use crate::error::{Corruption, Error, Result};
 use crate::event::Malformed;
@@ -9,7 +10,7 @@ use crate::id::{RunId, RunNumber};
 use crate::index::cold::unknown_files;
 use crate::index::{Contradiction, Index};
 use crate::log::files::View;
-use crate::log::format::Frame;
+use crate::log::format::{Frame, Paths};
 use crate::log::open::{Files, Replay, Verdict, reread};
 use crate::store::read::{Snapshot, info};
 use crate::store::shared::Store;
@@ -75,29 +76,24 @@ impl Store {
     /// the manifest, the header of every segment, every frame, and the zeros after the seals of full segments. If
     /// the store is open for reading only and no process writes it, also the zeros after the end of the log. What
     /// an opening refuses is an error here; what it repairs is in the report.
-    /// Checks every byte of the index's files. Decodes every event, builds the index anew, compares it with the one in use, reads every history and
+    /// Decodes every event, builds the index anew, compares it with the one in use, reads every history and
     /// compares it with the run's size. Proves the trees: one parent per child, no cycles, counts and open duties
     /// as computed from the histories. `progress` is called from time to time.
     ///
-    /// Relations and duties are compared with those in use only if nothing is committed meanwhile. Not checked are
+    /// Checks every byte of the index's files, and compares all that they say with the log up to the commit after which
+    /// they were written. Relations, duties and rows are compared with those in use only if nothing is committed
+    /// meanwhile. Not checked are
     /// `LOCK`, which is ignored if it is damaged, `RESERVE`, unfinished files (`*.tmp`), and the files in
     /// quarantine. An error that a CRC-32 misses, one random error in 2^32, is not found.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] for the first error that is found;
+    /// [`Error::Corrupt`] for the first error that is found; if the log is sound,
+    /// [`Error::DamagedIndex`] for one in the index's files;
     /// [`Error::UnsupportedFormat`] for a page of another version; [`Error::Io`].
     pub fn verify(&self, mut progress: impl FnMut(VerifyProgress)) -> Result<VerifyReport> {
         self.shared.here()?;
-        // Files may come and go meanwhile.
-        let cold = self.shared.index.read().runs.cold().clone();
-        cold.files().iter().try_for_each(|file| file.sorted.verify())?;
-        let verified = self.verify_all(&mut progress);
-        // What was not found in a damaged index says nothing about the log.
-        self.shared.index.read().check_cold()?;
-        verified
-    }
-
-    fn verify_all(&self, progress: &mut dyn FnMut(VerifyProgress)) -> Result<VerifyReport> {
+        // Before the snapshot, which then has every commit that is in it.
+        let stored = self.stored_index();
         let snapshot = self.snapshot();
         let view = snapshot.view();
         let (disk, paths) = (self.shared.disk.as_ref(), &self.shared.paths);
@@ -105,12 +101,15 @@ impl Store {
         unknown.extend(unknown_files(disk, paths)?);
         unknown.sort_unstable();
         let mut report = VerifyReport { quarantined, unknown, ..Default::default() };
-        let mut meter = Meter::new(self.bytes_to_verify(&snapshot)?, progress);
-        let fresh = self.verify_log(view, &mut report, &mut meter)?;
+        let mut meter = Meter::new(self.bytes_to_verify(&snapshot)?, &mut progress);
+        let fresh = self.verify_log(view, &mut report, &mut meter, stored)?;
         fresh.prove().map_err(|contradiction| contradicted(view, &contradiction))?;
-        self.verify_links(&snapshot, &fresh)?;
-        verify_namespaces(&snapshot, &fresh)?;
-        verify_runs(&snapshot, &fresh, &mut report, &mut meter)?;
+        let compared = self
+            .verify_links(&snapshot, &fresh)
+            .and_then(|()| self.verify_tables(&snapshot, &fresh))
+            .and_then(|()| verify_namespaces(&snapshot, &fresh))
+            .and_then(|()| verify_runs(&snapshot, &fresh, &mut report, &mut meter));
+        compared.map_err(|error| self.of_index_in_use(error))?;
         meter.report();
         Ok(report)
     }
@@ -122,17 +121,20 @@ impl Store {
         Ok(reads && reread::is_quiet(disk, paths, self.report.epoch)?)
     }
 
-    /// Reads the log again; returns the index that it results in.
+    /// Reads the log again, and compares what it results in with what was `stored`; returns the index at its end.
     fn verify_log(
         &self,
         view: &View,
         report: &mut VerifyReport,
         meter: &mut Meter<'_>,
+        mut stored: Result<Option<StoredIndex>>,
     ) -> Result<Index> {
         let (disk, paths) = (self.shared.disk.as_ref(), &self.shared.paths);
         loop {
             let (epoch, quiet) = (reread::epoch(disk, paths)?, self.is_quiet()?);
-            let mut fresh = Fresh { index: Index::default(), commits: 0, bytes: 0, meter };
+            let index = Index::default();
+            let mut fresh =
+                Fresh { index, commits: 0, bytes: 0, meter, paths, stored: &mut stored };
             let limit = (!quiet).then_some(view.end);
             let found = reread::reread(disk, paths, view, limit, &mut fresh);
             let Fresh { index, commits, bytes, .. } = fresh;
@@ -140,7 +142,9 @@ impl Store {
             if reread::epoch(disk, paths)? != epoch || quiet != self.is_quiet()? {
                 continue;
             }
+            // Damage of the log matters more than that of an index.
             let found = found?;
+            stored?;
             (report.commits, report.bytes, report.segments) = (commits, bytes, found.segments);
             report.manifest_damaged = found.manifest_damaged;
             if let Some(tail) = found.tail {
@@ -183,8 +187,7 @@ impl Store {
             let error = mismatch(view, what, 0, 0);
             return Err(run.map_or(error.clone(), |run| of_run(error, run)));
         }
-        let differs = index.differs_from(fresh);
-        differs.map_or(Ok(()), |what| Err(mismatch(view, what, 0, 0)))
+        Ok(())
     }
 }
 
@@ -204,11 +207,19 @@ struct Fresh<'a, 'm> {
     commits: u64,
     bytes: u64,
     meter: &'a mut Meter<'m>,
+    paths: &'a Paths,
+    /// The index as it is stored, until the commit after which it was; or what is wrong with it.
+    stored: &'a mut Result<Option<StoredIndex>>,
 }
 
 impl Replay for Fresh<'_, '_> {
     fn commit(&mut self, frame: &Frame<'_>) -> Result<(), Malformed> {
         self.index.commit(frame)?;
+        if let Ok(Some(stored)) = &self.stored
+            && stored.is_after(frame)
+        {
+            *self.stored = stored.compare(&self.index, self.paths).map(|()| None);
+        }
         self.commits += 1;
         self.bytes += wide(frame.header.frame_bytes());
         self.meter.now.commits = self.commits;

@@ -33,6 +33,8 @@ struct Queue {
     retry_at: u64,
     /// No layer comes any more.
     ended: bool,
+    /// A file of the index is damaged: nothing is written any more.
+    damaged: bool,
 }
 
 impl Freezer {
@@ -81,11 +83,12 @@ impl Freezer {
         self.changed.notify_all();
     }
 
-    /// The layer to be written next; waits for one. `None` once no layer comes any more.
+    /// The layer to be written next; waits for one. `None` once no layer comes any more, or is to be written.
     pub(crate) fn next(&self) -> Option<FrozenIndex> {
         let mut queue = self.queue.lock();
         loop {
             match queue.layers.front() {
+                _ if queue.damaged => return None,
                 Some(layer) if !queue.failed => return Some(layer.clone()),
                 _ if queue.ended => return None,
                 _ => self.changed.wait(&mut queue),
@@ -111,6 +114,12 @@ impl Freezer {
     /// It could not be written. It is tried again when another layer comes, or would come if there was room.
     pub(crate) fn failed(&self) {
         self.queue.lock().failed = true;
+    }
+
+    /// A file of the index was found damaged.
+    pub(crate) fn damaged(&self) {
+        self.queue.lock().damaged = true;
+        self.changed.notify_all();
     }
 
     /// No layer comes any more.

@@ -28,4 +28,5 @@ fn work(shared: &Shared, cold: Arc<Cold>) {
             Err(_) => shared.freezer.failed(),
         }
     }
+    writer.discard_damaged();
 }

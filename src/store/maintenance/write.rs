@@ -7,7 +7,9 @@ use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::id::Position;
 use crate::index::FrozenIndex;
-use crate::index::cold::{Checkpoint, Cold, IndexFile, remove_others, write_checkpoint};
+use crate::index::cold::{
+    Checkpoint, Cold, IndexFile, remove_checkpoint, remove_others, write_checkpoint,
+};
 use crate::index::persist::{merge_files, mergeable, write_layer};
 use crate::log::files::refuse_link;
 use crate::log::open::Covered;
@@ -92,6 +94,14 @@ impl<'s> IndexWriter<'s> {
         // What cannot be removed is tried again at the next switch.
         let _ = self.remove_others();
         Ok(())
+    }
+
+    /// Removes the checkpoint if a file was found damaged, so that the next opening builds the index anew. If that fails,
+    /// the next opening meets the damage again.
+    pub(crate) fn discard_damaged(&self) {
+        if self.cold.check().is_err() && self.check_place().is_ok() {
+            let _ = remove_checkpoint(self.disk(), &self.shared.paths);
+        }
     }
 
     /// Removes files that the checkpoint does not name.

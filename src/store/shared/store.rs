@@ -7,8 +7,8 @@ use super::pins::Pins;
 use crate::disk::{Disk, Opener};
 use crate::error::{Error, Result};
 use crate::id::{Position, Timestamp};
-use crate::index::IndexLock;
 use crate::index::cold::read_checkpoint;
+use crate::index::{Index, IndexLock};
 use crate::log::files::{Published, StoreLocation, here};
 use crate::log::format::Paths;
 use crate::log::open::{OpenReport, catch_up};
@@ -176,6 +176,12 @@ impl Shared {
     pub(crate) fn writer(&self) -> Result<&Arc<Writer>> {
         self.here()?;
         self.writer.as_ref().ok_or(Error::ReadOnly)
+    }
+
+    /// Fails once a look-up has met damage in a file of the index. The next opening will build the index anew.
+    #[inline]
+    pub(crate) fn check_cold(&self, index: &Index) -> Result<()> {
+        index.check_cold().inspect_err(|_| self.freezer.damaged())
     }
 
     /// Takes frozen layers out of memory that are in files, those up to `upto`, as far as no reader needs what was

@@ -103,7 +103,7 @@ impl Transaction<'_> {
             if unsure || self.shared.recheck_commits {
                 index.check(payload).map_err(|refusal| self.refused(&index, refusal, unsure))?;
             }
-            index.check_cold()?;
+            self.shared.check_cold(&index)?;
             self.shared.freezer.freeze_before_commit(&mut index);
             let oldest = self.shared.pins.oldest(|| self.shared.published.end());
             if let Err(impossible) = index.apply(payload, oldest) {

@@ -203,7 +203,7 @@ impl Transaction<'_> {
                 published: &self.shared.published,
             };
             let taken = take(&mut step).map_err(Into::into);
-            index.check_cold()?;
+            self.shared.check_cold(&index)?;
             match taken {
                 Ok(taken) => return Ok(taken),
                 Err(Stop::Refused(error)) => {

@@ -1,0 +1,140 @@
+//! Verification of the index's files: every byte of them, and all that they say against an index that is built anew.
+
+use std::io::ErrorKind::NotFound;
+use std::ops::Bound;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::error::{Corruption, Error, Result};
+use crate::index::cold::{Checkpoint, CheckpointPaths, Cold, IndexFile, checkpoint_bytes};
+use crate::index::{Index, verify_file};
+use crate::log::format::{Frame, Paths};
+use crate::log::open::Covered;
+use crate::store::indexing::Loaded;
+use crate::store::read::Snapshot;
+use crate::store::shared::Store;
+
+/// Rows that are compared under one look at the index.
+const ROWS: usize = 1024;
+
+/// The index as it is stored, whose bytes are verified. It is compared once the log was read as far as it goes.
+pub(super) struct StoredIndex(Loaded);
+
+impl Store {
+    /// Reads the index that an opening would use, and checks every byte of it; `None` if there is none.
+    pub(super) fn stored_index(&self) -> Result<Option<StoredIndex>> {
+        let (disk, paths) = (self.shared.disk.as_ref(), &self.shared.paths);
+        loop {
+            let Some(bytes) = checkpoint_bytes(disk, paths)? else { return Ok(None) };
+            let found = self.read_stored(&bytes);
+            // A writer that has switched to other files meanwhile has removed some.
+            if found.is_ok() || checkpoint_bytes(disk, paths)?.as_ref() == Some(&bytes) {
+                return Ok(found?.map(StoredIndex));
+            }
+        }
+    }
+
+    fn read_stored(&self, bytes: &[u8]) -> Result<Option<Loaded>> {
+        let (disk, paths) = (self.shared.disk.as_ref(), &self.shared.paths);
+        if Checkpoint::is_of_another_version(bytes) {
+            return Ok(None);
+        }
+        let path = paths.checkpoint();
+        let malformed = || damaged(&path, "the checkpoint of the index is damaged");
+        let checkpoint = Checkpoint::decode(bytes).ok_or_else(malformed)?;
+        let open = |entry| match IndexFile::open(disk, paths, entry) {
+            Err(Error::Io { path, source, .. }) if source.kind() == NotFound => {
+                Err(damaged(&path, "the file is missing"))
+            }
+            opened => opened.map_err(Error::of_index),
+        };
+        let files = checkpoint.files.iter().map(|entry| open(*entry).map(Arc::new));
+        let files: Vec<_> = files.collect::<Result<_>>()?;
+        files.iter().try_for_each(|file| verify_file(file)).map_err(Error::of_index)?;
+        let cold = Arc::new(Cold::new(files));
+        let index = Index::decode(&cold, &checkpoint.resident).ok_or_else(malformed)?;
+        Ok(Some(Loaded { index, cold, covered: checkpoint.covered }))
+    }
+
+    /// Compares sums and the rows of tables with those in use, unless something was committed since.
+    pub(super) fn verify_tables(&self, snapshot: &Snapshot, fresh: &Index) -> Result<()> {
+        let is_current = |index: &Index| index.end == snapshot.end();
+        let view = snapshot.view();
+        {
+            let index = snapshot.index();
+            if is_current(&index) && !fresh.has_same_sums(&index) {
+                let what = "sums, namespaces, types, duties or tables differ from the log";
+                return Err(view.corrupt(view.end, what, 0, 0));
+            }
+        }
+        for (table, ..) in fresh.tables.sizes() {
+            let mut last: Option<Box<[u8]>> = None;
+            loop {
+                let index = snapshot.index();
+                if !is_current(&index) {
+                    return Ok(());
+                }
+                let compared = compare_rows(fresh, &index, table, last.as_deref());
+                let what = "the rows of a table differ from the log";
+                last = compared.map_err(|()| view.corrupt(view.end, what, 0, 0))?;
+                if last.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The error for an index in use that is not what follows from the log, which was found sound: that of its files,
+    /// if it has any.
+    pub(super) fn of_index_in_use(&self, error: Error) -> Error {
+        let index = self.shared.index.read();
+        match (index.check_cold(), error) {
+            (Err(damage), _) => damage,
+            (Ok(()), Error::Corrupt(found)) if index.has_files() => {
+                let (path, offset) = (self.shared.paths.index(), 0);
+                Error::DamagedIndex(Box::new(Corruption { path, offset, ..*found }))
+            }
+            (Ok(()), error) => error,
+        }
+    }
+}
+
+impl StoredIndex {
+    /// Whether it was stored after this commit.
+    pub(super) fn is_after(&self, frame: &Frame<'_>) -> bool {
+        self.0.covered == Covered { last: frame.position, checksum: frame.checksum }
+    }
+
+    /// Compares it with an index that was built anew from the same commits.
+    pub(super) fn compare(&self, fresh: &Index, paths: &Paths) -> Result<()> {
+        let differs = fresh.differs_from_stored(&self.0.index);
+        self.0.cold.check()?;
+        differs.map_or(Ok(()), |what| Err(damaged(&paths.index(), what)))
+    }
+}
+
+/// Compares the next rows of a table; returns the last of their keys, if there was any.
+fn compare_rows(
+    fresh: &Index,
+    index: &Index,
+    table: &str,
+    after: Option<&[u8]>,
+) -> Result<Option<Box<[u8]>>, ()> {
+    let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+    let mut expected = fresh.tables.rows_after(table, after).take(ROWS);
+    let mut found = index.tables.rows_after(table, after).take(ROWS);
+    let mut last = None;
+    loop {
+        match (expected.next(), found.next()) {
+            (None, None) => return Ok(last.map(Box::from)),
+            (row, other) if row == other => last = row.map(|(key, _)| key),
+            _ => return Err(()),
+        }
+    }
+}
+
+fn damaged(path: &Path, what: &'static str) -> Error {
+    let (path, runs) = (path.to_owned(), vec![]);
+    Error::DamagedIndex(Box::new(Corruption { path, offset: 0, what, expected: 0, found: 0, runs }))
+}
