@@ -75,7 +75,7 @@ pub use event::{
 pub use id::{Position, RunId, Timestamp};
 pub use index::{DutyKind, RunStatus, Size};
 pub use limits::Limits;
-pub use log::open::{OpenReport, Verdict};
+pub use log::open::{IndexFound, OpenReport, Verdict};
 pub use log::write::Durability;
 pub use store::{
     CancelOutcome, Child, ChildState, Close, Commit, CommitHandle, CommitView, Duty, DutyFilter,
@@ -96,5 +96,7 @@ pub mod docs;
 
 /// Results of backup and verification.
 pub mod admin {
-    pub use crate::store::{BackupProgress, BackupReport, TableSize, VerifyProgress, VerifyReport};
+    pub use crate::store::{
+        BackupProgress, BackupReport, IndexStats, TableSize, VerifyProgress, VerifyReport,
+    };
 }

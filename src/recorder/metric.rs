@@ -61,5 +61,11 @@ metrics! {
     ROLLS: Counter of Count, "kinlog_rolls_total", "How often the log went on in the next segment.";
     END_BYTES: Gauge of Bytes, "kinlog_log_end_bytes", "The position where the published log ends.";
     DURABLE_BYTES: Gauge of Bytes, "kinlog_log_durable_bytes", "The position up to which the log is on the device.";
+    INDEX_WRITTEN_BYTES: Counter of Bytes, "kinlog_index_written_bytes_total", "Bytes written into files of the index, those of merges included.";
+    INDEX_WRITE_SECONDS: Histogram of Seconds, "kinlog_index_write_seconds", "How long it took to write a layer of the index into a file.";
+    INDEX_MERGE_SECONDS: Histogram of Seconds, "kinlog_index_merge_seconds", "How long it took to merge files of the index.";
+    INDEX_FILES: Gauge of Count, "kinlog_index_files", "The files that make up the index on disk, without its checkpoint.";
+    INDEX_LAYERS: Gauge of Count, "kinlog_index_layers", "The layers of the index that wait to be written.";
+    INDEX_FAILURES: Counter of Count, "kinlog_index_failures_total", "How often files of the index could not be written or merged.";
     FAILURES: Counter of Count, "kinlog_log_failures_total", "How often the log stopped to take commits.";
 }

@@ -11,7 +11,9 @@ mod shared;
 mod tx;
 
 pub(crate) use admin::CommitImport;
-pub use admin::{BackupProgress, BackupReport, Stats, TableSize, VerifyProgress, VerifyReport};
+pub use admin::{
+    BackupProgress, BackupReport, IndexStats, Stats, TableSize, VerifyProgress, VerifyReport,
+};
 pub use options::{OnAmbiguous, Options};
 pub use read::{
     BatchView, Chain, ChainChildren, ChainEvents, Child, ChildState, Children, CommitView, Duty,

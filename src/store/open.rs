@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::index::cold::Cold;
+use crate::id::Position;
+use crate::index::cold::{Cold, checkpoint_bytes};
 use crate::index::{Index, IndexLock};
 use crate::log::open::{
-    Covered, Opened, Opening, Verdict, manifest_before, open, raced_with_writer, release_reserve,
+    Covered, IndexFound, OpenReport, Opened, Opening, Verdict, manifest_before, open,
+    raced_with_writer, release_reserve,
 };
 use crate::recorder::{OPEN_SECONDS, span};
 use crate::store::indexing::{Freezer, FreezingReplay, Loaded, load};
@@ -35,13 +37,14 @@ impl Store {
             opened = built.open(&opening);
         }
         let opened = opened?;
-        let Built { mut index, freezer, cold, .. } = built;
+        let Built { mut index, freezer, cold, found, loaded_upto, .. } = built;
         index.end = opened.published.end();
         let (writer, background) = opened.writing.unzip();
         if let Some(writer) = &writer {
             writer.tell_durable(writer.durable());
         }
-        let (report, opener) = (opened.report, opened.opener);
+        let opener = opened.opener;
+        let report = OpenReport { index: found, replayed_from: loaded_upto, ..opened.report };
         opening.recording.observe_since(&OPEN_SECONDS, &[], began);
         let shared = Shared {
             disk: opening.disk,
@@ -75,24 +78,33 @@ struct Built {
     freezer: Freezer,
     cold: Arc<Cold>,
     covered: Option<Covered>,
+    /// The end of the last commit in what was loaded.
+    loaded_upto: Position,
+    found: IndexFound,
     memory_bytes: u64,
 }
 
 impl Built {
     /// What there is of the index on disk.
     fn new(opening: &Opening, memory_bytes: u64) -> Self {
-        let loads = !opening.check_log;
-        let loaded = loads.then(|| load(opening.disk.as_ref(), &opening.paths)).flatten();
+        let (disk, paths) = (opening.disk.as_ref(), &opening.paths);
         let mut built = Built::nothing(memory_bytes);
-        if let Some(Loaded { index, cold, covered }) = loaded {
+        if opening.check_log {
+            built.found = IndexFound::Ignored;
+        } else if let Some(Loaded { index, cold, covered }) = load(disk, paths) {
+            (built.loaded_upto, built.found) = (index.end, IndexFound::Used);
             (built.index, built.cold, built.covered) = (index, cold, Some(covered));
+        } else if !matches!(checkpoint_bytes(disk, paths), Ok(None)) {
+            built.found = IndexFound::Unusable;
         }
         built
     }
 
     fn nothing(memory_bytes: u64) -> Self {
         let (index, cold) = (Index::default(), Arc::default());
-        Built { index, freezer: Freezer::new(memory_bytes), cold, covered: None, memory_bytes }
+        let (loaded_upto, found) = (Position::START, IndexFound::Absent);
+        let freezer = Freezer::new(memory_bytes);
+        Built { index, freezer, cold, covered: None, loaded_upto, found, memory_bytes }
     }
 
     /// Opens the log, and replays what the index lacks.
@@ -106,7 +118,9 @@ impl Built {
             }
         }
         // It is the index of another log, or of more than there is of this one, or it is damaged.
-        *self = Built::nothing(self.memory_bytes);
+        let unusable = self.covered.is_some();
+        let found = if unusable { IndexFound::Unusable } else { self.found };
+        *self = Built { found, ..Built::nothing(self.memory_bytes) };
         let never = || Error::internal("a log that is read from its start does not fit");
         open(opening, None, &mut self.replay(opening))?.ok_or_else(never)
     }

@@ -11,6 +11,7 @@ use super::namespaces::{Namespaces, Workflow};
 use super::rows::RowLayer;
 use super::runs::{Run, Runs};
 use super::tables::Tables;
+use crate::bytes::wide;
 use crate::id::Position;
 use crate::index::cold::Cold;
 use crate::index::pack::{Pack, Unpack};
@@ -35,7 +36,9 @@ impl Index {
     pub(crate) fn freeze(&mut self) -> FrozenIndex {
         let upto = self.end;
         self.frozen_bytes = self.totals.log_bytes();
+        self.frozen_layers.push_back((upto, self.hot_bytes()));
         let resident = self.encode();
+        self.resident_bytes = wide(resident.len());
         FrozenIndex {
             upto,
             last: self.last,
@@ -59,6 +62,9 @@ impl Index {
     /// was before. What is returned is to be dropped without the index's lock.
     pub(crate) fn thin(&mut self, upto: Position) -> Vec<Retired> {
         let mut out = vec![];
+        while self.frozen_layers.front().is_some_and(|(of, _)| *of <= upto) {
+            self.frozen_layers.pop_front();
+        }
         self.runs.thin(upto, &mut out);
         self.namespaces.thin(upto, &mut out);
         self.chains.thin(upto, &mut out);
@@ -73,7 +79,7 @@ impl Index {
         to.position(self.last);
         to.position(self.limits_changed);
         self.totals.parts().into_iter().for_each(|total| to.number(total));
-        to.number(crate::bytes::wide(self.runs.len()));
+        to.number(wide(self.runs.len()));
         let is_open = |run| self.is_open(run);
         self.namespaces.encode(is_open, &mut to);
         self.chains.encode(&mut to);
@@ -92,6 +98,7 @@ impl Index {
             limits_changed: from.position()?,
             ..Index::default()
         };
+        index.resident_bytes = wide(resident.len());
         let mut totals = [0; Totals::PARTS];
         for total in &mut totals {
             *total = from.number()?;

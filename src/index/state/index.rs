@@ -1,5 +1,7 @@
 //! Everything that is known about the commits so far.
 
+use std::collections::VecDeque;
+
 use super::chains::{Chain, Chains};
 use super::deferred::Deferred;
 use super::duties::{Duties, DutyKey, DutyKind};
@@ -11,6 +13,7 @@ use super::tables::Tables;
 use crate::bytes::wide;
 use crate::error::Result;
 use crate::id::{Position, RunId, RunNumber, WorkflowNumber};
+use crate::index::cold::IndexFile;
 use crate::log::format::{BATCH_HEADER_BYTES, OVERHEAD_BYTES};
 
 /// What the bytes of the log are, in sum.
@@ -46,6 +49,10 @@ pub(crate) struct Index {
     pub(crate) limits_changed: Position,
     /// What the log held when the layer beneath was frozen.
     pub(crate) frozen_bytes: u64,
+    /// The frozen layers in memory, the oldest one first: where each ends, and about how much memory it takes.
+    pub(super) frozen_layers: VecDeque<(Position, u64)>,
+    /// The bytes of what is kept in memory as a whole, as they were stored last.
+    pub(super) resident_bytes: u64,
 }
 
 impl Totals {
@@ -121,9 +128,24 @@ impl Index {
         self.runs.cold().check()
     }
 
+    /// How many frozen layers are in memory, and about how much they take.
+    pub(crate) fn frozen_layers(&self) -> (usize, u64) {
+        (self.frozen_layers.len(), self.frozen_layers.iter().map(|(_, bytes)| bytes).sum())
+    }
+
+    /// The bytes of what is kept in memory as a whole, as they were stored last.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        self.resident_bytes
+    }
+
+    /// The files that hold the rest.
+    pub(crate) fn files(&self) -> &[std::sync::Arc<IndexFile>] {
+        self.runs.cold().files()
+    }
+
     /// Whether some of it is in files.
     pub(crate) fn has_files(&self) -> bool {
-        !self.runs.cold().is_empty()
+        !self.files().is_empty()
     }
 
     /// The bytes that a run of a workflow of its own takes in memory, and those of a relation to a child:

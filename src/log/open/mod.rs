@@ -9,7 +9,7 @@ mod segment_reader;
 mod sparse;
 
 pub(crate) use covered::Covered;
-pub use opening::{OpenReport, Verdict};
+pub use opening::{IndexFound, OpenReport, Verdict};
 pub(crate) use opening::{
     Opened, Opening, catch_up, make_directories, manifest_before, open, raced_with_writer,
     release_reserve,

@@ -44,6 +44,21 @@ pub enum Verdict {
     Live,
 }
 
+/// What there was of the index on disk when the store was opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum IndexFound {
+    /// Nothing: the index was built from the whole log.
+    Absent,
+    /// An index that fits the log. It was loaded, and the rest of the log replayed.
+    Used,
+    /// An index that is damaged, of another version of kinlog, or not of this log, as after the log was cut. It was
+    /// left alone, and one was built from the whole log. The next writer replaces its files.
+    Unusable,
+    /// It was not looked at: [`Options::check_log`](crate::Options::check_log).
+    Ignored,
+}
+
 /// What the opening of a store found and did.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -54,7 +69,12 @@ pub struct OpenReport {
     pub epoch: u32,
     /// Where the log ends.
     pub end: Position,
-    /// Commits read.
+    /// What there was of the index on disk.
+    pub index: IndexFound,
+    /// Where the replay of the log began: the end of the last commit that the index had taken in;
+    /// [`Position::START`] if there was no index to be used.
+    pub replayed_from: Position,
+    /// Commits read, those from `replayed_from` on.
     pub commits: u64,
     /// Segments of the log.
     pub segments: u32,
@@ -394,6 +414,8 @@ fn report(scan: &Scan, manifest: &Manifest, created: bool) -> OpenReport {
         verdict,
         epoch: manifest.epoch,
         end: scan.end,
+        index: IndexFound::Absent,
+        replayed_from: Position::START,
         commits: scan.commits,
         segments: u32::try_from(scan.segments.len()).unwrap_or(u32::MAX),
         removed_bytes: scan.tail.as_ref().map_or(0, UnverifiedTail::bytes),

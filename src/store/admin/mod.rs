@@ -8,5 +8,5 @@ mod verify_index;
 
 pub use backup::{BackupProgress, BackupReport};
 pub(crate) use import::CommitImport;
-pub use stats::{Stats, TableSize};
+pub use stats::{IndexStats, Stats, TableSize};
 pub use verify::{VerifyProgress, VerifyReport};

@@ -5,6 +5,7 @@ use std::io::ErrorKind::NotFound;
 use crate::bytes::wide;
 use crate::disk::OpenMode;
 use crate::error::{Error, Result};
+use crate::id::Position;
 use crate::index::Index;
 use crate::log::format::{SEGMENT_HEADER_BYTES, segment_number};
 use crate::store::shared::Store;
@@ -20,10 +21,10 @@ pub struct Stats {
     /// Relations to children, in any state: as many as [`Store::children`](crate::Store::children) lists over all
     /// runs. One that runs share by a reset counts for each of them.
     pub relations: u64,
-    /// Bytes of memory of the index per run: its entry and those of one chain and one workflow, without names and
+    /// Bytes of memory of the index per run in its hot layer: its entry and those of one chain and one workflow, without names and
     /// the allocator's overhead.
     pub index_bytes_per_run: u64,
-    /// Bytes of memory of the index per relation to a child.
+    /// Bytes of memory of the index per relation to a child, of runs in its hot layer.
     pub index_bytes_per_relation: u64,
     /// Commits.
     pub commits: u64,
@@ -45,6 +46,8 @@ pub struct Stats {
     pub free_bytes: u64,
     /// Bytes of the manifest, the lock record and the reserve file.
     pub administration_bytes: u64,
+    /// Bytes of the files in the directory of the index.
+    pub index_bytes: u64,
     /// Bytes of the copies in quarantine.
     pub quarantine_bytes: u64,
     /// The total length of all files.
@@ -52,6 +55,34 @@ pub struct Stats {
     /// The tables in the order of their names, those without a row among them if they had one;
     /// kinlog's own begin with `kinlog.`.
     pub tables: Vec<TableSize>,
+    /// Where the index is, in memory and on disk.
+    pub index: IndexStats,
+}
+
+/// Where the index is: layers in memory over files that are read through maps.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct IndexStats {
+    /// About how many bytes of memory the hot layer takes: what has changed since the last freeze.
+    pub hot_bytes: u64,
+    /// Frozen layers in memory: those to be written, and those that readers of former positions need.
+    pub frozen_layers: u64,
+    /// About how many bytes of memory they take.
+    pub frozen_bytes: u64,
+    /// How many of them wait to be written into files.
+    pub waiting_layers: u64,
+    /// The oldest position that a reader holds, if that is before the end; frozen layers from there on stay in memory.
+    pub oldest_reader: Option<Position>,
+    /// Bytes of what is kept in memory as a whole, as it was stored last: namespaces, workflow types with their open
+    /// runs, duties, tables without rows. In memory it takes a few times as much.
+    pub resident_bytes: u64,
+    /// Files in use, the checkpoint not counted.
+    pub files: u64,
+    /// Bytes of those files, which are mapped. The system keeps in memory what of them is read, filters first.
+    pub mapped_bytes: u64,
+    /// What the last attempt to write or merge files failed with, if no later one succeeded. The log is not affected; the
+    /// index grows in memory, and the next opening replays more.
+    pub last_error: Option<String>,
 }
 
 /// What a table holds.
@@ -67,7 +98,7 @@ pub struct TableSize {
 }
 
 impl Stats {
-    /// The bytes of the log that are in use: everything but free space, administration and quarantine.
+    /// The bytes of the log that are in use: everything but free space, administration, index and quarantine.
     #[must_use]
     pub fn log_bytes(&self) -> u64 {
         self.event_bytes + self.frame_bytes + self.row_bytes + self.header_bytes + self.tail_bytes
@@ -76,7 +107,8 @@ impl Stats {
     /// The sum of all parts; equal to [`Stats::file_bytes`].
     #[must_use]
     pub fn accounted_bytes(&self) -> u64 {
-        self.log_bytes() + self.free_bytes + self.administration_bytes + self.quarantine_bytes
+        let beside = self.administration_bytes + self.index_bytes + self.quarantine_bytes;
+        self.log_bytes() + self.free_bytes + beside
     }
 }
 
@@ -120,16 +152,17 @@ impl Store {
         let commits = stats.event_bytes + stats.frame_bytes + stats.row_bytes;
         stats.tail_bytes = (full_bytes + wide(offset)).saturating_sub(headers + commits);
         for path in [paths.manifest(), paths.lock_record(), paths.reserve()] {
-            stats.administration_bytes += match self.measure(&path) {
-                Err(Error::Io { source, .. }) if source.kind() == NotFound => 0,
-                measured => measured?,
-            };
+            stats.administration_bytes += self.measure_if_there(&path)?;
         }
         stats.file_bytes += stats.administration_bytes;
         for name in self.names(&paths.quarantine()).unwrap_or_default() {
             stats.quarantine_bytes += self.measure(&paths.quarantine().join(name))?;
         }
-        stats.file_bytes += stats.quarantine_bytes;
+        for name in self.names(&paths.index()).unwrap_or_default() {
+            // It may have been replaced meanwhile.
+            stats.index_bytes += self.measure_if_there(&paths.index().join(name))?;
+        }
+        stats.file_bytes += stats.index_bytes + stats.quarantine_bytes;
         Ok(stats)
     }
 
@@ -154,11 +187,38 @@ impl Store {
             .map(|(name, rows, bytes)| TableSize { name: name.to_string(), rows, bytes })
             .collect();
         stats.tables.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        stats.index = self.index_stats(&index);
         index.end
+    }
+
+    fn index_stats(&self, index: &Index) -> IndexStats {
+        let (layers, frozen_bytes) = index.frozen_layers();
+        let (waiting, error) = self.shared.freezer.waiting();
+        let published = self.end();
+        let oldest = self.shared.pins.oldest(|| published);
+        let files = index.files();
+        IndexStats {
+            hot_bytes: index.hot_bytes(),
+            frozen_layers: wide(layers),
+            frozen_bytes,
+            waiting_layers: wide(waiting),
+            oldest_reader: Some(oldest).filter(|oldest| *oldest < published),
+            resident_bytes: index.resident_bytes(),
+            files: wide(files.len()),
+            mapped_bytes: files.iter().map(|file| file.entry.len).sum(),
+            last_error: error.map(|error| error.to_string()),
+        }
     }
 
     fn names(&self, dir: &std::path::Path) -> Result<Vec<String>> {
         self.shared.disk.list(dir).map_err(|e| Error::io("list", dir, e))
+    }
+
+    fn measure_if_there(&self, path: &std::path::Path) -> Result<u64> {
+        match self.measure(path) {
+            Err(Error::Io { source, .. }) if source.kind() == NotFound => Ok(0),
+            measured => measured,
+        }
     }
 
     fn measure(&self, path: &std::path::Path) -> Result<u64> {

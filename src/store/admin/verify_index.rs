@@ -138,3 +138,96 @@ fn damaged(path: &Path, what: &'static str) -> Error {
     let (path, runs) = (path.to_owned(), vec![]);
     Error::DamagedIndex(Box::new(Corruption { path, offset: 0, what, expected: 0, found: 0, runs }))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ops::Bound;
+
+    use kinlog_testing::files::{Image, directory};
+
+    use crate::disk::{Disk, FileSystem};
+    use crate::error::Error;
+    use crate::index::cold::{
+        Checkpoint, FileEntry, IndexFile, KINDS, read_checkpoint, write_checkpoint,
+    };
+    use crate::log::format::Paths;
+    use crate::sorted::SortedWriter;
+    use crate::store::Options;
+    use crate::store::tx::{Close, NewRun};
+
+    fn options() -> Options {
+        Options::new().segment_bytes(1 << 16).memory_bytes(0)
+    }
+
+    /// A store whose index has something in every section.
+    fn indexed() -> Image {
+        let dir = directory();
+        let store = options().open(dir.path()).unwrap();
+        for number in 0..8 {
+            let mut tx = store.begin();
+            let run = tx.start(NewRun::new("shop", &format!("order-{number}"), "Order")).unwrap();
+            tx.put("orders", &[number], b"paid").unwrap();
+            tx.put("orders", b"last", &[number]).unwrap();
+            tx.close_run(&run, Close::completed(b"ok")).unwrap();
+            tx.commit().unwrap();
+        }
+        store.shut_down().unwrap();
+        Image::read_but_lock(dir.path())
+    }
+
+    /// What verifying the store comes to after a change of its index, all checksums of which are right.
+    fn verified(
+        image: &Image,
+        change: impl FnOnce(&dyn Disk, &Paths, &mut Checkpoint),
+    ) -> Result<(), Error> {
+        let dir = directory();
+        image.write(dir.path());
+        let (disk, paths) = (FileSystem::new(), Paths { root: dir.path().to_owned() });
+        let mut checkpoint = read_checkpoint(&disk, &paths).unwrap();
+        change(&disk, &paths, &mut checkpoint);
+        write_checkpoint(&disk, &paths, &checkpoint).unwrap();
+        let reader = options().read_only(true).open(dir.path()).unwrap();
+        reader.verify(|_| ()).map(|_| ())
+    }
+
+    /// Writes a file anew without the first entry of a section.
+    fn without_one(disk: &dyn Disk, paths: &Paths, entry: &mut FileEntry, section: usize) {
+        let file = IndexFile::open(disk, paths, *entry).unwrap();
+        disk.remove(&entry.path(paths)).unwrap();
+        let mut writer = SortedWriter::create(disk, &entry.path(paths), &KINDS).unwrap();
+        for number in 0..KINDS.len() {
+            let left_out = usize::from(number == section);
+            let entries = file.sorted.range(number, (Bound::Unbounded, Bound::Unbounded)).unwrap();
+            let entries: Vec<_> = entries.map(Result::unwrap).skip(left_out).collect();
+            writer.begin(number, entries.len() as u64).unwrap();
+            entries.iter().for_each(|(key, value)| writer.add(key, *value).unwrap());
+        }
+        let written = writer.finish().unwrap();
+        (entry.len, entry.checksum) = (written.len, written.checksum);
+    }
+
+    #[test]
+    fn an_index_that_lacks_something_is_found_out_though_its_checksums_are_right() {
+        let image = indexed();
+        verified(&image, |_, _, _| ()).unwrap();
+        let found = |what: &str, verified: Result<(), Error>| {
+            assert!(matches!(verified, Err(Error::DamagedIndex(_))), "{what}: {verified:?}");
+        };
+        for section in 0..KINDS.len() {
+            let verified = verified(&image, |disk, paths, checkpoint| {
+                without_one(disk, paths, checkpoint.files.last_mut().unwrap(), section);
+            });
+            found(&format!("section {section}"), verified);
+        }
+        let newest = verified(&image, |_, _, checkpoint| {
+            checkpoint.files.remove(0);
+        });
+        found("the newest file", newest);
+        let order = verified(&image, |_, _, checkpoint| checkpoint.files.reverse());
+        found("the order of files", order);
+        for at in 0..16 {
+            let verified = verified(&image, |_, _, checkpoint| checkpoint.resident[at] ^= 1);
+            found(&format!("byte {at} of what is resident"), verified);
+        }
+    }
+}

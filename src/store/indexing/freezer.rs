@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::error::Error;
 use crate::id::Position;
 use crate::index::{FrozenIndex, Index};
 use crate::sync::{Condvar, Mutex};
@@ -31,6 +32,8 @@ struct Queue {
     failed: bool,
     /// While no other layer may come: how many bytes of the log the hot one must come from for the next attempt.
     retry_at: u64,
+    /// What the last attempt to write or to merge failed with; none once a layer was written.
+    error: Option<Error>,
     /// No layer comes any more.
     ended: bool,
     /// A file of the index is damaged: nothing is written any more.
@@ -108,12 +111,27 @@ impl Freezer {
 
     /// The layer that [`Freezer::next`] returned is written.
     pub(crate) fn written(&self) {
-        self.queue.lock().layers.pop_front();
+        let mut queue = self.queue.lock();
+        queue.layers.pop_front();
+        queue.error = None;
     }
 
     /// It could not be written. It is tried again when another layer comes, or would come if there was room.
-    pub(crate) fn failed(&self) {
-        self.queue.lock().failed = true;
+    pub(crate) fn failed(&self, error: Error) {
+        let mut queue = self.queue.lock();
+        queue.failed = true;
+        queue.error = Some(error);
+    }
+
+    /// Files could not be merged.
+    pub(crate) fn not_merged(&self, error: Error) {
+        self.queue.lock().error = Some(error);
+    }
+
+    /// How many layers wait to be written, and why, if the last attempt failed.
+    pub(crate) fn waiting(&self) -> (usize, Option<Error>) {
+        let queue = self.queue.lock();
+        (queue.layers.len(), queue.error.clone())
     }
 
     /// A file of the index was found damaged.

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::write::IndexWriter;
+use crate::bytes::wide;
 use crate::error::{Error, Result};
 use crate::index::cold::Cold;
+use crate::recorder::{INDEX_FAILURES, INDEX_LAYERS};
 use crate::store::shared::Shared;
 use crate::sync::thread::{self, JoinHandle};
 
@@ -18,15 +20,27 @@ pub(crate) fn start(shared: &Arc<Shared>, cold: Arc<Cold>) -> Result<JoinHandle<
 
 fn work(shared: &Shared, cold: Arc<Cold>) {
     let mut writer = IndexWriter::new(shared, cold);
-    while let Some(layer) = shared.freezer.next() {
+    let (freezer, recording) = (&shared.freezer, &shared.recording);
+    let failed = || recording.add(&INDEX_FAILURES, &[], 1);
+    while let Some(layer) = freezer.next() {
         match writer.write(&layer) {
             Ok(()) => {
-                shared.freezer.written();
-                // Whatever stops it, the files that were to be merged are there.
-                let _ = writer.merge(&layer);
+                freezer.written();
+                // The files that were to be merged are there in any case.
+                if let Err(error) = writer.merge(&layer)
+                    && !freezer.has_ended()
+                {
+                    freezer.not_merged(error);
+                    failed();
+                }
             }
-            Err(_) => shared.freezer.failed(),
+            Err(error) => {
+                freezer.failed(error);
+                failed();
+            }
         }
+        let (waiting, _) = freezer.waiting();
+        recording.set(&INDEX_LAYERS, &[], wide(waiting));
     }
     writer.discard_damaged();
 }

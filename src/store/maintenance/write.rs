@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::sync::Arc;
 
+use crate::bytes::wide;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::id::Position;
@@ -13,6 +14,9 @@ use crate::index::cold::{
 use crate::index::persist::{merge_files, mergeable, write_layer};
 use crate::log::files::refuse_link;
 use crate::log::open::Covered;
+use crate::recorder::{
+    INDEX_FILES, INDEX_MERGE_SECONDS, INDEX_WRITE_SECONDS, INDEX_WRITTEN_BYTES,
+};
 use crate::store::shared::Shared;
 
 /// The state on disk of a writer's cold index.
@@ -41,7 +45,11 @@ impl<'s> IndexWriter<'s> {
         self.check_place()?;
         let dir = self.shared.paths.index();
         self.disk().create_dir(&dir).map_err(|e| Error::io("create", dir, e))?;
+        let recording = &self.shared.recording;
+        let began = recording.now();
         let file = write_layer(self.disk(), &self.shared.paths, layer, from)?;
+        recording.observe_since(&INDEX_WRITE_SECONDS, &[], began);
+        recording.add(&INDEX_WRITTEN_BYTES, &[], file.entry.len);
         let files = std::iter::once(file).chain(self.cold.files().iter().cloned());
         self.switch(files.collect(), layer)?;
         self.shared.thin(layer.upto);
@@ -60,7 +68,11 @@ impl<'s> IndexWriter<'s> {
             };
             self.check_place()?;
             let (disk, paths) = (self.disk(), &self.shared.paths);
+            let recording = &self.shared.recording;
+            let began = recording.now();
             let merged = merge_files(disk, paths, &self.cold, tier, &mut pace)?;
+            recording.observe_since(&INDEX_MERGE_SECONDS, &[], began);
+            recording.add(&INDEX_WRITTEN_BYTES, &[], merged.entry.len);
             let is_merged = |file: &Arc<IndexFile>| {
                 merged.entry.from <= file.entry.from && file.entry.upto <= merged.entry.upto
             };
@@ -91,6 +103,7 @@ impl<'s> IndexWriter<'s> {
         index.adopt(&cold);
         drop(index);
         self.cold = cold;
+        self.shared.recording.set(&INDEX_FILES, &[], wide(self.cold.files().len()));
         // What cannot be removed is tried again at the next switch.
         let _ = self.remove_others();
         Ok(())
