@@ -135,15 +135,26 @@ fn commits_rounds_and_refusals_are_told_as_they_were() {
 fn every_metric_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let fails = Arc::new(AtomicBool::new(false));
+    let index_fails = Arc::new(AtomicBool::new(false));
     let disk = {
-        let fails = fails.clone();
+        let (fails, index_fails) = (fails.clone(), index_fails.clone());
         disk_with(move |op, path| {
-            let segment = op == Op::Sync && path.extension().is_some_and(|it| it == "seg");
-            let fails = segment && fails.load(Ordering::SeqCst);
+            let synced = path.extension().filter(|_| op == Op::Sync);
+            let fails = synced.is_some_and(|it| it == "seg") && fails.load(Ordering::SeqCst)
+                || synced.is_some_and(|it| it == "idx") && index_fails.load(Ordering::SeqCst);
             if fails { Fate::Fails(ErrorKind::Other) } else { Fate::Done }
         })
     };
-    let (told, store) = open(small_segments().disk(disk), dir.path());
+    let (told, store) = open(small_segments().memory_bytes(0).disk(disk), dir.path());
+    let put_until_told = |name: &str| {
+        while told.values(name).is_empty() {
+            put(&store, 0, Durability::Sync);
+        }
+    };
+    put_until_told("kinlog_index_merge_seconds");
+    assert!(told.sum("kinlog_index_written_bytes_total") > 0.0);
+    index_fails.store(true, Ordering::SeqCst);
+    put_until_told("kinlog_index_failures_total");
     for key in 0..200 {
         put(&store, key, Durability::Buffered);
     }

@@ -1,10 +1,14 @@
 //! The directory of the index: whose files are in it, and what a writer does not touch.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use kinlog::{Error, NewRun, Options};
+use kinlog::{Error, IndexFound, NewRun, Options, Position, Store, Verdict};
+use kinlog_testing::disk::{Fate, Op, disk_with};
 use kinlog_testing::files::{Image, copy_files, directory, small_segments};
 use kinlog_testing::steps::start;
 
@@ -213,4 +217,137 @@ fn damage_that_a_writer_meets_stops_it_and_the_next_opening_builds_the_index_ane
     assert_eq!(store.snapshot().get("orders", &[1]).unwrap(), Some(b"paid".as_slice()));
     start(&store, "one more");
     store.verify(|_| {}).unwrap();
+}
+
+fn found(options: &Options, dir: &Path) -> (IndexFound, u64) {
+    let store = options.clone().read_only(true).open(dir).unwrap();
+    let report = store.report();
+    let replayed_all = report.replayed_from == Position::START;
+    assert_eq!(replayed_all, report.index != IndexFound::Used, "{report:?}");
+    assert_eq!(report.verdict, Verdict::Clean);
+    (report.index, report.commits)
+}
+
+#[test]
+fn an_opening_says_what_there_was_of_an_index_and_what_it_replayed() {
+    let dir = directory();
+    let (path, other) = (dir.path().join("store"), dir.path().join("other"));
+    indexed(&path);
+    indexed(&other);
+    let (used, commits) = found(&cold(), &path);
+    assert_eq!(used, IndexFound::Used);
+    assert!(commits < 20, "{commits} commits were replayed");
+    assert_eq!(found(&cold().check_log(true), &path), (IndexFound::Ignored, 20));
+    // One of another store.
+    fs::rename(path.join("index"), dir.path().join("away")).unwrap();
+    assert_eq!(found(&cold(), &path), (IndexFound::Absent, 20));
+    copy_files(&other.join("index"), &path.join("index"));
+    assert_eq!(found(&cold(), &path), (IndexFound::Unusable, 20));
+    fs::write(path.join("index/CHECKPOINT"), b"no checkpoint").unwrap();
+    assert_eq!(found(&cold(), &path), (IndexFound::Unusable, 20));
+}
+
+#[test]
+fn damage_that_an_index_covers_is_found_by_a_check_at_opening_or_by_verify() {
+    let dir = directory();
+    indexed(dir.path());
+    let segment = dir.path().join("log/00000000.seg");
+    let mut bytes = fs::read(&segment).unwrap();
+    // In the first commit.
+    bytes[4096 + 60] ^= 1;
+    fs::write(&segment, bytes).unwrap();
+    let checked = cold().check_log(true).open(dir.path());
+    assert!(matches!(checked, Err(Error::Corrupt(_))), "{checked:?}");
+    for read_only in [true, false] {
+        let store = cold().read_only(read_only).open(dir.path()).unwrap();
+        assert_eq!(store.report().index, IndexFound::Used);
+        let verified = store.verify(|_| {});
+        let Err(Error::Corrupt(found)) = verified else { panic!("{verified:?}") };
+        assert_eq!(found.path, segment);
+    }
+}
+
+/// Commits until the store says so.
+fn commit_until(store: &Store, what: &str, is_so: impl Fn(&kinlog::admin::IndexStats) -> bool) {
+    for number in 0..10_000u32 {
+        let stats = store.stats().unwrap();
+        assert_eq!(stats.accounted_bytes(), stats.file_bytes, "{stats:?}");
+        if is_so(&stats.index) {
+            return;
+        }
+        store.transact(|tx| tx.put("rows", &number.to_le_bytes(), b"row")).unwrap();
+    }
+    panic!("never: {what}");
+}
+
+#[test]
+fn every_byte_of_the_index_is_accounted_for_and_so_are_its_layers() {
+    let dir = directory();
+    let store = cold().open(dir.path()).unwrap();
+    let empty = store.stats().unwrap();
+    assert_eq!((empty.index_bytes, empty.index.files, empty.index.frozen_layers), (0, 0, 0));
+    let snapshot = store.snapshot();
+    commit_until(&store, "a layer is held back", |index| {
+        index.files > 3 && index.frozen_layers > index.waiting_layers
+    });
+    let held = store.stats().unwrap().index;
+    assert_eq!(held.oldest_reader, Some(snapshot.end()));
+    assert!(held.frozen_bytes > 0 && held.resident_bytes > 0, "{held:?}");
+    drop(snapshot);
+    commit_until(&store, "no layer is held back", |index| {
+        index.frozen_layers <= index.waiting_layers + 1 && index.oldest_reader.is_none()
+    });
+    store.shut_down().unwrap();
+    let reader = cold().read_only(true).open(dir.path()).unwrap();
+    let stats = reader.stats().unwrap();
+    let len = |path: &PathBuf| fs::metadata(path).unwrap().len();
+    let files = index_files(dir.path());
+    let mapped: u64 = files.iter().map(len).sum();
+    assert_eq!((stats.index.files, stats.index.mapped_bytes), (files.len() as u64, mapped));
+    assert_eq!(stats.index_bytes, mapped + len(&dir.path().join("index/CHECKPOINT")));
+}
+
+#[test]
+fn a_failure_to_write_the_index_is_told_and_stops_no_commit() {
+    let dir = directory();
+    let fails = Arc::new(AtomicBool::new(true));
+    let failing = fails.clone();
+    let disk = disk_with(move |op, path| {
+        let index = op == Op::Sync && path.extension().is_some_and(|it| it == "idx");
+        if index && failing.load(Ordering::SeqCst) {
+            Fate::Fails(ErrorKind::Other)
+        } else {
+            Fate::Done
+        }
+    });
+    let store = cold().disk(disk).open(dir.path()).unwrap();
+    commit_until(&store, "an error is told", |index| index.last_error.is_some());
+    let failed = store.stats().unwrap().index;
+    assert!(failed.last_error.unwrap().contains(".idx") && failed.files == 0);
+    assert!(failed.waiting_layers > 0);
+    commit_until(&store, "four layers wait", |index| index.waiting_layers == 4);
+    store.transact(|tx| tx.put("rows", b"one", b"more")).unwrap();
+    fails.store(false, Ordering::SeqCst);
+    store.shut_down().unwrap();
+    assert!(cold().open(dir.path()).unwrap().verify(|_| {}).is_ok());
+}
+
+#[test]
+fn files_of_the_index_take_no_descriptors() {
+    let dir = directory();
+    let disk = Arc::new(kinlog::disk::FileSystem::new());
+    let store = cold().disk(disk).open(dir.path()).unwrap();
+    let open = || {
+        let names = fs::read_dir("/proc/self/fd")
+            .unwrap()
+            .filter_map(|it| fs::read_link(it.unwrap().path()).ok());
+        let index = dir.path().join("index");
+        names.filter(|path| path.starts_with(&index)).count()
+    };
+    commit_until(&store, "there are files", |index| index.files > 5);
+    let reader = cold().read_only(true).open(dir.path()).unwrap();
+    assert_eq!(reader.report().index, IndexFound::Used);
+    // One that is being written, and one that is being looked at.
+    store.shut_down().unwrap();
+    assert_eq!(open(), 0);
 }

@@ -14,9 +14,7 @@ use crate::index::cold::{
 use crate::index::persist::{merge_files, mergeable, write_layer};
 use crate::log::files::refuse_link;
 use crate::log::open::Covered;
-use crate::recorder::{
-    INDEX_FILES, INDEX_MERGE_SECONDS, INDEX_WRITE_SECONDS, INDEX_WRITTEN_BYTES,
-};
+use crate::recorder::{INDEX_FILES, INDEX_MERGE_SECONDS, INDEX_WRITE_SECONDS, INDEX_WRITTEN_BYTES};
 use crate::store::shared::Shared;
 
 /// The state on disk of a writer's cold index.
