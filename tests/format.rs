@@ -619,3 +619,20 @@ fn the_examples_in_the_document_are_frames_of_the_golden_store() {
         assert!(examples.contains(&format!("\n{end}")), "no trailer at {end}");
     }
 }
+
+#[test]
+fn the_reader_needs_no_index_and_reads_beside_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = small_segments().memory_bytes(0).open(dir.path()).unwrap();
+    for number in 0..10u8 {
+        let mut tx = store.begin();
+        tx.start(NewRun::new("shop", &format!("order-{number}"), "Order")).unwrap();
+        tx.put("orders", &[number % 3], &[number]).unwrap();
+        tx.commit().unwrap();
+    }
+    store.shut_down().unwrap();
+    assert!(dir.path().join("index/CHECKPOINT").exists());
+    let store = small_segments().read_only(true).open(dir.path()).unwrap();
+    assert_eq!(store.report().index, kinlog::IndexFound::Used);
+    agree(&store);
+}

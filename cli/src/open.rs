@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use console::style;
-use kinlog::{Options, Store, Verdict};
+use kinlog::{IndexFound, Options, Store, Verdict};
 
 use crate::failure::Failure;
 use crate::ui;
@@ -24,6 +24,12 @@ pub(crate) fn to_write(path: &Path) -> Result<Store, Failure> {
 
 fn say_what_was_odd(store: &Store, what_of_them: &str) {
     let report = store.report();
+    if report.index == IndexFound::Unusable {
+        let note = style("note:").for_stderr().yellow().bold();
+        eprintln!(
+            "{note} the index on disk does not fit the log, or is damaged; the whole log was read instead"
+        );
+    }
     let what = match report.verdict {
         Verdict::Torn => "the beginning of a commit that was never finished",
         Verdict::Ambiguous => "no whole commit, but may have been one before a power loss",

@@ -96,7 +96,7 @@ impl Options {
 
     /// Whether the whole log is read and checked at opening, whatever an index vouches for. The default is `false`: the
     /// log may then be read from the last commit that a stored index has taken in; damage before it is found by
-    /// [`Store::verify`], or when it is read. Today nothing of the index is stored, so each opening reads all.
+    /// [`Store::verify`], or when it is read.
     #[must_use]
     pub fn check_log(mut self, check: bool) -> Self {
         self.check_log = check;

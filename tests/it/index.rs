@@ -78,6 +78,7 @@ fn nothing_is_written_or_removed_through_a_link_that_came_while_the_store_was_op
     let (path, elsewhere) = (dir.path().join("store"), dir.path().join("elsewhere"));
     indexed(&path);
     let store = cold().open(&path).unwrap();
+    rest(&store);
     fs::rename(path.join("index"), dir.path().join("away")).unwrap();
     copy_files(&dir.path().join("away"), &elsewhere);
     // A file that no checkpoint names.
@@ -101,6 +102,7 @@ fn no_index_is_written_into_a_store_that_took_the_place_of_the_open_one() {
     indexed(&other);
     let before = Image::read(&other);
     let store = cold().open(&path).unwrap();
+    rest(&store);
     fs::rename(&path, dir.path().join("moved")).unwrap();
     fs::rename(&other, &path).unwrap();
     for number in 0..10 {
@@ -267,6 +269,14 @@ fn damage_that_an_index_covers_is_found_by_a_check_at_opening_or_by_verify() {
     }
 }
 
+/// Commits until nothing of the index is being written, nor removed.
+fn rest(store: &Store) {
+    let before = store.stats().unwrap().index.files;
+    commit_until(store, "the index is at rest", |index| {
+        index.waiting_layers == 0 && index.files > before
+    });
+}
+
 /// Commits until the store says so.
 fn commit_until(store: &Store, what: &str, is_so: impl Fn(&kinlog::admin::IndexStats) -> bool) {
     for number in 0..10_000u32 {
@@ -350,4 +360,49 @@ fn files_of_the_index_take_no_descriptors() {
     // One that is being written, and one that is being looked at.
     store.shut_down().unwrap();
     assert_eq!(open(), 0);
+}
+
+#[test]
+fn backups_have_no_index_and_may_be_based_on_a_store_that_has_one() {
+    let dir = directory();
+    let [path, first, second, saved] =
+        ["store", "first", "second", "saved"].map(|name| dir.path().join(name));
+    indexed(&path);
+    let store = cold().open(&path).unwrap();
+    store.backup(&first, None, |_| {}).unwrap();
+    assert!(!first.join("index").exists());
+    assert_eq!(found(&cold(), &first).0, IndexFound::Absent);
+    // Opened once for writing, with nothing committed, and a file put there by hand: it has an index.
+    copy_files(&path.join("index"), &first.join("index"));
+    assert_eq!(found(&cold(), &first).0, IndexFound::Used);
+    let run = start(&store, "later");
+    let report = store.backup(&second, Some(&first), |_| {}).unwrap();
+    assert_eq!(report.end, store.end());
+    assert!(!second.join("index").exists());
+    let restored = cold().open(&second).unwrap();
+    assert_eq!(restored.history(&run).unwrap().len(), 1);
+    restored.verify(|_| {}).unwrap();
+    drop((store, restored));
+    // What is saved of a damaged log owes nothing to the index.
+    let options = cold();
+    let report = kinlog::salvage::salvage(&second, &saved, &options, |_| {}).unwrap();
+    assert!(report.is_complete(), "{report:?}");
+    assert_eq!(cold().open(&saved).unwrap().stats().unwrap().runs, 21);
+}
+
+#[test]
+fn a_store_of_format_2_gets_an_index_and_keeps_it() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v2");
+    let dir = directory();
+    copy_files(&golden, dir.path());
+    let options = Options::new().memory_bytes(0);
+    let before = options.clone().read_only(true).open(dir.path()).unwrap().stats().unwrap();
+    let store = options.open(dir.path()).unwrap();
+    let run = start(&store, "one more");
+    store.shut_down().unwrap();
+    assert_eq!(found(&options, dir.path()).0, IndexFound::Used);
+    let store = options.open(dir.path()).unwrap();
+    assert_eq!(store.stats().unwrap().runs, before.runs + 1);
+    assert_eq!(store.history(&run).unwrap().len(), 1);
+    store.verify(|_| {}).unwrap();
 }

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
+use kinlog::admin::IndexStats;
 use kinlog::{RunFilter, Stats, Store};
 use serde::Serialize;
 
@@ -72,11 +73,43 @@ struct Report<'a> {
     tail_bytes: u64,
     free_bytes: u64,
     administration_bytes: u64,
+    index_bytes: u64,
     quarantine_bytes: u64,
     file_bytes: u64,
     log_bytes: u64,
     accounted_bytes: u64,
+    index: Index<'a>,
     temporal: &'a Temporal,
+}
+
+/// Where the index is, as this process has it.
+#[derive(Serialize)]
+struct Index<'a> {
+    hot_bytes: u64,
+    frozen_layers: u64,
+    frozen_bytes: u64,
+    waiting_layers: u64,
+    oldest_reader: Option<u64>,
+    resident_bytes: u64,
+    files: u64,
+    mapped_bytes: u64,
+    last_error: Option<&'a str>,
+}
+
+impl<'a> Index<'a> {
+    fn of(stats: &'a IndexStats) -> Self {
+        Index {
+            hot_bytes: stats.hot_bytes,
+            frozen_layers: stats.frozen_layers,
+            frozen_bytes: stats.frozen_bytes,
+            waiting_layers: stats.waiting_layers,
+            oldest_reader: stats.oldest_reader.map(kinlog::Position::as_u64),
+            resident_bytes: stats.resident_bytes,
+            files: stats.files,
+            mapped_bytes: stats.mapped_bytes,
+            last_error: stats.last_error.as_deref(),
+        }
+    }
 }
 
 impl<'a> Report<'a> {
@@ -97,10 +130,12 @@ impl<'a> Report<'a> {
             tail_bytes: stats.tail_bytes,
             free_bytes: stats.free_bytes,
             administration_bytes: stats.administration_bytes,
+            index_bytes: stats.index_bytes,
             quarantine_bytes: stats.quarantine_bytes,
             file_bytes: stats.file_bytes,
             log_bytes: stats.log_bytes(),
             accounted_bytes: stats.accounted_bytes(),
+            index: Index::of(&stats.index),
             temporal,
         }
     }
@@ -136,7 +171,16 @@ fn print(
     let (run, relation) = (stats.index_bytes_per_run, stats.index_bytes_per_relation);
     let relations = ui::many(stats.relations, "relation");
     writeln!(out)?;
-    let memory = format!("in memory: {run} B a run, {relation} B a relation; {runs}, {relations}");
+    let index = &stats.index;
+    let (hot, frozen) = (ui::bytes(index.hot_bytes), ui::bytes(index.frozen_bytes));
+    let layers = ui::many(index.frozen_layers, "frozen layer");
+    let (resident, mapped) = (ui::bytes(index.resident_bytes), ui::bytes(index.mapped_bytes));
+    let files = ui::many(index.files, "file");
+    out.prose(
+        2,
+        format!("index: {hot} hot, {frozen} in {layers}, {resident} resident, {mapped} in {files}"),
+    )?;
+    let memory = format!("hot: {run} B a run, {relation} B a relation; {runs}, {relations} in all");
     out.prose(2, memory)?;
     if temporal.runs > 0 && temporal.runs < stats.runs {
         let (runs, bytes) = (ui::many(temporal.runs, "run"), ui::bytes(temporal.protobuf_bytes));
@@ -172,6 +216,7 @@ fn sizes(stats: &Stats) -> Table {
     row("the log", stats.log_bytes(), true);
     row("space for commits to come", stats.free_bytes, false);
     row("manifest and lock", stats.administration_bytes, false);
+    row("index", stats.index_bytes, false);
     row("quarantine", stats.quarantine_bytes, false);
     row("all files", stats.file_bytes, true);
     table
