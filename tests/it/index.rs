@@ -406,3 +406,45 @@ fn a_store_of_format_2_gets_an_index_and_keeps_it() {
     assert_eq!(store.history(&run).unwrap().len(), 1);
     store.verify(|_| {}).unwrap();
 }
+
+#[test]
+fn damage_is_told_by_the_read_that_meets_it_and_is_never_an_answer() {
+    use kinlog::{NewChild, RunId};
+    let dir = directory();
+    let store = cold().open(dir.path()).unwrap();
+    let mut tx = store.begin();
+    let parent = tx.start(NewRun::new("shop", "parent", "Order")).unwrap();
+    let child = tx.spawn_child(&parent, NewChild::new("child", "Order")).unwrap().run;
+    tx.commit().unwrap();
+    rest(&store);
+    store.shut_down().unwrap();
+    let whole = Image::read(dir.path());
+    type Read = fn(&Store, &RunId, &RunId) -> Result<(), Error>;
+    let reads: [(&str, Read); 9] = [
+        ("children", |store, parent, _| store.children(parent)?.try_for_each(|it| it.map(|_| ()))),
+        ("tree", |store, parent, _| store.tree(parent)?.try_for_each(|it| it.map(|_| ()))),
+        ("parent", |store, _, child| store.parent(child).map(|_| ())),
+        ("root", |store, _, child| store.root(child).map(|_| ())),
+        ("chain", |store, parent, _| store.chain(parent).map(|_| ())),
+        ("chain_size", |store, parent, _| store.chain_size(parent).map(|_| ())),
+        ("children_of_chain", |store, parent, _| store.children_of_chain(parent).map(|_| ())),
+        ("open_activities", |store, parent, _| store.open_activities(parent).map(|_| ())),
+        ("event_by_key", |store, parent, _| store.event_by_key(parent, 7).map(|_| ())),
+    ];
+    let oldest = index_files(dir.path()).first().unwrap().file_name().unwrap().to_owned();
+    // The file is one block: each read meets the damage at its first look-up, whatever that is.
+    for at in [0, 31, 62, 93] {
+        let dir = directory();
+        whole.write(dir.path());
+        let path = dir.path().join("index").join(&oldest);
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[at] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        for (what, read) in &reads {
+            let reader = cold().read_only(true).open(dir.path()).unwrap();
+            assert_eq!(reader.report().index, IndexFound::Used);
+            let found = read(&reader, &parent, &child);
+            assert!(matches!(found, Err(Error::DamagedIndex(_))), "{what} at {at}: {found:?}");
+        }
+    }
+}
