@@ -1,6 +1,9 @@
 //! An index in layers: what is in memory over what is in files.
 
+use std::sync::{Arc, Mutex};
+
 use kinlog::{Options, Store};
+use kinlog_testing::disk::{Fate, Op, disk_with};
 
 fn set(store: &Store, rows: std::ops::Range<u8>, value: Option<&[u8]>) {
     let mut tx = store.begin();
@@ -27,4 +30,37 @@ fn a_reader_that_adopts_the_files_of_the_writer_sees_no_deleted_row() {
     reader.refresh().unwrap();
     assert_eq!(reader.snapshot().rows("rows", ..).count(), 100);
     reader.verify(|_| ()).unwrap();
+}
+
+/// The writer goes on, and writes files, between the reader's look at the log and its look at the index.
+#[test]
+fn a_reader_adopts_no_files_that_go_further_than_what_it_has_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = Options::new().memory_bytes(0).open(dir.path()).unwrap();
+    set(&writer, 0..100, Some(b"some"));
+    let goes_on: Arc<Mutex<Option<Store>>> = Arc::default();
+    let disk = {
+        let goes_on = goes_on.clone();
+        disk_with(move |op, path| {
+            if op == Op::Open && path.ends_with("CHECKPOINT") {
+                let writer = goes_on.lock().unwrap().take();
+                if let Some(writer) = writer {
+                    set(&writer, 101..102, Some(b"not seen yet"));
+                    set(&writer, 102..103, Some(b"not in a file"));
+                    writer.shut_down().unwrap();
+                }
+            }
+            Fate::Done
+        })
+    };
+    let options = Options::new().read_only(true).memory_bytes(4_000).disk(disk);
+    let reader = options.open(dir.path()).unwrap();
+    set(&writer, 100..101, Some(b"one more"));
+    *goes_on.lock().unwrap() = Some(writer);
+    reader.refresh().unwrap();
+    assert!(goes_on.lock().unwrap().is_none(), "the reader looks at the checkpoint");
+    assert_eq!(reader.snapshot().rows("rows", ..).count(), 101);
+    reader.verify(|_| ()).unwrap();
+    reader.refresh().unwrap();
+    assert_eq!(reader.snapshot().rows("rows", ..).count(), 103);
 }

@@ -137,7 +137,9 @@ impl Store {
                 Fresh { index, commits: 0, bytes: 0, meter, paths, stored: &mut stored };
             let limit = (!quiet).then_some(view.end);
             let found = reread::reread(disk, paths, view, limit, &mut fresh);
-            let Fresh { index, commits, bytes, .. } = fresh;
+            let Fresh { mut index, commits, bytes, .. } = fresh;
+            // An empty log ends behind its header.
+            index.end = view.end;
             // A writer that came meanwhile may have written what reads as damage: start again.
             if reread::epoch(disk, paths)? != epoch || quiet != self.is_quiet()? {
                 continue;
