@@ -29,7 +29,7 @@ fn plan(c: &mut Criterion, store: &Store, size: &str) {
         group.bench_function(BenchmarkId::new("kinlog", children), |b| {
             b.iter(|| assert_eq!(commit.duties().count(), children as usize));
         });
-        let list: Vec<_> = commit.duties().collect();
+        let list: Vec<_> = commit.duties().map(Result::unwrap).collect();
         group.bench_function(BenchmarkId::new("vec", children), |b| {
             b.iter(|| black_box(&list).clone());
         });

@@ -129,7 +129,7 @@ fn facts(c: &mut Criterion) {
     group.bench_function("current_run", |b| {
         b.iter(|| {
             let n = next();
-            assert_eq!(store.current_run("bench", &ids[n]), Some(runs[n]));
+            assert_eq!(store.current_run("bench", &ids[n]).unwrap(), Some(runs[n]));
         });
     });
     group.bench_function("parent", |b| {

@@ -30,6 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // The close is one commit; what must follow is due from then on, also after a crash.
     store.close_run(&order, Close::completed(b"ok"))?;
     for duty in store.duties(DutyFilter::all()) {
+        let duty = duty?;
         let child = store.run(&duty.child().ok_or("no child")?)?;
         let policy = duty.close_policy().ok_or("no policy")?;
         println!("{} for {}: {policy:?}", duty.kind(), child.workflow_id);

@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let store = Store::open(dir.path())?;
     println!("the store says: {:?}", store.report().verdict);
-    let order = store.current_run("shop", "order-42").ok_or("it was committed")?;
+    let order = store.current_run("shop", "order-42")?.ok_or("it was committed")?;
     let history = store.history(&order)?;
     let last = history.rev().next().transpose()?.ok_or("it has events")?;
     let said = String::from_utf8_lossy(last.payload()).into_owned();

@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         tx.start(NewRun::new("shop", id, "Order"))?;
         tx.commit()?;
     }
-    let run = store.current_run("shop", "b").ok_or("it was started")?;
+    let run = store.current_run("shop", "b")?.ok_or("it was started")?;
     store.close_run(&run, Close::completed(b""))?;
     catch_up(&store)?;
 
@@ -35,10 +35,12 @@ fn catch_up(store: &Store) -> kinlog::Result<()> {
     let mut tail = store.tail(Position::from_u64(counter(store, b"position")?));
     let (mut started, mut closed) = (counter(store, b"started")?, counter(store, b"closed")?);
     while let Some(commit) = tail.try_next()? {
-        for event in commit.batches().flat_map(|batch| batch.events().collect::<Vec<_>>()) {
-            let event = event?;
-            started += u64::from(event.id() == 1);
-            closed += u64::from(event.kind().is_closing());
+        for batch in commit.batches() {
+            for event in batch?.events() {
+                let event = event?;
+                started += u64::from(event.id() == 1);
+                closed += u64::from(event.kind().is_closing());
+            }
         }
     }
     let mut tx = store.begin();

@@ -130,7 +130,7 @@ fn what_is_looked_up_allocates_a_constant() {
     let look_ups: [(&str, u64, &dyn Fn()); 5] = [
         ("history", OPEN_HISTORY, &|| assert_eq!(history(&run).len(), 3)),
         ("current_run", 0, &|| {
-            assert_eq!(store.current_run("shop", "order-42"), Some(run));
+            assert_eq!(store.current_run("shop", "order-42").unwrap(), Some(run));
         }),
         ("parent", LOOK_UP, &|| assert_eq!(store.parent(&child).unwrap().unwrap().run, run)),
         ("chain_size", LOOK_UP, &|| assert_eq!(store.chain_size(&run).unwrap().events, 3)),

@@ -69,7 +69,7 @@ impl Told {
     fn of(view: &CommitView) -> Self {
         let mut told =
             Told { position: view.position(), events: vec![], ids: vec![], rows: vec![] };
-        for batch in view.batches() {
+        for batch in view.batches().map(Result::unwrap) {
             for event in batch.events() {
                 let event = event.unwrap();
                 if event.kind() == EventKind::MARKER_RECORDED {
@@ -215,10 +215,10 @@ fn check_snapshot(snapshot: &Snapshot, runs: &[RunId]) -> usize {
     assert_eq!(left, snapshot.get("rows", b"right").unwrap());
     let first: Vec<_> = runs.iter().map(|run| read_run(snapshot, run)).collect();
     let contested = RunFilter::all().namespace("shop").workflow_id("contested");
-    let listed: Vec<_> = snapshot.runs(contested.clone()).collect();
+    let listed: Vec<_> = snapshot.runs(contested.clone()).map(Result::unwrap).collect();
     assert!(listed.iter().filter(|info| info.status.is_open()).count() <= 1);
     let current: Vec<_> = listed.iter().filter(|info| info.is_current).map(|i| i.id).collect();
-    assert_eq!(current.first().copied(), snapshot.current_run("shop", "contested"));
+    assert_eq!(current.first().copied(), snapshot.current_run("shop", "contested").unwrap());
     assert_eq!(
         (current.len(), listed.is_empty()),
         (usize::from(!listed.is_empty()), current.is_empty())
@@ -233,7 +233,7 @@ fn check_snapshot(snapshot: &Snapshot, runs: &[RunId]) -> usize {
     // The same again, however much was written meanwhile.
     assert!(runs.iter().map(|run| read_run(snapshot, run)).eq(first));
     assert!(keys().eq(rows.iter().cloned()));
-    assert!(snapshot.runs(contested).eq(listed));
+    assert!(snapshot.runs(contested).map(Result::unwrap).eq(listed));
     assert_eq!(left, snapshot.get("rows", b"left").unwrap());
     rows.len()
 }
@@ -246,7 +246,7 @@ fn follow(mut next: impl FnMut() -> CommitView) -> Vec<Told> {
     loop {
         let view = next();
         assert!(all.last().is_none_or(|last| last.position < view.position()));
-        for batch in view.batches() {
+        for batch in view.batches().map(Result::unwrap) {
             let end = ends.entry(batch.run()).or_default();
             for event in batch.events() {
                 *end += 1;
@@ -343,7 +343,7 @@ fn what_many_threads_were_told_is_what_the_log_holds() {
     assert_eq!(told.len(), acknowledged.len());
     let histories: HashMap<_, _> = {
         let snapshot = store.snapshot();
-        let runs = snapshot.runs(RunFilter::all()).map(|info| info.id);
+        let runs = snapshot.runs(RunFilter::all()).map(Result::unwrap).map(|info| info.id);
         runs.map(|run| (run, read_run(&snapshot, &run))).collect()
     };
     for (found, (told, promised)) in told.iter().zip(&acknowledged) {

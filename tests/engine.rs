@@ -135,7 +135,8 @@ fn each_workflow_ends_once_and_as_its_policy_says() {
     let engine = shop::open(dir.path(), None).unwrap();
     let snapshot = engine.store().snapshot();
     let ended = |id: &str| {
-        let runs = snapshot.runs(RunFilter::all().namespace("shop").workflow_id(id));
+        let runs =
+            snapshot.runs(RunFilter::all().namespace("shop").workflow_id(id)).map(Result::unwrap);
         runs.map(|run| run.status).collect::<Vec<_>>()
     };
     assert_eq!(ended("order-42"), [RunStatus::Completed]);
@@ -165,7 +166,7 @@ fn a_workflow_that_left_its_history_is_found_out() {
     let dir = tempfile::tempdir().unwrap();
     live(dir.path(), None).unwrap();
     let engine = shop::open(dir.path(), None).unwrap();
-    let run = engine.store().current_run("shop", "anna").unwrap();
+    let run = engine.store().current_run("shop", "anna").unwrap().unwrap();
     let history = engine.store().history(&run).unwrap();
 
     let other = |flow: Flow, _: &str, _: String| -> Option<Workflow> {
@@ -196,7 +197,10 @@ fn what_is_to_be_done_lies_in_tables() {
     let engine = shop::open(dir.path(), None).unwrap();
     let snapshot = engine.store().snapshot();
     let ready: BTreeSet<_> = snapshot.rows("ready", ..).map(|r| r.unwrap().key.to_vec()).collect();
-    let runs: BTreeSet<_> =
-        snapshot.runs(RunFilter::all()).map(|run| run.id.as_bytes().to_vec()).collect();
+    let runs: BTreeSet<_> = snapshot
+        .runs(RunFilter::all())
+        .map(Result::unwrap)
+        .map(|run| run.id.as_bytes().to_vec())
+        .collect();
     assert_eq!(ready, runs);
 }

@@ -141,7 +141,7 @@ fn check(store: &Store, counts: &Counts, what: &str) -> BTreeMap<(u32, u32), u32
     for (&(round, thread), count) in counts {
         let name = workflow(round, thread);
         let mut found = 0;
-        if let Some(run) = snapshot.current_run("n", &name) {
+        if let Some(run) = snapshot.current_run("n", &name).unwrap() {
             for event in &snapshot.history(&run).unwrap() {
                 let event = event.unwrap();
                 let expected = payload(round, thread, found);

@@ -237,7 +237,7 @@ fn current_run(meter: &mut Meter) {
     let ids: Vec<_> = (0..RUNS).map(workflow_id).collect();
     meter.count(RUNS, || {
         for (run, id) in runs.iter().zip(&ids) {
-            assert_eq!(bench.store.current_run("bench", id), Some(*run));
+            assert_eq!(bench.store.current_run("bench", id).unwrap(), Some(*run));
         }
     });
 }

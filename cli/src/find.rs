@@ -22,18 +22,31 @@ pub(crate) fn find(snapshot: &Snapshot, args: &RunArgs) -> Result<RunInfo, Failu
     if let Some(run) = of_id.filter(is_meant) {
         return Ok(run);
     }
-    let of_workflow = snapshot.runs(filter.clone().workflow_id(typed)).filter(|run| run.is_current);
-    let mut found: Vec<RunInfo> = of_workflow.collect();
+    let of_workflow = filter.clone().workflow_id(typed);
+    let mut found = matching(snapshot, of_workflow, |run| run.is_current)?;
     let mut more = "--namespace says which";
     if found.is_empty() {
-        found = snapshot.runs(filter.clone()).filter(|run| begins(run, typed)).collect();
+        found = matching(snapshot, filter.clone(), |run| begins(run, typed))?;
         more = "type more of its id";
     }
     if found.len() > 1 {
         let what = format!("{typed:?} may be any of {} runs, {more}", found.len());
         return Err(Failure::NotFound(listing(&what, &found)));
     }
-    found.pop().ok_or_else(|| not_found(snapshot, filter, typed))
+    match found.pop() {
+        Some(run) => Ok(run),
+        None => Err(not_found(snapshot, filter, typed)?),
+    }
+}
+
+/// The runs that the filter admits and that match.
+fn matching(
+    snapshot: &Snapshot,
+    filter: RunFilter,
+    matches: impl Fn(&RunInfo) -> bool,
+) -> Result<Vec<RunInfo>, Failure> {
+    let matching = snapshot.runs(filter).filter(|run| run.as_ref().map_or(true, &matches));
+    Ok(matching.collect::<kinlog::Result<_>>()?)
 }
 
 /// Whether the run's id begins like this, with its hyphens or without.
@@ -42,14 +55,14 @@ fn begins(run: &RunInfo, typed: &str) -> bool {
     !typed.is_empty() && (id.starts_with(&typed) || id.replace('-', "").starts_with(&typed))
 }
 
-fn not_found(snapshot: &Snapshot, filter: RunFilter, typed: &str) -> Failure {
+fn not_found(snapshot: &Snapshot, filter: RunFilter, typed: &str) -> Result<Failure, Failure> {
     let lower = typed.to_lowercase();
     let alike = |run: &RunInfo| run.workflow_id.to_lowercase().contains(&lower);
-    let alike: Vec<RunInfo> = snapshot.runs(filter).filter(alike).collect();
-    Failure::NotFound(match alike.is_empty() {
+    let alike = matching(snapshot, filter, alike)?;
+    Ok(Failure::NotFound(match alike.is_empty() {
         true => format!("there is no run {typed:?}; `kinlog ls` lists them all"),
         false => listing(&format!("there is no run {typed:?}; do you mean one of these?"), &alike),
-    })
+    }))
 }
 
 /// The runs, one a line, for an error.

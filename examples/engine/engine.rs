@@ -72,9 +72,10 @@ impl Engine {
 
     /// Starts workflows, each given by its id, its type and its input: all in one commit, once.
     pub(crate) fn start(&self, workflows: &[(&str, &str, &str)]) -> Result<()> {
-        let is_there = |id: &str| self.store.current_run(NAMESPACE, id).is_some();
-        if workflows.iter().any(|(id, ..)| is_there(id)) {
-            return Ok(());
+        for (id, ..) in workflows {
+            if self.store.current_run(NAMESPACE, id)?.is_some() {
+                return Ok(());
+            }
         }
         let mut tx = self.store.begin();
         for (id, workflow_type, input) in workflows {
@@ -102,7 +103,8 @@ impl Engine {
 
     /// The same in a commit of the engine's own, which need not wait.
     fn settle_buffered(&self) -> Result<bool> {
-        let due: Vec<_> = self.store.duties(DutyFilter::all()).take(SETTLED_AT_ONCE).collect();
+        let due = self.store.duties(DutyFilter::all()).take(SETTLED_AT_ONCE);
+        let due = due.collect::<kinlog::Result<Vec<_>>>()?;
         let mut tx = self.store.begin();
         for duty in &due {
             tx.settle(duty)?;

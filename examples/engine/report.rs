@@ -13,6 +13,7 @@ pub(crate) fn all(store: &Store) -> Result<String> {
     let mut out = tree(store)?;
     let snapshot = store.snapshot();
     for run in snapshot.runs(RunFilter::all()) {
+        let run = run?;
         writeln!(out, "\n{} {}", run.workflow_id, run.id)?;
         for event in &snapshot.history(&run.id)? {
             let event = event?;
@@ -28,6 +29,7 @@ pub(crate) fn tree(store: &Store) -> Result<String> {
     let snapshot = store.snapshot();
     let mut out = String::new();
     for run in snapshot.runs(RunFilter::all()) {
+        let run = run?;
         if run.is_current && snapshot.parent(&run.id)?.is_none() {
             for node in snapshot.tree(&run.id)? {
                 writeln!(out, "{}", line(&snapshot, &node?)?.trim_end())?;

@@ -83,5 +83,5 @@ pub fn samples() -> Vec<History> {
         let events = history.iter().map(|event| event.expect("a sound store"));
         events.filter_map(|event| RecordedEvent::from_kinlog(&event).ok()).collect()
     };
-    snapshot.runs(RunFilter::all()).map(sample).collect()
+    snapshot.runs(RunFilter::all()).map(Result::unwrap).map(sample).collect()
 }

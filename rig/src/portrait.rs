@@ -20,6 +20,7 @@ pub fn commits(store: &Store) -> Result<Vec<String>> {
 fn line(commit: &CommitView) -> Result<String> {
     let mut line = format!("@{}", commit.position());
     for batch in commit.batches() {
+        let batch = batch?;
         line += &format!(" {}", batch.run());
         for event in batch.events() {
             let event = event?;
@@ -46,10 +47,12 @@ pub fn state(store: &Store) -> Result<Vec<String>> {
     let snapshot = store.snapshot();
     let mut lines = vec![];
     for run in snapshot.runs(RunFilter::all()) {
+        let run = run?;
         lines.push(format!("{run:?}"));
         of_run(store, &snapshot, &run.id, &mut lines)?;
     }
     for duty in store.duties(DutyFilter::all()) {
+        let duty = duty?;
         let (kind, run, event) = (duty.kind(), duty.run(), duty.initiated_event_id());
         lines.push(format!("duty {kind} of {run} {event} since {}", duty.since()));
     }
@@ -81,8 +84,8 @@ fn of_run(
     lines: &mut Vec<String>,
 ) -> Result<()> {
     let chain = snapshot.chain(run)?;
-    let runs: Vec<_> = chain.runs().map(|run| run.id.to_string()).collect();
-    lines.push(format!("  chain {} {:?}", runs.join(" "), chain.size()));
+    let runs = chain.runs().map(|run| Ok(run?.id.to_string())).collect::<Result<Vec<_>>>()?;
+    lines.push(format!("  chain {} {:?}", runs.join(" "), chain.size()?));
     for child in snapshot.children(run)? {
         lines.push(format!("  child {:?}", child?));
     }

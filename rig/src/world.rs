@@ -155,7 +155,7 @@ fn step(
     random: &mut Random,
     number: usize,
 ) -> Result<()> {
-    let runs: Vec<RunInfo> = snapshot.runs(RunFilter::all()).collect();
+    let runs = snapshot.runs(RunFilter::all()).collect::<Result<Vec<RunInfo>>>()?;
     let open: Vec<&RunInfo> = runs.iter().filter(|run| run.status == RunStatus::Running).collect();
     if open.is_empty() {
         return start(tx, random, number).map(drop);
@@ -195,7 +195,7 @@ fn step(
         }
         78..90 => {
             for duty in store.duties(DutyFilter::all()).take(4) {
-                tx.settle(&duty)?;
+                tx.settle(&duty?)?;
             }
         }
         90..97 => tx.put(TIMERS, &[random.below(6) as u8], &data)?,

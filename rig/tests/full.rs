@@ -75,7 +75,7 @@ fn closing_and_cancelling_go_on_and_new_work_is_refused() {
         assert!(matches!(marker(&store, &parent, 1), Err(Error::DiskFull { .. })));
     }
     assert_eq!(store.end(), before);
-    assert_eq!(store.current_run("n", "another"), None);
+    assert_eq!(store.current_run("n", "another").unwrap(), None);
 
     let mut tx = store.begin();
     tx.request_cancel(&parent, b"why").unwrap();
@@ -203,7 +203,7 @@ fn a_run_that_starts_and_closes_in_one_commit_is_new_work() {
         tx.close_run(&child, closed).unwrap();
         assert!(matches!(tx.commit(), Err(Error::DiskFull { .. })));
     }
-    assert_eq!((store.end(), store.current_run("n", "brief")), (before, None));
+    assert_eq!((store.end(), store.current_run("n", "brief").unwrap()), (before, None));
 
     store.close_run(&child, closed).unwrap();
     store.close_run(&parent, closed).unwrap();

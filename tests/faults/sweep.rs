@@ -106,7 +106,7 @@ fn visible(store: &Store, what: &str) -> Vec<u32> {
         let rows: Vec<_> = commit.rows().collect();
         assert_eq!(rows.len(), 1, "{what}");
         let i = u32::from_le_bytes(rows[0].key.try_into().unwrap());
-        let batches: Vec<_> = commit.batches().collect();
+        let batches: Vec<_> = commit.batches().map(Result::unwrap).collect();
         assert_eq!(batches.len(), 2, "{what}: commit {i}");
         for batch in batches {
             let events: Vec<_> = batch.events().map(Result::unwrap).collect();

@@ -9,7 +9,7 @@ use kinlog::{Body, Child, DutyFilter, Event, RunFilter, RunId, Snapshot, Store};
 pub(crate) fn events(store: &Store) -> String {
     let snapshot = store.snapshot();
     let mut out = String::new();
-    for run in snapshot.runs(RunFilter::all()) {
+    for run in snapshot.runs(RunFilter::all()).map(Result::unwrap) {
         out.push_str(&run_events(&snapshot, &run.id));
     }
     out
@@ -45,12 +45,12 @@ pub(crate) fn rows(store: &Store) -> String {
 pub(crate) fn kin(store: &Store) -> String {
     let snapshot = store.snapshot();
     let mut out = String::new();
-    for run in snapshot.runs(RunFilter::all()).filter(|run| !run.is_imported) {
+    for run in snapshot.runs(RunFilter::all()).map(Result::unwrap).filter(|run| !run.is_imported) {
         for child in snapshot.children(&run.id).unwrap() {
             relation(&mut out, &run.id, &child.unwrap());
         }
     }
-    for duty in store.duties(DutyFilter::all()) {
+    for duty in store.duties(DutyFilter::all()).map(Result::unwrap) {
         let (kind, run, since) = (duty.kind(), duty.run(), duty.since());
         let event = duty.initiated_event_id();
         writeln!(

@@ -33,7 +33,7 @@ impl Growing<'_> {
         }
         let store = self.store;
         let mut tx = store.begin();
-        let runs: Vec<_> = store.snapshot().runs(RunFilter::all()).collect();
+        let runs: Vec<_> = store.snapshot().runs(RunFilter::all()).map(Result::unwrap).collect();
         let closed_too = self.random.below(4) == 0;
         let runs = runs.iter().filter(|run| closed_too || run.status == RunStatus::Running);
         let runs: Vec<RunId> = runs.map(|run| run.id).collect();
@@ -88,7 +88,7 @@ impl Growing<'_> {
 
     /// Settles some of what is due.
     fn settle(&mut self) -> Result<()> {
-        let duties: Vec<_> = self.store.duties(DutyFilter::all()).collect();
+        let duties: Vec<_> = self.store.duties(DutyFilter::all()).map(Result::unwrap).collect();
         for duty in &duties {
             if self.random.below(3) == 0 {
                 self.store.settle(duty)?;
@@ -116,11 +116,11 @@ fn relations_and_duties_are_derived_alike_over_random_trees() {
         for _ in 0..3 {
             let taken = (0..150).filter(|_| growing.step().is_ok()).count();
             println!("{taken} steps taken, {} runs", store.stats().unwrap().runs);
-            for run in store.snapshot().runs(RunFilter::all()) {
+            for run in store.snapshot().runs(RunFilter::all()).map(Result::unwrap) {
                 let children = store.children(&run.id).unwrap();
                 states.extend(children.map(|child| child.unwrap().state.name()));
             }
-            states.extend(store.duties(DutyFilter::all()).map(|duty| {
+            states.extend(store.duties(DutyFilter::all()).map(Result::unwrap).map(|duty| {
                 match (duty.kind(), duty.close_policy()) {
                     (DutyKind::ApplyClosePolicy, Some(RequestCancel)) => "RequestCancel",
                     (kind, _) => kind.name(),

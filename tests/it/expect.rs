@@ -267,7 +267,7 @@ fn commits(store: &Store, position: Position) -> Vec<[BTreeSet<RunId>; 2]> {
     let mut tail = store.tail(position);
     let mut commits = vec![];
     while let Some(commit) = tail.try_next().unwrap() {
-        let events = commit.batches().map(|batch| batch.run()).collect();
+        let events = commit.batches().map(Result::unwrap).map(|batch| batch.run()).collect();
         let rows = commit.rows().map(|row| RunId::from_bytes(row.key.try_into().unwrap()));
         commits.push([events, rows.collect()]);
     }

@@ -92,11 +92,11 @@ fn the_conflict_policy_decides_over_an_open_run() {
         }
         other => panic!("{other:?}"),
     }
-    assert_eq!(store.current_run("shop", "order-42"), Some(second));
+    assert_eq!(store.current_run("shop", "order-42").unwrap(), Some(second));
 
     let third = start(&store, order().on_reuse(IdReusePolicy::TerminateIfRunning)).unwrap();
     assert_eq!(store.run(&second).unwrap().status, RunStatus::Terminated);
-    assert_eq!(store.current_run("shop", "order-42"), Some(third));
+    assert_eq!(store.current_run("shop", "order-42").unwrap(), Some(third));
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn a_run_that_the_transaction_closes_counts_as_closed() {
     let second = tx.start(order().on_conflict(IdConflictPolicy::UseExisting)).unwrap();
     tx.commit().unwrap();
     assert_ne!(second, first);
-    assert_eq!(store.current_run("shop", "order-42"), Some(second));
+    assert_eq!(store.current_run("shop", "order-42").unwrap(), Some(second));
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn recorded_runs_are_kept_in_any_order_and_never_displace_an_open_run() {
     };
     let newer = start(&store, recorded(2, 200)).unwrap();
     let older = start(&store, recorded(1, 100)).unwrap();
-    assert_eq!(store.current_run("shop", "order-42"), Some(newer));
+    assert_eq!(store.current_run("shop", "order-42").unwrap(), Some(newer));
     assert!(
         matches!(start(&store, recorded(1, 100)), Err(Error::RunExists { run }) if run == older)
     );
@@ -154,7 +154,7 @@ fn recorded_runs_are_kept_in_any_order_and_never_displace_an_open_run() {
     store.close_run(&older, Close::completed(b"")).unwrap();
     let live = start(&store, order()).unwrap();
     start(&store, recorded(3, i64::MAX / 1_000_000_000)).unwrap();
-    assert_eq!(store.current_run("shop", "order-42"), Some(live));
+    assert_eq!(store.current_run("shop", "order-42").unwrap(), Some(live));
 }
 
 #[test]

@@ -44,7 +44,7 @@ fn what_was_committed_is_there_after_reopening() {
     assert_eq!(store.get("timers", b"k").unwrap().as_deref(), Some(&b"v"[..]));
     assert_eq!(store.run(&run).unwrap().status, RunStatus::Completed);
     assert_eq!(store.snapshot().runs(RunFilter::all()).count(), 1);
-    assert_eq!(store.current_run("shop", "order-42"), Some(run));
+    assert_eq!(store.current_run("shop", "order-42").unwrap(), Some(run));
     assert!(matches!(store.append(&run, marker(b"late")), Err(Error::RunClosed { .. })));
     let report = store.verify(|_| {}).unwrap();
     assert_eq!((report.commits, report.events, report.runs), (3, 4, 1));
@@ -127,7 +127,10 @@ fn a_tail_sees_every_commit_once_and_in_order() {
     let view = tail.next_timeout(Duration::from_secs(60)).unwrap().unwrap();
     assert_eq!(view.position(), first.position());
     assert_eq!(
-        view.batches().map(|b| (b.run(), b.events().count())).collect::<Vec<_>>(),
+        view.batches()
+            .map(Result::unwrap)
+            .map(|b| (b.run(), b.events().count()))
+            .collect::<Vec<_>>(),
         [(run, 1)]
     );
     assert_eq!(view.rows().map(|r| r.value).collect::<Vec<_>>(), [Some(&b"v"[..])]);
@@ -267,8 +270,8 @@ fn a_snapshot_stands_still_beside_a_busy_writer() {
     assert_eq!(snapshot.run(&run).unwrap().status, RunStatus::Running);
     assert!(snapshot.run(&run).unwrap().is_current);
     assert!(matches!(snapshot.run(&other), Err(Error::RunNotFound { .. })));
-    assert_eq!(snapshot.current_run("shop", "order-42"), Some(run));
-    assert_eq!(store.current_run("shop", "order-42"), Some(other));
+    assert_eq!(snapshot.current_run("shop", "order-42").unwrap(), Some(run));
+    assert_eq!(store.current_run("shop", "order-42").unwrap(), Some(other));
     assert_eq!(store.snapshot().rows("t", ..).count(), 2);
     assert_eq!(store.run(&run).unwrap().status, RunStatus::Terminated);
 }

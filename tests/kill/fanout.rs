@@ -129,7 +129,7 @@ fn build(store: &Store, tree: Tree) -> RunId {
         (limits.open_children, limits.history_events) = (u32::MAX, u32::MAX);
         store.set_limits(NAMESPACE, limits).unwrap();
     }
-    let root = store.current_run(NAMESPACE, ROOT).unwrap_or_else(|| {
+    let root = store.current_run(NAMESPACE, ROOT).unwrap().unwrap_or_else(|| {
         let mut tx = store.begin();
         let root = tx.start(NewRun::new(NAMESPACE, ROOT, "T")).unwrap();
         tx.commit_with(Durability::Buffered).unwrap();
@@ -212,8 +212,8 @@ struct Seen {
 /// Looks at all runs and all duties: whoever must be told has been, or a duty says so; not both.
 fn look(store: &Store, tree: Tree, what: &str) -> Seen {
     let snapshot = store.snapshot();
-    let runs = || snapshot.runs(RunFilter::all());
-    let Some(root) = snapshot.current_run(NAMESPACE, ROOT) else {
+    let runs = || snapshot.runs(RunFilter::all()).map(Result::unwrap);
+    let Some(root) = snapshot.current_run(NAMESPACE, ROOT).unwrap() else {
         assert_eq!(runs().count(), 0, "{what}: runs without a root");
         return Seen { end: store.end(), ..Seen::default() };
     };
@@ -230,7 +230,7 @@ fn look(store: &Store, tree: Tree, what: &str) -> Seen {
         told[tree.number(place)] = was_told(&run, place, what);
     }
     let mut open = vec![false; tree.runs(built)];
-    for duty in store.duties(DutyFilter::all()) {
+    for duty in store.duties(DutyFilter::all()).map(Result::unwrap) {
         assert_eq!(duty.kind(), DutyKind::ApplyClosePolicy, "{what}");
         let child = duty.initiated_event_id() / 2 - 1;
         let place = if duty.run() == root {
@@ -280,7 +280,7 @@ struct Total {
 
 /// Reads every history: nothing is in it but what must be.
 fn check_histories(snapshot: &Snapshot, tree: Tree) -> Total {
-    let root = snapshot.current_run(NAMESPACE, ROOT).unwrap();
+    let root = snapshot.current_run(NAMESPACE, ROOT).unwrap().unwrap();
     let mut total = Total {
         runs: 1,
         events: u64::from(snapshot.run(&root).unwrap().events),
@@ -289,8 +289,8 @@ fn check_histories(snapshot: &Snapshot, tree: Tree) -> Total {
     for place in tree.places(tree.children) {
         let name = name(place);
         let parent = above(place).map_or(ROOT.to_owned(), self::name);
-        let parent = snapshot.current_run(NAMESPACE, &parent).unwrap();
-        let run = snapshot.current_run(NAMESPACE, &name).unwrap();
+        let parent = snapshot.current_run(NAMESPACE, &parent).unwrap().unwrap();
+        let run = snapshot.current_run(NAMESPACE, &name).unwrap().unwrap();
         let history = snapshot.history(&run).unwrap();
         let mut events = history.iter().map(Result::unwrap);
         let started = events.next().unwrap();
@@ -340,7 +340,7 @@ fn bodies<'e>(events: &'e [Event<'e>]) -> Vec<&'e Body<'e>> {
 
 /// The parent's view: none missing, none twice, each as its own history says.
 fn check_children(snapshot: &Snapshot, tree: Tree) {
-    let root = snapshot.current_run(NAMESPACE, ROOT).unwrap();
+    let root = snapshot.current_run(NAMESPACE, ROOT).unwrap().unwrap();
     let mut count = 0;
     for (i, child) in (0..).zip(snapshot.children(&root).unwrap()) {
         let child = child.unwrap();

@@ -113,7 +113,7 @@ pub(crate) fn run(snapshot: &Snapshot, run: &Run, state: &State) {
         assert_eq!(snapshot.event_by_key(&run.id, key).unwrap(), event);
     }
     let current = state.current(run.namespace, run.workflow_id).unwrap().id;
-    assert_eq!(snapshot.current_run(run.namespace, run.workflow_id), Some(current));
+    assert_eq!(snapshot.current_run(run.namespace, run.workflow_id).unwrap(), Some(current));
 }
 
 /// Whether `run` is one that the filter admits.
@@ -126,7 +126,7 @@ fn admits(filter: &RunFilter, run: &Run) -> bool {
 
 pub(crate) fn runs(snapshot: &Snapshot, filter: &RunFilter, state: &State) {
     let mut expected = state.runs.iter().filter(|run| admits(filter, run));
-    for found in snapshot.runs(filter.clone()) {
+    for found in snapshot.runs(filter.clone()).map(Result::unwrap) {
         info(&found, expected.next().expect("more runs than there are"), state);
     }
     assert!(expected.next().is_none(), "runs are missing: {filter:?}");
@@ -178,7 +178,7 @@ pub(crate) fn all(snapshot: &Snapshot, state: &State) {
 
 pub(crate) fn commit(view: &CommitView, commit: &Commit, state: &State) {
     let mut batches = commit.batches.iter();
-    for found in view.batches() {
+    for found in view.batches().map(Result::unwrap) {
         let (place, first, count) = *batches.next().expect("more batches than there are");
         assert_eq!(found.run(), state.runs[place].id);
         let from = usize::try_from(first).unwrap() - 1;

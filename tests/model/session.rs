@@ -783,9 +783,9 @@ impl Session {
                 let (namespace, workflow_id) = draw::workflow(&mut self.rng);
                 self.note(format!("current run of {namespace} / {workflow_id}"));
                 let current = state.current(namespace, workflow_id).map(|run| run.id);
-                assert_eq!(snapshot.current_run(namespace, workflow_id), current);
+                assert_eq!(snapshot.current_run(namespace, workflow_id).unwrap(), current);
                 if self.positions.len() == self.commits.len() {
-                    assert_eq!(store.current_run(namespace, workflow_id), current);
+                    assert_eq!(store.current_run(namespace, workflow_id).unwrap(), current);
                 }
             }
             7 | 8 => self.rows(&snapshot, &state),

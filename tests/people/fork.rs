@@ -80,7 +80,7 @@ fn refuses(store: Store, parent: u32, run: kinlog::RunId) {
     assert_eq!(snapshot.rows("rows", ..).count(), 0);
     assert_eq!(store.duties(DutyFilter::all()).count(), 0);
     assert_eq!(store.duty_count(DutyKind::StartChild), 0);
-    assert_eq!((store.namespaces().len(), store.current_run("shop", "order")), (0, None));
+    assert_eq!((store.namespaces().len(), store.current_run("shop", "order").unwrap()), (0, None));
     refused(store.shut_down(), parent);
 }
 

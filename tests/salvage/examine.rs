@@ -205,7 +205,7 @@ fn check_store(
 
 pub(crate) fn histories(store: &Store) -> BTreeMap<RunId, Vec<String>> {
     let snapshot = store.snapshot();
-    let runs = snapshot.runs(RunFilter::all());
+    let runs = snapshot.runs(RunFilter::all()).map(Result::unwrap);
     runs.map(|run| (run.id, events(&snapshot.history(&run.id).unwrap()))).collect()
 }
 

@@ -63,7 +63,7 @@ impl Original {
 
     fn of(store: &Store) -> (BTreeMap<RunId, Vec<String>>, Vec<Commit>) {
         let snapshot = store.snapshot();
-        let runs = snapshot.runs(RunFilter::all());
+        let runs = snapshot.runs(RunFilter::all()).map(Result::unwrap);
         let histories = runs.map(|run| (run.id, events(&store.history(&run.id).unwrap())));
         let histories = histories.collect();
         let mut builder = Builder::default();
@@ -72,7 +72,7 @@ impl Original {
             let at = commit.position().as_u64() as usize;
             let place = Place { segment: at / SEGMENT, start: at % SEGMENT, end: 0 };
             let number = builder.commits.len();
-            let batches = commit.batches().enumerate().map(|(i, batch)| {
+            let batches = commit.batches().map(Result::unwrap).enumerate().map(|(i, batch)| {
                 let events: Vec<Event<'_>> = batch.events().map(Result::unwrap).collect();
                 builder.batch(batch.run(), &events, (number, i))
             });

@@ -156,7 +156,7 @@ fn what_a_repair_removed_stays_removed() {
     image.write(dir.path());
     let store = small_segments().open(dir.path()).unwrap();
     assert_eq!(store.report().verdict, Verdict::Torn);
-    let run = store.current_run("n", "w").unwrap();
+    let run = store.current_run("n", "w").unwrap().unwrap();
     let again = NewEvent::opaque(EventKind::MARKER_RECORDED, &[8; 400]);
     assert_eq!(store.append(&run, again).unwrap().position().as_u64(), before as u64);
     store.shut_down().unwrap();

@@ -69,7 +69,7 @@ fn step(store: &Store, random: &mut Rng) {
     }
     let open: Vec<RunId> = {
         let snapshot = store.snapshot();
-        let runs = snapshot.runs(RunFilter::all());
+        let runs = snapshot.runs(RunFilter::all()).map(Result::unwrap);
         runs.filter(|run| run.status.is_open()).map(|run| run.id).collect()
     };
     let mut tx = store.begin();

@@ -80,7 +80,7 @@ fn a_long_chain() {
     world.ends(|world| {
         let chain = world.chain(&first).unwrap();
         assert_eq!((chain.current().id, chain.len()), (last, DEPTH + 1));
-        assert_eq!(chain.size().runs, DEPTH as u64 + 1);
+        assert_eq!(chain.size().unwrap().runs, DEPTH as u64 + 1);
         assert_eq!(chain.first_run_id(), first);
         let kid = world.children(&parent).unwrap().next().unwrap().unwrap();
         assert_eq!((kid.current.unwrap().id, kid.reported), (last, true));

@@ -10,7 +10,7 @@ use super::support::{ABANDON, REQUEST_CANCEL, TERMINATE, World, child, note};
 
 /// The open duties, in order: kind, run, Initiated event.
 fn due(world: &World) -> Vec<(DutyKind, RunId, u32)> {
-    let duties = world.duties(DutyFilter::all());
+    let duties = world.duties(DutyFilter::all()).map(Result::unwrap);
     duties.map(|duty| (duty.kind(), duty.run(), duty.initiated_event_id())).collect()
 }
 
@@ -31,7 +31,7 @@ fn start_child_arises_and_is_settled() {
     let taken = StartChildFailedCause::WorkflowAlreadyExists;
     world.commit(|tx| tx.fail_child(&parent, 3, taken).unwrap());
     assert_eq!(due(&world), all[2..]);
-    let duty = world.duties(DutyFilter::all()).next().unwrap();
+    let duty = world.duties(DutyFilter::all()).map(Result::unwrap).next().unwrap();
     assert!(world.settle(&duty).unwrap().is_some());
     assert_eq!(due(&world), all[3..]);
     world.complete(&parent);
@@ -77,8 +77,11 @@ fn a_duty_names_the_current_run_of_its_child() {
         })
         .collect();
     world.commit(|tx| tx.signal_external(&parent, Target::workflow("t"), "s", b"").unwrap());
-    let named: Vec<_> =
-        world.duties(DutyFilter::all()).map(|d| (d.child(), d.close_policy())).collect();
+    let named: Vec<_> = world
+        .duties(DutyFilter::all())
+        .map(Result::unwrap)
+        .map(|d| (d.child(), d.close_policy()))
+        .collect();
     assert_eq!(named, [(None, Some(TERMINATE)), (None, None)]);
     let current: Vec<_> = kids
         .iter()
@@ -92,7 +95,7 @@ fn a_duty_names_the_current_run_of_its_child() {
     let policies = (0..600).map(|n| if n % 3 == 0 { REQUEST_CANCEL } else { TERMINATE });
     let expected: Vec<_> = current.iter().copied().map(Some).zip(policies.map(Some)).collect();
     let of = |duties: kinlog::read::DutyList<'_>| -> Vec<_> {
-        duties.map(|duty| (duty.child(), duty.close_policy())).collect()
+        duties.map(Result::unwrap).map(|duty| (duty.child(), duty.close_policy())).collect()
     };
     assert_eq!(of(commit.duties()), expected);
     assert_eq!(of(world.duties(DutyFilter::all())), expected);
@@ -168,11 +171,11 @@ fn duties_are_the_same_after_opening_again() {
     });
     world.complete(&ended);
     world.complete(&kid);
-    let before: Vec<_> = world.duties(DutyFilter::all()).collect();
+    let before: Vec<_> = world.duties(DutyFilter::all()).map(Result::unwrap).collect();
     assert_eq!(before.len(), 6);
     world.ends_with_duties(|world| {
-        assert_eq!(world.duties(DutyFilter::all()).collect::<Vec<_>>(), before);
-        let of_kid = world.duties(DutyFilter::all().run(kid));
+        assert_eq!(world.duties(DutyFilter::all()).map(Result::unwrap).collect::<Vec<_>>(), before);
+        let of_kid = world.duties(DutyFilter::all().run(kid)).map(Result::unwrap);
         assert_eq!(
             of_kid.map(|duty| duty.kind()).collect::<Vec<_>>(),
             [DutyKind::ApplyClosePolicy]
@@ -223,7 +226,7 @@ fn a_report_goes_before_the_policies() {
     let parent = world.spawn(&top, "p", ABANDON);
     let kid = world.spawn(&parent, "c", TERMINATE);
     world.complete(&parent);
-    let first = world.duties(DutyFilter::all()).next().unwrap();
+    let first = world.duties(DutyFilter::all()).map(Result::unwrap).next().unwrap();
     assert_eq!(first.kind(), DutyKind::ReportClose);
     assert!(world.settle(&first).unwrap().is_some());
     world.assert_kinds(&top, [STARTED, START_CHILD_INITIATED, CHILD_STARTED, CHILD_COMPLETED]);
@@ -301,7 +304,7 @@ fn s29_terminate_then_policy_then_nothing_is_due() {
     world.ends(|world| {
         world.assert_kinds(&parent, [STARTED, START_CHILD_INITIATED, CHILD_STARTED, TERMINATED]);
         world.assert_kinds(&kid, [STARTED, TERMINATED]);
-        let of_parent = world.duties(DutyFilter::all().run(parent));
+        let of_parent = world.duties(DutyFilter::all().run(parent)).map(Result::unwrap);
         assert_eq!(of_parent.count(), 0);
     });
 }
@@ -323,7 +326,7 @@ fn a_transaction_settles_a_duty_once() {
             tx.signal_external(&parent, Target::workflow("t"), "s", b"").unwrap();
             tx.cancel_external(&parent, Target::workflow("t")).unwrap();
         });
-        let duties: Vec<_> = world.duties(DutyFilter::all()).collect();
+        let duties: Vec<_> = world.duties(DutyFilter::all()).map(Result::unwrap).collect();
         assert_eq!(duties.len(), DutyKind::ALL.len());
         (world, parent, duties)
     };

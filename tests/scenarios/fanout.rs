@@ -47,9 +47,9 @@ fn interrupted(count: usize) {
     assert_eq!(world.due(DutyKind::ApplyClosePolicy), due);
 
     // Some in one commit, some each in its own, then the store is gone.
-    let some: Vec<_> = world.duties(DutyFilter::all()).take(due / 3).collect();
+    let some: Vec<_> = world.duties(DutyFilter::all()).map(Result::unwrap).take(due / 3).collect();
     world.commit(|tx| some.iter().for_each(|duty| assert!(tx.settle(duty).unwrap())));
-    let one_by_one = world.duties(DutyFilter::all()).take(3);
+    let one_by_one = world.duties(DutyFilter::all()).map(Result::unwrap).take(3);
     let singles: Vec<_> = one_by_one.collect();
     for duty in &singles {
         assert!(world.settle(duty).unwrap().is_some());
@@ -187,7 +187,7 @@ fn a_page_tells_a_parent_in_the_order_of_settling_one_by_one() {
         history.iter().skip(5).map(|event| event.unwrap().body().answers()).collect::<Vec<_>>()
     };
     let one_by_one = |world: &World| {
-        while let Some(duty) = { world.duties(DutyFilter::all()).next() } {
+        while let Some(duty) = { world.duties(DutyFilter::all()).map(Result::unwrap).next() } {
             world.settle(&duty).unwrap();
         }
     };
@@ -219,7 +219,7 @@ fn a_start_that_displaces_is_not_settled_on_the_page_of_earlier_duties() {
         world.kinds(&parent)
     };
     let one_by_one = |world: &World| {
-        while let Some(duty) = { world.duties(DutyFilter::all()).next() } {
+        while let Some(duty) = { world.duties(DutyFilter::all()).map(Result::unwrap).next() } {
             world.settle(&duty).unwrap();
         }
     };

@@ -6,7 +6,7 @@ use super::support::{NAMESPACE, TERMINATE, World, run};
 
 /// The open runs that a filter admits.
 fn open(snapshot: &Snapshot, filter: RunFilter) -> Vec<RunId> {
-    snapshot.runs(filter.status(RunStatus::Running)).map(|run| run.id).collect()
+    snapshot.runs(filter.status(RunStatus::Running)).map(Result::unwrap).map(|run| run.id).collect()
 }
 
 #[test]

@@ -99,7 +99,7 @@ fn a_reset_repeats_the_answer_that_came_while_it_was_built() {
     let sender = world.start("sender");
     let target = world.start("target");
     world.commit(|tx| tx.signal_external(&sender, Target::workflow("target"), "s", b"").unwrap());
-    let duty = world.duties(DutyFilter::all()).next().unwrap();
+    let duty = world.duties(DutyFilter::all()).map(Result::unwrap).next().unwrap();
     let reset = |tx: &mut Transaction<'_>| tx.reset(&sender, NewReset::to(2));
     let moved = overtaken(&world, |tx| reset(tx).unwrap(), |tx| assert!(tx.settle(&duty).unwrap()));
     assert_eq!(moved, Moved::Run { run: sender, expected: 3, found: 4 });
@@ -125,7 +125,7 @@ fn a_signal_reaches_the_run_that_a_workflow_has_by_then() {
             true => tx.signal_external(&sender, Target::workflow("target"), "s", b"").unwrap(),
             false => tx.cancel_external(&sender, Target::workflow("target")).unwrap(),
         });
-        let duty = world.duties(DutyFilter::all()).next().unwrap();
+        let duty = world.duties(DutyFilter::all()).map(Result::unwrap).next().unwrap();
         let moved = overtaken(
             &world,
             |tx| assert!(tx.settle(&duty).unwrap()),
@@ -158,7 +158,7 @@ fn a_policy_reaches_the_run_that_its_child_has_by_then() {
     let parent = world.start("p");
     let kid = world.spawn(&parent, "c", TERMINATE);
     world.complete(&parent);
-    let duty = world.duties(DutyFilter::all()).next().unwrap();
+    let duty = world.duties(DutyFilter::all()).map(Result::unwrap).next().unwrap();
     let goes_on =
         |tx: &mut Transaction<'_>| assert!(tx.continue_as_new(&kid, NextRun::new("C")).is_ok());
     let settles = |tx: &mut Transaction<'_>| assert!(tx.settle(&duty).unwrap());
@@ -175,7 +175,7 @@ fn a_policy_reaches_the_run_that_the_same_transaction_began() {
     let parent = world.start("p");
     let kid = world.spawn(&parent, "c", TERMINATE);
     world.complete(&parent);
-    let duty = world.duties(DutyFilter::all()).next().unwrap();
+    let duty = world.duties(DutyFilter::all()).map(Result::unwrap).next().unwrap();
     let next = world.commit(|tx| {
         let next = tx.continue_as_new(&kid, NextRun::new("C")).unwrap();
         assert!(tx.settle(&duty).unwrap());
@@ -192,7 +192,7 @@ fn a_duty_that_somebody_else_settled_is_nothing_to_do() {
     let parent = world.start("p");
     let kid = world.spawn(&parent, "c", TERMINATE);
     world.complete(&kid);
-    let duty = world.duties(DutyFilter::all()).next().unwrap();
+    let duty = world.duties(DutyFilter::all()).map(Result::unwrap).next().unwrap();
     let settles = |tx: &mut Transaction<'_>| assert!(tx.settle(&duty).unwrap());
     let moved = overtaken(&world, settles, settles);
     assert_eq!(moved, Moved::Duty { run: parent, initiated_event_id: 2 });

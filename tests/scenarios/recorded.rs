@@ -169,7 +169,7 @@ fn recorded_chains_come_in_any_order() {
         world.ends(|world| {
             let chain = world.chain(&id(2)).unwrap();
             assert_eq!((chain.first_run_id(), chain.current().id), (id(1), id(2)));
-            let runs: Vec<_> = chain.runs().map(|run| run.id).collect();
+            let runs: Vec<_> = chain.runs().map(Result::unwrap).map(|run| run.id).collect();
             assert_eq!(runs, [id(1), id(2)]);
         });
     }

@@ -281,7 +281,7 @@ fn open_requests_and_starts_become_duties_of_the_new_run() {
         tx.signal_external(&parent, Target::workflow("target"), "hello", b"").unwrap();
     });
     let again = reset(&world, &parent, 3);
-    let due: Vec<_> = world.duties(kinlog::DutyFilter::all()).collect();
+    let due: Vec<_> = world.duties(kinlog::DutyFilter::all()).map(Result::unwrap).collect();
     assert!(due.iter().all(|duty| duty.run() == again));
     assert_eq!((due.len(), world.drain()), (2, 2));
     world.ends(|world| {
@@ -350,7 +350,7 @@ fn adoption_wins_over_policies_that_are_pending() {
     let early = world.spawn(&parent, "early", TERMINATE);
     let late = world.spawn(&parent, "late", TERMINATE);
     let commit = world.close_run(&parent, Close::failed(b"")).unwrap();
-    let duty = commit.duties().next().unwrap();
+    let duty = commit.duties().map(Result::unwrap).next().unwrap();
     assert!(world.settle(&duty).unwrap().is_some());
     let again = reset(&world, &parent, 5);
     assert_eq!(world.drain(), 1, "only that the child ended is news to the new run");
@@ -434,7 +434,7 @@ fn stats_count_the_relations_that_runs_list() {
     reset(&world, &again, 3);
     world.ends(|world| {
         let snapshot = world.snapshot();
-        let runs = snapshot.runs(RunFilter::all());
+        let runs = snapshot.runs(RunFilter::all()).map(Result::unwrap);
         let listed: usize = runs.map(|run| world.children(&run.id).unwrap().count()).sum();
         assert_eq!((world.stats().unwrap().relations, listed), (7, 7));
     });

@@ -80,7 +80,7 @@ fn chains_trees_and_namespaces_add_up() {
     assert_eq!(world.drain(), 1);
     world.ends(|world| {
         assert_eq!(world.chain_size(&second).unwrap(), size_of(world, &[first, second, third]));
-        assert_eq!(world.chain(&first).unwrap().size(), world.chain_size(&third).unwrap());
+        assert_eq!(world.chain(&first).unwrap().size().unwrap(), world.chain_size(&third).unwrap());
         let below = [top, first, second, third, low];
         assert_eq!(world.tree_size(&top).unwrap(), size_of(world, &below));
         let all = [top, first, second, third, low, other];

@@ -123,7 +123,7 @@ fn a_start_and_the_parents_close() {
     let world = World::new();
     let parent = world.start("p");
     world.commit(|tx| tx.initiate_child(&parent, child("c", ABANDON)).unwrap());
-    let duty = world.duties(DutyFilter::all()).next().unwrap();
+    let duty = world.duties(DutyFilter::all()).map(Result::unwrap).next().unwrap();
     let refused = race(
         &world,
         |tx| tx.close_run(&parent, Close::completed(b"")).unwrap(),
@@ -143,7 +143,7 @@ fn a_policy_and_the_childs_continue_as_new() {
     let parent = world.start("p");
     let kid = world.spawn(&parent, "c", TERMINATE);
     world.complete(&parent);
-    let duty = world.duties(DutyFilter::all()).next().unwrap();
+    let duty = world.duties(DutyFilter::all()).map(Result::unwrap).next().unwrap();
     let refused = race(
         &world,
         |tx| tx.continue_as_new(&kid, NextRun::new("C")).unwrap(),
@@ -164,7 +164,7 @@ fn a_report_and_the_childs_reset() {
     let parent = world.start("p");
     let kid = world.spawn(&parent, "c", TERMINATE);
     world.complete(&kid);
-    let duty = world.duties(DutyFilter::all()).next().unwrap();
+    let duty = world.duties(DutyFilter::all()).map(Result::unwrap).next().unwrap();
     let refused = race(
         &world,
         |tx| tx.reset(&kid, NewReset::to(1)).unwrap(),
@@ -185,7 +185,7 @@ fn a_report_and_the_parents_reset() {
     let parent = world.start("p");
     let kid = world.spawn(&parent, "c", TERMINATE);
     world.complete(&kid);
-    let duty = world.duties(DutyFilter::all()).next().unwrap();
+    let duty = world.duties(DutyFilter::all()).map(Result::unwrap).next().unwrap();
     let refused = race(
         &world,
         |tx| tx.reset(&parent, NewReset::to(3)).unwrap(),
@@ -220,7 +220,7 @@ fn two_cancel_requests() {
     let parent = world.start("q");
     let kid = world.spawn(&parent, "c", REQUEST_CANCEL);
     world.complete(&parent);
-    let duty = world.duties(DutyFilter::all()).next().unwrap();
+    let duty = world.duties(DutyFilter::all()).map(Result::unwrap).next().unwrap();
     let refused = twice(&world, |tx| assert!(tx.settle(&duty).unwrap()));
     let moved = Moved::Duty { run: parent, initiated_event_id: 2 };
     assert_eq!(overtaken(refused.unwrap_err()), moved);
@@ -300,7 +300,7 @@ fn reports_do_not_stand_in_each_others_way() {
     let parent = world.start("p");
     let kids = ["c", "d"].map(|workflow_id| world.spawn(&parent, workflow_id, TERMINATE));
     kids.iter().for_each(|kid| world.complete(kid));
-    let duties: Vec<_> = world.duties(DutyFilter::all()).collect();
+    let duties: Vec<_> = world.duties(DutyFilter::all()).map(Result::unwrap).collect();
     race(
         &world,
         |tx| assert!(tx.settle(&duties[0]).unwrap()),
@@ -326,7 +326,7 @@ fn ids_hold_after_settling() {
     let parent = world.start("p");
     let kid = world.spawn(&parent, "c", TERMINATE);
     world.complete(&kid);
-    let duty = world.duties(DutyFilter::all()).next().unwrap();
+    let duty = world.duties(DutyFilter::all()).map(Result::unwrap).next().unwrap();
     let refused = race(
         &world,
         |tx| tx.append(&parent, note()).unwrap(),

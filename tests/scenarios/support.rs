@@ -134,7 +134,7 @@ impl World {
 
     /// The run that a workflow id stands for.
     pub(crate) fn current(&self, workflow_id: &str) -> Option<RunId> {
-        self.current_run(NAMESPACE, workflow_id)
+        self.current_run(NAMESPACE, workflow_id).unwrap()
     }
 
     /// How many runs a workflow ever had.
@@ -146,7 +146,7 @@ impl World {
     /// Every run's sizes are what its events add up to.
     fn sizes_are_exact(&self) {
         let snapshot = self.snapshot();
-        for info in snapshot.runs(RunFilter::all()) {
+        for info in snapshot.runs(RunFilter::all()).map(Result::unwrap) {
             let history = snapshot.history(&info.id).unwrap();
             let mut bytes = 0;
             for (expected, event) in (1..).zip(&history) {

@@ -20,7 +20,7 @@ fn family(store: &Store) -> (RunId, RunId) {
 }
 
 fn only(store: &Store, kind: DutyKind) -> Duty {
-    store.duties(DutyFilter::all().kind(kind)).next().unwrap()
+    store.duties(DutyFilter::all().kind(kind)).map(Result::unwrap).next().unwrap()
 }
 
 #[test]

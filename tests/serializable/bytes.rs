@@ -16,7 +16,8 @@ pub(crate) fn compare(
     alone: &CommitView,
     drawn: &mut Drawn,
 ) -> Result<(), String> {
-    let pairs: Vec<_> = contested.batches().zip(alone.batches()).collect();
+    let pairs: Vec<_> =
+        contested.batches().map(Result::unwrap).zip(alone.batches().map(Result::unwrap)).collect();
     let counts = (contested.batches().count(), alone.batches().count());
     if counts.0 != counts.1 {
         return Err(format!("{} runs got events, alone {}", counts.0, counts.1));

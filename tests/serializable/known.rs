@@ -72,7 +72,7 @@ fn one_move(store: &Store, parent: &RunId, thread: usize) {
             let child = NewChild::new("x", "T");
             tx.spawn_child(parent, child.on_conflict(IdConflictPolicy::TerminateExisting)).map(drop)
         }
-        1 => match store.current_run(NAMESPACE, "x") {
+        1 => match store.current_run(NAMESPACE, "x").unwrap() {
             Some(run) => tx.close_run(&run, Close::completed(b"")).map(drop),
             None => Ok(()),
         },

@@ -61,7 +61,7 @@ impl Names<Who, Which> for Look<'_> {
     fn run(&mut self, run: Who) -> Option<RunId> {
         match run {
             Who::Current(workflow) => {
-                let find = || self.store.current_run(NAMESPACE, workflow);
+                let find = || self.store.current_run(NAMESPACE, workflow).unwrap();
                 *self.current.entry(workflow).or_insert_with(find)
             }
             Who::Known(back) => *self.back.entry(back).or_insert_with(|| self.known.get(back)),

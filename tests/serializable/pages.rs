@@ -46,7 +46,7 @@ fn grown(seed: u64) -> (tempfile::TempDir, Store) {
 fn one_by_one(store: &Store) {
     let mut refused: Vec<Duty> = vec![];
     loop {
-        let mut duties = store.duties(DutyFilter::all());
+        let mut duties = store.duties(DutyFilter::all()).map(Result::unwrap);
         let Some(due) = duties.find(|due| !refused.contains(due)) else { return };
         match store.settle(&due) {
             Ok(Some(_)) => {}
@@ -59,7 +59,7 @@ fn one_by_one(store: &Store) {
 fn names(store: &Store) -> impl Fn(RunId) -> RunId {
     let snapshot = store.snapshot();
     let mut names = std::collections::HashMap::new();
-    for info in snapshot.runs(RunFilter::all().namespace(NAMESPACE)) {
+    for info in snapshot.runs(RunFilter::all().namespace(NAMESPACE)).map(Result::unwrap) {
         for child in snapshot.children(&info.id).unwrap() {
             let child = child.unwrap();
             let drawn = child.first_run.filter(|run| run.as_bytes()[0] != DETERMINED);

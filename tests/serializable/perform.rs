@@ -106,7 +106,8 @@ impl Performer<'_> {
             Step::Settle { kinds, pick } => {
                 let mut filter = DutyFilter::all();
                 filter.kinds = kinds.to_vec();
-                let duties: Vec<Duty> = self.store.duties(filter).take(8).collect();
+                let duties: Vec<Duty> =
+                    self.store.duties(filter).map(Result::unwrap).take(8).collect();
                 let due = *duties.get(pick.checked_rem(duties.len())?)?;
                 let (kind, run, event) = (due.kind(), due.run(), due.initiated_event_id());
                 Some((Op::Settle { kind, run, event }, Some(due)))

@@ -8,7 +8,7 @@ use crate::take::{NAMESPACE, TABLE};
 pub(crate) fn portrait(store: &Store, name: &dyn Fn(RunId) -> RunId) -> Vec<String> {
     let snapshot = store.snapshot();
     let mut lines = vec![];
-    for info in snapshot.runs(RunFilter::all().namespace(NAMESPACE)) {
+    for info in snapshot.runs(RunFilter::all().namespace(NAMESPACE)).map(Result::unwrap) {
         let parent = snapshot.parent(&info.id).unwrap();
         let parent = parent.map(|parent| (name(parent.run), parent.initiated_event_id));
         let base = info.base.map(|(base, shared)| (name(base), shared));
@@ -30,6 +30,7 @@ pub(crate) fn portrait(store: &Store, name: &dyn Fn(RunId) -> RunId) -> Vec<Stri
     }
     let mut duties: Vec<String> = store
         .duties(DutyFilter::all())
+        .map(Result::unwrap)
         .map(|duty| format!("{} {} {}", duty.kind(), name(duty.run()), duty.initiated_event_id()))
         .collect();
     duties.sort();

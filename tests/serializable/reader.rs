@@ -26,7 +26,8 @@ pub(crate) fn look(store: &Store, workflows: &[&str]) -> Result<(), String> {
     let snapshot = store.snapshot();
     for workflow in workflows {
         let open = RunFilter::all().namespace(NAMESPACE).workflow_id(*workflow);
-        let open: Vec<_> = snapshot.runs(open.status(RunStatus::Running)).collect();
+        let open: Vec<_> =
+            snapshot.runs(open.status(RunStatus::Running)).map(Result::unwrap).collect();
         if open.len() > 1 {
             let ids: Vec<_> = open.iter().map(|info| info.id).collect();
             return Err(format!("{workflow} has {} open runs: {ids:?}", ids.len()));

@@ -30,7 +30,7 @@ pub(crate) fn key(number: u8) -> Vec<u8> {
 
 /// The duty that a step settles, as of now.
 pub(crate) fn duty(store: &Store, kind: DutyKind, run: RunId, event: u32) -> Option<Duty> {
-    let mut duties = store.duties(DutyFilter::all().kind(kind).run(run));
+    let mut duties = store.duties(DutyFilter::all().kind(kind).run(run)).map(Result::unwrap);
     duties.find(|duty| duty.initiated_event_id() == event)
 }
 

@@ -20,12 +20,12 @@ pub(crate) fn everything(snapshot: &Snapshot, state: &State, rng: &mut Rng) {
         let expected = sum(snapshot, state, runs);
         assert_eq!(snapshot.namespace_size(namespace), expected, "namespace {namespace}");
         let open = RunFilter::all().namespace(namespace).status(RunStatus::Running);
-        let found = snapshot.runs(open.workflow_type(TYPE)).map(|run| run.id);
+        let found = snapshot.runs(open.workflow_type(TYPE)).map(Result::unwrap).map(|run| run.id);
         let open = state.runs.iter().filter(|run| run.namespace == number && run.is_open());
         assert!(found.eq(open.map(|run| run.id)), "the open runs of namespace {namespace}");
         for workflow in WORKFLOWS {
             let current = state.current(number, workflow).map(|run| state.runs[run].id);
-            assert_eq!(snapshot.current_run(namespace, workflow), current, "{workflow}");
+            assert_eq!(snapshot.current_run(namespace, workflow).unwrap(), current, "{workflow}");
         }
     }
 }
@@ -152,12 +152,22 @@ fn chain(snapshot: &Snapshot, state: &State, number: usize) {
     let found = snapshot.chain(&it.id).unwrap();
     let runs = state.chain(number);
     let ids: Vec<RunId> = runs.iter().map(|run| state.runs[*run].id).collect();
-    assert_eq!(found.runs().map(|run| run.id).collect::<Vec<_>>(), ids, "the chain of {}", it.id);
+    assert_eq!(
+        found.runs().map(Result::unwrap).map(|run| run.id).collect::<Vec<_>>(),
+        ids,
+        "the chain of {}",
+        it.id
+    );
     assert_eq!((found.first_run_id(), Some(&found.current().id)), (ids[0], ids.last()));
     assert_eq!(found.len(), ids.len());
     children_of_chain(snapshot, state, number, &runs);
     let size = sum(snapshot, state, runs);
-    assert_eq!((found.size(), snapshot.chain_size(&it.id).unwrap()), (size, size), "{}", it.id);
+    assert_eq!(
+        (found.size().unwrap(), snapshot.chain_size(&it.id).unwrap()),
+        (size, size),
+        "{}",
+        it.id
+    );
 }
 
 /// Each Initiated event once, by the last run that has it.

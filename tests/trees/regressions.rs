@@ -28,7 +28,7 @@ fn activity(tx: &mut Transaction<'_>, run: &RunId) -> kinlog::Result<u32> {
 }
 
 fn duties(store: &Store) -> Vec<(DutyKind, RunId, u32)> {
-    let all = store.duties(DutyFilter::all());
+    let all = store.duties(DutyFilter::all()).map(Result::unwrap);
     all.map(|duty| (duty.kind(), duty.run(), duty.initiated_event_id())).collect()
 }
 

@@ -197,7 +197,7 @@ impl World {
         let keys = self.state.by_age().into_iter().map(|(_, key)| key);
         Rival {
             tx: store.begin(),
-            duties: keys.zip(store.duties(DutyFilter::all())).collect(),
+            duties: keys.zip(store.duties(DutyFilter::all()).map(Result::unwrap)).collect(),
             seen: Seen { taken: vec![], states: vec![], model: Draft::new(&self.state) },
         }
     }

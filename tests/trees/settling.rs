@@ -12,7 +12,7 @@ impl World {
         let Some(key) = self.rng.duty(&self.state) else { return };
         self.done.steps += 1;
         let run = self.state.runs[key.1].id;
-        let mut duties = store.duties(DutyFilter::all().kind(key.0).run(run));
+        let mut duties = store.duties(DutyFilter::all().kind(key.0).run(run)).map(Result::unwrap);
         let duty = duties.find(|duty| duty.initiated_event_id() == key.2).unwrap();
         drop(duties);
         let found = store.settle(&duty);

@@ -140,7 +140,7 @@ impl World {
     pub(crate) fn duties(&self, store: &Store) {
         let expected = self.state.by_age();
         let named = |key: &Key| (key.0, self.state.runs[key.1].id, key.2);
-        let found: Vec<_> = store.duties(DutyFilter::all()).collect();
+        let found: Vec<_> = store.duties(DutyFilter::all()).map(Result::unwrap).collect();
         let keys = found.iter().map(|duty| (duty.kind(), duty.run(), duty.initiated_event_id()));
         let keys: Vec<_> = keys.collect();
         let names: Vec<_> = expected.iter().map(|(_, key)| named(key)).collect();

@@ -205,7 +205,7 @@ fn an_older_manifest_does_not_make_a_damaged_commit_a_torn_one() {
     // refused for that.
     let mut first = older.closed.0["MANIFEST"].clone();
     let builder = Builder::on(&older.closed);
-    let run = builder.store.current_run("n", "one").unwrap();
+    let run = builder.store.current_run("n", "one").unwrap().unwrap();
     builder.append(&run, b"second", Durability::Sync);
     builder.append(&run, b"third", Durability::Sync);
     let mut image = builder.finish().closed;

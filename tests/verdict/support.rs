@@ -58,7 +58,7 @@ pub(crate) fn digest(store: &Store) -> Digest {
 
 fn line(commit: &CommitView) -> String {
     let mut line = format!("@{}", commit.position());
-    for batch in commit.batches() {
+    for batch in commit.batches().map(Result::unwrap) {
         line += &format!(" {}:", batch.run());
         for event in batch.events() {
             let event = event.unwrap();

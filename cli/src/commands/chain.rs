@@ -33,7 +33,7 @@ pub(crate) fn chain(store: &Path, args: &ChainArgs, out: &mut Output) -> Result<
     out.prose(0, format!("{}  {}", ui::bold(name), ui::dim(format!("in {namespace}"))))?;
     writeln!(out)?;
     table(&places).print(out)?;
-    let size = chain.size();
+    let size = chain.size()?;
     let (runs, events) = (ui::many(size.runs, "run"), ui::many(size.events, "event"));
     out.prose(0, ui::dim(format!("{runs}, {events}, {}", ui::bytes(size.bytes))))?;
     Ok(ExitCode::SUCCESS)

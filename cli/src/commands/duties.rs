@@ -25,6 +25,7 @@ pub(crate) fn duties(
     let mut clock = Clock { store: &store, read: None };
     if args.json {
         for duty in duties.take(limit) {
+            let duty = duty?;
             out.json(&Line::of(&duty, &snapshot, &mut clock)?)?;
         }
         return Ok(ExitCode::SUCCESS);
@@ -32,6 +33,7 @@ pub(crate) fn duties(
     let mut table = Table::new(COLUMNS);
     let mut counts = DutyKind::ALL.map(|kind| (kind, 0u64));
     for (place, duty) in duties.enumerate() {
+        let duty = duty?;
         if place < limit {
             table.row(row(&duty, &snapshot, &mut clock)?);
         }
@@ -110,7 +112,8 @@ impl Clock<'_> {
             return Ok(time);
         }
         let found = self.store.tail(commit).try_next()?;
-        let event = found.as_ref().and_then(|commit| commit.batches().next()?.events().next());
+        let batch = found.as_ref().and_then(|commit| commit.batches().next()).transpose()?;
+        let event = batch.and_then(|batch| batch.events().next());
         let time = event.transpose()?.map(|event| event.time());
         self.read = Some((commit, time));
         Ok(time)

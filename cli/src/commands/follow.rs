@@ -77,6 +77,7 @@ impl Follower<'_> {
     fn commit(&mut self, commit: &CommitView) -> Result<(), Failure> {
         let snapshot = self.store.snapshot();
         for batch in commit.batches() {
+            let batch = batch?;
             let run = snapshot.run(&batch.run())?;
             for event in batch.events() {
                 if self.left == 0 {

@@ -39,6 +39,7 @@ pub(crate) fn ls(store: &Path, args: &LsArgs, out: &mut Output) -> Result<ExitCo
     } else {
         let (mut listed, mut all) = (vec![], Sum::default());
         for run in runs {
+            let run = run?;
             all.add(&run);
             if listed.len() < limit {
                 listed.push(run);
@@ -65,8 +66,12 @@ struct Line<'a> {
     is_imported: bool,
 }
 
-fn json(runs: impl Iterator<Item = RunInfo>, out: &mut Output) -> Result<(), Failure> {
+fn json(
+    runs: impl Iterator<Item = kinlog::Result<RunInfo>>,
+    out: &mut Output,
+) -> Result<(), Failure> {
     for run in runs {
+        let run = run?;
         out.json(&Line {
             run_id: run.id.to_string(),
             namespace: &run.namespace,
@@ -87,7 +92,7 @@ fn json(runs: impl Iterator<Item = RunInfo>, out: &mut Output) -> Result<(), Fai
 fn table(snapshot: &Snapshot, runs: &[RunInfo], out: &mut Output) -> Result<(), Failure> {
     let namespaces: HashSet<&str> = runs.iter().map(|run| &*run.namespace).collect();
     let many = namespaces.len() > 1;
-    let digits = unique_digits(snapshot);
+    let digits = unique_digits(snapshot)?;
     let mut columns = vec![("RUN", Align::Whole)];
     columns.extend(many.then_some(("NAMESPACE", Align::Left)));
     columns.extend([
@@ -159,16 +164,16 @@ fn took(run: &RunInfo) -> Option<Duration> {
 }
 
 /// How much of a run id, hyphens included, is enough to tell it from all others in the store.
-fn unique_digits(snapshot: &Snapshot) -> usize {
-    let mut ids: Vec<String> =
-        snapshot.runs(RunFilter::all()).map(|run| run.id.to_string()).collect();
+fn unique_digits(snapshot: &Snapshot) -> kinlog::Result<usize> {
+    let ids = snapshot.runs(RunFilter::all()).map(|run| Ok(run?.id.to_string()));
+    let mut ids = ids.collect::<kinlog::Result<Vec<String>>>()?;
     ids.sort_unstable();
     let common =
         |(a, b): (&String, &String)| a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
     let shared = ids.iter().zip(ids.iter().skip(1)).map(common).max().unwrap_or_default();
-    match (shared + 1).max(ID_MIN) {
+    Ok(match (shared + 1).max(ID_MIN) {
         // A hyphen at the end tells nothing.
         9 | 14 | 19 | 24 => shared + 2,
         digits => digits,
-    }
+    })
 }

@@ -112,7 +112,8 @@ fn kin(
     }
     let chain = snapshot.chain(&run.id)?;
     if chain.len() > 1 || !chain.first_is_here() {
-        let number = chain.runs().take_while(|other| other.id != run.id).count() as u64 + 1;
+        let runs = chain.runs().collect::<kinlog::Result<Vec<_>>>()?;
+        let number = runs.iter().take_while(|other| other.id != run.id).count() as u64 + 1;
         let runs = ui::many(chain.len() as u64, "run");
         say("chain", format!("number {} of {runs}", ui::count(number)));
         say("first run", place(chain.first_run_id(), chain.first_is_here()));

@@ -37,7 +37,11 @@ fn temporal(store: &Store) -> Result<Temporal, Failure> {
     let snapshot = store.snapshot();
     let mut temporal = Temporal::default();
     let bar = ui::count_bar(store.stats()?.runs, "measure", "runs");
-    for run in bar.wrap_iter(snapshot.runs(RunFilter::all())).filter(|run| run.is_imported) {
+    for run in bar.wrap_iter(snapshot.runs(RunFilter::all())) {
+        let run = run?;
+        if !run.is_imported {
+            continue;
+        }
         match kinlog_temporal::export(&snapshot.history(&run.id)?) {
             Ok(history) => {
                 temporal.runs += 1;

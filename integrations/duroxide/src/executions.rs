@@ -29,6 +29,7 @@ pub(crate) fn list(
 ) -> Result<Vec<(u64, RunInfo)>> {
     let mut executions = vec![];
     for run in snapshot.runs(RunFilter::all().namespace(NAMESPACE).workflow_id(id)) {
+        let run = run?;
         let number = u128::from_be_bytes(*run.id.as_bytes()) & u128::from(u64::MAX);
         let number = u64::try_from(number).unwrap_or_default();
         let pruned = snapshot.get(PRUNED, run.id.as_bytes())?.is_some();

@@ -52,7 +52,7 @@ impl ProviderFactory for Factory {
 
     async fn corrupt_instance_history(&self, instance: &str) {
         let provider = self.last();
-        let run = provider.store().current_run(NAMESPACE, instance).unwrap();
+        let run = provider.store().current_run(NAMESPACE, instance).unwrap().unwrap();
         let mut tx = provider.store().begin();
         tx.expect(&run, Expect::Any).unwrap();
         tx.append(&run, NewEvent::opaque(EventKind::from_number(1024), b"?")).unwrap();

@@ -66,7 +66,7 @@ impl SqliteProvider {
     /// An event that cannot be decoded, where a test rewrites rows by SQL.
     pub fn corrupt(&self, instance: &str) {
         let store = self.inner.provider.store();
-        let run = store.current_run(NAMESPACE, instance).unwrap();
+        let run = store.current_run(NAMESPACE, instance).unwrap().unwrap();
         let mut tx = store.begin();
         tx.expect(&run, Expect::Any).unwrap();
         tx.append(&run, NewEvent::opaque(EventKind::from_number(1024), b"?")).unwrap();

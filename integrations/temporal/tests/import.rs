@@ -226,7 +226,7 @@ fn a_run_that_lives_in_the_store_is_left_alone() {
     assert!(imported.under_other_id);
     again(&store, [&small(RUN, "a")].into_iter());
     assert_eq!(store.history(&live).expect("a run").len(), 1);
-    assert_eq!(store.current_run("default", "w"), Some(live));
+    assert_eq!(store.current_run("default", "w").unwrap(), Some(live));
 }
 
 #[test]

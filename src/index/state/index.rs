@@ -148,6 +148,11 @@ impl Index {
         !self.files().is_empty()
     }
 
+    /// What look-ups have found, if none has met damage.
+    pub(crate) fn sure<T>(&self, found: T) -> Result<T> {
+        self.check_cold().map(|()| found)
+    }
+
     /// The bytes that a run of a workflow of its own takes in memory, and those of a relation to a child:
     /// entries and the slots of maps, without names, waypoints and what the allocator adds.
     pub(crate) const fn entry_bytes() -> (usize, usize) {

@@ -52,18 +52,19 @@ impl Snapshot {
         let number = {
             let index = self.index();
             let found = index.runs.get(self.number(&index, run)?);
-            found.map(|found| found.chain).ok_or_else(|| not_found.clone())?
+            index.sure(found.map(|found| found.chain))?.ok_or_else(|| not_found.clone())?
         };
         let runs = ChainRuns::of(self, number)?;
         let index = self.index();
         // Of linked chains, the first one gives its name to all.
         let first_run = runs.get(&index, 0).and_then(|run| index.runs.get(run));
-        let number = first_run.map(|run| run.chain).ok_or_else(|| not_found.clone())?;
+        let number = index.sure(first_run.map(|run| run.chain))?;
+        let number = number.ok_or_else(|| not_found.clone())?;
         let first = index.chains.get(number).map(|chain| chain.first).unwrap_or_default();
         let named = self.number(&index, &first).ok().and_then(|named| index.runs.get(named));
         let first_is_here = named.is_some_and(|named| named.chain == number);
         let current = runs.last(&index).and_then(|last| info(&index, last, self.end()));
-        let current = current.ok_or(not_found)?;
+        let current = index.sure(current)?.ok_or(not_found)?;
         Ok(Chain { snapshot: self.clone(), first, first_is_here, current, runs })
     }
 }
@@ -95,16 +96,20 @@ impl Chain {
     }
 
     /// The runs, in order.
-    pub fn runs(&self) -> impl Iterator<Item = RunInfo> {
-        (0..self.len()).filter_map(|at| {
-            let index = self.snapshot.index();
-            info(&index, self.runs.get(&index, at)?, self.snapshot.end())
-        })
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] for a run that the index, which is damaged, does not find.
+    pub fn runs(&self) -> impl Iterator<Item = Result<RunInfo>> {
+        let end = self.snapshot.end();
+        let run = move |at| {
+            self.snapshot.look(|index| info(index, self.runs.get(index, at)?, end)).transpose()
+        };
+        (0..self.len()).filter_map(run)
     }
 
     /// The runs, in order, each with the one before it. Reads the first event of each run.
     pub fn links(&self) -> impl Iterator<Item = Result<Link>> {
-        self.runs().map(|run| self.link(run))
+        self.runs().map(|run| self.link(run?))
     }
 
     fn link(&self, run: RunInfo) -> Result<Link> {
@@ -112,7 +117,8 @@ impl Chain {
             Some((base, _)) => Some(base),
             None => self.snapshot.started(&run.id)?.continued_run_id,
         };
-        let is_here = before.is_some_and(|before| self.snapshot.holds(&before));
+        let is_here = before.map(|before| self.snapshot.holds(&before)).transpose()?;
+        let is_here = is_here.unwrap_or(false);
         Ok(Link { run, before, before_is_here: is_here })
     }
 
@@ -125,12 +131,15 @@ impl Chain {
         let history = self.snapshot.history(&self.current.id)?;
         let last = history.rev().next().transpose()?;
         let next = last.and_then(|event| event.body().next_run());
-        Ok(next.filter(|next| !self.snapshot.holds(next)))
+        let is_here = next.map(|next| self.snapshot.holds(&next)).transpose()?;
+        Ok(next.filter(|_| is_here == Some(false)))
     }
 
     /// The total size of its runs in the store.
-    #[must_use]
-    pub fn size(&self) -> Size {
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if the index is damaged.
+    pub fn size(&self) -> Result<Size> {
         self.runs.size(&self.snapshot)
     }
 
@@ -180,11 +189,20 @@ impl<'c> Iterator for ChainEvents<'c> {
                     None => self.reading = None,
                 }
             }
-            let index = snapshot.index();
-            let number = chain.runs.get(&index, self.next)?;
-            let lineage = Lineage::of(&index, number, snapshot.end())?;
+            if self.next >= chain.len() {
+                return None;
+            }
+            let lineage = snapshot.look(|index| {
+                Lineage::of(index, chain.runs.get(index, self.next)?, snapshot.end())
+            });
+            match lineage {
+                Ok(lineage) => self.reading = Some((lineage?, Cursor::from(1))),
+                Err(damage) => {
+                    self.next = chain.len();
+                    return Some(Err(damage));
+                }
+            }
             self.next += 1;
-            self.reading = Some((lineage, Cursor::from(1)));
         }
     }
 }

@@ -13,8 +13,8 @@ use crate::index::Index;
 pub struct ChainChildren {
     snapshot: Snapshot,
     runs: ChainRuns,
-    /// The place in the chain of the run that comes next.
-    next: usize,
+    /// The place in the chain of the run that comes next; `None` after the last one, and after damage.
+    next: Option<usize>,
     /// Up to which event a run shares its history with a later one.
     shared: Map<RunNumber, u32>,
     children: Option<(RunId, Children)>,
@@ -49,22 +49,23 @@ impl Snapshot {
         let chain = {
             let index = self.index();
             let found = index.runs.get(self.number(&index, run)?);
-            found.map(|found| found.chain).ok_or(Error::RunNotFound { run: *run })?
+            let chain = index.sure(found.map(|found| found.chain))?;
+            chain.ok_or(Error::RunNotFound { run: *run })?
         };
         let runs = ChainRuns::of(self, chain)?;
-        let shared = shared_with_later(self, &runs);
-        Ok(ChainChildren { snapshot: self.clone(), runs, next: 0, shared, children: None })
+        let shared = shared_with_later(self, &runs)?;
+        Ok(ChainChildren { snapshot: self.clone(), runs, next: Some(0), shared, children: None })
     }
 }
 
 /// Up to which event each of the runs shares its history with a later one of them.
-fn shared_with_later(snapshot: &Snapshot, runs: &ChainRuns) -> Map<RunNumber, u32> {
+fn shared_with_later(snapshot: &Snapshot, runs: &ChainRuns) -> Result<Map<RunNumber, u32>> {
     let mut resets = vec![];
     runs.each(snapshot, |index, run| {
         resets.extend(
             index.runs.get(run).and_then(|found| found.fork.as_deref().copied()).map(|_| run),
         );
-    });
+    })?;
     let index = snapshot.index();
     // Up to which event of its own each run is shared by those looked at so far, which are the later ones.
     let mut of_own = Map::default();
@@ -79,7 +80,7 @@ fn shared_with_later(snapshot: &Snapshot, runs: &ChainRuns) -> Map<RunNumber, u3
         }
     }
     of_own.extend(of_reset);
-    of_own
+    index.sure(of_own)
 }
 
 /// A run and those that it is based on, each with the last of its events that are of the run's history.
@@ -92,17 +93,23 @@ fn history_of(index: &Index, run: RunNumber) -> impl Iterator<Item = (RunNumber,
 
 impl ChainChildren {
     /// The children of the next run that has any; `None` after the last one.
-    fn next_run(&mut self) -> Option<(RunId, Children)> {
+    fn next_run(&mut self) -> Result<Option<(RunId, Children)>> {
         let index = self.snapshot.index();
-        while let Some(number) = self.runs.get(&index, self.next) {
-            self.next += 1;
-            let Some(run) = index.runs.get(number) else { continue };
-            if index.runs.links(number).is_some_and(|links| !links.children.is_empty()) {
+        while let Some(at) = self.next.take() {
+            let number = self.runs.get(&index, at);
+            let run = number.and_then(|number| index.runs.get(number));
+            let links = number.and_then(|number| index.runs.links(number));
+            index.check_cold()?;
+            let Some(number) = number else { break };
+            self.next = Some(at + 1);
+            if let (Some(run), Some(links)) = (run, links)
+                && !links.children.is_empty()
+            {
                 let shared = self.shared.get(&number).copied().unwrap_or(0);
-                return Some((run.id, Children::of(&self.snapshot, number).after(shared)));
+                return Ok(Some((run.id, Children::of(&self.snapshot, number).after(shared))));
             }
         }
-        None
+        Ok(None)
     }
 }
 
@@ -117,8 +124,13 @@ impl Iterator for ChainChildren {
                 let run = *run;
                 return Some(child.map(|child| (run, child)));
             }
-            let next = self.next_run()?;
-            self.children = Some(next);
+            match self.next_run() {
+                Ok(next) => self.children = Some(next?),
+                Err(damage) => {
+                    self.children = None;
+                    return Some(Err(damage));
+                }
+            }
         }
     }
 }

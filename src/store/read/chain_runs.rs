@@ -2,6 +2,7 @@
 
 use super::snapshot::Snapshot;
 use crate::bytes::wide;
+use crate::error::Result;
 use crate::id::{ChainNumber, RunNumber};
 use crate::index::{Index, Size};
 
@@ -21,12 +22,12 @@ pub(crate) enum ChainRuns {
 
 impl ChainRuns {
     /// The runs of a chain in the order in which they arrived.
-    pub(crate) fn arrived(snapshot: &Snapshot, chain: ChainNumber) -> Self {
+    pub(crate) fn arrived(snapshot: &Snapshot, chain: ChainNumber) -> Result<Self> {
         let index = snapshot.index();
         // In the order of their numbers, hence of their positions in the log.
         let seen = |runs: &[RunNumber]| runs.partition_point(|run| snapshot.sees(&index, *run));
         let len = index.chains.get(chain).map_or(0, |found| seen(found.runs()));
-        ChainRuns::First { chain, len }
+        index.sure(ChainRuns::First { chain, len })
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -54,7 +55,7 @@ impl ChainRuns {
     }
 
     /// The total size of the runs.
-    pub(crate) fn size(&self, snapshot: &Snapshot) -> Size {
+    pub(crate) fn size(&self, snapshot: &Snapshot) -> Result<Size> {
         let mut size = Size::default();
         self.each(snapshot, |index, run| {
             if let Some(state) =
@@ -63,26 +64,32 @@ impl ChainRuns {
                 let events = u64::from(state.next_event - 1);
                 size += Size { runs: 1, events, bytes: state.bytes.into() };
             }
-        });
-        size
+        })?;
+        Ok(size)
     }
 
     /// How many children the runs have.
-    pub(crate) fn count_children(&self, snapshot: &Snapshot) -> u64 {
+    pub(crate) fn count_children(&self, snapshot: &Snapshot) -> Result<u64> {
         let mut count = 0;
         self.each(snapshot, |index, run| {
             let links = index.runs.links(run);
             count += links.map_or(0, |links| wide(snapshot.children_of(&links)));
-        });
-        count
+        })?;
+        Ok(count)
     }
 
     /// Calls `visit` for each run. Releases the lock of the index after each page.
-    pub(crate) fn each(&self, snapshot: &Snapshot, mut visit: impl FnMut(&Index, RunNumber)) {
+    pub(crate) fn each(
+        &self,
+        snapshot: &Snapshot,
+        mut visit: impl FnMut(&Index, RunNumber),
+    ) -> Result<()> {
         for page in (0..self.len()).step_by(PAGE_RUNS) {
             let index = snapshot.index();
             let range = page..self.len().min(page + PAGE_RUNS);
             range.filter_map(|at| self.get(&index, at)).for_each(|run| visit(&index, run));
+            index.check_cold()?;
         }
+        Ok(())
     }
 }

@@ -186,9 +186,10 @@ impl BatchCursors {
         let belongs = held == Some((link.parent, relation.initiated));
         let held_by = held.map(|(run, _)| run).or(link.moved_to);
         let (current, ended) = match &chain {
-            Some((_, runs)) => last_run(snapshot, runs),
+            Some((_, runs)) => last_run(snapshot, runs)?,
             None => (None, None),
         };
+        let size = chain.as_ref().map(|(_, runs)| runs.size(snapshot)).transpose()?;
         let reported = outcome(relation);
         let outcome = reported.or(ended);
         let child = Child {
@@ -202,7 +203,7 @@ impl BatchCursors {
             first_run,
             is_here: current.is_some(),
             current,
-            size: chain.as_ref().map(|(_, runs)| runs.size(snapshot)).unwrap_or_default(),
+            size: size.unwrap_or_default(),
             held_by: held_by.filter(|run| *run != link.parent),
         };
         Ok(Found { child, chain, belongs })
@@ -216,7 +217,7 @@ impl BatchCursors {
         link: &ChildLink,
     ) -> Result<(Option<RunId>, Option<ChainNumber>)> {
         if let Some(number) = link.chain {
-            let first = snapshot.index().chains.get(number).map(|chain| chain.first);
+            let first = snapshot.look(|index| index.chains.get(number).map(|chain| chain.first))?;
             return Ok((first, Some(number)));
         }
         let Some(at) = link.started else { return Ok((None, None)) };
@@ -224,7 +225,7 @@ impl BatchCursors {
         let Body::ChildWorkflowExecutionStarted(event) = started.body() else {
             return Err(at.unexpected(snapshot.view()));
         };
-        let number = snapshot.index().chains.imported(&event.run_id);
+        let number = snapshot.look(|index| index.chains.imported(&event.run_id))?;
         Ok((Some(event.run_id), number))
     }
 }
@@ -247,13 +248,14 @@ impl ChildLink {
 }
 
 /// The last of a chain's runs, and how the chain ended if it did.
-fn last_run(snapshot: &Snapshot, runs: &ChainRuns) -> (Option<RunInfo>, Option<RunStatus>) {
+fn last_run(snapshot: &Snapshot, runs: &ChainRuns) -> Result<(Option<RunInfo>, Option<RunStatus>)> {
     let index = snapshot.index();
-    let Some(last) = runs.last(&index) else { return (None, None) };
+    let Some(last) = runs.last(&index) else { return index.sure((None, None)) };
     let run_state = index.runs.get(last).and_then(|run| index.runs.state_at(&run, snapshot.end()));
     // An imported run may be continued by one that is not in the store.
     let ended = run_state.filter(|run_state| !run_state.status.is_open() && !run_state.continued);
-    (info(&index, last, snapshot.end()), ended.map(|run_state| run_state.status))
+    let ended = ended.map(|run_state| run_state.status);
+    index.sure((info(&index, last, snapshot.end()), ended))
 }
 
 /// The outcome of the child in the parent's history.

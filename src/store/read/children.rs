@@ -11,7 +11,7 @@ use crate::id::{ChildSlot, RunId, RunNumber};
 const PAGE_CHILDREN: usize = 256;
 
 /// The children of a run, in the order in which they were initiated, including those that have ended.
-/// Continues with the next child after an error. Holds the snapshot that it was read from.
+/// Continues with the next child after an error in the log, and ends after damage in the index. Holds the snapshot that it was read from.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
@@ -101,20 +101,22 @@ impl Children {
     }
 
     /// Reads the next page of relations.
-    fn next_page(&mut self, after: u32) {
+    fn next_page(&mut self, after: u32) -> Result<()> {
         let index = self.snapshot.index();
-        let links = index.runs.links(self.parent);
-        let Some(links) = links else { return };
+        let Some(links) = index.sure(index.runs.links(self.parent))? else { return Ok(()) };
         let from = links.children.partition_point(|relation| relation.initiated <= after);
         let to = from.saturating_add(PAGE_CHILDREN).min(self.snapshot.children_of(&links));
         let page = links.children.get(from..to).unwrap_or_default();
-        self.after = page.last().map(|relation| relation.initiated);
-        let links = (from..to)
+        let last = page.last().map(|relation| relation.initiated);
+        let links: Vec<_> = (from..to)
             .filter_map(ChildSlot::from_index)
-            .filter_map(|slot| ChildLink::at(&index, &self.snapshot, self.parent, slot));
-        let wanted = self.wanted;
-        self.page
-            .extend(links.filter(|link| !(matches!(wanted, Wanted::Open) && link.is_settled())));
+            .filter_map(|slot| ChildLink::at(&index, &self.snapshot, self.parent, slot))
+            .collect();
+        index.check_cold()?;
+        self.after = last;
+        let is_open_only = matches!(self.wanted, Wanted::Open);
+        self.page.extend(links.into_iter().filter(|link| !(is_open_only && link.is_settled())));
+        Ok(())
     }
 }
 
@@ -125,8 +127,10 @@ impl Iterator for Children {
         loop {
             let Some(link) = self.page.pop_front() else {
                 let after = self.after.take()?;
-                self.next_page(after);
-                continue;
+                match self.next_page(after) {
+                    Ok(()) => continue,
+                    Err(damage) => return Some(Err(damage)),
+                }
             };
             match self.cursors.find(&self.snapshot, &link) {
                 Ok(found) if !self.wanted.admits(found.child.state) => {}

@@ -155,6 +155,7 @@ impl Store {
     /// use kinlog::{DutyFilter, DutyKind};
     ///
     /// for duty in store.duties(DutyFilter::all().kind(DutyKind::StartChild)) {
+    ///     let duty = duty?;
     ///     println!("{} {} {}", duty.kind(), duty.run(), duty.initiated_event_id());
     /// }
     /// # Ok::<(), kinlog::Error>(())
@@ -180,19 +181,20 @@ impl Store {
         let snapshot = self.snapshot();
         let index = snapshot.index();
         let number = snapshot.number(&index, run)?;
-        let links = index.runs.links(number);
+        let links = index.sure(index.runs.links(number))?;
         Ok(links.map(|links| links.activities.iter().copied().collect()).unwrap_or_default())
     }
 }
 
-/// Open duties, the oldest first. See [`Store::duties`].
+/// Open duties, the oldest first. [`Error::Corrupt`](crate::Error::Corrupt) where the index is damaged, and
+/// [`Error::Forked`](crate::Error::Forked), end it. See [`Store::duties`].
 pub struct DutyList<'s> {
     shared: &'s Shared,
     kinds: Vec<DutyKind>,
     opened_by: Option<Position>,
     /// The duty after which the next page begins; `None` after the last one.
     after: Option<DutyKey>,
-    page: VecDeque<Duty>,
+    page: VecDeque<Result<Duty>>,
 }
 
 impl<'s> DutyList<'s> {
@@ -207,18 +209,21 @@ impl<'s> DutyList<'s> {
         let mut list = DutyList { shared, kinds, opened_by, after: Some(before), page };
         if let Some(run) = run {
             list.after = None;
-            list.page = list.of_run(run, before).into();
+            list.page = match list.of_run(run, before) {
+                Ok(duties) => duties.into_iter().map(Ok).collect(),
+                Err(error) => VecDeque::from([Err(error)]),
+            };
         }
         list
     }
 
     /// All duties of one run after `after`.
-    fn of_run(&self, run: RunId, after: DutyKey) -> Vec<Duty> {
+    fn of_run(&self, run: RunId, after: DutyKey) -> Result<Vec<Duty>> {
+        self.shared.here()?;
         let index = self.shared.index.read();
-        let Some(number) = index.runs.number(&run) else { return vec![] };
-        let Some(links) = index.runs.links(number) else {
-            return vec![];
-        };
+        let number = index.runs.number(&run);
+        let links = number.and_then(|number| index.runs.links(number));
+        let (Some(number), Some(links)) = (number, links) else { return index.sure(vec![]) };
         let wanted =
             |key: &DutyKey| *key > after && self.kinds.contains(&key.kind) && self.admits(key);
         let mut duties = Vec::with_capacity(links.children.len().min(PAGE_DUTIES));
@@ -233,7 +238,7 @@ impl<'s> DutyList<'s> {
             wanted(&key).then_some(Duty { key, run, child: None, close_policy: None })
         }));
         duties.sort_unstable_by_key(|duty| duty.key);
-        duties
+        index.sure(duties)
     }
 
     /// Whether the duty was opened by the wanted commit, if there is one, and is published.
@@ -243,26 +248,31 @@ impl<'s> DutyList<'s> {
     }
 
     /// Reads the next page.
-    fn next_page(&mut self, after: DutyKey) {
+    fn next_page(&mut self, after: DutyKey) -> Result<()> {
+        self.shared.here()?;
         let index = self.shared.index.read();
         let mut page = vec![];
         index.duties.page(&self.kinds, Some(after), PAGE_DUTIES, &mut page);
         let admitted = page.iter().take_while(|key| self.admits(key)).count();
         let keys = page.get(..admitted).unwrap_or_default();
-        self.after = keys.last().copied().filter(|_| admitted == PAGE_DUTIES);
         let mut near = 0;
         let duties = keys.iter().filter_map(|key| Duty::look_up(&index, *key, &mut near));
-        self.page.extend(duties);
+        let duties: Vec<_> = index.sure(duties.collect())?;
+        self.after = keys.last().copied().filter(|_| admitted == PAGE_DUTIES);
+        self.page.extend(duties.into_iter().map(Ok));
+        Ok(())
     }
 }
 
 impl Iterator for DutyList<'_> {
-    type Item = Duty;
+    type Item = Result<Duty>;
 
-    fn next(&mut self) -> Option<Duty> {
+    fn next(&mut self) -> Option<Self::Item> {
         if self.page.is_empty() {
             let after = self.after.take()?;
-            self.next_page(after);
+            if let Err(error) = self.next_page(after) {
+                return Some(Err(error));
+            }
         }
         self.page.pop_front()
     }

@@ -41,9 +41,8 @@ impl Snapshot {
                 .runs
                 .get(self.number(&index, &run)?)
                 .and_then(|run| run.fork.as_deref().copied());
-            let base = fork
-                .and_then(|fork| Some((index.runs.look(fork.base, |run| run.id)?, fork.shared)));
-            let Some((base, shared)) = base else { return Ok(None) };
+            let base = fork.and_then(|fork| Some((index.runs.get(fork.base)?.id, fork.shared)));
+            let Some((base, shared)) = index.sure(base)? else { return Ok(None) };
             (run, last) = (base, shared.min(last));
         }
     }

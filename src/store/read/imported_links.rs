@@ -38,7 +38,7 @@ impl ImportedLinks {
         let mut at = 0;
         while let Some(chain) = linked.chains.get(at).copied() {
             at += 1;
-            let runs = ImportedRun::of(snapshot, chain);
+            let runs = ImportedRun::of(snapshot, chain)?;
             let before = runs.iter().map(|run| run.before(snapshot)).collect::<Result<Vec<_>>>()?;
             // Runs that another one says it continues: their closing events need not be read.
             let known_next: HashSet<RunId> = before.iter().flatten().copied().collect();
@@ -49,9 +49,11 @@ impl ImportedLinks {
                 };
                 linked.followed.extend(next.map(|next| (next, run.id)));
                 let named = [*before, next].into_iter().flatten();
-                let chains = named.filter_map(|other| chain_of(snapshot, &other));
-                let chains = chains.chain(chains_after(snapshot, &run.id));
-                linked.chains.extend(chains.filter(|chain| known.insert(*chain)));
+                let mut chains = chains_after(snapshot, &run.id)?;
+                for other in named {
+                    chains.extend(chain_of(snapshot, &other)?);
+                }
+                linked.chains.extend(chains.into_iter().filter(|chain| known.insert(*chain)));
             }
         }
         Ok(linked)
@@ -67,13 +69,13 @@ impl ImportedRun {
     }
 
     /// The runs of a chain.
-    fn of(snapshot: &Snapshot, chain: ChainNumber) -> Vec<Self> {
-        let arrived = ChainRuns::arrived(snapshot, chain);
+    fn of(snapshot: &Snapshot, chain: ChainNumber) -> Result<Vec<Self>> {
+        let arrived = ChainRuns::arrived(snapshot, chain)?;
         let mut runs = Vec::with_capacity(arrived.len());
         arrived.each(snapshot, |index, number| {
             runs.extend(ImportedRun::new(snapshot, index, number));
-        });
-        runs
+        })?;
+        Ok(runs)
     }
 
     /// The run that it continues according to its Started event.
@@ -93,15 +95,17 @@ impl ImportedRun {
 }
 
 /// The chain of an imported run, if it is in the store.
-fn chain_of(snapshot: &Snapshot, run: &RunId) -> Option<ChainNumber> {
-    let index = snapshot.index();
-    let number = snapshot.number(&index, run).ok()?;
-    index.runs.get(number).filter(|run| run.imported).map(|run| run.chain)
+fn chain_of(snapshot: &Snapshot, run: &RunId) -> Result<Option<ChainNumber>> {
+    snapshot.look(|index| {
+        let number = snapshot.number(index, run).ok()?;
+        index.runs.get(number).filter(|run| run.imported).map(|run| run.chain)
+    })
 }
 
 /// The chains of the runs that continue `run` according to their Started events and do not name a first run.
-fn chains_after(snapshot: &Snapshot, run: &RunId) -> Vec<ChainNumber> {
+fn chains_after(snapshot: &Snapshot, run: &RunId) -> Result<Vec<ChainNumber>> {
     let index = snapshot.index();
     let after = index.chains.followers(run).iter().filter(|after| snapshot.sees(&index, **after));
-    after.filter_map(|after| index.runs.get(*after)).map(|after| after.chain).collect()
+    let after = after.filter_map(|after| index.runs.get(*after)).map(|after| after.chain);
+    index.sure(after.collect())
 }

@@ -12,15 +12,16 @@ use crate::id::{ChainNumber, Position, RunId, RunNumber, Timestamp};
 impl ChainRuns {
     /// The runs of a chain, in order. Those of an imported chain are collected and ordered by their links.
     pub(crate) fn of(snapshot: &Snapshot, chain: ChainNumber) -> Result<Self> {
-        let arrived = Self::arrived(snapshot, chain);
-        let imported = snapshot.index().chains.get(chain).is_some_and(|chain| chain.imported);
+        let arrived = Self::arrived(snapshot, chain)?;
+        let imported =
+            snapshot.look(|index| index.chains.get(chain).is_some_and(|chain| chain.imported))?;
         if !imported || arrived.len() == 0 {
             return Ok(arrived);
         }
         let linked = ImportedLinks::with(snapshot, chain)?;
         let mut runs = Vec::with_capacity(arrived.len());
         for chain in linked.chains {
-            runs.extend(Self::arrived(snapshot, chain).read_starts(snapshot)?);
+            runs.extend(Self::arrived(snapshot, chain)?.read_starts(snapshot)?);
         }
         if runs.len() < 2 {
             return Ok(arrived);
@@ -42,7 +43,7 @@ impl ChainRuns {
                 continues: None,
                 is_first: index.chains.get(run.chain).is_some_and(|chain| chain.first == run.id),
             }));
-        });
+        })?;
         for run in &mut runs {
             run.continues = started(snapshot.view(), run.number, run.first_batch)?.continued_run_id;
         }

@@ -24,8 +24,7 @@ impl IndexAt<'_> {
 
     /// What was found of a run; [`Error::RunNotFound`] if that is nothing, and it is sure that there is nothing.
     fn found<T>(self, found: Option<T>, run: &RunId) -> Result<T> {
-        self.index.check_cold()?;
-        found.ok_or(Error::RunNotFound { run: *run })
+        self.index.sure(found)?.ok_or(Error::RunNotFound { run: *run })
     }
 
     /// Whether a run started before `end`.
@@ -46,10 +45,12 @@ impl IndexAt<'_> {
     }
 
     /// The current run of a workflow id; `None` if there was never one.
-    pub(crate) fn current_run(self, namespace: &str, workflow_id: &str) -> Option<RunId> {
-        let workflow = self.index.namespaces.find(namespace, workflow_id)?;
-        let current = self.index.namespaces.current_at(&workflow, self.end)?;
-        self.index.runs.look(current, |run| run.id)
+    pub(crate) fn current_run(self, namespace: &str, workflow_id: &str) -> Result<Option<RunId>> {
+        let namespaces = &self.index.namespaces;
+        let workflow = namespaces.find(namespace, workflow_id);
+        let current = workflow.and_then(|workflow| namespaces.current_at(&workflow, self.end));
+        let run = current.and_then(|current| self.index.runs.get(current));
+        self.index.sure(run.map(|run| run.id))
     }
 }
 

@@ -75,8 +75,11 @@ impl Store {
     }
 
     /// The current run of a workflow id, as of now; `None` if there was never one.
-    #[must_use]
-    pub fn current_run(&self, namespace: &str, workflow_id: &str) -> Option<RunId> {
+    ///
+    /// # Errors
+    /// As [`Snapshot::current_run`](crate::Snapshot::current_run).
+    pub fn current_run(&self, namespace: &str, workflow_id: &str) -> Result<Option<RunId>> {
+        self.shared.here()?;
         self.shared.at_end(&self.shared.index.read()).current_run(namespace, workflow_id)
     }
 

@@ -46,17 +46,18 @@ impl Snapshot {
     pub fn parent(&self, run: &RunId) -> Result<Option<Parent>> {
         self.here()?;
         if let Some(started) = self.imported(run)? {
-            return Ok(started.parent_run_id.map(|parent| Parent {
+            let Some(parent) = started.parent_run_id else { return Ok(None) };
+            return Ok(Some(Parent {
                 workflow_id: started.parent_workflow_id.into(),
                 run: parent,
                 initiated_event_id: started.parent_initiated_event_id,
-                is_here: self.holds(&parent),
+                is_here: self.holds(&parent)?,
             }));
         }
         let index = self.index();
         let found = index.runs.get(self.number(&index, run)?);
         let parent = found.and_then(|found| relation_of_chain(&index, self.end(), found.chain));
-        Ok(parent.and_then(|(parent, initiated_event_id)| {
+        index.sure(parent.and_then(|(parent, initiated_event_id)| {
             let parent = index.runs.get(parent)?;
             let workflow_id = index.workflow_of(&parent)?.1.id.clone();
             Some(Parent { workflow_id, run: parent.id, initiated_event_id, is_here: true })
@@ -91,17 +92,18 @@ impl Snapshot {
     /// The root that is recorded with the run, if it has a parent.
     fn recorded_root(&self, run: &RunId) -> Result<Option<Root>> {
         if let Some(started) = self.imported(run)? {
-            return Ok(started.root_run_id.map(|root| Root {
+            let Some(root) = started.root_run_id else { return Ok(None) };
+            return Ok(Some(Root {
                 workflow_id: started.root_workflow_id.into(),
                 run: root,
-                is_here: self.holds(&root),
+                is_here: self.holds(&root)?,
             }));
         }
         let index = self.index();
         let found = index.runs.get(self.number(&index, run)?);
         let chain = found.and_then(|found| index.chains.get(found.chain));
         let root = chain.and_then(|chain| index.runs.get(chain.root?));
-        Ok(root.and_then(|root| {
+        index.sure(root.and_then(|root| {
             let workflow_id = index.workflow_of(&root)?.1.id.clone();
             Some(Root { workflow_id, run: root.id, is_here: true })
         }))
@@ -111,7 +113,8 @@ impl Snapshot {
     fn imported(&self, run: &RunId) -> Result<Option<Started<'_>>> {
         let imported = {
             let index = self.index();
-            index.is_imported(self.number(&index, run)?)
+            let number = self.number(&index, run)?;
+            index.sure(index.is_imported(number))?
         };
         if imported { self.started(run).map(Some) } else { Ok(None) }
     }
@@ -122,14 +125,14 @@ impl Snapshot {
 pub(crate) fn parent_of(snapshot: &Snapshot, chain: ChainNumber) -> Result<Option<(RunId, u32)>> {
     let (number, first_batch) = {
         let index = snapshot.index();
-        let Some(found) = index.chains.get(chain) else { return Ok(None) };
+        let Some(found) = index.sure(index.chains.get(chain))? else { return Ok(None) };
         if !found.imported {
             let relation = relation_of_chain(&index, snapshot.end(), chain);
-            return Ok(relation
-                .and_then(|(run, event)| Some((index.runs.look(run, |run| run.id)?, event))));
+            let parent = relation.and_then(|(run, event)| Some((index.runs.get(run)?.id, event)));
+            return index.sure(parent);
         }
         let run = found.runs().first().and_then(|first| Some((*first, index.runs.get(*first)?)));
-        let Some((number, run)) = run else { return Ok(None) };
+        let Some((number, run)) = index.sure(run)? else { return Ok(None) };
         (number, run.first_batch)
     };
     let started = started(snapshot.view(), number, first_batch)?;

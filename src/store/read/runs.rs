@@ -2,6 +2,7 @@
 
 use super::run_info::{RunInfo, info};
 use super::snapshot::Snapshot;
+use crate::error::Result;
 use crate::id::{RunNumber, TypeNumber};
 use crate::index::{Index, RunStatus};
 
@@ -80,6 +81,7 @@ pub struct Runs<'s> {
     snapshot: &'s Snapshot,
     filter: RunFilter,
     next: Next,
+    ended: bool,
 }
 
 /// The runs that follow.
@@ -137,19 +139,36 @@ impl<'s> Runs<'s> {
             }
             _ => Next::Number(RunNumber::FIRST),
         };
-        Runs { snapshot, filter, next }
+        Runs { snapshot, filter, next, ended: false }
     }
 }
 
 impl Iterator for Runs<'_> {
-    type Item = RunInfo;
+    type Item = Result<RunInfo>;
 
-    fn next(&mut self) -> Option<RunInfo> {
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let next = self.step();
+        self.ended = !matches!(next, Ok(Some(_)));
+        next.transpose()
+    }
+}
+
+impl Runs<'_> {
+    fn step(&mut self) -> Result<Option<RunInfo>> {
+        self.snapshot.here()?;
         let index = self.snapshot.index();
+        index.sure(self.found(&index))
+    }
+
+    /// The next run that the filter admits.
+    fn found(&mut self, index: &Index) -> Option<RunInfo> {
         loop {
             let number = match &mut self.next {
                 Next::Known(numbers) => numbers.pop()?,
-                Next::Open(open) => open.next(&index)?,
+                Next::Open(open) => open.next(index)?,
                 Next::Number(next) => {
                     let number = *next;
                     *next = number.next()?;
@@ -158,7 +177,7 @@ impl Iterator for Runs<'_> {
             };
             // `None` beyond the last run.
             index.runs.get(number)?;
-            let info = info(&index, number, self.snapshot.end());
+            let info = info(index, number, self.snapshot.end());
             if let Some(info) = info.filter(|info| self.filter.admits(info)) {
                 return Some(info);
             }

@@ -17,9 +17,10 @@ impl Snapshot {
         let chain = {
             let index = self.index();
             let found = index.runs.get(self.number(&index, run)?);
-            found.map(|found| found.chain).ok_or(Error::RunNotFound { run: *run })?
+            let chain = index.sure(found.map(|found| found.chain))?;
+            chain.ok_or(Error::RunNotFound { run: *run })?
         };
-        Ok(ChainRuns::of(self, chain)?.size(self))
+        ChainRuns::of(self, chain)?.size(self)
     }
 
     /// The total size of a tree: the run itself, and all runs of the chains below it, each once. See

@@ -16,7 +16,7 @@ use super::run_info::RunInfo;
 use crate::error::{Error, Result};
 use crate::event::{Event, Started};
 use crate::id::{Position, RunId, RunNumber};
-use crate::index::{Index, IndexReadGuard, RunLinks};
+use crate::index::{Index, IndexReadGuard, RunLinks, RunState};
 use crate::log::files::View;
 use crate::store::shared::{Pin, Shared};
 
@@ -58,6 +58,12 @@ impl Snapshot {
         self.shared.index.read()
     }
 
+    /// What `look` finds in the index, if it meets no damage there.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&Index) -> T) -> Result<T> {
+        let index = self.index();
+        index.sure(look(&index))
+    }
+
     fn at<'i>(&self, index: &'i Index) -> IndexAt<'i> {
         IndexAt { index, end: self.end() }
     }
@@ -83,8 +89,12 @@ impl Snapshot {
     }
 
     /// Whether a run is in the store.
-    pub(crate) fn holds(&self, run: &RunId) -> bool {
-        self.number(&self.index(), run).is_ok()
+    pub(crate) fn holds(&self, run: &RunId) -> Result<bool> {
+        match self.number(&self.index(), run) {
+            Ok(_) => Ok(true),
+            Err(Error::RunNotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The Started event of a run, which must not be one that a reset created.
@@ -92,7 +102,9 @@ impl Snapshot {
         let (number, first_batch) = {
             let index = self.index();
             let number = self.number(&index, run)?;
-            let found = index.runs.get(number).ok_or(Error::RunNotFound { run: *run })?;
+            let found = index.runs.get(number);
+            index.check_cold()?;
+            let found = found.ok_or(Error::RunNotFound { run: *run })?;
             (number, found.first_batch)
         };
         started(&self.view, number, first_batch)
@@ -129,14 +141,18 @@ impl Snapshot {
             let found =
                 index.runs.get(number).and_then(|run| index.runs.state_at(&run, self.end()));
             let closed = found.filter(|state| !state.status.is_open());
-            closed.map(|s| EventRef::of(&index, number, s.last_batch, s.next_event - 1))
+            let event = |s: RunState| EventRef::of(&index, number, s.last_batch, s.next_event - 1);
+            index.sure(closed.map(event))?
         };
         closing.map(|at| BatchCursor::default().read(&self.view, at)).transpose()
     }
 
     /// The current run of a workflow id; `None` if there was never one.
-    #[must_use]
-    pub fn current_run(&self, namespace: &str, workflow_id: &str) -> Option<RunId> {
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if the index is damaged, [`Error::Forked`].
+    pub fn current_run(&self, namespace: &str, workflow_id: &str) -> Result<Option<RunId>> {
+        self.shared.here()?;
         self.at(&self.index()).current_run(namespace, workflow_id)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{Event, Malformed};
 use crate::id::{Position, RunId};
 use crate::log::files::View;
@@ -121,15 +121,21 @@ impl CommitView {
     }
 
     /// The events that it adds, by run, in the order in which the runs were added to the store.
-    pub fn batches(&self) -> impl Iterator<Item = BatchView<'_>> {
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt) for a run whose id the index, which is damaged, does not find.
+    pub fn batches(&self) -> impl Iterator<Item = Result<BatchView<'_>>> {
         self.parts().filter_map(|part| match part {
-            Part::Batch(batch) => {
-                let index = self.shared.index.read();
-                let run = index.runs.look(batch.run, |run| run.id).unwrap_or(RunId::NIL);
-                Some(BatchView { run, batch, view: &self.view })
-            }
+            Part::Batch(batch) => Some(self.batch(batch)),
             Part::Put(_) => None,
         })
+    }
+
+    fn batch<'c>(&'c self, batch: Batch<'c>) -> Result<BatchView<'c>> {
+        let index = self.shared.index.read();
+        let run = index.sure(index.runs.get(batch.run).map(|run| run.id))?;
+        let run = run.ok_or_else(|| Error::internal("a commit extends a run that is not there"))?;
+        Ok(BatchView { run, batch, view: &self.view })
     }
 
     /// The rows that it changes, in the order of the changes.

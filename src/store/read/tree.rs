@@ -15,7 +15,8 @@ use crate::id::{ChainNumber, ChildSlot, RunId, RunNumber};
 /// tree: a child that another run has (see [`Child::held_by`]) is a leaf here, and its runs count below that
 /// run. So no run is returned twice, whatever was imported.
 ///
-/// Memory is one cursor for each level. Continues with the next sibling after an error. Holds the snapshot that
+/// Memory is one cursor for each level. Continues with the next sibling after an error in the log, and ends after
+/// damage in the index. Holds the snapshot that
 /// it was read from.
 ///
 /// ```
@@ -71,7 +72,7 @@ impl Snapshot {
         self.here()?;
         let index = self.index();
         let root = self.number(&index, run)?;
-        let found = index.runs.get(root).ok_or(Error::RunNotFound { run: *run })?;
+        let found = index.sure(index.runs.get(root))?.ok_or(Error::RunNotFound { run: *run })?;
         Ok(Tree {
             snapshot: self.clone(),
             root: Some(root),
@@ -98,27 +99,27 @@ impl Tree {
         self
     }
 
-    fn root_node(&mut self, root: RunNumber) -> Option<TreeNode> {
-        let run = info(&self.snapshot.index(), root, self.snapshot.end())?;
-        let node = TreeNode { run: Some(run), ..TreeNode::new(0, true) };
-        Some(self.enter(node, ChainRuns::One(root)))
+    fn root_node(&mut self, root: RunNumber) -> Result<TreeNode> {
+        let end = self.snapshot.end();
+        let run = self.snapshot.look(|index| info(index, root, end))?;
+        self.enter(TreeNode { run, ..TreeNode::new(0, true) }, ChainRuns::One(root))
     }
 
-    fn child_node(&mut self, depth: usize, is_last: bool, found: Found) -> TreeNode {
+    fn child_node(&mut self, depth: usize, is_last: bool, found: Found) -> Result<TreeNode> {
         let relation = Some(found.child);
         let node = TreeNode { relation, ..TreeNode::new(depth, is_last) };
         // Imported runs can form a cycle. As each chain has one place, such a cycle contains the root.
         let root_chain = self.root_chain;
         let runs = found.chain.filter(|(number, _)| found.belongs && *number != root_chain);
-        let Some((_, runs)) = runs else { return node };
+        let Some((_, runs)) = runs else { return Ok(node) };
         let run = node.relation.as_ref().and_then(|child| child.current.clone());
         self.enter(TreeNode { run, ..node }, runs)
     }
 
     /// Counts the children of a node's runs, and descends to them if the limits allow.
-    fn enter(&mut self, mut node: TreeNode, runs: ChainRuns) -> TreeNode {
+    fn enter(&mut self, mut node: TreeNode, runs: ChainRuns) -> Result<TreeNode> {
         node.runs = wide(runs.len());
-        node.children = runs.count_children(&self.snapshot);
+        node.children = runs.count_children(&self.snapshot)?;
         let shown = if node.depth < self.max_depth { self.max_children } else { 0 };
         let left = shown.min(node.children);
         node.hidden_children = node.children - left;
@@ -133,7 +134,7 @@ impl Tree {
                 cursors: BatchCursors::default(),
             });
         }
-        node
+        Ok(node)
     }
 }
 
@@ -142,16 +143,22 @@ impl Iterator for Tree {
 
     fn next(&mut self) -> Option<Self::Item> {
         if let Some(root) = self.root.take() {
-            return self.root_node(root).map(Ok);
+            return Some(self.root_node(root));
         }
         let level = self.stack.last_mut()?;
-        let link = level.next(&self.snapshot)?;
+        let link = match level.next(&self.snapshot) {
+            Ok(link) => link?,
+            Err(damage) => {
+                self.stack.clear();
+                return Some(Err(damage));
+            }
+        };
         let (depth, is_last) = (level.depth, level.left == 0);
         let found = level.cursors.find(&self.snapshot, &link);
         if is_last {
             self.stack.pop();
         }
-        Some(found.map(|found| self.child_node(depth, is_last, found)))
+        Some(found.and_then(|found| self.child_node(depth, is_last, found)))
     }
 }
 
@@ -189,14 +196,19 @@ struct Level {
 }
 
 impl Level {
-    fn next(&mut self, snapshot: &Snapshot) -> Option<ChildLink> {
+    fn next(&mut self, snapshot: &Snapshot) -> Result<Option<ChildLink>> {
         loop {
             let index = snapshot.index();
-            let run = self.runs.get(&index, self.run)?;
-            if let Some(link) = ChildLink::at(&index, snapshot, run, self.slot) {
-                self.slot = ChildSlot::from_index(self.slot.as_index() + 1)?;
+            let Some(run) = self.runs.get(&index, self.run) else { return index.sure(None) };
+            let link = index.sure(ChildLink::at(&index, snapshot, run, self.slot))?;
+            if let Some(link) = link {
+                let next = ChildSlot::from_index(self.slot.as_index() + 1);
                 self.left -= 1;
-                return Some(link);
+                (self.run, self.slot) = match next {
+                    Some(next) => (self.run, next),
+                    None => (self.run + 1, ChildSlot::FIRST),
+                };
+                return Ok(Some(link));
             }
             (self.run, self.slot) = (self.run + 1, ChildSlot::FIRST);
         }

@@ -28,8 +28,8 @@ pub(crate) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 /// shuts it down; [`Store::shut_down`] does the same and reports errors.
 ///
 /// A store belongs to the process that opened it. In a process that was forked from that one, calls
-/// return [`Error::Forked`], calls that return no error find nothing, and dropping the store does not affect
-/// the other process. A fork that is followed by `exec` is no problem.
+/// return [`Error::Forked`]; those that return no error tell what is in memory, or nothing. Dropping the store does
+/// not affect the other process. A fork that is followed by `exec` is no problem.
 pub struct Store {
     pub(crate) shared: Arc<Shared>,
     /// Ends before the writer does.

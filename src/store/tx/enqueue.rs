@@ -12,6 +12,8 @@ use crate::log::format::{BATCH_HEADER_BYTES, HEADER_BYTES, TRAILER_BYTES, write_
 use crate::log::write::{Durability, Lead, Manner, Span};
 use crate::store::pending::{IdleDeletes, Recheck, too_many_runs};
 
+/// A commit met damage in the index while it was taken in.
+
 impl Transaction<'_> {
     /// Compares what the transaction has seen with what there is now and appends it to the log.
     pub(crate) fn enqueue(
@@ -106,10 +108,10 @@ impl Transaction<'_> {
             self.shared.check_cold(&index)?;
             self.shared.freezer.freeze_before_commit(&mut index);
             let oldest = self.shared.pins.oldest(|| self.shared.published.end());
-            if let Err(impossible) = index.apply(payload, oldest) {
-                index.check_cold()?;
-                return Err(impossible.into());
-            }
+            let applied = index.apply(payload, oldest);
+            // What it has taken in after damage cannot be relied on, and nothing is decided by it any more.
+            index.check_cold()?;
+            applied?;
             let extents = order.iter().filter_map(|(number, i)| {
                 Some((self.work.runs.get(*i)?, index.runs.state(*number)?))
             });
@@ -241,7 +243,7 @@ mod tests {
         assert!(matches!(*cause, Error::Internal { .. }), "{cause}");
         drop(store);
         let store = Store::open(dir.path()).unwrap();
-        assert_eq!(store.current_run("shop", "before"), Some(run));
-        assert_eq!(store.current_run("shop", "after"), None);
+        assert_eq!(store.current_run("shop", "before").unwrap(), Some(run));
+        assert_eq!(store.current_run("shop", "after").unwrap(), None);
     }
 }

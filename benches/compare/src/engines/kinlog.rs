@@ -73,7 +73,7 @@ impl Kinlog {
         Ok(tx)
     }
 
-    fn duties(&self, family: Family) -> impl Iterator<Item = kinlog::Duty> + '_ {
+    fn duties(&self, family: Family) -> impl Iterator<Item = kinlog::Result<kinlog::Duty>> + '_ {
         let of_parent = DutyFilter::all().kind(DutyKind::ApplyClosePolicy).run(id(family.parent));
         self.store.duties(of_parent)
     }
@@ -225,7 +225,8 @@ impl Relations for Kinlog {
     }
 
     fn plan(&self, family: Family) -> Result<Vec<Due>> {
-        let due = |duty: kinlog::Duty| {
+        let due = |duty: kinlog::Result<kinlog::Duty>| {
+            let duty = duty?;
             let policy = match duty.close_policy() {
                 Some(ParentClosePolicy::RequestCancel) => Policy::RequestCancel,
                 _ => Policy::Terminate,
@@ -242,7 +243,7 @@ impl Relations for Kinlog {
             let settled = self.store.settle_kinds(&[DutyKind::ApplyClosePolicy])?;
             return Ok(usize::try_from(settled.duties)?);
         }
-        let duties: Vec<_> = self.duties(family).collect();
+        let duties = self.duties(family).collect::<kinlog::Result<Vec<_>>>()?;
         let mut reached = 0;
         for page in duties.chunks(DUTIES_AT_ONCE) {
             let mut tx = self.store.begin();
@@ -255,7 +256,7 @@ impl Relations for Kinlog {
     }
 
     fn current_run(&self, workflow_id: &str) -> Result<Option<[u8; 16]>> {
-        Ok(self.store.current_run(NAMESPACE, workflow_id).map(|run| *run.as_bytes()))
+        Ok(self.store.current_run(NAMESPACE, workflow_id)?.map(|run| *run.as_bytes()))
     }
 }
 

@@ -127,7 +127,7 @@ fn by_run_id(store: &Store, pick: &Pick) -> Result<Option<RunId>> {
 }
 
 fn by_workflow_id(store: &Store, pick: &Pick) -> Result<Option<RunId>> {
-    Ok(store.current_run(pick.namespace, &pick.workflow_id))
+    Ok(store.current_run(pick.namespace, &pick.workflow_id)?)
 }
 
 /// Other ones in every round.

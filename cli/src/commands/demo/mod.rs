@@ -65,7 +65,7 @@ fn fan_out(store: &Store, workload: &Workload, parent: &kinlog::RunId) -> Result
     let commit = workload.close(store, parent)?;
     let closed = started.elapsed();
     let started = Instant::now();
-    let duties = commit.duties().count() as u64;
+    let duties = commit.duties().collect::<kinlog::Result<Vec<_>>>()?.len() as u64;
     let planned = started.elapsed();
     let started = Instant::now();
     let settled = store.settle_all()?;

@@ -104,7 +104,7 @@ impl Transaction<'_> {
     /// let first = tx.start(NewRun::new("shop", "poll", "Poll").input(b"0"))?;
     /// let second = tx.continue_as_new(&first, NextRun::new("Poll").input(b"1"))?;
     /// tx.commit()?;
-    /// assert_eq!(store.current_run("shop", "poll"), Some(second));
+    /// assert_eq!(store.current_run("shop", "poll")?, Some(second));
     /// # Ok::<(), kinlog::Error>(())
     /// ```
     ///

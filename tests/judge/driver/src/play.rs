@@ -45,7 +45,7 @@ pub(crate) fn play(program: &Program) -> Result<Value> {
 fn rest(store: &Store, steps: &[Step]) -> Result<()> {
     loop {
         let mut worked = store.settle_all()?.duties > 0;
-        for run in open_runs(store) {
+        for run in open_runs(store)? {
             worked |= work(store, &run, steps)?;
         }
         if !worked {
@@ -54,9 +54,9 @@ fn rest(store: &Store, steps: &[Step]) -> Result<()> {
     }
 }
 
-fn open_runs(store: &Store) -> Vec<RunId> {
+fn open_runs(store: &Store) -> Result<Vec<RunId>> {
     let filter = RunFilter::all().status(kinlog::RunStatus::Running);
-    store.snapshot().runs(filter).map(|run| run.id).collect()
+    store.snapshot().runs(filter).map(|run| Ok(run?.id)).collect()
 }
 
 /// Takes a step; what a client is answered.
@@ -67,7 +67,7 @@ fn take(store: &Store, number: usize, step: &Step) -> Result<String> {
         "signal-with-start" => return start(store, step, Some(NOTE)),
         _ => {}
     }
-    let Some(run) = run_of(store, step) else { return Ok("not found".to_owned()) };
+    let Some(run) = run_of(store, step)? else { return Ok("not found".to_owned()) };
     let done = match step.verb.as_str() {
         "tell" => tell(&mut tx, &run, number, &step.text)?,
         "signal" => tx.signal_once(&run, NOTE, &step.options.request, b"").map(drop),
@@ -150,12 +150,12 @@ fn start(store: &Store, step: &Step, signal: Option<&str>) -> Result<String> {
 }
 
 /// The run that a step is about.
-fn run_of(store: &Store, step: &Step) -> Option<RunId> {
+fn run_of(store: &Store, step: &Step) -> Result<Option<RunId>> {
     let Some(place) = step.run.checked_sub(1) else {
-        return store.current_run(NAMESPACE, &step.workflow);
+        return Ok(store.current_run(NAMESPACE, &step.workflow)?);
     };
     let filter = RunFilter::all().namespace(NAMESPACE).workflow_id(&step.workflow);
-    store.snapshot().runs(filter).nth(place).map(|run| run.id)
+    store.snapshot().runs(filter).nth(place).map(|run| Ok(run?.id)).transpose()
 }
 
 /// The last event that a reset shares: the start of the workflow task in which the step was taken or,

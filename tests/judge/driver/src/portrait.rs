@@ -15,6 +15,7 @@ pub(crate) fn standing(store: &Store) -> Result<BTreeMap<String, Vec<u16>>> {
     let snapshot = store.snapshot();
     let mut standing = BTreeMap::new();
     for run in snapshot.runs(RunFilter::all()) {
+        let run = run?;
         let mut kinds = vec![];
         for event in &snapshot.history(&run.id)? {
             let event = event?;
@@ -34,7 +35,7 @@ fn is_task(event: &Event<'_>) -> bool {
 /// Every run.
 pub(crate) fn portrait(store: &Store) -> Result<Vec<Value>> {
     let snapshot = store.snapshot();
-    snapshot.runs(RunFilter::all()).map(|run| of_run(store, &snapshot, &run)).collect()
+    snapshot.runs(RunFilter::all()).map(|run| of_run(store, &snapshot, &run?)).collect()
 }
 
 /// Every run as a history of Temporal's, in protobuf as base64.
@@ -42,7 +43,7 @@ pub(crate) fn live_histories(store: &Store) -> Result<Vec<String>> {
     let snapshot = store.snapshot();
     let runs = snapshot.runs(RunFilter::all());
     runs.map(|run| {
-        let history = export_live(&snapshot.history(&run.id)?)?;
+        let history = export_live(&snapshot.history(&run?.id)?)?;
         Ok(STANDARD.encode(history.to_proto()))
     })
     .collect()
@@ -56,6 +57,7 @@ fn of_run(store: &Store, snapshot: &Snapshot, run: &RunInfo) -> Result<Value> {
         snapshot.children(&run.id)?.map(|child| Ok(of_child(&child?))).collect();
     let parent = snapshot.parent(&run.id)?;
     let root = snapshot.root(&run.id)?;
+    let runs: Result<Vec<String>> = chain.runs().map(|run| Ok(run?.id.to_string())).collect();
     Ok(json!({
         "run": run.id.to_string(),
         "workflow": &*run.workflow_id,
@@ -63,7 +65,7 @@ fn of_run(store: &Store, snapshot: &Snapshot, run: &RunInfo) -> Result<Value> {
         "cancel_requested": run.cancel_requested,
         "is_current": run.is_current,
         "first_run": run.first_run_id.to_string(),
-        "chain": chain.runs().map(|run| run.id.to_string()).collect::<Vec<_>>(),
+        "chain": runs?,
         "parent_run": parent.map(|parent| parent.run.to_string()),
         "root_run": root.run.to_string(),
         "children": children?,
