@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use super::cold::{Cold, Family, FileEntry, IndexFile, KINDS, row_key};
+use super::cold::{
+    Cold, Family, FileEntry, IndexFile, KINDS, closed_key, hash_key, number_key, row_key,
+};
 use super::state::{FrozenIndex, Layer, Record, Run};
 use crate::bytes::wide;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::id::{Position, Timestamp};
+use crate::id::Position;
 use crate::log::format::Paths;
 use crate::sorted::{SortedFile, SortedWriter, Summary, merge};
 
@@ -91,7 +93,7 @@ fn write_numbered<V: Record>(writer: &mut SortedWriter, layer: &Layer<V>) -> Res
         value.clear();
         entry.encode(number, &mut value);
         debug_assert!(comes_back::<V>(number, &value), "the entry {number} is written, and lost");
-        writer.add(&number.to_be_bytes(), Some(&value))?;
+        writer.add(&number_key(number), Some(&value))?;
     }
     Ok(())
 }
@@ -99,7 +101,9 @@ fn write_numbered<V: Record>(writer: &mut SortedWriter, layer: &Layer<V>) -> Res
 /// Whether the entry with these bytes has them again once it was read.
 fn comes_back<V: Record>(number: u32, bytes: &[u8]) -> bool {
     let mut again = vec![];
-    V::decode_whole(number, bytes).map(|entry| entry.encode(number, &mut again));
+    if let Some(entry) = V::decode_whole(number, bytes) {
+        entry.encode(number, &mut again);
+    }
     again == bytes
 }
 
@@ -111,8 +115,7 @@ fn write_hashed(
     entries.sort_unstable();
     writer.begin(family.section(), wide(entries.len()))?;
     for (hash, number) in entries {
-        let key = [hash.to_be_bytes().as_slice(), &number.to_be_bytes()].concat();
-        writer.add(&key, Some(&[]))?;
+        writer.add(&hash_key(hash, number), Some(&[]))?;
     }
     Ok(())
 }
@@ -147,12 +150,4 @@ fn write_closed(writer: &mut SortedWriter, runs: &Layer<Run>) -> Result<()> {
     closed.sort_unstable();
     writer.begin(Family::Closed.section(), wide(closed.len()))?;
     closed.iter().try_for_each(|key| writer.add(key, Some(&[])))
-}
-
-/// The key of a closed run in its section.
-pub(crate) fn closed_key(namespace: u32, closed_at: Timestamp, number: u32) -> [u8; 16] {
-    // The lowest time is 0.
-    let time = closed_at.unix_nanos().wrapping_sub(i64::MIN).cast_unsigned();
-    let key = u128::from(namespace) << 96 | u128::from(time) << 32 | u128::from(number);
-    key.to_be_bytes()
 }

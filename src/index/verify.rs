@@ -2,10 +2,9 @@
 
 use std::ops::Bound;
 
-use super::cold::{Family, IndexFile};
-use super::persist::closed_key;
+use super::cold::{Family, IndexFile, closed_key, number_of_key};
 use super::state::{Record, Run};
-use crate::bytes::{array_at, wide};
+use crate::bytes::wide;
 use crate::error::Result;
 use crate::sorted::Lookup;
 
@@ -17,7 +16,7 @@ pub(crate) fn verify_file(file: &IndexFile) -> Result<()> {
     let everything = (Bound::Unbounded, Bound::Unbounded);
     for entry in sorted.range(Family::Runs.section(), everything)? {
         let (key, bytes) = entry?;
-        let number = array_at(key, 0).map(u32::from_be_bytes);
+        let number = number_of_key(key);
         let run = number.and_then(|number| Some((number, Run::decode(number, bytes?)?)));
         let Some((number, run)) = run else {
             let (section, number) = (wide(Family::Runs.section()), number.unwrap_or_default());

@@ -5,9 +5,10 @@ use std::sync::{Arc, OnceLock};
 
 use super::family::Family;
 use super::files::IndexFile;
-use crate::bytes::{array_at, wide};
+use super::keys::{beyond_prefix, hash_key, hash_prefix, number_key, number_of_hash_key, row_key};
+use crate::bytes::wide;
 use crate::error::{Error, Result};
-use crate::sorted::{Entries, Lookup};
+use crate::sorted::{Entries, Entry, Lookup};
 
 /// The files of the cold index.
 #[derive(Default)]
@@ -56,22 +57,21 @@ impl Cold {
 
     /// The numbers that an id with this hash may stand for.
     pub(crate) fn numbers(&self, family: Family, id: u64) -> impl Iterator<Item = u32> {
-        let first = id.to_be_bytes();
+        let first = hash_prefix(id);
         let filtered = family.hash(&first);
-        let [mut from, mut to] = [[0; 12], [u8::MAX; 12]];
-        for bound in [&mut from, &mut to] {
-            bound.iter_mut().zip(first).for_each(|(byte, of)| *byte = of);
-        }
+        let from = hash_key(id, 0);
         let section = family.section();
         let numbers = self.files.iter().filter_map(move |file| {
             if !self.sound(file.sorted.may_hold(section, filtered))? {
                 return None;
             }
-            let bounds = (Bound::Included(from.as_slice()), Bound::Included(to.as_slice()));
+            let bounds = (Bound::Included(from.as_slice()), Bound::Unbounded);
             let entries = self.sound(file.sorted.range(section, bounds))?;
-            Some(entries.map_while(|entry| self.sound(entry)))
+            let entries = entries.map_while(|entry| self.sound(entry));
+            // To search for their end, too, would take as long again.
+            Some(entries.take_while(move |(key, _)| key.starts_with(&first)))
         });
-        numbers.flatten().filter_map(|(key, _)| array_at(key, 8).map(u32::from_be_bytes))
+        numbers.flatten().filter_map(|(key, _)| number_of_hash_key(key))
     }
 
     /// The bytes of a row.
@@ -111,7 +111,7 @@ impl Cold {
 
     /// Keeps account of an entry that cannot be decoded.
     pub(crate) fn note_malformed(&self, family: Family, number: u32) {
-        let key = number.to_be_bytes();
+        let key = number_key(number);
         let holds = |file: &&Arc<IndexFile>| {
             matches!(file.sorted.get(family.section(), &key), Ok(Lookup::Found(_)))
         };
@@ -135,21 +135,6 @@ impl Cold {
     }
 }
 
-/// The key of a row in its section.
-pub(crate) fn row_key(table: &str, key: &[u8]) -> Vec<u8> {
-    // Names of tables are shorter than that.
-    let len = u16::try_from(table.len()).unwrap_or(u16::MAX);
-    [&len.to_be_bytes(), table.as_bytes(), key].concat()
-}
-
-/// The first key after all that begin with `prefix`, if there is one.
-pub(crate) fn beyond_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
-    let last = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
-    let mut beyond = prefix.get(..=last)?.to_vec();
-    *beyond.last_mut()? += 1;
-    Some(beyond)
-}
-
 /// The rows of a table in one file: keys, and the bytes of rows or `None` for what is deleted.
 pub(crate) struct ColdRows<'c> {
     cold: &'c Cold,
@@ -159,10 +144,7 @@ pub(crate) struct ColdRows<'c> {
 }
 
 impl<'c> ColdRows<'c> {
-    fn row(
-        &self,
-        entry: Option<Result<(&'c [u8], Option<&'c [u8]>)>>,
-    ) -> Option<(&'c [u8], Option<&'c [u8]>)> {
+    fn row(&self, entry: Option<Result<Entry<'c>>>) -> Option<Entry<'c>> {
         let (key, row) = self.cold.sound(entry?)?;
         Some((key.get(self.prefix..)?, row))
     }

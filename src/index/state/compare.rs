@@ -7,7 +7,7 @@ use super::layers::Record;
 use super::namespaces::Workflow;
 use super::runs::Run;
 use crate::id::WorkflowNumber;
-use crate::index::cold::{Cold, Family};
+use crate::index::cold::{Cold, Family, number_key};
 
 impl Index {
     /// Whether the other index has the same sums, namespaces, types, duties and tables, these without rows.
@@ -60,5 +60,5 @@ impl Index {
 fn is_stored<V: Record>(cold: &Cold, number: u32, entry: &V) -> bool {
     let mut bytes = vec![];
     entry.encode(number, &mut bytes);
-    cold.get(V::FAMILY, &number.to_be_bytes()) == Some(&bytes)
+    cold.get(V::FAMILY, &number_key(number)) == Some(&bytes)
 }

@@ -8,9 +8,10 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::frozen::{Frozen, Retired};
+use super::read_cache::ReadCache;
 use crate::hash::Map;
 use crate::id::Position;
-use crate::index::cold::{Cold, Family};
+use crate::index::cold::{Cold, Family, number_key};
 
 /// An entry that the cold index can hold.
 pub(crate) trait Record: Clone {
@@ -33,6 +34,7 @@ pub(crate) struct Layers<V> {
     hot: Layer<V>,
     frozen: Frozen<Layer<V>>,
     cold: Arc<Cold>,
+    read: ReadCache<V>,
 }
 
 /// What has changed since the layer below was frozen.
@@ -49,7 +51,7 @@ pub(crate) struct Layer<V> {
 #[derive(Debug)]
 pub(crate) enum Entry<'a, V> {
     Here(&'a V),
-    Decoded(Box<V>),
+    Decoded(Arc<V>),
 }
 
 /// Where an entry is: in memory, or its bytes in the cold index.
@@ -81,14 +83,19 @@ impl<V: Clone> Entry<'_, V> {
     pub(crate) fn into_owned(self) -> V {
         match self {
             Entry::Here(entry) => entry.clone(),
-            Entry::Decoded(entry) => *entry,
+            Entry::Decoded(entry) => Arc::unwrap_or_clone(entry),
         }
     }
 }
 
 impl<V> Default for Layers<V> {
     fn default() -> Self {
-        Layers { hot: Layer::from(0), frozen: Frozen::default(), cold: Arc::default() }
+        Layers {
+            hot: Layer::from(0),
+            frozen: Frozen::default(),
+            cold: Arc::default(),
+            read: ReadCache::none(),
+        }
     }
 }
 
@@ -111,7 +118,10 @@ impl<V: Record> Layers<V> {
         }
         match self.find(number)? {
             Found::Here(entry) => Some(Entry::Here(entry)),
-            Found::Cold(bytes) => self.decoded(number, bytes, V::decode).map(Entry::Decoded),
+            Found::Cold(bytes) => {
+                let decode = || self.decoded(number, bytes, V::decode);
+                self.read.get(u32::try_from(number).ok()?, decode).map(Entry::Decoded)
+            }
         }
     }
 
@@ -120,13 +130,13 @@ impl<V: Record> Layers<V> {
         number: usize,
         bytes: &[u8],
         decode: fn(u32, &[u8]) -> Option<V>,
-    ) -> Option<Box<V>> {
+    ) -> Option<V> {
         let key = u32::try_from(number).ok()?;
         let decoded = decode(key, bytes);
         if decoded.is_none() {
             self.cold.note_malformed(V::FAMILY, key);
         }
-        decoded.map(Box::new)
+        decoded
     }
 
     /// What a look at an entry comes to. For small answers it costs less than [`Layers::get`].
@@ -145,7 +155,7 @@ impl<V: Record> Layers<V> {
             Some(entry) => Some(Found::Here(entry)),
             None if number >= self.len() => None,
             None => {
-                let key = u32::try_from(number).ok()?.to_be_bytes();
+                let key = number_key(u32::try_from(number).ok()?);
                 self.cold.get(V::FAMILY, &key).map(Found::Cold)
             }
         }
@@ -165,7 +175,7 @@ impl<V: Record> Layers<V> {
         if !self.hot.changed.contains_key(&key) {
             let entry = match self.find(number)? {
                 Found::Here(entry) => entry.clone(),
-                Found::Cold(bytes) => *self.decoded(number, bytes, V::decode_whole)?,
+                Found::Cold(bytes) => self.decoded(number, bytes, V::decode_whole)?,
             };
             self.hot.changed.insert(key, entry);
         }
@@ -195,11 +205,17 @@ impl<V: Record> Layers<V> {
     /// Goes on with `cold`.
     pub(crate) fn adopt(&mut self, cold: &Arc<Cold>) {
         self.cold = cold.clone();
+        self.read = ReadCache::new();
     }
 
     /// Begins with `len` entries, all of them in `cold`.
     pub(crate) fn of_cold(cold: &Arc<Cold>, len: usize) -> Self {
-        Layers { hot: Layer::from(len), frozen: Frozen::default(), cold: cold.clone() }
+        Layers {
+            hot: Layer::from(len),
+            frozen: Frozen::default(),
+            cold: cold.clone(),
+            read: ReadCache::new(),
+        }
     }
 }
 

@@ -13,6 +13,7 @@ mod index;
 mod layers;
 mod links;
 mod namespaces;
+mod read_cache;
 mod record;
 mod rows;
 mod runs;

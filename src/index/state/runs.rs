@@ -230,7 +230,7 @@ impl Runs {
     pub(crate) fn links(&self, number: RunNumber) -> Option<Entry<'_, RunLinks>> {
         match self.layers.find(number.as_index())? {
             Found::Here(run) => run.links.as_deref().map(Entry::Here),
-            Found::Cold(run) => links_in(run).map(Box::new).map(Entry::Decoded),
+            Found::Cold(run) => links_in(run).map(Arc::new).map(Entry::Decoded),
         }
     }
 
@@ -249,7 +249,7 @@ impl Runs {
     pub(crate) fn relation(&self, at: ChildRef) -> Option<Entry<'_, Relation>> {
         match self.layers.find(at.parent.as_index())? {
             Found::Here(run) => run.links.as_deref()?.child(at.slot).map(Entry::Here),
-            Found::Cold(run) => relation_in(run, at.slot).map(Box::new).map(Entry::Decoded),
+            Found::Cold(run) => relation_in(run, at.slot).map(Arc::new).map(Entry::Decoded),
         }
     }
 
@@ -264,10 +264,9 @@ impl Runs {
                 let slot = links.find(initiated)?;
                 Some((slot, Entry::Here(links.child(slot)?)))
             }
-            Entry::Decoded(mut links) => {
+            Entry::Decoded(links) => {
                 let slot = links.find(initiated)?;
-                let relation = links.children.swap_remove(slot.as_index());
-                Some((slot, Entry::Decoded(Box::new(relation))))
+                Some((slot, Entry::Decoded(Arc::new(links.child(slot)?.clone()))))
             }
         }
     }

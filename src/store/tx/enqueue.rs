@@ -12,8 +12,6 @@ use crate::log::format::{BATCH_HEADER_BYTES, HEADER_BYTES, TRAILER_BYTES, write_
 use crate::log::write::{Durability, Lead, Manner, Span};
 use crate::store::pending::{IdleDeletes, Recheck, too_many_runs};
 
-/// A commit met damage in the index while it was taken in.
-
 impl Transaction<'_> {
     /// Compares what the transaction has seen with what there is now and appends it to the log.
     pub(crate) fn enqueue(

@@ -20,6 +20,8 @@ const DUE: u8 = 8;
 pub(super) fn encode(links: &RunLinks, to: &mut Vec<u8>) {
     to.number(wide(links.children.len()));
     links.children.iter().for_each(|relation| encode_row(relation, to));
+    let is_longer = |relation: &&Relation| relation.moved.is_some() || relation.duty.is_some();
+    to.number(wide(links.children.iter().filter(is_longer).count()));
     for relation in &links.children {
         if let Some((at, run)) = relation.moved {
             to.position(at);
@@ -52,6 +54,7 @@ pub(super) fn encode(links: &RunLinks, to: &mut Vec<u8>) {
 pub(super) fn decode(mut from: Unpack<'_>) -> Option<RunLinks> {
     let mut links = RunLinks::default();
     let rows = take_rows(&mut from)?;
+    from.count()?;
     for row in rows.chunks_exact(ROW_BYTES) {
         let mut relation = decode_row(row)?;
         decode_rest(row, &mut relation, &mut from)?;
@@ -98,8 +101,11 @@ pub(crate) fn relation_in(run: &[u8], slot: ChildSlot) -> Option<Relation> {
     let row = row.get(..ROW_BYTES)?;
     let mut relation = decode_row(row)?;
     // What is longer than a row follows behind all of them.
-    for other in before.chunks_exact(ROW_BYTES).filter(|row| flags(row) & (MOVED | DUE) != 0) {
-        decode_rest(other, &mut relation.clone(), &mut from)?;
+    if from.count()? > 0 {
+        let longer = before.chunks_exact(ROW_BYTES).filter(|row| flags(row) & (MOVED | DUE) != 0);
+        for other in longer {
+            decode_rest(other, &mut relation.clone(), &mut from)?;
+        }
     }
     decode_rest(row, &mut relation, &mut from)?;
     Some(relation)
