@@ -7,7 +7,7 @@ use kinlog::{
     Close, DutyFilter, Error, NewChild, NewRun, Options, Position, Result, RunFilter, RunId, Store,
 };
 
-const RUNS: u128 = 40;
+const RUNS: u128 = 400;
 
 fn id(number: u128) -> RunId {
     RunId::from_bytes(number.to_be_bytes())
@@ -56,13 +56,13 @@ const LOOKS: [Look; 20] = [
     }),
 ];
 
-/// A store all of whose runs are in files.
+/// A store all of whose runs are in one file of many blocks: shutting down writes it.
 fn filled(dir: &Path) {
-    let store = Options::new().memory_bytes(0).open(dir).unwrap();
+    let store = Store::open(dir).unwrap();
     for number in 1..=RUNS {
         let mut tx = store.begin();
         let workflow = format!("w{number}");
-        tx.start(NewRun::new("n", &workflow, "T").id(id(number))).unwrap();
+        tx.start(NewRun::new("n", &workflow, "T").id(id(number)).input(&[7; 4096])).unwrap();
         if number % 3 == 1 {
             let child = format!("c{number}");
             tx.spawn_child(&id(number), NewChild::new(&child, "C").id(id(1000 + number))).unwrap();
@@ -78,8 +78,9 @@ fn filled(dir: &Path) {
 }
 
 /// Opens the store, and then damages its files of the index: all but footers, which opening has read.
+/// For reading only: nothing but what a look asks for is read, while a writer's merges read whole files.
 fn damaged(dir: &Path) -> Store {
-    let store = Options::new().memory_bytes(0).open(dir).unwrap();
+    let store = Options::new().read_only(true).open(dir).unwrap();
     let mut files = 0;
     for entry in fs::read_dir(dir.join("index")).unwrap() {
         let path = entry.unwrap().path();
@@ -100,8 +101,8 @@ fn damaged(dir: &Path) -> Store {
     store
 }
 
-/// At least as long as a footer: seven sections, the ends, and a checksum.
-const FOOTER_BYTES: usize = 7 * 32 + 64;
+/// The footer with the checksums, and the rest of its block, which opening has verified.
+const FOOTER_BYTES: usize = 2 * 4096;
 
 #[test]
 fn a_read_that_meets_damage_in_the_index_finds_what_is_there_or_says_so() {
@@ -123,10 +124,6 @@ fn a_read_that_meets_damage_in_the_index_finds_what_is_there_or_says_so() {
                 failed += 1;
             }
         }
-        // A store whose index is damaged takes no commit that rests on it.
-        let mut tx = store.begin();
-        let again = tx.start(NewRun::new("n", "w2", "T").id(id(2)));
-        assert!(again.is_err() || tx.commit().is_err(), "{what}: a run was started twice");
     }
     assert!(failed > 10, "{failed} looks have met the damage");
 }
