@@ -1,5 +1,7 @@
 //! An index in layers: what is in memory over what is in files.
 
+use std::io::ErrorKind;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use kinlog::{Options, Store};
@@ -63,4 +65,29 @@ fn a_reader_adopts_no_files_that_go_further_than_what_it_has_read() {
     reader.verify(|_| ()).unwrap();
     reader.refresh().unwrap();
     assert_eq!(reader.snapshot().rows("rows", ..).count(), 103);
+}
+
+/// More layers wait than may, so that no other one comes which would be written with them.
+#[test]
+fn an_index_that_could_not_be_written_is_written_once_there_is_space() {
+    const IN_VAIN: usize = 6;
+    let dir = tempfile::tempdir().unwrap();
+    let attempts = AtomicUsize::new(0);
+    let disk = disk_with(move |op, path| {
+        let in_index = path.parent().is_some_and(|dir| dir.ends_with("index"));
+        match op == Op::Create && in_index && attempts.fetch_add(1, Ordering::SeqCst) < IN_VAIN {
+            true => Fate::Fails(ErrorKind::StorageFull),
+            false => Fate::Done,
+        }
+    });
+    let store = Options::new().memory_bytes(0).disk(disk).open(dir.path()).unwrap();
+    let checkpoint = dir.path().join("index/CHECKPOINT");
+    let mut commits = 0u32;
+    while !checkpoint.exists() {
+        assert!(commits < 20_000, "nothing is written any more");
+        set(&store, 0..1, Some(&commits.to_le_bytes()));
+        store.sync().unwrap();
+        commits += 1;
+    }
+    store.verify(|_| ()).unwrap();
 }
