@@ -120,7 +120,7 @@ fn a_read_that_meets_damage_in_the_index_finds_what_is_there_or_says_so() {
         match look(&store) {
             Ok(found) => assert_eq!(found, expected, "{what}"),
             Err(error) => {
-                assert!(matches!(error, Error::Corrupt(_)), "{what}: {error:?}");
+                assert!(matches!(error, Error::DamagedIndex(_)), "{what}: {error:?}");
                 failed += 1;
             }
         }

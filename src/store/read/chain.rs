@@ -98,7 +98,7 @@ impl Chain {
     /// The runs, in order.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] for a run that the index, which is damaged, does not find.
+    /// [`Error::DamagedIndex`] for a run that the index, which is damaged, does not find.
     pub fn runs(&self) -> impl Iterator<Item = Result<RunInfo>> {
         let end = self.snapshot.end();
         let run = move |at| {
@@ -138,7 +138,7 @@ impl Chain {
     /// The total size of its runs in the store.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] if the index is damaged.
+    /// [`Error::DamagedIndex`] if the index is damaged.
     pub fn size(&self) -> Result<Size> {
         self.runs.size(&self.snapshot)
     }

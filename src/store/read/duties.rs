@@ -186,7 +186,7 @@ impl Store {
     }
 }
 
-/// Open duties, the oldest first. [`Error::Corrupt`](crate::Error::Corrupt) where the index is damaged, and
+/// Open duties, the oldest first. [`Error::DamagedIndex`](crate::Error::DamagedIndex) where the index is damaged, and
 /// [`Error::Forked`](crate::Error::Forked), end it. See [`Store::duties`].
 pub struct DutyList<'s> {
     shared: &'s Shared,

@@ -150,7 +150,7 @@ impl Snapshot {
     /// The current run of a workflow id; `None` if there was never one.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] if the index is damaged, [`Error::Forked`].
+    /// [`Error::DamagedIndex`] if the index is damaged, [`Error::Forked`].
     pub fn current_run(&self, namespace: &str, workflow_id: &str) -> Result<Option<RunId>> {
         self.shared.here()?;
         self.at(&self.index()).current_run(namespace, workflow_id)

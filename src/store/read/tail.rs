@@ -123,7 +123,7 @@ impl CommitView {
     /// The events that it adds, by run, in the order in which the runs were added to the store.
     ///
     /// # Errors
-    /// [`Error::Corrupt`](crate::Error::Corrupt) for a run whose id the index, which is damaged, does not find.
+    /// [`Error::DamagedIndex`](crate::Error::DamagedIndex) for a run whose id the index, which is damaged, does not find.
     pub fn batches(&self) -> impl Iterator<Item = Result<BatchView<'_>>> {
         self.parts().filter_map(|part| match part {
             Part::Batch(batch) => Some(self.batch(batch)),
