@@ -15,7 +15,6 @@ pub(crate) mod persist;
 mod prove;
 mod rules;
 mod state;
-mod verify;
 
 pub(crate) use cold::beyond_prefix;
 pub(crate) use lock::{IndexLock, IndexReadGuard};
@@ -30,4 +29,3 @@ pub(crate) use state::{
     event_key_row, event_of_row,
 };
 pub use state::{DutyKind, RunStatus, Size};
-pub(crate) use verify::verify_file;

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use super::cold::{
-    Cold, Family, FileEntry, IndexFile, KINDS, closed_key, hash_key, number_key, row_key,
-};
+use super::cold::{Cold, Family, FileEntry, IndexFile, KINDS, hash_key, number_key, row_key};
 use super::state::{FrozenIndex, Layer, Record, Run};
 use crate::bytes::wide;
 use crate::disk::Disk;
@@ -34,7 +32,6 @@ pub(crate) fn write_layer(
         write_hashed(&mut writer, Family::WorkflowIds, workflows.collect())?;
         write_numbered(&mut writer, &frozen.chains)?;
         write_rows(&mut writer, frozen)?;
-        write_closed(&mut writer, &frozen.runs)?;
         writer.finish()
     })
 }
@@ -140,14 +137,4 @@ fn write_rows(writer: &mut SortedWriter, frozen: &FrozenIndex) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn write_closed(writer: &mut SortedWriter, runs: &Layer<Run>) -> Result<()> {
-    let closed = runs.sorted().into_iter().filter_map(|(number, run)| {
-        Some(closed_key(run.namespace, run.state.latest().closed_at?, number))
-    });
-    let mut closed: Vec<_> = closed.collect();
-    closed.sort_unstable();
-    writer.begin(Family::Closed.section(), wide(closed.len()))?;
-    closed.iter().try_for_each(|key| writer.add(key, Some(&[])))
 }

@@ -17,20 +17,16 @@ pub(crate) enum Family {
     Chains,
     /// Rows of tables. Key: the length of the table's name, a `u16`, the name, and the row's key.
     Rows,
-    /// Closed runs. Key: the namespace's number, a `u32`, the time of closing, an `i64` from its lowest value on, and
-    /// the run's number. No value.
-    Closed,
 }
 
 /// The sections of a file.
-pub(crate) static KINDS: [SectionKind; 7] = [
+pub(crate) static KINDS: [SectionKind; 6] = [
     numbered(0),
     hashed(1),
     numbered(2),
     hashed(3),
     numbered(4),
     SectionKind { id: 5, key: Width::Varying, value: Width::Varying, filtered: 255 },
-    SectionKind { id: 6, key: Width::Fixed(16), value: Width::Fixed(0), filtered: 0 },
 ];
 
 const fn numbered(id: u8) -> SectionKind {

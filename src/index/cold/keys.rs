@@ -3,16 +3,10 @@
 #![allow(clippy::big_endian_bytes)]
 
 use crate::bytes::array_at;
-use crate::id::Timestamp;
 
 /// The key of an entry by its number.
 pub(crate) fn number_key(number: u32) -> [u8; 4] {
     number.to_be_bytes()
-}
-
-/// The number in such a key.
-pub(crate) fn number_of_key(key: &[u8]) -> Option<u32> {
-    array_at(key, 0).map(u32::from_be_bytes)
 }
 
 /// What the keys begin with of ids that have this hash.
@@ -38,14 +32,6 @@ pub(crate) fn row_key(table: &str, key: &[u8]) -> Vec<u8> {
     // Names of tables are shorter than that.
     let len = u16::try_from(table.len()).unwrap_or(u16::MAX);
     [&len.to_be_bytes(), table.as_bytes(), key].concat()
-}
-
-/// The key of a closed run.
-pub(crate) fn closed_key(namespace: u32, closed_at: Timestamp, number: u32) -> [u8; 16] {
-    // The lowest time is 0.
-    let time = closed_at.unix_nanos().wrapping_sub(i64::MIN).cast_unsigned();
-    let key = u128::from(namespace) << 96 | u128::from(time) << 32 | u128::from(number);
-    key.to_be_bytes()
 }
 
 /// The first key after all that begin with `prefix`, if there is one.

@@ -11,7 +11,7 @@ mod paths;
 pub(crate) use checkpoint::{Checkpoint, FileEntry};
 pub(crate) use family::{Family, KINDS};
 pub(crate) use files::IndexFile;
-pub(crate) use keys::{beyond_prefix, closed_key, hash_key, number_key, number_of_key, row_key};
+pub(crate) use keys::{beyond_prefix, hash_key, number_key, row_key};
 pub(crate) use lookup::{Cold, ColdRows};
 pub(crate) use paths::{
     CheckpointPaths, checkpoint_bytes, read_checkpoint, remove_checkpoint, remove_others,

@@ -35,8 +35,8 @@ pub(crate) use namespaces::WorkflowSlot;
 pub(crate) use namespaces::{
     NAMESPACES_TABLE, Namespaces, NewRun, Workflow, encode_limits, is_name,
 };
+pub(crate) use rows::ValueRef;
 pub(crate) use runs::{Fork, Run, RunState};
 pub use runs::{RunStatus, Size};
-pub(crate) use tables::ValueRef;
 pub(crate) use undo::Latest;
 pub(crate) use waypoints::{Waypoint, Waypoints};

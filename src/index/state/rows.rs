@@ -6,13 +6,34 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::frozen::{Frozen, Retired};
-use super::tables::ValueRef;
+use super::impossible::{Impossible, Must};
 use crate::id::Position;
 use crate::index::cold::{Cold, ColdRows};
 use crate::index::pack::{Pack, Unpack};
 
 pub(crate) type Key = Box<[u8]>;
 pub(crate) type Range<'k> = (Bound<&'k [u8]>, Bound<&'k [u8]>);
+
+/// A value in the log: where it begins and how long it is. The key lies right before it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct ValueRef {
+    pub(crate) value: Position,
+    pub(crate) value_len: u32,
+    pub(crate) key_len: u16,
+}
+
+impl ValueRef {
+    pub(super) fn new(value: Position, bytes: &[u8], key: &[u8]) -> Result<Self, Impossible> {
+        let value_len = u32::try_from(bytes.len()).ok().must("a value is larger than its limit")?;
+        let key_len = u16::try_from(key.len()).ok().must("a key is larger than its limit")?;
+        Ok(ValueRef { value, value_len, key_len })
+    }
+
+    /// The bytes of key and value.
+    pub(super) fn bytes(&self) -> u64 {
+        u64::from(self.key_len) + u64::from(self.value_len)
+    }
+}
 
 /// A row, and the commit that set it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -9,8 +9,8 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::frozen::Retired;
-use super::impossible::{Impossible, Must};
-use super::rows::{Deletions, Key, LayeredRows, Range, Row, RowLayer};
+use super::impossible::Impossible;
+use super::rows::{Deletions, Key, LayeredRows, Range, Row, RowLayer, ValueRef};
 use crate::bytes::wide;
 use crate::hash::Map;
 use crate::id::Position;
@@ -20,27 +20,6 @@ use crate::log::format::Put;
 
 /// How many keys one page looks at: what bounds the time under the index's lock.
 const PAGE_KEYS_MAX: usize = 1024;
-
-/// A value in the log: where it begins and how long it is. The key lies right before it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct ValueRef {
-    pub(crate) value: Position,
-    pub(crate) value_len: u32,
-    pub(crate) key_len: u16,
-}
-
-impl ValueRef {
-    fn new(value: Position, bytes: &[u8], key: &[u8]) -> Result<Self, Impossible> {
-        let value_len = u32::try_from(bytes.len()).ok().must("a value is larger than its limit")?;
-        let key_len = u16::try_from(key.len()).ok().must("a key is larger than its limit")?;
-        Ok(ValueRef { value, value_len, key_len })
-    }
-
-    /// The bytes of key and value.
-    fn bytes(&self) -> u64 {
-        u64::from(self.key_len) + u64::from(self.value_len)
-    }
-}
 
 /// What a row was from one commit to the next; no value while it was deleted.
 #[derive(Clone, Copy, Debug)]

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::{Corruption, Error, Result};
+use crate::index::Index;
 use crate::index::cold::{Checkpoint, CheckpointPaths, Cold, IndexFile, checkpoint_bytes};
-use crate::index::{Index, verify_file};
 use crate::log::format::{Frame, Paths};
 use crate::log::open::Covered;
 use crate::store::indexing::Loaded;
@@ -50,7 +50,7 @@ impl Store {
         };
         let files = checkpoint.files.iter().map(|entry| open(*entry).map(Arc::new));
         let files: Vec<_> = files.collect::<Result<_>>()?;
-        files.iter().try_for_each(|file| verify_file(file)).map_err(Error::of_index)?;
+        files.iter().try_for_each(|file| file.sorted.verify()).map_err(Error::of_index)?;
         let cold = Arc::new(Cold::new(files));
         let index = Index::decode(&cold, &checkpoint.resident).ok_or_else(malformed)?;
         Ok(Some(Loaded { index, cold, covered: checkpoint.covered }))
