@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use kinlog::{Options, Store};
+use kinlog::{Durability, Options, Store};
 use kinlog_testing::disk::{Fate, Op, disk_with};
 
 fn set(store: &Store, rows: std::ops::Range<u8>, value: Option<&[u8]>) {
@@ -90,4 +90,23 @@ fn an_index_that_could_not_be_written_is_written_once_there_is_space() {
         commits += 1;
     }
     store.verify(|_| ()).unwrap();
+}
+
+#[test]
+fn no_checkpoint_covers_what_is_not_on_the_device() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk =
+        disk_with(|op, path| match op == Op::Sync && path.to_string_lossy().contains("/log/") {
+            true => Fate::Fails(ErrorKind::Other),
+            false => Fate::Done,
+        });
+    drop(Options::new().open(dir.path()).unwrap());
+    let store = Options::new().memory_bytes(0).disk(disk).open(dir.path()).unwrap();
+    for row in 0..3 {
+        let mut tx = store.begin();
+        tx.put("rows", &[row], b"buffered").unwrap();
+        tx.commit_with(Durability::Buffered).unwrap();
+    }
+    assert!(store.shut_down().is_err());
+    assert!(!dir.path().join("index/CHECKPOINT").exists());
 }
