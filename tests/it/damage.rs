@@ -10,7 +10,7 @@ use kinlog::{
 const RUNS: u128 = 400;
 
 fn id(number: u128) -> RunId {
-    RunId::from_bytes(number.to_be_bytes())
+    RunId::from_bytes(number.to_le_bytes())
 }
 
 /// What one kind of read finds, as text.
@@ -87,7 +87,7 @@ fn damaged(dir: &Path) -> Store {
         if path.extension().is_some_and(|extension| extension == "idx") {
             let mut bytes = fs::read(&path).unwrap();
             let sound = bytes.len() - FOOTER_BYTES.min(bytes.len());
-            bytes[..sound].iter_mut().for_each(|byte| *byte ^= 0x5a);
+            bytes.iter_mut().take(sound).for_each(|byte| *byte ^= 0x5a);
             // In place: the map of the open store sees it.
             std::io::Write::write_all(
                 &mut fs::OpenOptions::new().write(true).open(&path).unwrap(),

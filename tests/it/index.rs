@@ -136,7 +136,7 @@ fn a_reader_takes_no_index_from_a_store_that_took_the_place_of_the_open_one() {
 fn damage_entries(dir: &Path) {
     for path in index_files(dir) {
         let mut bytes = fs::read(&path).unwrap();
-        bytes[..64].iter_mut().for_each(|byte| *byte ^= 1);
+        bytes.iter_mut().take(64).for_each(|byte| *byte ^= 1);
         fs::write(&path, bytes).unwrap();
     }
 }
