@@ -23,7 +23,9 @@ pub fn some_memory(rng: &mut Rng) -> u64 {
 /// Whether an error says that a file of the index is damaged.
 #[must_use]
 pub fn is_index_damage(error: &Error) -> bool {
-    let Error::Corrupt(corruption) = error else { return false };
+    let (Error::Corrupt(corruption) | Error::DamagedIndex(corruption)) = error else {
+        return false;
+    };
     corruption.path.parent().is_some_and(|dir| dir.ends_with("index"))
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::write::IndexWriter;
+use super::write::{IndexWriter, discard_unused};
 use crate::bytes::wide;
 use crate::error::{Error, Result};
 use crate::index::cold::Cold;
@@ -12,6 +12,7 @@ use crate::sync::thread::{self, JoinHandle};
 
 /// Starts the thread of a writer whose cold index is `cold`. It ends when no layer comes any more.
 pub(crate) fn start(shared: &Arc<Shared>, cold: Arc<Cold>) -> Result<JoinHandle<()>> {
+    discard_unused(shared, &cold);
     let working = shared.clone();
     let builder = thread::Builder::new().name("kinlog-index".into());
     let spawned = builder.spawn(move || work(&working, cold));

@@ -23,6 +23,15 @@ pub(crate) struct IndexWriter<'s> {
     cold: Arc<Cold>,
 }
 
+/// Removes a checkpoint of which nothing was loaded: it must not outlive its files. If that fails, the next opening
+/// loads nothing of it either.
+pub(crate) fn discard_unused(shared: &Shared, cold: &Cold) {
+    let disk = shared.disk.as_ref();
+    if cold.files().is_empty() && shared.location.check(disk).is_ok() {
+        let _ = remove_checkpoint(disk, &shared.paths);
+    }
+}
+
 impl<'s> IndexWriter<'s> {
     /// Goes on with what was loaded, and removes what an earlier writer has left.
     pub(crate) fn new(shared: &'s Shared, cold: Arc<Cold>) -> Self {
