@@ -344,7 +344,7 @@ impl Trial<'_> {
 /// Whether a refusal says where to look.
 fn names_place(error: &Error) -> Result<String, String> {
     let path = match error {
-        Error::Corrupt(corruption) => &corruption.path,
+        Error::Corrupt(corruption) | Error::DamagedIndex(corruption) => &corruption.path,
         Error::UnsupportedFormat { path, .. } | Error::NotAStore { path, .. } => path,
         other => return Err(format!("refused without a place: {other}")),
     };

@@ -44,7 +44,9 @@ impl Store {
             writer.tell_durable(writer.durable());
         }
         let opener = opened.opener;
-        let report = OpenReport { index: found, replayed_from: loaded_upto, ..opened.report };
+        let commits = index.totals.commits;
+        let report =
+            OpenReport { commits, index: found, replayed_from: loaded_upto, ..opened.report };
         opening.recording.observe_since(&OPEN_SECONDS, &[], began);
         let shared = Shared {
             disk: opening.disk,

@@ -74,8 +74,10 @@ pub struct OpenReport {
     /// Where the replay of the log began: the end of the last commit that the index had taken in;
     /// [`Position::START`] if there was no index to be used.
     pub replayed_from: Position,
-    /// Commits read, those from `replayed_from` on.
+    /// Commits in the log.
     pub commits: u64,
+    /// Those of them that were read and replayed, from `replayed_from` on.
+    pub replayed: u64,
     /// Segments of the log.
     pub segments: u32,
     /// Bytes after the end of the log, and after the seals of full segments, that were not zero and no commits.
@@ -417,6 +419,7 @@ fn report(scan: &Scan, manifest: &Manifest, created: bool) -> OpenReport {
         index: IndexFound::Absent,
         replayed_from: Position::START,
         commits: scan.commits,
+        replayed: scan.commits,
         segments: u32::try_from(scan.segments.len()).unwrap_or(u32::MAX),
         removed_bytes: scan.tail.as_ref().map_or(0, UnverifiedTail::bytes),
         quarantined: vec![],
