@@ -117,7 +117,7 @@ impl<'a> Index<'a> {
 }
 
 impl<'a> Report<'a> {
-    fn of(stats: &Stats, temporal: &'a Temporal) -> Self {
+    fn of(stats: &'a Stats, temporal: &'a Temporal) -> Self {
         Report {
             runs: stats.runs,
             open_runs: stats.open_runs,
