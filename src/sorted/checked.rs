@@ -44,7 +44,7 @@ impl Parts {
 
 /// The data of a file, and which of its blocks have been verified.
 pub(super) struct CheckedFile {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     map: MappedFile,
     parts: Parts,
     data_checked: Bits,
@@ -57,10 +57,6 @@ impl CheckedFile {
         let data_checked = Bits::new(parts.table / SUM_BYTES);
         let table_checked = Bits::new(parts.sums / SUM_BYTES);
         CheckedFile { path, map, parts, data_checked, table_checked }
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Bytes of the data, all of which lie in blocks that match their checksums.

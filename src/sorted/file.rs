@@ -28,7 +28,6 @@ pub(crate) enum Lookup<'a> {
 pub(crate) struct SortedFile {
     pub(super) file: CheckedFile,
     pub(super) sections: Vec<Section>,
-    len: u64,
 }
 
 impl SortedFile {
@@ -53,7 +52,7 @@ impl SortedFile {
         let bytes = map.bytes(0..in_memory).unwrap_or_default();
         let Footer { sections, parts } = Footer::read(bytes, path, kinds, checksum)?;
         let file = CheckedFile::new(path.to_owned(), map, parts);
-        Ok(SortedFile { file, sections, len })
+        Ok(SortedFile { file, sections })
     }
 
     /// The error for an entry that makes no sense to whoever wrote it.
@@ -61,20 +60,9 @@ impl SortedFile {
         self.file.corrupt(0, what, expected, found)
     }
 
-    /// Its length in bytes.
-    pub(crate) fn len(&self) -> u64 {
-        self.len
-    }
-
     /// How many entries a section has, tombstones included.
     pub(crate) fn entries(&self, section: usize) -> Result<u64> {
         Ok(wide(self.section(section)?.section.entries))
-    }
-
-    /// How many bytes a section takes, its directory and its filter included.
-    pub(crate) fn bytes_of(&self, section: usize) -> Result<u64> {
-        let Section { start, end, .. } = self.section(section)?.section;
-        Ok(wide(end - start))
     }
 
     /// Whether a section may have a key whose filtered bytes have this [`hash`](super::hash()); `false` is for sure. A

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::checked::{Parts, SUM_BYTES, corrupt};
+use super::checked::{Parts, corrupt};
 use super::directory::{GROUP, ROW_BYTES};
 use super::filter;
 use super::kind::SectionKind;

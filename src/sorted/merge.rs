@@ -6,7 +6,7 @@ use super::file::SortedFile;
 use super::range::{Entries, Entry};
 use super::writer::{SortedWriter, Summary};
 use crate::bytes::wide;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Bytes of entries between two calls of `pace`.
 const PACE_BYTES: u64 = 1 << 20;

@@ -4,9 +4,6 @@
 //! are a function of its entries alone: docs/format.md, "Sorted files". Every block of 4 KiB is verified when it is first
 //! read, so that opening takes the same time whatever the file holds.
 
-// Nothing uses the room yet: the index will.
-#![allow(dead_code, unused_imports)]
-
 mod checked;
 mod directory;
 mod entry;

@@ -139,7 +139,7 @@ fn damage_row(dir: &Path) {
     for path in index_files(dir) {
         let mut bytes = fs::read(&path).unwrap();
         if let Some(at) = bytes.windows(row.len()).position(|window| window == row) {
-            bytes[at + 3] ^= 1;
+            *bytes.get_mut(at + 3).unwrap() ^= 1;
             fs::write(&path, bytes).unwrap();
             found += 1;
         }

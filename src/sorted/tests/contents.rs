@@ -131,7 +131,7 @@ impl Place {
     }
 
     pub(super) fn bytes(&self, file: &SortedFile) -> Vec<u8> {
-        let file = self.disk.open(file.file.path(), OpenMode::Read).unwrap();
+        let file = self.disk.open(&file.file.path, OpenMode::Read).unwrap();
         let mut bytes = vec![0; usize::try_from(file.size().unwrap()).unwrap()];
         file.read_at(&mut bytes, 0).unwrap();
         bytes
