@@ -1,9 +1,9 @@
 //! Snapshots: consistent reads as of one position, under multi-version concurrency control (MVCC).
 //!
-//! A snapshot is a position that is pinned. The index keeps the versions that a pinned position sees
-//! (`src/index/state/versioned.rs`, `undo.rs`, `tables.rs`); the log never changes below it. So readers block
-//! no writer, and all reads of one snapshot see the same commits (snapshot isolation). Transactions are
-//! serializable by another means, the read set of optimistic concurrency control
+//! A snapshot is a position that is pinned. The index keeps the versions that a pinned position sees in memory
+//! (`src/index/state/undo.rs`, `tables.rs`): an entry is left to files alone once every reader sees it as it is. The log
+//! never changes below the position. So readers block no writer, and all reads of one snapshot see the same commits
+//! (snapshot isolation). Transactions are serializable by another means, the read set of optimistic concurrency control
 //! (`src/store/pending/read_set.rs`).
 
 use std::sync::Arc;
