@@ -239,7 +239,7 @@ fn found(options: &Options, dir: &Path) -> (IndexFound, u64) {
     let replayed_all = report.replayed_from == Position::START;
     assert_eq!(replayed_all, report.index != IndexFound::Used, "{report:?}");
     assert_eq!(report.verdict, Verdict::Clean);
-    assert_eq!(report.commits, 20);
+    assert!(report.replayed <= report.commits && report.commits >= 20, "{report:?}");
     (report.index, report.replayed)
 }
 
