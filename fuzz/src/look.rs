@@ -123,11 +123,20 @@ fn sizes(snapshot: &Snapshot, run: &RunInfo) -> Result<()> {
 fn chain(snapshot: &Snapshot, run: &RunInfo, sum: &mut Sum) -> Result<()> {
     let chain = snapshot.chain(&run.id)?;
     assert_eq!(chain.runs().count(), chain.len());
-    assert!(chain.runs().map(Result::unwrap).any(|other| other.id == run.id), "{} is in its chain", run.id);
+    assert!(
+        chain.runs().map(Result::unwrap).any(|other| other.id == run.id),
+        "{} is in its chain",
+        run.id
+    );
     for link in chain.links() {
         sum.add(&link?);
     }
-    sum.add(&(chain.first_run_id(), chain.current(), chain.size().unwrap(), chain.next_not_here()?));
+    sum.add(&(
+        chain.first_run_id(),
+        chain.current(),
+        chain.size().unwrap(),
+        chain.next_not_here()?,
+    ));
     let events: Vec<_> = chain.events().collect::<Result<_>>()?;
     assert_eq!(chain.size().unwrap().events, events.len() as u64);
     Ok(())
@@ -173,7 +182,8 @@ fn rows(snapshot: &Snapshot, sum: &mut Sum) -> Result<()> {
 
 fn duties(store: &Store, sum: &mut Sum) {
     for kind in DutyKind::ALL {
-        let duties: Vec<_> = store.duties(DutyFilter::all().kind(kind)).map(Result::unwrap).collect();
+        let duties: Vec<_> =
+            store.duties(DutyFilter::all().kind(kind)).map(Result::unwrap).collect();
         assert_eq!(duties.len() as u64, store.duty_count(kind), "{kind:?}");
         sum.add(&duties);
     }
