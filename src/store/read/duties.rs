@@ -175,7 +175,7 @@ impl Store {
     /// were open when it closed.
     ///
     /// # Errors
-    /// [`Error::RunNotFound`].
+    /// [`Error::RunNotFound`](crate::Error::RunNotFound).
     pub fn open_activities(&self, run: &RunId) -> Result<Vec<u32>> {
         self.shared.here()?;
         let snapshot = self.snapshot();
