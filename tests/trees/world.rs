@@ -58,7 +58,9 @@ impl World {
             self.note(|| format!("  {harm}"));
         }
         let options = Options::new().segment_bytes(SEGMENT_BYTES).disk(disk);
-        let memory = some_memory(&mut self.rng.0);
+        // A file for each commit of a large world takes too long.
+        let least = u64::try_from(self.state.runs.len()).unwrap().saturating_sub(100) * 256;
+        let memory = some_memory(&mut self.rng.0).max(least);
         self.note(|| format!("  open with {memory} B"));
         let options = options.memory_bytes(memory).check_log(self.rng.chance(10));
         self.store = Some(options.open(self.dir.path()).unwrap());
