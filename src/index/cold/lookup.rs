@@ -109,17 +109,30 @@ impl Cold {
         })
     }
 
-    /// Keeps account of an entry that cannot be decoded.
+    /// Keeps account of an entry that cannot be decoded, or is in no file and must be in one.
     pub(crate) fn note_malformed(&self, family: Family, number: u32) {
         let key = number_key(number);
         let holds = |file: &&Arc<IndexFile>| {
             matches!(file.sorted.get(family.section(), &key), Ok(Lookup::Found(_)))
         };
-        if let Some(file) = self.files.iter().find(holds) {
-            let what = "an entry of the index is malformed";
+        let holder = self.files.iter().find(holds);
+        if let Some(file) = holder.or(self.files.first()) {
+            let what = match holder {
+                Some(_) => "an entry of the index is malformed",
+                None => "an entry of the index is missing",
+            };
             let error = file.sorted.malformed(what, wide(family.section()), number.into());
             // The first one is kept.
             let _ = self.damage.set(error.of_index());
+        }
+    }
+
+    /// Keeps account of a row that cannot be decoded.
+    pub(crate) fn note_malformed_row(&self) {
+        if let Some(file) = self.files.first() {
+            let (what, section) = ("a row of the index is malformed", wide(Family::Rows.section()));
+            // The first one is kept.
+            let _ = self.damage.set(file.sorted.malformed(what, section, 0).of_index());
         }
     }
 
@@ -144,6 +157,10 @@ pub(crate) struct ColdRows<'c> {
 }
 
 impl<'c> ColdRows<'c> {
+    pub(crate) fn cold(&self) -> &'c Cold {
+        self.cold
+    }
+
     fn row(&self, entry: Option<Result<Entry<'c>>>) -> Option<Entry<'c>> {
         let (key, row) = self.cold.sound(entry?)?;
         Some((key.get(self.prefix..)?, row))

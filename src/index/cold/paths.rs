@@ -9,23 +9,6 @@ use crate::disk::{Disk, OpenMode, create_anew};
 use crate::error::{Error, Result};
 use crate::log::format::Paths;
 
-/// The names of the checkpoint.
-pub(crate) trait CheckpointPaths {
-    fn checkpoint(&self) -> PathBuf;
-    /// The temporary name of a new checkpoint, until it is renamed.
-    fn staged_checkpoint(&self) -> PathBuf;
-}
-
-impl CheckpointPaths for Paths {
-    fn checkpoint(&self) -> PathBuf {
-        self.index().join("CHECKPOINT")
-    }
-
-    fn staged_checkpoint(&self) -> PathBuf {
-        self.index().join("CHECKPOINT.tmp")
-    }
-}
-
 /// The checkpoint; `None` if there is none that this build can use.
 pub(crate) fn read_checkpoint(disk: &dyn Disk, paths: &Paths) -> Option<Checkpoint> {
     let bytes = checkpoint_bytes(disk, paths).ok()??;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::chains::{Chain, Chains};
 use super::duties::Duties;
 use super::frozen::Retired;
-use super::index::{Index, Totals};
+use super::index::Index;
 use super::layers::Layer;
 use super::namespaces::{Namespaces, Workflow};
 use super::rows::RowLayer;
@@ -78,7 +78,8 @@ impl Index {
         to.position(self.end);
         to.position(self.last);
         to.position(self.limits_changed);
-        self.totals.parts().into_iter().for_each(|total| to.number(total));
+        let mut totals = self.totals;
+        totals.fields().into_iter().for_each(|total| to.number(*total));
         to.number(wide(self.runs.len()));
         let is_open = |run| self.is_open(run);
         self.namespaces.encode(is_open, &mut to);
@@ -99,11 +100,9 @@ impl Index {
             ..Index::default()
         };
         index.resident_bytes = wide(resident.len());
-        let mut totals = [0; Totals::PARTS];
-        for total in &mut totals {
+        for total in index.totals.fields() {
             *total = from.number()?;
         }
-        index.totals = Totals::of_parts(totals);
         index.frozen_bytes = index.totals.log_bytes();
         index.runs = Runs::of_cold(cold, usize::try_from(from.number()?).ok()?);
         index.namespaces = Namespaces::decode(cold, &mut from)?;

@@ -66,12 +66,19 @@ impl Totals {
         self.commits * wide(OVERHEAD_BYTES) + self.batches * wide(BATCH_HEADER_BYTES)
     }
 
-    pub(crate) const PARTS: usize = 9;
-
-    /// All of them, in the order of [`Totals::of_parts`].
-    pub(crate) fn parts(&self) -> [u64; Self::PARTS] {
-        let Totals { commits, batches, events, open_runs, relations, .. } = *self;
-        let Totals { event_bytes, payload_bytes, rows_written, row_bytes, .. } = *self;
+    /// All of them, in the order in which a checkpoint has them.
+    pub(super) fn fields(&mut self) -> [&mut u64; 9] {
+        let Totals {
+            commits,
+            batches,
+            events,
+            open_runs,
+            relations,
+            event_bytes,
+            payload_bytes,
+            rows_written,
+            row_bytes,
+        } = self;
         [
             commits,
             batches,
@@ -83,31 +90,6 @@ impl Totals {
             rows_written,
             row_bytes,
         ]
-    }
-
-    pub(crate) fn of_parts(parts: [u64; Self::PARTS]) -> Self {
-        let [
-            commits,
-            batches,
-            events,
-            open_runs,
-            relations,
-            event_bytes,
-            payload_bytes,
-            rows_written,
-            row_bytes,
-        ] = parts;
-        Totals {
-            commits,
-            batches,
-            events,
-            open_runs,
-            relations,
-            event_bytes,
-            payload_bytes,
-            rows_written,
-            row_bytes,
-        }
     }
 }
 

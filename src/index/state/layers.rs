@@ -155,8 +155,13 @@ impl<V: Record> Layers<V> {
             Some(entry) => Some(Found::Here(entry)),
             None if number >= self.len() => None,
             None => {
-                let key = number_key(u32::try_from(number).ok()?);
-                self.cold.get(V::FAMILY, &key).map(Found::Cold)
+                let number = u32::try_from(number).ok()?;
+                let found = self.cold.get(V::FAMILY, &number_key(number));
+                if found.is_none() {
+                    // Every number below the next one is that of an entry.
+                    self.cold.note_malformed(V::FAMILY, number);
+                }
+                found.map(Found::Cold)
             }
         }
     }

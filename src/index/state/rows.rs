@@ -69,7 +69,7 @@ impl LayeredRows {
     /// The row as the layers beneath the hot one have it.
     fn beneath(&self, cold: &Cold, table: &str, key: &[u8]) -> Option<Row> {
         let frozen = self.frozen.newest_first().find_map(|layer| layer.get(key).copied());
-        frozen.unwrap_or_else(|| Row::decode(cold.row(table, key)?, key))
+        frozen.unwrap_or_else(|| Row::read(cold, cold.row(table, key)?, key))
     }
 
     /// Sets or deletes a row, and returns what it was before.
@@ -125,6 +125,15 @@ impl Row {
         to.number(self.value.value_len.into());
     }
 
+    /// The row with these bytes of the cold index.
+    fn read(cold: &Cold, bytes: &[u8], key: &[u8]) -> Option<Self> {
+        let row = Self::decode(bytes, key);
+        if row.is_none() {
+            cold.note_malformed_row();
+        }
+        row
+    }
+
     fn decode(bytes: &[u8], key: &[u8]) -> Option<Self> {
         let mut from = Unpack(bytes);
         let commit = from.position()?;
@@ -151,7 +160,8 @@ impl<'t> Rows<'t> {
             }
             Rows::Cold(rows) => {
                 let (key, row) = if backwards { rows.next_back() } else { rows.next() }?;
-                Some((key, row.and_then(|row| Row::decode(row, key))))
+                let cold = rows.cold();
+                Some((key, row.and_then(|row| Row::read(cold, row, key))))
             }
         }
     }

@@ -230,7 +230,13 @@ impl Runs {
     pub(crate) fn links(&self, number: RunNumber) -> Option<Entry<'_, RunLinks>> {
         match self.layers.find(number.as_index())? {
             Found::Here(run) => run.links.as_deref().map(Entry::Here),
-            Found::Cold(run) => links_in(run).map(Arc::new).map(Entry::Decoded),
+            Found::Cold(run) => {
+                let links = links_in(run);
+                if links.is_none() {
+                    self.cold().note_malformed(Family::Runs, number.as_u32());
+                }
+                links?.map(Arc::new).map(Entry::Decoded)
+            }
         }
     }
 
@@ -249,7 +255,14 @@ impl Runs {
     pub(crate) fn relation(&self, at: ChildRef) -> Option<Entry<'_, Relation>> {
         match self.layers.find(at.parent.as_index())? {
             Found::Here(run) => run.links.as_deref()?.child(at.slot).map(Entry::Here),
-            Found::Cold(run) => relation_in(run, at.slot).map(Arc::new).map(Entry::Decoded),
+            Found::Cold(run) => {
+                let relation = relation_in(run, at.slot);
+                // Whoever knows a slot knows of a relation.
+                if relation.is_none() && self.links(at.parent)?.child(at.slot).is_some() {
+                    self.cold().note_malformed(Family::Runs, at.parent.as_u32());
+                }
+                relation.map(Arc::new).map(Entry::Decoded)
+            }
         }
     }
 

@@ -41,6 +41,15 @@ impl Paths {
         self.root.join("index")
     }
 
+    pub(crate) fn checkpoint(&self) -> PathBuf {
+        self.index().join("CHECKPOINT")
+    }
+
+    /// The temporary name of a new checkpoint, until it is renamed.
+    pub(crate) fn staged_checkpoint(&self) -> PathBuf {
+        self.index().join("CHECKPOINT.tmp")
+    }
+
     pub(crate) fn quarantine(&self) -> PathBuf {
         self.root.join("quarantine")
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::error::{Corruption, Error, Result};
 use crate::index::Index;
-use crate::index::cold::{Checkpoint, CheckpointPaths, Cold, IndexFile, checkpoint_bytes};
+use crate::index::cold::{Checkpoint, Cold, IndexFile, checkpoint_bytes};
 use crate::log::format::{Frame, Paths};
 use crate::log::open::Covered;
 use crate::store::indexing::Loaded;
@@ -142,18 +142,19 @@ fn damaged(path: &Path, what: &'static str) -> Error {
 #[cfg(test)]
 mod tests {
     use std::ops::Bound;
+    use std::path::Path;
 
     use kinlog_testing::files::{Image, directory};
 
     use crate::disk::{Disk, FileSystem};
     use crate::error::Error;
     use crate::index::cold::{
-        Checkpoint, FileEntry, IndexFile, KINDS, read_checkpoint, write_checkpoint,
+        Checkpoint, Family, FileEntry, IndexFile, KINDS, read_checkpoint, write_checkpoint,
     };
     use crate::log::format::Paths;
     use crate::sorted::SortedWriter;
-    use crate::store::Options;
     use crate::store::tx::{Close, NewRun};
+    use crate::store::{Options, Store};
 
     fn options() -> Options {
         Options::new().segment_bytes(1 << 16).memory_bytes(0)
@@ -182,12 +183,34 @@ mod tests {
     ) -> Result<(), Error> {
         let dir = directory();
         image.write(dir.path());
-        let (disk, paths) = (FileSystem::new(), Paths { root: dir.path().to_owned() });
+        changed(dir.path(), change).verify(|_| ()).map(|_| ())
+    }
+
+    /// A reader of the store after such a change.
+    fn changed(dir: &Path, change: impl FnOnce(&dyn Disk, &Paths, &mut Checkpoint)) -> Store {
+        let (disk, paths) = (FileSystem::new(), Paths { root: dir.to_owned() });
         let mut checkpoint = read_checkpoint(&disk, &paths).unwrap();
         change(&disk, &paths, &mut checkpoint);
         write_checkpoint(&disk, &paths, &checkpoint).unwrap();
-        let reader = options().read_only(true).open(dir.path()).unwrap();
-        reader.verify(|_| ()).map(|_| ())
+        options().read_only(true).open(dir).unwrap()
+    }
+
+    #[test]
+    fn an_entry_that_a_file_lacks_is_damage_and_not_a_run_that_never_was() {
+        let dir = directory();
+        indexed().write(dir.path());
+        let whole = options().read_only(true).open(dir.path()).unwrap();
+        let run = whole.current_run("shop", "order-0").unwrap().unwrap();
+        for section in [Family::Runs, Family::Workflows, Family::Chains] {
+            let dir = directory();
+            Image::read_but_lock(whole.path()).write(dir.path());
+            let reader = changed(dir.path(), |disk, paths, checkpoint| {
+                let oldest = checkpoint.files.last_mut().unwrap();
+                without_one(disk, paths, oldest, section.section());
+            });
+            let found = reader.run(&run);
+            assert!(matches!(found, Err(Error::DamagedIndex(_))), "{section:?}: {found:?}");
+        }
     }
 
     /// Writes a file anew without the first entry of a section.

@@ -11,7 +11,7 @@ use crate::index::cold::read_checkpoint;
 use crate::index::{Index, IndexLock};
 use crate::log::files::{Published, StoreLocation, here};
 use crate::log::format::Paths;
-use crate::log::open::{OpenReport, catch_up};
+use crate::log::open::{Covered, OpenReport, catch_up};
 use crate::log::write::{Background, Writer};
 use crate::recorder::Recording;
 use crate::store::indexing::{Freezer, FreezingReplay, open_files};
@@ -226,8 +226,19 @@ impl Shared {
         if upto < oldest || upto > self.index.read().end {
             return;
         }
+        // Nor those of another log.
+        let covered = Covered::upto(&self.published.view(), checkpoint.covered.last);
+        if covered.ok() != Some(checkpoint.covered) {
+            return;
+        }
         let Some(cold) = open_files(disk, paths, &checkpoint) else { return };
-        self.index.write().adopt(&Arc::new(cold));
+        let mut index = self.index.write();
+        // What was found damaged must not be forgotten.
+        if index.check_cold().is_err() {
+            return;
+        }
+        index.adopt(&Arc::new(cold));
+        drop(index);
         self.freezer.drop_upto(upto);
         self.thin(upto);
     }

@@ -83,12 +83,12 @@ pub(super) fn decode(mut from: Unpack<'_>) -> Option<RunLinks> {
     from.finish(links)
 }
 
-/// The links in the bytes of a run; `None` if it has none.
-pub(crate) fn links_in(run: &[u8]) -> Option<RunLinks> {
+/// The links in the bytes of a run, if it has any; `None` for bytes that are not those of one.
+pub(crate) fn links_in(run: &[u8]) -> Option<Option<RunLinks>> {
     let mut from = Unpack(run);
     let head = from.count()?;
     from.take(head)?;
-    if from.0.is_empty() { None } else { decode(from) }
+    if from.0.is_empty() { Some(None) } else { decode(from).map(Some) }
 }
 
 /// The relation in a slot, out of the bytes of a run; `None` if it has none.

@@ -40,7 +40,7 @@ impl Record for Run {
     }
 
     fn decode_whole(number: u32, bytes: &[u8]) -> Option<Self> {
-        let links = links::links_in(bytes).map(Box::new);
+        let links = links::links_in(bytes)?.map(Box::new);
         Some(Run { links, ..Self::decode(number, bytes)? })
     }
 }
