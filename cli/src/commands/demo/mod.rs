@@ -52,7 +52,7 @@ pub(crate) fn demo(store: &Path, args: &DemoArgs, out: &mut Output) -> Result<Ex
     let verified = store.verify(|progress| ui::advance(&bar, progress.bytes, progress.total));
     bar.finish_and_clear();
     let verified = (verified?, started.elapsed());
-    let reopened = store.report().elapsed;
+    let reopened = store.report().clone();
     Report { workload: &workload, before, worked, fan_out, tree, stats, reopened, verified }
         .print(out)?;
     report::print_next(&store, out)?;

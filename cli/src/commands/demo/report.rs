@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use kinlog::admin::VerifyReport;
-use kinlog::{Settled, Size, Stats, Store};
+use kinlog::{OpenReport, Settled, Size, Stats, Store};
 
 use super::workload::{PARENT, Workload};
 use crate::args::DEFAULT_STORE;
@@ -34,7 +34,7 @@ pub(super) struct Report<'a> {
     pub(super) tree: Size,
     /// The store at the end.
     pub(super) stats: Stats,
-    pub(super) reopened: Duration,
+    pub(super) reopened: OpenReport,
     pub(super) verified: (VerifyReport, Duration),
 }
 
@@ -79,7 +79,9 @@ impl Report<'_> {
         let per_event = ui::ratio(stats.log_bytes(), stats.events).unwrap_or_default();
         let free = format!("and {} free for commits to come", ui::bytes(stats.free_bytes));
         say("log", ui::bytes(stats.log_bytes()), format!("{per_event:.1} B an event, {free}"));
-        say("reopened in", ui::span(self.reopened), "every commit read and checked".to_owned());
+        let (replayed, commits) = (ui::count(self.reopened.replayed), self.reopened.commits);
+        let replayed = format!("{replayed} of {} replayed", ui::many(commits, "commit"));
+        say("reopened in", ui::span(self.reopened.elapsed), replayed);
         let (report, time) = &self.verified;
         let sound = format!("{}, every event, sum and relation", ui::check("✓ sound"));
         say("verified in", ui::span(*time), format!("{sound} of {}", ui::many(report.runs, "run")));
