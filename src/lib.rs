@@ -63,6 +63,7 @@ mod index;
 pub mod limits;
 mod log;
 pub mod recorder;
+pub mod retention;
 pub mod salvage;
 mod sorted;
 mod store;
@@ -75,7 +76,7 @@ pub use event::{
 pub use id::{Position, RunId, Timestamp};
 pub use index::{DutyKind, RunStatus, Size};
 pub use limits::Limits;
-pub use log::open::{IndexFound, OpenReport, Verdict};
+pub use log::open::{OpenReport, Verdict};
 pub use log::write::Durability;
 pub use store::{
     CancelOutcome, Child, ChildState, Close, Commit, CommitHandle, CommitView, Duty, DutyFilter,
@@ -94,8 +95,9 @@ pub mod read {
 
 pub mod docs;
 
-/// Results of backup and verification.
+/// What opening, backup and verification have found.
 pub mod admin {
+    pub use crate::log::open::IndexFound;
     pub use crate::store::{
         BackupProgress, BackupReport, IndexStats, TableSize, VerifyProgress, VerifyReport,
     };

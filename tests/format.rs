@@ -20,8 +20,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use kinlog::event::{ExternalFailedCause, RetryState, StartChildFailedCause};
+use kinlog::retention::Keep;
 use kinlog::{
-    Error, EventKind, Limits, NewEvent, NewRun, Options, RunId, Store, Transaction, Verdict,
+    Close, Error, EventKind, Limits, NewEvent, NewRun, Options, RunId, Store, Transaction, Verdict,
 };
 use kinlog_testing::files::small_segments;
 use samples::{Filling, bodies, closings, family, id, interleave, movers, recorded, resets, time};
@@ -478,12 +479,12 @@ fn stores_of_old_are_read_as_ever() {
         agree(&store);
         drop(store);
         let version = |path: &Path| fs::read(path).unwrap()[8];
-        assert_eq!(version(&dir.path().join("MANIFEST")), 3);
-        assert_eq!(fs::read(dir.path().join("MANIFEST")).unwrap()[4096 + 8], 3);
+        assert_eq!(version(&dir.path().join("MANIFEST")), 4);
+        assert_eq!(fs::read(dir.path().join("MANIFEST")).unwrap()[4096 + 8], 4);
         for (segment, was) in segments(dir.path()).iter().zip(segments(&golden)) {
             assert_eq!(version(segment), version(&was), "{}", was.display());
         }
-        assert_eq!(version(segments(dir.path()).last().unwrap()), 3);
+        assert_eq!(version(segments(dir.path()).last().unwrap()), 4);
         let store = Options::new().create(false).open(dir.path()).unwrap();
         assert_eq!(store.report().verdict, Verdict::Clean, "{}", golden.display());
         assert_eq!(store.history(&run).unwrap().len(), 3);
@@ -552,15 +553,33 @@ fn what_is_written_today_reads_as_the_golden_store_does() {
     tx.delete("scratch", b"small").unwrap();
     tx.put("timers", &[0, 255], b"").unwrap();
     tx.commit().unwrap();
+    deleted(&store);
     let found = dump(&store);
     store.shut_down().unwrap();
     match kept {
         Some(golden) => fs::write(golden.with_extension("json"), found).unwrap(),
         None => same(
             &found,
-            &in_words_of_today(&fs::read_to_string(project("tests/golden/v3.json")).unwrap()),
+            &in_words_of_today(&fs::read_to_string(project("tests/golden/v4.json")).unwrap()),
         ),
     }
+}
+
+/// Runs that are deleted, the second one further and further.
+fn deleted(store: &Store) {
+    let runs = [id(0xd0), id(0xd1)];
+    for (n, run) in (0..).zip(runs) {
+        let mut tx = store.begin();
+        tx.start(NewRun::new("shop", "deleted", "Order").id(run).at(time(200 + n))).unwrap();
+        tx.close_run(&run, Close::completed(b"ok").at(time(210 + n))).unwrap();
+        tx.commit().unwrap();
+    }
+    let mut tx = store.begin();
+    runs.iter().for_each(|run| tx.delete_run(run, Keep::Outcome).unwrap());
+    tx.commit().unwrap();
+    let mut tx = store.begin();
+    tx.delete_run(&runs[1], Keep::Nothing).unwrap();
+    tx.commit().unwrap();
 }
 
 #[test]
@@ -633,6 +652,6 @@ fn the_reader_needs_no_index_and_reads_beside_one() {
     store.shut_down().unwrap();
     assert!(dir.path().join("index/CHECKPOINT").exists());
     let store = small_segments().read_only(true).open(dir.path()).unwrap();
-    assert_eq!(store.report().index, kinlog::IndexFound::Used);
+    assert_eq!(store.report().index, kinlog::admin::IndexFound::Used);
     agree(&store);
 }

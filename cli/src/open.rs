@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use console::style;
-use kinlog::{IndexFound, Options, Store, Verdict};
+use kinlog::admin::IndexFound;
+use kinlog::{Options, Store, Verdict};
 
 use crate::failure::Failure;
 use crate::ui;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{Corruption, Error, Moved};
+use crate::retention::Keep;
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -110,6 +111,13 @@ impl fmt::Display for Error {
                 if *attempts > 1 { write!(f, " (begun {attempts} times)") } else { Ok(()) }
             }
             Error::RunNotFound { run } => write!(f, "there is no run {run}"),
+            Error::RunDeleted { run, kept: Keep::Nothing } => write!(f, "run {run} was deleted"),
+            Error::RunDeleted { run, kept: Keep::Outcome } => {
+                write!(f, "the history of run {run} was deleted; its outcome was kept")
+            }
+            Error::NotDeletable { run, why } => {
+                write!(f, "run {run} cannot be deleted: {}", why.why())
+            }
             Error::RunClosed { run } => write!(f, "run {run} has closed and takes no more events"),
             Error::RunExists { run } => write!(f, "run {run} is already in the store"),
             Error::EventKeyExists { run, key, event } => {
@@ -156,6 +164,9 @@ impl fmt::Display for Moved {
             ),
             Moved::Chain { first } => {
                 write!(f, "the chain whose first run is {first} was continued, ended or moved")
+            }
+            Moved::Deletion { run } => {
+                write!(f, "run {run} was deleted, or what decides whether it can be has changed")
             }
             Moved::Duty { run, initiated_event_id } => write!(
                 f,

@@ -2,6 +2,7 @@
 
 mod display;
 mod retry;
+mod undeletable;
 
 use std::io;
 use std::path::PathBuf;
@@ -12,7 +13,9 @@ pub use crate::holder::{Holder, Whereabouts};
 pub use crate::id::ParseRunIdError;
 use crate::id::{Position, RunId};
 use crate::limits::Limit;
+use crate::retention::Keep;
 pub use retry::Retry;
+pub use undeletable::Undeletable;
 
 /// The result of a store operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -173,6 +176,20 @@ pub enum Error {
         /// The id.
         run: RunId,
     },
+    /// The run was deleted. Where its outcome was kept, this is said of its history alone.
+    RunDeleted {
+        /// The run.
+        run: RunId,
+        /// What was kept of it.
+        kept: Keep,
+    },
+    /// The run cannot be deleted now.
+    NotDeletable {
+        /// The run.
+        run: RunId,
+        /// Why not.
+        why: Undeletable,
+    },
     /// The run has closed and takes no more events.
     RunClosed {
         /// The run.
@@ -275,6 +292,11 @@ pub enum Moved {
     Chain {
         /// The first run of the chain.
         first: RunId,
+    },
+    /// A run: it was deleted, or what decides whether it can be has changed.
+    Deletion {
+        /// The run.
+        run: RunId,
     },
     /// A duty: it was settled, or a reset moved it.
     Duty {

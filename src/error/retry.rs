@@ -41,6 +41,7 @@ impl Error {
             Error::Overtaken { .. } => Retry::AtOnce,
             Error::Conflict { .. } | Error::RowConflict { .. } => Retry::AfterReading,
             Error::Io { .. }
+            | Error::NotDeletable { .. }
             | Error::Locked { .. }
             | Error::DiskFull { .. }
             | Error::WouldBlock { .. } => Retry::Later,
@@ -59,6 +60,7 @@ impl Error {
             | Error::UnsupportedFormat { .. }
             | Error::ReadOnly
             | Error::RunNotFound { .. }
+            | Error::RunDeleted { .. }
             | Error::RunClosed { .. }
             | Error::RunExists { .. }
             | Error::EventKeyExists { .. }

@@ -22,10 +22,13 @@ pub(crate) use payload::Payload;
 pub(crate) use prove::Contradiction;
 #[cfg(test)]
 pub(crate) use prove::DAMAGES;
-pub(crate) use rules::{Draft, ForkPoint, Illegal, ParentEvent, Refusal, RunOrigin, outcome_kind};
+pub(crate) use rules::{
+    Deletability, Deletions, Draft, ForkPoint, Illegal, ParentEvent, Refusal, RunOrigin,
+    outcome_kind,
+};
 pub(crate) use state::{
-    Chain, ChildRef, DutyKey, EVENT_KEYS_TABLE, Entry, FrozenIndex, Index, NAMESPACES_TABLE,
-    Relation, Run, RunLinks, RunState, ValueRef, Waypoint, Workflow, encode_limits, event_in_row,
-    event_key_row, event_of_row,
+    Chain, ChildRef, DELETED_TABLE, DutyKey, EVENT_KEYS_TABLE, Entry, FrozenIndex, Index,
+    NAMESPACES_TABLE, Relation, Run, RunLinks, RunState, ValueRef, Waypoint, Workflow,
+    encode_limits, event_in_row, event_key_row, event_of_row,
 };
 pub use state::{DutyKind, RunStatus, Size};

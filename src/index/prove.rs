@@ -24,10 +24,8 @@ impl Index {
         let mut sizes = vec![Size::default(); self.namespaces.iter().count()];
         for (number, run) in self.runs.iter() {
             self.prove_relations(number, &run, &mut duties)?;
-            let state = run.state.latest();
-            let (events, bytes) = (state.next_event - 1, state.bytes);
             if let Some(size) = sizes.get_mut(in_memory(run.namespace)) {
-                *size += Size { runs: 1, events: events.into(), bytes: bytes.into() };
+                *size += run.state.latest().kept_size();
             }
         }
         self.prove_ancestors()?;

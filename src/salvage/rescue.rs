@@ -13,7 +13,7 @@ use crate::bytes::wide;
 use crate::error::Result;
 use crate::event::{Body, Buffer, Malformed};
 use crate::id::{Position, RunId, RunNumber};
-use crate::index::{EVENT_KEYS_TABLE, Refusal, event_of_row};
+use crate::index::{DELETED_TABLE, EVENT_KEYS_TABLE, Refusal, event_of_row};
 use crate::log::format::{BATCH_HEADER_BYTES, Batch, Frame, OVERHEAD_BYTES, Part, Parts};
 use crate::store::CommitImport;
 
@@ -230,7 +230,17 @@ impl<'s> Rescue<'s> {
     /// Drops the rows that are malformed by themselves; all rows if none is.
     fn drop_rows(&mut self, commit: &mut Parsed<'_>) {
         let before = commit.rows.len();
-        commit.rows.retain(|row| self.import.check(row, 0).is_ok());
+        // The last run of a chain is deleted with those before it.
+        let mut deletions = vec![];
+        commit.rows.retain(|row| {
+            let kept = deletions.len();
+            deletions.extend_from_slice(row);
+            let sound = self.import.check(&deletions, 0).is_ok();
+            if !(sound && is_deletion(row)) {
+                deletions.truncate(kept);
+            }
+            sound
+        });
         if commit.rows.len() == before {
             commit.rows.clear();
         }
@@ -257,6 +267,12 @@ impl<'s> Rescue<'s> {
         let count = if commit.partial { &mut self.counts.partial } else { &mut self.counts.whole };
         *count += 1;
     }
+}
+
+/// Whether a row deletes a run.
+fn is_deletion(row: &[u8]) -> bool {
+    let part = Parts::new(row, Position::START, 0).next().and_then(Result::ok);
+    matches!(part, Some((Part::Put(row), _)) if row.table == DELETED_TABLE)
 }
 
 /// The run and the event whose key a row is, if it is one.

@@ -3,16 +3,21 @@
 use std::fmt::Write;
 
 use kinlog::event::FieldValue;
-use kinlog::{Body, Child, DutyFilter, Event, RunFilter, RunId, Snapshot, Store};
+use kinlog::{Body, Child, DutyFilter, Event, RunFilter, RunId, RunInfo, Snapshot, Store};
 
 /// One JSON object a line for each event: run by run, in the order in which they came.
 pub(crate) fn events(store: &Store) -> String {
     let snapshot = store.snapshot();
     let mut out = String::new();
-    for run in snapshot.runs(RunFilter::all()).map(Result::unwrap) {
+    for run in whole(&snapshot) {
         out.push_str(&run_events(&snapshot, &run.id));
     }
     out
+}
+
+/// The runs whose histories were not deleted.
+fn whole(snapshot: &Snapshot) -> impl Iterator<Item = RunInfo> {
+    snapshot.runs(RunFilter::all()).map(Result::unwrap).filter(|run| run.deleted.is_none())
 }
 
 /// The events of one run.
@@ -45,7 +50,7 @@ pub(crate) fn rows(store: &Store) -> String {
 pub(crate) fn kin(store: &Store) -> String {
     let snapshot = store.snapshot();
     let mut out = String::new();
-    for run in snapshot.runs(RunFilter::all()).map(Result::unwrap).filter(|run| !run.is_imported) {
+    for run in whole(&snapshot).filter(|run| !run.is_imported) {
         for child in snapshot.children(&run.id).unwrap() {
             relation(&mut out, &run.id, &child.unwrap());
         }

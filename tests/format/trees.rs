@@ -2,6 +2,7 @@
 
 use kinlog::ParentClosePolicy::{Abandon, RequestCancel, Terminate};
 use kinlog::event::StartChildFailedCause;
+use kinlog::retention::Keep;
 use kinlog::{
     ChildState, Close, Durability, DutyFilter, DutyKind, NewChild, NewReset, NewRun, NextRun,
     ParentClosePolicy, Result, RunFilter, RunId, RunStatus, Store, Target, Transaction,
@@ -28,8 +29,10 @@ impl Growing<'_> {
 
     /// A step of one to three changes in a transaction.
     fn step(&mut self) -> Result<()> {
-        if self.random.below(24) == 0 {
-            return self.settle();
+        match self.random.below(24) {
+            0 => return self.settle(),
+            1 | 2 => return self.delete(),
+            _ => {}
         }
         let store = self.store;
         let mut tx = store.begin();
@@ -53,7 +56,8 @@ impl Growing<'_> {
         let (workflow, policy) = (self.any(&WORKFLOWS), self.any(&POLICIES));
         let child = NewChild::new(workflow, "T").on_parent_close(policy);
         let to_start = |store: &Store| {
-            let children = store.children(run).unwrap().map(std::result::Result::unwrap);
+            let children =
+                store.children(run).into_iter().flatten().map(std::result::Result::unwrap);
             let mut waiting = children.filter(|child| child.state == ChildState::Initiated);
             waiting.next().map_or(1, |child| child.initiated_event_id)
         };
@@ -84,6 +88,20 @@ impl Growing<'_> {
             }
             _ => tx.append(run, marker(b"")).map(drop),
         }
+    }
+
+    /// Deletes some of what can be deleted.
+    fn delete(&mut self) -> Result<()> {
+        let mut tx = self.store.begin();
+        for run in self.store.snapshot().runs(RunFilter::all()).map(Result::unwrap) {
+            let keep = self.any(&[Keep::Outcome, Keep::Nothing]);
+            match self.random.below(12) {
+                0 => drop(tx.delete_chain(&run.id, keep)),
+                1 => drop(tx.delete_run(&run.id, keep)),
+                _ => {}
+            }
+        }
+        tx.commit_with(Durability::Buffered).map(drop)
     }
 
     /// Settles some of what is due.
@@ -117,7 +135,7 @@ fn relations_and_duties_are_derived_alike_over_random_trees() {
             let taken = (0..150).filter(|_| growing.step().is_ok()).count();
             println!("{taken} steps taken, {} runs", store.stats().unwrap().runs);
             for run in store.snapshot().runs(RunFilter::all()).map(Result::unwrap) {
-                let children = store.children(&run.id).unwrap();
+                let children = store.children(&run.id).into_iter().flatten();
                 states.extend(children.map(|child| child.unwrap().state.name()));
             }
             states.extend(store.duties(DutyFilter::all()).map(Result::unwrap).map(|duty| {

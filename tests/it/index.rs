@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use kinlog::{Error, IndexFound, NewRun, Options, Position, Store, Verdict};
+use kinlog::admin::IndexFound;
+use kinlog::{Error, NewRun, Options, Position, Store, Verdict};
 use kinlog_testing::disk::{Fate, Op, disk_with};
 use kinlog_testing::files::{Image, copy_files, directory, small_segments};
 use kinlog_testing::steps::start;

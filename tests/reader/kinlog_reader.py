@@ -30,7 +30,7 @@ try:
 except ImportError:  # Not a Unix: no writer can be asked for.
     fcntl = None
 
-FORMAT_VERSIONS = (2, 3)
+FORMAT_VERSIONS = (2, 3, 4)
 
 
 class Corrupt(Exception):
@@ -626,6 +626,9 @@ def read_record(kind, version, head):
 
 ROW_HEADER = 8
 NAMESPACES = "kinlog.namespaces"
+DELETED = "kinlog.deleted"
+# What is kept of a run that is deleted.
+NOTHING, OUTCOME = 0, 1
 NAMESPACE_BYTES_MAX = 255
 LIMITS_BYTES = 48
 KEY_BYTES_MAX, VALUE_BYTES_MAX = 4096, 16 << 20
@@ -659,6 +662,8 @@ class Row:
         self.value = data[value:end] if operation == 1 else None
         if self.table == NAMESPACES:
             self.check_namespace()
+        if self.table == DELETED and (len(self.key) != 16 or self.value not in (b"\0", b"\1")):
+            raise Malformed("a deletion names no run or not what is kept")
 
     def check_namespace(self):
         try:
@@ -903,6 +908,8 @@ class Run:
         self.since = {}
         # Whether a reset terminated it to take over from it.
         self.replaced = False
+        # What was kept of it, if it was deleted.
+        self.deleted = None
 
     def owner(self, event_id):
         """The run in whose batches an event of this one lies."""
@@ -1046,6 +1053,12 @@ class Index:
             last_run = batch.run
             batches.append(batch)
             at += batch.size
+        rows = []
+        while at < len(frame.payload):
+            rows.append(Row(frame.payload, at))
+            at += rows[-1].size
+        # As the runs were before the commit.
+        deletions = self.check_deletions(rows)
         # First, because a reset looks at its base run as it was before the commit.
         for batch in batches:
             if batch.run >= known or batch.first_event == 1:
@@ -1060,14 +1073,59 @@ class Index:
             self.add(batch, draft)
         draft.finish(self.by_id)
         self.settle_up(frame.position, [self.runs[batch.run] for batch in batches], draft)
-        while at < len(frame.payload):
-            row = Row(frame.payload, at)
-            rows = self.tables.setdefault(row.table, {})
+        if deletions and any(run.base for run in draft.begun.values()):
+            raise Malformed("a commit that deletes runs makes none by a reset")
+        for row in rows:
+            table = self.tables.setdefault(row.table, {})
             if row.value is None:
-                rows.pop(row.key, None)
+                table.pop(row.key, None)
             else:
-                rows[row.key] = row.value
-            at += row.size
+                table[row.key] = row.value
+        for run, kept in deletions:
+            run.deleted = kept
+
+    def check_deletions(self, rows):
+        """The runs that a commit deletes, each with what is kept of it."""
+        deletions, now = [], {}
+        for row in rows:
+            if row.table != DELETED:
+                continue
+            run, kept = self.by_id.get(run_id(row.key)), row.value[0]
+            if run is None or not run.closed:
+                raise Malformed("what is deleted is no run that has closed")
+            before = now.get(run, run.deleted)
+            if before is not None and before <= kept:
+                raise Malformed(f"run {run.id} was deleted before")
+            others = self.members(run) if self.is_last(run) else []
+            left = [other for other in others if now.get(other, other.deleted) != NOTHING]
+            if kept == NOTHING and left:
+                raise Malformed(f"a chain is left without its last run {run.id}")
+            if any(self.due(run, relation) for relation in run.relations.values()):
+                raise Malformed(f"run {run.id} is deleted with duties")
+            if self.is_untold(run):
+                raise Malformed(f"nobody was told how run {run.id} ended")
+            now[run] = kept
+            deletions.append((run, kept))
+        return deletions
+
+    def members(self, run):
+        """The other runs of a run's chain."""
+        return [other for other in self.runs if other is not run and self.in_chain(other, run)]
+
+    def in_chain(self, run, other):
+        if run.imported or other.imported:
+            return run.imported == other.imported and run.first == other.first
+        return run.chain is other.chain
+
+    def is_last(self, run):
+        return all(other.number < run.number for other in self.members(run))
+
+    def is_untold(self, run):
+        """Whether the run is the end of its chain, and an open parent waits to be told."""
+        if run.imported or not self.is_last(run) or run.continued or not run.chain.holder:
+            return False
+        parent, initiated = run.chain.holder
+        return not parent.closed and parent.relations[initiated].is_open()
 
     def add(self, batch, draft):
         run = self.runs[batch.run]
@@ -1108,6 +1166,7 @@ class Index:
             if first.kind != START or not first.body:
                 raise Malformed("a run does not begin with a Started record")
             run = Run(batch.run, first.body["run_id"], first.body["imported"])
+            run.first = first.body["first_run_id"]
         else:
             run = self.begin_reset(batch, first)
         if batch.run != len(self.runs) or run.id in self.by_id or run.id == NIL:
@@ -1162,6 +1221,8 @@ class Index:
         last = base.next_event - 1 - (base.closed is not None)
         if not base.batches or shared > last or batch.previous > base.last_batch:
             raise Malformed("a reset shares what its base run does not have")
+        if base.deleted is not None:
+            raise Malformed("a reset shares what was deleted")
         run = Run(batch.run, first.body["run_id"], base=base, shared=shared)
         run.next_event, run.last_batch = first.id, batch.previous
         run.chain, base.chain.last = base.chain, run
@@ -1179,6 +1240,9 @@ class Index:
                 then = relation.until(shared)
                 then.child = held.child
                 if then.is_open():
+                    last = self.last_of(then)
+                    if last and last.deleted == NOTHING:
+                        raise Malformed("a reset waits for a child that was deleted")
                     held.moved = run
                     if then.child:
                         self.by_id[then.child].chain.holder = run, initiated
@@ -1321,6 +1385,7 @@ def print_events(log, wanted):
     runs = [run for run in log.index.runs if wanted in (None, run.id)]
     if wanted and not runs:
         raise Unsupported(f"there is no run {wanted}")
+    runs = [run for run in runs if run.deleted is None]
     for run in runs:
         for event in history(log, run):
             print_json(
@@ -1368,7 +1433,7 @@ def state_of(run, relation, outcome):
 
 def print_kin(log):
     index = log.index
-    for run in index.runs:
+    for run in [run for run in index.runs if run.deleted is None]:
         for relation in run.relations.values():
             chain = index.by_id[relation.child].chain if relation.started else None
             outcome = relation.outcome or (chain and chain.ended())
@@ -1389,7 +1454,7 @@ def print_kin(log):
                     "outcome": STATUS[outcome] if outcome else None,
                     "reported": relation.outcome is not None,
                     "first_run_id": chain and chain.first,
-                    "current_run_id": chain and chain.last.id,
+                    "current_run_id": chain.last.id if chain and chain.last.deleted != NOTHING else None,
                     "held_by": held_by,
                 }
             )
@@ -1407,7 +1472,7 @@ def print_report(log):
             "segments": len(log.segments),
             "remains_bytes": log.remains_bytes,
             "manifest_damaged": log.manifest.damaged,
-            "runs": len(log.index.runs),
+            "runs": sum(run.deleted != NOTHING for run in log.index.runs),
             "events": sum(run.own_events for run in log.index.runs),
             "event_bytes": sum(run.own_bytes for run in log.index.runs),
         }

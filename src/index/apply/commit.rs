@@ -4,7 +4,7 @@ use crate::bytes::wide;
 use crate::event::Malformed;
 use crate::id::{Position, RunId, RunNumber};
 use crate::index::payload::Payload;
-use crate::index::state::{Impossible, Index, Must};
+use crate::index::state::{Deletion, Impossible, Index, Must};
 use crate::log::format::{Frame, Part};
 use crate::log::open::Replay;
 
@@ -27,6 +27,11 @@ impl Index {
                 self.totals.row_bytes += wide(size);
                 if self.namespaces.put(&row) {
                     self.limits_changed = payload.commit;
+                }
+                let deletion = Deletion::of(&row).ok();
+                let deletion = deletion.must("a deletion that was checked is malformed")?;
+                if let Some(deletion) = deletion {
+                    self.apply_deletion(deletion, payload.commit)?;
                 }
                 self.tables.put(&row, payload.commit)?;
             }

@@ -2,4 +2,5 @@
 
 mod begin;
 mod commit;
+mod delete;
 mod fold;

@@ -4,14 +4,16 @@ use std::borrow::Cow;
 
 use crate::hash::Map;
 
+use super::deletion::Deletions;
 use super::draft::Draft;
 use super::origin::{ForkPoint, ParentEvent, RunOrigin};
 use super::steps::Illegal;
 use crate::event::{Body, Event, Malformed, RawEvent, Reset, Started};
 use crate::id::{RunId, RunNumber};
 use crate::index::payload::{Beginning, Payload, beginning};
-use crate::index::state::{Entry, Index, Namespaces, is_name};
+use crate::index::state::{Deletion, Entry, Index, Namespaces, is_name};
 use crate::log::format::{Batch, Part, is_start};
+use crate::retention::Keep;
 
 /// Why a commit cannot follow.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +54,7 @@ struct Checking<'i, 'a> {
     origins: Map<RunId, Started<'a>>,
     resets: Map<RunId, RunId>,
     draft: Draft,
+    deletions: Deletions,
 }
 
 impl Index {
@@ -65,6 +68,7 @@ impl Index {
             origins: Map::default(),
             resets: Map::default(),
             draft: Draft::default(),
+            deletions: Deletions::default(),
         };
         let mut parts = payload.parts();
         while let Some(batch) = parts.batch()? {
@@ -78,6 +82,9 @@ impl Index {
         for part in parts {
             if let Part::Put(row) = part?.0 {
                 Namespaces::check(&row)?;
+                if let Some(deletion) = Deletion::of(&row)? {
+                    checking.deletion(deletion)?;
+                }
             }
         }
         Ok(checking.draft.finish(self)?)
@@ -221,7 +228,9 @@ impl<'a> Checking<'_, 'a> {
             && shared > 0
             && (shared < last || (shared == last && state.status.is_open()))
             && batch.previous <= state.last_batch
-            && self.only_yields(number, reset.run_id)?;
+            && state.deleted.is_none()
+            && self.only_yields(number, reset.run_id)?
+            && self.children_are_there(number, shared);
         let base = ForkPoint { base: reset.base_run_id, shared };
         self.draft.begin(reset.run_id, RunOrigin { base: Some(base), ..Default::default() });
         // It names the activities that are open.
@@ -229,6 +238,15 @@ impl<'a> Checking<'_, 'a> {
         self.resets.insert(reset.run_id, reset.base_run_id);
         let run = BatchRun { id: reset.run_id, imported: false, bytes: 0 };
         sound.then_some(run).ok_or(Malformed)
+    }
+
+    /// Whether the outcomes of the children that a reset takes on are there.
+    fn children_are_there(&self, base: RunNumber, shared: u32) -> bool {
+        let mut children = self.index.children_at_reset(base, shared).into_iter();
+        children.all(|child| {
+            let state = self.index.runs.state(child);
+            state.is_some_and(|state| state.deleted != Some(Keep::Nothing))
+        })
     }
 
     /// Whether the commit says nothing more of the base run of a reset than that the new run takes over.
@@ -244,6 +262,20 @@ impl<'a> Checking<'_, 'a> {
             }
         }
         Ok(true)
+    }
+
+    /// Checks a deletion: it takes more than was taken before, of a run that could be deleted before this commit but for
+    /// the other runs of its chain.
+    fn deletion(&mut self, deletion: Deletion) -> Result<(), Malformed> {
+        let number = self.index.runs.number(&deletion.run).ok_or(Malformed)?;
+        let found = self.index.deletability(number).ok_or(Malformed)?;
+        let found = self.deletions.after(number, found);
+        // A reset may give new runs what was to be deleted.
+        let sound = self.resets.is_empty()
+            && !found.is_done(deletion.keep)
+            && found.refusal(deletion.keep).is_none();
+        self.deletions.add(number, &found, deletion.keep);
+        sound.then_some(()).ok_or(Malformed)
     }
 
     fn check_new(&self, batch: &Batch<'_>, run: RunId) -> Result<(), Malformed> {

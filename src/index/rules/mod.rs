@@ -1,12 +1,14 @@
 //! What a commit may say: each step by itself, and both sides of it in the same commit.
 
 mod commit;
+mod deletion;
 mod draft;
 mod origin;
 mod steps;
 mod waiting;
 
 pub(crate) use commit::Refusal;
+pub(crate) use deletion::{Deletability, Deletions};
 pub(crate) use draft::Draft;
 pub(crate) use origin::{ForkPoint, ParentEvent, RunOrigin};
 pub(crate) use steps::{Illegal, outcome_kind};

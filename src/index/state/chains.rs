@@ -26,6 +26,8 @@ pub(crate) struct Chain {
     pub(crate) root: Option<RunNumber>,
     /// Its runs happened elsewhere; they come in any order.
     pub(crate) imported: bool,
+    /// How many of its runs were deleted and nothing kept.
+    pub(crate) deleted: u32,
 }
 
 /// Most chains have one run.
@@ -167,7 +169,7 @@ impl Chains {
         root: Option<RunNumber>,
     ) -> Result<ChainNumber, Impossible> {
         let members = Members::One(run);
-        self.push(Chain { first, members, parent, root, imported: false })
+        self.push(Chain { first, members, parent, root, imported: false, deleted: 0 })
     }
 
     /// Adds a run that happened elsewhere to the chain that `first` began.
@@ -181,7 +183,8 @@ impl Chains {
             return Ok(number);
         }
         let members = Members::One(run);
-        let chain = Chain { first, members, parent: None, root: None, imported: true };
+        let (parent, root) = (None, None);
+        let chain = Chain { first, members, parent, root, imported: true, deleted: 0 };
         let number = self.push(chain)?;
         self.imported.insert(first, number);
         Ok(number)

@@ -29,6 +29,12 @@ pub(crate) struct Totals {
     pub(crate) payload_bytes: u64,
     pub(crate) rows_written: u64,
     pub(crate) row_bytes: u64,
+    /// Runs of which nothing was kept.
+    pub(crate) runs_deleted: u64,
+    /// Histories that were deleted, their events and the bytes of these; they are among the sums above.
+    pub(crate) histories_deleted: u64,
+    pub(crate) events_deleted: u64,
+    pub(crate) bytes_deleted: u64,
 }
 
 /// Everything known about the commits so far.
@@ -67,7 +73,7 @@ impl Totals {
     }
 
     /// All of them, in the order in which a checkpoint has them.
-    pub(super) fn fields(&mut self) -> [&mut u64; 9] {
+    pub(super) fn fields(&mut self) -> [&mut u64; 13] {
         let Totals {
             commits,
             batches,
@@ -78,6 +84,10 @@ impl Totals {
             payload_bytes,
             rows_written,
             row_bytes,
+            runs_deleted,
+            histories_deleted,
+            events_deleted,
+            bytes_deleted,
         } = self;
         [
             commits,
@@ -89,6 +99,10 @@ impl Totals {
             payload_bytes,
             rows_written,
             row_bytes,
+            runs_deleted,
+            histories_deleted,
+            events_deleted,
+            bytes_deleted,
         ]
     }
 }

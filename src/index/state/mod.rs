@@ -3,6 +3,7 @@
 mod chains;
 mod compare;
 mod deferred;
+mod deletion;
 mod duties;
 mod event_keys;
 mod freeze;
@@ -23,6 +24,7 @@ mod waypoints;
 mod workflow_types;
 
 pub(crate) use chains::Chain;
+pub(crate) use deletion::{DELETED_TABLE, Deletion};
 pub use duties::DutyKind;
 pub(crate) use duties::{Duties, DutyKey};
 pub(crate) use event_keys::{EVENT_KEYS_TABLE, event_in_row, event_key_row, event_of_row};

@@ -36,7 +36,7 @@ pub(crate) struct Namespace {
 pub(crate) struct Workflow {
     pub(crate) id: Arc<str>,
     pub(super) namespace: usize,
-    /// The run that the workflow id stands for.
+    /// The run that the workflow id stands for; [`RunNumber::NONE`] once that was deleted.
     pub(crate) current: Latest<RunNumber>,
     /// The last of its runs in the log; the others are linked behind it.
     pub(crate) newest: RunNumber,
@@ -241,6 +241,36 @@ impl Namespaces {
         let mut size = *namespace.size.latest();
         size += by;
         self.former_sizes.replace(&mut namespace.size, commit, size);
+        Ok(())
+    }
+
+    /// Takes from what a namespace's runs add up to.
+    pub(crate) fn shrink(
+        &mut self,
+        namespace: u32,
+        by: Size,
+        commit: Position,
+    ) -> Result<(), Impossible> {
+        let namespace = self.list.get_mut(in_memory(namespace));
+        let namespace = namespace.must("a namespace shrinks that is not there")?;
+        let size = namespace.size.latest().less(by);
+        let size = size.must("a namespace is smaller than a run in it")?;
+        self.former_sizes.replace(&mut namespace.size, commit, size);
+        Ok(())
+    }
+
+    /// Leaves a workflow without a current run, if that is `run`: its id is free.
+    pub(crate) fn vacate(
+        &mut self,
+        number: WorkflowNumber,
+        run: RunNumber,
+        commit: Position,
+    ) -> Result<(), Impossible> {
+        let workflow = self.workflows.get_mut(number.as_index());
+        let workflow = workflow.must("a run is of a workflow that is not there")?;
+        if *workflow.current.latest() == run {
+            self.former_currents.replace(&mut workflow.current, commit, RunNumber::NONE);
+        }
         Ok(())
     }
 

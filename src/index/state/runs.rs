@@ -16,6 +16,7 @@ use crate::id::{
 };
 use crate::index::cold::{Cold, Family};
 use crate::log::format::Batch;
+use crate::retention::Keep;
 use crate::sorted::hash;
 
 /// How a run stands (`temporal.api.enums.v1.WorkflowExecutionStatus`).
@@ -159,6 +160,8 @@ pub(crate) struct RunState {
     /// Its closing event names the run that follows.
     pub(crate) continued: bool,
     pub(crate) closed_at: Option<Timestamp>,
+    /// It was deleted, and this was kept.
+    pub(crate) deleted: Option<Keep>,
 }
 
 impl RunState {
@@ -173,6 +176,7 @@ impl RunState {
             replaced: false,
             continued: false,
             closed_at: last.kind.is_closing().then_some(last.time),
+            deleted: None,
         }
     }
 }
@@ -189,11 +193,34 @@ pub struct Size {
     pub bytes: u64,
 }
 
+impl RunState {
+    /// What of the run's size counts in sums: what is kept of it.
+    pub(crate) fn kept_size(&self) -> Size {
+        let (events, bytes) = (u64::from(self.next_event - 1), u64::from(self.bytes));
+        match self.deleted {
+            None => Size { runs: 1, events, bytes },
+            Some(Keep::Outcome) => Size { runs: 1, ..Size::default() },
+            Some(Keep::Nothing) => Size::default(),
+        }
+    }
+}
+
 impl std::ops::AddAssign for Size {
     fn add_assign(&mut self, other: Size) {
         self.runs += other.runs;
         self.events += other.events;
         self.bytes += other.bytes;
+    }
+}
+
+impl Size {
+    /// What is left without `other`; `None` if that is more.
+    pub(crate) fn less(self, other: Size) -> Option<Size> {
+        Some(Size {
+            runs: self.runs.checked_sub(other.runs)?,
+            events: self.events.checked_sub(other.events)?,
+            bytes: self.bytes.checked_sub(other.bytes)?,
+        })
     }
 }
 

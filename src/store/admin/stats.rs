@@ -6,7 +6,7 @@ use crate::bytes::wide;
 use crate::disk::OpenMode;
 use crate::error::{Error, Result};
 use crate::id::Position;
-use crate::index::Index;
+use crate::index::{Index, Size};
 use crate::log::format::{SEGMENT_HEADER_BYTES, segment_number};
 use crate::store::shared::Store;
 
@@ -14,8 +14,13 @@ use crate::store::shared::Store;
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Runs.
+    /// Runs, without those of which nothing was kept.
     pub runs: u64,
+    /// Runs that were deleted and of which nothing was kept.
+    pub deleted_runs: u64,
+    /// The histories that were deleted, of these runs and of those whose outcome was kept. Their events are among `events`
+    /// and `event_bytes` as long as they are in the log.
+    pub deleted_histories: Size,
     /// Open runs.
     pub open_runs: u64,
     /// Relations to children, in any state: as many as [`Store::children`](crate::Store::children) lists over all
@@ -170,7 +175,13 @@ impl Store {
     fn count(&self, stats: &mut Stats) -> crate::id::Position {
         let index = self.shared.index.read();
         let totals = index.totals;
-        stats.runs = wide(index.runs.len());
+        stats.runs = wide(index.runs.len()) - totals.runs_deleted;
+        stats.deleted_runs = totals.runs_deleted;
+        stats.deleted_histories = Size {
+            runs: totals.histories_deleted,
+            events: totals.events_deleted,
+            bytes: totals.bytes_deleted,
+        };
         stats.open_runs = totals.open_runs;
         stats.relations = totals.relations;
         let (run, relation) = Index::entry_bytes();

@@ -17,7 +17,8 @@ use std::ops::Bound;
 
 use crate::error::Moved;
 use crate::id::{ChainNumber, Position, RunId, RunNumber, WorkflowNumber};
-use crate::index::{ChildRef, DutyKey, Index, ValueRef};
+use crate::index::{ChildRef, Deletability, DutyKey, Index, ValueRef};
+use crate::retention::Keep;
 
 /// A question to the index and its answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,6 +35,10 @@ pub(crate) enum Read {
     Chain { number: ChainNumber, newest: RunNumber, open: bool },
     /// The relation that a chain stands in.
     Parent { chain: ChainNumber, parent: Option<ChildRef> },
+    /// What decides whether a run can be deleted.
+    Deletable { number: RunNumber, found: Deletability },
+    /// What was kept of a run, if it was deleted.
+    Deleted { number: RunNumber, deleted: Option<Keep> },
     /// Whether a duty is open.
     Duty { key: DutyKey, due: bool },
     /// A run has no signal with this request id.
@@ -92,6 +97,14 @@ impl Read {
                 let chain = index.chains.get(*chain)?;
                 (chain.parent != *parent).then_some(Moved::Chain { first: chain.first })
             }
+            Read::Deletable { number, found } => {
+                let same = index.deletability(*number) == Some(*found);
+                (!same).then(|| moved_run(index, *number))
+            }
+            Read::Deleted { number, deleted } => {
+                let same = index.runs.state(*number)?.deleted == *deleted;
+                (!same).then(|| moved_run(index, *number))
+            }
             Read::Duty { key, due } => (index.is_due(key) != *due).then(|| Moved::Duty {
                 run: index.runs.look(key.run, |run| run.id).unwrap_or(RunId::NIL),
                 initiated_event_id: key.event,
@@ -112,6 +125,12 @@ impl Read {
             }
         }
     }
+}
+
+/// A run that was deleted, or of which other things are due.
+fn moved_run(index: &Index, number: RunNumber) -> Moved {
+    let run = index.runs.look(number, |run| run.id).unwrap_or(RunId::NIL);
+    Moved::Deletion { run }
 }
 
 impl RowsRead {

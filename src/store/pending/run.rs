@@ -6,6 +6,7 @@ use crate::event::{Body, EventKind, NewEvent};
 use crate::id::{Position, RunId, RunNumber, Timestamp};
 use crate::index::{Index, RunState, RunStatus};
 use crate::limits::{BATCH_EVENTS_MAX, COMMIT_RUNS_MAX, Limit, Limits};
+use crate::retention::Keep;
 
 /// Neighbouring bytes in `events` that belong to one run; linked per run.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +32,8 @@ pub(crate) struct PendingRun {
     pub(crate) bytes_before: u64,
     pub(crate) limits: Limits,
     pub(crate) imported: bool,
+    /// What was kept of it, if it was deleted.
+    pub(crate) deleted: Option<Keep>,
     /// For a run that begins here.
     pub(crate) begins: Option<Box<NewRunState>>,
     pub(crate) progress: Progress,

@@ -48,6 +48,9 @@ impl Workspace {
             };
         }
         let state = &pending.known(index)?.1;
+        if state.deleted != pending.deleted {
+            return Err(Error::overtaken(Moved::Deletion { run: pending.id }));
+        }
         if state.next_event == pending.first_event {
             return Ok(Recheck::None);
         }

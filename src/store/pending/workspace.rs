@@ -7,7 +7,7 @@ use super::run::{Chunk, PendingRun, Recheck};
 use crate::event::Buffer;
 use crate::hash::Map;
 use crate::id::{Position, RunId, RunNumber};
-use crate::index::{Draft, DutyKey};
+use crate::index::{Deletions, Draft, DutyKey};
 use crate::sync::Mutex;
 
 /// How many workspaces are kept: more transactions at a time than this allocate their own.
@@ -47,6 +47,8 @@ pub(crate) struct Workspace {
     pub(crate) stated: Vec<StatedRow>,
     /// What was said about relations, chains and requests.
     pub(crate) draft: Draft,
+    /// The runs that are deleted.
+    pub(crate) deletions: Deletions,
     /// Where in `events` the children are that were initiated here: by run and event.
     pub(crate) initiated: Map<(usize, u32), usize>,
     /// The page of duties that is settled here.
@@ -79,6 +81,7 @@ impl Workspace {
         self.deletes = false;
         self.puts = false;
         self.draft.clear();
+        self.deletions.clear();
         self.initiated.clear();
         self.due.clear();
         self.order.clear();

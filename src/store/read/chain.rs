@@ -54,7 +54,7 @@ impl Snapshot {
             let found = index.runs.get(self.number(&index, run)?);
             index.sure(found.map(|found| found.chain))?.ok_or_else(|| not_found.clone())?
         };
-        let runs = ChainRuns::of(self, number)?;
+        let runs = ChainRuns::of(self, number)?.kept(self)?;
         let index = self.index();
         // Of linked chains, the first one gives its name to all.
         let first_run = runs.get(&index, 0).and_then(|run| index.runs.get(run));
@@ -112,6 +112,14 @@ impl Chain {
         self.runs().map(|run| self.link(run?))
     }
 
+    /// The lineage of the run at `at`.
+    fn lineage(&self, at: usize) -> Result<Option<Lineage>> {
+        let index = self.snapshot.index();
+        let number = index.sure(self.runs.get(&index, at))?;
+        let run = number.and_then(|number| index.runs.look(number, |run| run.id));
+        run.map(|run| self.snapshot.at(&index).lineage(&run)).transpose()
+    }
+
     fn link(&self, run: RunInfo) -> Result<Link> {
         let before = match run.base {
             Some((base, _)) => Some(base),
@@ -135,12 +143,12 @@ impl Chain {
         Ok(next.filter(|_| is_here == Some(false)))
     }
 
-    /// The total size of its runs in the store.
+    /// The total size of its runs in the store; one whose history was deleted counts as a run without events.
     ///
     /// # Errors
     /// [`Error::DamagedIndex`] if the index is damaged.
     pub fn size(&self) -> Result<Size> {
-        self.runs.size(&self.snapshot)
+        self.runs.kept_size(&self.snapshot)
     }
 
     /// The whole history of each run, run after run. Events that two runs share by a reset are returned for
@@ -192,10 +200,7 @@ impl<'c> Iterator for ChainEvents<'c> {
             if self.next >= chain.len() {
                 return None;
             }
-            let lineage = snapshot.look(|index| {
-                Lineage::of(index, chain.runs.get(index, self.next)?, snapshot.end())
-            });
-            match lineage {
+            match chain.lineage(self.next) {
                 Ok(lineage) => self.reading = Some((lineage?, Cursor::from(1))),
                 Err(damage) => {
                     self.next = chain.len();

@@ -52,7 +52,7 @@ impl Snapshot {
             let chain = index.sure(found.map(|found| found.chain))?;
             chain.ok_or(Error::RunNotFound { run: *run })?
         };
-        let runs = ChainRuns::of(self, chain)?;
+        let runs = ChainRuns::of(self, chain)?.with_history(self)?;
         let shared = shared_with_later(self, &runs)?;
         Ok(ChainChildren { snapshot: self.clone(), runs, next: Some(0), shared, children: None })
     }

@@ -4,7 +4,8 @@ use super::snapshot::Snapshot;
 use crate::bytes::wide;
 use crate::error::Result;
 use crate::id::{ChainNumber, RunNumber};
-use crate::index::{Index, Size};
+use crate::index::{Index, RunState, Size};
+use crate::retention::Keep;
 
 /// How many runs are visited under one read lock of the index.
 const PAGE_RUNS: usize = 256;
@@ -54,15 +55,42 @@ impl ChainRuns {
         self.get(index, self.len().checked_sub(1)?)
     }
 
-    /// The total size of the runs.
+    /// Those of which something was kept.
+    pub(crate) fn kept(self, snapshot: &Snapshot) -> Result<Self> {
+        self.only(snapshot, |deleted| deleted != Some(Keep::Nothing))
+    }
+
+    /// Those whose histories were not deleted.
+    pub(crate) fn with_history(self, snapshot: &Snapshot) -> Result<Self> {
+        self.only(snapshot, |deleted| deleted.is_none())
+    }
+
+    fn only(self, snapshot: &Snapshot, wanted: impl Fn(Option<Keep>) -> bool) -> Result<Self> {
+        let mut runs = vec![];
+        self.each(snapshot, |index, run| {
+            runs.extend(wanted(snapshot.at(index).deleted(run)).then_some(run));
+        })?;
+        let all = runs.len() == self.len();
+        Ok(if all { self } else { ChainRuns::Sorted(runs.into()) })
+    }
+
+    /// What is kept of the runs, in sum.
+    pub(crate) fn kept_size(&self, snapshot: &Snapshot) -> Result<Size> {
+        self.sum(snapshot, |state| state.kept_size())
+    }
+
+    /// The total size of the runs, deleted ones as they were.
     pub(crate) fn size(&self, snapshot: &Snapshot) -> Result<Size> {
+        self.sum(snapshot, |state| RunState { deleted: None, ..*state }.kept_size())
+    }
+
+    fn sum(&self, snapshot: &Snapshot, of: impl Fn(&RunState) -> Size) -> Result<Size> {
         let mut size = Size::default();
         self.each(snapshot, |index, run| {
             if let Some(state) =
                 index.runs.get(run).and_then(|run| index.runs.state_at(&run, snapshot.end()))
             {
-                let events = u64::from(state.next_event - 1);
-                size += Size { runs: 1, events, bytes: state.bytes.into() };
+                size += of(&state);
             }
         })?;
         Ok(size)

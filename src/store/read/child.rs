@@ -36,7 +36,9 @@ pub struct Child {
     pub current: Option<RunInfo>,
     /// Whether runs of its chain are in the store.
     pub is_here: bool,
-    /// The total size of those runs.
+    /// Whether all of them were deleted.
+    pub is_deleted: bool,
+    /// The total size of the runs of its chain, of deleted ones as it was.
     pub size: Size,
     /// The run that has the child, if it is not this one. After a reset of the parent, the new run has the
     /// children that were still open, and the old run has those that had ended before. For an imported child, it
@@ -181,6 +183,9 @@ impl BatchCursors {
         let (first_run, number) = self.chain_of(snapshot, link)?;
         let runs = number.map(|number| ChainRuns::of(snapshot, number)).transpose()?;
         let chain = number.zip(runs.filter(|runs| runs.len() > 0));
+        let kept = chain.clone().map(|(_, runs)| runs.kept(snapshot)).transpose()?;
+        let kept = kept.filter(|runs| runs.len() > 0);
+        let is_deleted = chain.is_some() && kept.is_none();
         let held = chain.as_ref().map(|(number, _)| parent_of(snapshot, *number)).transpose()?;
         let held = held.flatten();
         let belongs = held == Some((link.parent, relation.initiated));
@@ -189,6 +194,7 @@ impl BatchCursors {
             Some((_, runs)) => last_run(snapshot, runs)?,
             None => (None, None),
         };
+        let current = current.filter(|_| !is_deleted);
         let size = chain.as_ref().map(|(_, runs)| runs.size(snapshot)).transpose()?;
         let reported = outcome(relation);
         let outcome = reported.or(ended);
@@ -202,10 +208,12 @@ impl BatchCursors {
             reported: reported.is_some(),
             first_run,
             is_here: current.is_some(),
+            is_deleted,
             current,
             size: size.unwrap_or_default(),
             held_by: held_by.filter(|run| *run != link.parent),
         };
+        let chain = chain.and_then(|(number, _)| Some((number, kept?)));
         Ok(Found { child, chain, belongs })
     }
 

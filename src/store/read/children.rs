@@ -61,7 +61,7 @@ impl Snapshot {
     /// [`Error::RunNotFound`](crate::Error::RunNotFound).
     pub fn children(&self, run: &RunId) -> Result<Children> {
         self.here()?;
-        let parent = self.number(&self.index(), run)?;
+        let parent = self.with_history(&self.index(), run)?;
         Ok(Children::of(self, parent))
     }
 }

@@ -180,7 +180,7 @@ impl Store {
         self.shared.here()?;
         let snapshot = self.snapshot();
         let index = snapshot.index();
-        let number = snapshot.number(&index, run)?;
+        let number = snapshot.with_history(&index, run)?;
         let links = index.sure(index.runs.links(number))?;
         Ok(links.map(|links| links.activities.iter().copied().collect()).unwrap_or_default())
     }

@@ -1,7 +1,7 @@
 //! Finding events by their keys.
 
 use super::snapshot::Snapshot;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::id::RunId;
 use crate::index::{EVENT_KEYS_TABLE, event_in_row, event_key_row};
 
@@ -30,6 +30,9 @@ impl Snapshot {
     /// cannot be read.
     pub fn event_by_key(&self, run: &RunId, key: u64) -> Result<Option<u32>> {
         let info = self.run(run)?;
+        if let Some(kept) = info.deleted {
+            return Err(Error::RunDeleted { run: info.id, kept });
+        }
         let (mut run, mut last) = (info.id, info.events);
         loop {
             let row = self.get(EVENT_KEYS_TABLE, &event_key_row(&run, key))?;
@@ -37,9 +40,10 @@ impl Snapshot {
                 return Ok(Some(event));
             }
             let index = self.index();
-            let fork = index
-                .runs
-                .get(self.number(&index, &run)?)
+            let number = index.runs.number(&run);
+            // A base run may have been deleted.
+            let fork = number
+                .and_then(|number| index.runs.get(number))
                 .and_then(|run| run.fork.as_deref().copied());
             let base = fork.and_then(|fork| Some((index.runs.get(fork.base)?.id, fork.shared)));
             let Some((base, shared)) = index.sure(base)? else { return Ok(None) };

@@ -6,6 +6,7 @@ use super::run_info::{RunInfo, info};
 use crate::error::{Error, Result};
 use crate::id::{Position, RunId, RunNumber};
 use crate::index::Index;
+use crate::retention::Keep;
 use crate::store::shared::Shared;
 
 /// The index as of all commits before `end`.
@@ -19,7 +20,31 @@ impl IndexAt<'_> {
     /// The number of a run.
     pub(crate) fn number(self, run: &RunId) -> Result<RunNumber> {
         let number = self.index.runs.number(run).filter(|number| self.sees(*number));
-        self.found(number, run)
+        let number = self.found(number, run)?;
+        match self.deleted(number) {
+            Some(Keep::Nothing) => Err(Error::RunDeleted { run: *run, kept: Keep::Nothing }),
+            _ => Ok(number),
+        }
+    }
+
+    /// The number of a run whose history was not deleted.
+    pub(crate) fn with_history(self, run: &RunId) -> Result<RunNumber> {
+        let number = self.number(run)?;
+        self.check_history(number, run).map(|()| number)
+    }
+
+    fn check_history(self, number: RunNumber, run: &RunId) -> Result<()> {
+        match self.deleted(number) {
+            Some(kept) => Err(Error::RunDeleted { run: *run, kept }),
+            None => Ok(()),
+        }
+    }
+
+    /// What was kept of a run, if it was deleted before `end`.
+    pub(crate) fn deleted(self, number: RunNumber) -> Option<Keep> {
+        // Nothing is undeleted.
+        self.index.runs.look(number, |run| run.state.latest().deleted)??;
+        self.index.runs.state_at(&*self.index.runs.get(number)?, self.end)?.deleted
     }
 
     /// What was found of a run; [`Error::RunNotFound`] if that is nothing, and it is sure that there is nothing.
@@ -40,11 +65,11 @@ impl IndexAt<'_> {
 
     /// The lineage of a run: where its events are.
     pub(crate) fn lineage(self, run: &RunId) -> Result<Lineage> {
-        let number = self.number(run)?;
+        let number = self.with_history(run)?;
         self.found(Lineage::of(self.index, number, self.end), run)
     }
 
-    /// The current run of a workflow id; `None` if there was never one.
+    /// The current run of a workflow id; `None` if there was never one, or that was deleted.
     pub(crate) fn current_run(self, namespace: &str, workflow_id: &str) -> Result<Option<RunId>> {
         let namespaces = &self.index.namespaces;
         let workflow = namespaces.find(namespace, workflow_id);

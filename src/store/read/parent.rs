@@ -9,6 +9,7 @@ use super::snapshot::Snapshot;
 use crate::error::Result;
 use crate::event::Started;
 use crate::id::{ChainNumber, RunId};
+use crate::retention::Keep;
 
 /// The parent of a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -58,9 +59,10 @@ impl Snapshot {
         let found = index.runs.get(self.number(&index, run)?);
         let parent = found.and_then(|found| relation_of_chain(&index, self.end(), found.chain));
         index.sure(parent.and_then(|(parent, initiated_event_id)| {
+            let is_here = self.at(&index).deleted(parent) != Some(Keep::Nothing);
             let parent = index.runs.get(parent)?;
             let workflow_id = index.workflow_of(&parent)?.1.id.clone();
-            Some(Parent { workflow_id, run: parent.id, initiated_event_id, is_here: true })
+            Some(Parent { workflow_id, run: parent.id, initiated_event_id, is_here })
         }))
     }
 
@@ -102,10 +104,12 @@ impl Snapshot {
         let index = self.index();
         let found = index.runs.get(self.number(&index, run)?);
         let chain = found.and_then(|found| index.chains.get(found.chain));
-        let root = chain.and_then(|chain| index.runs.get(chain.root?));
+        let root = chain.and_then(|chain| chain.root);
         index.sure(root.and_then(|root| {
+            let is_here = self.at(&index).deleted(root) != Some(Keep::Nothing);
+            let root = index.runs.get(root)?;
             let workflow_id = index.workflow_of(&root)?.1.id.clone();
-            Some(Root { workflow_id, run: root.id, is_here: true })
+            Some(Root { workflow_id, run: root.id, is_here })
         }))
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::chain_parent::relation_of_chain;
 use crate::id::{Position, RunId, RunNumber, Timestamp};
 use crate::index::{Index, RunStatus};
+use crate::retention::Keep;
 
 /// One run, as of a snapshot.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -45,6 +46,8 @@ pub struct RunInfo {
     pub started_at: Timestamp,
     /// When it closed: the time of its last event.
     pub closed_at: Option<Timestamp>,
+    /// What was kept of it, if its history was deleted.
+    pub deleted: Option<Keep>,
     /// Whether it is the current run of its workflow id.
     pub is_current: bool,
     /// Whether it was imported.
@@ -80,6 +83,7 @@ pub(crate) fn info(index: &Index, number: RunNumber, end: Position) -> Option<Ru
         bytes: state.bytes.into(),
         started_at: run.started_at,
         closed_at: state.closed_at,
+        deleted: state.deleted,
         is_current: index.namespaces.current_at(&workflow, end) == Some(number),
         is_imported: run.imported,
     })

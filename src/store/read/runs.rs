@@ -5,6 +5,7 @@ use super::snapshot::Snapshot;
 use crate::error::Result;
 use crate::id::{RunNumber, TypeNumber};
 use crate::index::{Index, RunStatus};
+use crate::retention::Keep;
 
 /// How many open runs are looked up at a time.
 const PAGE_RUNS: usize = 64;
@@ -178,7 +179,8 @@ impl Runs<'_> {
             // `None` beyond the last run.
             index.runs.get(number)?;
             let info = info(index, number, self.snapshot.end());
-            if let Some(info) = info.filter(|info| self.filter.admits(info)) {
+            let kept = info.filter(|info| info.deleted != Some(Keep::Nothing));
+            if let Some(info) = kept.filter(|info| self.filter.admits(info)) {
                 return Some(info);
             }
         }

@@ -20,7 +20,7 @@ impl Snapshot {
             let chain = index.sure(found.map(|found| found.chain))?;
             chain.ok_or(Error::RunNotFound { run: *run })?
         };
-        ChainRuns::of(self, chain)?.size(self)
+        ChainRuns::of(self, chain)?.kept_size(self)
     }
 
     /// The total size of a tree: the run itself, and all runs of the chains below it, each once. See
@@ -31,13 +31,9 @@ impl Snapshot {
     /// [`Error::Corrupt`](crate::Error::Corrupt) if an event cannot be read.
     pub fn tree_size(&self, run: &RunId) -> Result<Size> {
         self.here()?;
-        let root = self.run(run)?;
-        let mut size = Size { runs: 1, events: root.events.into(), bytes: root.bytes };
+        let mut size = Size::default();
         for node in self.tree(run)? {
-            let node = node?;
-            if let (Some(child), true) = (node.relation, node.run.is_some()) {
-                size += child.size;
-            }
+            size += node?.size;
         }
         Ok(size)
     }

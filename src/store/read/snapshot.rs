@@ -64,7 +64,7 @@ impl Snapshot {
         index.sure(look(&index))
     }
 
-    fn at<'i>(&self, index: &'i Index) -> IndexAt<'i> {
+    pub(crate) fn at<'i>(&self, index: &'i Index) -> IndexAt<'i> {
         IndexAt { index, end: self.end() }
     }
 
@@ -83,6 +83,11 @@ impl Snapshot {
         self.at(index).number(run)
     }
 
+    /// The number of a run that the snapshot sees and whose history was not deleted.
+    pub(crate) fn with_history(&self, index: &Index, run: &RunId) -> Result<RunNumber> {
+        self.at(index).with_history(run)
+    }
+
     /// Whether the run started before the snapshot.
     pub(crate) fn sees(&self, index: &Index, number: RunNumber) -> bool {
         self.at(index).sees(number)
@@ -92,7 +97,7 @@ impl Snapshot {
     pub(crate) fn holds(&self, run: &RunId) -> Result<bool> {
         match self.number(&self.index(), run) {
             Ok(_) => Ok(true),
-            Err(Error::RunNotFound { .. }) => Ok(false),
+            Err(Error::RunNotFound { .. } | Error::RunDeleted { .. }) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -147,7 +152,7 @@ impl Snapshot {
         closing.map(|at| BatchCursor::default().read(&self.view, at)).transpose()
     }
 
-    /// The current run of a workflow id; `None` if there was never one.
+    /// The current run of a workflow id; `None` if there was never one, or that was deleted.
     ///
     /// # Errors
     /// [`Error::DamagedIndex`] if the index is damaged, [`Error::Forked`].

@@ -7,6 +7,7 @@ use super::snapshot::Snapshot;
 use crate::bytes::wide;
 use crate::error::{Error, Result};
 use crate::id::{ChainNumber, ChildSlot, RunId, RunNumber};
+use crate::index::Size;
 
 /// A tree of runs, depth first, siblings in the order in which they were initiated.
 ///
@@ -55,6 +56,8 @@ pub struct TreeNode {
     /// The number of runs of the node: one for the root, otherwise those of the child's chain that are in the
     /// store.
     pub runs: u64,
+    /// The total size of these runs.
+    pub size: Size,
     /// Whether it is the last one shown of its siblings.
     pub is_last: bool,
     /// The number of children of these runs, shown or not.
@@ -71,7 +74,7 @@ impl Snapshot {
     pub fn tree(&self, run: &RunId) -> Result<Tree> {
         self.here()?;
         let index = self.index();
-        let root = self.number(&index, run)?;
+        let root = self.with_history(&index, run)?;
         let found = index.sure(index.runs.get(root))?.ok_or(Error::RunNotFound { run: *run })?;
         Ok(Tree {
             snapshot: self.clone(),
@@ -119,6 +122,8 @@ impl Tree {
     /// Counts the children of a node's runs, and descends to them if the limits allow.
     fn enter(&mut self, mut node: TreeNode, runs: ChainRuns) -> Result<TreeNode> {
         node.runs = wide(runs.len());
+        node.size = runs.kept_size(&self.snapshot)?;
+        let runs = runs.with_history(&self.snapshot)?;
         node.children = runs.count_children(&self.snapshot)?;
         let shown = if node.depth < self.max_depth { self.max_children } else { 0 };
         let left = shown.min(node.children);
@@ -175,6 +180,7 @@ impl TreeNode {
             relation: None,
             run: None,
             runs: 0,
+            size: Size::default(),
             is_last,
             children: 0,
             hidden_children: 0,

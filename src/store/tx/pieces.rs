@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::event::{Body, NewEvent};
 use crate::id::{RunId, RunNumber};
 use crate::index::{Illegal, Index, Run};
+use crate::retention::Keep;
 use crate::store::pending::{
     EventSource, ParentIdentity, PendingRun, Precondition, Progress, Read, RootIdentity,
     RunIdentity,
@@ -73,6 +74,9 @@ impl Step<'_> {
         self.work.named.push(number);
         self.see(index.limits_changed.max(found.state.changed()))?;
         let state = found.state.latest();
+        if state.deleted == Some(Keep::Nothing) {
+            return Err(Error::RunDeleted { run: found.id, kept: Keep::Nothing });
+        }
         let (namespace, _) = index
             .workflow_of(found)
             .ok_or_else(|| Error::internal("a run is of a workflow that is not there"))?;
@@ -86,6 +90,7 @@ impl Step<'_> {
             bytes_before: state.bytes.into(),
             limits: namespace.limits,
             imported: found.imported,
+            deleted: state.deleted,
             begins: None,
             progress: Progress::none(state.status),
         })
@@ -104,6 +109,7 @@ impl Step<'_> {
         {
             pending.first_event = state.next_event;
             pending.bytes_before = state.bytes.into();
+            pending.deleted = state.deleted;
             pending.progress = Progress::none(state.status);
         }
         Ok(())

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::id::{ChainNumber, Position, RunId, RunNumber, Timestamp};
 use crate::index::{Chain, DutyKey, Entry, Index, Run, Workflow};
 use crate::log::files::{Published, View};
+use crate::retention::Keep;
 use crate::store::pending::{Read, Workspace};
 
 /// A step being taken.
@@ -65,7 +66,10 @@ impl Step<'_> {
         // Ids stay in use, and closed runs closed.
         let lasts = matches!(
             error,
-            Error::RunExists { .. } | Error::RunClosed { .. } | Error::CrossNamespace { .. }
+            Error::RunExists { .. }
+                | Error::RunClosed { .. }
+                | Error::RunDeleted { kept: Keep::Nothing, .. }
+                | Error::CrossNamespace { .. }
         );
         if !lasts {
             self.keep_named();
@@ -133,7 +137,10 @@ impl<'a> Step<'a> {
         self.see(workflow.current.changed())?;
         let open = self.see_status(current)?;
         self.work.keep(Read::Workflow { number, current, open });
-        Ok(index.runs.get(current).map(|run| (workflow, run)))
+        // Also if this transaction deletes it.
+        let current =
+            Some(current).filter(|run| self.work.deletions.of(*run) != Some(Keep::Nothing));
+        Ok(current.and_then(|current| Some((workflow, index.runs.get(current)?))))
     }
 
     /// A chain with its last run.

@@ -12,6 +12,7 @@ const IMPORTED: u8 = 1;
 const PARENT: u8 = 2;
 const ROOT: u8 = 4;
 const ONE_RUN: u8 = 8;
+const DELETED: u8 = 16;
 
 impl Record for Chain {
     const FAMILY: Family = Family::Chains;
@@ -23,7 +24,8 @@ impl Record for Chain {
             flag(IMPORTED, self.imported)
                 | flag(PARENT, self.parent.is_some())
                 | flag(ROOT, self.root.is_some())
-                | flag(ONE_RUN, runs.len() == 1),
+                | flag(ONE_RUN, runs.len() == 1)
+                | flag(DELETED, self.deleted > 0),
         );
         to.extend_from_slice(self.first.as_bytes());
         if let Some(ChildRef { parent, slot }) = self.parent {
@@ -32,6 +34,9 @@ impl Record for Chain {
         }
         if let Some(root) = self.root {
             to.near(root.as_u32(), number);
+        }
+        if self.deleted > 0 {
+            to.number(self.deleted.into());
         }
         if runs.len() != 1 {
             to.number(wide(runs.len()));
@@ -56,6 +61,7 @@ impl Record for Chain {
             false => None,
         };
         let root = if has(ROOT) { Some(RunNumber::from_u32(from.near(number)?)) } else { None };
+        let deleted = if has(DELETED) { from.narrow()? } else { 0 };
         let members = match has(ONE_RUN) {
             true => Members::One(RunNumber::from_u32(from.near(number)?)),
             false => {
@@ -68,6 +74,6 @@ impl Record for Chain {
                 Members::Many(runs.collect::<Option<_>>()?)
             }
         };
-        from.finish(Chain { first, members, parent, root, imported: has(IMPORTED) })
+        from.finish(Chain { first, members, parent, root, imported: has(IMPORTED), deleted })
     }
 }

@@ -11,6 +11,7 @@ use crate::index::state::layers::Record;
 use crate::index::state::runs::{Fork, Run, RunState, RunStatus};
 use crate::index::state::undo::Latest;
 use crate::index::state::waypoints::Waypoints;
+use crate::retention::Keep;
 
 const IMPORTED: u8 = 1;
 const OLDER: u8 = 2;
@@ -19,6 +20,7 @@ const FORK: u8 = 8;
 const REPLACED: u8 = 16;
 const CONTINUED: u8 = 32;
 const CLOSED: u8 = 64;
+const DELETED: u8 = 128;
 
 impl Record for Run {
     const FAMILY: Family = Family::Runs;
@@ -56,9 +58,11 @@ impl Run {
                 | flag(FORK, self.fork.is_some())
                 | flag(REPLACED, state.replaced)
                 | flag(CONTINUED, state.continued)
-                | flag(CLOSED, state.closed_at.is_some()),
+                | flag(CLOSED, state.closed_at.is_some())
+                | flag(DELETED, state.deleted.is_some()),
         );
         to.push(state.status.number());
+        to.extend(state.deleted.map(Keep::number));
         to.extend_from_slice(self.id.as_bytes());
         to.number(self.namespace.into());
         to.near(self.workflow.as_u32(), number);
@@ -92,6 +96,7 @@ impl Run {
         let flags = from.byte()?;
         let has = |flag| flags & flag != 0;
         let status = RunStatus::from_number(from.byte()?)?;
+        let deleted = if has(DELETED) { Some(Keep::from_number(from.byte()?)?) } else { None };
         let id = from.run_id()?;
         let namespace = from.narrow()?;
         let workflow = WorkflowNumber::from_u32(from.near(number)?);
@@ -111,6 +116,7 @@ impl Run {
             replaced: has(REPLACED),
             continued: has(CONTINUED),
             closed_at: None,
+            deleted,
         };
         if has(CLOSED) {
             let closed_at = started_at.unix_nanos().wrapping_add(from.signed()?);

@@ -8,6 +8,7 @@ use crate::event::{
 };
 use crate::id::{RunId, RunNumber};
 use crate::index::{DutyKey, DutyKind};
+use crate::retention::Keep;
 use crate::store::pending::{EventSource, Precondition, Read};
 use crate::store::read::{BatchCursor, EventRef};
 use crate::store::tx::{Step, Stepped};
@@ -157,6 +158,9 @@ impl Step<'_> {
             self.work.keep(Read::NoRun(target));
             return Ok(None);
         };
+        if self.deletion(at)? == Some(Keep::Nothing) {
+            return Ok(None);
+        }
         let named = index
             .workflow_of(&run)
             .is_some_and(|(found, of)| *found.name == *namespace && *of.id == *request.workflow_id);

@@ -14,6 +14,9 @@ impl Transaction<'_> {
     pub fn event_by_key(&mut self, run: &RunId, key: u64) -> Result<Option<u32>> {
         self.step(|step| {
             let at = step.find(run)?;
+            if let Some(number) = step.work.pending(at)?.number {
+                step.check_history(number)?;
+            }
             step.event_by_key(at, key)
         })
     }

@@ -4,6 +4,7 @@ mod append;
 mod child_events;
 mod children;
 mod continue_as_new;
+mod delete;
 mod deliver;
 mod event_keys;
 mod new_child;

@@ -7,6 +7,7 @@ use crate::error::{Error, Moved, Result};
 use crate::event::{Body, EventIds, NewEvent, Reset, Terminated};
 use crate::id::{RunId, Timestamp};
 use crate::index::{ForkPoint, Run, RunOrigin};
+use crate::retention::Keep;
 use crate::store::pending::{EventSource, Read};
 use crate::store::tx::{Step, Transaction, Unrecorded};
 
@@ -116,17 +117,24 @@ impl Step<'_> {
         };
         let identity = self.identity(base)?;
         let current = self.current(&identity.namespace, &identity.workflow_id, reset.request_id)?;
-        let current = current.ok_or(Error::RunNotFound { run: *base })?;
-        if current.repeats {
+        if let Some(current) = current.as_ref().filter(|current| current.repeats) {
             return Ok(Some(current.run));
         }
         self.work.named.push(number);
         self.see(run.state.changed())?;
-        self.check_base(base, &run, reset, &current)?;
+        self.check_base(base, &run, reset, current.as_ref())?;
+        self.check_history(number)?;
         if !past.is_read(index, base) {
             return Ok(None);
         }
         past.check_open()?;
+        for child in index.children_at_reset(number, reset.last_event) {
+            // Its outcome is still to be told.
+            if self.deletion(child)? == Some(Keep::Nothing) {
+                let run = index.runs.look(child, |run| run.id).unwrap_or(*base);
+                return Err(Error::RunDeleted { run, kept: Keep::Nothing });
+            }
+        }
         // Everything that the base run and those that took over from it have learned is repeated.
         past.read_from().for_each(|number| self.keep_end(number));
         past.holders_of_children(index, number).for_each(|number| self.keep_end(number));
@@ -141,8 +149,11 @@ impl Step<'_> {
             open_activities: EventIds::from_bytes(&open),
         };
         let event = NewEvent::new(Body::WorkflowReset(first)).payload(reset.payload).at(time);
-        self.atomically(&[current.run], |step| {
-            let closing = step.terminate_for(base, reset, &current, id, time)?;
+        let current = current.filter(|current| current.status.is_open());
+        let terminated = current.as_ref().map(|current| current.run);
+        self.atomically(terminated.as_slice(), |step| {
+            let closing = terminated.map(|run| step.terminate_for(base, reset, run, id, time));
+            let closing = closing.transpose()?;
             step.begin(Beginning {
                 id,
                 event,
@@ -174,26 +185,23 @@ impl Step<'_> {
         })
     }
 
-    /// Terminates the workflow's current run, if it is open, for the run `id` that the reset begins. What was
-    /// written is to be noted by the caller.
+    /// Terminates the workflow's current run for the run `id` that the reset begins. What was written is to be noted by
+    /// the caller.
     fn terminate_for<'a>(
         &mut self,
         base: &RunId,
         reset: &NewReset<'a>,
-        current: &CurrentRun,
+        current: RunId,
         id: RunId,
         time: Timestamp,
-    ) -> Result<Option<Unrecorded<'a>>> {
-        if !current.status.is_open() {
-            return Ok(None);
-        }
-        let run = self.find(&current.run)?;
+    ) -> Result<Unrecorded<'a>> {
+        let run = self.find(&current)?;
         let body = Body::WorkflowExecutionTerminated(Terminated {
             reason: if reset.reason.is_empty() { "reset" } else { reset.reason },
-            reset_run_id: (current.run == *base).then_some(id),
+            reset_run_id: (current == *base).then_some(id),
         });
         let id = self.put_event(run, &NewEvent::new(body).at(time), EventSource::Store)?;
-        Ok(Some(Unrecorded { run, id, body }))
+        Ok(Unrecorded { run, id, body })
     }
 
     /// Checks what a reset is based on.
@@ -202,7 +210,7 @@ impl Step<'_> {
         base: &RunId,
         run: &Run,
         reset: &NewReset<'_>,
-        current: &CurrentRun,
+        current: Option<&CurrentRun>,
     ) -> Result<()> {
         let changes = |run: &RunId| {
             let pending = self.work.run_by_id(run);
@@ -214,8 +222,10 @@ impl Step<'_> {
             "an imported run is not reset here"
         } else if reset.last_event == 0 || reset.last_event > last {
             "the point of a reset must be within the history, before its closing event"
-        } else if changes(base) || changes(&current.run) {
+        } else if changes(base) || current.is_some_and(|current| changes(&current.run)) {
             "a run that the transaction has changed cannot be reset in it"
+        } else if !self.work.deletions.is_empty() {
+            "a transaction that deletes runs resets none"
         } else if self.work.draft.tells_end_of(self.index, *base) {
             "a run cannot be reset in the transaction that tells a parent how its chain ended"
         } else {

@@ -150,6 +150,7 @@ impl Step<'_> {
             bytes_before: shares.map_or(0, |shared| shared.bytes),
             limits: limits.map(|found| found.limits).unwrap_or_default(),
             imported,
+            deleted: None,
             begins: Some(Box::new(NewRunState {
                 identity,
                 request_id: request_id.into(),
