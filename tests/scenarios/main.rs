@@ -15,6 +15,7 @@ mod accepted;
 mod chain;
 mod decisions;
 mod deep;
+mod deletion;
 mod duties;
 mod fanout;
 mod keys;

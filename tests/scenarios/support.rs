@@ -5,7 +5,8 @@ use std::ops::Deref;
 use kinlog::error::Moved;
 use kinlog::{
     Close, Durability, DutyFilter, DutyKind, Error, Event, EventKind, Limits, NewChild, NewEvent,
-    NewRun, Options, ParentClosePolicy, Result, RunFilter, RunId, RunStatus, Store, Transaction,
+    NewRun, Options, ParentClosePolicy, Result, RunFilter, RunId, RunInfo, RunStatus, Store,
+    Transaction,
 };
 
 pub(crate) const NAMESPACE: &str = "shop";
@@ -146,7 +147,8 @@ impl World {
     /// Every run's sizes are what its events add up to.
     fn sizes_are_exact(&self) {
         let snapshot = self.snapshot();
-        for info in snapshot.runs(RunFilter::all()).map(Result::unwrap) {
+        let whole = |info: &RunInfo| info.deleted.is_none();
+        for info in snapshot.runs(RunFilter::all()).map(Result::unwrap).filter(whole) {
             let history = snapshot.history(&info.id).unwrap();
             let mut bytes = 0;
             for (expected, event) in (1..).zip(&history) {
