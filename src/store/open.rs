@@ -38,7 +38,7 @@ impl Store {
         }
         let opened = opened?;
         let Built { mut index, freezer, cold, found, loaded_upto, .. } = built;
-        index.end = opened.published.end();
+        index.begin_at(opened.published.end());
         let (writer, background) = opened.writing.unzip();
         if let Some(writer) = &writer {
             writer.tell_durable(writer.durable());

@@ -108,6 +108,14 @@ impl Totals {
 }
 
 impl Index {
+    /// An empty log ends behind its header. Any other index ends where its last commit does, wherever the next one will
+    /// lie: what is stored follows from the commits alone.
+    pub(crate) fn begin_at(&mut self, end: Position) {
+        if self.totals.commits == 0 {
+            self.end = end;
+        }
+    }
+
     /// The bytes of the commits that the hot layer comes from.
     pub(crate) fn hot_log_bytes(&self) -> u64 {
         self.totals.log_bytes() - self.frozen_bytes

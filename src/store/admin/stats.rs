@@ -199,7 +199,8 @@ impl Store {
             .collect();
         stats.tables.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         stats.index = self.index_stats(&index);
-        index.end
+        // The log may go on in another segment than the last commit is in.
+        index.end.max(self.end())
     }
 
     fn index_stats(&self, index: &Index) -> IndexStats {

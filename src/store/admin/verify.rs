@@ -138,8 +138,7 @@ impl Store {
             let limit = (!quiet).then_some(view.end);
             let found = reread::reread(disk, paths, view, limit, &mut fresh);
             let Fresh { mut index, commits, bytes, .. } = fresh;
-            // An empty log ends behind its header.
-            index.end = view.end;
+            index.begin_at(view.end);
             // A writer that came meanwhile may have written what reads as damage: start again.
             if reread::epoch(disk, paths)? != epoch || quiet != self.is_quiet()? {
                 continue;
@@ -172,7 +171,7 @@ impl Store {
     fn verify_links(&self, snapshot: &Snapshot, fresh: &Index) -> Result<()> {
         let view = snapshot.view();
         let index = snapshot.index();
-        if index.end != view.end {
+        if index.last != fresh.last {
             return Ok(());
         }
         let differs = fresh

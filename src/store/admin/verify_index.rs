@@ -58,7 +58,7 @@ impl Store {
 
     /// Compares sums and the rows of tables with those in use, unless something was committed since.
     pub(super) fn verify_tables(&self, snapshot: &Snapshot, fresh: &Index) -> Result<()> {
-        let is_current = |index: &Index| index.end == snapshot.end();
+        let is_current = |index: &Index| index.last == fresh.last;
         let view = snapshot.view();
         {
             let index = snapshot.index();
@@ -144,7 +144,7 @@ mod tests {
     use std::ops::Bound;
     use std::path::Path;
 
-    use kinlog_testing::files::{Image, directory};
+    use kinlog_testing::files::{Image, PAGE, directory};
 
     use crate::disk::{Disk, FileSystem};
     use crate::error::Error;
@@ -193,6 +193,34 @@ mod tests {
         change(&disk, &paths, &mut checkpoint);
         write_checkpoint(&disk, &paths, &checkpoint).unwrap();
         options().read_only(true).open(dir).unwrap()
+    }
+
+    #[test]
+    fn an_index_that_was_stored_after_an_opening_between_two_segments_is_sound() {
+        let dir = directory();
+        let store = options().open(dir.path()).unwrap();
+        let commit = |store: &Store, id: &str, bytes| {
+            let mut tx = store.begin();
+            tx.start(NewRun::new("shop", id, "Order").input(&vec![7; bytes])).unwrap();
+            tx.commit().unwrap();
+        };
+        // A seal, and a commit behind it that was lost with the power.
+        commit(&store, "first", 40_000);
+        commit(&store, "lost", 40_000);
+        let mut image = Image::read_but_lock(dir.path());
+        let last = image.segments() - 1;
+        assert_eq!(last, 1);
+        image.segment_mut(last)[PAGE..].fill(0);
+        image.0.retain(|name, _| !name.starts_with("index"));
+        let dir = directory();
+        image.write_killed(dir.path());
+        let store = options().open(dir.path()).unwrap();
+        // Before this one the index is frozen, where there is no commit in the last segment.
+        commit(&store, "next", 10);
+        store.shut_down().unwrap();
+        let store = options().open(dir.path()).unwrap();
+        assert_eq!(store.stats().unwrap().index.files, 1);
+        store.verify(|_| ()).unwrap();
     }
 
     #[test]
