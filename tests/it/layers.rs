@@ -1,11 +1,14 @@
 //! An index in layers: what is in memory over what is in files.
 
+use std::fs;
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use kinlog::{Durability, Options, Store};
+use kinlog::disk::Disk;
+use kinlog::{Durability, IndexFound, Options, Store};
 use kinlog_testing::disk::{Fate, Op, disk_with};
+use kinlog_testing::files::directory;
 
 fn set(store: &Store, rows: std::ops::Range<u8>, value: Option<&[u8]>) {
     let mut tx = store.begin();
@@ -109,4 +112,71 @@ fn no_checkpoint_covers_what_is_not_on_the_device() {
     }
     assert!(store.shut_down().is_err());
     assert!(!dir.path().join("index/CHECKPOINT").exists());
+}
+
+type Happens = Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>;
+
+/// A disk on which something happens once before a file of the index is opened, as soon as it is given.
+fn before_an_open() -> (Arc<dyn Disk>, Happens) {
+    let happens = Happens::default();
+    let given = happens.clone();
+    let disk = disk_with(move |op, path| {
+        if op == Op::Open && path.extension().is_some_and(|it| it == "idx") {
+            let once = given.lock().unwrap().take();
+            once.into_iter().for_each(|happen| happen());
+        }
+        Fate::Done
+    });
+    (disk, happens)
+}
+
+/// Two threads refresh a reader: the one that has read an older checkpoint comes last.
+#[test]
+fn a_reader_does_not_go_back_to_older_files() {
+    let dir = directory();
+    let writer = Options::new().memory_bytes(0).open(dir.path()).unwrap();
+    let (disk, happens) = before_an_open();
+    let options = Options::new().read_only(true).memory_bytes(0).disk(disk);
+    let reader = Arc::new(options.open(dir.path()).unwrap());
+    set(&writer, 0..1, Some(b"first"));
+    set(&writer, 1..2, Some(b"second"));
+    writer.shut_down().unwrap();
+    let (path, other) = (dir.path().to_owned(), reader.clone());
+    *happens.lock().unwrap() = Some(Box::new(move || {
+        let writer = Options::new().memory_bytes(0).open(path).unwrap();
+        set(&writer, 2..3, Some(b"third"));
+        set(&writer, 3..4, Some(b"fourth"));
+        writer.shut_down().unwrap();
+        other.refresh().unwrap();
+    }));
+    reader.refresh().unwrap();
+    assert!(happens.lock().unwrap().is_none());
+    assert_eq!(reader.snapshot().rows("rows", ..).count(), 4);
+    reader.verify(|_| ()).unwrap();
+}
+
+/// The writer goes on, and merges and removes files, between a reader's look at the checkpoint and at these.
+#[test]
+fn an_opening_that_comes_too_late_for_the_files_of_a_checkpoint_uses_the_next_one() {
+    let dir = directory();
+    let writer = Options::new().memory_bytes(0).open(dir.path()).unwrap();
+    set(&writer, 0..1, Some(b"first"));
+    set(&writer, 1..2, Some(b"second"));
+    writer.shut_down().unwrap();
+    let writer = Options::new().memory_bytes(0).open(dir.path()).unwrap();
+    let kept: Arc<Mutex<Option<Store>>> = Arc::default();
+    let still_open = kept.clone();
+    let (disk, happens) = before_an_open();
+    let files = fs::read_dir(dir.path().join("index")).unwrap().map(|entry| entry.unwrap().path());
+    let oldest = files.filter(|path| path.extension().is_some_and(|it| it == "idx")).min().unwrap();
+    *happens.lock().unwrap() = Some(Box::new(move || {
+        while fs::exists(&oldest).unwrap() {
+            set(&writer, 2..3, Some(b"more"));
+        }
+        *still_open.lock().unwrap() = Some(writer);
+    }));
+    let reader = Options::new().read_only(true).disk(disk).open(dir.path()).unwrap();
+    assert!(happens.lock().unwrap().is_none());
+    assert_eq!(reader.report().index, IndexFound::Used);
+    reader.verify(|_| ()).unwrap();
 }

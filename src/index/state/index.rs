@@ -147,6 +147,11 @@ impl Index {
         self.runs.cold().files()
     }
 
+    /// The end of the last commit that files have taken in.
+    pub(crate) fn files_upto(&self) -> Option<Position> {
+        self.files().first().map(|newest| newest.entry.upto)
+    }
+
     /// Whether some of it is in files.
     pub(crate) fn has_files(&self) -> bool {
         !self.files().is_empty()

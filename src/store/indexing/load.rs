@@ -15,10 +15,29 @@ pub(crate) struct Loaded {
     pub(crate) covered: Covered,
 }
 
+/// How many checkpoints are tried, each of which a writer replaces by the next before its files are open.
+const TRIES: usize = 8;
+
 /// The index on disk; `None` if there is none, or not all of it.
 pub(crate) fn load(disk: &dyn Disk, paths: &Paths) -> Option<Loaded> {
-    let checkpoint = read_checkpoint(disk, paths)?;
-    let cold = Arc::new(open_files(disk, paths, &checkpoint)?);
+    let mut checkpoint = read_checkpoint(disk, paths)?;
+    for _ in 0..TRIES {
+        let loaded = load_files(disk, paths, &checkpoint);
+        if loaded.is_some() {
+            return loaded;
+        }
+        // A writer that has switched to other files meanwhile has removed some.
+        let next = read_checkpoint(disk, paths)?;
+        if next.files == checkpoint.files {
+            return None;
+        }
+        checkpoint = next;
+    }
+    None
+}
+
+fn load_files(disk: &dyn Disk, paths: &Paths, checkpoint: &Checkpoint) -> Option<Loaded> {
+    let cold = Arc::new(open_files(disk, paths, checkpoint)?);
     let index = Index::decode(&cold, &checkpoint.resident)?;
     Some(Loaded { index, cold, covered: checkpoint.covered })
 }

@@ -233,8 +233,9 @@ impl Shared {
         }
         let Some(cold) = open_files(disk, paths, &checkpoint) else { return };
         let mut index = self.index.write();
-        // What was found damaged must not be forgotten.
-        if index.check_cold().is_err() {
+        // What was found damaged must not be forgotten; and another refresh may have come further in the meantime, and
+        // taken layers out of memory that only newer files have.
+        if index.check_cold().is_err() || index.files_upto() >= Some(upto) {
             return;
         }
         index.adopt(&Arc::new(cold));
