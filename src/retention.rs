@@ -1,5 +1,10 @@
 //! Deletion and retention: what is kept of runs that have closed.
 
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use crate::bytes::{put, u32_at, u64_at};
+
 /// What is kept of a run that is deleted.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Keep {
@@ -31,4 +36,97 @@ impl Keep {
     pub(crate) fn from_number(number: u8) -> Option<Self> {
         [Keep::Nothing, Keep::Outcome].into_iter().find(|keep| keep.number() == number)
     }
+}
+
+/// How long a namespace keeps its runs once they have closed; what is older is deleted by
+/// [`Store::expire`](crate::Store::expire). The default keeps everything.
+///
+/// It is asked when runs expire, so a change holds for what is there already.
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let store = kinlog::Store::open(dir.path())?;
+/// use std::time::Duration;
+/// use kinlog::retention::Retention;
+///
+/// const DAY: Duration = Duration::from_secs(86_400);
+/// // Histories for a week, outcomes for a year.
+/// let retention = Retention::new().history(7 * DAY).outcome(365 * DAY);
+/// store.set_retention("shop", retention)?;
+/// assert_eq!(store.retention("shop"), retention);
+/// # Ok::<(), kinlog::Error>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct Retention {
+    /// How long after a run has closed its history is kept; from then on its outcome alone. `None`: for ever.
+    pub history: Option<Duration>,
+    /// How long after a run has closed its outcome is kept; from then on nothing, whatever `history` says. `None`: for ever.
+    pub outcome: Option<Duration>,
+    /// How many runs of a chain are kept, its last run among them; of those before nothing is kept. `None`: all.
+    pub chain_runs: Option<NonZeroU32>,
+}
+
+impl Retention {
+    /// Keeps everything.
+    #[must_use]
+    pub fn new() -> Self {
+        Retention::default()
+    }
+
+    /// Keeps histories for so long, to the nanosecond; more than 584 years are for ever.
+    #[must_use]
+    pub fn history(mut self, after_close: Duration) -> Self {
+        self.history = nanos(after_close).map(Duration::from_nanos);
+        self
+    }
+
+    /// Keeps outcomes for so long, likewise.
+    #[must_use]
+    pub fn outcome(mut self, after_close: Duration) -> Self {
+        self.outcome = nanos(after_close).map(Duration::from_nanos);
+        self
+    }
+
+    /// Keeps so many runs of a chain.
+    #[must_use]
+    pub fn chain_runs(mut self, runs: NonZeroU32) -> Self {
+        self.chain_runs = Some(runs);
+        self
+    }
+
+    /// The bytes of it in a namespace's row.
+    pub(crate) fn encode(self) -> [u8; RETENTION_BYTES] {
+        let age = |kept: Option<Duration>| kept.and_then(nanos).unwrap_or(FOR_EVER);
+        let mut bytes = [0; RETENTION_BYTES];
+        put(&mut bytes, 0, &age(self.history).to_le_bytes());
+        put(&mut bytes, 8, &age(self.outcome).to_le_bytes());
+        put(&mut bytes, 16, &self.chain_runs.map_or(0, NonZeroU32::get).to_le_bytes());
+        bytes
+    }
+
+    /// What [`Retention::encode`] has made; `None` if the bytes are cut short.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let bytes = bytes.get(..RETENTION_BYTES)?;
+        let age = |at| {
+            Some(u64_at(bytes, at)?)
+                .map(|nanos| (nanos != FOR_EVER).then(|| Duration::from_nanos(nanos)))
+        };
+        Some(Retention {
+            history: age(0)?,
+            outcome: age(8)?,
+            chain_runs: NonZeroU32::new(u32_at(bytes, 16)?),
+        })
+    }
+}
+
+/// The bytes of it: two ages, a number of runs, and four that are zero.
+pub(crate) const RETENTION_BYTES: usize = 24;
+
+/// In the place of an age.
+const FOR_EVER: u64 = u64::MAX;
+
+/// An age in nanoseconds; `None` if it is too long.
+fn nanos(age: Duration) -> Option<u64> {
+    u64::try_from(age.as_nanos()).ok().filter(|nanos| *nanos != FOR_EVER)
 }

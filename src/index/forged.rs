@@ -8,10 +8,9 @@ use crate::event::{
 };
 use crate::id::{Position, RunId, Timestamp};
 use crate::index::rules::Refusal;
-use crate::limits::Limits;
 use crate::log::format::{write_batch_header, write_put};
 
-use crate::index::state::{NAMESPACES_TABLE, encode_limits};
+use crate::index::state::{NAMESPACES_TABLE, Settings};
 
 const ORDER: RunId = run(1);
 const SHIP: RunId = run(2);
@@ -258,7 +257,7 @@ fn a_namespace_has_a_name_of_at_most_255_bytes() {
             assert_eq!(Log::new().commit(&[(ORDER, &[it])]).is_ok(), sound, "{}", namespace.len());
         }
         let mut row = Buffer::new();
-        let limits = encode_limits(&Limits::default());
+        let limits = Settings::default().encode();
         write_put(&mut row, NAMESPACES_TABLE, namespace.as_bytes(), Some(&limits));
         assert_eq!(Log::new().take(&row, 0).is_ok(), sound, "a row of {}", namespace.len());
     }

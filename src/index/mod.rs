@@ -28,7 +28,7 @@ pub(crate) use rules::{
 };
 pub(crate) use state::{
     Chain, ChildRef, DELETED_TABLE, DutyKey, EVENT_KEYS_TABLE, Entry, FrozenIndex, Index,
-    NAMESPACES_TABLE, Relation, Run, RunLinks, RunState, ValueRef, Waypoint, Workflow,
-    encode_limits, event_in_row, event_key_row, event_of_row,
+    NAMESPACES_TABLE, Relation, Run, RunLinks, RunState, Settings, ValueRef, Waypoint, Workflow,
+    event_in_row, event_key_row, event_of_row,
 };
 pub use state::{DutyKind, RunStatus, Size};

@@ -630,7 +630,7 @@ DELETED = "kinlog.deleted"
 # What is kept of a run that is deleted.
 NOTHING, OUTCOME = 0, 1
 NAMESPACE_BYTES_MAX = 255
-LIMITS_BYTES = 48
+LIMITS_BYTES, SETTINGS_BYTES = 48, 72
 KEY_BYTES_MAX, VALUE_BYTES_MAX = 4096, 16 << 20
 
 
@@ -671,8 +671,9 @@ class Row:
         except UnicodeDecodeError:
             raise Malformed("a namespace's name is not UTF-8") from None
         check_namespace_bytes(self.key)
-        if self.value is None or len(self.value) < LIMITS_BYTES:
-            raise Malformed("a namespace's limits are missing")
+        length = len(self.value or b"")
+        if length != LIMITS_BYTES and length < SETTINGS_BYTES:
+            raise Malformed("a namespace's settings are missing")
 
 
 # --- 12. Lock and lock record -------------------------------------------------------------------

@@ -18,6 +18,7 @@ mod read_cache;
 mod record;
 mod rows;
 mod runs;
+mod settings;
 mod tables;
 mod undo;
 mod waypoints;
@@ -34,11 +35,10 @@ pub(crate) use index::Index;
 pub(crate) use layers::{Entry, Layer, Record};
 pub(crate) use links::{ChildRef, OutgoingRequest, ParentState, Relation, RunLinks};
 pub(crate) use namespaces::WorkflowSlot;
-pub(crate) use namespaces::{
-    NAMESPACES_TABLE, Namespaces, NewRun, Workflow, encode_limits, is_name,
-};
+pub(crate) use namespaces::{NAMESPACES_TABLE, Namespaces, NewRun, Workflow, is_name};
 pub(crate) use rows::ValueRef;
 pub(crate) use runs::{Fork, Run, RunState};
 pub use runs::{RunStatus, Size};
+pub(crate) use settings::Settings;
 pub(crate) use undo::Latest;
 pub(crate) use waypoints::{Waypoint, Waypoints};

@@ -1,4 +1,4 @@
-//! Namespaces with their limits, and the workflows in them with their current runs.
+//! Namespaces with their settings, and the workflows in them with their current runs.
 
 use crate::hash::Map;
 use std::sync::Arc;
@@ -8,24 +8,25 @@ use super::ids::Ids;
 use super::impossible::{Impossible, Must};
 use super::layers::{Entry, Layer, Layers};
 use super::runs::Size;
+use super::settings::{SETTINGS_BYTES, Settings};
 use super::undo::{Latest, UndoQueue};
 use super::workflow_types::WorkflowTypes;
-use crate::bytes::{in_memory, u32_at, wide};
+use crate::bytes::{in_memory, wide};
 use crate::event::Malformed;
 use crate::id::{Position, RunNumber, WorkflowNumber};
 use crate::index::cold::{Cold, Family};
 use crate::index::pack::{Pack, Unpack};
-use crate::limits::{Limits, NAMESPACE_BYTES_MAX};
+use crate::limits::NAMESPACE_BYTES_MAX;
 use crate::log::format::Put;
 use crate::sorted::hash;
 
-/// The table that holds each namespace's limits: key the name, value twelve `u32`.
+/// The table that holds each namespace's settings: key the name, value [`Settings`].
 pub(crate) const NAMESPACES_TABLE: &str = "kinlog.namespaces";
 
 /// One namespace.
 pub(crate) struct Namespace {
     pub(crate) name: Arc<str>,
-    pub(crate) limits: Limits,
+    pub(crate) settings: Settings,
     /// What all its runs add up to.
     pub(crate) size: Latest<Size>,
     workflows: Ids<Arc<str>, WorkflowNumber>,
@@ -117,7 +118,7 @@ impl Namespaces {
         to.number(wide(self.list.len()));
         for namespace in &self.list {
             to.text(&namespace.name);
-            to.extend_from_slice(&encode_limits(&namespace.limits));
+            to.extend_from_slice(&namespace.settings.encode());
             let Size { runs, events, bytes } = *namespace.size.latest();
             [runs, events, bytes].into_iter().for_each(|sum| to.number(sum));
             to.position(namespace.size.changed());
@@ -132,11 +133,11 @@ impl Namespaces {
             Namespaces { workflows: Layers::of_cold(cold, workflows), ..Namespaces::default() };
         for index in 0..from.count()? {
             let name: Arc<str> = from.text()?.into();
-            let limits = decode_limits(from.take(LIMITS_BYTES)?)?;
+            let settings = Settings::decode(from.take(SETTINGS_BYTES)?)?;
             let size = Size { runs: from.number()?, events: from.number()?, bytes: from.number()? };
             let size = Latest::new(from.position()?, size);
             namespaces.by_name.insert(name.clone(), index);
-            namespaces.list.push(Namespace { name, limits, size, workflows: Ids::default() });
+            namespaces.list.push(Namespace { name, settings, size, workflows: Ids::default() });
         }
         namespaces.types = WorkflowTypes::decode(from)?;
         Some(namespaces)
@@ -174,18 +175,18 @@ impl Namespaces {
     pub(crate) fn check(row: &Put<'_>) -> Result<(), Malformed> {
         let sound = row.table != NAMESPACES_TABLE
             || (std::str::from_utf8(row.key).is_ok_and(is_name)
-                && row.value.is_some_and(|(_, value)| decode_limits(value).is_some()));
+                && row.value.is_some_and(|(_, value)| Settings::decode(value).is_some()));
         sound.then_some(()).ok_or(Malformed)
     }
 
     /// Takes in a row, if it is a namespace; whether it is.
     pub(crate) fn put(&mut self, row: &Put<'_>) -> bool {
         let namespace = (row.table == NAMESPACES_TABLE)
-            .then(|| Some((std::str::from_utf8(row.key).ok()?, decode_limits(row.value?.1)?)));
-        let Some((name, limits)) = namespace.flatten() else { return false };
+            .then(|| Some((std::str::from_utf8(row.key).ok()?, Settings::decode(row.value?.1)?)));
+        let Some((name, settings)) = namespace.flatten() else { return false };
         let index = self.namespace_for(name);
         if let Some(namespace) = self.list.get_mut(index) {
-            namespace.limits = limits;
+            namespace.settings = settings;
         }
         true
     }
@@ -331,7 +332,7 @@ impl Namespaces {
         self.by_name.insert(name.clone(), self.list.len());
         self.list.push(Namespace {
             name,
-            limits: Limits::default(),
+            settings: Settings::default(),
             size: Latest::new(Position::START, Size::default()),
             workflows: Ids::default(),
         });
@@ -342,54 +343,4 @@ impl Namespaces {
 /// Whether a namespace can have this name.
 pub(crate) fn is_name(name: &str) -> bool {
     (1..=NAMESPACE_BYTES_MAX).contains(&name.len())
-}
-
-/// The bytes of the limits in a row.
-const LIMITS_BYTES: usize = 48;
-
-/// The value of a namespace's row.
-pub(crate) fn encode_limits(limits: &Limits) -> Vec<u8> {
-    let mut limits = *limits;
-    fields(&mut limits).into_iter().flat_map(|field| field.to_le_bytes()).collect()
-}
-
-/// The limits in a row; a longer value comes from a later version, which adds at the end.
-fn decode_limits(value: &[u8]) -> Option<Limits> {
-    let mut limits = Limits::default();
-    for (i, field) in fields(&mut limits).into_iter().enumerate() {
-        *field = u32_at(value, i * 4)?;
-    }
-    Some(limits)
-}
-
-/// The limits in the order in which a row holds them.
-fn fields(limits: &mut Limits) -> [&mut u32; 12] {
-    let Limits {
-        history_events,
-        history_bytes,
-        payload_bytes,
-        id_bytes,
-        warn_events,
-        warn_bytes,
-        suggest_events,
-        suggest_bytes,
-        open_children,
-        open_activities,
-        open_signals,
-        open_cancels,
-    } = limits;
-    [
-        history_events,
-        history_bytes,
-        payload_bytes,
-        id_bytes,
-        warn_events,
-        warn_bytes,
-        suggest_events,
-        suggest_bytes,
-        open_children,
-        open_activities,
-        open_signals,
-        open_cancels,
-    ]
 }

@@ -18,13 +18,21 @@ use super::run_info::RunInfo;
 use super::snapshot::Snapshot;
 use super::tail::Tail;
 use crate::limits::Limits;
+use crate::retention::Retention;
 
 impl Store {
     /// The limits of a namespace: the defaults if none were set.
     #[must_use]
     pub fn limits(&self, namespace: &str) -> Limits {
         let index = self.shared.index.read();
-        index.namespaces.get(namespace).map(|found| found.limits).unwrap_or_default()
+        index.namespaces.get(namespace).map(|found| found.settings.limits).unwrap_or_default()
+    }
+
+    /// How long a namespace keeps its runs: for ever if nothing was set.
+    #[must_use]
+    pub fn retention(&self, namespace: &str) -> Retention {
+        let index = self.shared.index.read();
+        index.namespaces.get(namespace).map(|found| found.settings.retention).unwrap_or_default()
     }
 
     /// The names of the namespaces, in order.

@@ -7,8 +7,9 @@ use super::transaction::Transaction;
 use crate::error::Result;
 use crate::event::NewEvent;
 use crate::id::RunId;
-use crate::index::{NAMESPACES_TABLE, encode_limits};
+use crate::index::{NAMESPACES_TABLE, Settings};
 use crate::limits::Limits;
+use crate::retention::Retention;
 use crate::store::shared::Store;
 
 impl Store {
@@ -53,9 +54,29 @@ impl Store {
     /// # Errors
     /// [`Error::LimitExceeded`](crate::Error::LimitExceeded) for a name that is too long, and as [`Transaction::commit`].
     pub fn set_limits(&self, namespace: &str, limits: Limits) -> Result<Commit> {
-        let mut tx = self.begin();
+        self.set(namespace, |settings| settings.limits = limits)
+    }
+
+    /// Sets how long a namespace keeps its runs, which need not have been used before; [`Store::expire`] deletes what is
+    /// older. Durable when it returns.
+    ///
+    /// # Errors
+    /// As [`Store::set_limits`].
+    pub fn set_retention(&self, namespace: &str, retention: Retention) -> Result<Commit> {
+        self.set(namespace, |settings| settings.retention = retention)
+    }
+
+    /// Changes some settings of a namespace, and leaves the others as they are.
+    fn set(&self, namespace: &str, change: impl Fn(&mut Settings)) -> Result<Commit> {
         check_namespace(namespace)?;
-        tx.put_row(NAMESPACES_TABLE, namespace.as_bytes(), Some(&encode_limits(&limits)))?;
-        tx.commit()
+        let (table, key) = (NAMESPACES_TABLE, namespace.as_bytes());
+        retry(|| {
+            let mut tx = self.begin();
+            let before = tx.get(table, key)?;
+            let mut settings = before.as_deref().and_then(Settings::decode).unwrap_or_default();
+            change(&mut settings);
+            tx.put_row(table, key, Some(&settings.encode()))?;
+            tx.commit()
+        })
     }
 }

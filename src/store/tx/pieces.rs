@@ -88,7 +88,7 @@ impl Step<'_> {
             held: false,
             ruled: false,
             bytes_before: state.bytes.into(),
-            limits: namespace.limits,
+            limits: namespace.settings.limits,
             imported: found.imported,
             deleted: state.deleted,
             begins: None,

@@ -148,7 +148,7 @@ impl Step<'_> {
             held: false,
             ruled: false,
             bytes_before: shares.map_or(0, |shared| shared.bytes),
-            limits: limits.map(|found| found.limits).unwrap_or_default(),
+            limits: limits.map(|found| found.settings.limits).unwrap_or_default(),
             imported,
             deleted: None,
             begins: Some(Box::new(NewRunState {
