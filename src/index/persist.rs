@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use super::cold::{Cold, Family, FileEntry, IndexFile, KINDS, hash_key, number_key, row_key};
-use super::state::{FrozenIndex, Layer, Record, Run};
+use super::cold::{
+    Cold, Family, FileEntry, IndexFile, KINDS, hash_key, number_key, place_key, row_key,
+};
+use super::state::{FrozenIndex, Layer, ListLayer, Record, Run};
 use crate::bytes::wide;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
@@ -32,6 +34,8 @@ pub(crate) fn write_layer(
         write_hashed(&mut writer, Family::WorkflowIds, workflows.collect())?;
         write_numbered(&mut writer, &frozen.chains)?;
         write_rows(&mut writer, frozen)?;
+        write_list(&mut writer, Family::Started, &frozen.listing.started)?;
+        write_list(&mut writer, Family::Closed, &frozen.listing.closed)?;
         writer.finish()
     })
 }
@@ -115,6 +119,14 @@ fn write_hashed(
         writer.add(&hash_key(hash, number), Some(&[]))?;
     }
     Ok(())
+}
+
+fn write_list(writer: &mut SortedWriter, family: Family, list: &ListLayer) -> Result<()> {
+    writer.begin(family.section(), wide(list.len()))?;
+    let mut entries = list.iter();
+    entries.try_for_each(|(place, listed)| {
+        writer.add(&place_key(place.as_u128()), listed.then_some(&[]))
+    })
 }
 
 fn write_rows(writer: &mut SortedWriter, frozen: &FrozenIndex) -> Result<()> {

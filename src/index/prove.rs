@@ -1,11 +1,14 @@
 //! Proving an index from its own parts: what is kept beside the runs is computed from them again.
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 
 use super::Index;
 use crate::bytes::{in_memory, wide};
 use crate::id::{ChainNumber, ChildSlot, RunId, RunNumber};
-use crate::index::state::{Chain, ChildRef, Duties, DutyKey, Entry, ParentState, Run, Size};
+use crate::index::state::{
+    Chain, ChildRef, Duties, DutyKey, Entry, ListTime, ParentState, Run, Size,
+};
 
 /// What does not add up, and the run where it shows.
 pub(crate) struct Contradiction {
@@ -30,6 +33,7 @@ impl Index {
         }
         self.prove_ancestors()?;
         self.prove_open()?;
+        ListTime::ALL.into_iter().try_for_each(|time| self.prove_list(time))?;
         for (namespace, size) in self.namespaces.iter().zip(sizes) {
             let found = *namespace.size.latest();
             if found != size {
@@ -117,6 +121,22 @@ impl Index {
         Err(Contradiction { run, what, expected: wide(open.len()), found: wide(listed.len()) })
     }
 
+    /// Proves that a list by time has the runs, each once and where it belongs.
+    fn prove_list(&self, time: ListTime) -> Result<(), Contradiction> {
+        let places = self.runs.iter().filter_map(|(number, run)| time.place(number, &run));
+        let places: BTreeSet<_> = places.collect();
+        let whole = (Bound::Unbounded, Bound::Unbounded);
+        if places.iter().copied().eq(self.listed(time, whole)) {
+            return Ok(());
+        }
+        let listed: BTreeSet<_> = self.listed(time, whole).collect();
+        let wrong = places.symmetric_difference(&listed).next();
+        let run =
+            wrong.and_then(|place| self.runs.get(place.run())).map_or(RunId::NIL, |run| run.id);
+        let what = "the runs listed by a time are not those that have it";
+        Err(Contradiction { run, what, expected: wide(places.len()), found: wide(listed.len()) })
+    }
+
     /// The runs that are listed as open, as of the last commit.
     pub(crate) fn open_runs(&self) -> BTreeSet<RunNumber> {
         self.namespaces.types.runs().filter(|run| self.is_open(*run)).collect()
@@ -169,7 +189,7 @@ type Damage = (&'static str, fn(&mut Index));
 
 /// Ways to break an index in which run 0 has the open child 1, for tests of those who must notice.
 #[cfg(test)]
-pub(crate) const DAMAGES: [Damage; 8] = [
+pub(crate) const DAMAGES: [Damage; 9] = [
     ("duties forgotten", |index| index.duties = Duties::default()),
     ("a duty too many", |index| {
         let (since, kind) = (index.end, crate::index::state::DutyKind::ReportClose);
@@ -186,6 +206,7 @@ pub(crate) const DAMAGES: [Damage; 8] = [
         let of = index.runs.get(RunNumber::FIRST).unwrap().workflow_type;
         index.namespaces.types.drop_closed(of, |run| (run != RunNumber::FIRST, false));
     }),
+    ("a run not listed by its time", |index| index.unlist_run(RunNumber::FIRST)),
     ("a namespace too large", |index| {
         let size = Size { runs: 1, ..Size::default() };
         let commit = crate::id::Position::from_u64(index.end.as_u64() - 1);

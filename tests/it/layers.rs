@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use kinlog::disk::Disk;
-use kinlog::{Durability, IndexFound, Options, Store};
+use kinlog::admin::IndexFound;
+use kinlog::{Durability, Options, Store};
 use kinlog_testing::disk::{Fate, Op, disk_with};
 use kinlog_testing::files::directory;
 

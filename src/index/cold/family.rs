@@ -17,16 +17,22 @@ pub(crate) enum Family {
     Chains,
     /// Rows of tables. Key: the length of the table's name, a `u16`, the name, and the row's key.
     Rows,
+    /// The list of runs by when they started. Key: a place in it, a `u128`. No value.
+    Started,
+    /// The list of runs by when they closed, likewise.
+    Closed,
 }
 
 /// The sections of a file.
-pub(crate) static KINDS: [SectionKind; 6] = [
+pub(crate) static KINDS: [SectionKind; 8] = [
     numbered(0),
     hashed(1),
     numbered(2),
     hashed(3),
     numbered(4),
     SectionKind { id: 5, key: Width::Varying, value: Width::Varying, filtered: 255 },
+    listed(6),
+    listed(7),
 ];
 
 const fn numbered(id: u8) -> SectionKind {
@@ -35,6 +41,10 @@ const fn numbered(id: u8) -> SectionKind {
 
 const fn hashed(id: u8) -> SectionKind {
     SectionKind { id, key: Width::Fixed(12), value: Width::Fixed(0), filtered: 8 }
+}
+
+const fn listed(id: u8) -> SectionKind {
+    SectionKind { id, key: Width::Fixed(16), value: Width::Fixed(0), filtered: 0 }
 }
 
 impl Family {

@@ -27,6 +27,16 @@ pub(crate) fn number_of_hash_key(key: &[u8]) -> Option<u32> {
     array_at(key, 8).map(u32::from_be_bytes)
 }
 
+/// The key of a place in a list.
+pub(crate) fn place_key(place: u128) -> [u8; 16] {
+    place.to_be_bytes()
+}
+
+/// The place with such a key.
+pub(crate) fn place_of_key(key: &[u8]) -> Option<u128> {
+    array_at(key, 0).map(u128::from_be_bytes)
+}
+
 /// The key of a row.
 pub(crate) fn row_key(table: &str, key: &[u8]) -> Vec<u8> {
     // Names of tables are shorter than that.

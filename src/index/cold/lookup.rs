@@ -5,7 +5,10 @@ use std::sync::{Arc, OnceLock};
 
 use super::family::Family;
 use super::files::IndexFile;
-use super::keys::{beyond_prefix, hash_key, hash_prefix, number_key, number_of_hash_key, row_key};
+use super::keys::{
+    beyond_prefix, hash_key, hash_prefix, number_key, number_of_hash_key, place_key, place_of_key,
+    row_key,
+};
 use crate::bytes::wide;
 use crate::error::{Error, Result};
 use crate::sorted::{Entries, Entry, Lookup};
@@ -109,6 +112,21 @@ impl Cold {
         })
     }
 
+    /// The places of a list in each file, the newest first, between two of them.
+    pub(crate) fn places<'c>(
+        &'c self,
+        family: Family,
+        (from, to): (Bound<u128>, Bound<u128>),
+    ) -> impl Iterator<Item = ColdPlaces<'c>> {
+        let (from, to) = (from.map(place_key), to.map(place_key));
+        self.files.iter().filter_map(move |file| {
+            let from = from.as_ref().map(<[u8; 16]>::as_slice);
+            let to = to.as_ref().map(<[u8; 16]>::as_slice);
+            let entries = self.sound(file.sorted.range(family.section(), (from, to)))?;
+            Some(ColdPlaces { cold: self, entries })
+        })
+    }
+
     /// Keeps account of an entry that cannot be decoded, or is in no file and must be in one.
     pub(crate) fn note_malformed(&self, family: Family, number: u32) {
         let key = number_key(number);
@@ -180,5 +198,34 @@ impl DoubleEndedIterator for ColdRows<'_> {
     fn next_back(&mut self) -> Option<Self::Item> {
         let entry = self.entries.next_back();
         self.row(entry)
+    }
+}
+
+/// The places of a list in one file, and whether they are taken or deleted.
+pub(crate) struct ColdPlaces<'c> {
+    cold: &'c Cold,
+    entries: Entries<'c>,
+}
+
+impl ColdPlaces<'_> {
+    fn place(&self, entry: Option<Result<Entry<'_>>>) -> Option<(u128, bool)> {
+        let (key, value) = self.cold.sound(entry?)?;
+        Some((place_of_key(key)?, value.is_some()))
+    }
+}
+
+impl Iterator for ColdPlaces<'_> {
+    type Item = (u128, bool);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let entry = self.entries.next();
+        self.place(entry)
+    }
+}
+
+impl DoubleEndedIterator for ColdPlaces<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        let entry = self.entries.next_back();
+        self.place(entry)
     }
 }

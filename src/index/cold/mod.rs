@@ -11,8 +11,8 @@ mod paths;
 pub(crate) use checkpoint::{Checkpoint, FileEntry};
 pub(crate) use family::{Family, KINDS};
 pub(crate) use files::IndexFile;
-pub(crate) use keys::{beyond_prefix, hash_key, number_key, row_key};
-pub(crate) use lookup::{Cold, ColdRows};
+pub(crate) use keys::{beyond_prefix, hash_key, number_key, place_key, row_key};
+pub(crate) use lookup::{Cold, ColdPlaces, ColdRows};
 pub(crate) use paths::{
     checkpoint_bytes, read_checkpoint, remove_checkpoint, remove_others, unknown_files,
     write_checkpoint,

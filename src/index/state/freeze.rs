@@ -7,6 +7,7 @@ use super::duties::Duties;
 use super::frozen::Retired;
 use super::index::Index;
 use super::layers::Layer;
+use super::listing::FrozenListing;
 use super::namespaces::{Namespaces, Workflow};
 use super::rows::RowLayer;
 use super::runs::{Run, Runs};
@@ -27,6 +28,7 @@ pub(crate) struct FrozenIndex {
     pub(crate) workflows: Arc<Layer<Workflow>>,
     pub(crate) chains: Arc<Layer<Chain>>,
     pub(crate) rows: Vec<(Arc<str>, Arc<RowLayer>)>,
+    pub(crate) listing: FrozenListing,
     /// Namespaces, types with their open runs, duties, sums: see [`Index::decode`].
     pub(crate) resident: Vec<u8>,
 }
@@ -46,6 +48,7 @@ impl Index {
             workflows: self.namespaces.freeze(upto),
             chains: self.chains.freeze(upto),
             rows: self.tables.freeze(upto),
+            listing: self.listing.freeze(upto),
             resident,
         }
     }
@@ -69,6 +72,7 @@ impl Index {
         self.namespaces.thin(upto, &mut out);
         self.chains.thin(upto, &mut out);
         self.tables.thin(upto, &mut out);
+        self.listing.thin(upto, &mut out);
         out
     }
 

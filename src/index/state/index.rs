@@ -7,6 +7,7 @@ use super::deferred::Deferred;
 use super::duties::{Duties, DutyKey, DutyKind};
 use super::layers::Entry;
 use super::links::Relation;
+use super::listing::{self, Listing};
 use super::namespaces::{Namespace, Namespaces, Workflow};
 use super::runs::{Run, Runs};
 use super::tables::Tables;
@@ -45,6 +46,7 @@ pub(crate) struct Index {
     pub(crate) chains: Chains,
     pub(crate) duties: Duties,
     pub(crate) tables: Tables,
+    pub(crate) listing: Listing,
     pub(crate) totals: Totals,
     pub(crate) deferred: Deferred,
     /// Where the last commit taken in ends.
@@ -123,8 +125,8 @@ impl Index {
 
     /// About how much memory the hot layer takes.
     pub(crate) fn hot_bytes(&self) -> u64 {
-        wide(self.runs.hot_bytes() + self.namespaces.hot_bytes() + self.chains.hot_bytes())
-            + self.tables.hot_bytes()
+        let entries = self.runs.hot_bytes() + self.namespaces.hot_bytes() + self.chains.hot_bytes();
+        wide(entries + self.listing.hot_bytes()) + self.tables.hot_bytes()
     }
 
     /// Fails once a look-up has met damage in the cold index: what it did not find may be there.
@@ -162,12 +164,13 @@ impl Index {
         self.check_cold().map(|()| found)
     }
 
-    /// The bytes that a run of a workflow of its own takes in memory, and those of a relation to a child:
-    /// entries and the slots of maps, without names, waypoints and what the allocator adds.
+    /// The bytes that a run of a workflow of its own takes in memory once it has closed, and those of a relation to a
+    /// child: entries and the slots of maps, without names, waypoints and what the allocator adds.
     pub(crate) const fn entry_bytes() -> (usize, usize) {
         let run = size_of::<Run>() + size_of::<(RunId, RunNumber)>();
         let workflow = size_of::<Workflow>() + size_of::<(std::sync::Arc<str>, WorkflowNumber)>();
-        (run + workflow + size_of::<Chain>(), size_of::<Relation>())
+        let listed = 2 * listing::ENTRY_BYTES;
+        (run + workflow + size_of::<Chain>() + listed, size_of::<Relation>())
     }
 
     /// Whether a run takes events.

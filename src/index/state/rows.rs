@@ -1,12 +1,12 @@
 //! The rows of one table, in layers. A deletion is an entry of its own where a layer below has the row.
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, btree_map};
 use std::ops::Bound;
 use std::sync::Arc;
 
 use super::frozen::{Frozen, Retired};
 use super::impossible::{Impossible, Must};
+use super::merged::Merged;
 use crate::id::Position;
 use crate::index::cold::{Cold, ColdRows};
 use crate::index::pack::{Pack, Unpack};
@@ -98,11 +98,15 @@ impl LayeredRows {
     }
 
     /// All entries of a key range, in order from either end: rows, and `None` for what is deleted.
-    pub(crate) fn range<'t>(&'t self, cold: &'t Cold, table: &str, range: Range<'_>) -> Merged<'t> {
+    pub(crate) fn range<'t>(
+        &'t self,
+        cold: &'t Cold,
+        table: &str,
+        range: Range<'_>,
+    ) -> Merged<Rows<'t>> {
         let layers = std::iter::once(&self.hot).chain(self.frozen.newest_first());
-        let here = layers.map(|layer| Source::of(Rows::Here(layer.range::<[u8], _>(range))));
-        let cold = cold.rows(table, range).map(|rows| Source::of(Rows::Cold(rows)));
-        Merged { sources: here.chain(cold).collect() }
+        let here = layers.map(|layer| Rows::Here(layer.range::<[u8], _>(range)));
+        Merged::of(here.chain(cold.rows(table, range).map(Rows::Cold)))
     }
 
     /// Freezes the hot layer as of all commits before `upto`, and begins a new one.
@@ -143,100 +147,34 @@ impl Row {
     }
 }
 
-type Item<'t> = (&'t [u8], Option<Row>);
-
 /// The entries of one layer.
-enum Rows<'t> {
+pub(crate) enum Rows<'t> {
     Here(btree_map::Range<'t, Key, Option<Row>>),
     Cold(ColdRows<'t>),
 }
 
-impl<'t> Rows<'t> {
-    fn step(&mut self, backwards: bool) -> Option<Item<'t>> {
+impl<'t> Iterator for Rows<'t> {
+    type Item = (&'t [u8], Option<Row>);
+
+    fn next(&mut self) -> Option<Self::Item> {
         match self {
-            Rows::Here(rows) => {
-                let (key, row) = if backwards { rows.next_back() } else { rows.next() }?;
-                Some((key, *row))
-            }
+            Rows::Here(rows) => rows.next().map(|(key, row)| (&**key, *row)),
             Rows::Cold(rows) => {
-                let (key, row) = if backwards { rows.next_back() } else { rows.next() }?;
-                let cold = rows.cold();
-                Some((key, row.and_then(|row| Row::read(cold, row, key))))
+                let (key, row) = rows.next()?;
+                Some((key, row.and_then(|row| Row::read(rows.cold(), row, key))))
             }
         }
     }
 }
 
-/// A layer with what was read of it and not taken yet, at either end.
-struct Source<'t> {
-    rows: Rows<'t>,
-    front: Option<Item<'t>>,
-    back: Option<Item<'t>>,
-}
-
-impl<'t> Source<'t> {
-    fn of(rows: Rows<'t>) -> Self {
-        Source { rows, front: None, back: None }
-    }
-
-    /// The next entry from one end.
-    fn peek(&mut self, backwards: bool) -> Option<&Item<'t>> {
-        let (end, other) = match backwards {
-            false => (&mut self.front, &mut self.back),
-            true => (&mut self.back, &mut self.front),
-        };
-        if end.is_none() {
-            *end = self.rows.step(backwards).or_else(|| other.take());
-        }
-        end.as_ref()
-    }
-
-    fn take(&mut self, backwards: bool) -> Option<Item<'t>> {
-        self.peek(backwards)?;
-        if backwards { self.back.take() } else { self.front.take() }
-    }
-}
-
-/// The entries of several layers in the order of their keys; of those with one key, that of the newest layer.
-pub(crate) struct Merged<'t> {
-    /// The newest one first.
-    sources: Vec<Source<'t>>,
-}
-
-impl<'t> Merged<'t> {
-    fn step(&mut self, backwards: bool) -> Option<Item<'t>> {
-        // Most tables have one layer.
-        if let [only] = self.sources.as_mut_slice() {
-            return only.rows.step(backwards);
-        }
-        let comes_first = if backwards { Ordering::Greater } else { Ordering::Less };
-        let mut next: Option<Item<'t>> = None;
-        for source in &mut self.sources {
-            let Some((key, row)) = source.peek(backwards).copied() else { continue };
-            if next.is_none_or(|(first, _)| key.cmp(first) == comes_first) {
-                next = Some((key, row));
-            }
-        }
-        let (key, _) = next?;
-        for source in &mut self.sources {
-            if source.peek(backwards).is_some_and(|(other, _)| *other == key) {
-                source.take(backwards);
-            }
-        }
-        next
-    }
-}
-
-impl<'t> Iterator for Merged<'t> {
-    type Item = Item<'t>;
-
-    fn next(&mut self) -> Option<Item<'t>> {
-        self.step(false)
-    }
-}
-
-impl DoubleEndedIterator for Merged<'_> {
+impl DoubleEndedIterator for Rows<'_> {
     fn next_back(&mut self) -> Option<Self::Item> {
-        self.step(true)
+        match self {
+            Rows::Here(rows) => rows.next_back().map(|(key, row)| (&**key, *row)),
+            Rows::Cold(rows) => {
+                let (key, row) = rows.next_back()?;
+                Some((key, row.and_then(|row| Row::read(rows.cold(), row, key))))
+            }
+        }
     }
 }

@@ -107,6 +107,7 @@ impl Store {
         let compared = self
             .verify_links(&snapshot, &fresh)
             .and_then(|()| self.verify_tables(&snapshot, &fresh))
+            .and_then(|()| self.verify_lists(&snapshot, &fresh))
             .and_then(|()| verify_namespaces(&snapshot, &fresh))
             .and_then(|()| verify_runs(&snapshot, &fresh, &mut report, &mut meter));
         compared.map_err(|error| self.of_index_in_use(error))?;

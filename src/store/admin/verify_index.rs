@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::{Corruption, Error, Result};
-use crate::index::Index;
 use crate::index::cold::{Checkpoint, Cold, IndexFile, checkpoint_bytes};
+use crate::index::{Index, ListTime};
 use crate::log::format::{Frame, Paths};
 use crate::log::open::Covered;
 use crate::store::indexing::Loaded;
@@ -80,6 +80,33 @@ impl Store {
                 if last.is_none() {
                     break;
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares the runs listed by their times with those in use, unless something was committed since.
+    pub(super) fn verify_lists(&self, snapshot: &Snapshot, fresh: &Index) -> Result<()> {
+        let view = snapshot.view();
+        for time in ListTime::ALL {
+            let mut from = Bound::Unbounded;
+            loop {
+                let index = snapshot.index();
+                if index.end != view.end {
+                    return Ok(());
+                }
+                let expected = fresh.listed(time, (from, Bound::Unbounded)).take(ROWS);
+                let expected: Vec<_> = expected.collect();
+                if !index
+                    .listed(time, (from, Bound::Unbounded))
+                    .take(ROWS)
+                    .eq(expected.iter().copied())
+                {
+                    let what = "the runs listed by a time differ from the log";
+                    return Err(view.corrupt(view.end, what, 0, 0));
+                }
+                let Some(last) = expected.last() else { break };
+                from = Bound::Excluded(*last);
             }
         }
         Ok(())
