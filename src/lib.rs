@@ -47,6 +47,7 @@
 //!   order ([`Store::tail`]). Other processes can read beside the writer ([`Options::read_only`]).
 //! - Transactions are serializable by optimistic concurrency control ([`Store::transact`]); [`Durability`] says what a
 //!   commit waits for.
+//! - Lists of runs come page by page, by when they started or closed ([`Store::list_runs`]).
 //! - For operators: [`Store::verify`], [`Store::backup`], [`Store::stats`], [`salvage`].
 //!
 //! The documents: [`docs::glossary`], each term in a line; [`docs::semantics`], what runs do, rule by rule; [`docs::durability`], what is promised, and against
@@ -85,11 +86,12 @@ pub use store::{
     Transaction, Waiting,
 };
 
-/// What readers return: iterators, and the parts of chains, trees, tables and commits.
+/// What readers take and return: orders of lists, iterators, and the parts of chains, trees, tables and commits.
 pub mod read {
     pub use crate::store::{
         BatchView, Chain, ChainChildren, ChainEvents, Children, DutyList, Events, Link, OwnedRow,
-        Parent, Root, Row, RowChange, RowScan, Rows, Runs, Tree, TreeNode,
+        Parent, ParseRunCursorError, Root, Row, RowChange, RowScan, Rows, RunCursor, RunOrder,
+        RunPage, Runs, Tree, TreeNode,
     };
 }
 

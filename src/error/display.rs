@@ -139,6 +139,11 @@ impl fmt::Display for Error {
                 f,
                 "a child of run {parent} must be in namespace {expected:?}, not in {found:?}"
             ),
+            Error::WrongCursor { differs } => write!(
+                f,
+                "the cursor belongs to a list with another {differs}: go on with that list, or begin this one without \
+                 a cursor"
+            ),
             Error::LimitExceeded { limit, run, now, asked, max } => {
                 write!(f, "{limit}: {asked} asked, {max} allowed, {now} now")?;
                 run.map_or(Ok(()), |run| write!(f, " (run {run})"))

@@ -254,6 +254,12 @@ pub enum Error {
         /// The most that is allowed.
         max: u64,
     },
+    /// The cursor is that of a list in another order or of another namespace. Give it to the list that it comes from, or
+    /// begin this one without a cursor. See [`Snapshot::list_runs`](crate::Snapshot::list_runs).
+    WrongCursor {
+        /// What differs: `order` or `namespace`.
+        differs: &'static str,
+    },
     /// kinlog has come to a state of its own that cannot be: a fault of the program, neither of the
     /// caller nor of the disk. Nothing of this commit is in the log, and the store takes no more commits.
     /// Open it again, which builds everything from the log, and report what is said here.

@@ -68,6 +68,7 @@ impl Error {
             | Error::IllegalEvent { .. }
             | Error::CrossNamespace { .. }
             | Error::LimitExceeded { .. }
+            | Error::WrongCursor { .. }
             | Error::InvalidArgument { .. } => Retry::Never,
         }
     }

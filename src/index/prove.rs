@@ -1,13 +1,12 @@
 //! Proving an index from its own parts: what is kept beside the runs is computed from them again.
 
 use std::collections::BTreeSet;
-use std::ops::Bound;
 
 use super::Index;
 use crate::bytes::{in_memory, wide};
 use crate::id::{ChainNumber, ChildSlot, RunId, RunNumber};
 use crate::index::state::{
-    Chain, ChildRef, Duties, DutyKey, Entry, ListTime, ParentState, Run, Size,
+    Chain, ChildRef, Duties, DutyKey, Entry, ListTime, ParentState, Place, Run, Size,
 };
 
 /// What does not add up, and the run where it shows.
@@ -125,11 +124,10 @@ impl Index {
     fn prove_list(&self, time: ListTime) -> Result<(), Contradiction> {
         let places = self.runs.iter().filter_map(|(number, run)| time.place(number, &run));
         let places: BTreeSet<_> = places.collect();
-        let whole = (Bound::Unbounded, Bound::Unbounded);
-        if places.iter().copied().eq(self.listed(time, whole)) {
+        if places.iter().copied().eq(self.listed(time, Place::ALL)) {
             return Ok(());
         }
-        let listed: BTreeSet<_> = self.listed(time, whole).collect();
+        let listed: BTreeSet<_> = self.listed(time, Place::ALL).collect();
         let wrong = places.symmetric_difference(&listed).next();
         let run =
             wrong.and_then(|place| self.runs.get(place.run())).map_or(RunId::NIL, |run| run.id);

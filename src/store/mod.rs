@@ -17,8 +17,8 @@ pub use admin::{
 pub use options::{OnAmbiguous, Options};
 pub use read::{
     BatchView, Chain, ChainChildren, ChainEvents, Child, ChildState, Children, CommitView, Duty,
-    DutyFilter, DutyList, Events, History, Link, Parent, Root, Row, RowChange, Rows, RunFilter,
-    RunInfo, Runs, Snapshot, Tail, Tree, TreeNode,
+    DutyFilter, DutyList, Events, History, Link, Parent, ParseRunCursorError, Root, Row, RowChange,
+    Rows, RunCursor, RunFilter, RunInfo, RunOrder, RunPage, Runs, Snapshot, Tail, Tree, TreeNode,
 };
 pub use shared::Store;
 pub use tx::{

@@ -5,8 +5,8 @@ use std::io::ErrorKind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use kinlog::disk::Disk;
 use kinlog::admin::IndexFound;
+use kinlog::disk::Disk;
 use kinlog::{Durability, Options, Store};
 use kinlog_testing::disk::{Fate, Op, disk_with};
 use kinlog_testing::files::directory;

@@ -9,6 +9,7 @@ mod growth;
 mod index;
 mod kin;
 mod layers;
+mod listing;
 mod long;
 mod memory;
 mod retry;

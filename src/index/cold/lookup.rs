@@ -1,6 +1,6 @@
 //! Look-ups in the files of the cold index: the newest file that knows a key is right.
 
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 use std::sync::{Arc, OnceLock};
 
 use super::family::Family;
@@ -112,17 +112,16 @@ impl Cold {
         })
     }
 
-    /// The places of a list in each file, the newest first, between two of them.
+    /// The places of a list in each file, the newest first, in a range.
     pub(crate) fn places<'c>(
         &'c self,
         family: Family,
-        (from, to): (Bound<u128>, Bound<u128>),
+        Range { start, end }: Range<u128>,
     ) -> impl Iterator<Item = ColdPlaces<'c>> {
-        let (from, to) = (from.map(place_key), to.map(place_key));
+        let (start, end) = (place_key(start), place_key(end));
         self.files.iter().filter_map(move |file| {
-            let from = from.as_ref().map(<[u8; 16]>::as_slice);
-            let to = to.as_ref().map(<[u8; 16]>::as_slice);
-            let entries = self.sound(file.sorted.range(family.section(), (from, to)))?;
+            let bounds = (Bound::Included(start.as_slice()), Bound::Excluded(end.as_slice()));
+            let entries = self.sound(file.sorted.range(family.section(), bounds))?;
             Some(ColdPlaces { cold: self, entries })
         })
     }

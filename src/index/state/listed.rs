@@ -1,6 +1,6 @@
 //! The lists of the index: runs by a time of theirs.
 
-use std::ops::Bound;
+use std::ops::Range;
 
 use super::index::Index;
 use super::listing::{ListTime, Place};
@@ -8,13 +8,13 @@ use super::listing::{ListTime, Place};
 use crate::id::RunNumber;
 
 impl Index {
-    /// The places of a list between two bounds, in order from both ends.
+    /// The places of a list in a range, in order from both ends.
     pub(crate) fn listed(
         &self,
         time: ListTime,
-        bounds: (Bound<Place>, Bound<Place>),
+        range: Range<Place>,
     ) -> impl DoubleEndedIterator<Item = Place> {
-        self.listing.range(self.runs.cold(), time, bounds)
+        self.listing.range(self.runs.cold(), time, range)
     }
 
     /// Takes a run out of all lists.

@@ -4,7 +4,7 @@
 //! former position finds all that it may see; what it does not see yet, it finds too, and asks the run.
 
 use std::collections::{BTreeMap, btree_map};
-use std::ops::Bound;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::frozen::{Frozen, Retired};
@@ -76,13 +76,20 @@ const TIME_BITS: u32 = 64;
 const SIGN: u64 = 1 << 63;
 
 impl Place {
+    /// The range of all.
+    pub(crate) const ALL: Range<Place> = Place(0)..Place(u128::MAX);
+
     pub(crate) fn new(namespace: u32, time: Timestamp, run: RunNumber) -> Self {
         let time = time.unix_nanos().cast_unsigned() ^ SIGN;
         let upper = u128::from(namespace) << TIME_BITS | u128::from(time);
         Place(upper << RUN_BITS | u128::from(run.as_u32()))
     }
 
-    #[cfg(test)]
+    /// The place that comes next, if a run has it.
+    pub(crate) fn next(self) -> Self {
+        Place(self.0.saturating_add(1))
+    }
+
     pub(crate) fn time(self) -> Timestamp {
         let time = self.0 >> RUN_BITS & u128::from(u64::MAX);
         let time = u64::try_from(time).unwrap_or_default() ^ SIGN;
@@ -114,18 +121,18 @@ impl Listing {
         }
     }
 
-    /// The places of a list between two bounds, in order from both ends.
+    /// The places of a list in a range, in order from both ends.
     pub(super) fn range<'t>(
         &'t self,
         cold: &'t Cold,
         time: ListTime,
-        bounds: (Bound<Place>, Bound<Place>),
+        Range { start, end }: Range<Place>,
     ) -> impl DoubleEndedIterator<Item = Place> + 't {
         let list = self.of(time);
+        let end = end.max(start);
         let layers = std::iter::once(&list.hot).chain(list.frozen.newest_first());
-        let here = layers.map(move |layer| Places::Here(layer.range(bounds)));
-        let cold_bounds = (bounds.0.map(Place::as_u128), bounds.1.map(Place::as_u128));
-        let cold = cold.places(time.family(), cold_bounds);
+        let here = layers.map(move |layer| Places::Here(layer.range(start..end)));
+        let cold = cold.places(time.family(), start.0..end.0);
         let places = Merged::of(here.chain(cold.map(Places::Cold)));
         places.filter_map(|(place, listed)| listed.then_some(place))
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::error::{Corruption, Error, Result};
 use crate::index::cold::{Checkpoint, Cold, IndexFile, checkpoint_bytes};
-use crate::index::{Index, ListTime};
+use crate::index::{Index, ListTime, Place};
 use crate::log::format::{Frame, Paths};
 use crate::log::open::Covered;
 use crate::store::indexing::Loaded;
@@ -89,24 +89,20 @@ impl Store {
     pub(super) fn verify_lists(&self, snapshot: &Snapshot, fresh: &Index) -> Result<()> {
         let view = snapshot.view();
         for time in ListTime::ALL {
-            let mut from = Bound::Unbounded;
+            let mut rest = Place::ALL;
             loop {
                 let index = snapshot.index();
                 if index.end != view.end {
                     return Ok(());
                 }
-                let expected = fresh.listed(time, (from, Bound::Unbounded)).take(ROWS);
+                let expected = fresh.listed(time, rest.clone()).take(ROWS);
                 let expected: Vec<_> = expected.collect();
-                if !index
-                    .listed(time, (from, Bound::Unbounded))
-                    .take(ROWS)
-                    .eq(expected.iter().copied())
-                {
+                if !index.listed(time, rest.clone()).take(ROWS).eq(expected.iter().copied()) {
                     let what = "the runs listed by a time differ from the log";
                     return Err(view.corrupt(view.end, what, 0, 0));
                 }
                 let Some(last) = expected.last() else { break };
-                from = Bound::Excluded(*last);
+                rest.start = last.next();
             }
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! Reading: snapshots, histories, chains, trees, duties and the tail.
 
 mod backward_walk;
+mod candidates;
 mod chain;
 mod chain_children;
 mod chain_parent;
@@ -18,7 +19,10 @@ mod lineage;
 mod now;
 mod parent;
 mod rows;
+mod run_filter;
 mod run_info;
+mod run_order;
+mod run_page;
 mod runs;
 mod size;
 mod snapshot;
@@ -34,9 +38,12 @@ pub(crate) use event_ref::{BatchCursor, EventRef};
 pub use history::{Events, History};
 pub use parent::{Parent, Root};
 pub use rows::{Row, Rows};
+pub use run_filter::RunFilter;
 pub use run_info::RunInfo;
 pub(crate) use run_info::info;
-pub use runs::{RunFilter, Runs};
+pub use run_order::{ParseRunCursorError, RunCursor, RunOrder};
+pub use run_page::RunPage;
+pub use runs::Runs;
 pub use snapshot::Snapshot;
 pub use tail::{BatchView, CommitView, RowChange, Tail};
 pub use tree::{Tree, TreeNode};

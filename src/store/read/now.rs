@@ -14,7 +14,10 @@ use crate::store::shared::Store;
 
 use super::history::History;
 use super::index_at::IndexAt;
+use super::run_filter::RunFilter;
 use super::run_info::RunInfo;
+use super::run_order::{RunCursor, RunOrder};
+use super::run_page::RunPage;
 use super::snapshot::Snapshot;
 use super::tail::Tail;
 use crate::limits::Limits;
@@ -119,6 +122,20 @@ impl Store {
     /// As [`Snapshot::chain`](crate::Snapshot::chain).
     pub fn chain(&self, run: &RunId) -> Result<Chain> {
         self.snapshot().chain(run)
+    }
+
+    /// A page of the runs that `filter` admits, as of now.
+    ///
+    /// # Errors
+    /// As [`Snapshot::list_runs`](crate::Snapshot::list_runs).
+    pub fn list_runs(
+        &self,
+        filter: &RunFilter,
+        order: RunOrder,
+        limit: usize,
+        after: Option<&RunCursor>,
+    ) -> Result<RunPage> {
+        self.snapshot().list_runs(filter, order, limit, after)
     }
 
     /// The children of a run, as of now, including those that have ended.

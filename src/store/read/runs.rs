@@ -1,5 +1,6 @@
-//! Listing runs.
+//! All runs that a filter admits, in the order in which they were added.
 
+use super::run_filter::RunFilter;
 use super::run_info::{RunInfo, info};
 use super::snapshot::Snapshot;
 use crate::error::Result;
@@ -10,70 +11,14 @@ use crate::retention::Keep;
 /// How many open runs are looked up at a time.
 const PAGE_RUNS: usize = 64;
 
-/// Which runs to list; the default is all.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct RunFilter {
-    /// Only those in this namespace.
-    pub namespace: Option<String>,
-    /// Only those of this workflow id.
-    pub workflow_id: Option<String>,
-    /// Only those of this workflow type.
-    pub workflow_type: Option<String>,
-    /// Only those with this status.
-    pub status: Option<RunStatus>,
-}
-
 impl Snapshot {
     /// The runs that `filter` admits, in the order in which they were added to the store. If it has both a
     /// namespace and a workflow id, only the runs of that workflow are visited; otherwise, if it asks for
-    /// [`RunStatus::Running`], only open runs, of the namespace and the type if it has them.
+    /// [`RunStatus::Running`], only open runs, of the namespace and the type if it has them; otherwise all runs are.
+    /// [`Snapshot::list_runs`] lists them page by page, by when they started or closed.
     #[must_use]
     pub fn runs(&self, filter: RunFilter) -> Runs<'_> {
         Runs::new(self, filter)
-    }
-}
-
-impl RunFilter {
-    /// All runs.
-    #[must_use]
-    pub fn all() -> Self {
-        RunFilter::default()
-    }
-
-    /// Only those in this namespace.
-    #[must_use]
-    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
-        self.namespace = Some(namespace.into());
-        self
-    }
-
-    /// Only those of this workflow id.
-    #[must_use]
-    pub fn workflow_id(mut self, workflow_id: impl Into<String>) -> Self {
-        self.workflow_id = Some(workflow_id.into());
-        self
-    }
-
-    /// Only those of this workflow type.
-    #[must_use]
-    pub fn workflow_type(mut self, workflow_type: impl Into<String>) -> Self {
-        self.workflow_type = Some(workflow_type.into());
-        self
-    }
-
-    /// Only those with this status.
-    #[must_use]
-    pub fn status(mut self, status: RunStatus) -> Self {
-        self.status = Some(status);
-        self
-    }
-
-    fn admits(&self, info: &RunInfo) -> bool {
-        self.namespace.as_deref().is_none_or(|name| *name == *info.namespace)
-            && self.workflow_id.as_deref().is_none_or(|id| *id == *info.workflow_id)
-            && self.workflow_type.as_deref().is_none_or(|name| *name == *info.workflow_type)
-            && self.status.is_none_or(|status| status == info.status)
     }
 }
 
@@ -96,7 +41,7 @@ enum Next {
 }
 
 /// The open runs of some workflow types, read page by page.
-struct OpenRuns {
+pub(super) struct OpenRuns {
     types: Vec<TypeNumber>,
     /// Where the next page begins; `None` after the last one.
     from: Option<RunNumber>,
@@ -104,7 +49,7 @@ struct OpenRuns {
 }
 
 impl OpenRuns {
-    fn of(index: &Index, filter: &RunFilter) -> Self {
+    pub(super) fn of(index: &Index, filter: &RunFilter) -> Self {
         let namespace = filter.namespace.as_deref();
         let place = namespace.map(|name| index.namespaces.place(name));
         let types = match place {
@@ -114,7 +59,7 @@ impl OpenRuns {
         OpenRuns { types, from: Some(RunNumber::FIRST), page: vec![].into_iter() }
     }
 
-    fn next(&mut self, index: &Index) -> Option<RunNumber> {
+    pub(super) fn next(&mut self, index: &Index) -> Option<RunNumber> {
         if let Some(run) = self.page.next() {
             return Some(run);
         }
