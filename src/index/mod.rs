@@ -28,7 +28,7 @@ pub(crate) use rules::{
 };
 pub(crate) use state::{
     Chain, ChildRef, DELETED_TABLE, DutyKey, EVENT_KEYS_TABLE, Entry, FrozenIndex, Index, ListTime,
-    NAMESPACES_TABLE, Place, Relation, Run, RunLinks, RunState, Settings, ValueRef, Waypoint,
-    Workflow, event_in_row, event_key_row, event_of_row,
+    NAMESPACES_TABLE, Place, Relation, Run, RunLinks, RunList, RunState, Settings, ValueRef,
+    Waypoint, Workflow, event_in_row, event_key_row, event_of_row,
 };
 pub use state::{DutyKind, RunStatus, Size};

@@ -36,6 +36,7 @@ pub(crate) fn write_layer(
         write_rows(&mut writer, frozen)?;
         write_list(&mut writer, Family::Started, &frozen.listing.started)?;
         write_list(&mut writer, Family::Closed, &frozen.listing.closed)?;
+        write_list(&mut writer, Family::Outcomes, &frozen.listing.outcomes)?;
         writer.finish()
     })
 }
@@ -124,8 +125,8 @@ fn write_hashed(
 fn write_list(writer: &mut SortedWriter, family: Family, list: &ListLayer) -> Result<()> {
     writer.begin(family.section(), wide(list.len()))?;
     let mut entries = list.iter();
-    entries.try_for_each(|(place, listed)| {
-        writer.add(&place_key(place.as_u128()), listed.then_some(&[]))
+    entries.try_for_each(|(place, taken)| {
+        writer.add(&place_key(place.as_u128()), taken.is_none().then_some(&[]))
     })
 }
 

@@ -6,7 +6,7 @@ use super::Index;
 use crate::bytes::{in_memory, wide};
 use crate::id::{ChainNumber, ChildSlot, RunId, RunNumber};
 use crate::index::state::{
-    Chain, ChildRef, Duties, DutyKey, Entry, ListTime, ParentState, Place, Run, Size,
+    Chain, ChildRef, Duties, DutyKey, Entry, ParentState, Place, Run, RunList, Size,
 };
 
 /// What does not add up, and the run where it shows.
@@ -32,7 +32,7 @@ impl Index {
         }
         self.prove_ancestors()?;
         self.prove_open()?;
-        ListTime::ALL.into_iter().try_for_each(|time| self.prove_list(time))?;
+        RunList::ALL.into_iter().try_for_each(|list| self.prove_list(list))?;
         for (namespace, size) in self.namespaces.iter().zip(sizes) {
             let found = *namespace.size.latest();
             if found != size {
@@ -121,13 +121,13 @@ impl Index {
     }
 
     /// Proves that a list by time has the runs, each once and where it belongs.
-    fn prove_list(&self, time: ListTime) -> Result<(), Contradiction> {
-        let places = self.runs.iter().filter_map(|(number, run)| time.place(number, &run));
+    fn prove_list(&self, list: RunList) -> Result<(), Contradiction> {
+        let places = self.runs.iter().filter_map(|(number, run)| list.place(number, &run));
         let places: BTreeSet<_> = places.collect();
-        if places.iter().copied().eq(self.listed(time, Place::ALL)) {
+        if places.iter().copied().eq(self.in_list(list, Place::ALL, self.end)) {
             return Ok(());
         }
-        let listed: BTreeSet<_> = self.listed(time, Place::ALL).collect();
+        let listed: BTreeSet<_> = self.in_list(list, Place::ALL, self.end).collect();
         let wrong = places.symmetric_difference(&listed).next();
         let run =
             wrong.and_then(|place| self.runs.get(place.run())).map_or(RunId::NIL, |run| run.id);
@@ -204,7 +204,11 @@ pub(crate) const DAMAGES: [Damage; 9] = [
         let of = index.runs.get(RunNumber::FIRST).unwrap().workflow_type;
         index.namespaces.types.drop_closed(of, |run| (run != RunNumber::FIRST, false));
     }),
-    ("a run not listed by its time", |index| index.unlist_run(RunNumber::FIRST)),
+    ("a run not listed by its time", |index| {
+        let commit = crate::id::Position::from_u64(index.end.as_u64() - 1);
+        let [started, ..] = index.places(RunNumber::FIRST);
+        index.listing.remove(RunList::Started, started, commit);
+    }),
     ("a namespace too large", |index| {
         let size = Size { runs: 1, ..Size::default() };
         let commit = crate::id::Position::from_u64(index.end.as_u64() - 1);

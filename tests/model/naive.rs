@@ -228,7 +228,10 @@ impl State {
             limits.open_signals,
             limits.open_cancels,
         ];
-        let value: Vec<u8> = fields.into_iter().flat_map(u32::to_le_bytes).collect();
+        // No retention: two ages that are for ever, no number of runs, and zeros.
+        let retention = [[255; 8], [255; 8], [0; 8]].concat();
+        let limits_bytes = fields.into_iter().flat_map(u32::to_le_bytes);
+        let value: Vec<u8> = limits_bytes.chain(retention).collect();
         let row = (LIMITS_TABLE, namespace.as_bytes().to_vec(), Some(value.into()));
         let tx = Tx { rows: vec![row], ..Tx::default() };
         self.namespaces.insert(namespace, limits);

@@ -6,7 +6,8 @@ use crate::index::state::{Deletion, Impossible, Index, Must, Size};
 use crate::retention::Keep;
 
 impl Index {
-    /// Takes in a deletion. What the run has to do with others stays known: its relations, and its place in its chain.
+    /// Takes in a deletion. What the run has to do with others stays known: its
+    /// relations, and its place in its chain.
     pub(crate) fn apply_deletion(
         &mut self,
         deletion: Deletion,
@@ -21,7 +22,9 @@ impl Index {
         after.deleted = Some(deletion.keep);
         let (was, is) = (before.kept_size(), after.kept_size());
         let freed = was.less(is).must("a deletion keeps more than there was")?;
+        let places = self.places(number);
         self.runs.extend(number, commit, after)?;
+        self.relist(number, places, commit);
         if freed != Size::default() {
             self.namespaces.shrink(namespace, freed, commit)?;
         }

@@ -8,7 +8,7 @@ use crate::id::{ChildSlot, Position, RunNumber};
 use crate::index::payload::{Beginning, beginning};
 use crate::index::state::{
     ChildRef, DutyKey, Impossible, Index, ListTime, Must, OutgoingRequest, ParentState, Relation,
-    RunLinks, RunState, Size,
+    RunLinks, RunList, RunState, Size,
 };
 use crate::log::format::Batch;
 
@@ -87,8 +87,8 @@ impl Index {
         let namespace = run.namespace;
         let started = begun.then(|| ListTime::Started.place(batch.run, run)).flatten();
         let closed = closes.then(|| ListTime::Closed.place(batch.run, run)).flatten();
-        self.listing.add(ListTime::Started, started);
-        self.listing.add(ListTime::Closed, closed);
+        self.listing.add(RunList::Started, started);
+        self.listing.add(RunList::Closed, closed);
         let size = Size { runs: 0, events: batch.count.into(), bytes };
         self.deferred.grow(namespace, size);
         if linked {

@@ -19,12 +19,14 @@ pub(crate) enum Family {
     Rows,
     /// The list of runs by when they started. Key: a place in it, a `u128`. No value.
     Started,
-    /// The list of runs by when they closed, likewise.
+    /// The list of closed runs by when they closed, likewise.
     Closed,
+    /// That of those of which the outcome alone was kept.
+    Outcomes,
 }
 
 /// The sections of a file.
-pub(crate) static KINDS: [SectionKind; 8] = [
+pub(crate) static KINDS: [SectionKind; 9] = [
     numbered(0),
     hashed(1),
     numbered(2),
@@ -33,6 +35,7 @@ pub(crate) static KINDS: [SectionKind; 8] = [
     SectionKind { id: 5, key: Width::Varying, value: Width::Varying, filtered: 255 },
     listed(6),
     listed(7),
+    listed(8),
 ];
 
 const fn numbered(id: u8) -> SectionKind {

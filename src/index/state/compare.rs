@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use super::index::Index;
 use super::layers::Record;
-use super::listing::{ListTime, Place};
+use super::listing::{Place, RunList};
 use super::namespaces::Workflow;
 use super::runs::Run;
 use crate::id::WorkflowNumber;
@@ -47,8 +47,11 @@ impl Index {
         if !(0..).zip(self.chains.iter()).all(|(number, chain)| is_stored(cold, number, &*chain)) {
             return Some("a chain differs from the log");
         }
-        let is_listed = |time| self.listed(time, Place::ALL).eq(stored.listed(time, Place::ALL));
-        if !ListTime::ALL.into_iter().all(is_listed) {
+        let is_listed = |list| {
+            let places = self.in_list(list, Place::ALL, self.end);
+            places.eq(stored.in_list(list, Place::ALL, stored.end))
+        };
+        if !RunList::ALL.into_iter().all(is_listed) {
             return Some("the runs listed by a time differ from the log");
         }
         for (table, ..) in self.tables.sizes() {

@@ -3,26 +3,52 @@
 use std::ops::Range;
 
 use super::index::Index;
-use super::listing::{ListTime, Place};
-#[cfg(test)]
-use crate::id::RunNumber;
+use super::listing::{ListTime, Place, RunList};
+use super::merged::Merged;
+use crate::id::{Position, RunNumber};
 
 impl Index {
-    /// The places of a list in a range, in order from both ends.
+    /// The places of the lists of a time in a range, for a reader at `at`, in order from both ends.
     pub(crate) fn listed(
         &self,
         time: ListTime,
         range: Range<Place>,
+        at: Position,
     ) -> impl DoubleEndedIterator<Item = Place> {
-        self.listing.range(self.runs.cold(), time, range)
+        let lists = time.lists().iter();
+        let lists =
+            lists.map(move |list| self.in_list(*list, range.clone(), at).map(|place| (place, ())));
+        Merged::of(lists).map(|(place, ())| place)
     }
 
-    /// Takes a run out of all lists.
-    #[cfg(test)]
-    pub(crate) fn unlist_run(&mut self, number: RunNumber) {
-        for time in ListTime::ALL {
-            let place = self.runs.look(number, |run| time.place(number, run)).flatten();
-            self.listing.remove(time, place);
+    /// The places of a list in a range, for a reader at `at`, in order from both ends.
+    pub(crate) fn in_list(
+        &self,
+        list: RunList,
+        range: Range<Place>,
+        at: Position,
+    ) -> impl DoubleEndedIterator<Item = Place> {
+        self.listing.range(self.runs.cold(), list, range, at)
+    }
+
+    /// Where a run is in each list.
+    pub(crate) fn places(&self, number: RunNumber) -> [Option<Place>; 3] {
+        RunList::ALL.map(|list| self.runs.look(number, |run| list.place(number, run)).flatten())
+    }
+
+    /// Moves a run from list to list, from where it was before the commit.
+    pub(crate) fn relist(
+        &mut self,
+        number: RunNumber,
+        before: [Option<Place>; 3],
+        commit: Position,
+    ) {
+        let after = self.places(number);
+        for ((list, was), is) in RunList::ALL.into_iter().zip(before).zip(after) {
+            if was != is {
+                self.listing.remove(list, was, commit);
+                self.listing.add(list, is);
+            }
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Runs by the times when they started and when they closed, in layers as the rows of tables.
 //!
-//! Both times of a run stay as they are: an entry is made once, and is taken out only with the run. So a reader of a
-//! former position finds all that it may see; what it does not see yet, it finds too, and asks the run.
+//! Both times of a run stay as they are: an entry is made once, and is taken out when the run is deleted. What was
+//! taken out says by which commit, for readers of former positions. What they do not see yet, they find too, and ask the
+//! run.
 
 use std::collections::{BTreeMap, btree_map};
 use std::ops::Range;
@@ -12,6 +13,7 @@ use super::merged::Merged;
 use super::runs::Run;
 use crate::id::{Position, RunNumber, Timestamp};
 use crate::index::cold::{Cold, ColdPlaces, Family};
+use crate::retention::Keep;
 
 /// The time by which runs are listed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,10 +27,21 @@ pub(crate) enum ListTime {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Place(u128);
 
-/// What a layer has: whether a run is in the list, or taken out of it.
-pub(crate) type ListLayer = BTreeMap<Place, bool>;
+/// A list. No run is in two lists of one time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum RunList {
+    /// Runs by when they started.
+    Started,
+    /// Closed runs with their histories, by when they closed.
+    Closed,
+    /// Closed runs of which the outcome alone was kept, likewise.
+    Outcomes,
+}
 
-/// The list by one time.
+/// What a layer has: runs that are in the list, and those that some commit has taken out of it.
+pub(crate) type ListLayer = BTreeMap<Place, Option<Position>>;
+
+/// One list.
 #[derive(Default)]
 pub(crate) struct List {
     hot: ListLayer,
@@ -40,6 +53,7 @@ pub(crate) struct List {
 pub(crate) struct Listing {
     started: List,
     closed: List,
+    outcomes: List,
 }
 
 /// The lists as they were frozen.
@@ -47,25 +61,48 @@ pub(crate) struct Listing {
 pub(crate) struct FrozenListing {
     pub(crate) started: Arc<ListLayer>,
     pub(crate) closed: Arc<ListLayer>,
+    pub(crate) outcomes: Arc<ListLayer>,
 }
 
 impl ListTime {
-    pub(crate) const ALL: [ListTime; 2] = [ListTime::Started, ListTime::Closed];
-
-    const fn family(self) -> Family {
+    /// Its lists.
+    pub(super) const fn lists(self) -> &'static [RunList] {
         match self {
-            ListTime::Started => Family::Started,
-            ListTime::Closed => Family::Closed,
+            ListTime::Started => &[RunList::Started],
+            ListTime::Closed => &[RunList::Closed, RunList::Outcomes],
         }
     }
 
-    /// Where a run is in the list as of its latest commit, if it is.
+    /// Where a run is in a list by this time as of its latest commit, if it has the time.
     pub(crate) fn place(self, number: RunNumber, run: &Run) -> Option<Place> {
         let time = match self {
             ListTime::Started => Some(run.started_at),
             ListTime::Closed => run.state.latest().closed_at,
         };
         time.map(|time| Place::new(run.namespace, time, number))
+    }
+}
+
+impl RunList {
+    pub(crate) const ALL: [RunList; 3] = [RunList::Started, RunList::Closed, RunList::Outcomes];
+
+    const fn family(self) -> Family {
+        match self {
+            RunList::Started => Family::Started,
+            RunList::Closed => Family::Closed,
+            RunList::Outcomes => Family::Outcomes,
+        }
+    }
+
+    /// Where a run is in the list as of its latest commit, if it is.
+    pub(crate) fn place(self, number: RunNumber, run: &Run) -> Option<Place> {
+        let deleted = run.state.latest().deleted;
+        let (time, is_in) = match self {
+            RunList::Started => (ListTime::Started, deleted != Some(Keep::Nothing)),
+            RunList::Closed => (ListTime::Closed, deleted.is_none()),
+            RunList::Outcomes => (ListTime::Closed, deleted == Some(Keep::Outcome)),
+        };
+        time.place(number, run).filter(|_| is_in)
     }
 }
 
@@ -107,65 +144,75 @@ impl Place {
 }
 
 impl Listing {
-    fn of(&self, time: ListTime) -> &List {
-        match time {
-            ListTime::Started => &self.started,
-            ListTime::Closed => &self.closed,
+    fn of(&self, list: RunList) -> &List {
+        match list {
+            RunList::Started => &self.started,
+            RunList::Closed => &self.closed,
+            RunList::Outcomes => &self.outcomes,
         }
     }
 
-    fn of_mut(&mut self, time: ListTime) -> &mut List {
-        match time {
-            ListTime::Started => &mut self.started,
-            ListTime::Closed => &mut self.closed,
+    fn of_mut(&mut self, list: RunList) -> &mut List {
+        match list {
+            RunList::Started => &mut self.started,
+            RunList::Closed => &mut self.closed,
+            RunList::Outcomes => &mut self.outcomes,
         }
     }
 
-    /// The places of a list in a range, in order from both ends.
+    /// The places of a list in a range for a reader at `at`, in order from both ends.
     pub(super) fn range<'t>(
         &'t self,
         cold: &'t Cold,
-        time: ListTime,
+        list: RunList,
         Range { start, end }: Range<Place>,
+        at: Position,
     ) -> impl DoubleEndedIterator<Item = Place> + 't {
-        let list = self.of(time);
+        let family = list.family();
+        let list = self.of(list);
         let end = end.max(start);
         let layers = std::iter::once(&list.hot).chain(list.frozen.newest_first());
         let here = layers.map(move |layer| Places::Here(layer.range(start..end)));
-        let cold = cold.places(time.family(), start.0..end.0);
+        let cold = cold.places(family, start.0..end.0);
         let places = Merged::of(here.chain(cold.map(Places::Cold)));
-        places.filter_map(|(place, listed)| listed.then_some(place))
+        let is_in = move |taken: Option<Position>| taken.is_none_or(|by| by >= at);
+        places.filter_map(move |(place, taken)| is_in(taken).then_some(place))
     }
 
     /// A run has begun, or closed.
-    pub(crate) fn add(&mut self, time: ListTime, place: Option<Place>) {
-        self.of_mut(time).hot.extend(place.map(|place| (place, true)));
+    pub(crate) fn add(&mut self, list: RunList, place: Option<Place>) {
+        self.of_mut(list).hot.extend(place.map(|place| (place, None)));
     }
 
-    /// A run is no longer there.
-    #[cfg(test)]
-    pub(super) fn remove(&mut self, time: ListTime, place: Option<Place>) {
-        self.of_mut(time).hot.extend(place.map(|place| (place, false)));
+    /// A commit takes a run out.
+    pub(crate) fn remove(&mut self, list: RunList, place: Option<Place>, commit: Position) {
+        self.of_mut(list).hot.extend(place.map(|place| (place, Some(commit))));
     }
 
     /// About how much memory the hot layer takes.
     pub(super) fn hot_bytes(&self) -> usize {
-        (self.started.hot.len() + self.closed.hot.len()) * ENTRY_BYTES
+        let lists = RunList::ALL.map(|list| self.of(list).hot.len());
+        lists.into_iter().sum::<usize>() * ENTRY_BYTES
     }
 
     pub(super) fn freeze(&mut self, upto: Position) -> FrozenListing {
-        FrozenListing { started: self.started.freeze(upto), closed: self.closed.freeze(upto) }
+        FrozenListing {
+            started: self.started.freeze(upto),
+            closed: self.closed.freeze(upto),
+            outcomes: self.outcomes.freeze(upto),
+        }
     }
 
     /// Takes out the frozen layers up to `upto`, which the cold index holds.
     pub(super) fn thin(&mut self, upto: Position, out: &mut Vec<Retired>) {
         self.started.frozen.retire(upto, out);
         self.closed.frozen.retire(upto, out);
+        self.outcomes.frozen.retire(upto, out);
     }
 }
 
 /// What an entry takes in a tree whose nodes are half full, as keys that ascend leave them.
-pub(super) const ENTRY_BYTES: usize = 2 * size_of::<Place>();
+pub(super) const ENTRY_BYTES: usize = 2 * size_of::<(Place, Option<Position>)>();
 
 impl List {
     fn freeze(&mut self, upto: Position) -> Arc<ListLayer> {
@@ -176,17 +223,17 @@ impl List {
 
 /// The places of one layer.
 enum Places<'t> {
-    Here(btree_map::Range<'t, Place, bool>),
+    Here(btree_map::Range<'t, Place, Option<Position>>),
     Cold(ColdPlaces<'t>),
 }
 
 impl Iterator for Places<'_> {
-    type Item = (Place, bool);
+    type Item = (Place, Option<Position>);
 
     fn next(&mut self) -> Option<Self::Item> {
         match self {
-            Places::Here(places) => places.next().map(|(place, listed)| (*place, *listed)),
-            Places::Cold(places) => places.next().map(|(place, listed)| (Place(place), listed)),
+            Places::Here(places) => places.next().map(|(place, taken)| (*place, *taken)),
+            Places::Cold(places) => places.next().map(cold),
         }
     }
 }
@@ -194,12 +241,15 @@ impl Iterator for Places<'_> {
 impl DoubleEndedIterator for Places<'_> {
     fn next_back(&mut self) -> Option<Self::Item> {
         match self {
-            Places::Here(places) => places.next_back().map(|(place, listed)| (*place, *listed)),
-            Places::Cold(places) => {
-                places.next_back().map(|(place, listed)| (Place(place), listed))
-            }
+            Places::Here(places) => places.next_back().map(|(place, taken)| (*place, *taken)),
+            Places::Cold(places) => places.next_back().map(cold),
         }
     }
+}
+
+/// A place in a file. Whoever reads a file is behind all that it was written of.
+fn cold((place, listed): (u128, bool)) -> (Place, Option<Position>) {
+    (Place(place), (!listed).then_some(Position::START))
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ pub(crate) use impossible::{Impossible, Must};
 pub(crate) use index::Index;
 pub(crate) use layers::{Entry, Layer, Record};
 pub(crate) use links::{ChildRef, OutgoingRequest, ParentState, Relation, RunLinks};
-pub(crate) use listing::{ListLayer, ListTime, Place};
+pub(crate) use listing::{ListLayer, ListTime, Place, RunList};
 pub(crate) use namespaces::WorkflowSlot;
 pub(crate) use namespaces::{NAMESPACES_TABLE, Namespaces, NewRun, Workflow, is_name};
 pub(crate) use rows::ValueRef;

@@ -3,6 +3,7 @@
 use super::run_info::RunInfo;
 use crate::id::{Position, RunId, Timestamp};
 use crate::index::{Index, Run, RunStatus};
+use crate::retention::Keep;
 
 /// Which runs to list; the default is all.
 #[derive(Clone, Debug, Default)]
@@ -122,7 +123,8 @@ impl RunFilter {
             let found = index.namespaces.types.get(run.workflow_type);
             found.is_some_and(|found| *found.name == *name)
         };
-        self.status.is_none_or(|status| status == state.status)
+        state.deleted != Some(Keep::Nothing)
+            && self.status.is_none_or(|status| status == state.status)
             && self.workflow_type.as_deref().is_none_or(is_of_type)
             && self.admits_times(run.started_at, state.closed_at)
     }

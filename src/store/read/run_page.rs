@@ -9,7 +9,7 @@ use super::run_info::{RunInfo, info};
 use super::run_order::{RunCursor, RunOrder, Spot};
 use super::snapshot::Snapshot;
 use crate::error::{Error, Result};
-use crate::id::{RunNumber, Timestamp};
+use crate::id::{Position, RunNumber, Timestamp};
 use crate::index::{Index, ListTime, Place};
 
 /// A page of a list of runs. See [`Snapshot::list_runs`].
@@ -77,7 +77,7 @@ impl Snapshot {
         loop {
             let count = TOGETHER.min(EXAMINED_MAX - examined);
             let more = self.look(|index| {
-                let spots = list.after(index, last, count);
+                let spots = list.after(index, self.end(), last, count);
                 for spot in &spots {
                     if runs.len() == limit {
                         return true;
@@ -170,7 +170,13 @@ impl List {
     }
 
     /// Up to `count` runs behind `last`.
-    fn after(&mut self, index: &Index, last: Option<Spot>, count: usize) -> Vec<Spot> {
+    fn after(
+        &mut self,
+        index: &Index,
+        at: Position,
+        last: Option<Spot>,
+        count: usize,
+    ) -> Vec<Spot> {
         match &self.runs {
             Runs::Known(spots) => {
                 let is_before = |spot: &Spot| match last {
@@ -181,20 +187,20 @@ impl List {
                 let from = spots.partition_point(is_before);
                 spots.iter().skip(from).take(count).copied().collect()
             }
-            Runs::Of(namespaces) => self.merged(index, namespaces, last, count),
+            Runs::Of(namespaces) => self.merged((index, at), namespaces, last, count),
         }
     }
 
     /// The lists of several namespaces as one.
     fn merged(
         &self,
-        index: &Index,
+        (index, at): (&Index, Position),
         namespaces: &[u32],
         last: Option<Spot>,
         count: usize,
     ) -> Vec<Spot> {
         let mut lists: Vec<_> =
-            namespaces.iter().map(|namespace| self.of(index, *namespace, last)).collect();
+            namespaces.iter().map(|namespace| self.of((index, at), *namespace, last)).collect();
         let firsts = lists.iter_mut().enumerate();
         let firsts = firsts.filter_map(|(at, list)| Some((self.rank(list.next()?), at)));
         let mut heads: BinaryHeap<_> = firsts.map(Reverse).collect();
@@ -218,7 +224,7 @@ impl List {
     /// The list of one namespace behind `last`.
     fn of<'i>(
         &self,
-        index: &'i Index,
+        (index, at): (&'i Index, Position),
         namespace: u32,
         last: Option<Spot>,
     ) -> Box<dyn Iterator<Item = Spot> + 'i> {
@@ -232,7 +238,7 @@ impl List {
                 false => range.start = range.start.max(place.next()),
             }
         }
-        let places = index.listed(self.order.time(), range);
+        let places = index.listed(self.order.time(), range, at);
         match self.order.is_newest_first() {
             true => Box::new(places.rev().map(Spot::from)),
             false => Box::new(places.map(Spot::from)),
