@@ -120,6 +120,22 @@ impl Retention {
     }
 }
 
+/// What [`Store::expire`](crate::Store::expire) came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct Expired {
+    /// Runs of which nothing was kept.
+    pub runs: u64,
+    /// Runs of which the outcome was kept.
+    pub outcomes: u64,
+    /// Runs that have expired and cannot be deleted yet, as [`Error::NotDeletable`](crate::Error::NotDeletable) says: they are tried again by each call.
+    pub refused: u64,
+    /// Commits that it took.
+    pub commits: u64,
+    /// Whether it ended because it had deleted as many as it was to.
+    pub more: bool,
+}
+
 /// The bytes of it: two ages, a number of runs, and four that are zero.
 pub(crate) const RETENTION_BYTES: usize = 24;
 

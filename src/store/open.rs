@@ -64,6 +64,7 @@ impl Store {
             opener,
             workspaces: Workspaces::default(),
             recording: opening.recording,
+            swept: Mutex::default(),
             recheck_commits,
         };
         let background = Mutex::new(background);

@@ -29,6 +29,7 @@ mod report;
 mod requests;
 mod reset;
 mod reset_again;
+mod retention;
 mod sizes;
 mod stale;
 mod start;

@@ -46,6 +46,10 @@ pub(crate) struct Deletions {
 }
 
 impl Deletions {
+    pub(crate) fn len(&self) -> usize {
+        self.runs.len()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.runs.is_empty()
     }

@@ -122,6 +122,14 @@ impl Place {
         Place(upper << RUN_BITS | u128::from(run.as_u32()))
     }
 
+    /// The range of all in a namespace.
+    pub(crate) fn all_of(namespace: u32) -> Range<Place> {
+        let first = |time| Place::new(namespace, time, RunNumber::FIRST);
+        let (earliest, latest) = (i64::MIN, i64::MAX);
+        let last = Timestamp::from_unix_nanos(latest);
+        first(Timestamp::from_unix_nanos(earliest))..Place::new(namespace, last, RunNumber::NONE)
+    }
+
     /// The place that comes next, if a run has it.
     pub(crate) fn next(self) -> Self {
         Place(self.0.saturating_add(1))

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::pins::Pins;
 use crate::disk::{Disk, Opener};
 use crate::error::{Error, Result};
+use crate::hash::Map;
 use crate::id::{Position, Timestamp};
 use crate::index::cold::read_checkpoint;
-use crate::index::{Index, IndexLock};
+use crate::index::{Index, IndexLock, Place};
 use crate::log::files::{Published, StoreLocation, here};
 use crate::log::format::Paths;
 use crate::log::open::{Covered, OpenReport, catch_up};
@@ -55,6 +56,8 @@ pub(crate) struct Shared {
     pub(crate) freezer: Freezer,
     pub(crate) workspaces: Workspaces,
     pub(crate) recording: Recording,
+    /// Where an expiry goes on to look for chains with too many runs, by namespace.
+    pub(crate) swept: Mutex<Map<u32, Place>>,
     /// Check the bytes of each commit against all rules before they are written; see
     /// [`Options::recheck_commits`](crate::Options::recheck_commits).
     pub(crate) recheck_commits: bool,

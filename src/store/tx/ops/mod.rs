@@ -7,6 +7,7 @@ mod continue_as_new;
 mod delete;
 mod deliver;
 mod event_keys;
+mod expire;
 mod new_child;
 mod new_run;
 mod report;
