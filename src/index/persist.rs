@@ -151,3 +151,161 @@ fn write_rows(writer: &mut SortedWriter, frozen: &FrozenIndex) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+    use std::sync::Arc;
+
+    use kinlog_testing::files::directory;
+    use kinlog_testing::steps::families;
+
+    use super::{merge_files, write_layer};
+    use crate::disk::{Disk, Memory, OpenMode};
+    use crate::error::Result;
+    use crate::id::Position;
+    use crate::index::Index;
+    use crate::index::cold::{Cold, Family, IndexFile, KINDS, number_key};
+    use crate::log::format::Paths;
+    use crate::log::open::Replay;
+    use crate::{Options, Store};
+
+    /// The index over the commits of a store, in files.
+    struct Written {
+        disk: Memory,
+        paths: Paths,
+        index: Index,
+        cold: Arc<Cold>,
+        resident: Vec<u8>,
+    }
+
+    impl Written {
+        fn new() -> Self {
+            let (disk, paths) = (Memory::new(), Paths { root: PathBuf::from("/store") });
+            disk.create_dir(&paths.index()).unwrap();
+            let (index, cold) = (Index::default(), Arc::default());
+            Written { disk, paths, index, cold, resident: vec![] }
+        }
+
+        /// The index over all commits, frozen before those with these numbers, and at the end.
+        fn over(store: &Store, freezes: impl Fn(usize) -> bool) -> Self {
+            let mut written = Self::new();
+            for (number, frame) in store.shared.published.view().frames(Position::START).enumerate()
+            {
+                if number > 0 && freezes(number) {
+                    written.freeze();
+                }
+                written.index.commit(&frame.unwrap()).unwrap();
+            }
+            written.freeze();
+            written
+        }
+
+        fn freeze(&mut self) {
+            let layer = self.index.freeze();
+            let from = self.index.files_upto().unwrap_or(Position::START);
+            let file = write_layer(&self.disk, &self.paths, &layer, from).unwrap();
+            let files = std::iter::once(file).chain(self.cold.files().iter().cloned());
+            self.adopt(files.collect());
+            drop(self.index.thin(layer.upto));
+            self.resident = layer.resident;
+            if self.cold.files().len() > 4 {
+                self.merge(3);
+            }
+        }
+
+        /// Merges the newest files.
+        fn merge(&mut self, count: usize) {
+            let (newest, older) = self.cold.files().split_at(count);
+            let merged =
+                merge_files(&self.disk, &self.paths, &self.cold, newest, &mut |_| Ok(())).unwrap();
+            self.adopt(std::iter::once(merged).chain(older.iter().cloned()).collect());
+        }
+
+        fn adopt(&mut self, files: Vec<Arc<IndexFile>>) {
+            self.cold = Arc::new(Cold::new(files));
+            self.index.adopt(&self.cold);
+        }
+
+        /// The bytes of the only file.
+        fn bytes(&self) -> Vec<u8> {
+            let [file] = self.cold.files() else { panic!("there are several") };
+            let file = self.disk.open(&file.entry.path(&self.paths), OpenMode::Read).unwrap();
+            let mut bytes = vec![0; usize::try_from(file.size().unwrap()).unwrap()];
+            file.read_at(&mut bytes, 0).unwrap();
+            bytes
+        }
+    }
+
+    fn opened(dir: &Path) -> Store {
+        Options::new().read_only(true).open(dir).unwrap()
+    }
+
+    #[test]
+    fn what_is_merged_into_one_file_is_the_same_wherever_it_was_frozen() {
+        let dir = directory();
+        families(dir.path(), 3);
+        let store = opened(dir.path());
+        let at_once = Written::over(&store, |_| false);
+        for every in [1, 2, 3, 5, 8, 13] {
+            let mut written = Written::over(&store, |number| number % every == 0);
+            let files = written.cold.files().len();
+            assert!(files > 1, "one file for {every}");
+            written.merge(files);
+            assert!(written.bytes() == at_once.bytes(), "frozen before each {every}th commit");
+            assert_eq!(written.resident, at_once.resident);
+        }
+    }
+
+    #[test]
+    fn a_changed_byte_of_a_file_is_found_or_changes_no_answer() {
+        let dir = directory();
+        families(dir.path(), 1);
+        let written = Written::over(&opened(dir.path()), |_| false);
+        let (disk, paths, index) = (&written.disk, &written.paths, &written.index);
+        let entry = written.cold.files()[0].entry;
+        let look = |cold: &Cold| -> Result<Vec<Option<Vec<u8>>>> {
+            let keys = (0..8).map(number_key);
+            let families = [Family::Runs, Family::Workflows, Family::Chains];
+            let entries = keys.flat_map(|key| families.map(|family| cold.get(family, &key)));
+            let mut found: Vec<_> = entries.map(|entry| entry.map(<[u8]>::to_vec)).collect();
+            found.push(cold.row("orders", &[0]).map(<[u8]>::to_vec));
+            cold.check().map(|()| found)
+        };
+        let expected = look(&written.cold).unwrap();
+        assert!(expected.iter().flatten().count() > index.runs.len());
+        let bytes = written.bytes();
+        let file = disk.open(&entry.path(paths), OpenMode::Write).unwrap();
+        let mut met = 0;
+        for (at, byte) in bytes.iter().enumerate() {
+            file.write_at(&[byte ^ 1 << (at % 8)], at as u64).unwrap();
+            let opened = IndexFile::open(disk, paths, entry);
+            match opened.and_then(|file| look(&Cold::new(vec![Arc::new(file)]))) {
+                Ok(found) => assert!(found == expected, "at {at}"),
+                Err(_) => met += 1,
+            }
+            file.write_at(&[*byte], at as u64).unwrap();
+        }
+        assert!(met > bytes.len() / 2, "{met} of {}", bytes.len());
+    }
+
+    #[test]
+    fn what_is_resident_is_decoded_or_refused_whatever_its_bytes_are() {
+        let dir = directory();
+        families(dir.path(), 1);
+        let written = Written::over(&opened(dir.path()), |_| false);
+        let (cold, resident) = (&written.cold, &written.resident);
+        let again = Index::decode(cold, resident).unwrap();
+        assert!(again.has_same_sums(&written.index));
+        for at in 0..resident.len() {
+            assert!(Index::decode(cold, &resident[..at]).is_none(), "cut at {at}");
+            for bit in 0..8 {
+                let mut bytes = resident.clone();
+                bytes[at] ^= 1 << bit;
+                // It may be another index; what is damaged does not get so far.
+                let _ = Index::decode(cold, &bytes);
+            }
+        }
+        assert_eq!(KINDS.len(), 6, "all kinds are looked at above, but for those without values");
+    }
+}

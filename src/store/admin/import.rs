@@ -58,12 +58,20 @@ impl CommitImport<'_> {
                 refusal = Some(found);
                 Error::invalid("a commit does not follow from those before it")
             })?;
-            index.apply(payload, shared.pins.oldest(|| shared.published.end()))?;
+            shared.check_cold(&index)?;
+            let applied = index.apply(payload, shared.pins.oldest(|| shared.published.end()));
+            // What it has taken in after damage cannot be relied on, and nothing is decided by it any more.
+            index.check_cold()?;
+            applied?;
             Ok(())
         };
         let writer = shared.writer()?;
         let manner = Manner::ordinary(Durability::Buffered, Lead::Caller);
         let appended = writer.append(payload.len(), batches, manner, fill);
+        if appended.is_err() {
+            // What was not found in a damaged index is no reason to refuse anything.
+            shared.check_cold(&self.index())?;
+        }
         match (appended, refusal) {
             (_, Some(refusal)) => Ok(Err(refusal)),
             (Ok(((), span)), None) => {
@@ -109,4 +117,59 @@ impl CommitImport<'_> {
 fn payload_at(bytes: &[u8], position: Position, batches: u16) -> Payload<'_> {
     let (commit, end) = (commit_of(position), end_of(position, bytes.len()));
     Payload { bytes, position, batches, commit, end }
+}
+
+#[cfg(test)]
+mod tests {
+    use kinlog_testing::files::{copy_files, directory};
+
+    use crate::error::Error;
+    use crate::event::Buffer;
+    use crate::id::Position;
+    use crate::index::Payload;
+    use crate::index::cold::Family;
+    use crate::store::tx::NewRun;
+    use crate::store::{Options, Store};
+
+    fn start(store: &Store, workflow_id: &str) {
+        store.transact(|tx| tx.start(NewRun::new("shop", workflow_id, "Order"))).unwrap();
+    }
+
+    /// The content of the first commit, and of the last one.
+    fn first_and_last(store: &Store) -> [(Buffer, u16); 2] {
+        let view = store.shared.published.view();
+        let frames = view.frames(Position::START).map(Result::unwrap);
+        let commits = frames.map(|frame| {
+            let payload = Payload::of(&frame);
+            let mut bytes = Buffer::new();
+            bytes.extend_from_slice(payload.bytes);
+            (bytes, payload.batches)
+        });
+        let mut commits: Vec<_> = commits.collect();
+        let last = commits.pop().unwrap();
+        [commits.remove(0), last]
+    }
+
+    #[test]
+    fn beside_a_damaged_index_nothing_is_taken_in_and_nothing_refused() {
+        let options = Options::new().memory_bytes(0);
+        let (dir, other) = (directory(), directory());
+        let store = options.open(dir.path()).unwrap();
+        (0..6).for_each(|number| start(&store, &format!("order-{number}")));
+        store.shut_down().unwrap();
+        copy_files(dir.path(), other.path());
+        let other = options.open(other.path()).unwrap();
+        start(&other, "next");
+        let [known, next] = first_and_last(&other);
+        let store = options.open(dir.path()).unwrap();
+        let mut import = store.import();
+        assert!(import.append(&known.0, known.1).unwrap().is_err(), "it is there");
+        store.shared.index.read().runs.cold().note_malformed(Family::Runs, 0);
+        let end = store.shared.index.read().end;
+        for (bytes, batches) in [known, next] {
+            let appended = import.append(&bytes, batches).map(|_| ());
+            assert!(matches!(appended, Err(Error::DamagedIndex(_))), "{appended:?}");
+            assert_eq!(store.shared.index.read().end, end);
+        }
+    }
 }
