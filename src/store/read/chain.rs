@@ -44,6 +44,7 @@ impl Snapshot {
     /// The chain that a run belongs to.
     ///
     /// # Errors
+    /// [`Error::DamagedIndex`] if a file of the index is damaged.
     /// [`Error::RunNotFound`]; for imported runs, [`Error::Corrupt`] if the Started events, which give their
     /// order, cannot be read.
     pub fn chain(&self, run: &RunId) -> Result<Chain> {
@@ -134,6 +135,7 @@ impl Chain {
     /// Only possible for imported runs.
     ///
     /// # Errors
+    /// [`Error::DamagedIndex`] if a file of the index is damaged.
     /// [`Error::Corrupt`] if the current run's last event cannot be read.
     pub fn next_not_here(&self) -> Result<Option<RunId>> {
         let history = self.snapshot.history(&self.current.id)?;

@@ -58,6 +58,7 @@ impl Snapshot {
     /// for all runs of a chain, see [`Snapshot::children_of_chain`].
     ///
     /// # Errors
+    /// [`Error::DamagedIndex`](crate::Error::DamagedIndex) if a file of the index is damaged.
     /// [`Error::RunNotFound`](crate::Error::RunNotFound).
     pub fn children(&self, run: &RunId) -> Result<Children> {
         self.here()?;

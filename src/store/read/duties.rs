@@ -175,6 +175,7 @@ impl Store {
     /// were open when it closed.
     ///
     /// # Errors
+    /// [`Error::DamagedIndex`](crate::Error::DamagedIndex) if a file of the index is damaged.
     /// [`Error::RunNotFound`](crate::Error::RunNotFound).
     pub fn open_activities(&self, run: &RunId) -> Result<Vec<u32>> {
         self.shared.here()?;

@@ -26,6 +26,7 @@ impl Snapshot {
     /// ```
     ///
     /// # Errors
+    /// [`Error::DamagedIndex`](crate::Error::DamagedIndex) if a file of the index is damaged.
     /// [`Error::RunNotFound`](crate::Error::RunNotFound), [`Error::Corrupt`](crate::Error::Corrupt) if the row
     /// cannot be read.
     pub fn event_by_key(&self, run: &RunId, key: u64) -> Result<Option<u32>> {

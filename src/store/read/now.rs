@@ -56,6 +56,7 @@ impl Store {
     /// The history of a run, as of now.
     ///
     /// # Errors
+    /// [`Error::DamagedIndex`](crate::Error::DamagedIndex) if a file of the index is damaged.
     /// [`Error::RunNotFound`](crate::Error::RunNotFound).
     pub fn history(&self, run: &RunId) -> Result<History> {
         self.shared.here()?;
@@ -70,6 +71,7 @@ impl Store {
     /// What is known about a run without reading its history, as of now.
     ///
     /// # Errors
+    /// [`Error::DamagedIndex`](crate::Error::DamagedIndex) if a file of the index is damaged.
     /// [`Error::RunNotFound`](crate::Error::RunNotFound).
     pub fn run(&self, run: &RunId) -> Result<RunInfo> {
         self.shared.here()?;
@@ -97,6 +99,7 @@ impl Store {
     /// A row of a table, as of now.
     ///
     /// # Errors
+    /// [`Error::DamagedIndex`](crate::Error::DamagedIndex) if a file of the index is damaged.
     /// [`Error::Corrupt`](crate::Error::Corrupt) if the row cannot be read.
     pub fn get(&self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>> {
         Ok(self.snapshot().get(table, key)?.map(<[u8]>::to_vec))

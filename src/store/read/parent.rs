@@ -42,6 +42,7 @@ impl Snapshot {
     /// event names.
     ///
     /// # Errors
+    /// [`Error::DamagedIndex`](crate::Error::DamagedIndex) if a file of the index is damaged.
     /// [`Error::RunNotFound`](crate::Error::RunNotFound), [`Error::Corrupt`](crate::Error::Corrupt) if
     /// the Started event cannot be read.
     pub fn parent(&self, run: &RunId) -> Result<Option<Parent>> {
@@ -72,6 +73,7 @@ impl Snapshot {
     /// that is not in the store may have a parent itself.
     ///
     /// # Errors
+    /// [`Error::DamagedIndex`](crate::Error::DamagedIndex) if a file of the index is damaged.
     /// [`Error::RunNotFound`](crate::Error::RunNotFound), [`Error::Corrupt`](crate::Error::Corrupt) if
     /// a Started event cannot be read.
     pub fn root(&self, run: &RunId) -> Result<Root> {

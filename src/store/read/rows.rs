@@ -45,6 +45,7 @@ impl Snapshot {
     /// A row of a table, borrowed from the log; `None` if it is not there.
     ///
     /// # Errors
+    /// [`Error::DamagedIndex`](crate::Error::DamagedIndex) if a file of the index is damaged.
     /// [`Error::Corrupt`](crate::Error::Corrupt) if the row cannot be read.
     pub fn get(&self, table: &str, key: &[u8]) -> Result<Option<&[u8]>> {
         self.here()?;

@@ -10,6 +10,7 @@ impl Snapshot {
     /// The total size of the runs of a run's chain that are in the store.
     ///
     /// # Errors
+    /// [`Error::DamagedIndex`] if a file of the index is damaged.
     /// [`Error::RunNotFound`](crate::Error::RunNotFound); for imported runs,
     /// [`Error::Corrupt`](crate::Error::Corrupt) if their links to each other cannot be read.
     pub fn chain_size(&self, run: &RunId) -> Result<Size> {
@@ -27,6 +28,7 @@ impl Snapshot {
     /// [`Tree`](crate::read::Tree) for what is below a run. Visits the whole tree.
     ///
     /// # Errors
+    /// [`Error::DamagedIndex`] if a file of the index is damaged.
     /// [`Error::RunNotFound`](crate::Error::RunNotFound),
     /// [`Error::Corrupt`](crate::Error::Corrupt) if an event cannot be read.
     pub fn tree_size(&self, run: &RunId) -> Result<Size> {

@@ -118,6 +118,7 @@ impl Snapshot {
     /// The history of a run.
     ///
     /// # Errors
+    /// [`Error::DamagedIndex`] if a file of the index is damaged.
     /// [`Error::RunNotFound`].
     pub fn history(&self, run: &RunId) -> Result<History> {
         self.shared.here()?;
@@ -128,6 +129,7 @@ impl Snapshot {
     /// What is known about a run without reading its history.
     ///
     /// # Errors
+    /// [`Error::DamagedIndex`] if a file of the index is damaged.
     /// [`Error::RunNotFound`].
     pub fn run(&self, run: &RunId) -> Result<RunInfo> {
         self.shared.here()?;
@@ -137,6 +139,7 @@ impl Snapshot {
     /// The event that closed a run, whose payload is the run's outcome; `None` while it is open. Reads no other event.
     ///
     /// # Errors
+    /// [`Error::DamagedIndex`] if a file of the index is damaged.
     /// [`Error::RunNotFound`], [`Error::Corrupt`] if the event cannot be read.
     pub fn closing_event(&self, run: &RunId) -> Result<Option<Event<'_>>> {
         self.shared.here()?;

@@ -70,6 +70,7 @@ impl Snapshot {
     /// The tree below a run.
     ///
     /// # Errors
+    /// [`Error::DamagedIndex`] if a file of the index is damaged.
     /// [`Error::RunNotFound`].
     pub fn tree(&self, run: &RunId) -> Result<Tree> {
         self.here()?;

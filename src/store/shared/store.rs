@@ -108,6 +108,7 @@ impl Store {
     /// whether there was anything. Does nothing for any other store.
     ///
     /// # Errors
+    /// [`Error::DamagedIndex`] if a file of the index is damaged.
     /// [`Error::Corrupt`], [`Error::Io`], or [`Error::Displaced`] if the store was moved or replaced. Commits
     /// before one that cannot be read are taken in, and a later call goes on after them.
     pub fn refresh(&self) -> Result<bool> {

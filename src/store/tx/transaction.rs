@@ -21,7 +21,7 @@ use crate::store::shared::Shared;
 /// locked for it (optimistic concurrency control). What the steps saw, refusals among it, is compared when
 /// the transaction is committed; if another commit changed it, the transaction is refused with
 /// [`Error::Overtaken`], which names what moved, and can be begun again. [`Store::transact`] does that.
-/// Any step may say so, too, as soon as it is known.
+/// Any step may say so, too, as soon as it is known; and any step may fail with [`Error::DamagedIndex`].
 ///
 /// [`Store::transact`]: crate::Store::transact
 pub struct Transaction<'s> {
@@ -54,6 +54,7 @@ impl<'s> Transaction<'s> {
     /// Commits, and returns when the commit is on the device.
     ///
     /// # Errors
+    /// [`Error::DamagedIndex`] if a file of the index is damaged.
     /// [`Error::Overtaken`] if another commit changed what the steps saw. [`Error::Conflict`] and
     /// [`Error::RowConflict`] if it changed what [`Transaction::expect`] and [`Transaction::require`] state,
     /// [`Error::RunClosed`] and [`Error::LimitExceeded`] for a blind append that has no place any more,
