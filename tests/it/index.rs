@@ -285,9 +285,12 @@ fn damage_that_an_index_covers_is_found_by_a_check_at_opening_or_by_verify() {
 
 /// Commits until nothing of the index is being written, nor removed.
 fn rest(store: &Store) {
-    let before = store.stats().unwrap().index.files;
+    let newest = index_files(store.path()).pop();
     commit_until(store, "the index is at rest", |index| {
-        index.waiting_layers == 0 && index.files > before
+        let files = index_files(store.path());
+        // Eight of a level are merged, and then removed.
+        let merged = files.len() < 8 && files.len() as u64 == index.files;
+        index.waiting_layers == 0 && files.last() != newest.as_ref() && merged
     });
 }
 
@@ -476,4 +479,50 @@ fn damage_is_told_by_the_read_that_meets_it_and_is_never_an_answer() {
         }
     }
     assert!(told > reads.len());
+}
+
+/// Nobody is told to do that, but it must not lose anything.
+#[test]
+fn an_index_that_is_deleted_while_the_store_is_open_is_missed_by_nobody() {
+    let dir = directory();
+    let writer = cold().open(dir.path()).unwrap();
+    let mut runs = vec![];
+    // So few that no files are merged: the first one is read as long as the store is open.
+    let mut start_two = |writer: &Store| {
+        runs.extend(["a", "b"].map(|id| start(writer, &format!("{id}-{}", runs.len()))));
+        while writer.stats().unwrap().index.waiting_layers > 0 {
+            std::thread::yield_now();
+        }
+        runs.clone()
+    };
+    let all = |store: &Store, runs: &[kinlog::RunId]| {
+        let snapshot = store.snapshot();
+        let found = snapshot.runs(kinlog::RunFilter::all()).map(|run| run.unwrap().id);
+        assert_eq!(found.collect::<Vec<_>>(), runs);
+        runs.iter().for_each(|run| assert_eq!(store.run(run).unwrap().id, *run));
+    };
+    let runs = start_two(&writer);
+    let reader = cold().read_only(true).open(dir.path()).unwrap();
+    fs::remove_dir_all(dir.path().join("index")).unwrap();
+    [&writer, &reader].into_iter().for_each(|store| all(store, &runs));
+    let runs = start_two(&writer);
+    reader.refresh().unwrap();
+    [&writer, &reader].into_iter().for_each(|store| all(store, &runs));
+    // What the writer has written since names files that are gone.
+    let verified = reader.verify(|_| {});
+    let Err(error @ Error::DamagedIndex(_)) = verified else { panic!("{verified:?}") };
+    assert!(error.to_string().contains("the file is missing"), "{error}");
+    let late = cold().read_only(true).open(dir.path()).unwrap();
+    assert_eq!(late.report().index, IndexFound::Unusable);
+    all(&late, &runs);
+    writer.shut_down().unwrap();
+    let writer = cold().open(dir.path()).unwrap();
+    assert_eq!(writer.report().index, IndexFound::Unusable);
+    let runs = start_two(&writer);
+    all(&writer, &runs);
+    writer.verify(|_| {}).unwrap();
+    writer.shut_down().unwrap();
+    let late = cold().open(dir.path()).unwrap();
+    assert_eq!(late.report().index, IndexFound::Used);
+    all(&late, &runs);
 }

@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread;
 
 use kinlog::admin::IndexFound;
 use kinlog::disk::Disk;
@@ -179,5 +180,43 @@ fn an_opening_that_comes_too_late_for_the_files_of_a_checkpoint_uses_the_next_on
     let reader = Options::new().read_only(true).disk(disk).open(dir.path()).unwrap();
     assert!(happens.lock().unwrap().is_none());
     assert_eq!(reader.report().index, IndexFound::Used);
+    reader.verify(|_| ()).unwrap();
+}
+
+/// Files of the first level are merged while there are newer ones, which a merge before was not: it had failed.
+#[test]
+fn a_merged_file_takes_the_place_of_what_was_merged_into_it() {
+    let dir = directory();
+    let (made, failed) = (AtomicUsize::new(0), Arc::new(AtomicBool::new(false)));
+    let fails = failed.clone();
+    let disk = disk_with(move |op, path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let is_oldest = op == Op::Create && name.starts_with("000000000000-");
+        // The first commits are written, merged with the next ones, and merged once more.
+        if is_oldest && made.fetch_add(1, Ordering::SeqCst) == 2 {
+            fails.store(true, Ordering::SeqCst);
+            return Fate::Fails(ErrorKind::Other);
+        }
+        Fate::Done
+    });
+    let writer = Options::new().memory_bytes(0).disk(disk).open(dir.path()).unwrap();
+    let mut last = 0u32;
+    let mut set_one = || {
+        last += 1;
+        let row = [last.to_le_bytes()[0] % 32];
+        writer.transact(|tx| tx.put("rows", &row, &last.to_le_bytes())).unwrap();
+        (row, last)
+    };
+    while !failed.load(Ordering::SeqCst) {
+        set_one();
+    }
+    // It is merged behind the file of the next layer, which sets rows that it has, too.
+    let (row, last) = set_one();
+    while writer.stats().unwrap().index.files > 7 {
+        thread::yield_now();
+    }
+    assert_eq!(writer.get("rows", &row).unwrap(), Some(last.to_le_bytes().to_vec()));
+    writer.shut_down().unwrap();
+    let reader = Options::new().read_only(true).open(dir.path()).unwrap();
     reader.verify(|_| ()).unwrap();
 }
