@@ -31,7 +31,9 @@ mod tests {
                 let mut bytes = whole.clone();
                 bytes[at] ^= 1 << bit;
                 let _ = (V::decode(number, &bytes), links_in(&bytes));
-                (0..3).for_each(|slot| drop(relation_in(&bytes, ChildSlot::from_u32(slot))));
+                for slot in 0..3 {
+                    let _ = relation_in(&bytes, ChildSlot::from_u32(slot));
+                }
                 match V::decode_whole(number, &bytes) {
                     Some(other) => other.encode(number, &mut vec![]),
                     None => refused += 1,
