@@ -6,9 +6,10 @@ use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand, ValueEnum};
-use kinlog::{ChildState, Durability, DutyKind, RunStatus};
+use kinlog::read::{RunCursor, RunOrder};
+use kinlog::{ChildState, Durability, DutyKind, RunId, RunStatus, Timestamp};
 
-use crate::ui::plain;
+use crate::ui::{self, plain};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -148,6 +149,10 @@ pub(crate) struct RowsArgs {
 }
 
 /// List runs.
+///
+/// Without --by, --newest, --since, --until and --after, in the order in which they came into the store, with what all of them
+/// come to. With any of these, by when they started or closed, and no others are looked at than those listed; at the
+/// end of a limited list it says how to go on.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LsArgs {
     /// Only those in this namespace.
@@ -162,12 +167,54 @@ pub(crate) struct LsArgs {
     /// Only those with this status.
     #[arg(long)]
     pub(crate) status: Option<Status>,
-    /// List at most this many, those first that came into the store first.
+    /// Only those that are children of this run, whose whole id it is.
+    #[arg(long, value_name = "RUN")]
+    pub(crate) parent: Option<RunId>,
+    /// List at most this many, those first that come first.
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
+    /// The time to list them by, and that --since and --until are about. By when they closed, only those are listed
+    /// that have.
+    #[arg(long, value_name = "TIME", value_enum, help_heading = IN_ORDER)]
+    pub(crate) by: Option<By>,
+    /// The newest ones first, not the oldest.
+    #[arg(long, help_heading = IN_ORDER)]
+    pub(crate) newest: bool,
+    /// Only from this time on, such as 2024-01-02T03:04:05Z or 2024-01-02 (UTC).
+    #[arg(long, value_name = "TIME", value_parser = ui::read_time, help_heading = IN_ORDER)]
+    pub(crate) since: Option<Timestamp>,
+    /// Only before this time.
+    #[arg(long, value_name = "TIME", value_parser = ui::read_time, help_heading = IN_ORDER)]
+    pub(crate) until: Option<Timestamp>,
+    /// Go on where a list with the same order and namespace has ended.
+    #[arg(long, value_name = "CURSOR", help_heading = IN_ORDER)]
+    pub(crate) after: Option<RunCursor>,
     /// One JSON object a line.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+const IN_ORDER: &str = "By when they started or closed";
+
+impl LsArgs {
+    /// The order that is asked for, if one is.
+    pub(crate) fn order(&self) -> Option<RunOrder> {
+        let asks = self.by.is_some() || self.newest || self.after.is_some();
+        let asks = asks || self.since.is_some() || self.until.is_some();
+        asks.then(|| match (self.by.unwrap_or_default(), self.newest) {
+            (By::Started, false) => RunOrder::OldestStarted,
+            (By::Started, true) => RunOrder::NewestStarted,
+            (By::Closed, false) => RunOrder::OldestClosed,
+            (By::Closed, true) => RunOrder::NewestClosed,
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum By {
+    #[default]
+    Started,
+    Closed,
 }
 
 /// Which run is meant.

@@ -12,6 +12,8 @@ use serde::Serialize;
 
 use crate::ui::{Output, plain};
 
+/// Exit code: the command line makes no sense.
+const USAGE: u8 = 2;
 /// Exit code: the store is corrupt.
 pub(crate) const CORRUPT: u8 = 3;
 /// Exit code: some files could not be imported.
@@ -99,6 +101,7 @@ impl Failure {
             Error::Displaced { .. } => ("displaced", IO),
             Error::Linked { .. } => ("linked", IN_USE),
             Error::NotABase { .. } => ("not_a_base", NO_BACKUP),
+            Error::WrongCursor { .. } => ("wrong_cursor", USAGE),
             _ => ("error", 1),
         }
     }

@@ -170,6 +170,7 @@ fn pages(
         assert!(page.runs.len() <= limit);
         found.extend(page.runs);
         let Some(next) = page.next else { return found };
+        assert_ne!(after.as_ref(), Some(&next), "it goes on where it went on");
         after = Some(next.to_string().parse().unwrap());
     }
 }

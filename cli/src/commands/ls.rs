@@ -1,20 +1,24 @@
 //! `kinlog ls`: one line for each run.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use kinlog::read::RunOrder;
 use kinlog::{DutyKind, RunFilter, RunInfo, Snapshot, Store};
 use serde::Serialize;
 
-use crate::args::LsArgs;
+use crate::args::{By, LsArgs};
 use crate::failure::Failure;
 use crate::open;
 use crate::ui::{self, Align, Output, Table};
 
 /// Fewer digits of a run id look like a number.
 const ID_MIN: usize = 8;
+/// How many runs of an ordered list are asked for at a time.
+const PAGE_RUNS: usize = 1000;
 
 pub(crate) fn ls(store: &Path, args: &LsArgs, out: &mut Output) -> Result<ExitCode, Failure> {
     let store = open::to_read(store)?;
@@ -32,23 +36,90 @@ pub(crate) fn ls(store: &Path, args: &LsArgs, out: &mut Output) -> Result<ExitCo
     if let Some(status) = args.status {
         filter = filter.status(status.into());
     }
+    if let Some(parent) = args.parent {
+        filter = filter.parent(parent);
+    }
     let limit = args.limit.unwrap_or(usize::MAX);
-    let runs = snapshot.runs(filter);
-    if args.json {
-        json(runs.take(limit), out)?;
-    } else {
-        let (mut listed, mut all) = (vec![], Sum::default());
-        for run in runs {
-            let run = run?;
-            all.add(&run);
-            if listed.len() < limit {
-                listed.push(run);
-            }
+    match args.order() {
+        Some(order) => in_order(&snapshot, filter, order, limit, args, out)?,
+        None if args.json => {
+            snapshot.runs(filter).take(limit).try_for_each(|run| json(&run?, out))?;
         }
-        table(&snapshot, &listed, out)?;
-        footer(&store, listed.len() as u64, &all, out)?;
+        None => all(&store, &snapshot, filter, limit, out)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The first runs of all in the order in which they came, and what all come to.
+fn all(
+    store: &Store,
+    snapshot: &Snapshot,
+    filter: RunFilter,
+    limit: usize,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let (mut listed, mut all) = (vec![], Sum::default());
+    for run in snapshot.runs(filter) {
+        let run = run?;
+        all.add(&run);
+        if listed.len() < limit {
+            listed.push(run);
+        }
+    }
+    table(&listed, unique_digits(snapshot)?, out)?;
+    footer(store, listed.len() as u64, &all, out)
+}
+
+/// The runs by when they started or closed, as many as are asked for.
+fn in_order(
+    snapshot: &Snapshot,
+    mut filter: RunFilter,
+    order: RunOrder,
+    limit: usize,
+    args: &LsArgs,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    match args.by.unwrap_or_default() {
+        By::Started => (filter.started_since, filter.started_until) = (args.since, args.until),
+        By::Closed => (filter.closed_since, filter.closed_until) = (args.since, args.until),
+    }
+    let (mut listed, mut all, mut left) = (vec![], Sum::default(), limit);
+    let mut next = args.after.clone();
+    while left > 0 {
+        let page = snapshot.list_runs(&filter, order, left.min(PAGE_RUNS), next.as_ref())?;
+        left -= page.runs.len();
+        for run in page.runs {
+            all.add(&run);
+            match args.json {
+                true => json(&run, out)?,
+                false => listed.push(run),
+            }
+        }
+        next = page.next;
+        if next.is_none() {
+            break;
+        }
+    }
+    let next = next.map(|next| next.to_string());
+    match (args.json, next) {
+        (true, Some(next)) => out.json(&Next { next })?,
+        (true, None) => {}
+        (false, next) => {
+            // To tell how many digits are unique, all other runs would be looked at.
+            table(&listed, usize::MAX, out)?;
+            out.prose(0, ui::dim(all.to_string()))?;
+            if let Some(next) = next {
+                out.prose(0, ui::dim(format!("there may be more: --after {next}")))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Where a list goes on.
+#[derive(Serialize)]
+struct Next {
+    next: String,
 }
 
 #[derive(Serialize)]
@@ -66,33 +137,27 @@ struct Line<'a> {
     is_imported: bool,
 }
 
-fn json(
-    runs: impl Iterator<Item = kinlog::Result<RunInfo>>,
-    out: &mut Output,
-) -> Result<(), Failure> {
-    for run in runs {
-        let run = run?;
-        out.json(&Line {
-            run_id: run.id.to_string(),
-            namespace: &run.namespace,
-            workflow_id: &run.workflow_id,
-            workflow_type: &run.workflow_type,
-            status: run.status.name(),
-            events: run.events,
-            bytes: run.bytes,
-            started_at: ui::rfc3339(run.started_at),
-            closed_at: run.closed_at.and_then(ui::rfc3339),
-            is_current: run.is_current,
-            is_imported: run.is_imported,
-        })?;
-    }
+fn json(run: &RunInfo, out: &mut Output) -> Result<(), Failure> {
+    out.json(&Line {
+        run_id: run.id.to_string(),
+        namespace: &run.namespace,
+        workflow_id: &run.workflow_id,
+        workflow_type: &run.workflow_type,
+        status: run.status.name(),
+        events: run.events,
+        bytes: run.bytes,
+        started_at: ui::rfc3339(run.started_at),
+        closed_at: run.closed_at.and_then(ui::rfc3339),
+        is_current: run.is_current,
+        is_imported: run.is_imported,
+    })?;
     Ok(())
 }
 
-fn table(snapshot: &Snapshot, runs: &[RunInfo], out: &mut Output) -> Result<(), Failure> {
+/// The runs, each with so many digits of its id.
+fn table(runs: &[RunInfo], digits: usize, out: &mut Output) -> Result<(), Failure> {
     let namespaces: HashSet<&str> = runs.iter().map(|run| &*run.namespace).collect();
     let many = namespaces.len() > 1;
-    let digits = unique_digits(snapshot)?;
     let mut columns = vec![("RUN", Align::Whole)];
     columns.extend(many.then_some(("NAMESPACE", Align::Left)));
     columns.extend([
@@ -144,10 +209,16 @@ impl Sum {
     }
 }
 
+impl fmt::Display for Sum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (runs, events) = (ui::many(self.runs, "run"), ui::many(self.events, "event"));
+        write!(f, "{runs}, {events}, {}", ui::bytes(self.bytes))
+    }
+}
+
 fn footer(store: &Store, listed: u64, all: &Sum, out: &mut Output) -> Result<(), Failure> {
-    let (runs, events) = (ui::many(all.runs, "run"), ui::many(all.events, "event"));
     let of = if listed < all.runs { format!("{} of ", ui::count(listed)) } else { String::new() };
-    out.prose(0, ui::dim(format!("{of}{runs}, {events}, {}", ui::bytes(all.bytes))))?;
+    out.prose(0, ui::dim(format!("{of}{all}")))?;
     let duties: u64 = DutyKind::ALL.into_iter().map(|kind| store.duty_count(kind)).sum();
     if duties > 0 {
         let open = format!("{} open in the store: `kinlog duties`", ui::many(duties, "duty"));

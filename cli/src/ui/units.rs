@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use indicatif::{HumanBytes, HumanCount};
 use jiff::Timestamp as Moment;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use kinlog::Timestamp;
 
 /// A number with commas.
@@ -73,6 +75,19 @@ pub(crate) fn rfc3339(time: Timestamp) -> Option<String> {
     moment(time).map(|moment| moment.to_string())
 }
 
+/// A point in time that was typed.
+pub(crate) fn read_time(text: &str) -> Result<Timestamp, String> {
+    let of_zone = text.parse::<Moment>().ok();
+    let moment = of_zone.or_else(|| {
+        let utc = text.parse::<DateTime>().ok()?;
+        utc.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+    });
+    let nanos = moment.and_then(|moment| i64::try_from(moment.as_nanosecond()).ok());
+    let what =
+        "a time is written like 2024-01-02T03:04:05Z, or 2024-01-02 03:04:05 and 2024-01-02 (UTC)";
+    nanos.map(Timestamp::from_unix_nanos).ok_or_else(|| what.to_owned())
+}
+
 /// Histories that do not say when have zeros.
 fn moment(time: Timestamp) -> Option<Moment> {
     let nanos = Some(time.unix_nanos()).filter(|nanos| *nanos != 0)?;
@@ -116,6 +131,22 @@ mod tests {
         assert_eq!(clock(at), "2024-01-02 03:04:05.123");
         assert_eq!(rfc3339(at).as_deref(), Some("2024-01-02T03:04:05.123456789Z"));
         assert_eq!(time(Timestamp::default()), "-");
+    }
+
+    #[test]
+    fn times_are_read_as_they_are_written() {
+        let at = |nanos| Ok(Timestamp::from_unix_nanos(nanos));
+        for (text, nanos) in [
+            ("2024-01-02T03:04:05.123456789Z", 1_704_164_645_123_456_789),
+            ("2024-01-02T04:04:05+01:00", 1_704_164_645_000_000_000),
+            ("2024-01-02 03:04:05", 1_704_164_645_000_000_000),
+            ("2024-01-02", 1_704_153_600_000_000_000),
+        ] {
+            assert_eq!(read_time(text), at(nanos), "{text}");
+        }
+        for wrong in ["", "yesterday", "2024-13-02", "2024-01-02T03:04:05Zulu", "9999-01-01"] {
+            assert!(read_time(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod follow;
 mod hostile;
 mod import;
 mod killed;
+mod list;
 mod look;
 mod narrow;
 mod salvage;

@@ -69,7 +69,7 @@ fn stats_fit() {
         let line = line.unwrap_or_else(|| panic!("{label}: {narrow:#?}"));
         assert!(line.ends_with(" B") || line.ends_with("KiB") || line.ends_with("MiB"), "{line}");
     }
-    assert!(text.contains("hot: 3") && text.contains(" B a relation"), "{narrow:#?}");
+    assert!(text.contains("hot: 4") && text.contains(" B a relation"), "{narrow:#?}");
     // With more room there is more to see.
     let middle = joined(&shown(56, &store, &["stats"]).unwrap());
     assert!(middle.contains("SHARE") && !middle.contains("1,048,576"), "{middle}");
