@@ -221,7 +221,7 @@ impl fmt::Debug for Position {
 
 /// A point in time: nanoseconds since 1970-01-01 00:00:00 UTC, from the year 1677 to 2262.
 ///
-/// Timestamps are data only: nothing in the store is ordered by them.
+/// Timestamps are data only: nothing depends on their order but [lists of runs](crate::Store::list_runs).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
 pub struct Timestamp(i64);
 

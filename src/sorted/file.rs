@@ -65,6 +65,12 @@ impl SortedFile {
         Ok(wide(self.section(section)?.section.entries))
     }
 
+    /// How many bytes a section takes.
+    pub(crate) fn section_bytes(&self, section: usize) -> Result<u64> {
+        let Section { start, end, .. } = self.section(section)?.section;
+        Ok(wide(end - start))
+    }
+
     /// Whether a section may have a key whose filtered bytes have this [`hash`](super::hash()); `false` is for sure. A
     /// section without a filter may have any.
     pub(crate) fn may_hold(&self, section: usize, hash: u64) -> Result<bool> {

@@ -331,6 +331,7 @@ fn every_byte_of_the_index_is_accounted_for_and_so_are_its_layers() {
     let files = index_files(dir.path());
     let mapped: u64 = files.iter().map(len).sum();
     assert_eq!((stats.index.files, stats.index.mapped_bytes), (files.len() as u64, mapped));
+    assert_eq!(stats.index.list_bytes, 0, "there are no runs");
     assert_eq!(stats.index_bytes, mapped + len(&dir.path().join("index/CHECKPOINT")));
 }
 

@@ -330,6 +330,11 @@ fn a_page_looks_at_so_many_runs_and_says_that_there_is_more() {
     let open = filter.status(RunStatus::Running);
     let page = store.list_runs(&open, RunOrder::NewestStarted, 10, None).unwrap();
     assert!(page.next.is_none() && page.runs.iter().map(|run| run.id).eq(rare));
+    store.shut_down().unwrap();
+    let index = Options::new().read_only(true).open(dir.path()).unwrap().stats().unwrap().index;
+    let runs = RUNS as u64;
+    // An entry each, and its part of the directory.
+    assert!((16 * runs..=18 * runs).contains(&index.list_bytes), "{index:?}");
 }
 
 #[test]

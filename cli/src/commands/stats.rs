@@ -97,6 +97,7 @@ struct Index<'a> {
     resident_bytes: u64,
     files: u64,
     mapped_bytes: u64,
+    list_bytes: u64,
     last_error: Option<&'a str>,
 }
 
@@ -111,6 +112,7 @@ impl<'a> Index<'a> {
             resident_bytes: stats.resident_bytes,
             files: stats.files,
             mapped_bytes: stats.mapped_bytes,
+            list_bytes: stats.list_bytes,
             last_error: stats.last_error.as_deref(),
         }
     }

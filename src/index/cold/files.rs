@@ -1,7 +1,7 @@
 //! The sorted files of the cold index.
 
 use super::checkpoint::FileEntry;
-use super::family::KINDS;
+use super::family::{Family, KINDS};
 use crate::disk::Disk;
 use crate::error::Result;
 use crate::log::format::Paths;
@@ -19,5 +19,11 @@ impl IndexFile {
         let path = entry.path(paths);
         let sorted = SortedFile::open(disk, &path, &KINDS, entry.len, entry.checksum)?;
         Ok(IndexFile { entry, sorted })
+    }
+
+    /// The bytes of its lists.
+    pub(crate) fn list_bytes(&self) -> u64 {
+        let sections = [Family::Started, Family::Closed].into_iter();
+        sections.filter_map(|list| self.sorted.section_bytes(list.section()).ok()).sum()
     }
 }

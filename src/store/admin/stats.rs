@@ -85,6 +85,8 @@ pub struct IndexStats {
     pub files: u64,
     /// Bytes of those files, which are mapped. The system keeps in memory what of them is read, filters first.
     pub mapped_bytes: u64,
+    /// How many of those bytes are the lists of runs by when they started and closed.
+    pub list_bytes: u64,
     /// What the last attempt to write or merge files failed with, if no later one succeeded. The log is not affected; the
     /// index grows in memory, and the next opening replays more.
     pub last_error: Option<String>,
@@ -218,6 +220,7 @@ impl Store {
             resident_bytes: index.resident_bytes(),
             files: wide(files.len()),
             mapped_bytes: files.iter().map(|file| file.entry.len).sum(),
+            list_bytes: files.iter().map(|file| file.list_bytes()).sum(),
             last_error: error.map(|error| error.to_string()),
         }
     }

@@ -1,10 +1,12 @@
 //! What is measured of a store, in a process that does nothing else.
 
+use std::cmp::Reverse;
 use std::hint::black_box;
 use std::path::Path;
 use std::time::Instant;
 
-use kinlog::{Error, Options, RunId, RunStatus, Store};
+use kinlog::read::RunOrder;
+use kinlog::{Error, Options, RunFilter, RunId, RunStatus, Store};
 
 use super::plan::{Plan, absent, run_id, workflow_id};
 use crate::data::next;
@@ -19,6 +21,8 @@ const PICKS: usize = 100_000;
 /// Each of which may wait for the device.
 const PICKS_COLD: usize = 1_000;
 const LISTINGS: usize = 101;
+/// Runs of a page of a list.
+const PAGE: usize = 100;
 
 /// Opens a store, until a closed run was found in it, and what that takes of memory.
 pub fn open(plan: &Plan, dir: &Path) -> Result<Outcome> {
@@ -63,6 +67,7 @@ pub fn look(plan: &Plan, dir: &Path) -> Result<Outcome> {
         outcome = outcome.figure(look_up.name, median(&figures[1..]).unwrap_or_default());
     }
     outcome = outcome.figure("children", list_children(plan, &store)? / 1e3);
+    outcome = outcome.figure("newest", list_newest(&store)?);
     let [closed, open] = histories(plan, &store)?;
     let stats = store.stats()?;
     Ok(outcome
@@ -171,6 +176,21 @@ fn list_children(plan: &Plan, store: &Store) -> Result<f64> {
         })?;
         if found != children {
             return Err(format!("{found} children instead of {children}").into());
+        }
+        figures.push(took.as_secs_f64() * 1e6);
+    }
+    Ok(median(&figures).unwrap_or_default())
+}
+
+/// Microseconds to list the runs that closed last, of all namespaces.
+fn list_newest(store: &Store) -> Result<f64> {
+    let mut figures = vec![];
+    for _ in 0..LISTINGS {
+        let (took, page) = timed(|| {
+            Ok(store.list_runs(&RunFilter::all(), RunOrder::NewestClosed, PAGE, None)?)
+        })?;
+        if page.runs.len() != PAGE || !page.runs.is_sorted_by_key(|run| Reverse(run.closed_at)) {
+            return Err(format!("{} runs listed, or out of order", page.runs.len()).into());
         }
         figures.push(took.as_secs_f64() * 1e6);
     }

@@ -15,7 +15,7 @@ pub const FILE: &str = "years.md";
 /// A figure: its name, what it says, its unit, and the goal in that unit.
 type Row = (&'static str, &'static str, &'static str, &'static str);
 
-const ROWS: [Row; 27] = [
+const ROWS: [Row; 28] = [
     ("open", "opening after a clean close", "ms", "20, flat within 2 ×"),
     ("open-cpu", "the same, processor time", "ms", ""),
     ("open-killed", "opening after a kill", "ms", "300"),
@@ -32,6 +32,7 @@ const ROWS: [Row; 27] = [
     ("workflow-cold", "a closed run by workflow id, cold", "ns", ""),
     ("workflow-absent-cold", "an absent workflow id, cold", "ns", ""),
     ("children", "the 1,000 children of a closed parent", "ms", "1"),
+    ("newest", "a page of the 100 runs that closed last", "µs", ""),
     ("history-closed", "the history of a closed run", "ns", ""),
     ("history-open", "the history of an open run that lies beside it", "ns", ""),
     ("history-ratio", "the one over the other", "×", "1.2"),
