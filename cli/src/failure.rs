@@ -101,6 +101,8 @@ impl Failure {
             Error::Displaced { .. } => ("displaced", IO),
             Error::Linked { .. } => ("linked", IN_USE),
             Error::NotABase { .. } => ("not_a_base", NO_BACKUP),
+            Error::RunDeleted { .. } => ("run_deleted", NOT_FOUND),
+            Error::NotDeletable { .. } => ("not_deletable", 1),
             Error::WrongCursor { .. } => ("wrong_cursor", USAGE),
             _ => ("error", 1),
         }

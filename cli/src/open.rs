@@ -23,6 +23,13 @@ pub(crate) fn to_write(path: &Path) -> Result<Store, Failure> {
     Ok(store)
 }
 
+/// Opens the store for writing, which must be there.
+pub(crate) fn to_change(path: &Path) -> Result<Store, Failure> {
+    let store = Options::new().create(false).open(path)?;
+    say_what_was_odd(&store, "they were moved to quarantine");
+    Ok(store)
+}
+
 fn say_what_was_odd(store: &Store, what_of_them: &str) {
     let report = store.report();
     if report.index == IndexFound::Unusable {

@@ -39,7 +39,7 @@ fn temporal(store: &Store) -> Result<Temporal, Failure> {
     let bar = ui::count_bar(store.stats()?.runs, "measure", "runs");
     for run in bar.wrap_iter(snapshot.runs(RunFilter::all())) {
         let run = run?;
-        if !run.is_imported {
+        if !run.is_imported || run.deleted.is_some() {
             continue;
         }
         match kinlog_temporal::export(&snapshot.history(&run.id)?) {

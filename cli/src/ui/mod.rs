@@ -13,5 +13,6 @@ pub(crate) use progress::{advance, byte_bar, count_bar, spinner};
 pub(crate) use style::{bold, check, dim, head, like, status};
 pub(crate) use table::{Align, Table};
 pub(crate) use units::{
-    byte_rate, bytes, clock, count, many, rate, ratio, read_time, rfc3339, share, span, time,
+    byte_rate, bytes, clock, count, many, now, rate, ratio, read_age, read_time, rfc3339, share,
+    span, time,
 };

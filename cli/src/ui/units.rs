@@ -20,6 +20,7 @@ pub(crate) fn many(number: impl Into<u64>, thing: &str) -> String {
         "child" => "children".to_owned(),
         "activity" => "activities".to_owned(),
         "duty" => "duties".to_owned(),
+        "history" => "histories".to_owned(),
         thing => format!("{thing}s"),
     };
     format!("{} {}", count(number), if number == 1 { thing } else { &things })
@@ -86,6 +87,23 @@ pub(crate) fn read_time(text: &str) -> Result<Timestamp, String> {
     let what =
         "a time is written like 2024-01-02T03:04:05Z, or 2024-01-02 03:04:05 and 2024-01-02 (UTC)";
     nanos.map(Timestamp::from_unix_nanos).ok_or_else(|| what.to_owned())
+}
+
+/// The time of now.
+pub(crate) fn now() -> Timestamp {
+    let nanos = i64::try_from(Moment::now().as_nanosecond());
+    Timestamp::from_unix_nanos(nanos.unwrap_or(i64::MAX))
+}
+
+/// How long something is kept, as it was typed; `None` for ever.
+pub(crate) fn read_age(text: &str) -> Result<Option<Duration>, String> {
+    if text == "ever" {
+        return Ok(None);
+    }
+    let days = jiff::SpanRelativeTo::days_are_24_hours();
+    let age = text.parse::<jiff::Span>().and_then(|age| age.to_duration(days));
+    let age = age.ok().and_then(|age| Duration::try_from(age).ok());
+    age.map(Some).ok_or_else(|| "an age is written like 7d, 36h or 90m, or is `ever`".to_owned())
 }
 
 /// Histories that do not say when have zeros.
