@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::checked::Window;
+use super::key::{FRONT_CODED_BYTES, Key};
 use super::kind::{SectionKind, Width};
 use crate::bytes::{in_memory, wide};
 use crate::error::Result;
@@ -17,9 +18,18 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// `None` if a length is not what the kind says.
-    pub(super) fn new(kind: &SectionKind, key: &[u8], value: Option<&[u8]>) -> Option<Self> {
+    /// `None` if a length is not what the kind says. A front-coded key leaves out its first bytes, those that are `shared`.
+    pub(super) fn new(
+        kind: &SectionKind,
+        key: &[u8],
+        shared: usize,
+        value: Option<&[u8]>,
+    ) -> Option<Self> {
         let mut head = Head { bytes: [0; HEAD_BYTES], len: 0 };
+        if kind.key == Width::FrontCoded {
+            *head.bytes.first_mut()? = u8::try_from(shared).ok()?;
+            head.len = 1;
+        }
         head.push(kind.key, key.len())?;
         if let Some(value) = value {
             head.push(kind.value, value.len())?;
@@ -54,7 +64,12 @@ impl Head {
 /// Where key and value of an entry lie in the file.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
-    pub(super) key: Range<usize>,
+    /// Of a front-coded key, what is not shared.
+    key: Range<usize>,
+    /// How many first bytes of a front-coded key are left out.
+    pub(super) shared: usize,
+    /// A front-coded key as a whole.
+    pub(super) built: Option<[u8; FRONT_CODED_BYTES]>,
     /// Empty for a tombstone.
     pub(super) value: Range<usize>,
     pub(super) deleted: bool,
@@ -69,7 +84,8 @@ impl Place {
         end: usize,
         deleted: bool,
     ) -> Result<Self> {
-        let varies = kind.key == Width::Varying || (kind.value == Width::Varying && !deleted);
+        let varies =
+            !matches!(kind.key, Width::Fixed(_)) || (kind.value == Width::Varying && !deleted);
         let head_end = if varies { at.saturating_add(HEAD_BYTES).min(end) } else { at };
         let head = if varies { window.bytes(at.min(head_end)..head_end)? } else { &[] };
         Self::parse(head, kind, head_end, deleted).filter(|place| place.end() <= end).ok_or_else(
@@ -79,12 +95,42 @@ impl Place {
 
     /// The entry whose lengths are at the beginning of `head`, which ends at `head_end` of the file.
     fn parse(mut head: &[u8], kind: &SectionKind, head_end: usize, deleted: bool) -> Option<Self> {
-        let key_len = take_len(&mut head, kind.key)?;
+        let (shared, key_len) = match kind.key {
+            Width::FrontCoded => {
+                let (shared, rest) = head.split_first()?;
+                head = rest;
+                let shared = usize::from(*shared);
+                // Keys ascend, so that no two are the same.
+                let left = FRONT_CODED_BYTES.checked_sub(shared).filter(|left| *left > 0);
+                (shared, left?)
+            }
+            width => (0, take_len(&mut head, width)?),
+        };
         let value_len = if deleted { 0 } else { take_len(&mut head, kind.value)? };
         let key_at = head_end - head.len();
         let key_end = key_at.checked_add(key_len)?;
         let value_end = key_end.checked_add(value_len)?;
-        Some(Place { key: key_at..key_end, value: key_end..value_end, deleted })
+        let (key, value) = (key_at..key_end, key_end..value_end);
+        Some(Place { key, shared, built: None, value, deleted })
+    }
+
+    /// Puts a front-coded key together. `before` is the key before it, and becomes this one.
+    pub(super) fn build(
+        &mut self,
+        window: &mut Window<'_>,
+        before: &mut [u8; FRONT_CODED_BYTES],
+    ) -> Result<()> {
+        let own = window.bytes(self.key.clone())?;
+        before.iter_mut().skip(self.shared).zip(own).for_each(|(to, from)| *to = *from);
+        self.built = Some(*before);
+        Ok(())
+    }
+
+    pub(super) fn key<'a>(&self, window: &mut Window<'a>) -> Result<Key<'a>> {
+        match self.built {
+            None => Ok(Key::InFile(window.bytes(self.key.clone())?)),
+            Some(key) => Ok(Key::Built(key)),
+        }
     }
 
     pub(super) fn end(&self) -> usize {
@@ -94,8 +140,10 @@ impl Place {
 
 /// The length at the beginning of `head`, which is cut off; `None` if it is not one that a writer writes.
 fn take_len(head: &mut &[u8], width: Width) -> Option<usize> {
-    if let Width::Fixed(width) = width {
-        return Some(width.into());
+    match width {
+        Width::Fixed(width) => return Some(width.into()),
+        Width::FrontCoded => return None,
+        Width::Varying => {}
     }
     let mut len = 0u64;
     for shift in (0..35).step_by(7) {

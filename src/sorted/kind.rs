@@ -1,6 +1,7 @@
 //! What the entries of a section look like.
 
 use super::hash::hash;
+use super::key::FRONT_CODED_BYTES;
 
 /// The kind of a section. A reader must know the kinds of a file's sections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,6 +20,8 @@ pub(crate) struct SectionKind {
 pub(crate) enum Width {
     Fixed(u8),
     Varying,
+    /// For keys alone: 16 bytes. An entry leaves out what it shares with the key before it in its group.
+    FrontCoded,
 }
 
 impl Width {
@@ -28,6 +31,7 @@ impl Width {
             Width::Fixed(width) => len == usize::from(width),
             // Lengths are stored in 32 bits.
             Width::Varying => u32::try_from(len).is_ok(),
+            Width::FrontCoded => len == FRONT_CODED_BYTES,
         }
     }
 
@@ -35,6 +39,7 @@ impl Width {
         match self {
             Width::Fixed(width) => width.into(),
             Width::Varying => u16::MAX,
+            Width::FrontCoded => u16::MAX - 1,
         }
     }
 }

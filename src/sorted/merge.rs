@@ -26,7 +26,7 @@ pub(crate) fn merge(
         writer.begin(section, merging.at_most)?;
         while let Some((key, value)) = merging.next()? {
             if value.is_some() || !drop_tombstones {
-                writer.add(key, value)?;
+                writer.add(&key, value)?;
             }
             merged += wide(key.len() + value.map_or(0, <[u8]>::len) + 1);
             if merged >= PACE_BYTES {

@@ -11,6 +11,7 @@ mod file;
 mod filter;
 mod footer;
 mod hash;
+mod key;
 mod kind;
 mod merge;
 mod output;

@@ -5,12 +5,13 @@ use std::ops::Bound;
 use super::checked::Window;
 use super::directory::GROUP;
 use super::entry::Place;
+use super::key::Key;
 use super::section::SectionReader;
 use crate::bytes::wide;
 use crate::error::{Error, Result};
 
 /// A key with its value, or with `None` if it is deleted.
-pub(crate) type Entry<'a> = (&'a [u8], Option<&'a [u8]>);
+pub(crate) type Entry<'a> = (Key<'a>, Option<&'a [u8]>);
 
 /// Entries in order of their keys. Ends after an error.
 pub(crate) struct Entries<'a> {
@@ -105,7 +106,7 @@ impl<'a> Places<'a> {
             let at = reader.section.directory;
             return Err(reader.file.corrupt(at, "an entry is missing", wide(number), 0));
         };
-        let key = self.window.bytes(place.key.clone())?;
+        let key = place.key(&mut self.window)?;
         let value = match place.deleted {
             true => None,
             false => Some(self.window.bytes(place.value.clone())?),

@@ -5,6 +5,8 @@ use super::directory::{self, GROUP, ROW_BYTES, Row};
 use super::entry::Place;
 use super::filter;
 use super::footer::Section;
+use super::key::FRONT_CODED_BYTES;
+use super::kind::Width;
 use crate::bytes::wide;
 use crate::error::Result;
 
@@ -61,7 +63,7 @@ impl<'a> SectionReader<'a> {
         }
         let left = self.section.entries.saturating_sub(group * GROUP).min(GROUP);
         let window = Window::new(self.file, self.section.directory);
-        Ok(Group { section: self.section, window, at, left, deleted: row.deleted })
+        Ok(Group { section: self.section, window, at, left, deleted: row.deleted, before: None })
     }
 
     /// Searches for a key.
@@ -87,7 +89,7 @@ impl<'a> SectionReader<'a> {
         let mut group = self.group(group)?;
         while let Some(place) = group.next() {
             let place = place?;
-            match group.window.bytes(place.key.clone())?.cmp(key) {
+            match (*place.key(&mut group.window)?).cmp(key) {
                 std::cmp::Ordering::Less => number += 1,
                 std::cmp::Ordering::Equal => return Ok(Found { number, place: Some(place) }),
                 std::cmp::Ordering::Greater => break,
@@ -126,7 +128,7 @@ impl<'a> SectionReader<'a> {
     fn begins_by(self, group: usize, key: &[u8]) -> Result<bool> {
         let mut group = self.group(group)?;
         match group.next() {
-            Some(place) => Ok(group.window.bytes(place?.key)? <= key),
+            Some(place) => Ok(&*place?.key(&mut group.window)? <= key),
             None => Ok(false),
         }
     }
@@ -139,6 +141,25 @@ pub(super) struct Group<'a> {
     at: usize,
     left: usize,
     deleted: u16,
+    /// The front-coded key of the entry before; none at the beginning.
+    before: Option<[u8; FRONT_CODED_BYTES]>,
+}
+
+impl Group<'_> {
+    /// The next entry, which is there.
+    fn read(&mut self, deleted: bool) -> Result<Place> {
+        let Section { kind, directory, .. } = self.section;
+        let mut place = Place::read(&mut self.window, kind, self.at, *directory, deleted)?;
+        if kind.key == Width::FrontCoded {
+            if self.before.is_none() && place.shared > 0 {
+                let what = "the first entry of a group leaves something out";
+                return Err(self.window.file().corrupt(self.at, what, 0, wide(place.shared)));
+            }
+            place.build(&mut self.window, self.before.get_or_insert_default())?;
+        }
+        self.at = place.end();
+        Ok(place)
+    }
 }
 
 impl Iterator for Group<'_> {
@@ -148,11 +169,9 @@ impl Iterator for Group<'_> {
         self.left = self.left.checked_sub(1)?;
         let deleted = self.deleted & 1 != 0;
         self.deleted >>= 1;
-        let Section { kind, directory, .. } = self.section;
-        let place = Place::read(&mut self.window, kind, self.at, *directory, deleted);
-        match &place {
-            Ok(place) => self.at = place.end(),
-            Err(_) => self.left = 0,
+        let place = self.read(deleted);
+        if place.is_err() {
+            self.left = 0;
         }
         Some(place)
     }

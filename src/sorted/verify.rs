@@ -1,10 +1,11 @@
 //! Checking everything in a file.
 
-use super::checked::CheckedFile;
+use super::checked::{CheckedFile, Window};
 use super::directory::{GROUP, ROW_BYTES, prefix};
 use super::file::SortedFile;
 use super::filter;
 use super::hash::hash;
+use super::key::{Key, shared};
 use super::section::SectionReader;
 use crate::bytes::wide;
 use crate::error::{Error, Result};
@@ -22,7 +23,8 @@ fn verify(reader: SectionReader<'_>) -> Result<()> {
     let mut filter = filter::Builder::new(section.filtered)
         .ok_or_else(|| Error::internal("a filter is larger than the address space"))?;
     let mut at = section.start;
-    let mut last: Option<&[u8]> = None;
+    let mut window = Window::new(file, section.directory);
+    let mut last: Option<Key<'_>> = None;
     for group in 0..section.rows() {
         let row_at = section.directory + group * ROW_BYTES;
         let row = reader.row(group)?;
@@ -37,16 +39,23 @@ fn verify(reader: SectionReader<'_>) -> Result<()> {
         }
         for (number, place) in reader.group(group)?.enumerate() {
             let place = place?;
-            let key = file.bytes(place.key.clone())?;
-            if number == 0 && row.prefix != prefix(key) {
+            let key = place.key(&mut window)?;
+            if number == 0 && row.prefix != prefix(&key) {
                 let what = "a group begins with another key than the directory says";
-                return Err(file.corrupt(row_at, what, prefix(key), row.prefix));
+                return Err(file.corrupt(row_at, what, prefix(&key), row.prefix));
             }
             if last.is_some_and(|last| last >= key) {
                 return Err(file.corrupt(at, "the keys of a section do not ascend", 0, 0));
             }
-            if let Some(filtered) = section.kind.filtered(key)
-                && last.and_then(|last| section.kind.filtered(last)) != Some(filtered)
+            if let Some(before) = last.filter(|_| place.built.is_some() && number > 0)
+                && place.shared != shared(&before, &key)
+            {
+                let (what, could) =
+                    ("an entry repeats what it shares", wide(shared(&before, &key)));
+                return Err(file.corrupt(at, what, could, wide(place.shared)));
+            }
+            if let Some(filtered) = section.kind.filtered(&key)
+                && last.as_ref().and_then(|last| section.kind.filtered(last)) != Some(filtered)
             {
                 filter.insert(hash(filtered));
             }

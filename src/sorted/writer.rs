@@ -7,7 +7,8 @@ use super::entry::Head;
 use super::filter;
 use super::footer::{self, ALIGN, Section};
 use super::hash::hash;
-use super::kind::SectionKind;
+use super::key;
+use super::kind::{SectionKind, Width};
 use super::output::Output;
 use crate::bytes::wide;
 use crate::disk::Disk;
@@ -94,9 +95,9 @@ impl SortedWriter {
         let Some(section) = &mut self.open else {
             return Err(Error::internal("no section of the sorted file was begun"));
         };
-        let head = section.add(key, value, wide(self.output.len()))?;
+        let (head, shared) = section.add(key, value, wide(self.output.len()))?;
         self.output.push(head.bytes())?;
-        self.output.push(key)?;
+        self.output.push(key.get(shared..).unwrap_or_default())?;
         self.output.push(value.unwrap_or_default())
     }
 
@@ -142,15 +143,21 @@ impl SortedWriter {
 }
 
 impl OpenSection {
-    /// Notes an entry that will lie at `offset`; returns what precedes it there.
-    fn add(&mut self, key: &[u8], value: Option<&[u8]>, offset: u64) -> Result<Head> {
+    /// Notes an entry that will lie at `offset`; returns what precedes it there, and how many first bytes of its key are left
+    /// out.
+    fn add(&mut self, key: &[u8], value: Option<&[u8]>, offset: u64) -> Result<(Head, usize)> {
         if self.entries > 0 && key <= self.last_key.as_slice() {
             return Err(Error::internal("the keys of a sorted file do not ascend"));
         }
-        let head = Head::new(&self.kind, key, value).filter(|_| self.kind.key.allows(key.len()));
+        let in_group = self.entries % GROUP;
+        let shared = match self.kind.key {
+            Width::FrontCoded if in_group > 0 => key::shared(&self.last_key, key),
+            _ => 0,
+        };
+        let head = Head::new(&self.kind, key, shared, value);
+        let head = head.filter(|_| self.kind.key.allows(key.len()));
         let what = "an entry of a sorted file is of another width than its section";
         let head = head.ok_or_else(|| Error::internal(what))?;
-        let in_group = self.entries % GROUP;
         if in_group == 0 {
             self.rows.push(Row { prefix: prefix(key), offset, deleted: 0 });
         }
@@ -168,6 +175,6 @@ impl OpenSection {
         self.entries += 1;
         self.last_key.clear();
         self.last_key.extend_from_slice(key);
-        Ok(head)
+        Ok((head, shared))
     }
 }

@@ -47,7 +47,7 @@ const fn hashed(id: u8) -> SectionKind {
 }
 
 const fn listed(id: u8) -> SectionKind {
-    SectionKind { id, key: Width::Fixed(16), value: Width::Fixed(0), filtered: 0 }
+    SectionKind { id, key: Width::FrontCoded, value: Width::Fixed(0), filtered: 0 }
 }
 
 impl Family {

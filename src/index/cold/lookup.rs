@@ -74,7 +74,7 @@ impl Cold {
             // To search for their end, too, would take as long again.
             Some(entries.take_while(move |(key, _)| key.starts_with(&first)))
         });
-        numbers.flatten().filter_map(|(key, _)| number_of_hash_key(key))
+        numbers.flatten().filter_map(|(key, _)| number_of_hash_key(&key))
     }
 
     /// The bytes of a row.
@@ -178,9 +178,9 @@ impl<'c> ColdRows<'c> {
         self.cold
     }
 
-    fn row(&self, entry: Option<Result<Entry<'c>>>) -> Option<Entry<'c>> {
+    fn row(&self, entry: Option<Result<Entry<'c>>>) -> Option<(&'c [u8], Option<&'c [u8]>)> {
         let (key, row) = self.cold.sound(entry?)?;
-        Some((key.get(self.prefix..)?, row))
+        Some((key.in_file()?.get(self.prefix..)?, row))
     }
 }
 
@@ -209,7 +209,7 @@ pub(crate) struct ColdPlaces<'c> {
 impl ColdPlaces<'_> {
     fn place(&self, entry: Option<Result<Entry<'_>>>) -> Option<(u128, bool)> {
         let (key, value) = self.cold.sound(entry?)?;
-        Some((place_of_key(key)?, value.is_some()))
+        Some((place_of_key(&key)?, value.is_some()))
     }
 }
 

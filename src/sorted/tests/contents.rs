@@ -7,19 +7,22 @@ use kinlog_testing::Rng;
 
 use crate::disk::{Disk, Memory, OpenMode};
 use crate::error::Result;
+use crate::sorted::key::FRONT_CODED_BYTES;
 use crate::sorted::{SectionKind, SortedFile, SortedWriter, Summary, Width};
 
 const fn kind(id: u8, key: Width, value: Width, filtered: u8) -> SectionKind {
     SectionKind { id, key, value, filtered }
 }
 
-pub(super) static KINDS: [SectionKind; 6] = [
+pub(super) static KINDS: [SectionKind; 8] = [
     kind(1, Width::Varying, Width::Varying, 0),
     kind(2, Width::Fixed(4), Width::Fixed(8), 0),
     kind(3, Width::Fixed(12), Width::Fixed(0), 8),
     kind(4, Width::Varying, Width::Varying, 5),
     kind(5, Width::Varying, Width::Fixed(3), 1),
     kind(6, Width::Fixed(0), Width::Varying, 0),
+    kind(7, Width::FrontCoded, Width::Fixed(0), 0),
+    kind(8, Width::FrontCoded, Width::Varying, 5),
 ];
 
 /// The entries of a section.
@@ -32,6 +35,7 @@ pub(super) type Contents = Vec<Map>;
 pub(super) fn key(rng: &mut Rng, width: Width) -> Vec<u8> {
     let len = match width {
         Width::Fixed(width) => usize::from(width),
+        Width::FrontCoded => FRONT_CODED_BYTES,
         Width::Varying if rng.chance(1) => 3000 + rng.below(3000),
         Width::Varying => rng.below(12),
     };
@@ -46,7 +50,7 @@ pub(super) fn key(rng: &mut Rng, width: Width) -> Vec<u8> {
         key.push(rng.pick(letters));
     }
     match width {
-        Width::Fixed(_) => key.truncate(len),
+        Width::Fixed(_) | Width::FrontCoded => key.truncate(len),
         Width::Varying => key.extend((0..rng.below(4)).map(|_| rng.pick(letters))),
     }
     key
@@ -56,7 +60,7 @@ fn value(rng: &mut Rng, width: Width) -> Vec<u8> {
     let len = match width {
         Width::Fixed(width) => width.into(),
         Width::Varying if rng.chance(1) => rng.below(20_000),
-        Width::Varying => rng.below(40),
+        Width::FrontCoded | Width::Varying => rng.below(40),
     };
     let byte = rng.byte();
     (0..len).map(|at| byte.wrapping_add(u8::try_from(at % 256).unwrap())).collect()

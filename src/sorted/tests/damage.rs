@@ -46,7 +46,7 @@ fn right_or_refused(file: &SortedFile, contents: &Contents) -> Result<(), ()> {
         let mut expected = map.iter().map(|(key, value)| (key.as_slice(), value.as_deref()));
         for entry in file.range(section, (Unbounded, Unbounded)).unwrap() {
             match entry {
-                Ok(entry) => assert_eq!(Some(entry), expected.next()),
+                Ok((key, value)) => assert_eq!(Some((&*key, value)), expected.next()),
                 Err(error) => {
                     assert!(is_damage(&error), "{error}");
                     refused = Err(());
@@ -81,7 +81,7 @@ fn a_flip_of_any_byte_is_found() {
     let mut wanted = contents.filter(|contents| contents.iter().all(|map| !map.is_empty()));
     let contents = wanted.next().unwrap();
     let (bytes, summary) = written(&mut place, &contents);
-    assert!(bytes.len() < 3000, "{}", bytes.len());
+    assert!(bytes.len() < 4000, "{}", bytes.len());
     for at in 0..bytes.len() {
         let mut damaged = bytes.clone();
         damaged[at] ^= 1 << (at % 8);
@@ -255,7 +255,7 @@ fn entries_that_no_group_has_are_found() {
     let rows = file.sections[1].directory;
     bytes.copy_within(rows + 32..rows + 48, rows + 16);
     bytes[rows + 32..rows + 48].fill(0);
-    let entries = bytes.len() - 16 - 5 * 32 + 8;
+    let entries = bytes.len() - 16 - (KINDS.len() - 1) * 32 + 8;
     assert_eq!(bytes[entries], 33);
     bytes[entries] = 17;
     assert!(is_damage(&forged(&mut place, &bytes).verify().unwrap_err()));

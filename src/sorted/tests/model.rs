@@ -70,6 +70,7 @@ fn walked(rng: &mut Rng, file: &SortedFile, section: usize, map: &Map, keys: &[V
             false => (expected.next(), entries.next()),
         };
         let found = found.transpose().unwrap();
+        let found = found.as_ref().map(|(key, value)| (&**key, *value));
         assert_eq!(found, expected.map(|(key, value)| (key.as_slice(), value.as_deref())));
         if found.is_none() {
             break;
@@ -135,7 +136,7 @@ fn sections_that_are_not_begun_are_empty() {
     writer.begin(3, 1).unwrap();
     writer.add(b"key", Some(b"value")).unwrap();
     let summary = writer.finish().unwrap();
-    assert_eq!(summary.entries, [0, 0, 0, 1, 0, 0]);
+    assert_eq!(summary.entries, [0, 0, 0, 1, 0, 0, 0, 0]);
     let file = place.open(&path, &summary).unwrap();
     file.verify().unwrap();
     assert_eq!(file.get(3, b"key").unwrap(), Lookup::Found(b"value"));
@@ -167,8 +168,9 @@ fn entries_that_do_not_fit_their_section_are_refused() {
     assert!(misuse(added(0, &[b"b", b"a"], Some(b""))));
     assert!(misuse(added(1, &[b"abc"], Some(b"12345678"))));
     assert!(misuse(added(1, &[b"abcd"], Some(b"1234567"))));
+    assert!(misuse(added(6, &[b"fifteen bytes.."], Some(b""))));
     assert!(misuse(|| Place::new().writer().0.add(b"", None)));
-    assert!(misuse(|| Place::new().writer().0.begin(6, 0)));
+    assert!(misuse(|| Place::new().writer().0.begin(8, 0)));
     assert!(misuse(|| {
         let (mut writer, _) = Place::new().writer();
         writer.begin(1, 0).unwrap();
