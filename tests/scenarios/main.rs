@@ -16,6 +16,7 @@ mod chain;
 mod decisions;
 mod deep;
 mod deletion;
+mod deletion_kin;
 mod duties;
 mod fanout;
 mod keys;

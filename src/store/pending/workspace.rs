@@ -39,7 +39,7 @@ pub(crate) struct Workspace {
     pub(crate) rows: Buffer,
     /// Whether some of the rows are deleted.
     pub(crate) deletes: bool,
-    /// Whether a row was put, not only deleted.
+    /// Whether a row was put, and not to delete another one or a run.
     pub(crate) puts: bool,
     /// What the rows are that were written; made by the first look at them.
     pub(crate) written: Option<Written>,

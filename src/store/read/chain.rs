@@ -55,10 +55,11 @@ impl Snapshot {
             let found = index.runs.get(self.number(&index, run)?);
             index.sure(found.map(|found| found.chain))?.ok_or_else(|| not_found.clone())?
         };
-        let runs = ChainRuns::of(self, number)?.kept(self)?;
+        let all = ChainRuns::of(self, number)?;
+        let runs = all.clone().kept(self)?;
         let index = self.index();
-        // Of linked chains, the first one gives its name to all.
-        let first_run = runs.get(&index, 0).and_then(|run| index.runs.get(run));
+        // Of linked chains, the first one gives its name to all, also if its runs were deleted.
+        let first_run = all.get(&index, 0).and_then(|run| index.runs.get(run));
         let number = index.sure(first_run.map(|run| run.chain))?;
         let number = number.ok_or_else(|| not_found.clone())?;
         let first = index.chains.get(number).map(|chain| chain.first).unwrap_or_default();
@@ -138,9 +139,8 @@ impl Chain {
     /// [`Error::DamagedIndex`] if a file of the index is damaged.
     /// [`Error::Corrupt`] if the current run's last event cannot be read.
     pub fn next_not_here(&self) -> Result<Option<RunId>> {
-        let history = self.snapshot.history(&self.current.id)?;
-        let last = history.rev().next().transpose()?;
-        let next = last.and_then(|event| event.body().next_run());
+        let closing = self.snapshot.closing_event(&self.current.id)?;
+        let next = closing.and_then(|event| event.body().next_run());
         let is_here = next.map(|next| self.snapshot.holds(&next)).transpose()?;
         Ok(next.filter(|_| is_here == Some(false)))
     }

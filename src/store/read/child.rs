@@ -191,10 +191,9 @@ impl BatchCursors {
         let belongs = held == Some((link.parent, relation.initiated));
         let held_by = held.map(|(run, _)| run).or(link.moved_to);
         let (current, ended) = match &chain {
-            Some((_, runs)) => last_run(snapshot, runs)?,
+            Some((_, runs)) => last_run(snapshot, runs, kept.as_ref())?,
             None => (None, None),
         };
-        let current = current.filter(|_| !is_deleted);
         let size = chain.as_ref().map(|(_, runs)| runs.size(snapshot)).transpose()?;
         let reported = outcome(relation);
         let outcome = reported.or(ended);
@@ -255,15 +254,20 @@ impl ChildLink {
     }
 }
 
-/// The last of a chain's runs, and how the chain ended if it did.
-fn last_run(snapshot: &Snapshot, runs: &ChainRuns) -> Result<(Option<RunInfo>, Option<RunStatus>)> {
+/// The last of a chain's runs of which something was kept, and how the chain ended if it did.
+fn last_run(
+    snapshot: &Snapshot,
+    runs: &ChainRuns,
+    kept: Option<&ChainRuns>,
+) -> Result<(Option<RunInfo>, Option<RunStatus>)> {
     let index = snapshot.index();
     let Some(last) = runs.last(&index) else { return index.sure((None, None)) };
     let run_state = index.runs.get(last).and_then(|run| index.runs.state_at(&run, snapshot.end()));
     // An imported run may be continued by one that is not in the store.
     let ended = run_state.filter(|run_state| !run_state.status.is_open() && !run_state.continued);
     let ended = ended.map(|run_state| run_state.status);
-    index.sure((info(&index, last, snapshot.end()), ended))
+    let kept = kept.and_then(|runs| runs.last(&index));
+    index.sure((kept.and_then(|last| info(&index, last, snapshot.end())), ended))
 }
 
 /// The outcome of the child in the parent's history.

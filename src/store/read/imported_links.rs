@@ -88,16 +88,15 @@ impl ImportedRun {
         if !self.continued {
             return Ok(None);
         }
-        let history = snapshot.history(&self.id)?;
-        let last = history.rev().next().transpose()?;
-        Ok(last.and_then(|event| event.body().next_run()))
+        let closing = snapshot.closing_event_of(self.number)?;
+        Ok(closing.and_then(|event| event.body().next_run()))
     }
 }
 
-/// The chain of an imported run, if it is in the store.
+/// The chain of an imported run, if it is in the store or was deleted there.
 fn chain_of(snapshot: &Snapshot, run: &RunId) -> Result<Option<ChainNumber>> {
     snapshot.look(|index| {
-        let number = snapshot.number(index, run).ok()?;
+        let number = index.runs.number(run).filter(|run| snapshot.sees(index, *run))?;
         index.runs.get(number).filter(|run| run.imported).map(|run| run.chain)
     })
 }

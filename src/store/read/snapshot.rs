@@ -143,9 +143,14 @@ impl Snapshot {
     /// [`Error::RunNotFound`], [`Error::Corrupt`] if the event cannot be read.
     pub fn closing_event(&self, run: &RunId) -> Result<Option<Event<'_>>> {
         self.shared.here()?;
+        let number = self.number(&self.index(), run)?;
+        self.closing_event_of(number)
+    }
+
+    /// The same for a run that may have been deleted.
+    pub(super) fn closing_event_of(&self, number: RunNumber) -> Result<Option<Event<'_>>> {
         let closing = {
             let index = self.index();
-            let number = self.number(&index, run)?;
             let found =
                 index.runs.get(number).and_then(|run| index.runs.state_at(&run, self.end()));
             let closed = found.filter(|state| !state.status.is_open());

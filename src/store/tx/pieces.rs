@@ -56,6 +56,11 @@ impl Step<'_> {
     fn find_again(&mut self, at: usize, needs: Precondition) -> Result<usize> {
         if let Some(pending) = self.work.runs.get_mut(at) {
             self.work.named.extend(pending.number);
+            if let Some(number) = pending.number
+                && self.work.deletions.of(number) == Some(Keep::Nothing)
+            {
+                return Err(Error::RunDeleted { run: pending.id, kept: Keep::Nothing });
+            }
             if pending.precondition == Precondition::Loose {
                 pending.precondition = needs;
             }
@@ -74,7 +79,7 @@ impl Step<'_> {
         self.work.named.push(number);
         self.see(index.limits_changed.max(found.state.changed()))?;
         let state = found.state.latest();
-        if state.deleted == Some(Keep::Nothing) {
+        if state.deleted.max(self.work.deletions.of(number)) == Some(Keep::Nothing) {
             return Err(Error::RunDeleted { run: found.id, kept: Keep::Nothing });
         }
         let (namespace, _) = index

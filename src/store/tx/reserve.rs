@@ -9,7 +9,7 @@ impl Transaction<'_> {
     /// of a segment that other commits leave as long as the next segment could not be prepared.
     ///
     /// - One that only closes runs or asks them to cancel, and writes any rows with it, may use all of the reserve.
-    /// - One that only closes runs and continues them as new, or only deletes rows, may use half of it, as one may
+    /// - One that only closes runs and continues them as new, or only deletes rows and runs, may use half of it, as one may
     ///   for which [`Transaction::use_reserve`] says so: so the other half is left for closing.
     ///
     /// A run that begins here is new work, even if it closes here, and may not, unless it continues another one.

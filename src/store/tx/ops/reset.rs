@@ -81,7 +81,9 @@ impl Transaction<'_> {
     /// initiated later stay with the base run, and no close policy applies to them.
     ///
     /// # Errors
-    /// [`Error::RunNotFound`], [`Error::InvalidArgument`] for a point that is not within the
+    /// [`Error::RunNotFound`]. [`Error::RunDeleted`] if the history of the base run was deleted, or that of a run which a
+    /// former reset gave its requests, or if nothing was kept of a child that has ended and whose outcome would be told
+    /// again. [`Error::InvalidArgument`] for a point that is not within the
     /// history or is its closing event, for an imported run, and for a base run or a
     /// current run that this transaction has changed or of whose chain it has told the end;
     /// [`Error::LimitExceeded`] for names that are too long and for a run without room for the event that
@@ -124,6 +126,9 @@ impl Step<'_> {
         self.see(run.state.changed())?;
         self.check_base(base, &run, reset, current.as_ref())?;
         self.check_history(number)?;
+        for holder in past.holders(index, number).into_keys() {
+            self.check_history(holder)?;
+        }
         if !past.is_read(index, base) {
             return Ok(None);
         }

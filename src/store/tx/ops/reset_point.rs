@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{Body, ChildStartFailed, ChildStarted, Effect, Event, ExternalResolved};
 use crate::id::{Position, RunId, RunNumber};
 use crate::index::Index;
@@ -156,7 +156,11 @@ impl ResetPoint {
 
     /// The runs that hold requests of the base run since former resets, with those requests. What became
     /// of them is told there.
-    fn holders(&self, index: &Index, base: RunNumber) -> BTreeMap<RunNumber, BTreeSet<u32>> {
+    pub(super) fn holders(
+        &self,
+        index: &Index,
+        base: RunNumber,
+    ) -> BTreeMap<RunNumber, BTreeSet<u32>> {
         let mut held: BTreeMap<_, BTreeSet<u32>> = BTreeMap::new();
         for initiated in self.answers.keys() {
             let holder = index.request_holder(base, *initiated).filter(|holder| *holder != base);
@@ -179,7 +183,11 @@ impl ResetPoint {
         };
         for (holder, run, last_batch, requests) in held {
             shared.await_written(last_batch)?;
-            let history = Snapshot::new(shared).history(&run)?;
+            let history = match Snapshot::new(shared).history(&run) {
+                // It is not read then, and the reset is refused.
+                Err(Error::RunDeleted { .. }) => continue,
+                history => history?,
+            };
             for event in &history {
                 let event = event?;
                 // Its own requests may have the numbers of others of the base run.
