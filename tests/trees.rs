@@ -10,6 +10,8 @@
 mod body;
 #[path = "trees/check.rs"]
 mod check;
+#[path = "trees/deletion.rs"]
+mod deletion;
 #[path = "trees/done.rs"]
 mod done;
 #[path = "trees/draft.rs"]

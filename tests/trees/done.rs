@@ -17,6 +17,8 @@ pub(crate) struct Done {
     pub(crate) settled: u64,
     pub(crate) resets: u64,
     pub(crate) moved: u64,
+    /// Runs that were deleted, and of which an outcome was kept or nothing.
+    pub(crate) deleted: u64,
     pub(crate) limits: u64,
     pub(crate) notices: u64,
     pub(crate) reopened: u64,
@@ -35,6 +37,7 @@ impl Done {
         self.settled += other.settled;
         self.resets += other.resets;
         self.moved += other.moved;
+        self.deleted += other.deleted;
         self.limits += other.limits;
         self.notices += other.notices;
         self.reopened += other.reopened;

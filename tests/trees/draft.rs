@@ -5,6 +5,8 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use kinlog::error::Undeletable;
+use kinlog::retention::Keep;
 use kinlog::{DutyKind, ParentClosePolicy, RunId, RunStatus};
 
 use crate::naive::{Event, Run, State, What, Wish};
@@ -23,6 +25,8 @@ pub(crate) enum No {
         max: u64,
     },
     Invalid,
+    Deleted(Keep),
+    NotDeletable(Undeletable),
     CrossNamespace,
     Conflict,
 }
@@ -37,13 +41,15 @@ pub(crate) struct Draft {
     pub(crate) now: State,
     /// What was appended, in order.
     pub(crate) log: Vec<(usize, What)>,
+    /// The runs that were deleted, or of which less was kept than before.
+    pub(crate) deletions: Vec<usize>,
 }
 
 impl Draft {
     pub(crate) fn new(state: &State) -> Self {
         let mut now = state.clone();
         now.commits += 1;
-        Draft { before: state.clone(), now, log: vec![] }
+        Draft { before: state.clone(), now, log: vec![], deletions: vec![] }
     }
 
     /// Several steps or none.
@@ -56,7 +62,11 @@ impl Draft {
     }
 
     pub(crate) fn find(&self, id: &RunId) -> Step<usize> {
-        self.now.find(id).ok_or(vec![No::NotFound])
+        match self.now.find(id) {
+            Some(run) if self.now.is_kept(run) => Ok(run),
+            Some(_) => Err(vec![No::Deleted(Keep::Nothing)]),
+            None => Err(vec![No::NotFound]),
+        }
     }
 
     pub(crate) fn begins(&self, run: usize) -> bool {
@@ -170,7 +180,8 @@ impl Draft {
 
     /// The state after the commit, and the runs that it changes.
     pub(crate) fn commit(self) -> (State, Vec<usize>) {
-        let runs: BTreeSet<usize> = self.log.iter().map(|(run, _)| *run).collect();
+        let appended = self.log.iter().map(|(run, _)| *run);
+        let runs: BTreeSet<usize> = appended.chain(self.deletions).collect();
         let mut after = self.now;
         if !runs.is_empty() {
             after.take_stock();

@@ -2,6 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 
+use kinlog::retention::Keep;
 use kinlog::{
     Duty, DutyKind, EventKind, IdConflictPolicy, IdReusePolicy, ParentClosePolicy, RunId, RunStatus,
 };
@@ -172,7 +173,8 @@ impl Draw {
                 Op::Ask { sender: run, address, signal, note }
             }
             73..75 => Op::Signal { run, note },
-            75..92 => {
+            75..79 => self.deletion(&tx.before),
+            79..92 => {
                 let what = self.what(state, run);
                 // A reset may repeat any answer to what was asked before its point; in the
                 // transaction that makes it, the store does not know which of them it has.
@@ -198,6 +200,16 @@ impl Draw {
     pub(crate) fn duty(&mut self, state: &State) -> Option<(DutyKind, usize, u32)> {
         let duties: Vec<_> = state.duties.keys().copied().collect();
         (!duties.is_empty()).then(|| self.pick(&duties))
+    }
+
+    /// Mostly of a run that has closed.
+    fn deletion(&mut self, state: &State) -> Op {
+        let closed: Vec<RunId> =
+            state.runs.iter().filter(|run| !run.is_open()).map(|run| run.id).collect();
+        let any = closed.is_empty() || self.chance(10);
+        let run = if any { self.run(state) } else { self.pick(&closed) };
+        let keep = self.pick(&[Keep::Outcome, Keep::Nothing, Keep::Nothing]);
+        Op::Delete { run, chain: self.chance(35), keep }
     }
 
     fn reset(&mut self, tx: &Draft, id: RunId, note: u64) -> Op {

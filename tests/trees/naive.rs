@@ -1,9 +1,11 @@
 //! A naive engine: runs are lists of events, and everything else is found by looking at all of them.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use kinlog::event::Initiator;
+use kinlog::retention::Keep;
 use kinlog::{
     DutyKind, EventKind, IdConflictPolicy, IdReusePolicy, Limits, ParentClosePolicy, RunId,
     RunStatus,
@@ -108,6 +110,8 @@ pub(crate) struct Run {
     pub(crate) base: Option<(usize, u32)>,
     /// All of its history, with what it shares.
     pub(crate) events: Vec<Event>,
+    /// It was deleted, and this was kept.
+    pub(crate) deleted: Option<Keep>,
 }
 
 impl Run {
@@ -243,12 +247,14 @@ pub(crate) struct State {
     pub(crate) duties: BTreeMap<Key, u64>,
     /// The relations whose child the close policy has reached.
     pub(crate) applied: BTreeSet<(usize, u32)>,
+    /// The bytes of closed runs by number, as they were read before they were deleted.
+    pub(crate) bytes: Rc<RefCell<BTreeMap<usize, u64>>>,
 }
 
 impl State {
     pub(crate) fn new(limits: [Limits; 2]) -> Self {
         let (duties, applied) = (BTreeMap::new(), BTreeSet::new());
-        State { runs: vec![], limits, commits: 0, duties, applied }
+        State { runs: vec![], limits, commits: 0, duties, applied, bytes: Rc::default() }
     }
 
     pub(crate) fn find(&self, id: &RunId) -> Option<usize> {
@@ -256,7 +262,13 @@ impl State {
     }
 
     pub(crate) fn current(&self, namespace: usize, workflow: &str) -> Option<usize> {
-        self.runs.iter().rposition(|run| run.namespace == namespace && run.workflow == workflow)
+        let of = |run: &Rc<Run>| run.namespace == namespace && run.workflow == workflow;
+        self.runs.iter().rposition(of).filter(|run| self.is_kept(*run))
+    }
+
+    /// Whether something is kept of a run.
+    pub(crate) fn is_kept(&self, run: usize) -> bool {
+        self.runs[run].deleted != Some(Keep::Nothing)
     }
 
     /// The runs of a run's chain, in the order in which they began.

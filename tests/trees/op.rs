@@ -1,6 +1,7 @@
 //! One step of a transaction, done to the model and to the store.
 
 use kinlog::event::StartChildFailedCause;
+use kinlog::retention::Keep;
 use kinlog::{
     Close, Duty, Error, Expect, NewChild, NewEvent, NewReset, NewRun, NextRun, RunId, RunStatus,
     Target, Transaction,
@@ -28,6 +29,7 @@ pub(crate) enum Op {
     Append { run: RunId, what: What, note: u64 },
     Expect { run: RunId, next: Option<u32> },
     Settle((Key, Duty)),
+    Delete { run: RunId, chain: bool, keep: Keep },
 }
 
 /// What a step returns.
@@ -43,6 +45,8 @@ pub(crate) enum Out {
 pub(crate) fn refusal(error: &Error) -> No {
     match error {
         Error::InvalidArgument { .. } => No::Invalid,
+        Error::RunDeleted { kept, .. } => No::Deleted(*kept),
+        Error::NotDeletable { why, .. } => No::NotDeletable(*why),
         Error::RunNotFound { .. } => No::NotFound,
         Error::RunClosed { .. } => No::Closed,
         Error::RunExists { .. } => No::RunExists,
@@ -114,6 +118,7 @@ impl Op {
             Op::Append { run, what, note } => plan_append(tx, run, what.clone(), *note),
             Op::Expect { run, next } => plan_expect(tx, run, *next),
             Op::Settle((key, _)) => tx.settle(*key, id).map(Out::Settled),
+            Op::Delete { run, chain, keep } => tx.delete(run, *chain, *keep).map(|()| Out::Nothing),
         }
     }
 
@@ -191,6 +196,11 @@ impl Op {
                 tx.expect(run, next.map_or(Expect::Any, Expect::NextEvent)).map(|()| Out::Nothing)
             }
             Op::Settle((_, duty)) => tx.settle(duty).map(Out::Settled),
+            Op::Delete { run, chain, keep } => match chain {
+                true => tx.delete_chain(run, *keep),
+                false => tx.delete_run(run, *keep),
+            }
+            .map(|()| Out::Nothing),
         }
     }
 }

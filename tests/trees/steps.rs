@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use kinlog::event::Initiator;
 use kinlog::{DutyKind, IdConflictPolicy, IdReusePolicy, RunId, RunStatus};
 
+use crate::deletion::gone;
 use crate::draft::{Draft, No, Step};
 use crate::naive::{Address, Event, Run, State, What, Wish};
 
@@ -82,7 +83,8 @@ impl Draft {
             };
             let first = tx.now.runs.len();
             let (namespace, workflow) = (claim.namespace, claim.workflow);
-            let run = Run { id, namespace, workflow, first, base: None, events: vec![] };
+            let run =
+                Run { id, namespace, workflow, first, base: None, events: vec![], deleted: None };
             tx.begin(run, started, note)?;
             tx.make_way(displaced)?;
             Ok(id)
@@ -179,7 +181,7 @@ impl Draft {
             initiator: Initiator::Unspecified,
         };
         let first = self.now.runs.len();
-        let run = Run { id, namespace, workflow, first, base: None, events: vec![] };
+        let run = Run { id, namespace, workflow, first, base: None, events: vec![], deleted: None };
         self.begin(run, started, note)?;
         self.put(parent, What::ChildStarted { initiated, child: id }, 0)?;
         self.make_way(displaced)?;
@@ -238,7 +240,8 @@ impl Draft {
             initiator,
         };
         let (first, namespace, workflow) = (it.first, it.namespace, it.workflow);
-        let next = Run { id, namespace, workflow, first, base: None, events: vec![] };
+        let next =
+            Run { id, namespace, workflow, first, base: None, events: vec![], deleted: None };
         // Neither a run that continues as new nor one that timed out has a result.
         let plain = matches!(how, RunStatus::Completed | RunStatus::Failed);
         let told =
@@ -283,21 +286,29 @@ impl Draft {
     ) -> Step<RunId> {
         let number = self.before.find(base).ok_or(vec![No::NotFound])?;
         let run = self.before.runs[number].clone();
-        let current = self.now.current(run.namespace, run.workflow).unwrap();
-        if !request.is_empty() && self.now.runs[current].request() == request {
+        let current = self.now.current(run.namespace, run.workflow);
+        if let Some(current) = current
+            && !request.is_empty()
+            && self.now.runs[current].request() == request
+        {
             return Ok(self.now.runs[current].id);
         }
         let own = run.len() - u32::from(!run.is_open());
-        let changed = self.changed(number) || self.changed(current);
-        if last == 0 || last > own || changed || self.tells_end_of(number) {
+        let changed = self.changed(number) || current.is_some_and(|run| self.changed(run));
+        let deletes = !self.deletions.is_empty();
+        if last == 0 || last > own || changed || deletes || self.tells_end_of(number) {
             return Err(vec![No::Invalid]);
+        }
+        let gone = gone(&self.before, number, last);
+        if !gone.is_empty() {
+            return Err(gone);
         }
         let shared = run.events[..usize::try_from(last).unwrap()].to_vec();
         let fork = Run { id, base: Some((number, last)), events: shared, ..Run::clone(&run) };
         let activities = fork.activities().iter().flat_map(|id| id.to_le_bytes()).collect();
         let repeated = repeated(&self.before, number, &fork, last);
         self.all(|tx| {
-            if tx.now.runs[current].is_open() {
+            if let Some(current) = current.filter(|run| tx.now.runs[*run].is_open()) {
                 let replaced = (current == number).then_some(id);
                 let (how, reason) = (RunStatus::Terminated, "reset");
                 let initiator = Initiator::Unspecified;
@@ -316,7 +327,7 @@ impl Draft {
     pub(crate) fn target(&self, sender: usize, address: &Address) -> Option<usize> {
         let namespace = self.now.runs[sender].namespace;
         let found = match address.run {
-            Some(run) => self.now.find(&run)?,
+            Some(run) => self.now.find(&run).filter(|run| self.now.is_kept(*run))?,
             None => self.now.current(namespace, address.workflow)?,
         };
         let run = &self.now.runs[found];

@@ -112,6 +112,8 @@ impl World {
         self.done.runs = u64::try_from(self.state.runs.len()).unwrap();
         let bases = self.state.runs.iter().filter(|run| run.base.is_some());
         self.done.resets = u64::try_from(bases.count()).unwrap();
+        let deleted = self.state.runs.iter().filter(|run| run.deleted.is_some());
+        self.done.deleted = u64::try_from(deleted.count()).unwrap();
         let moved = (0..self.state.runs.len()).flat_map(|run| {
             let state = &self.state;
             let relations = state.runs[run].relations().into_iter();
@@ -132,7 +134,8 @@ impl World {
     pub(crate) fn everything(&mut self, store: &Store) {
         check::everything(&store.snapshot(), &self.state, &mut self.rng);
         self.duties(store);
-        for run in &self.state.runs {
+        check::stats(store, &self.state);
+        for run in self.state.runs.iter().filter(|run| run.deleted.is_none()) {
             let found = store.open_activities(&run.id).unwrap();
             assert!(found.iter().eq(&run.activities()), "the activities of {}", run.id);
         }
