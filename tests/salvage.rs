@@ -8,6 +8,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 #![allow(clippy::cast_possible_truncation)]
 
+#[path = "salvage/deletions.rs"]
+mod deletions;
 #[path = "salvage/examine.rs"]
 mod examine;
 #[path = "salvage/files.rs"]
