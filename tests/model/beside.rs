@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use kinlog::retention::Keep;
 use kinlog::{Expect, RunId, Timestamp};
 
 use crate::draw::Start;
@@ -29,6 +30,11 @@ pub(crate) enum Step {
     Expect {
         run: RunId,
         expect: Expect,
+    },
+    Delete {
+        run: RunId,
+        chain: bool,
+        keep: Keep,
     },
     Put(RowChange),
     Get {
@@ -67,6 +73,9 @@ impl Step {
             Step::ByKey { run, key } => tx.event_by_key(state, run, *key).map(Answer::Found),
             Step::Expect { run, expect } => {
                 tx.expect(state, run, *expect).map(|()| Answer::Nothing)
+            }
+            Step::Delete { run, chain, keep } => {
+                tx.delete(state, run, *chain, *keep).map(|()| Answer::Nothing)
             }
             Step::Put(row) => {
                 tx.rows.push(row.clone());

@@ -3,10 +3,11 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use kinlog::{Body, CommitView, Error, History, RunFilter, RunInfo, Snapshot, Store};
+use kinlog::retention::Keep;
+use kinlog::{Body, CommitView, Error, History, RunFilter, RunInfo, Size, Snapshot, Store};
 use kinlog_testing::kinds::CANCEL_REQUESTED;
 
-use crate::draw::KEYS;
+use crate::draw::{KEYS, NAMESPACES};
 use crate::model::{Commit, Event, KEYS_TABLE, Refusal, Rows, Run, State, key_row};
 
 pub(crate) fn refusal(error: Error) -> Refusal {
@@ -15,6 +16,8 @@ pub(crate) fn refusal(error: Error) -> Refusal {
         Error::RunNotFound { run } => Refusal::RunNotFound(run),
         Error::RunClosed { run } => Refusal::RunClosed(run),
         Error::RunExists { run } => Refusal::RunExists(run),
+        Error::RunDeleted { run, kept } => Refusal::Deleted { run, kept },
+        Error::NotDeletable { run, why } => Refusal::NotDeletable { run, why },
         Error::EventKeyExists { run, key, event } => Refusal::KeyExists { run, key, event },
         Error::Conflict { run, expected, found } => Refusal::Conflict { run, expected, found },
         Error::WorkflowExists { run, open, .. } => Refusal::WorkflowExists { run, open },
@@ -73,8 +76,8 @@ pub(crate) fn history(history: &History, run: &Run) {
 }
 
 pub(crate) fn info(found: &RunInfo, run: &Run, state: &State) {
-    let current = state.current(run.namespace, run.workflow_id).unwrap();
-    assert_eq!(found.id, run.id);
+    let current = state.current(run.namespace, run.workflow_id).map(|current| current.id);
+    assert_eq!((found.id, found.deleted), (run.id, run.deleted));
     assert_eq!((found.first_run_id, found.base), (run.started().first_run_id, None));
     let is_asked = |event: &Event| event.kind() == CANCEL_REQUESTED;
     assert_eq!(found.cancel_requested, run.events.iter().any(is_asked));
@@ -86,39 +89,56 @@ pub(crate) fn info(found: &RunInfo, run: &Run, state: &State) {
     assert_eq!(found.status, run.status());
     assert_eq!((found.events + 1, found.bytes), (run.next(), run.bytes()));
     assert_eq!((found.started_at, found.closed_at), (run.started_at(), run.closed_at()));
-    assert_eq!((found.is_current, found.is_imported), (current.id == run.id, run.recorded));
+    assert_eq!((found.is_current, found.is_imported), (current == Some(run.id), run.recorded));
 }
 
 /// What a store says of a run whose index is damaged elsewhere.
 pub(crate) fn info_beside_damage(found: &RunInfo, run: &Run) {
-    assert_eq!((found.id, found.status), (run.id, run.status()));
+    assert!(run.is_kept());
+    assert_eq!((found.id, found.status, found.deleted), (run.id, run.status(), run.deleted));
     assert_eq!((found.events + 1, found.bytes), (run.next(), run.bytes()));
     assert_eq!((found.started_at, found.closed_at), (run.started_at(), run.closed_at()));
 }
 
 /// One run, every way it can be read.
 pub(crate) fn run(snapshot: &Snapshot, run: &Run, state: &State) {
-    let found = snapshot.history(&run.id).unwrap();
-    history(&found, run);
-    forward(&found, 1, run);
+    let current = state.current(run.namespace, run.workflow_id).map(|current| current.id);
+    assert_eq!(snapshot.current_run(run.namespace, run.workflow_id).unwrap(), current);
+    if let Some(kept) = run.deleted {
+        let deleted = Refusal::Deleted { run: run.id, kept };
+        let history = snapshot.history(&run.id).map(drop).map_err(refusal);
+        let event = snapshot.event_by_key(&run.id, 1).map(drop).map_err(refusal);
+        assert_eq!((history, event), (Err(deleted.clone()), Err(deleted.clone())));
+        if kept == Keep::Nothing {
+            let info = snapshot.run(&run.id).map(drop).map_err(refusal);
+            let closing = snapshot.closing_event(&run.id).map(drop).map_err(refusal);
+            return assert_eq!((info, closing), (Err(deleted.clone()), Err(deleted)));
+        }
+    } else {
+        let found = snapshot.history(&run.id).unwrap();
+        history(&found, run);
+        forward(&found, 1, run);
+    }
     info(&snapshot.run(&run.id).unwrap(), run, state);
+    let mut chain = Size::default();
+    state.chain(run).into_iter().for_each(|run| chain += run.kept_size());
+    assert_eq!(snapshot.chain_size(&run.id).unwrap(), chain, "the chain of {}", run.id);
     let closing = snapshot.closing_event(&run.id).unwrap();
     assert_eq!(closing.is_some(), !run.is_open());
     if let Some(closing) = closing {
         event(&closing, run.next() - 1, run.events.last().unwrap());
     }
-    for key in 0..KEYS {
+    for key in (0..KEYS).filter(|_| run.deleted.is_none()) {
         let row = state.row(KEYS_TABLE, &key_row(&run.id, key));
         let event = row.map(|event| u32::from_le_bytes((**event).try_into().unwrap()));
         assert_eq!(snapshot.event_by_key(&run.id, key).unwrap(), event);
     }
-    let current = state.current(run.namespace, run.workflow_id).unwrap().id;
-    assert_eq!(snapshot.current_run(run.namespace, run.workflow_id).unwrap(), Some(current));
 }
 
 /// Whether `run` is one that the filter admits.
 fn admits(filter: &RunFilter, run: &Run) -> bool {
-    filter.namespace.as_deref().is_none_or(|name| name == run.namespace)
+    run.is_kept()
+        && filter.namespace.as_deref().is_none_or(|name| name == run.namespace)
         && filter.workflow_id.as_deref().is_none_or(|id| id == run.workflow_id)
         && filter.workflow_type.as_deref().is_none_or(|name| name == run.started().workflow_type)
         && filter.status.is_none_or(|status| status == run.status())
@@ -168,7 +188,16 @@ pub(crate) fn all(snapshot: &Snapshot, state: &State) {
     runs(snapshot, &RunFilter::all(), state);
     for each in &state.runs {
         run(snapshot, each, state);
+        if each.deleted.is_some() {
+            continue;
+        }
         backward(&snapshot.history(&each.id).unwrap(), usize::MAX, each);
+    }
+    for namespace in NAMESPACES {
+        let mut size = Size::default();
+        let of = state.runs.iter().filter(|run| run.namespace == namespace);
+        of.for_each(|run| size += run.kept_size());
+        assert_eq!(snapshot.namespace_size(namespace), size, "{namespace}");
     }
     assert_eq!(snapshot.tables(), state.tables.keys().copied().collect::<Vec<_>>());
     for table in state.tables.keys() {
@@ -201,7 +230,14 @@ pub(crate) fn stats(store: &Store, state: &State) {
     let stats = store.stats().unwrap();
     assert_eq!(stats.accounted_bytes(), stats.file_bytes, "{stats:?}");
     let events = || state.runs.iter().flat_map(|run| &run.events);
-    assert_eq!(stats.runs, state.runs.len() as u64);
+    let kept = state.runs.iter().filter(|run| run.is_kept()).count();
+    let gone = state.runs.len() - kept;
+    assert_eq!((stats.runs, stats.deleted_runs), (kept as u64, gone as u64));
+    let mut histories = Size::default();
+    for run in state.runs.iter().filter(|run| run.deleted.is_some()) {
+        histories += Size { runs: 1, events: run.events.len() as u64, bytes: run.bytes() };
+    }
+    assert_eq!(stats.deleted_histories, histories);
     assert_eq!(stats.open_runs, state.runs.iter().filter(|run| run.is_open()).count() as u64);
     assert_eq!(stats.commits, state.commits);
     assert_eq!(stats.events, events().count() as u64);

@@ -168,7 +168,12 @@ pub(crate) fn start(rng: &mut Rng, used: Option<RunId>) -> Start {
     if recorded {
         started = Started {
             run_id: id.take().unwrap_or_else(|| run_id(rng)),
-            first_run_id: maybe_run(rng).unwrap_or_default(),
+            // Few chains of several runs, and many that are of their own.
+            first_run_id: match rng.below(4) {
+                0 => RunId::from_bytes([7 + rng.byte() % 8; 16]),
+                1 => run_id(rng),
+                _ => RunId::default(),
+            },
             continued_run_id: maybe_run(rng),
             parent_workflow_id: text(rng),
             parent_run_id: maybe_run(rng),

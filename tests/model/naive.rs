@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use kinlog::error::Undeletable;
 use kinlog::event::{Started, Terminated};
+use kinlog::retention::Keep;
 use kinlog::{
     Body, EventKind, Expect, IdConflictPolicy, IdReusePolicy, Limits, ParentClosePolicy, RunId,
-    RunStatus, Timestamp,
+    RunStatus, Size, Timestamp,
 };
 use kinlog_testing::kinds::*;
 
@@ -14,6 +16,8 @@ use crate::draw::{self, Start};
 
 /// The table that kinlog keeps the limits of namespaces in.
 pub(crate) const LIMITS_TABLE: &str = "kinlog.namespaces";
+/// The table that kinlog keeps deleted runs in.
+pub(crate) const DELETED_TABLE: &str = "kinlog.deleted";
 /// The table that kinlog keeps the keys of events in.
 pub(crate) const KEYS_TABLE: &str = "kinlog.keys";
 pub(crate) const SEGMENT_BYTES: u32 = 256 << 10;
@@ -50,9 +54,27 @@ pub(crate) struct Run {
     pub(crate) workflow_id: &'static str,
     pub(crate) recorded: bool,
     pub(crate) events: Vec<Event>,
+    /// It was deleted, and this was kept.
+    pub(crate) deleted: Option<Keep>,
 }
 
 impl Run {
+    pub(crate) fn is_kept(&self) -> bool {
+        self.deleted != Some(Keep::Nothing)
+    }
+
+    /// What is kept of it in sums.
+    pub(crate) fn kept_size(&self) -> Size {
+        match self.deleted {
+            None => {
+                let events = self.events.len() as u64;
+                Size { runs: 1, events, bytes: self.bytes() }
+            }
+            Some(Keep::Outcome) => Size { runs: 1, ..Size::default() },
+            Some(Keep::Nothing) => Size::default(),
+        }
+    }
+
     pub(crate) fn bytes(&self) -> u64 {
         self.events.iter().map(|event| event.size).sum()
     }
@@ -93,6 +115,8 @@ pub(crate) enum Refusal {
     RunNotFound(RunId),
     RunClosed(RunId),
     RunExists(RunId),
+    Deleted { run: RunId, kept: Keep },
+    NotDeletable { run: RunId, why: Undeletable },
     KeyExists { run: RunId, key: u64, event: u32 },
     Conflict { run: RunId, expected: u32, found: u32 },
     WorkflowExists { run: RunId, open: bool },
@@ -132,7 +156,17 @@ impl State {
 
     pub(crate) fn current(&self, namespace: &str, workflow_id: &str) -> Option<&Run> {
         let place = self.current.iter().find(|(key, _)| **key == (namespace, workflow_id))?.1;
-        Some(&self.runs[*place])
+        Some(&*self.runs[*place]).filter(|run| run.is_kept())
+    }
+
+    /// The runs of a chain in the order in which they came: of a recorded one, those that name the same first run.
+    pub(crate) fn chain(&self, run: &Run) -> Vec<&Run> {
+        let first = run.started().first_run_id;
+        let of = |other: &&Run| {
+            other.id == run.id
+                || (run.recorded && other.recorded && other.started().first_run_id == first)
+        };
+        self.runs.iter().map(|run| &**run).filter(of).collect()
     }
 
     pub(crate) fn limits(&self, namespace: &str) -> Limits {
@@ -168,6 +202,9 @@ impl State {
             self.begin(touched);
         }
         for (table, key, value) in tx.rows {
+            if table == DELETED_TABLE {
+                self.delete(&key, value.as_deref());
+            }
             self.put(table, &key, value.clone());
             commit.rows.push((table, key, value));
         }
@@ -186,16 +223,25 @@ impl State {
             workflow_id: begins.workflow_id,
             recorded: touched.recorded,
             events: touched.events,
+            deleted: None,
         };
         self.namespaces.entry(begins.namespace).or_default();
         let stays = self.current.get(&key).is_some_and(|place| {
             let current = &self.runs[*place];
-            run.recorded && (current.is_open() || current.started_at() > run.started_at())
+            run.recorded
+                && current.is_kept()
+                && (current.is_open() || current.started_at() > run.started_at())
         });
         if !stays {
             self.current.insert(key, self.runs.len());
         }
         self.runs.push(Arc::new(run));
+    }
+
+    fn delete(&mut self, run: &[u8], keep: Option<&[u8]>) {
+        let place = self.runs.iter().position(|known| known.id.as_bytes() == run).unwrap();
+        let keep = if keep == Some(&[0]) { Keep::Nothing } else { Keep::Outcome };
+        Arc::make_mut(&mut self.runs[place]).deleted = Some(keep);
     }
 
     fn put(&mut self, table: &'static str, key: &[u8], value: Option<Arc<[u8]>>) {
@@ -488,6 +534,7 @@ pub(crate) struct Tx {
     pub(crate) now: Timestamp,
     pub(crate) touched: Vec<Touched>,
     pub(crate) rows: Vec<RowChange>,
+    deleted: Vec<(RunId, Keep)>,
 }
 
 impl Tx {
@@ -503,13 +550,65 @@ impl Tx {
         self.get(id).is_some_and(|touched| touched.begins.is_some())
     }
 
+    /// What the transaction keeps of a run that it deletes.
+    fn deletion(&self, id: &RunId) -> Option<Keep> {
+        self.deleted.iter().rev().find(|(run, _)| run == id).map(|(_, keep)| *keep)
+    }
+
+    /// Deletes a run, or all runs of its chain.
+    pub(crate) fn delete(
+        &mut self,
+        state: &State,
+        id: &RunId,
+        chain: bool,
+        keep: Keep,
+    ) -> Result<()> {
+        let Some((_, run)) = state.find(id) else {
+            let begins = self.begins(id);
+            let open = Refusal::NotDeletable { run: *id, why: Undeletable::Open };
+            return Err(if begins { open } else { Refusal::RunNotFound(*id) });
+        };
+        let all = state.chain(run);
+        let runs = if chain { all.clone() } else { vec![run] };
+        let mut after = self.clone();
+        for run in runs {
+            let now = |tx: &Self, run: &Run| run.deleted.max(tx.deletion(&run.id));
+            if now(&after, run) >= Some(keep) {
+                continue;
+            }
+            let others = all.iter().filter(|other| other.id != run.id);
+            let left = others.filter(|run| now(&after, run) != Some(Keep::Nothing)).count();
+            let is_last = all.last().is_some_and(|last| last.id == run.id);
+            let why = if run.is_open() {
+                Undeletable::Open
+            } else if is_last && left > 0 && keep == Keep::Nothing {
+                Undeletable::LastOfChain
+            } else {
+                let kept = [u8::from(keep == Keep::Outcome)];
+                let row = (DELETED_TABLE, run.id.as_bytes().to_vec(), Some(kept[..].into()));
+                after.rows.push(row);
+                after.deleted.push((run.id, keep));
+                continue;
+            };
+            return Err(Refusal::NotDeletable { run: run.id, why });
+        }
+        *self = after;
+        Ok(())
+    }
+
     /// The run as this transaction found it, which is when it was first mentioned.
     fn find(&mut self, state: &State, id: &RunId) -> Result<&mut Touched> {
+        if self.deletion(id) == Some(Keep::Nothing) {
+            return Err(Refusal::Deleted { run: *id, kept: Keep::Nothing });
+        }
         let known = self.touched.iter().position(|touched| touched.id == *id);
         let place = match known {
             Some(place) => place,
             None => {
                 let (_, run) = state.find(id).ok_or(Refusal::RunNotFound(*id))?;
+                if !run.is_kept() {
+                    return Err(Refusal::Deleted { run: *id, kept: Keep::Nothing });
+                }
                 self.touched.push(Touched {
                     id: *id,
                     found: run.next(),
@@ -566,7 +665,7 @@ impl Tx {
         key: Option<u64>,
     ) -> Result<u32> {
         let Some(key) = key else { return self.append(state, id, event) };
-        if let Some(event) = self.event_by_key(state, id, key)? {
+        if let Some(event) = self.keyed_event(state, id, key)? {
             return Err(Refusal::KeyExists { run: *id, key, event });
         }
         let event = self.append(state, id, event)?;
@@ -581,6 +680,16 @@ impl Tx {
         id: &RunId,
         key: u64,
     ) -> Result<Option<u32>> {
+        self.find(state, id)?;
+        let deleted = state.find(id).and_then(|(_, run)| run.deleted).max(self.deletion(id));
+        match deleted {
+            Some(kept) => Err(Refusal::Deleted { run: *id, kept }),
+            None => self.keyed_event(state, id, key),
+        }
+    }
+
+    /// The event of a run that has a key.
+    fn keyed_event(&mut self, state: &State, id: &RunId, key: u64) -> Result<Option<u32>> {
         self.find(state, id)?;
         let row = key_row(id, key);
         let own = self.rows.iter().find(|(table, key, _)| *table == KEYS_TABLE && *key == row);
@@ -658,7 +767,9 @@ impl Tx {
 
     /// The current run of a workflow after the steps so far.
     fn current(&self, state: &State, namespace: &str, workflow_id: &str) -> Option<Current> {
-        let known = state.current(namespace, workflow_id).map(|run| Current {
+        let known = state.current(namespace, workflow_id);
+        let known = known.filter(|run| self.deletion(&run.id) != Some(Keep::Nothing));
+        let known = known.map(|run| Current {
             run: run.id,
             status: self.get(&run.id).and_then(|own| status(&own.events)).unwrap_or(run.status()),
             started_at: run.started_at(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use kinlog::disk::Memory;
 use kinlog::event::Started;
+use kinlog::retention::Keep;
 use kinlog::{
     Close, CommitHandle, Durability, Error, Expect, Limits, NewEvent, NewRun, Options, Position,
     RunFilter, RunId, RunStatus, Snapshot, Store, Tail, Timestamp, Transaction, Verdict,
@@ -195,6 +196,7 @@ impl Session {
             let run = &self.state.runs[self.rng.below(self.state.runs.len())];
             match snapshot.run(&run.id) {
                 Ok(found) => check::info_beside_damage(&found, run),
+                Err(Error::RunDeleted { .. }) => assert!(!run.is_kept()),
                 Err(error) => assert!(is_index_damage(&error), "{error}"),
             }
         }
@@ -353,7 +355,8 @@ impl Session {
                 let event = draw::event(&mut self.rng, now);
                 self.append(tx, seen, &run, event);
             }
-            66..70 => {
+            66 | 67 => self.delete(tx, seen),
+            68..70 => {
                 let run = self.some_run(&seen.model);
                 let event = self.closing(seen.model.now);
                 self.note(format!("close {run}: {:?}", event.kind()));
@@ -396,6 +399,20 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Mostly a run that has closed.
+    fn delete(&mut self, tx: &mut Transaction<'_>, seen: &mut Seen) {
+        let closed: Vec<_> =
+            self.state.runs.iter().filter(|run| !run.is_open()).map(|run| run.id).collect();
+        let run = match closed.is_empty() || self.rng.chance(15) {
+            true => self.some_run(&seen.model),
+            false => self.rng.pick(&closed),
+        };
+        let (chain, keep) = (self.rng.chance(30), self.rng.pick(&[Keep::Outcome, Keep::Nothing]));
+        self.note(format!("delete {run}, its chain: {chain}, keep: {keep:?}"));
+        let found = if chain { tx.delete_chain(&run, keep) } else { tx.delete_run(&run, keep) };
+        self.stepped(seen, Step::Delete { run, chain, keep }, found.map(|()| Answer::Nothing));
     }
 
     /// Reads some rows from either end of a range.
@@ -803,6 +820,9 @@ impl Session {
     }
 
     fn history(&mut self, snapshot: &Snapshot, run: &Run, state: &State) {
+        if run.deleted.is_some() {
+            return check::run(snapshot, run, state);
+        }
         let history = snapshot.history(&run.id).unwrap();
         check::history(&history, run);
         let len = run.events.len();
@@ -969,8 +989,9 @@ impl Session {
         check::namespaces(store, &self.state);
         let report = store.verify(|_| {}).unwrap();
         if self.pending.is_empty() && self.positions.len() == self.commits.len() {
-            let events: usize = state.runs.iter().map(|run| run.events.len()).sum();
-            let expected = (state.commits, events as u64, state.runs.len() as u64);
+            let whole = || state.runs.iter().filter(|run| run.deleted.is_none());
+            let events: usize = whole().map(|run| run.events.len()).sum();
+            let expected = (state.commits, events as u64, whole().count() as u64);
             assert_eq!((report.commits, report.events, report.runs), expected);
         }
     }
