@@ -49,7 +49,17 @@ pub fn state(store: &Store) -> Result<Vec<String>> {
     for run in snapshot.runs(RunFilter::all()) {
         let run = run?;
         lines.push(format!("{run:?}"));
-        of_run(store, &snapshot, &run.id, &mut lines)?;
+        let chain = snapshot.chain(&run.id)?;
+        let runs = chain.runs().map(|run| Ok(run?.id.to_string())).collect::<Result<Vec<_>>>()?;
+        lines.push(format!("  chain {} {:?}", runs.join(" "), chain.size()?));
+        let (parent, root) = (snapshot.parent(&run.id)?, snapshot.root(&run.id)?);
+        lines.push(format!("  parent {parent:?} root {root:?}"));
+        if let Some(closing) = snapshot.closing_event(&run.id)? {
+            lines.push(format!("  closed by {:?} {}", closing.body(), sum(closing.payload())));
+        }
+        if run.deleted.is_none() {
+            of_history(store, &snapshot, &run.id, &mut lines)?;
+        }
     }
     for duty in store.duties(DutyFilter::all()) {
         let duty = duty?;
@@ -73,23 +83,21 @@ pub fn state(store: &Store) -> Result<Vec<String>> {
     let unaccounted = stats.file_bytes.abs_diff(stats.accounted_bytes());
     let (events, frames, rows) = (stats.event_bytes, stats.frame_bytes, stats.row_bytes);
     lines.push(format!("bytes of events {events}, frames {frames}, rows {rows}"));
+    let (gone, histories) = (stats.deleted_runs, stats.deleted_histories);
+    lines.push(format!("{} runs, {gone} deleted, histories {histories:?}", stats.runs));
     lines.push(format!("bytes not accounted for: {unaccounted}"));
     Ok(lines)
 }
 
-fn of_run(
+fn of_history(
     store: &Store,
     snapshot: &Snapshot,
     run: &kinlog::RunId,
     lines: &mut Vec<String>,
 ) -> Result<()> {
-    let chain = snapshot.chain(run)?;
-    let runs = chain.runs().map(|run| Ok(run?.id.to_string())).collect::<Result<Vec<_>>>()?;
-    lines.push(format!("  chain {} {:?}", runs.join(" "), chain.size()?));
     for child in snapshot.children(run)? {
         lines.push(format!("  child {:?}", child?));
     }
-    lines.push(format!("  parent {:?} root {:?}", snapshot.parent(run)?, snapshot.root(run)?));
     let (size, activities) = (snapshot.tree_size(run)?, store.open_activities(run)?);
     lines.push(format!("  tree {size:?} activities {activities:?}"));
     // What the run says of itself must be what its events say.

@@ -4,6 +4,7 @@
 //! So a store that lost its last commits gets the same ones again when the world goes on, and any
 //! two worlds with the same seed hold the same after the same number of commits.
 
+use kinlog::retention::Keep;
 use kinlog::{
     Close, Commit, CommitHandle, Durability, DutyFilter, EventKind, NewChild, NewEvent, NewReset,
     NewRun, NextRun, ParentClosePolicy, Result, RunFilter, RunId, RunInfo, RunStatus, Snapshot,
@@ -122,8 +123,8 @@ impl World {
 /// Whether the store refused what was asked, rather than failed.
 fn is_refusal(error: &kinlog::Error) -> bool {
     use kinlog::Error::{
-        Conflict, IllegalEvent, InvalidArgument, LimitExceeded, RunClosed, RunExists, RunNotFound,
-        WorkflowExists,
+        Conflict, IllegalEvent, InvalidArgument, LimitExceeded, NotDeletable, RunClosed,
+        RunDeleted, RunExists, RunNotFound, WorkflowExists,
     };
     matches!(
         error,
@@ -131,7 +132,9 @@ fn is_refusal(error: &kinlog::Error) -> bool {
             | IllegalEvent { .. }
             | InvalidArgument { .. }
             | LimitExceeded { .. }
+            | NotDeletable { .. }
             | RunClosed { .. }
+            | RunDeleted { .. }
             | RunExists { .. }
             | RunNotFound { .. }
             | WorkflowExists { .. }
@@ -198,7 +201,19 @@ fn step(
                 tx.settle(&duty?)?;
             }
         }
-        90..97 => tx.put(TIMERS, &[random.below(6) as u8], &data)?,
+        90..94 => tx.put(TIMERS, &[random.below(6) as u8], &data)?,
+        94..97 => {
+            let closed = runs.iter().filter(|run| run.status != RunStatus::Running);
+            let closed: Vec<_> = closed.map(|run| run.id).collect();
+            for _ in 0..closed.len().min(2) {
+                let (run, keep) =
+                    (random.pick(&closed), random.pick(&[Keep::Outcome, Keep::Nothing]));
+                match random.chance(50) {
+                    true => tx.delete_chain(&run, keep)?,
+                    false => tx.delete_run(&run, keep)?,
+                }
+            }
+        }
         _ => tx.delete(TIMERS, &[random.below(6) as u8])?,
     }
     Ok(())
