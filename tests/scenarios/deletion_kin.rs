@@ -1,5 +1,6 @@
 //! Deleted runs that others were made of, continue, or have something of: in chains, imported ones too, and by resets.
 
+use kinlog::error::Moved;
 use kinlog::event::{ChildInitiated, ChildStarted, ContinuedAsNew, Started};
 use kinlog::retention::Keep;
 use kinlog::{
@@ -9,7 +10,7 @@ use kinlog::{
 use kinlog_testing::kinds::*;
 use kinlog_testing::steps::recorded;
 
-use super::support::{ABANDON, NAMESPACE, World, note, run};
+use super::support::{ABANDON, NAMESPACE, World, note, overtaken, run};
 
 fn delete(world: &World, run: &RunId, keep: Keep) {
     world.commit(|tx| tx.delete_run(run, keep).unwrap());
@@ -273,4 +274,28 @@ fn the_last_run_of_a_chain_is_deleted_between_two_looks_at_it() {
         assert_eq!(world.stats().unwrap().deleted_histories.runs, 2);
         assert_eq!(world.current("order"), None);
     });
+}
+
+/// The child was open when the reset looked at it: nobody was told how it ended then, and nobody could be now.
+#[test]
+fn a_child_that_ends_and_is_deleted_overtakes_a_reset_of_its_parent() {
+    for continues in [false, true] {
+        let world = World::new();
+        let parent = world.start("p");
+        let kid = world.spawn(&parent, "c", ABANDON);
+        world.complete(&parent);
+        let mut late = world.begin();
+        late.reset(&parent, NewReset::to(3)).unwrap();
+        let last = match continues {
+            true => world.commit(|tx| tx.continue_as_new(&kid, NextRun::new("T")).unwrap()),
+            false => kid,
+        };
+        world.complete(&last);
+        world.commit(|tx| tx.delete_chain(&kid, Keep::Nothing).unwrap());
+        let moved = overtaken(late.commit().unwrap_err());
+        assert_eq!(moved, Moved::Deletion { run: last });
+        world.ends(|world| {
+            assert_deleted(world.begin().reset(&parent, NewReset::to(3)), last, Keep::Nothing);
+        });
+    }
 }

@@ -13,7 +13,6 @@ use crate::id::{RunId, RunNumber};
 use crate::index::payload::{Beginning, Payload, beginning};
 use crate::index::state::{Deletion, Entry, Index, Namespaces, is_name};
 use crate::log::format::{Batch, Part, is_start};
-use crate::retention::Keep;
 
 /// Why a commit cannot follow.
 #[derive(Clone, Copy, Debug)]
@@ -230,7 +229,7 @@ impl<'a> Checking<'_, 'a> {
             && batch.previous <= state.last_batch
             && state.deleted.is_none()
             && self.only_yields(number, reset.run_id)?
-            && self.children_are_there(number, shared);
+            && self.index.child_gone_at_reset(number, shared).is_none();
         let base = ForkPoint { base: reset.base_run_id, shared };
         self.draft.begin(reset.run_id, RunOrigin { base: Some(base), ..Default::default() });
         // It names the activities that are open.
@@ -238,15 +237,6 @@ impl<'a> Checking<'_, 'a> {
         self.resets.insert(reset.run_id, reset.base_run_id);
         let run = BatchRun { id: reset.run_id, imported: false, bytes: 0 };
         sound.then_some(run).ok_or(Malformed)
-    }
-
-    /// Whether the outcomes of the children that a reset takes on are there.
-    fn children_are_there(&self, base: RunNumber, shared: u32) -> bool {
-        let mut children = self.index.children_at_reset(base, shared).into_iter();
-        children.all(|child| {
-            let state = self.index.runs.state(child);
-            state.is_some_and(|state| state.deleted != Some(Keep::Nothing))
-        })
     }
 
     /// Whether the commit says nothing more of the base run of a reset than that the new run takes over.

@@ -81,11 +81,12 @@ impl Deletions {
 }
 
 impl Index {
-    /// The last runs of the children that a reset of `base` takes on, of those that have closed.
-    pub(crate) fn children_at_reset(&self, base: RunNumber, shared: u32) -> Vec<RunNumber> {
-        let Some(links) = self.runs.links(base) else { return vec![] };
+    /// The last run of a child that a reset of `base` would take on, if the child has ended and nothing was kept of
+    /// that run: the new run would wait for an outcome that nobody knows.
+    pub(crate) fn child_gone_at_reset(&self, base: RunNumber, shared: u32) -> Option<RunNumber> {
+        let links = self.runs.links(base)?;
         let initiated = links.children.iter().map(|relation| relation.initiated);
-        let taken =
+        let mut ended =
             initiated.take_while(|initiated| *initiated <= shared).filter_map(|initiated| {
                 let relation = self.relation_until(base, initiated, shared)?;
                 let child =
@@ -93,7 +94,9 @@ impl Index {
                 let chain = self.runs.look(child, |run| run.chain)?;
                 Some(self.chains.get(chain)?.newest())
             });
-        taken.collect()
+        ended.find(|last| {
+            self.runs.state(*last).is_some_and(|state| state.deleted == Some(Keep::Nothing))
+        })
     }
 
     /// Whether a run can be deleted, as of the last commit.

@@ -39,6 +39,8 @@ pub(crate) enum Read {
     Deletable { number: RunNumber, found: Deletability },
     /// What was kept of a run, if it was deleted.
     Deleted { number: RunNumber, deleted: Option<Keep> },
+    /// Nothing is missing of the children that a reset takes on.
+    NoChildGone { base: RunNumber, last: u32 },
     /// Whether a duty is open.
     Duty { key: DutyKey, due: bool },
     /// A run has no signal with this request id.
@@ -104,6 +106,10 @@ impl Read {
             Read::Deleted { number, deleted } => {
                 let same = index.runs.state(*number)?.deleted == *deleted;
                 (!same).then(|| moved_run(index, *number))
+            }
+            Read::NoChildGone { base, last } => {
+                let gone = index.child_gone_at_reset(*base, *last);
+                gone.map(|child| moved_run(index, child))
             }
             Read::Duty { key, due } => (index.is_due(key) != *due).then(|| Moved::Duty {
                 run: index.runs.look(key.run, |run| run.id).unwrap_or(RunId::NIL),

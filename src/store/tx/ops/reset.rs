@@ -133,13 +133,13 @@ impl Step<'_> {
             return Ok(None);
         }
         past.check_open()?;
-        for child in index.children_at_reset(number, reset.last_event) {
-            // Its outcome is still to be told.
-            if self.deletion(child)? == Some(Keep::Nothing) {
-                let run = index.runs.look(child, |run| run.id).unwrap_or(*base);
-                return Err(Error::RunDeleted { run, kept: Keep::Nothing });
-            }
+        let last = reset.last_event;
+        if let Some(child) = index.child_gone_at_reset(number, last) {
+            self.see(index.runs.look(child, |run| run.state.changed()).unwrap_or(index.end))?;
+            let run = index.runs.look(child, |run| run.id).unwrap_or(*base);
+            return Err(Error::RunDeleted { run, kept: Keep::Nothing });
         }
+        self.work.keep(Read::NoChildGone { base: number, last });
         // Everything that the base run and those that took over from it have learned is repeated.
         past.read_from().for_each(|number| self.keep_end(number));
         past.holders_of_children(index, number).for_each(|number| self.keep_end(number));
