@@ -37,6 +37,8 @@ impl No {
                 no("Conflict", Some(*run), [u64::from(*expected), u64::from(*found)], "")
             }
             Error::RunNotFound { run } => no("RunNotFound", Some(*run), [0, 0], ""),
+            Error::RunDeleted { run, kept } => no("RunDeleted", Some(*run), [0, 0], kept.name()),
+            Error::NotDeletable { run, why } => no("NotDeletable", Some(*run), [0, 0], why.why()),
             Error::RunClosed { run } => no("RunClosed", Some(*run), [0, 0], ""),
             Error::RunExists { run } => no("RunExists", Some(*run), [0, 0], ""),
             Error::WorkflowExists { workflow_id, run, open, .. } => {

@@ -1,6 +1,7 @@
 //! Whether two commits say the same, but for ids drawn and times.
 
-use kinlog::{Body, CommitView, Event, Position, Store};
+use kinlog::read::RowChange;
+use kinlog::{Body, CommitView, Event, Position, RunId, Store};
 
 use crate::names::Drawn;
 
@@ -43,7 +44,22 @@ pub(crate) fn compare(
             return Err(format!("run {} got {} events, alone {}", one.run(), events.0, events.1));
         }
     }
-    if contested.rows().eq(alone.rows()) { Ok(()) } else { Err("other rows".into()) }
+    let same = rows(contested, |run| run) == rows(alone, |run| drawn.back(run));
+    if same { Ok(()) } else { Err("other rows".into()) }
+}
+
+/// The rows of a commit, with these names for the runs that it deletes.
+fn rows(commit: &CommitView, name: impl Fn(RunId) -> RunId) -> Vec<(&str, Vec<u8>, Option<&[u8]>)> {
+    let row = |row: RowChange<'_>| {
+        let key = match row.table {
+            "kinlog.deleted" => {
+                name(RunId::from_bytes(row.key.try_into().unwrap())).as_bytes().to_vec()
+            }
+            _ => row.key.to_vec(),
+        };
+        (row.table, key, row.value)
+    };
+    commit.rows().map(row).collect()
 }
 
 fn begins(event: &Event<'_>) -> bool {

@@ -1,5 +1,6 @@
 //! Drawing programs.
 
+use kinlog::retention::Keep;
 use kinlog::{
     DutyKind, EventKind, IdConflictPolicy, IdReusePolicy, ParentClosePolicy, Position, RunId,
     RunStatus,
@@ -125,6 +126,10 @@ impl<'m> Drawing<'m> {
         let op = match self.sort() {
             Sort::Turn => return Step::Turn,
             Sort::Settle => return self.settle(),
+            Sort::Remove => {
+                let keep = self.rng.pick(&[Keep::Outcome, Keep::Nothing, Keep::Nothing]);
+                Op::Remove { run, chain: self.rng.chance(50), keep }
+            }
             sort @ (Sort::Write | Sort::Read) => self.row(sort, note),
             Sort::Start => {
                 let (workflow, request) =

@@ -22,6 +22,7 @@ pub(crate) enum Sort {
     Exact,
     Blind,
     Settle,
+    Remove,
     Write,
     Read,
     Turn,
@@ -50,7 +51,7 @@ impl Mix {
 }
 
 use Sort::{
-    Activity, Append, Ask, Blind, Close, Exact, FailChild, GoOn, Initiate, Read, Report,
+    Activity, Append, Ask, Blind, Close, Exact, FailChild, GoOn, Initiate, Read, Remove, Report,
     RequestCancel, Reset, Settle, Signal, Spawn, Start, StartChild, Turn, Write,
 };
 
@@ -72,8 +73,9 @@ pub(crate) const EVERYTHING: Mix = Mix {
         (4, RequestCancel),
         (5, Signal),
         (6, Ask),
-        (6, Append),
-        (6, Activity),
+        (4, Append),
+        (4, Activity),
+        (4, Remove),
         (3, Exact),
         (4, Blind),
         (14, Settle),
@@ -92,7 +94,7 @@ pub(crate) const NAMES: Mix = Mix {
     name: "names",
     workflows: &["x", "y"],
     keys: 4,
-    sorts: &[(30, Start), (15, Spawn), (25, Close), (8, GoOn), (4, Append), (15, Turn)],
+    sorts: &[(30, Start), (15, Spawn), (25, Close), (8, GoOn), (6, Remove), (13, Turn)],
     tight: false,
 };
 
@@ -127,10 +129,11 @@ pub(crate) const RESETS: Mix = Mix {
         (10, Spawn),
         (10, Initiate),
         (16, Reset),
-        (20, Settle),
+        (18, Settle),
         (8, Ask),
-        (6, Activity),
-        (6, Close),
+        (4, Activity),
+        (8, Close),
+        (8, Remove),
         (4, GoOn),
         (12, Turn),
     ],
@@ -159,7 +162,8 @@ pub(crate) const POLICIES: Mix = Mix {
         (26, Settle),
         (4, RequestCancel),
         (4, Report),
-        (10, Turn),
+        (4, Remove),
+        (8, Turn),
     ],
     tight: false,
 };

@@ -1,5 +1,6 @@
 //! The steps of transactions as data: with runs and events named as in a program, or as they are.
 
+use kinlog::retention::Keep;
 use kinlog::{
     DutyKind, EventKind, IdConflictPolicy, IdReusePolicy, ParentClosePolicy, Position, RunId,
     RunStatus,
@@ -60,6 +61,7 @@ pub(crate) enum Op<R, E> {
     Append { run: R, what: What<E>, note: u64 },
     Expect { run: R, next: Option<E> },
     Settle { kind: DutyKind, run: R, event: E },
+    Remove { run: R, chain: bool, keep: Keep },
     Put { key: u8, value: u64 },
     Delete { key: u8 },
     Get { key: u8 },
@@ -134,6 +136,7 @@ impl<R: Copy, E: Copy> Op<R, E> {
             Op::Settle { kind, run, event } => {
                 Op::Settle { kind, event: names.event(run, event)?, run: names.run(run)? }
             }
+            Op::Remove { run, chain, keep } => Op::Remove { run: names.run(run)?, chain, keep },
             Op::Put { key, value } => Op::Put { key, value },
             Op::Delete { key } => Op::Delete { key },
             Op::Get { key } => Op::Get { key },

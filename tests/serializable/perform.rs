@@ -88,7 +88,8 @@ impl Performer<'_> {
             };
             let answer = take(tx, &op, due.as_ref());
             let refused = matches!(answer, Answer::No(_));
-            empty &= refused || !matches!(op, Op::Put { .. } | Op::Delete { .. });
+            empty &=
+                refused || !matches!(op, Op::Put { .. } | Op::Delete { .. } | Op::Remove { .. });
             look.answers.push(answer.clone());
             steps.push(Done { op, answer });
             if refused && program.gives_up {

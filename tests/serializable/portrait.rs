@@ -14,7 +14,7 @@ pub(crate) fn portrait(store: &Store, name: &dyn Fn(RunId) -> RunId) -> Vec<Stri
         let base = info.base.map(|(base, shared)| (name(base), shared));
         lines.push(format!(
             "run {} of {} {}: {:?}, {} events, {} bytes, cancel {}, current {}, base {base:?}, \
-             parent {parent:?}, activities {:?}",
+             parent {parent:?}, deleted {:?}",
             name(info.id),
             name(info.first_run_id),
             info.workflow_id,
@@ -23,8 +23,13 @@ pub(crate) fn portrait(store: &Store, name: &dyn Fn(RunId) -> RunId) -> Vec<Stri
             info.bytes,
             info.cancel_requested,
             info.is_current,
-            store.open_activities(&info.id).unwrap(),
+            info.deleted,
         ));
+        if info.deleted.is_some() {
+            continue;
+        }
+        let activities = store.open_activities(&info.id).unwrap();
+        lines.push(format!("run {} waits for {activities:?}", name(info.id)));
         lines.push(format!("run {} has {}", name(info.id), history(&snapshot, info.id)));
         children(&snapshot, info.id, name, &mut lines);
     }

@@ -44,6 +44,7 @@ pub(crate) fn take(tx: &mut Transaction<'_>, op: &Real, due: Option<&Duty>) -> A
         Op::Put { .. }
         | Op::Delete { .. }
         | Op::Get { .. }
+        | Op::Remove { .. }
         | Op::Rows(_)
         | Op::Prefix { .. }
         | Op::Require { .. } => row(tx, op),
@@ -65,6 +66,14 @@ fn row(tx: &mut Transaction<'_>, op: &Real) -> Result<Answer> {
             // A row that is not there is deleted without a trace, and a record says beforehand what is a commit.
             tx.put("deletes", &key(k), b"")?;
             tx.delete(TABLE, &key(k))?;
+        }
+        Op::Remove { run, chain, keep } => {
+            match chain {
+                true => tx.delete_chain(&run, keep)?,
+                false => tx.delete_run(&run, keep)?,
+            }
+            // The same for a run that was deleted before.
+            tx.put("deletes", b"run", b"")?;
         }
         Op::Get { key: k } => return tx.get(TABLE, &key(k)).map(Answer::Value),
         Op::Rows(part) => {
