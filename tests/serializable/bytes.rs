@@ -48,18 +48,18 @@ pub(crate) fn compare(
     if same { Ok(()) } else { Err("other rows".into()) }
 }
 
+/// A change of a row: table, key and value.
+type Change<'c> = (&'c str, Vec<u8>, Option<&'c [u8]>);
+
 /// The rows of a commit, with these names for the runs that it deletes.
-fn rows(commit: &CommitView, name: impl Fn(RunId) -> RunId) -> Vec<(&str, Vec<u8>, Option<&[u8]>)> {
-    let row = |row: RowChange<'_>| {
-        let key = match row.table {
-            "kinlog.deleted" => {
-                name(RunId::from_bytes(row.key.try_into().unwrap())).as_bytes().to_vec()
-            }
-            _ => row.key.to_vec(),
-        };
-        (row.table, key, row.value)
+fn rows(commit: &CommitView, name: impl Fn(RunId) -> RunId) -> Vec<Change<'_>> {
+    let key = |row: &RowChange<'_>| match row.table {
+        "kinlog.deleted" => {
+            name(RunId::from_bytes(row.key.try_into().unwrap())).as_bytes().to_vec()
+        }
+        _ => row.key.to_vec(),
     };
-    commit.rows().map(row).collect()
+    commit.rows().map(|row| (row.table, key(&row), row.value)).collect()
 }
 
 fn begins(event: &Event<'_>) -> bool {
