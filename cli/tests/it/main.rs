@@ -18,6 +18,7 @@ mod killed;
 mod list;
 mod look;
 mod narrow;
+mod retention;
 mod salvage;
 mod tables;
 mod tree;

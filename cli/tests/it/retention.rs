@@ -1,0 +1,118 @@
+//! `kinlog delete`, `kinlog retention` and `kinlog expire`.
+
+use std::path::{Path, PathBuf};
+
+use kinlog::retention::Retention;
+use kinlog::{Close, NewRun, NextRun, Options, RunId, Store, Timestamp};
+use serde_json::json;
+
+use super::common::{call, small_store};
+
+const DAY: i64 = 86_400_000_000_000;
+
+/// Runs that closed at the ends of the first days of 1970, and one that is open; the ids of all.
+fn closed(dir: &Path) -> (PathBuf, Vec<RunId>) {
+    let path = small_store(dir);
+    let store = open(&path);
+    let mut runs = vec![];
+    for day in 1..=3 {
+        let at = Timestamp::from_unix_nanos(day * DAY);
+        let mut tx = store.begin();
+        let run = tx.start(NewRun::new("shop", &format!("order-{day}"), "Order").at(at)).unwrap();
+        tx.close_run(&run, Close::completed(b"ok").at(at)).unwrap();
+        tx.commit().unwrap();
+        runs.push(run);
+    }
+    runs.push(store.transact(|tx| tx.start(NewRun::new("shop", "loop", "Order"))).unwrap().0);
+    store.shut_down().unwrap();
+    (path, runs)
+}
+
+fn open(path: &Path) -> Store {
+    Options::new().create(false).open(path).unwrap()
+}
+
+#[test]
+fn a_run_is_deleted_by_its_workflow_id_and_told_as_deleted() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, runs) = closed(dir.path());
+    let out = call(&store, ["delete", "order-1", "--keep-outcome"]).ok().out;
+    assert_eq!(
+        out,
+        format!("✓ deleted 1 run of order-1, {}; what they came to is kept\n", runs[0])
+    );
+    call(&store, ["show", "order-1"]).fails(5, "the history of run");
+    assert_eq!(call(&store, ["ls", "--json"]).ok().json().len(), 4);
+    let out = call(&store, ["delete", &runs[0].to_string()]).ok().out;
+    assert_eq!(out, format!("✓ deleted 1 run of order-1, {}\n", runs[0]));
+    call(&store, ["show", "order-1"]).fails(5, "there is no run \"order-1\"");
+    assert_eq!(call(&store, ["ls", "--json"]).ok().json().len(), 3);
+    call(&store, ["delete", "loop"]).fails(1, "cannot be deleted: it is open");
+    call(&store, ["verify"]).ok();
+    call(&dir.path().join("nowhere"), ["delete", "order-1"]).fails(5, "");
+    assert!(!dir.path().join("nowhere").exists(), "it makes no store");
+}
+
+#[test]
+fn a_chain_is_deleted_as_a_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, runs) = closed(dir.path());
+    let store = open(&path);
+    let next =
+        |tx: &mut kinlog::Transaction<'_>| tx.continue_as_new(&runs[3], NextRun::new("Order"));
+    let (last, _) = store.transact(next).unwrap();
+    store.close_run(&last, Close::completed(b"ok")).unwrap();
+    store.shut_down().unwrap();
+    call(&path, ["delete", "loop"]).fails(1, "it is the last run of its chain");
+    let out = call(&path, ["delete", "loop", "--chain"]).ok().out;
+    assert_eq!(out, format!("✓ deleted 2 runs of the chain of loop, {last}\n"));
+    assert_eq!(call(&path, ["ls", "--json"]).ok().json().len(), 3);
+}
+
+#[test]
+fn ages_are_set_shown_and_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = closed(dir.path());
+    let shown = |args: &[&str]| {
+        let args = ["retention", "shop"].iter().chain(args);
+        call(&store, args).ok().out
+    };
+    let kept = |histories: &str, outcomes: &str, runs: &str| {
+        format!(
+            "shop keeps\n  histories  {histories}\n  outcomes   {outcomes}\n  chains     {runs} of their runs\n"
+        )
+    };
+    assert_eq!(shown(&[]), kept("for ever", "for ever", "all"));
+    let week = "7 d 00 h after a run has closed";
+    let set = ["--history", "7d", "--chain-runs", "3"];
+    assert_eq!(shown(&set), kept(week, "for ever", "the last 3"));
+    let year = "365 d 00 h after a run has closed";
+    assert_eq!(shown(&["--outcome", "365d"]), kept(week, year, "the last 3"));
+    let set = ["--history", "ever", "--chain-runs", "0"];
+    assert_eq!(shown(&set), kept("for ever", year, "all"));
+    let year = std::time::Duration::from_secs(365 * 86_400);
+    assert_eq!(open(&store).retention("shop"), Retention::new().outcome(year));
+    for age in ["7", "-7d", "soon", "1y", "99999999999999d"] {
+        let set = format!("--history={age}");
+        call(&store, ["retention", "shop", &set]).fails(2, "an age is written like 7d");
+    }
+}
+
+#[test]
+fn what_has_expired_is_deleted_up_to_as_many_as_are_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = closed(dir.path());
+    call(&store, ["retention", "shop", "--history", "1d", "--outcome", "2d"]).ok();
+    let expire = |args: &[&str]| {
+        let args = ["expire", "--now", "1970-01-05"].iter().chain(args);
+        call(&store, args).ok()
+    };
+    let one = expire(&["--most", "1", "--json"]).json();
+    assert_eq!(one, [json!({"runs": 1, "outcomes": 0, "refused": 0, "more": true})]);
+    let rest = expire(&[]).out;
+    assert_eq!(rest, "✓ expired 1 run, and 1 history of runs whose outcomes are kept\n");
+    assert_eq!(call(&store, ["ls", "--json"]).ok().json().len(), 2);
+    let nothing = expire(&["--json"]).json();
+    assert_eq!(nothing, [json!({"runs": 0, "outcomes": 0, "refused": 0, "more": false})]);
+    call(&store, ["verify"]).ok();
+}
