@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use kinlog::admin::IndexFound;
-use kinlog::{Error, NewRun, Options, Position, Store, Verdict};
+use kinlog::retention::Keep;
+use kinlog::{Close, Error, NewRun, NextRun, Options, Position, Store, Transaction, Verdict};
 use kinlog_testing::disk::{Fate, Op, disk_with};
 use kinlog_testing::files::{Image, copy_files, directory, small_segments};
 use kinlog_testing::steps::start;
@@ -261,6 +262,45 @@ fn an_opening_says_what_there_was_of_an_index_and_what_it_replayed() {
     assert_eq!(found(&cold(), &path), (IndexFound::Unusable, 20));
     fs::write(path.join("index/CHECKPOINT"), b"no checkpoint").unwrap();
     assert_eq!(found(&cold(), &path), (IndexFound::Unusable, 20));
+}
+
+#[test]
+fn deletions_are_among_what_the_files_of_the_index_say() {
+    let dir = directory();
+    indexed(dir.path());
+    let store = cold().open(dir.path()).unwrap();
+    let [kept, gone, first] = ["kept", "gone", "first"].map(|name| start(&store, name));
+    let next = |tx: &mut Transaction<'_>| tx.continue_as_new(&first, NextRun::new("Order"));
+    let last = store.transact(next).unwrap().0;
+    for run in [kept, gone, last] {
+        store.close_run(&run, Close::completed(b"done")).unwrap();
+    }
+    let delete = |tx: &mut Transaction<'_>| {
+        tx.delete_run(&kept, Keep::Outcome)?;
+        tx.delete_run(&first, Keep::Nothing)?;
+        tx.delete_run(&gone, Keep::Nothing)
+    };
+    store.transact(delete).unwrap();
+    store.shut_down().unwrap();
+    // Each opening writes more of it.
+    let covered = (1..50).any(|since| {
+        let store = cold().open(dir.path()).unwrap();
+        start(&store, &format!("later-{since}"));
+        store.shut_down().unwrap();
+        let (used, replayed) = found(&cold(), dir.path());
+        used == IndexFound::Used && replayed <= since
+    });
+    assert!(covered, "the files of the index end before the deletions");
+    let store = cold().open(dir.path()).unwrap();
+    assert_eq!(store.run(&kept).unwrap().deleted, Some(Keep::Outcome));
+    assert_eq!(store.outcome(&kept).unwrap().unwrap(), b"done");
+    assert!(matches!(store.history(&kept), Err(Error::RunDeleted { .. })));
+    assert!(matches!(store.run(&gone), Err(Error::RunDeleted { .. })));
+    assert_eq!(store.current_run("shop", "gone").unwrap(), None);
+    // It is the last one of its chain, of which nothing else is left.
+    store.transact(|tx| tx.delete_run(&last, Keep::Nothing)).unwrap();
+    assert_eq!(store.stats().unwrap().deleted_runs, 3);
+    store.verify(|_| {}).unwrap();
 }
 
 #[test]

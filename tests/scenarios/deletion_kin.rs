@@ -299,3 +299,45 @@ fn a_child_that_ends_and_is_deleted_overtakes_a_reset_of_its_parent() {
         });
     }
 }
+
+/// What a transaction was told of a closed run, or builds on it, holds no more once that is deleted.
+#[test]
+fn a_deletion_overtakes_who_found_the_run_whole() {
+    for keep in [Keep::Outcome, Keep::Nothing] {
+        let world = World::new();
+        let order = world.start("order");
+        world.complete(&order);
+        // Its workflow id is of another run, which stays.
+        let current = world.start("order");
+        let (mut told, mut based) = (world.begin(), world.begin());
+        assert!(matches!(told.signal(&order, "late", b""), Err(Error::RunClosed { .. })));
+        told.put("seen", b"key", b"closed").unwrap();
+        based.reset(&order, NewReset::to(1)).unwrap();
+        delete(&world, &order, keep);
+        for late in [told, based] {
+            let moved = overtaken(late.commit().unwrap_err());
+            assert_eq!(moved, Moved::Deletion { run: order }, "{keep:?}");
+        }
+        world.ends(|world| assert_eq!(world.current("order"), Some(current)));
+    }
+}
+
+/// Deleted runs have no children any more, and are not counted as if they had.
+#[test]
+fn the_children_of_a_chain_are_those_of_the_runs_with_a_history() {
+    let world = World::new();
+    let first = world.start("p");
+    let kid = world.spawn(&first, "c", ABANDON);
+    let last = world.commit(|tx| tx.continue_as_new(&first, NextRun::new("Order")).unwrap());
+    let other = world.spawn(&last, "d", ABANDON);
+    let of_chain = |world: &World| {
+        let found = world.children_of_chain(&last).unwrap().map(Result::unwrap);
+        found.map(|(run, child)| (run, child.first_run)).collect::<Vec<_>>()
+    };
+    assert_eq!(of_chain(&world), [(first, Some(kid)), (last, Some(other))]);
+    delete(&world, &first, Keep::Outcome);
+    world.ends(|world| {
+        assert_eq!(of_chain(world), [(last, Some(other))]);
+        assert_eq!(world.stats().unwrap().relations, 1);
+    });
+}
