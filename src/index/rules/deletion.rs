@@ -31,6 +31,11 @@ impl Deletability {
         }
     }
 
+    /// The same once nothing is kept of so many other runs of the chain.
+    pub(crate) fn without(self, gone: u32) -> Self {
+        Deletability { left: self.left.saturating_sub(gone), ..self }
+    }
+
     /// Whether as much was deleted before.
     pub(crate) fn is_done(&self, keep: Keep) -> bool {
         self.deleted >= Some(keep)
@@ -38,7 +43,7 @@ impl Deletability {
 }
 
 /// The deletions of one commit.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(crate) struct Deletions {
     runs: Map<RunNumber, Keep>,
     /// How many runs of a chain nothing is kept of.
@@ -68,7 +73,7 @@ impl Deletions {
     pub(crate) fn after(&self, run: RunNumber, found: Deletability) -> Deletability {
         let gone = self.of_chains.get(&found.chain).copied().unwrap_or_default();
         let deleted = found.deleted.max(self.of(run));
-        Deletability { deleted, left: found.left.saturating_sub(gone), ..found }
+        Deletability { deleted, ..found.without(gone) }
     }
 
     /// Adds one; `found` is what was so before it.

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result, Undeletable};
 use crate::id::{RunId, RunNumber};
-use crate::index::DELETED_TABLE;
+use crate::index::{DELETED_TABLE, Deletability};
 use crate::retention::Keep;
 use crate::store::pending::Read;
 use crate::store::tx::{Step, Transaction};
@@ -41,7 +41,9 @@ impl Transaction<'_> {
         self.step(|step| step.delete_run(run, keep))
     }
 
-    /// Deletes the runs of the chain that a run is of, from the first to the last; see [`Transaction::delete_run`].
+    /// Deletes the runs of the chain that a run is of, from the first to the last; see [`Transaction::delete_run`]. Of
+    /// imported runs, that are those which name the same first run, in the order of their imports; others that are
+    /// linked with them stay.
     ///
     /// # Errors
     /// As [`Transaction::delete_run`]; then none of them is deleted.
@@ -53,7 +55,7 @@ impl Transaction<'_> {
 impl Step<'_> {
     fn delete_run(&mut self, run: &RunId, keep: Keep) -> Result<()> {
         let number = self.closed_run(run)?;
-        self.check_deletable(*run, number, keep)?;
+        self.deletability(*run, number)?.check(*run, keep)?;
         self.delete(*run, number, keep)
     }
 
@@ -68,22 +70,17 @@ impl Step<'_> {
             .iter()
             .filter_map(|number| index.runs.look(*number, |run| run.id).map(|run| (run, *number)));
         let runs: Vec<_> = runs.collect();
-        // The last one as if the others were gone, which must be possible for each of them.
-        let before = self.work.deletions.clone();
-        let checked = self.check_in_turn(&runs, keep);
-        self.work.deletions = before;
-        checked?;
+        self.check_in_turn(&runs, keep)?;
         runs.into_iter().try_for_each(|(run, number)| self.delete(run, number, keep))
     }
 
     /// Checks each of `runs` as if those before it were deleted.
     fn check_in_turn(&mut self, runs: &[(RunId, RunNumber)], keep: Keep) -> Result<()> {
+        let mut gone = 0;
         for (run, number) in runs {
-            self.check_deletable(*run, *number, keep)?;
-            if let Some(found) = self.index.deletability(*number) {
-                let found = self.work.deletions.after(*number, found);
-                self.work.deletions.add(*number, &found, keep);
-            }
+            let found = self.deletability(*run, *number)?.without(gone);
+            found.check(*run, keep)?;
+            gone += u32::from(keep == Keep::Nothing && !found.is_done(keep));
         }
         Ok(())
     }
@@ -105,14 +102,11 @@ impl Step<'_> {
         Ok(number)
     }
 
-    fn check_deletable(&mut self, run: RunId, number: RunNumber, keep: Keep) -> Result<()> {
+    /// What decides whether a run can be deleted, after the deletions so far.
+    fn deletability(&mut self, run: RunId, number: RunNumber) -> Result<Deletability> {
         let found = self.index.deletability(number).ok_or(Error::RunNotFound { run })?;
         self.work.keep(Read::Deletable { number, found });
-        let found = self.work.deletions.after(number, found);
-        match found.refusal(keep).filter(|_| !found.is_done(keep)) {
-            Some(why) => Err(Error::NotDeletable { run, why }),
-            None => Ok(()),
-        }
+        Ok(self.work.deletions.after(number, found))
     }
 
     /// Deletes a run that can be deleted.
@@ -147,6 +141,15 @@ impl Step<'_> {
                 let run = self.index.runs.look(number, |run| run.id).unwrap_or(RunId::NIL);
                 Err(Error::RunDeleted { run, kept })
             }
+        }
+    }
+}
+
+impl Deletability {
+    fn check(&self, run: RunId, keep: Keep) -> Result<()> {
+        match self.refusal(keep).filter(|_| !self.is_done(keep)) {
+            Some(why) => Err(Error::NotDeletable { run, why }),
+            None => Ok(()),
         }
     }
 }
