@@ -120,6 +120,16 @@ impl Retention {
     }
 }
 
+/// What [`Store::delete_tree`](crate::Store::delete_tree) came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct DeletedTree {
+    /// Chains that were deleted, that of the run among them.
+    pub chains: u64,
+    /// Chains that were left: they are open, or their ends are still to be told.
+    pub left: u64,
+}
+
 /// What [`Store::expire`](crate::Store::expire) came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]

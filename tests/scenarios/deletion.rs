@@ -431,3 +431,64 @@ fn a_child_starts_under_the_id_of_a_run_that_is_deleted() {
     world.drain();
     world.ends(|world| assert_eq!(world.current("c"), Some(kid)));
 }
+
+#[test]
+fn a_tree_is_closed_by_the_rules_and_deleted_from_below() {
+    let world = World::new();
+    let root = world.start("root");
+    let kid = world.spawn(&root, "kid", TERMINATE);
+    let grandkid = world.spawn(&kid, "grandkid", TERMINATE);
+    let done = world.spawn(&root, "done", TERMINATE);
+    world.complete(&done);
+    let asked = world.spawn(&root, "asked", REQUEST_CANCEL);
+    let free = world.spawn(&root, "free", ABANDON);
+    let root = next(&world, &root);
+    let later = world.spawn(&root, "later", TERMINATE);
+    let other = world.start("other");
+    let deleted = world.delete_tree(&root, Keep::Nothing, "asked for").unwrap();
+    assert_eq!((deleted.chains, deleted.left), (5, 2));
+    for run in [root, kid, grandkid, done, later] {
+        assert_deleted(world.run(&run), run, Keep::Nothing);
+    }
+    assert!(world.run(&asked).unwrap().cancel_requested);
+    for run in [asked, free, other] {
+        assert_eq!(world.status(&run), RunStatus::Running);
+    }
+    assert_deleted(world.delete_tree(&root, Keep::Nothing, ""), root, Keep::Nothing);
+    world.ends(|world| assert_eq!(world.stats().unwrap().runs, 3));
+}
+
+#[test]
+fn a_tree_below_an_open_parent_is_deleted_once_that_was_told() {
+    let world = World::new();
+    let parent = world.start("p");
+    let kid = world.spawn(&parent, "c", TERMINATE);
+    let refused = world.delete_tree(&kid, Keep::Outcome, "asked for");
+    assert!(matches!(refused, Err(Error::NotDeletable { why: Undeletable::Untold, .. })));
+    assert_eq!(world.status(&kid), RunStatus::Terminated, "it was closed first");
+    world.drain();
+    // The same call goes on.
+    assert_eq!(world.delete_tree(&kid, Keep::Outcome, "asked for").unwrap().chains, 1);
+    assert_eq!(world.delete_tree(&kid, Keep::Nothing, "asked for").unwrap().chains, 1);
+    world.ends(|world| {
+        assert_deleted(world.run(&kid), kid, Keep::Nothing);
+        let child = world.children(&parent).unwrap().next().unwrap().unwrap();
+        assert_eq!(child.outcome, Some(RunStatus::Terminated));
+    });
+}
+
+#[test]
+fn a_wide_and_deep_tree_is_deleted_in_pages() {
+    let world = World::with_segments(4 << 20);
+    let root = world.start("root");
+    let mut above = root;
+    for depth in 0..20 {
+        for n in 0..10 {
+            world.spawn(&above, &format!("{depth}-{n}"), TERMINATE);
+        }
+        above = world.spawn(&above, &format!("{depth}"), TERMINATE);
+    }
+    let deleted = world.delete_tree(&root, Keep::Nothing, "asked for").unwrap();
+    assert_eq!((deleted.chains, deleted.left), (221, 0));
+    world.ends(|world| assert_eq!(world.stats().unwrap().runs, 0));
+}

@@ -5,6 +5,7 @@ mod child_events;
 mod children;
 mod continue_as_new;
 mod delete;
+mod delete_tree;
 mod deliver;
 mod event_keys;
 mod expire;
