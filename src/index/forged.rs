@@ -10,7 +10,8 @@ use crate::id::{Position, RunId, Timestamp};
 use crate::index::rules::Refusal;
 use crate::log::format::{write_batch_header, write_put};
 
-use crate::index::state::{NAMESPACES_TABLE, Settings};
+use crate::index::state::{DELETED_TABLE, NAMESPACES_TABLE, Settings};
+use crate::retention::Keep;
 
 const ORDER: RunId = run(1);
 const SHIP: RunId = run(2);
@@ -47,6 +48,18 @@ impl Log {
     /// Takes in a commit, if it is not refused. Runs that are not known begin; by a reset, if their
     /// first event says so.
     fn commit(&mut self, batches: &[Batch<'_>]) -> Result<(), Refusal> {
+        self.commit_and_delete(batches, &[])
+    }
+
+    fn delete(&mut self, run: RunId, keep: Keep) -> Result<(), Refusal> {
+        self.commit_and_delete(&[], &[(run, keep)])
+    }
+
+    fn commit_and_delete(
+        &mut self,
+        batches: &[Batch<'_>],
+        deletions: &[(RunId, Keep)],
+    ) -> Result<(), Refusal> {
         let mut payload = Buffer::new();
         let mut begin = self.index.runs.next().unwrap();
         for (run, bodies) in batches {
@@ -74,6 +87,9 @@ impl Log {
             let bytes = before + u32::try_from(events.len()).unwrap();
             write_batch_header(&mut payload, number, first, count, previous, bytes);
             payload.extend_from_slice(&events);
+        }
+        for (run, keep) in deletions {
+            write_put(&mut payload, DELETED_TABLE, run.as_bytes(), Some(&[keep.number()]));
         }
         self.take(&payload, u16::try_from(batches.len()).unwrap())
     }
@@ -154,6 +170,10 @@ fn canceled(initiated_event_id: u32) -> Body<'static> {
         initiated_event_id,
         cause: ExternalFailedCause::Unspecified,
     })
+}
+
+fn closed() -> Body<'static> {
+    Body::WorkflowExecutionTerminated(Terminated { reason: "", reset_run_id: None })
 }
 
 /// Whether a commit is taken in by the log of a family.
@@ -260,5 +280,60 @@ fn a_namespace_has_a_name_of_at_most_255_bytes() {
         let limits = Settings::default().encode();
         write_put(&mut row, NAMESPACES_TABLE, namespace.as_bytes(), Some(&limits));
         assert_eq!(Log::new().take(&row, 0).is_ok(), sound, "a row of {}", namespace.len());
+    }
+}
+
+#[test]
+fn a_run_is_deleted_that_had_closed_and_further_each_time() {
+    let mut log = Log::of_a_family();
+    let gone = |log: &mut Log, keep| log.delete(ORDER, keep).is_ok();
+    assert!(log.delete(OTHER, Keep::Nothing).is_err(), "a run that is not there");
+    assert!(!gone(&mut log, Keep::Outcome) && !gone(&mut log, Keep::Nothing), "an open one");
+    let closes: Batch<'_> = (ORDER, &[closed()]);
+    assert!(log.commit_and_delete(&[closes], &[(ORDER, Keep::Outcome)]).is_err(), "closing");
+    let begins: Batch<'_> = (OTHER, &[started(OTHER), closed()]);
+    assert!(log.commit_and_delete(&[begins], &[(OTHER, Keep::Outcome)]).is_err(), "beginning");
+    log.commit(&[closes]).unwrap();
+    assert!(gone(&mut log, Keep::Outcome) && !gone(&mut log, Keep::Outcome));
+    assert!(gone(&mut log, Keep::Nothing));
+    assert!(!gone(&mut log, Keep::Nothing) && !gone(&mut log, Keep::Outcome));
+    let mut row = Buffer::new();
+    for (key, value) in [(&[1; 15][..], &[0][..]), (&[1; 16], &[0, 0]), (&[1; 16], &[2])] {
+        row.clear();
+        write_put(&mut row, DELETED_TABLE, key, Some(value));
+        assert!(log.take(&row, 0).is_err(), "a row that says nothing");
+    }
+    row.clear();
+    write_put(&mut row, DELETED_TABLE, ORDER.as_bytes(), None);
+    assert!(log.take(&row, 0).is_err(), "nothing is undeleted");
+}
+
+#[test]
+fn no_reset_is_based_on_a_deleted_run_or_shares_a_commit_with_a_deletion() {
+    let again: Batch<'_> = (AGAIN, &[reset(AGAIN, ORDER), begins(SHIP, 2)]);
+    let family = || {
+        let mut log = Log::of_a_family();
+        log.commit(&[(ORDER, &[closed()]), (OTHER, &[started(OTHER), closed()])]).unwrap();
+        log
+    };
+    family().commit(&[again]).unwrap();
+    assert!(family().commit_and_delete(&[again], &[(OTHER, Keep::Outcome)]).is_err());
+    for keep in [Keep::Outcome, Keep::Nothing] {
+        let mut log = family();
+        log.delete(ORDER, keep).unwrap();
+        assert!(log.commit(&[again]).is_err(), "a base run of which {keep:?} is kept");
+    }
+}
+
+#[test]
+fn a_reset_takes_on_no_child_of_which_nothing_is_kept() {
+    let again: Batch<'_> = (AGAIN, &[reset(AGAIN, ORDER), begins(SHIP, 2)]);
+    for (keep, sound) in [(Keep::Outcome, true), (Keep::Nothing, false)] {
+        let mut log = Log::of_a_family();
+        log.commit(&[(SHIP, &[closed()])]).unwrap();
+        assert!(log.delete(SHIP, keep).is_err(), "the parent waits for the outcome");
+        log.commit(&[(ORDER, &[closed()])]).unwrap();
+        log.delete(SHIP, keep).unwrap();
+        assert_eq!(log.commit(&[again]).is_ok(), sound, "{keep:?}");
     }
 }
