@@ -8,6 +8,7 @@ use crate::id::{ChainNumber, ChildSlot, RunId, RunNumber};
 use crate::index::state::{
     Chain, ChildRef, Duties, DutyKey, Entry, ParentState, Place, Run, RunList, Size,
 };
+use crate::retention::Keep;
 
 /// What does not add up, and the run where it shows.
 pub(crate) struct Contradiction {
@@ -33,6 +34,7 @@ impl Index {
         self.prove_ancestors()?;
         self.prove_open()?;
         RunList::ALL.into_iter().try_for_each(|list| self.prove_list(list))?;
+        self.prove_deletions()?;
         for (namespace, size) in self.namespaces.iter().zip(sizes) {
             let found = *namespace.size.latest();
             if found != size {
@@ -135,6 +137,39 @@ impl Index {
         Err(Contradiction { run, what, expected: wide(places.len()), found: wide(listed.len()) })
     }
 
+    /// Proves that chains and totals count the runs that are deleted, and that no workflow id stands for one.
+    fn prove_deletions(&self) -> Result<(), Contradiction> {
+        let wrong = |run, what, expected, found| {
+            if expected == found {
+                return Ok(());
+            }
+            Err(Contradiction { run, what, expected, found })
+        };
+        let mut gone = vec![0_u32; self.chains.len()];
+        let mut histories = 0;
+        for (number, run) in self.runs.iter() {
+            let Some(keep) = run.state.latest().deleted else { continue };
+            histories += 1;
+            if keep == Keep::Nothing {
+                if let Some(gone) = gone.get_mut(run.chain.as_index()) {
+                    *gone += 1;
+                }
+                let current = self.workflow_of(&run).map(|found| *found.1.current.latest());
+                let what = "a workflow id stands for a run that was deleted";
+                wrong(run.id, what, 0, u64::from(current == Some(number)))?;
+            }
+        }
+        for (chain, gone) in self.chains.iter().zip(&gone) {
+            let what = "a chain does not add up to the runs of it that were deleted";
+            wrong(chain.first, what, (*gone).into(), chain.deleted.into())?;
+        }
+        let runs: u64 = gone.iter().copied().map(u64::from).sum();
+        let what = "the totals do not add up to the runs that were deleted";
+        wrong(RunId::NIL, what, runs, self.totals.runs_deleted)?;
+        let what = "the totals do not add up to the histories that were deleted";
+        wrong(RunId::NIL, what, histories, self.totals.histories_deleted)
+    }
+
     /// The runs that are listed as open, as of the last commit.
     pub(crate) fn open_runs(&self) -> BTreeSet<RunNumber> {
         self.namespaces.types.runs().filter(|run| self.is_open(*run)).collect()
@@ -187,7 +222,7 @@ type Damage = (&'static str, fn(&mut Index));
 
 /// Ways to break an index in which run 0 has the open child 1, for tests of those who must notice.
 #[cfg(test)]
-pub(crate) const DAMAGES: [Damage; 9] = [
+pub(crate) const DAMAGES: [Damage; 12] = [
     ("duties forgotten", |index| index.duties = Duties::default()),
     ("a duty too many", |index| {
         let (since, kind) = (index.end, crate::index::state::DutyKind::ReportClose);
@@ -209,6 +244,9 @@ pub(crate) const DAMAGES: [Damage; 9] = [
         let [started, ..] = index.places(RunNumber::FIRST);
         index.listing.remove(RunList::Started, started, commit);
     }),
+    ("a deleted run too many in a chain", |index| chain(index, 1).deleted += 1),
+    ("a deleted run too many", |index| index.totals.runs_deleted += 1),
+    ("a deleted history too many", |index| index.totals.histories_deleted += 1),
     ("a namespace too large", |index| {
         let size = Size { runs: 1, ..Size::default() };
         let commit = crate::id::Position::from_u64(index.end.as_u64() - 1);
