@@ -82,8 +82,8 @@ fn write(store: &Store, mix: &Mix, rng: &mut Rng) -> Verdict {
         false => store.close_run(&run, Close::failed(b"")),
     };
     match outcome {
-        // It closed before.
-        Ok(_) | Err(Error::RunClosed { .. }) => Ok(()),
+        // It closed before, or was deleted.
+        Ok(_) | Err(Error::RunClosed { .. } | Error::RunDeleted { .. }) => Ok(()),
         outcome => settled("append or close", outcome).map(drop),
     }
 }

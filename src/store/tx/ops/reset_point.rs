@@ -9,7 +9,7 @@ use crate::id::{Position, RunId, RunNumber};
 use crate::index::Index;
 use crate::limits::Limit;
 use crate::store::pending::check_max;
-use crate::store::read::Snapshot;
+use crate::store::read::{History, Snapshot};
 use crate::store::shared::Shared;
 
 /// What the base run's history says, as far as it was read.
@@ -104,7 +104,7 @@ impl ResetPoint {
         };
         let (Some(number), Some(upto)) = (self.base, upto) else { return Ok(()) };
         shared.await_written(upto)?;
-        let history = Snapshot::new(shared).history(base)?;
+        let Some(history) = history(shared, base)? else { return Ok(()) };
         let from = self.next_event();
         if from == 1 {
             (self.batch, self.bytes) = history.locate(self.last)?;
@@ -183,11 +183,7 @@ impl ResetPoint {
         };
         for (holder, run, last_batch, requests) in held {
             shared.await_written(last_batch)?;
-            let history = match Snapshot::new(shared).history(&run) {
-                // It is not read then, and the reset is refused.
-                Err(Error::RunDeleted { .. }) => continue,
-                history => history?,
-            };
+            let Some(history) = history(shared, &run)? else { continue };
             for event in &history {
                 let event = event?;
                 // Its own requests may have the numbers of others of the base run.
@@ -217,6 +213,14 @@ impl ResetPoint {
             Some(Body::ChildWorkflowExecutionStarted(started))
         });
         children.chain(self.answers.values().copied().flatten()).collect()
+    }
+}
+
+/// The history of a run; `None` if it was deleted: the next step refuses the reset, at the position where it sees that.
+fn history(shared: &Arc<Shared>, run: &RunId) -> Result<Option<History>> {
+    match Snapshot::new(shared).history(run) {
+        Err(Error::RunDeleted { .. }) => Ok(None),
+        history => history.map(Some),
     }
 }
 
