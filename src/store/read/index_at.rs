@@ -5,7 +5,7 @@ use super::lineage::Lineage;
 use super::run_info::{RunInfo, info};
 use crate::error::{Error, Result};
 use crate::id::{Position, RunId, RunNumber};
-use crate::index::Index;
+use crate::index::{Index, Run};
 use crate::retention::Keep;
 use crate::store::shared::Shared;
 
@@ -19,25 +19,27 @@ pub(crate) struct IndexAt<'i> {
 impl IndexAt<'_> {
     /// The number of a run.
     pub(crate) fn number(self, run: &RunId) -> Result<RunNumber> {
-        let number = self.index.runs.number(run).filter(|number| self.sees(*number));
-        let number = self.found(number, run)?;
-        match self.deleted(number) {
-            Some(Keep::Nothing) => Err(Error::RunDeleted { run: *run, kept: Keep::Nothing }),
-            _ => Ok(number),
+        match self.find(run)? {
+            (_, Some(Keep::Nothing)) => Err(Error::RunDeleted { run: *run, kept: Keep::Nothing }),
+            (number, _) => Ok(number),
         }
     }
 
     /// The number of a run whose history was not deleted.
     pub(crate) fn with_history(self, run: &RunId) -> Result<RunNumber> {
-        let number = self.number(run)?;
-        self.check_history(number, run).map(|()| number)
+        match self.find(run)? {
+            (_, Some(kept)) => Err(Error::RunDeleted { run: *run, kept }),
+            (number, None) => Ok(number),
+        }
     }
 
-    fn check_history(self, number: RunNumber, run: &RunId) -> Result<()> {
-        match self.deleted(number) {
-            Some(kept) => Err(Error::RunDeleted { run: *run, kept }),
-            None => Ok(()),
-        }
+    /// The number of a run, and what was kept of it, if it was deleted before `end`.
+    fn find(self, run: &RunId) -> Result<(RunNumber, Option<Keep>)> {
+        let look = |run: &Run| (run.first_batch < self.end).then(|| run.state.latest().deleted);
+        let number = self.index.runs.number(run);
+        let found = number.and_then(|number| Some((number, self.index.runs.look(number, look)??)));
+        let (number, latest) = self.found(found, run)?;
+        Ok((number, latest.and_then(|_| self.deleted(number))))
     }
 
     /// What was kept of a run, if it was deleted before `end`.

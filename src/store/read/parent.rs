@@ -8,7 +8,8 @@ use super::lineage::started;
 use super::snapshot::Snapshot;
 use crate::error::Result;
 use crate::event::Started;
-use crate::id::{ChainNumber, RunId};
+use crate::id::{ChainNumber, RunId, RunNumber};
+use crate::index::{Index, Run};
 use crate::retention::Keep;
 
 /// The parent of a run.
@@ -60,8 +61,9 @@ impl Snapshot {
         let found = index.runs.get(self.number(&index, run)?);
         let parent = found.and_then(|found| relation_of_chain(&index, self.end(), found.chain));
         index.sure(parent.and_then(|(parent, initiated_event_id)| {
-            let is_here = self.at(&index).deleted(parent) != Some(Keep::Nothing);
+            let number = parent;
             let parent = index.runs.get(parent)?;
+            let is_here = self.is_kept(&index, number, &parent);
             let workflow_id = index.workflow_of(&parent)?.1.id.clone();
             Some(Parent { workflow_id, run: parent.id, initiated_event_id, is_here })
         }))
@@ -93,6 +95,13 @@ impl Snapshot {
         Ok(top)
     }
 
+    /// Whether something of a run is kept.
+    fn is_kept(&self, index: &Index, number: RunNumber, run: &Run) -> bool {
+        // Most were never deleted.
+        run.state.latest().deleted.is_none()
+            || self.at(index).deleted(number) != Some(Keep::Nothing)
+    }
+
     /// The root that is recorded with the run, if it has a parent.
     fn recorded_root(&self, run: &RunId) -> Result<Option<Root>> {
         if let Some(started) = self.imported(run)? {
@@ -108,8 +117,9 @@ impl Snapshot {
         let chain = found.and_then(|found| index.chains.get(found.chain));
         let root = chain.and_then(|chain| chain.root);
         index.sure(root.and_then(|root| {
-            let is_here = self.at(&index).deleted(root) != Some(Keep::Nothing);
+            let number = root;
             let root = index.runs.get(root)?;
+            let is_here = self.is_kept(&index, number, &root);
             let workflow_id = index.workflow_of(&root)?.1.id.clone();
             Some(Root { workflow_id, run: root.id, is_here })
         }))
