@@ -54,13 +54,13 @@ impl Transaction<'_> {
 
 impl Step<'_> {
     fn delete_run(&mut self, run: &RunId, keep: Keep) -> Result<()> {
-        let number = self.closed_run(run)?;
+        let number = self.number_of(run)?;
         self.deletability(*run, number)?.check(*run, keep)?;
         self.delete(*run, number, keep)
     }
 
     fn delete_chain(&mut self, run: &RunId, keep: Keep) -> Result<()> {
-        let number = self.closed_run(run)?;
+        let number = self.number_of(run)?;
         let chain = self.index.runs.look(number, |run| run.chain);
         let chain = chain.map(|chain| self.read_chain(chain)).transpose()?.flatten();
         let chain = chain.ok_or(Error::RunNotFound { run: *run })?;
@@ -86,7 +86,7 @@ impl Step<'_> {
     }
 
     /// The number of a run that is in the store.
-    fn closed_run(&mut self, run: &RunId) -> Result<RunNumber> {
+    fn number_of(&mut self, run: &RunId) -> Result<RunNumber> {
         // All that decides whether it can be deleted is looked at as of now.
         self.catch_up()?;
         if !self.work.draft.resets.is_empty() {
