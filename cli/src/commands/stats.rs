@@ -64,6 +64,8 @@ fn temporal(store: &Store) -> Result<Temporal, Failure> {
 struct Report<'a> {
     runs: u64,
     open_runs: u64,
+    deleted_runs: u64,
+    deleted_histories: Deleted,
     relations: u64,
     index_bytes_per_run: u64,
     index_bytes_per_relation: u64,
@@ -84,6 +86,14 @@ struct Report<'a> {
     accounted_bytes: u64,
     index: Index<'a>,
     temporal: &'a Temporal,
+}
+
+/// Histories that were deleted, and are in the log so far.
+#[derive(Serialize)]
+struct Deleted {
+    histories: u64,
+    events: u64,
+    bytes: u64,
 }
 
 /// Where the index is, as this process has it.
@@ -123,6 +133,12 @@ impl<'a> Report<'a> {
         Report {
             runs: stats.runs,
             open_runs: stats.open_runs,
+            deleted_runs: stats.deleted_runs,
+            deleted_histories: Deleted {
+                histories: stats.deleted_histories.runs,
+                events: stats.deleted_histories.events,
+                bytes: stats.deleted_histories.bytes,
+            },
             relations: stats.relations,
             index_bytes_per_run: stats.index_bytes_per_run,
             index_bytes_per_relation: stats.index_bytes_per_relation,
@@ -158,6 +174,11 @@ fn print(
     let open = ui::count(stats.open_runs);
     let (events, commits) = (ui::many(stats.events, "event"), ui::many(stats.commits, "commit"));
     out.prose(2, format!("{runs} ({open} open), {events}, {commits}"))?;
+    let deleted = &stats.deleted_histories;
+    if deleted.runs > 0 {
+        let (histories, bytes) = (ui::many(deleted.runs, "history"), ui::bytes(deleted.bytes));
+        out.prose(2, format!("{histories} deleted, {bytes} of the log"))?;
+    }
     writeln!(out)?;
     sizes(stats).print(out)?;
     let log = stats.log_bytes();

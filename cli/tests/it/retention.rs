@@ -43,10 +43,15 @@ fn a_run_is_deleted_by_its_workflow_id_and_told_as_deleted() {
     );
     call(&store, ["show", "order-1"]).fails(5, "the history of run");
     assert_eq!(call(&store, ["ls", "--json"]).ok().json().len(), 4);
+    let stats = call(&store, ["stats"]).ok().out;
+    assert!(stats.contains("\n  1 history deleted, "), "{stats}");
     let out = call(&store, ["delete", &runs[0].to_string()]).ok().out;
     assert_eq!(out, format!("✓ deleted 1 run of order-1, {}\n", runs[0]));
     call(&store, ["show", "order-1"]).fails(5, "there is no run \"order-1\"");
     assert_eq!(call(&store, ["ls", "--json"]).ok().json().len(), 3);
+    let stats = call(&store, ["stats", "--json"]).ok().json().remove(0);
+    assert_eq!((&stats["runs"], &stats["deleted_runs"]), (&json!(3), &json!(1)));
+    assert_eq!(stats["deleted_histories"]["events"], 2);
     call(&store, ["delete", "loop"]).fails(1, "cannot be deleted: it is open");
     call(&store, ["verify"]).ok();
     call(&dir.path().join("nowhere"), ["delete", "order-1"]).fails(5, "");
