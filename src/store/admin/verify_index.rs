@@ -244,9 +244,8 @@ mod tests {
         commit(&store, "first", 40_000);
         commit(&store, "lost", 40_000);
         let mut image = Image::read_but_lock(dir.path());
-        let last = image.segments() - 1;
-        assert_eq!(last, 1);
-        image.segment_mut(last)[PAGE..].fill(0);
+        // The next one may have been prepared, too.
+        image.segment_mut(1)[PAGE..].fill(0);
         image.0.retain(|name, _| !name.starts_with("index"));
         let dir = directory();
         image.write_killed(dir.path());
