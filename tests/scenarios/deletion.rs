@@ -492,3 +492,17 @@ fn a_wide_and_deep_tree_is_deleted_in_pages() {
     assert_eq!((deleted.chains, deleted.left), (221, 0));
     world.ends(|world| assert_eq!(world.stats().unwrap().runs, 0));
 }
+
+#[test]
+fn what_is_due_in_runs_that_a_deleted_tree_leaves_open_is_left_to_the_engine() {
+    let world = World::new();
+    let root = world.start("root");
+    let free = world.spawn(&root, "free", ABANDON);
+    world.commit(|tx| tx.initiate_child(&free, child("later", ABANDON)).unwrap());
+    let deleted = world.delete_tree(&root, Keep::Nothing, "asked for").unwrap();
+    assert_eq!((deleted.chains, deleted.left), (1, 1));
+    world.ends_with_duties(|world| {
+        assert_eq!(world.due(DutyKind::StartChild), 1);
+        assert_eq!(world.current("later"), None);
+    });
+}

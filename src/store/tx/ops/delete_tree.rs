@@ -3,6 +3,7 @@
 use super::new_run::Close;
 use crate::error::{Error, Result};
 use crate::id::RunId;
+use crate::index::DutyKind;
 use crate::log::write::Durability;
 use crate::retention::{DeletedTree, Keep};
 use crate::store::read::DutyFilter;
@@ -11,6 +12,8 @@ use crate::store::tx::retry;
 
 /// How many chains are deleted in one commit.
 const PAGE_CHAINS: usize = 64;
+/// How many close policies are applied in one.
+const PAGE_DUTIES: usize = 64;
 
 impl Store {
     /// Deletes the chain of a run and the chains below it ([`Tree`](crate::read::Tree)), in commits of 64 chains, the lowest ones first. What is
@@ -39,7 +42,7 @@ impl Store {
         self.terminate_chain(run, reason)?;
         let mut chains = self.chains_of_tree(run)?;
         // What a policy closes has policies of its own.
-        while self.settle_runs(&chains)? > 0 {
+        while self.apply_policies(&chains)? > 0 {
             chains = self.chains_of_tree(run)?;
         }
         let mut deleted = DeletedTree::default();
@@ -87,20 +90,28 @@ impl Store {
         Ok(chains)
     }
 
-    /// Settles what is due in the runs of some chains; returns how much that was.
-    fn settle_runs(&self, chains: &[RunId]) -> Result<u64> {
-        let mut settled = 0;
+    /// Applies the close policies of the runs of some chains; returns how many. What else is due, in runs that stay
+    /// open, is the engine's.
+    fn apply_policies(&self, chains: &[RunId]) -> Result<u64> {
+        let mut applied = 0;
         for chain in chains {
             let runs: Vec<_> = self.chain(chain)?.runs().collect::<Result<_>>()?;
             for run in runs {
-                let duties: Vec<_> =
-                    self.duties(DutyFilter::all().run(run.id)).collect::<Result<_>>()?;
-                for duty in duties {
-                    settled += u64::from(self.settle(&duty)?.is_some());
+                let policies = DutyFilter::all().kind(DutyKind::ApplyClosePolicy).run(run.id);
+                let duties: Vec<_> = self.duties(policies).collect::<Result<_>>()?;
+                for page in duties.chunks(PAGE_DUTIES) {
+                    applied += retry(|| {
+                        let mut tx = self.begin();
+                        let mut settled = 0;
+                        for duty in page {
+                            settled += u64::from(tx.settle(duty)?);
+                        }
+                        tx.commit_with(Durability::Buffered).map(|_| settled)
+                    })?;
                 }
             }
         }
-        Ok(settled)
+        Ok(applied)
     }
 
     /// Deletes those of some chains that can be, the last one first.
