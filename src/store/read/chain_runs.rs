@@ -57,6 +57,12 @@ impl ChainRuns {
 
     /// Those of which something was kept.
     pub(crate) fn kept(self, snapshot: &Snapshot) -> Result<Self> {
+        // Nothing is undeleted: where no run is gone now, none was before.
+        if let ChainRuns::First { chain, .. } = self
+            && snapshot.look(|index| index.chains.get(chain).is_some_and(|it| it.deleted == 0))?
+        {
+            return Ok(self);
+        }
         self.only(snapshot, |deleted| deleted != Some(Keep::Nothing))
     }
 
