@@ -99,7 +99,9 @@ fn what_cannot_be_deleted_is_left_and_tried_again() {
     let kid = world.spawn(&parent, "c", TERMINATE);
     world.shut(&parent, Close::completed(b"").at(at(1)));
     let other = closed_at(&world, "other", 2);
-    world.set_retention(NAMESPACE, Retention::new().outcome(hours(1))).unwrap();
+    // Due by both ages, and counted once.
+    let retention = Retention::new().history(hours(1)).outcome(hours(1));
+    world.set_retention(NAMESPACE, retention).unwrap();
     let expired = world.expire(at(9), 100).unwrap();
     assert_eq!((expired.runs, expired.refused), (1, 1), "its policy is not settled");
     assert_eq!((kept(&world, &parent), kept(&world, &other)), (None, Some(Keep::Nothing)));

@@ -45,14 +45,15 @@ impl Store {
     pub fn expire(&self, now: Timestamp, most: usize) -> Result<Expired> {
         self.shared.here()?;
         self.shared.writer()?;
-        let mut expiry = Expiry { store: self, now, left: most, done: Expired::default() };
+        let (refused, done) = (BTreeSet::new(), Expired::default());
+        let mut expiry = Expiry { store: self, now, left: most, refused, done };
         for (namespace, retention) in self.retentions() {
             expiry.expire(namespace, retention)?;
         }
         if expiry.done.commits > 0 {
             self.sync()?;
         }
-        Ok(expiry.done)
+        Ok(Expired { refused: wide(expiry.refused.len()), ..expiry.done })
     }
 
     /// The namespaces that do not keep everything, by number.
@@ -70,6 +71,8 @@ struct Expiry<'s> {
     now: Timestamp,
     /// How many runs it may still delete.
     left: usize,
+    /// Those that cannot be deleted yet: a run may be met for its history and for its outcome.
+    refused: BTreeSet<RunId>,
     done: Expired,
 }
 
@@ -161,10 +164,10 @@ impl Expiry<'_> {
         }
         let (deleted, refused) = retry(|| {
             let mut tx = self.store.begin();
-            let mut refused = 0;
+            let mut refused = vec![];
             for run in runs {
                 match tx.delete_run(run, keep) {
-                    Err(Error::NotDeletable { .. }) => refused += 1,
+                    Err(Error::NotDeletable { .. }) => refused.push(*run),
                     deleted => deleted?,
                 }
             }
@@ -175,7 +178,7 @@ impl Expiry<'_> {
             Ok((deleted, refused))
         })?;
         self.left -= deleted.min(self.left);
-        self.done.refused += refused;
+        self.refused.extend(refused);
         self.done.commits += u64::from(deleted > 0);
         match keep {
             Keep::Outcome => self.done.outcomes += wide(deleted),
