@@ -250,7 +250,7 @@ pub(crate) const DAMAGES: [Damage; 12] = [
     ("a namespace too large", |index| {
         let size = Size { runs: 1, ..Size::default() };
         let commit = crate::id::Position::from_u64(index.end.as_u64() - 1);
-        index.namespaces.grow(0, size, commit).unwrap();
+        index.namespaces.resize(0, commit, |now| Some(now.plus(size))).unwrap();
     }),
 ];
 

@@ -26,7 +26,7 @@ impl Index {
         self.runs.extend(number, commit, after)?;
         self.relist(number, places, commit);
         if freed != Size::default() {
-            self.namespaces.shrink(namespace, freed, commit)?;
+            self.namespaces.resize(namespace, commit, |now| now.less(freed))?;
         }
         if before.deleted.is_none() {
             let children = self.runs.links(number).map_or(0, |links| wide(links.children.len()));

@@ -7,8 +7,8 @@ use crate::event::{
 use crate::id::{ChildSlot, Position, RunNumber};
 use crate::index::payload::{Beginning, beginning};
 use crate::index::state::{
-    ChildRef, DutyKey, Impossible, Index, ListTime, Must, OutgoingRequest, ParentState, Relation,
-    RunLinks, RunList, RunState, Size,
+    ChildRef, DutyKey, Impossible, Index, Must, OutgoingRequest, ParentState, Relation, RunLinks,
+    RunList, RunState, Size,
 };
 use crate::log::format::Batch;
 
@@ -85,8 +85,8 @@ impl Index {
             _ => {}
         }
         let namespace = run.namespace;
-        let started = begun.then(|| ListTime::Started.place(batch.run, run)).flatten();
-        let closed = closes.then(|| ListTime::Closed.place(batch.run, run)).flatten();
+        let started = begun.then(|| RunList::Started.place(batch.run, run)).flatten();
+        let closed = closes.then(|| RunList::Closed.place(batch.run, run)).flatten();
         self.listing.add(RunList::Started, started);
         self.listing.add(RunList::Closed, closed);
         let size = Size { runs: 0, events: batch.count.into(), bytes };
@@ -208,7 +208,7 @@ impl Index {
             self.refresh(*relation, commit)?;
         }
         for (namespace, size) in &deferred.grown {
-            self.namespaces.grow(*namespace, *size, commit)?;
+            self.namespaces.resize(*namespace, commit, |now| Some(now.plus(*size)))?;
         }
         deferred.clear();
         self.deferred = deferred;

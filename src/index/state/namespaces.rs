@@ -230,31 +230,16 @@ impl Namespaces {
         })
     }
 
-    /// Adds to what a namespace's runs add up to.
-    pub(crate) fn grow(
+    /// Changes what a namespace's runs add up to; `change` gives `None` where that cannot be.
+    pub(crate) fn resize(
         &mut self,
         namespace: u32,
-        by: Size,
         commit: Position,
+        change: impl FnOnce(Size) -> Option<Size>,
     ) -> Result<(), Impossible> {
         let namespace = self.list.get_mut(in_memory(namespace));
-        let namespace = namespace.must("a namespace grows that is not there")?;
-        let mut size = *namespace.size.latest();
-        size += by;
-        self.former_sizes.replace(&mut namespace.size, commit, size);
-        Ok(())
-    }
-
-    /// Takes from what a namespace's runs add up to.
-    pub(crate) fn shrink(
-        &mut self,
-        namespace: u32,
-        by: Size,
-        commit: Position,
-    ) -> Result<(), Impossible> {
-        let namespace = self.list.get_mut(in_memory(namespace));
-        let namespace = namespace.must("a namespace shrinks that is not there")?;
-        let size = namespace.size.latest().less(by);
+        let namespace = namespace.must("a namespace is resized that is not there")?;
+        let size = change(*namespace.size.latest());
         let size = size.must("a namespace is smaller than a run in it")?;
         self.former_sizes.replace(&mut namespace.size, commit, size);
         Ok(())

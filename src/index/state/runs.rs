@@ -214,6 +214,12 @@ impl std::ops::AddAssign for Size {
 }
 
 impl Size {
+    /// With `other`.
+    pub(crate) fn plus(mut self, other: Size) -> Size {
+        self += other;
+        self
+    }
+
     /// What is left without `other`; `None` if that is more.
     pub(crate) fn less(self, other: Size) -> Option<Size> {
         Some(Size {

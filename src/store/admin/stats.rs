@@ -18,8 +18,8 @@ pub struct Stats {
     pub runs: u64,
     /// Runs that were deleted and of which nothing was kept.
     pub deleted_runs: u64,
-    /// The histories that were deleted, of these runs and of those whose outcome was kept. Their events are among `events`
-    /// and `event_bytes` as long as they are in the log.
+    /// The histories that were deleted, of these runs and of those whose outcome was kept. Their events are in the log
+    /// so far; those that a reset made two runs share count for each.
     pub deleted_histories: Size,
     /// Open runs.
     pub open_runs: u64,
