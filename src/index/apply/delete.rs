@@ -1,8 +1,9 @@
-//! A run is deleted.
+//! A run is deleted: what only its events tell is forgotten at once, so that the index does not depend on whether a
+//! compaction has dropped them.
 
 use crate::bytes::wide;
-use crate::id::Position;
-use crate::index::state::{Deletion, Impossible, Index, Must, Size};
+use crate::id::{Position, RunNumber};
+use crate::index::state::{Deletion, Impossible, Index, Must, Size, Waypoints};
 use crate::retention::Keep;
 
 impl Index {
@@ -24,6 +25,7 @@ impl Index {
         let freed = was.less(is).must("a deletion keeps more than there was")?;
         let places = self.places(number);
         self.runs.extend(number, commit, after)?;
+        self.forget_events(number)?;
         self.relist(number, places, commit);
         if freed != Size::default() {
             self.namespaces.resize(namespace, commit, |now| now.less(freed))?;
@@ -42,6 +44,17 @@ impl Index {
             chain.deleted += 1;
             self.namespaces.vacate(workflow, number, commit)?;
         }
+        Ok(())
+    }
+
+    /// Forgets where the run's batches lie, and what it waits for.
+    fn forget_events(&mut self, number: RunNumber) -> Result<(), Impossible> {
+        let run = self.runs.get_mut(number).must("a run is deleted that is not there")?;
+        run.waypoints = Waypoints::default();
+        if let Some(links) = run.links.as_deref_mut() {
+            links.forget_events();
+        }
+        run.links.take_if(|links| links.is_empty());
         Ok(())
     }
 }

@@ -51,6 +51,7 @@ impl Index {
         let last = last.must("a batch has no events")?;
         let next_new = self.runs.next().must("there are more runs than numbers")?;
         let begins = beginning(batch, next_new).ok().must("a run begins with another event")?;
+        let before = self.runs.state(batch.run).filter(|_| begins.is_none());
         self.totals.event_bytes += bytes;
         self.totals.batches += 1;
         self.totals.events += u64::from(batch.count);
@@ -89,8 +90,13 @@ impl Index {
         let closed = closes.then(|| RunList::Closed.place(batch.run, run)).flatten();
         self.listing.add(RunList::Started, started);
         self.listing.add(RunList::Closed, closed);
-        let size = Size { runs: 0, events: batch.count.into(), bytes };
-        self.deferred.grow(namespace, size);
+        // By where the run ends: after a compaction, batches may be missing before this one.
+        let grown = match (begins, before) {
+            (Some(Beginning::Reset(_)), _) => Some((batch.count.into(), bytes)),
+            (_, before) => state.growth(before.as_ref()),
+        };
+        let (events, bytes_more) = grown.must("a run has become smaller")?;
+        self.deferred.grow(namespace, Size { runs: 0, events, bytes: bytes_more });
         if linked {
             self.apply_links(batch, commit)?;
         }

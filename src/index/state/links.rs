@@ -66,6 +66,12 @@ impl RunLinks {
         Some(sent)
     }
 
+    /// Keeps the relations alone, of a run that was deleted.
+    pub(crate) fn forget_events(&mut self) {
+        let RunLinks { children, open_children, .. } = std::mem::take(self);
+        *self = RunLinks { children, open_children, ..RunLinks::default() };
+    }
+
     fn requests(&mut self, kind: RequestKind) -> &mut u32 {
         match kind {
             RequestKind::Signal => &mut self.open_signals,

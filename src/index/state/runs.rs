@@ -179,6 +179,13 @@ impl RunState {
             deleted: None,
         }
     }
+
+    /// How many events and bytes it has more than `before`, or than none; `None` if it has fewer.
+    pub(crate) fn growth(&self, before: Option<&RunState>) -> Option<(u64, u64)> {
+        let (events, bytes) = before.map_or((1, 0), |before| (before.next_event, before.bytes));
+        let grown = (self.next_event.checked_sub(events)?, self.bytes.checked_sub(bytes)?);
+        Some((grown.0.into(), grown.1.into()))
+    }
 }
 
 /// What a number of runs add up to.
