@@ -115,6 +115,10 @@ impl fmt::Display for Error {
             Error::RunDeleted { run, kept: Keep::Outcome } => {
                 write!(f, "the history of run {run} was deleted; its outcome was kept")
             }
+            Error::Compacted { position, resume } => write!(
+                f,
+                "the log at position {position} was compacted: commits can be read one by one from position {resume} on"
+            ),
             Error::NotDeletable { run, why } => {
                 write!(f, "run {run} cannot be deleted: {}", why.why())
             }

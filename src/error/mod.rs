@@ -183,6 +183,14 @@ pub enum Error {
         /// What was kept of it.
         kept: Keep,
     },
+    /// A compaction has dropped what was dead in this part of the log, so that it cannot be read commit by commit any more.
+    /// Histories, rows and all else that was not deleted are read as before.
+    Compacted {
+        /// From where on it was to be read.
+        position: Position,
+        /// The first position from which on the log has every commit.
+        resume: Position,
+    },
     /// The run cannot be deleted now.
     NotDeletable {
         /// The run.

@@ -61,6 +61,7 @@ impl Error {
             | Error::ReadOnly
             | Error::RunNotFound { .. }
             | Error::RunDeleted { .. }
+            | Error::Compacted { .. }
             | Error::RunClosed { .. }
             | Error::RunExists { .. }
             | Error::EventKeyExists { .. }

@@ -97,7 +97,8 @@ impl Log {
     fn take(&mut self, bytes: &[u8], batches: u16) -> Result<(), Refusal> {
         let commit = Position::from_u64(self.end);
         let end = commit.plus(24 + bytes.len() as u64);
-        let payload = Payload { bytes, position: commit.plus(20), batches, commit, end };
+        let payload =
+            Payload { bytes, position: commit.plus(20), batches, commit, end, cut: false };
         self.index.check(payload)?;
         self.index.apply(payload, end).unwrap();
         self.end = end.as_u64();

@@ -15,6 +15,8 @@ pub(crate) struct Payload<'a> {
     pub(crate) commit: Position,
     /// Where it ends.
     pub(crate) end: Position,
+    /// A compaction dropped something of it.
+    pub(crate) cut: bool,
 }
 
 impl<'a> Payload<'a> {
@@ -25,11 +27,12 @@ impl<'a> Payload<'a> {
             batches: frame.header.batches,
             commit: frame.position,
             end: frame.end(),
+            cut: frame.cut,
         }
     }
 
     pub(crate) fn parts(&self) -> Parts<'a> {
-        Parts::new(self.bytes, self.position, self.batches)
+        Parts::new(self.bytes, self.position, self.batches).cut(self.cut)
     }
 }
 

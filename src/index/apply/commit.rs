@@ -5,7 +5,7 @@ use crate::event::Malformed;
 use crate::id::{Position, RunId, RunNumber};
 use crate::index::payload::Payload;
 use crate::index::state::{Deletion, Impossible, Index, Must};
-use crate::log::format::{Frame, Part};
+use crate::log::format::{Compacted, Frame, Part, SegmentHeader};
 use crate::log::open::Replay;
 
 impl Index {
@@ -57,8 +57,11 @@ impl Index {
 impl Replay for Index {
     fn commit(&mut self, frame: &Frame<'_>) -> Result<(), Malformed> {
         let payload = Payload::of(frame);
-        self.check(payload).map_err(|_| Malformed)?;
-        self.apply(payload, payload.end).map_err(|_| Malformed)
+        self.replay(payload, payload.end)
+    }
+
+    fn compacted(&mut self, segment: &SegmentHeader, compacted: &Compacted, left_out: bool) {
+        self.begin_compacted(segment, compacted, left_out);
     }
 
     fn run_ids(&self, numbers: &[RunNumber]) -> Vec<RunId> {

@@ -1,6 +1,7 @@
 //! What a commit may say: each step by itself, and both sides of it in the same commit.
 
 mod commit;
+mod cut;
 mod deletion;
 mod draft;
 mod origin;

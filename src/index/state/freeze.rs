@@ -78,6 +78,12 @@ impl Index {
 
     /// The bytes of what is kept in memory as a whole.
     pub(super) fn encode(&self) -> Vec<u8> {
+        let mut to = self.encode_without_tables();
+        self.tables.encode(&mut to);
+        to
+    }
+
+    pub(super) fn encode_without_tables(&self) -> Vec<u8> {
         let mut to = vec![];
         to.position(self.end);
         to.position(self.last);
@@ -89,7 +95,6 @@ impl Index {
         self.namespaces.encode(is_open, &mut to);
         self.chains.encode(&mut to);
         self.duties.encode(&mut to);
-        self.tables.encode(&mut to);
         to
     }
 

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::chains::{Chain, Chains};
+use super::cuts::Cuts;
 use super::deferred::Deferred;
 use super::duties::{Duties, DutyKey, DutyKind};
 use super::layers::Entry;
@@ -15,7 +16,7 @@ use crate::bytes::wide;
 use crate::error::Result;
 use crate::id::{Position, RunId, RunNumber, WorkflowNumber};
 use crate::index::cold::IndexFile;
-use crate::log::format::{BATCH_HEADER_BYTES, OVERHEAD_BYTES};
+use crate::log::format::{BATCH_HEADER_BYTES, Dropped, OVERHEAD_BYTES};
 
 /// What the bytes of the log are, in sum.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -49,6 +50,7 @@ pub(crate) struct Index {
     pub(crate) listing: Listing,
     pub(crate) totals: Totals,
     pub(crate) deferred: Deferred,
+    pub(crate) cuts: Cuts,
     /// Where the last commit taken in ends.
     pub(crate) end: Position,
     /// The last commit taken in.
@@ -72,6 +74,17 @@ impl Totals {
     /// The bytes of the headers and trailers of commits and batches.
     pub(crate) fn frame_bytes(&self) -> u64 {
         self.commits * wide(OVERHEAD_BYTES) + self.batches * wide(BATCH_HEADER_BYTES)
+    }
+
+    /// Counts what a compaction has dropped: they are what was ever committed.
+    pub(crate) fn add_dropped(&mut self, dropped: &Dropped) {
+        self.commits += dropped.commits;
+        self.batches += dropped.batches;
+        self.events += dropped.events;
+        self.event_bytes += dropped.event_bytes;
+        self.payload_bytes += dropped.payload_bytes;
+        self.rows_written += dropped.rows;
+        self.row_bytes += dropped.row_bytes;
     }
 
     /// All of them, in the order in which a checkpoint has them.
@@ -152,6 +165,11 @@ impl Index {
     /// The end of the last commit that files have taken in.
     pub(crate) fn files_upto(&self) -> Option<Position> {
         self.files().first().map(|newest| newest.entry.upto)
+    }
+
+    /// Where the oldest frozen layer in memory ends.
+    pub(crate) fn oldest_layer(&self) -> Option<Position> {
+        self.frozen_layers.front().map(|(upto, _)| *upto)
     }
 
     /// Whether some of it is in files.

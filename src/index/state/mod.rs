@@ -2,6 +2,7 @@
 
 mod chains;
 mod compare;
+mod cuts;
 mod deferred;
 mod deletion;
 mod duties;

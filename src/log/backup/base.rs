@@ -36,7 +36,8 @@ impl<'a> Base<'a> {
         }
         let (last, _) = manifest.identity.locate(manifest.durable_upto);
         for (number, segment) in (0..=last).zip(view.segments()) {
-            if Segment::read_header(disk, paths, number, &manifest.identity)? != segment.header {
+            let header = Segment::read_header(disk, paths, number, &manifest.identity)?;
+            if !header.is_same(&segment.header) {
                 return refused("a segment of it is another one");
             }
             let path = paths.segment(number);

@@ -8,10 +8,8 @@ use super::summary;
 use crate::bytes::wide;
 use crate::disk::{Disk, OpenMode};
 use crate::error::{Error, Result};
-use crate::log::files::{ManifestFile, View, check_disjoint};
-use crate::log::format::{
-    Manifest, Paths, SEGMENT_HEADER_BYTES, SegmentHeader, corrupt, wrong_length,
-};
+use crate::log::files::{ManifestFile, View, check_disjoint, header_of};
+use crate::log::format::{Manifest, Paths, SegmentHeader, corrupt};
 
 /// Bytes per write.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -128,18 +126,22 @@ impl Copy<'_> {
         let path = &self.from.segment(number);
         let other = || corrupt(path, 0, "the segment is not the one that is open", 0, 0);
         let open = usize::try_from(number).ok().and_then(|at| self.view.segments().get(at));
-        let open = open.ok_or_else(other)?.header;
+        let open = open.ok_or_else(other)?;
         let failed = |operation| move |source| Error::io(operation, path, source);
         let file = self.disk.open(path, OpenMode::Read).map_err(failed("open"))?;
-        let size = file.size().map_err(failed("measure"))?;
-        if size != u64::from(open.file_bytes) {
-            return Err(wrong_length(path, open.file_bytes.into(), size));
+        let header = header_of(file.as_ref(), path, number, &self.view.identity)?;
+        if !header.is_same(&open.header) {
+            return Err(other());
         }
-        self.buffer.resize(open.file_len(), 0);
-        file.read_at(&mut self.buffer, 0).map_err(failed("read"))?;
-        let page = self.buffer.get(..SEGMENT_HEADER_BYTES).unwrap_or_default();
-        let header = SegmentHeader::decode(page, path, number, &self.view.identity)?;
-        if header == open { Ok(header) } else { Err(other()) }
+        self.buffer.resize(open.header.stored_len(), 0);
+        if header == open.header {
+            file.read_at(&mut self.buffer, 0).map_err(failed("read"))?;
+        } else {
+            // It was compacted since the view was taken, and may lack what the view has.
+            let whole = open.file.bytes(0..self.buffer.len()).ok_or_else(other)?;
+            self.buffer.copy_from_slice(whole);
+        }
+        Ok(open.header)
     }
 
     /// Links the file; returns whether the disk can. The file is synced again, because the former backup may be

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use crate::bytes::wide;
 use crate::error::Result;
-use crate::log::format::{Frame, FrameKind, SEGMENT_HEADER_BYTES, SegmentHeader, corrupt};
+use crate::log::format::{
+    CompactedFrames, Fault, Frame, FrameKind, SEGMENT_HEADER_BYTES, SegmentHeader, corrupt,
+};
 
 /// The content of a segment, all of whose frames verified.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,6 +27,9 @@ pub(crate) fn verify(
     stop: Option<usize>,
     epochs: (u32, u32),
 ) -> Result<SegmentSummary> {
+    if header.compacted.is_some() {
+        return verify_compacted(bytes, path, header, epochs);
+    }
     let first = header.identity.first_frame(header.number);
     let mut summary =
         SegmentSummary { commits: 0, end: SEGMENT_HEADER_BYTES, epoch: epochs.0.max(header.epoch) };
@@ -58,4 +63,30 @@ pub(crate) fn verify(
         }
         _ => Ok(summary),
     }
+}
+
+/// The same of a segment that was compacted.
+fn verify_compacted(
+    bytes: &[u8],
+    path: &Path,
+    header: &SegmentHeader,
+    epochs: (u32, u32),
+) -> Result<SegmentSummary> {
+    let failed = |fault: Fault| {
+        let (expected, found) = fault.checksums();
+        corrupt(path, 0, fault.what(), expected, found)
+    };
+    let mut frames = CompactedFrames::new(*header, bytes).map_err(failed)?;
+    let mut summary =
+        SegmentSummary { commits: 0, end: bytes.len(), epoch: epochs.0.max(header.epoch) };
+    while let Some(frame) = frames.next() {
+        let found = frame.map_err(failed)?.header;
+        if !(summary.epoch..=epochs.1).contains(&found.epoch) {
+            let what = "a frame is older than what comes before it, or newer than the manifest";
+            return Err(corrupt(path, 0, what, summary.epoch.into(), found.epoch.into()));
+        }
+        summary.epoch = found.epoch;
+        summary.commits += u64::from(found.kind == FrameKind::Commit);
+    }
+    Ok(summary)
 }

@@ -21,5 +21,5 @@ pub(crate) use lock_record::{LockFile, LockRecord, durable_hint};
 pub(crate) use manifest::ManifestFile;
 pub(crate) use missing::{missing, remove_unfinished};
 pub(crate) use reserve::{is_full, reserve_bytes};
-pub(crate) use segment::Segment;
+pub(crate) use segment::{Segment, header_of};
 pub(crate) use view::{Published, View};

@@ -1,12 +1,15 @@
 //! One segment of the log: a file of a length that never changes, zero until written.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use super::location::check_at;
-use crate::bytes::wide;
-use crate::disk::{Disk, FileId, MappedFile, OpenMode, create_anew};
+use crate::bytes::{in_memory, wide};
+use crate::disk::{Disk, DiskFile, FileId, MappedFile, OpenMode, create_anew};
 use crate::error::{Error, Result};
-use crate::log::format::{Identity, Paths, SEGMENT_HEADER_BYTES, SegmentHeader, wrong_length};
+use crate::log::format::{
+    Identity, Paths, PieceTable, SEGMENT_HEADER_BYTES, SegmentHeader, corrupt, wrong_length,
+};
 
 /// Bytes per write while a segment is zeroed. The page cache keeps the file in folios of this size: with 1 MiB, a
 /// later write of a few hundred bytes takes twice as long.
@@ -20,6 +23,8 @@ pub(crate) struct Segment {
     pub(crate) path: PathBuf,
     pub(crate) id: FileId,
     pub(crate) file: MappedFile,
+    /// Whether the table of pieces is sound, once it was looked at.
+    sound: OnceLock<bool>,
 }
 
 impl Segment {
@@ -80,7 +85,8 @@ impl Segment {
         Ok(segment)
     }
 
-    /// Maps a segment whose header is known, readable up to `mark`. Keeps no descriptor open.
+    /// Maps the segment that has this header, readable up to `mark`, or what a compaction has made of it since that was
+    /// read. Keeps no descriptor open.
     pub(crate) fn open(
         disk: &dyn Disk,
         paths: &Paths,
@@ -89,9 +95,39 @@ impl Segment {
     ) -> Result<Self> {
         let path = paths.segment(header.number);
         let file = disk.open(&path, OpenMode::Read).map_err(|e| Error::io("open", &path, e))?;
+        let found = header_of(file.as_ref(), &path, header.number, &header.identity)?;
+        if !found.is_same(&header) {
+            return Err(corrupt(&path, 0, "the segment is not the one that is open", 0, 0));
+        }
         let id = file.id().map_err(|e| Error::io("look at", &path, e))?;
-        let map = file.map(header.file_len()).map_err(|e| Error::io("map", &path, e))?;
-        Ok(Segment { header, path, id, file: MappedFile::new(map, mark) })
+        let map = file.map(found.stored_len()).map_err(|e| Error::io("map", &path, e))?;
+        let mark = if found.compacted.is_some() { usize::MAX } else { mark };
+        let file = MappedFile::new(map, mark);
+        Ok(Segment { header: found, path, id, file, sound: OnceLock::new() })
+    }
+
+    /// The readable bytes from an offset of the segment on: to its mark, or to the end of the piece that a compaction has left
+    /// there.
+    pub(crate) fn bytes_from(&self, offset: usize) -> Option<&[u8]> {
+        let Some(compacted) = self.header.compacted else {
+            return self.file.bytes(offset..self.file.mark());
+        };
+        let table = PieceTable::new(self.file.bytes(compacted.table())?);
+        // Looked at once: a table that is damaged leads anywhere.
+        let sound = || table.is_sound(&compacted, self.header.file_bytes);
+        let place = self.sound.get_or_init(sound).then(|| table.find(offset))??;
+        self.file.bytes(place)
+    }
+
+    /// The offset of the seal, of a segment that was compacted.
+    pub(crate) fn compacted_seal(&self) -> Option<usize> {
+        let table = PieceTable::new(self.file.bytes(self.header.compacted?.table())?);
+        table.get(table.len().checked_sub(1)?).map(|seal| in_memory(seal.at))
+    }
+
+    /// All bytes of the file, of a segment that was compacted.
+    pub(crate) fn whole_file(&self) -> &[u8] {
+        self.file.bytes(0..self.header.stored_len()).unwrap_or_default()
     }
 
     /// Opens the segment for writing; [`Error::Displaced`] if its path leads to another file than the mapped
@@ -116,16 +152,26 @@ impl Segment {
     ) -> Result<SegmentHeader> {
         let path = paths.segment(number);
         let file = disk.open(&path, OpenMode::Read).map_err(|e| Error::io("open", &path, e))?;
-        let size = file.size().map_err(|e| Error::io("measure", &path, e))?;
-        if size < wide(SEGMENT_HEADER_BYTES) {
-            return Err(wrong_length(&path, wide(SEGMENT_HEADER_BYTES), size));
-        }
-        let mut page = vec![0; SEGMENT_HEADER_BYTES];
-        file.read_at(&mut page, 0).map_err(|e| Error::io("read", &path, e))?;
-        let header = SegmentHeader::decode(&page, &path, number, identity)?;
-        if size != u64::from(header.file_bytes) {
-            return Err(wrong_length(&path, header.file_bytes.into(), size));
-        }
-        Ok(header)
+        header_of(file.as_ref(), &path, number, identity)
     }
+}
+
+/// Reads and checks the header of segment `number` in its file.
+pub(crate) fn header_of(
+    file: &dyn DiskFile,
+    path: &Path,
+    number: u32,
+    identity: &Identity,
+) -> Result<SegmentHeader> {
+    let size = file.size().map_err(|e| Error::io("measure", path, e))?;
+    if size < wide(SEGMENT_HEADER_BYTES) {
+        return Err(wrong_length(path, wide(SEGMENT_HEADER_BYTES), size));
+    }
+    let mut page = vec![0; SEGMENT_HEADER_BYTES];
+    file.read_at(&mut page, 0).map_err(|e| Error::io("read", path, e))?;
+    let header = SegmentHeader::decode(&page, path, number, identity)?;
+    if size != wide(header.stored_len()) {
+        return Err(wrong_length(path, wide(header.stored_len()), size));
+    }
+    Ok(header)
 }

@@ -1,14 +1,15 @@
 //! Reading the published part of the log. A [`View`] is one state of it; a writer goes on beside it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
 use super::segment::Segment;
+use crate::bytes::wide;
 use crate::error::{Error, Result};
 use crate::id::{Position, RunNumber};
 use crate::log::format::{
-    Batch, Fault, Frame, FrameKind, Identity, corrupt, end_of_first_event, link_of,
+    Batch, CompactedFrames, Fault, Frame, FrameKind, Identity, corrupt, end_of_first_event, link_of,
 };
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Condvar, Mutex, RwLock};
@@ -21,6 +22,8 @@ pub(crate) struct Published {
     segments: RwLock<Segments>,
     /// Commits below it are visible. Raised after the segments' own marks.
     end: AtomicU64,
+    /// Segments as they were before a compaction, as long as a view has them.
+    replaced: Mutex<Vec<Weak<Segment>>>,
     waiting: Mutex<Vec<Waker>>,
     advanced: Condvar,
 }
@@ -31,6 +34,7 @@ impl Published {
             identity,
             segments: RwLock::new(Arc::new(segments)),
             end: AtomicU64::new(end.as_u64()),
+            replaced: Mutex::new(vec![]),
             waiting: Mutex::new(vec![]),
             advanced: Condvar::new(),
         }
@@ -54,6 +58,26 @@ impl Published {
         longer.extend(segments.iter().cloned());
         longer.push(segment);
         *segments = Arc::new(longer);
+    }
+
+    /// Puts a segment in the place of the one with its number. Views that were taken before keep that one.
+    pub(crate) fn replace_segment(&self, segment: Arc<Segment>) {
+        let mut segments = self.segments.write();
+        let mut others = segments.to_vec();
+        let number = usize::try_from(segment.header.number).ok();
+        if let Some(place) = number.and_then(|number| others.get_mut(number)) {
+            let before = std::mem::replace(place, segment);
+            self.replaced.lock().push(Arc::downgrade(&before));
+        }
+        *segments = Arc::new(others);
+    }
+
+    /// The bytes of files that views hold, and that compactions have put others in the place of.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        let mut replaced = self.replaced.lock();
+        replaced.retain(|segment| segment.strong_count() > 0);
+        let held = replaced.iter().filter_map(Weak::upgrade);
+        held.map(|segment| wide(segment.header.stored_len())).sum()
     }
 
     /// Everything below `end`, published or not. The marks must have been raised to `end`.
@@ -120,23 +144,23 @@ impl View {
         View { identity, segments: Arc::default(), end: Position::START }
     }
 
-    /// The bytes from `position` to the end of the readable part of its segment.
-    fn bytes_from(&self, position: Position) -> Option<(&Segment, usize, &[u8])> {
+    /// The bytes from `position` to the end of what is readable with it in its segment.
+    fn bytes_from(&self, position: Position) -> Option<(&Segment, &[u8])> {
         let (number, offset) = self.identity.locate(position);
         let segment = self.segments.get(usize::try_from(number).ok()?)?;
-        Some((segment, offset, segment.file.bytes(offset..segment.file.mark())?))
+        Some((segment, segment.bytes_from(offset)?))
     }
 
     /// `len` bytes at `position`.
     pub(crate) fn bytes(&self, position: Position, len: usize) -> Result<&[u8]> {
         self.bytes_from(position)
-            .and_then(|(_, _, bytes)| bytes.get(..len))
+            .and_then(|(_, bytes)| bytes.get(..len))
             .ok_or_else(|| self.corrupt(position, "the address is not in the log", len as u64, 0))
     }
 
     /// The batch at `position`, which must belong to `run`.
     pub(crate) fn batch(&self, position: Position, run: RunNumber) -> Result<Batch<'_>> {
-        let (_, _, bytes) = self
+        let (_, bytes) = self
             .bytes_from(position)
             .ok_or_else(|| self.corrupt(position, "a batch is outside the log", 0, 0))?;
         let batch = Batch::parse(bytes, position)
@@ -151,7 +175,7 @@ impl View {
     /// Begins to fetch the header of the batch at `position` into the cache.
     pub(crate) fn prefetch(&self, position: Position) {
         std::hint::black_box(
-            self.bytes_from(position).and_then(|(_, _, bytes)| bytes.first()).copied(),
+            self.bytes_from(position).and_then(|(_, bytes)| bytes.first()).copied(),
         );
     }
 
@@ -160,7 +184,7 @@ impl View {
     /// so that a reader of the event does not wait for memory.
     pub(crate) fn link(&self, position: Position) -> Result<(u32, Position)> {
         let link = || {
-            let (_, _, bytes) = self.bytes_from(position)?;
+            let (_, bytes) = self.bytes_from(position)?;
             let link = link_of(bytes)?;
             // Prefetch.
             std::hint::black_box(end_of_first_event(bytes));
@@ -172,6 +196,20 @@ impl View {
     /// The frames from `position` on, which must be the start of a frame, or the end.
     pub(crate) fn frames(&self, position: Position) -> Frames<'_> {
         Frames { view: self, position: position.max(self.identity.first_frame(0)) }
+    }
+
+    /// The checksum of the frame of the commit at a position; `None` if nothing of it is left.
+    pub(crate) fn commit_checksum(&self, position: Position) -> Result<Option<u32>> {
+        let (number, _) = self.identity.locate(position);
+        let segment = usize::try_from(number).ok().and_then(|at| self.segments.get(at));
+        let Some(segment) = segment.filter(|segment| segment.header.compacted.is_some()) else {
+            let frame = self.frames(position).next().transpose()?;
+            return Ok(frame.filter(|frame| frame.position == position).map(|it| it.checksum));
+        };
+        let failed = |fault: Fault| self.corrupt(position, fault.what(), 0, 0);
+        let mut frames =
+            CompactedFrames::new(segment.header, segment.whole_file()).map_err(failed)?;
+        Ok(frames.at(position).map_err(failed)?.map(|frame| frame.checksum))
     }
 
     /// [`Error::Corrupt`] at `position`.
@@ -191,7 +229,7 @@ impl View {
     /// The total length of the files of the segments before number `segment`.
     pub(crate) fn file_bytes_before(&self, segment: u32) -> u64 {
         let before = self.segments.iter().filter(|other| other.header.number < segment);
-        before.map(|other| u64::from(other.header.file_bytes)).sum()
+        before.map(|other| wide(other.header.stored_len())).sum()
     }
 
     /// The segments, in order.
@@ -211,6 +249,29 @@ impl Frames<'_> {
     pub(crate) fn position(&self) -> Position {
         self.position
     }
+
+    /// Whether all frames of a segment were read before it was compacted.
+    fn is_at_compacted_seal(&self) -> bool {
+        let (number, offset) = self.view.identity.locate(self.position);
+        let segment = usize::try_from(number).ok().and_then(|at| self.view.segments.get(at));
+        segment.is_some_and(|segment| segment.compacted_seal() == Some(offset))
+    }
+
+    /// [`Error::Compacted`] if the next frame is in a segment that was compacted.
+    fn check_whole(&self) -> Result<()> {
+        let (number, _) = self.view.identity.locate(self.position);
+        let from = usize::try_from(number).unwrap_or(usize::MAX);
+        let segments = self.view.segments.get(from..).unwrap_or_default();
+        let compacted = segments.iter().take_while(|segment| segment.header.compacted.is_some());
+        match compacted.last() {
+            None => Ok(()),
+            Some(last) => {
+                let next = last.header.number.saturating_add(1);
+                let resume = self.view.identity.first_frame(next);
+                Err(Error::Compacted { position: self.position, resume })
+            }
+        }
+    }
 }
 
 impl<'a> Iterator for Frames<'a> {
@@ -219,10 +280,18 @@ impl<'a> Iterator for Frames<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         while self.position < self.view.end {
             let at = self.position;
-            let verified =
-                self.view.bytes_from(at).ok_or(Fault::Overlong).and_then(|(segment, _, bytes)| {
-                    Frame::verify(bytes, segment.header.scope(), at)
-                });
+            if self.is_at_compacted_seal() {
+                let (number, _) = self.view.identity.locate(at);
+                self.position = self.view.identity.first_frame(number.saturating_add(1));
+                continue;
+            }
+            if let Err(error) = self.check_whole() {
+                self.position = self.view.end;
+                return Some(Err(error));
+            }
+            let verified = self.view.bytes_from(at).ok_or(Fault::Overlong);
+            let verified = verified
+                .and_then(|(segment, bytes)| Frame::verify(bytes, segment.header.scope(), at));
             match verified {
                 Ok(frame) if frame.header.kind == FrameKind::Seal => {
                     let (number, _) = self.view.identity.locate(at);

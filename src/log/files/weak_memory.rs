@@ -72,6 +72,7 @@ fn segment(path: &Path, number: u32) -> (Arc<Segment>, Arc<Content>) {
         epoch: 1,
         salt: [0; 16],
         file_bytes: SEGMENT_BYTES,
+        compacted: None,
     };
     (Arc::new(Segment { header, path: PathBuf::new(), id, file }), content)
 }

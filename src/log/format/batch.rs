@@ -8,7 +8,7 @@
 //!         8 … table, key, value, zeros up to a multiple of four
 //! ```
 
-use crate::bytes::{padded4, padding4, put, u16_at, u32_at, u64_at, wide};
+use crate::bytes::{in_memory, padded4, padding4, put, u16_at, u32_at, u64_at, wide};
 use crate::event::{Buffer, Event, EventKind, Malformed, RawEvent};
 use crate::id::{Position, RunNumber};
 use crate::limits::{KEY_BYTES_MAX, POSITION_MAX, VALUE_BYTES_MAX};
@@ -18,6 +18,11 @@ use super::frame::{Frame, HEADER_BYTES, claimed_batches};
 /// Bytes of a batch before its events.
 pub(crate) const BATCH_HEADER_BYTES: usize = 20;
 const PUT_HEADER_BYTES: usize = 8;
+/// In memory, what was dropped of a commit is this word, how many bytes it were, and zeros. Neither a batch nor a row
+/// begins with it.
+const HOLE: u32 = u32::MAX;
+/// The fewest bytes that can be dropped between parts.
+pub(crate) const HOLE_BYTES_MIN: usize = 8;
 
 /// The events that one commit adds to one run.
 #[derive(Clone, Copy, Debug)]
@@ -158,20 +163,36 @@ pub(crate) struct Parts<'a> {
     rest: &'a [u8],
     position: Position,
     batches: u16,
+    /// Whether there are marks of holes among the parts.
+    cut: bool,
 }
 
 impl<'a> Parts<'a> {
     pub(crate) fn of(frame: &Frame<'a>) -> Self {
-        Self::new(frame.payload, frame.payload_position(), frame.header.batches)
+        Parts {
+            cut: frame.cut,
+            ..Self::new(frame.payload, frame.payload_position(), frame.header.batches)
+        }
     }
 
     pub(crate) fn new(payload: &'a [u8], position: Position, batches: u16) -> Self {
-        Parts { rest: payload, position, batches }
+        Parts { rest: payload, position, batches, cut: false }
+    }
+
+    /// The same of a commit of which something was dropped.
+    pub(crate) fn cut(self, cut: bool) -> Self {
+        Parts { cut, ..self }
+    }
+
+    /// Where the next part begins; behind the last one, where that ends.
+    pub(crate) fn position(&self) -> Position {
+        self.position
     }
 
     /// The next batch; `None` after the last one. The caller reads the events itself, and then calls
     /// [`Parts::pass`] with their size.
     pub(crate) fn batch(&mut self) -> Result<Option<Batch<'a>>, Malformed> {
+        self.pass_hole()?;
         match self.batches.checked_sub(1) {
             Some(left) => {
                 self.batches = left;
@@ -184,6 +205,14 @@ impl<'a> Parts<'a> {
     /// Skips a batch whose events take `bytes`.
     pub(crate) fn pass(&mut self, bytes: usize) -> Result<(), Malformed> {
         self.skip(BATCH_HEADER_BYTES + bytes)
+    }
+
+    fn pass_hole(&mut self) -> Result<(), Malformed> {
+        if self.cut && u32_at(self.rest, 0) == Some(HOLE) {
+            let len = u32_at(self.rest, 4).ok_or(Malformed)?;
+            self.skip(in_memory(len))?;
+        }
+        Ok(())
     }
 
     fn skip(&mut self, size: usize) -> Result<(), Malformed> {
@@ -208,10 +237,11 @@ impl<'a> Iterator for Parts<'a> {
     type Item = Result<(Part<'a>, usize), Malformed>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        let passed = self.pass_hole();
         if self.batches == 0 && self.rest.is_empty() {
             return None;
         }
-        let part = self.parse_next();
+        let part = passed.and_then(|()| self.parse_next());
         if part.is_err() {
             (self.batches, self.rest) = (0, &[]);
         }
@@ -252,6 +282,17 @@ fn parse_put(bytes: &[u8], position: Position) -> Option<(Put<'_>, usize)> {
     let padding = bytes.get(value_offset + value_len..size)?;
     let sound = padding.iter().all(|byte| *byte == 0) && !table.is_empty();
     sound.then_some((Put { table: std::str::from_utf8(table).ok()?, key, value }, size))
+}
+
+/// Appends a mark of `len` bytes that were dropped; `None` if it does not fit into them.
+pub(super) fn mark_hole(buffer: &mut Buffer, len: usize) -> Option<()> {
+    let start = buffer.len();
+    let bytes =
+        u32::try_from(len).ok().filter(|_| len >= HOLE_BYTES_MIN && len.is_multiple_of(4))?;
+    buffer.resize(start + len, 0);
+    put(buffer, start, &HOLE.to_le_bytes());
+    put(buffer, start + 4, &bytes.to_le_bytes());
+    Some(())
 }
 
 /// Appends the header of a batch. Its events are to be appended next.

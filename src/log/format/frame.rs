@@ -88,6 +88,8 @@ pub(crate) enum Fault {
     TrailerMissing(Header),
     /// The header verifies, the payload does not.
     PayloadDamaged { header: Header, expected: u32, found: u32 },
+    /// The pieces of a compacted segment do not make up frames.
+    Pieces,
 }
 
 impl Fault {
@@ -99,6 +101,7 @@ impl Fault {
             Fault::Overlong => "a frame leaves no room for the seal of its segment",
             Fault::TrailerMissing(_) => "the end of a frame is missing",
             Fault::PayloadDamaged { .. } => "a frame's payload does not match its check",
+            Fault::Pieces => "the pieces of a compacted segment do not make up its frames",
         }
     }
 
@@ -122,6 +125,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) payload: &'a [u8],
     /// The trailer: depends on the segment's salt, the position, the header and the payload.
     pub(crate) checksum: u32,
+    /// A compaction dropped something of it: there are holes in its payload.
+    pub(crate) cut: bool,
 }
 
 impl<'a> Frame<'a> {
@@ -154,7 +159,7 @@ impl<'a> Frame<'a> {
         if expected != found {
             return Err(Fault::PayloadDamaged { header, expected, found });
         }
-        Ok(Frame { header, position, payload, checksum: found })
+        Ok(Frame { header, position, payload, checksum: found, cut: false })
     }
 
     /// The position of the payload.
@@ -240,6 +245,36 @@ fn trailer_checksum(check: u32, payload: &[u8]) -> u32 {
     let mut crc = crc32fast::Hasher::new_with_initial(check);
     crc.update(payload);
     crc.finalize().max(1)
+}
+
+/// The bytes before the payload of a frame.
+pub(crate) fn encode_header(
+    header: &Header,
+    salt: &[u8; 16],
+    position: Position,
+) -> [u8; HEADER_BYTES] {
+    let mut fixed = [0; HEADER_BYTES];
+    let narrow = |it: u64| u32::try_from(it).unwrap_or(u32::MAX).to_le_bytes();
+    let lag = position.as_u64().saturating_sub(header.durable_upto.as_u64()) / 4;
+    put(&mut fixed, 4, &narrow(wide(header.payload_bytes)));
+    put(&mut fixed, 8, &header.epoch.to_le_bytes());
+    put(&mut fixed, 12, &narrow(lag));
+    put(&mut fixed, 16, &[header.kind as u8, 0]);
+    put(&mut fixed, 18, &header.batches.to_le_bytes());
+    let check = header_checksum(&fixed, salt, position);
+    put(&mut fixed, 0, &check.to_le_bytes());
+    fixed
+}
+
+/// The bytes after a payload that is in several pieces.
+pub(crate) fn encode_trailer<'p>(
+    header: &[u8; HEADER_BYTES],
+    payload: impl Iterator<Item = &'p [u8]>,
+) -> [u8; TRAILER_BYTES] {
+    let check = u32_at(header, 0).unwrap_or_default();
+    let mut crc = crc32fast::Hasher::new_with_initial(check);
+    payload.for_each(|bytes| crc.update(bytes));
+    crc.finalize().max(1).to_le_bytes()
 }
 
 /// Begins a frame at the end of `buffer`. Append its payload next, then call [`close`].

@@ -1,6 +1,7 @@
 //! The on-disk format: encoding and decoding of bytes. No file is opened here.
 
 mod batch;
+mod compacted;
 pub(crate) mod frame;
 mod manifest;
 mod names;
@@ -8,9 +9,10 @@ mod page;
 mod segment;
 
 pub(crate) use batch::{
-    BATCH_HEADER_BYTES, Batch, Part, Parts, Put, RawEvents, claimed_runs, end_of_first_event,
-    is_start, link_of, write_batch_header, write_put,
+    BATCH_HEADER_BYTES, Batch, HOLE_BYTES_MIN, Part, Parts, Put, RawEvents, claimed_runs,
+    end_of_first_event, is_start, link_of, write_batch_header, write_put,
 };
+pub(crate) use compacted::{Compacted, CompactedFrames, Dropped, PIECE_BYTES, Piece, PieceTable};
 pub(crate) use frame::{
     Fault, Frame, FrameKind, HEADER_BYTES, OVERHEAD_BYTES, Scope, TRAILER_BYTES,
 };

@@ -62,6 +62,11 @@ impl Paths {
     pub(crate) fn prepared(&self) -> PathBuf {
         self.log().join("prepared.tmp")
     }
+
+    /// The temporary name of a segment that is being compacted, until it is renamed.
+    pub(crate) fn compacting(&self) -> PathBuf {
+        self.log().join("compacting.tmp")
+    }
 }
 
 /// The name of a segment's file: its number with at least eight digits.

@@ -8,9 +8,9 @@ use crate::error::{Corruption, Error, Result};
 use crate::event::LAYOUT_FINGERPRINT;
 
 /// The version of everything in this directory; `docs/format.md` describes it.
-pub(crate) const FORMAT_VERSION: u32 = 4;
+pub(crate) const FORMAT_VERSION: u32 = 5;
 /// The versions that this build reads. In version 2, every segment has the length `segment_bytes`; version 3 has no
-/// deletions.
+/// deletions, and version 4 no segments that were compacted.
 const READABLE_VERSIONS: RangeInclusive<u32> = 2..=FORMAT_VERSION;
 
 /// The layout fingerprints that this build reads. Adding a record changes only the fingerprint, so

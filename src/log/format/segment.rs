@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use super::compacted::{Compacted, Dropped};
 use super::frame::{OVERHEAD_BYTES, Scope};
 use super::page::{FORMAT_VERSION, check_page, corrupt, write_page_checksum};
-use crate::bytes::{array_at, put, u32_at, wide};
+use crate::bytes::{array_at, put, u32_at, u64_at, wide};
 use crate::error::Result;
 use crate::event::LAYOUT_FINGERPRINT;
 use crate::id::Position;
@@ -18,6 +19,10 @@ pub(crate) const SEGMENT_HEADER_BYTES: usize = 4096;
 const GROWTH: u32 = 4;
 const SEGMENT_MAGIC: [u8; 8] = *b"KINLOGSG";
 const SEGMENT_FIELDS_BYTES: usize = 72;
+const COMPACTED_MAGIC: [u8; 8] = *b"KINLOGCS";
+const COMPACTED_FIELDS_BYTES: usize = 148;
+/// Where what was dropped stands in the header of a compacted segment.
+const DROPPED_AT: usize = 88;
 
 /// Whether segments can have this size.
 pub(crate) fn is_segment_size(bytes: u32) -> bool {
@@ -83,8 +88,10 @@ pub(crate) struct SegmentHeader {
     pub(crate) epoch: u32,
     /// Random, and part of every frame's checksum.
     pub(crate) salt: [u8; 16],
-    /// The length of its file.
+    /// The length of its file, or what it was before it was compacted.
     pub(crate) file_bytes: u32,
+    /// What is left of it, if it was compacted.
+    pub(crate) compacted: Option<Compacted>,
 }
 
 /// What a segment's first page says, before anything of it is checked.
@@ -119,13 +126,30 @@ impl SegmentHeader {
         put(&mut page, 44, &self.epoch.to_le_bytes());
         put(&mut page, 48, &self.salt);
         put(&mut page, 64, &self.file_bytes.to_le_bytes());
-        write_page_checksum(&mut page, SEGMENT_FIELDS_BYTES);
+        match self.compacted {
+            None => write_page_checksum(&mut page, SEGMENT_FIELDS_BYTES),
+            Some(compacted) => {
+                put(&mut page, 0, &COMPACTED_MAGIC);
+                encode_compacted(compacted, &mut page);
+                write_page_checksum(&mut page, COMPACTED_FIELDS_BYTES);
+            }
+        }
         page
     }
 
-    /// The length of its file, in memory.
+    /// The length that its file had before it was compacted, in memory.
     pub(crate) fn file_len(&self) -> usize {
         usize::try_from(self.file_bytes).unwrap_or(usize::MAX)
+    }
+
+    /// The length of its file.
+    pub(crate) fn stored_len(&self) -> usize {
+        self.compacted.map_or_else(|| self.file_len(), |compacted| compacted.table().end)
+    }
+
+    /// Whether it is the same segment, compacted or not.
+    pub(crate) fn is_same(&self, other: &SegmentHeader) -> bool {
+        SegmentHeader { compacted: None, ..*self } == SegmentHeader { compacted: None, ..*other }
     }
 
     /// What the segment's frames are verified against.
@@ -141,7 +165,11 @@ impl SegmentHeader {
         number: u32,
         identity: &Identity,
     ) -> Result<Self> {
-        let version = check_page(page, &SEGMENT_MAGIC, SEGMENT_FIELDS_BYTES, path)?;
+        let compacted = page.starts_with(&COMPACTED_MAGIC);
+        let version = match compacted {
+            true => check_page(page, &COMPACTED_MAGIC, COMPACTED_FIELDS_BYTES, path)?,
+            false => check_page(page, &SEGMENT_MAGIC, SEGMENT_FIELDS_BYTES, path)?,
+        };
         let header = SegmentHeader {
             identity: Identity {
                 store: array_at(page, 24).unwrap_or_default(),
@@ -155,6 +183,7 @@ impl SegmentHeader {
                 2 => identity.segment_bytes,
                 _ => u32_at(page, 64).unwrap_or_default(),
             },
+            compacted: compacted.then(|| decode_compacted(page)),
         };
         let mismatch = |what, expected: u32, found: u32| {
             corrupt(path, 0, what, u64::from(expected), u64::from(found))
@@ -175,5 +204,29 @@ impl SegmentHeader {
             return Err(corrupt(path, 64, what, identity.segment_bytes.into(), bytes.into()));
         }
         Ok(header)
+    }
+}
+
+fn encode_compacted(mut compacted: Compacted, page: &mut [u8]) {
+    put(page, 68, &compacted.pieces.to_le_bytes());
+    put(page, 72, &compacted.data_bytes.to_le_bytes());
+    put(page, 76, &compacted.table_check.to_le_bytes());
+    put(page, 80, &compacted.as_of.as_u64().to_le_bytes());
+    for (at, field) in (DROPPED_AT..).step_by(8).zip(compacted.dropped.fields()) {
+        put(page, at, &field.to_le_bytes());
+    }
+}
+
+fn decode_compacted(page: &[u8]) -> Compacted {
+    let mut dropped = Dropped::default();
+    for (at, field) in (DROPPED_AT..).step_by(8).zip(dropped.fields()) {
+        *field = u64_at(page, at).unwrap_or_default();
+    }
+    Compacted {
+        pieces: u32_at(page, 68).unwrap_or_default(),
+        data_bytes: u32_at(page, 72).unwrap_or_default(),
+        table_check: u32_at(page, 76).unwrap_or_default(),
+        as_of: Position::from_u64(u64_at(page, 80).unwrap_or_default()),
+        dropped,
     }
 }

@@ -19,9 +19,9 @@ pub(crate) struct Covered {
 impl Covered {
     /// All commits of a log up to the one at `last`, which is read and verified.
     pub(crate) fn upto(view: &View, last: Position) -> Result<Self> {
-        match view.frames(last).next().transpose()? {
-            Some(frame) if frame.position == last => Ok(Covered { last, checksum: frame.checksum }),
-            _ => Err(view.corrupt(last, "there is no commit that an index took in", 0, 0)),
+        match view.commit_checksum(last)? {
+            Some(checksum) => Ok(Covered { last, checksum }),
+            None => Err(view.corrupt(last, "there is no commit that an index took in", 0, 0)),
         }
     }
 }
@@ -41,7 +41,7 @@ mod tests {
     use crate::id::{Position, RunId, RunNumber};
     use crate::log::files::ManifestFile;
     use crate::log::format::frame::write_checksums;
-    use crate::log::format::{Frame, Identity, Paths};
+    use crate::log::format::{Compacted, Frame, Identity, Paths, SegmentHeader};
     use crate::log::open::opening::{Opening, open};
     use crate::log::open::recovery::{Replay, Scan, Scanner};
     use crate::recorder::Recording;
@@ -56,6 +56,8 @@ mod tests {
             self.0.push(frame.position);
             Ok(())
         }
+
+        fn compacted(&mut self, _: &SegmentHeader, _: &Compacted, _: bool) {}
 
         fn run_ids(&self, numbers: &[RunNumber]) -> Vec<RunId> {
             let id = |number: &RunNumber| u128::from(number.as_u32()).to_le_bytes();

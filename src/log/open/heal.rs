@@ -89,7 +89,9 @@ pub(crate) fn harden(
     segments: &[SegmentHeader],
     range: Range<Position>,
 ) -> Result<()> {
-    for header in segments.iter().filter(|_| !range.is_empty()) {
+    // A segment that was compacted was durable as a whole.
+    let written = segments.iter().filter(|header| header.compacted.is_none());
+    for header in written.filter(|_| !range.is_empty()) {
         let number = header.number;
         let (first, start) = header.identity.locate(range.start);
         let (last, end) = header.identity.locate(range.end);

@@ -376,6 +376,7 @@ fn create(opening: &Opening) -> Result<ManifestFile> {
         epoch: 0,
         salt: random_bytes(disk),
         file_bytes: SEGMENT_BYTES_MIN,
+        compacted: None,
     };
     Segment::prepare(disk, paths, header, &|| Ok(()))?;
     let durable_upto = identity.first_frame(0);

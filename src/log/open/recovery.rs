@@ -23,14 +23,16 @@ use crate::event::Malformed;
 use crate::id::{Position, RunId, RunNumber};
 use crate::log::files::{Segment, durable_hint};
 use crate::log::format::{
-    Fault, Frame, FrameKind, Identity, Manifest, Part, Parts, Paths, SEGMENT_HEADER_BYTES,
-    SegmentHeader, claimed_runs, corrupt, frame, segment_number,
+    Compacted, Fault, Frame, FrameKind, Identity, Manifest, Part, Parts, Paths,
+    SEGMENT_HEADER_BYTES, SegmentHeader, claimed_runs, corrupt, frame, segment_number,
 };
 
 /// Receives every commit in order; the index implements it.
 pub(crate) trait Replay {
     /// Applies a commit; an error if its content breaks a rule of the format.
     fn commit(&mut self, frame: &Frame<'_>) -> Result<(), Malformed>;
+    /// A segment that was compacted comes next, or, if it is `left_out`, is among what is covered.
+    fn compacted(&mut self, segment: &SegmentHeader, compacted: &Compacted, left_out: bool);
     /// The ids of the runs with these numbers; unknown ones are left out.
     fn run_ids(&self, numbers: &[RunNumber]) -> Vec<RunId>;
 }
@@ -108,6 +110,8 @@ pub(crate) struct Scanner<'a> {
     epoch: u32,
     /// Bytes that are not zero after the seals of full segments, where nothing is ever written.
     after_seals: Vec<(u32, Range<usize>)>,
+    /// The highest position that a compaction relied on.
+    as_of: Position,
 }
 
 impl<'a> Scanner<'a> {
@@ -121,15 +125,18 @@ impl<'a> Scanner<'a> {
         let segments = list_segments(disk, paths, manifest)?;
         let first = manifest.identity.first_frame(0);
         let hint = durable_hint(disk, paths, &manifest.identity.store, manifest.epoch)?;
+        // What a compaction relied on was on the device.
+        let compacted = segments.iter().filter_map(|header| header.compacted);
+        let as_of = compacted.map(|compacted| compacted.as_of).max().unwrap_or_default();
         let scan = Scan {
             segments,
             end: first,
-            durable_upto: manifest.durable_upto.max(first).max(hint),
+            durable_upto: manifest.durable_upto.max(first).max(hint).max(as_of),
             commits: 0,
             tail: None,
         };
         let limit = published.unwrap_or(Position::from_u64(u64::MAX));
-        Ok(Scanner { disk, paths, manifest, limit, scan, epoch: 0, after_seals: vec![] })
+        Ok(Scanner { disk, paths, manifest, limit, scan, epoch: 0, after_seals: vec![], as_of })
     }
 
     /// Leaves out what is `covered`; returns whether that fits this log. If not, nothing has changed.
@@ -141,6 +148,14 @@ impl<'a> Scanner<'a> {
         };
         let mut reader = SegmentReader::new(self.disk, self.paths);
         let mut segment = reader.open(&header)?;
+        // What is covered may have rows of which a segment behind it does not say any more that they were deleted.
+        let mut behind = self.scan.segments.iter().filter(|other| other.number > number);
+        if behind.any(|other| other.compacted.is_some()) {
+            return Ok(false);
+        }
+        if segment.header.compacted.is_some() {
+            return self.leave_out_compacted(segment, covered);
+        }
         let Ok(frame) = segment.frame(covered.last)? else { return Ok(false) };
         let commit = frame.header.kind == FrameKind::Commit;
         let (checksum, end) = (frame.checksum, frame.end());
@@ -156,27 +171,68 @@ impl<'a> Scanner<'a> {
         Ok(true)
     }
 
+    /// The same if it ends in a segment that was compacted, which is then left out as a whole or not at all.
+    fn leave_out_compacted(
+        &mut self,
+        mut segment: OpenSegment<'_>,
+        covered: &Covered,
+    ) -> Result<bool> {
+        let header = segment.header;
+        let Ok(mut frames) = segment.compacted()? else { return Ok(false) };
+        let Ok(Some(frame)) = frames.at(covered.last) else { return Ok(false) };
+        let (found, checksum) = (frame.header, frame.checksum);
+        let Some(Ok(seal)) = frames.next() else { return Ok(false) };
+        let next = self.identity().first_frame(header.number.saturating_add(1));
+        if checksum != covered.checksum || seal.header.kind != FrameKind::Seal || next > self.limit
+        {
+            return Ok(false);
+        }
+        self.scan.end = covered.last;
+        self.take_marks(&header, &found)?;
+        self.scan.durable_upto = self.scan.durable_upto.max(next);
+        self.scan.end = next;
+        Ok(true)
+    }
+
     fn identity(&self) -> Identity {
         self.manifest.identity
     }
 
     /// Replays the log, and decides what its last bytes are.
     pub(crate) fn run(mut self, replay: &mut dyn Replay) -> Result<Scan> {
+        self.read(replay)?;
+        if self.scan.end < self.as_of {
+            // Beside a writer, what was compacted meanwhile.
+            let (number, _) = self.identity().locate(self.scan.end);
+            let (expected, found) = (self.as_of.as_u64(), self.scan.end.as_u64());
+            let what = "the log ends before commits that a compaction relied on";
+            return Err(corrupt(&self.paths.segment(number), 0, what, expected, found));
+        }
+        Ok(self.scan)
+    }
+
+    fn read(&mut self, replay: &mut dyn Replay) -> Result<()> {
         let (first, _) = self.identity().locate(self.scan.end);
         let mut reader = SegmentReader::new(self.disk, self.paths);
         let segments = self.scan.segments.clone();
+        let before = segments.iter().filter(|header| header.number < first);
+        for header in before {
+            if let Some(compacted) = &header.compacted {
+                replay.compacted(header, compacted, true);
+            }
+        }
         for header in segments.iter().filter(|header| header.number >= first) {
             if header.number > first {
                 self.scan.end = self.identity().first_frame(header.number);
             }
             if let Some(fault) = self.replay_segment(reader.open(header)?, replay)? {
                 self.judge(header, fault, &mut reader, replay)?;
-                return Ok(self.scan);
+                return Ok(());
             }
         }
         if self.scan.end >= self.limit {
             self.report_after_seals();
-            return Ok(self.scan);
+            return Ok(());
         }
         // The last segment is sealed, which is done only once the next one exists.
         let number = u32::try_from(segments.len()).unwrap_or(u32::MAX);
@@ -190,6 +246,9 @@ impl<'a> Scanner<'a> {
         replay: &mut dyn Replay,
     ) -> Result<Option<Fault>> {
         let header = segment.header;
+        if let Some(compacted) = header.compacted {
+            return self.replay_compacted(segment, &compacted, replay).map(|()| None);
+        }
         loop {
             if self.scan.end >= self.limit {
                 return Ok(Some(Fault::HeaderMissing));
@@ -217,6 +276,43 @@ impl<'a> Scanner<'a> {
                 }
             }
         }
+    }
+
+    /// Replays what is left of a segment that was compacted. It was on the device as a whole, so that a fault is damage.
+    fn replay_compacted(
+        &mut self,
+        mut segment: OpenSegment<'_>,
+        compacted: &Compacted,
+        replay: &mut dyn Replay,
+    ) -> Result<()> {
+        let header = segment.header;
+        self.as_of = self.as_of.max(compacted.as_of);
+        replay.compacted(&header, compacted, false);
+        let mut frames = match segment.compacted()? {
+            Ok(frames) => frames,
+            Err(fault) => return Err(self.fault_here(&header, fault)),
+        };
+        while let Some(position) = frames.position()
+            && let Some(frame) = frames.next()
+        {
+            self.scan.end = position;
+            let frame = frame.map_err(|fault| self.fault_here(&header, fault))?;
+            self.take_marks(&header, &frame.header)?;
+            if frame.header.kind == FrameKind::Commit {
+                let taken = replay.commit(&frame);
+                taken.map_err(|Malformed| {
+                    self.corrupt_here(&header, "a commit makes no sense", 0, 0)
+                })?;
+                self.scan.commits += 1;
+                self.scan.end = frame.end();
+            }
+        }
+        Ok(())
+    }
+
+    fn fault_here(&self, header: &SegmentHeader, fault: Fault) -> Error {
+        let (expected, found) = fault.checksums();
+        self.corrupt_here(header, fault.what(), expected, found)
     }
 
     /// Takes in the epoch and the durable mark of the frame at the end of what was read.

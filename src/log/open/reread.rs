@@ -53,7 +53,7 @@ pub(crate) fn reread(
     let mut found = scan.segments.iter();
     for open in view.segments() {
         let what = match found.next() {
-            Some(header) if *header == open.header => continue,
+            Some(header) if header.is_same(&open.header) => continue,
             Some(_) => "the segment is not the one that is open",
             None => "the segment is missing",
         };
@@ -87,6 +87,7 @@ pub(crate) fn files(disk: &dyn Disk, paths: &Paths) -> Result<Files> {
         paths.index(),
         paths.quarantine(),
         paths.prepared(),
+        paths.compacting(),
     ];
     let mut files = Files::default();
     for dir in [paths.root.clone(), paths.log()] {

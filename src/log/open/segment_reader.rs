@@ -9,7 +9,10 @@ use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::error::{Error, Result};
 use crate::event::Buffer;
 use crate::id::Position;
-use crate::log::format::{Fault, Frame, HEADER_BYTES, Paths, SegmentHeader, frame};
+use crate::log::files::header_of;
+use crate::log::format::{
+    CompactedFrames, Fault, Frame, HEADER_BYTES, Paths, SegmentHeader, corrupt, frame,
+};
 
 /// Bytes that are read at once: few enough to stay in a processor's cache until they are looked at.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -28,13 +31,17 @@ impl<'a> SegmentReader<'a> {
         SegmentReader { disk, paths, buffer: Buffer::new() }
     }
 
-    /// Opens a segment. Nothing of it is read yet.
+    /// Opens the segment that has this header, or what a compaction has made of it since that was read.
     pub(super) fn open(&mut self, header: &SegmentHeader) -> Result<OpenSegment<'_>> {
         let path = self.paths.segment(header.number);
         let file = self.disk.open(&path, OpenMode::Read);
         let file = file.map_err(|e| Error::io("read", &path, e))?;
+        let found = header_of(file.as_ref(), &path, header.number, &header.identity)?;
+        if !found.is_same(header) {
+            return Err(corrupt(&path, 0, "the segment is not the one that is open", 0, 0));
+        }
         self.buffer.clear();
-        Ok(OpenSegment { header: *header, path, file, buffer: &mut self.buffer, start: 0 })
+        Ok(OpenSegment { header: found, path, file, buffer: &mut self.buffer, start: 0 })
     }
 }
 
@@ -61,6 +68,15 @@ impl OpenSegment<'_> {
         };
         let bytes = self.bytes(offset, header.frame_bytes())?;
         Ok(Frame::verify_payload(header, bytes, position))
+    }
+
+    /// The frames of a segment that was compacted, which is read whole.
+    pub(super) fn compacted(&mut self) -> Result<Result<CompactedFrames<'_>, Fault>> {
+        self.start = 0;
+        self.buffer.resize(self.header.stored_len(), 0);
+        let read = self.file.read_at(self.buffer, 0);
+        read.map_err(|e| Error::io("read", &self.path, e))?;
+        Ok(CompactedFrames::new(self.header, self.buffer))
     }
 
     /// From `from` to the last byte that is not zero; `None` if all are zero.
@@ -120,10 +136,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let paths = Paths { root: dir.path().to_owned() };
         std::fs::create_dir(paths.log()).unwrap();
-        std::fs::write(paths.segment(0), content).unwrap();
         let file_bytes = u32::try_from(content.len()).unwrap();
         let identity = Identity { store: [7; 16], segment_bytes: file_bytes };
-        let header = SegmentHeader { identity, number: 0, epoch: 1, salt: [3; 16], file_bytes };
+        let salt = [3; 16];
+        let header =
+            SegmentHeader { identity, number: 0, epoch: 1, salt, file_bytes, compacted: None };
+        let mut file = content.to_vec();
+        file[..PAGE_BYTES].copy_from_slice(&header.encode());
+        std::fs::write(paths.segment(0), file).unwrap();
         let disk = FileSystem::new();
         test(SegmentReader::new(&disk, &paths).open(&header).unwrap());
     }
@@ -132,6 +152,8 @@ mod tests {
     fn the_bytes_are_those_of_the_file_in_any_order() {
         let content: Vec<u8> = (0..LEN).map(|at| u8::try_from(at % 251).unwrap()).collect();
         with_segment(&content, |mut segment| {
+            let mut content = content.clone();
+            content[..PAGE_BYTES].copy_from_slice(&segment.header.encode());
             let mut rng = Rng::new(7);
             for _ in 0..500 {
                 let offset = rng.below(LEN + 8);
@@ -150,13 +172,14 @@ mod tests {
     #[test]
     fn the_last_byte_that_is_not_zero_is_found_in_any_chunk() {
         let edges = [1, PAGE_BYTES, CHUNK_BYTES, 2 * CHUNK_BYTES + PAGE_BYTES, LEN];
-        let places = edges.iter().flat_map(|edge| [edge - 1, *edge]).filter(|at| *at < LEN);
+        let places = edges.iter().flat_map(|edge| [edge - 1, *edge]);
+        let places = places.filter(|at| (PAGE_BYTES..LEN).contains(at));
         for at in places {
             let mut content = vec![0; LEN];
             content[at] = 1;
-            content[at / 2] = 1;
+            content[PAGE_BYTES + (at - PAGE_BYTES) / 2] = 1;
             with_segment(&content, |mut segment| {
-                for from in [0, at / 3, at, at + 1, LEN] {
+                for from in [PAGE_BYTES, PAGE_BYTES + (at - PAGE_BYTES) / 3, at, at + 1, LEN] {
                     let expected = (from <= at).then_some(from..at + 1);
                     assert_eq!(segment.dirty(from).unwrap(), expected, "{at}");
                 }

@@ -191,8 +191,14 @@ mod tests {
             let mut file_bytes = SEGMENT_BYTES_MIN;
             let mut unsynced = 0;
             for number in 0.. {
-                let header =
-                    SegmentHeader { identity, number, epoch: 1, salt: [3; 16], file_bytes };
+                let header = SegmentHeader {
+                    identity,
+                    number,
+                    epoch: 1,
+                    salt: [3; 16],
+                    file_bytes,
+                    compacted: None,
+                };
                 let seal = header.scope().end.as_u64() - wide(OVERHEAD_BYTES);
                 let seal = Position::from_u64(seal);
                 assert!(says_so(&header, seal, durable), "{segment_bytes} {number}");

@@ -112,6 +112,7 @@ impl Writer {
             epoch: self.epoch,
             salt: state.next_salt,
             file_bytes: state.next_file_bytes,
+            compacted: None,
         };
         let prepared = MutexGuard::unlocked(state, || {
             let _span = span::prepare(header.number);

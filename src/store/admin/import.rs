@@ -116,7 +116,7 @@ impl CommitImport<'_> {
 
 fn payload_at(bytes: &[u8], position: Position, batches: u16) -> Payload<'_> {
     let (commit, end) = (commit_of(position), end_of(position, bytes.len()));
-    Payload { bytes, position, batches, commit, end }
+    Payload { bytes, position, batches, commit, end, cut: false }
 }
 
 #[cfg(test)]

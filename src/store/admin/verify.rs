@@ -10,7 +10,7 @@ use crate::id::{RunId, RunNumber};
 use crate::index::cold::unknown_files;
 use crate::index::{Contradiction, Index};
 use crate::log::files::View;
-use crate::log::format::{Frame, Paths};
+use crate::log::format::{Compacted, Frame, Paths, SegmentHeader};
 use crate::log::open::{Files, Replay, Verdict, reread};
 use crate::store::read::{Snapshot, info};
 use crate::store::shared::Store;
@@ -227,6 +227,16 @@ impl Replay for Fresh<'_, '_> {
         self.meter.now.commits = self.commits;
         self.meter.reach(self.bytes);
         Ok(())
+    }
+
+    fn compacted(&mut self, segment: &SegmentHeader, compacted: &Compacted, left_out: bool) {
+        self.index.begin_compacted(segment, compacted, left_out);
+        if let Ok(Some(stored)) = &self.stored
+            && stored.is_before(compacted.as_of)
+        {
+            // The log does not say any more what the index was before that.
+            *self.stored = Ok(None);
+        }
     }
 
     fn run_ids(&self, numbers: &[RunNumber]) -> Vec<RunId> {

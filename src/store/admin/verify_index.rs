@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::{Corruption, Error, Result};
+use crate::id::Position;
 use crate::index::cold::{Checkpoint, Cold, IndexFile, checkpoint_bytes};
 use crate::index::{Index, Place, RunList};
 use crate::log::format::{Frame, Paths};
@@ -131,6 +132,11 @@ impl StoredIndex {
     /// Whether it was stored after this commit.
     pub(super) fn is_after(&self, frame: &Frame<'_>) -> bool {
         self.0.covered == Covered { last: frame.position, checksum: frame.checksum }
+    }
+
+    /// Whether it was stored before all commits up to `position` were taken in.
+    pub(super) fn is_before(&self, position: Position) -> bool {
+        self.0.covered.last < position
     }
 
     /// Compares it with an index that was built anew from the same commits.

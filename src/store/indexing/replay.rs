@@ -4,7 +4,7 @@ use super::freezer::Freezer;
 use crate::event::Malformed;
 use crate::id::{Position, RunId, RunNumber};
 use crate::index::{Index, Payload};
-use crate::log::format::Frame;
+use crate::log::format::{Compacted, Frame, SegmentHeader};
 use crate::log::open::Replay;
 
 /// Takes commits into an index.
@@ -18,12 +18,21 @@ pub(crate) struct FreezingReplay<'a> {
 impl Replay for FreezingReplay<'_> {
     fn commit(&mut self, frame: &Frame<'_>) -> Result<(), Malformed> {
         let payload = Payload::of(frame);
-        self.freezer.freeze_before_commit(self.index);
-        self.index.check(payload).map_err(|_| Malformed)?;
+        // A layer ends with a segment that was compacted, or before.
+        if payload.commit >= self.index.cuts.segment_end {
+            self.freezer.freeze_before_commit(self.index);
+        }
         let oldest = self.oldest.unwrap_or(payload.end);
-        self.index.apply(payload, oldest).map_err(|_| Malformed)?;
+        self.index.replay(payload, oldest)?;
         // It is not the log that is damaged then: who replays asks the index.
         self.index.check_cold().map_err(|_| Malformed)
+    }
+
+    fn compacted(&mut self, segment: &SegmentHeader, compacted: &Compacted, left_out: bool) {
+        if !left_out {
+            self.freezer.freeze_before_commit(self.index);
+        }
+        self.index.begin_compacted(segment, compacted, left_out);
     }
 
     fn run_ids(&self, numbers: &[RunNumber]) -> Vec<RunId> {

@@ -99,6 +99,7 @@ impl Transaction<'_> {
                 batches,
                 commit: commit_of(position),
                 end: end_of(position, bytes),
+                cut: false,
             };
             if unsure || self.shared.recheck_commits {
                 index.check(payload).map_err(|refusal| self.refused(&index, refusal, unsure))?;
