@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::bytes::{put, u32_at, u64_at};
+use crate::id::Position;
 
 /// What is kept of a run that is deleted.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -144,6 +145,89 @@ pub struct Expired {
     pub commits: u64,
     /// Whether it ended because it had deleted as many as it was to.
     pub more: bool,
+}
+
+/// What [`Store::compact`](crate::Store::compact) is to do. The default rewrites segments of which a quarter is dead.
+///
+/// ```
+/// use kinlog::retention::Compaction;
+///
+/// let only_look = Compaction::new().dry_run();
+/// let thorough = Compaction::new().dead_percent(1);
+/// assert_ne!(only_look, thorough);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Compaction {
+    /// A segment is rewritten if so many per cent of its file would come back, 0 to 100.
+    pub dead_percent: u8,
+    /// Segments from this position on are left as they are, for a [`Tail`](crate::Tail) that has not come further.
+    pub keep_from: Option<Position>,
+    /// Nothing is rewritten.
+    pub dry_run: bool,
+}
+
+impl Default for Compaction {
+    fn default() -> Self {
+        Compaction { dead_percent: 25, keep_from: None, dry_run: false }
+    }
+}
+
+impl Compaction {
+    /// As by default.
+    #[must_use]
+    pub fn new() -> Self {
+        Compaction::default()
+    }
+
+    /// Rewrites segments of which so much would come back. With 0, those of which anything would.
+    #[must_use]
+    pub fn dead_percent(mut self, percent: u8) -> Self {
+        self.dead_percent = percent.min(100);
+        self
+    }
+
+    /// Leaves segments as they are from this position on: as far as a consumer of the [`Tail`](crate::Tail) has come.
+    #[must_use]
+    pub fn keep_from(mut self, position: Position) -> Self {
+        self.keep_from = Some(position);
+        self
+    }
+
+    /// Only says what would come back.
+    #[must_use]
+    pub fn dry_run(mut self) -> Self {
+        self.dry_run = true;
+        self
+    }
+}
+
+/// What [`Store::compact`](crate::Store::compact) came to.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct Compacted {
+    /// The segments that it looked at, in order: all that are full and that the index in files covers.
+    pub segments: Vec<SegmentSpace>,
+    /// Segments that were rewritten, or with `dry_run` would be.
+    pub rewritten: u32,
+    /// Bytes by which files became shorter, or would. The device has them back once no reader holds what was before.
+    pub freed_bytes: u64,
+    /// Bytes that were written.
+    pub written_bytes: u64,
+}
+
+/// What a segment's file is used for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct SegmentSpace {
+    /// The segment's number, as in the file's name.
+    pub segment: u32,
+    /// The length of its file, before it was rewritten.
+    pub file_bytes: u64,
+    /// The length that the file has once what is dead is gone: what is live, and what tells where it was.
+    pub live_bytes: u64,
+    /// Whether it was rewritten, or would be.
+    pub rewritten: bool,
 }
 
 /// The bytes of it: two ages, a number of runs, and four that are zero.

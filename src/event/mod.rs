@@ -21,7 +21,7 @@ pub(crate) use codec::{Buffer, Malformed};
 pub(crate) use effect::{Awaited, Effect, RequestKind};
 pub use field::FieldValue;
 pub use kind::EventKind;
-pub(crate) use raw::{RawEvent, encode};
+pub(crate) use raw::{Left, RawEvent, encode, encode_left};
 pub use values::{
     EventIds, ExternalFailedCause, IdConflictPolicy, IdReusePolicy, Initiator, ParentClosePolicy,
     RetryState, StartChildFailedCause,

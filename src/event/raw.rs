@@ -77,6 +77,40 @@ impl<'a> RawEvent<'a> {
     }
 }
 
+/// What a compaction leaves of an event.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Left {
+    Whole,
+    /// All but its payload.
+    Record,
+    /// Its kind and its time.
+    Header,
+}
+
+/// Appends what is left of an event to `buffer`, which must end at a multiple of four.
+pub(crate) fn encode_left(raw: &RawEvent<'_>, left: Left, buffer: &mut Buffer) {
+    let (head, payload) = match left {
+        Left::Whole => (raw.head, raw.payload),
+        Left::Record => (raw.head, &[][..]),
+        Left::Header => (&[][..], &[][..]),
+    };
+    let version = if left == Left::Header { 0 } else { raw.version };
+    let words = u32::try_from(head.len() / 4).unwrap_or(u32::MAX);
+    let short = u8::try_from(words).ok().filter(|words| *words < LONG_HEAD);
+    let long = if short.is_none() { 4 } else { 0 };
+    let len = u32::try_from(long + head.len() + payload.len()).unwrap_or(u32::MAX);
+    buffer.extend_from_slice(&raw.kind.number().to_le_bytes());
+    buffer.extend_from_slice(&[version, short.unwrap_or(LONG_HEAD)]);
+    buffer.extend_from_slice(&len.to_le_bytes());
+    buffer.extend_from_slice(&raw.time.unix_nanos().to_le_bytes());
+    if short.is_none() {
+        buffer.extend_from_slice(&words.to_le_bytes());
+    }
+    buffer.extend_from_slice(head);
+    buffer.extend_from_slice(payload);
+    buffer.extend_from_slice(padding4(buffer.len()));
+}
+
 /// Appends `event` to `buffer`, which must end at a multiple of four, and returns the bytes it
 /// takes. On an error the buffer is as before.
 pub(crate) fn encode(

@@ -3,6 +3,7 @@
 //! Everything else is derived from the log (`crate::index`), so recovery after a crash is a replay of it.
 
 pub(crate) mod backup;
+pub(crate) mod compact;
 pub(crate) mod files;
 pub(crate) mod format;
 pub(crate) mod open;

@@ -1,6 +1,7 @@
 //! The store: transactions, readers and administration, over the log and the index.
 
 mod admin;
+mod compact;
 mod indexing;
 mod maintenance;
 mod open;

@@ -65,6 +65,7 @@ impl Store {
             workspaces: Workspaces::default(),
             recording: opening.recording,
             swept: Mutex::default(),
+            compacting: Mutex::default(),
             recheck_commits,
         };
         let background = Mutex::new(background);

@@ -19,6 +19,11 @@ pub(crate) fn is_full(error: &IoError) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
+/// The same of an error of this crate.
+pub(crate) fn says_full(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if is_full(source))
+}
+
 /// Creates the reserve file for segments of `file_bytes`, replaces one that is too short, or allocates its holes. A
 /// full disk is no error: the store then has the shorter one, or none, until there is space again.
 pub(crate) fn keep(disk: &dyn Disk, paths: &Paths, file_bytes: u32) -> Result<()> {
@@ -64,9 +69,8 @@ fn make(disk: &dyn Disk, paths: &Paths, bytes: u64) -> Result<(), IoError> {
 /// Removes the reserve file if `error` says that the disk is full; returns whether space was freed, so that
 /// the operation may be tried again.
 pub(crate) fn release(disk: &dyn Disk, paths: &Paths, error: &Error) -> bool {
-    let Error::Io { source, .. } = error else { return false };
     let path = paths.reserve();
-    is_full(source)
+    says_full(error)
         && disk.remove(&path).is_ok()
         // Some file systems free blocks only with the change of the directory.
         && disk.sync_dir(&paths.root).is_ok()

@@ -58,6 +58,8 @@ pub(crate) struct Shared {
     pub(crate) recording: Recording,
     /// Where an expiry goes on to look for chains with too many runs, by namespace.
     pub(crate) swept: Mutex<Map<u32, Place>>,
+    /// Held by a compaction.
+    pub(crate) compacting: Mutex<()>,
     /// Check the bytes of each commit against all rules before they are written; see
     /// [`Options::recheck_commits`](crate::Options::recheck_commits).
     pub(crate) recheck_commits: bool,

@@ -1,0 +1,4 @@
+//! Compaction: gives back the space of what was deleted and overwritten.
+
+mod liveness;
+mod pass;

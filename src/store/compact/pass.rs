@@ -1,0 +1,161 @@
+//! One pass over the full segments, from the first one on.
+
+use std::sync::Arc;
+
+use super::liveness::Liveness;
+use crate::bytes::wide;
+use crate::error::{Error, Result};
+use crate::id::Position;
+use crate::log::compact::{Remains, replace};
+use crate::log::files::{Segment, refuse_link, reserve};
+use crate::retention::{Compacted, Compaction, SegmentSpace};
+use crate::store::shared::{Shared, Store};
+
+impl Store {
+    /// Gives back the space of what is dead: of histories that were deleted, and of rows that were overwritten or deleted.
+    /// Full segments of which enough is dead are written anew, one after the other, and take their own place by a rename, so
+    /// that a crash leaves one or the other. Commits go on beside it. What was deleted or overwritten since it was called is
+    /// left for the next call.
+    ///
+    /// Positions keep their meaning. Readers that hold what was before go on reading it, and keep its space until then. What
+    /// is in a segment that was rewritten cannot be read commit by commit any more: [`Error::Compacted`] says where a
+    /// [`Tail`](crate::Tail) can go on, and a store that was opened for reading only and has not come as far must be opened
+    /// anew.
+    ///
+    /// It needs room for what is live in one segment, and reads every full one. For the engine to call now and then, as
+    /// [`Store::expire`].
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = kinlog::Store::open(dir.path())?;
+    /// use kinlog::retention::Compaction;
+    ///
+    /// for turn in 0..5_000u32 {
+    ///     store.transact(|tx| tx.put("progress", b"worker-1", &turn.to_le_bytes()))?;
+    /// }
+    /// let done = store.compact(&Compaction::new())?;
+    /// assert!(done.freed_bytes > 0);
+    /// assert_eq!(store.get("progress", b"worker-1")?.unwrap(), 4_999u32.to_le_bytes());
+    /// # Ok::<(), kinlog::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`]; the error of a sync, after which the store takes no more commits; [`Error::Corrupt`] for damage
+    /// that was found, [`Error::Io`], [`Error::Displaced`], [`Error::DamagedIndex`]: segments before the one that failed were
+    /// rewritten, and nothing is lost. On a full disk, segments for which there was no room are left, and the last such
+    /// error is returned after all others were tried.
+    pub fn compact(&self, compaction: &Compaction) -> Result<Compacted> {
+        self.compact_with(compaction, &mut |_| ())
+    }
+
+    /// [`Store::compact`], which tells `progress` of each segment once it is done with it.
+    ///
+    /// # Errors
+    /// As [`Store::compact`].
+    pub fn compact_with(
+        &self,
+        compaction: &Compaction,
+        progress: &mut dyn FnMut(&SegmentSpace),
+    ) -> Result<Compacted> {
+        let shared = &self.shared;
+        shared.writer()?;
+        // One at a time: two would write one file.
+        let _alone = shared.compacting.lock();
+        let snapshot = self.snapshot();
+        // What the snapshot knows to be dead must stay so.
+        self.sync()?;
+        let mut pass = Pass {
+            shared,
+            compaction,
+            as_of: snapshot.end(),
+            liveness: Liveness::new(&snapshot),
+            done: Compacted::default(),
+            no_room: None,
+        };
+        for number in 0..pass.limit() {
+            let space = pass.segment(number)?;
+            progress(&space);
+        }
+        pass.no_room.map_or(Ok(pass.done), Err)
+    }
+}
+
+struct Pass<'s> {
+    shared: &'s Shared,
+    compaction: &'s Compaction,
+    as_of: Position,
+    liveness: Liveness<'s>,
+    done: Compacted,
+    /// A segment was left because the disk is full.
+    no_room: Option<Error>,
+}
+
+impl Pass<'_> {
+    /// The number of the first segment that must stay as it is: the log may go on there, the index in files must end behind
+    /// what is compacted, and so must every layer that will be written.
+    fn limit(&self) -> u32 {
+        let index = self.shared.index.read();
+        let files = index.files_upto();
+        let layer = index.oldest_layer().filter(|_| files.is_none());
+        let ends = [Some(self.as_of), files, layer, self.compaction.keep_from];
+        let before = |end: Position| Position::from_u64(end.as_u64().saturating_sub(1));
+        let numbers = ends.into_iter().flatten().map(|end| {
+            // An end may be the first byte of a segment that has nothing of it.
+            self.shared.published.identity.locate(before(end)).0
+        });
+        numbers.min().unwrap_or_default()
+    }
+
+    fn segment(&mut self, number: u32) -> Result<SegmentSpace> {
+        let view = self.shared.published.view();
+        let at = usize::try_from(number).ok();
+        let segment = at.and_then(|at| view.segments().get(at));
+        let segment = segment.ok_or_else(|| Error::internal("a full segment is not there"))?;
+        let remains = Remains::of(segment, &mut self.liveness)?;
+        let file_bytes = wide(segment.header.stored_len());
+        let live_bytes = remains.file_bytes();
+        let freed = file_bytes.saturating_sub(live_bytes);
+        let enough = freed * 100 >= file_bytes * u64::from(self.compaction.dead_percent);
+        let worth = remains.drops() && freed > 0 && enough;
+        let leaves_rows = remains.drops_rows();
+        let mut space = SegmentSpace { segment: number, file_bytes, live_bytes, rewritten: worth };
+        if worth && !self.compaction.dry_run {
+            match self.replace(segment, remains) {
+                Err(error) if reserve::says_full(&error) => {
+                    space.rewritten = false;
+                    self.no_room = Some(error);
+                }
+                replaced => replaced?,
+            }
+        }
+        self.liveness.before_are_clean &= space.rewritten || !leaves_rows;
+        if space.rewritten {
+            self.done.rewritten += 1;
+            self.done.freed_bytes += freed;
+            self.done.written_bytes += if self.compaction.dry_run { 0 } else { live_bytes };
+        }
+        self.done.segments.push(space);
+        Ok(space)
+    }
+
+    /// Puts what remains of a segment in its place. On a full disk the space of the reserve file is used.
+    fn replace(&self, segment: &Segment, remains: Remains<'_>) -> Result<()> {
+        let (disk, paths) = (self.shared.disk.as_ref(), &self.shared.paths);
+        let check = || {
+            self.shared.location.check(disk)?;
+            refuse_link(disk, &paths.log())
+        };
+        let replaced = replace(disk, paths, &remains, self.as_of, &check);
+        let replaced = match replaced {
+            Err(error) if reserve::release(disk, paths, &error) => {
+                let again = replace(disk, paths, &remains, self.as_of, &check);
+                // What was freed is enough for it; if not, the next segment makes it.
+                let _ = reserve::keep(disk, paths, segment.header.file_bytes);
+                again
+            }
+            replaced => replaced,
+        };
+        self.shared.published.replace_segment(Arc::new(replaced?));
+        Ok(())
+    }
+}
