@@ -7,7 +7,9 @@ use crate::disk::OpenMode;
 use crate::error::{Error, Result};
 use crate::id::Position;
 use crate::index::{Index, Size};
-use crate::log::format::{SEGMENT_HEADER_BYTES, segment_number};
+use crate::log::format::{
+    BATCH_HEADER_BYTES, Compacted, Dropped, OVERHEAD_BYTES, SEGMENT_HEADER_BYTES, segment_number,
+};
 use crate::store::shared::Store;
 
 /// Counts and sizes of a store. The sizes add up to [`Stats::file_bytes`], to the byte.
@@ -19,7 +21,7 @@ pub struct Stats {
     /// Runs that were deleted and of which nothing was kept.
     pub deleted_runs: u64,
     /// The histories that were deleted, of these runs and of those whose outcome was kept. Their events are in the log
-    /// so far; those that a reset made two runs share count for each.
+    /// until a compaction; those that a reset made two runs share count for each.
     pub deleted_histories: Size,
     /// Open runs.
     pub open_runs: u64,
@@ -31,11 +33,11 @@ pub struct Stats {
     pub index_bytes_per_run: u64,
     /// Bytes of memory of the index per relation to a child, of runs in its hot layer.
     pub index_bytes_per_relation: u64,
-    /// Commits.
+    /// Commits, ever.
     pub commits: u64,
-    /// Events of all runs.
+    /// Events of all runs, ever.
     pub events: u64,
-    /// Bytes of the engine's payloads, which are part of `event_bytes`.
+    /// Bytes of the engine's payloads, which are part of `event_bytes`. This and the following are bytes in files.
     pub payload_bytes: u64,
     /// Bytes of events, with headers, typed heads and padding: the sum of all runs' bytes.
     pub event_bytes: u64,
@@ -45,6 +47,8 @@ pub struct Stats {
     pub row_bytes: u64,
     /// Bytes of segment headers.
     pub header_bytes: u64,
+    /// Bytes of the tables of segments that were [compacted](crate::Store::compact), which say where the rest of them was.
+    pub piece_bytes: u64,
     /// Bytes at the ends of full segments: seals, and the space after them.
     pub tail_bytes: u64,
     /// Bytes that are allocated for future commits.
@@ -57,6 +61,13 @@ pub struct Stats {
     pub quarantine_bytes: u64,
     /// The total length of all files.
     pub file_bytes: u64,
+    /// Segments that were compacted.
+    pub compacted_segments: u64,
+    /// Bytes of events, rows and frames that compactions have dropped; they are in no other number here.
+    pub dropped_bytes: u64,
+    /// Bytes of segments as they were before a compaction, which readers hold still: the device has them back once the
+    /// oldest snapshots, histories and views of commits are dropped. They are not in `file_bytes`.
+    pub held_bytes: u64,
     /// The tables in the order of their names, those without a row among them if they had one;
     /// kinlog's own begin with `kinlog.`.
     pub tables: Vec<TableSize>,
@@ -108,7 +119,23 @@ impl Stats {
     /// The bytes of the log that are in use: everything but free space, administration, index and quarantine.
     #[must_use]
     pub fn log_bytes(&self) -> u64 {
-        self.event_bytes + self.frame_bytes + self.row_bytes + self.header_bytes + self.tail_bytes
+        let commits = self.event_bytes + self.frame_bytes + self.row_bytes;
+        commits + self.header_bytes + self.piece_bytes + self.tail_bytes
+    }
+
+    /// Leaves out what a segment has no more.
+    fn leave_out(&mut self, compacted: &Compacted) {
+        let Dropped { commits, batches, event_bytes, payload_bytes, row_bytes, .. } =
+            compacted.dropped;
+        let frames = commits * wide(OVERHEAD_BYTES) + batches * wide(BATCH_HEADER_BYTES);
+        self.compacted_segments += 1;
+        self.piece_bytes += wide(compacted.table().len());
+        self.dropped_bytes += event_bytes + row_bytes + frames;
+        // Commits that came since the counts were taken have been compacted already in no case.
+        self.event_bytes = self.event_bytes.saturating_sub(event_bytes);
+        self.payload_bytes = self.payload_bytes.saturating_sub(payload_bytes);
+        self.row_bytes = self.row_bytes.saturating_sub(row_bytes);
+        self.frame_bytes = self.frame_bytes.saturating_sub(frames);
     }
 
     /// The sum of all parts; equal to [`Stats::file_bytes`].
@@ -128,12 +155,22 @@ impl Store {
         self.shared.here()?;
         let mut stats = Stats::default();
         let end = self.count(&mut stats);
+        let view = self.shared.published.view();
+        let known = |number: u32| view.segments().get(usize::try_from(number).ok()?);
+        for compacted in view.segments().iter().filter_map(|it| it.header.compacted) {
+            stats.leave_out(&compacted);
+        }
+        stats.held_bytes = self.shared.published.held_bytes();
         let (last, offset) = self.shared.published.identity.locate(end);
         let paths = &self.shared.paths;
         let mut full_bytes = 0;
         for name in self.names(&paths.log())? {
             let number = segment_number(&name);
-            let bytes = match self.measure(&paths.log().join(&name)) {
+            let bytes = match number.and_then(known) {
+                Some(segment) => Ok(wide(segment.header.stored_len())),
+                None => self.measure(&paths.log().join(&name)),
+            };
+            let bytes = match bytes {
                 // The segment that was being prepared was renamed meanwhile.
                 Err(Error::Io { source, .. }) if number.is_none() && source.kind() == NotFound => {
                     return self.stats();
@@ -157,7 +194,8 @@ impl Store {
         // Bytes before the end of the log that are neither headers nor commits are the tails of full segments.
         let headers = (u64::from(last) + 1) * wide(SEGMENT_HEADER_BYTES);
         let commits = stats.event_bytes + stats.frame_bytes + stats.row_bytes;
-        stats.tail_bytes = (full_bytes + wide(offset)).saturating_sub(headers + commits);
+        let known = headers + stats.piece_bytes + commits;
+        stats.tail_bytes = (full_bytes + wide(offset)).saturating_sub(known);
         for path in [paths.manifest(), paths.lock_record(), paths.reserve()] {
             stats.administration_bytes += self.measure_if_there(&path)?;
         }
