@@ -22,6 +22,8 @@ pub(crate) struct Done {
     pub(crate) limits: u64,
     pub(crate) notices: u64,
     pub(crate) reopened: u64,
+    /// Segments that were rewritten.
+    pub(crate) compacted: u64,
     pub(crate) runs: u64,
 }
 
@@ -41,6 +43,7 @@ impl Done {
         self.limits += other.limits;
         self.notices += other.notices;
         self.reopened += other.reopened;
+        self.compacted += other.compacted;
         self.runs += other.runs;
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use kinlog::retention::Compaction;
 use kinlog::{Commit, DutyFilter, DutyKind, Limits, Options, Position, Snapshot, Store, Timestamp};
 use kinlog_testing::Rng;
 use kinlog_testing::disk::{HookedDisk, Steady};
@@ -95,6 +96,7 @@ impl World {
                 return;
             }
             95 => drop(store.verify(|_| ()).unwrap()),
+            96 => self.compact(&store),
             _ => self.everything(&store),
         }
         self.store = Some(store);
@@ -102,6 +104,9 @@ impl World {
 
     pub(crate) fn finish(&mut self) {
         let store = self.store.take().unwrap();
+        if self.rng.chance(4) {
+            self.compact(&store);
+        }
         self.everything(&store);
         for (snapshot, state) in std::mem::take(&mut self.held) {
             check::everything(&snapshot, &state, &mut self.rng);
@@ -120,6 +125,18 @@ impl World {
             relations.filter(move |relation| state.is_moved(run, relation.initiated))
         });
         self.done.moved = u64::try_from(moved.count()).unwrap();
+    }
+
+    /// Drops what is dead in all segments but the last, which is filled before, so that there is another one.
+    fn compact(&mut self, store: &Store) {
+        let segment = |store: &Store| store.end().as_u64() / u64::from(SEGMENT_BYTES);
+        let filled = segment(store);
+        while segment(store) == filled {
+            store.transact(|tx| tx.put("filling", b"row", &[7; 30_000])).unwrap();
+        }
+        let done = store.compact(&Compaction::new().dead_percent(0)).unwrap();
+        self.note(|| format!("  compacted {} of {} B", done.rewritten, done.freed_bytes));
+        self.done.compacted += u64::from(done.rewritten);
     }
 
     fn reopen(&mut self) {
