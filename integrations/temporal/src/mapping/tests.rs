@@ -1,7 +1,8 @@
 //! What is taken apart must go together again, exactly.
 
-#[path = "../../tests/common/mod.rs"]
-mod common;
+#[path = "../../tests/it/histories.rs"]
+#[allow(dead_code, reason = "not every test needs everything")]
+mod histories;
 
 use kinlog::{Body, EventKind, RunId};
 use prost_reflect::MessageDescriptor;
@@ -50,7 +51,7 @@ fn started(fields: &str) -> RecordedEvent {
 
 #[test]
 fn every_recorded_event_goes_together_again() {
-    let Some(recorded) = common::recorded() else { return };
+    let Some(recorded) = histories::recorded() else { return };
     let (mut events, mut proto, mut payloads, mut absent) = (0, 0, 0, 0);
     for it in &recorded {
         let Some(canonical) = &it.canonical else { continue };
@@ -75,7 +76,7 @@ fn every_recorded_event_goes_together_again() {
 /// Damaged histories are refused or are other histories, which go together again as well.
 #[test]
 fn damaged_events_go_together_again_or_are_refused() {
-    let Some(recorded) = common::recorded() else { return };
+    let Some(recorded) = histories::recorded() else { return };
     let (mut refused, mut events) = (0, 0);
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;
     for it in recorded.iter().filter(|it| it.bytes.len() < 20_000).step_by(5) {

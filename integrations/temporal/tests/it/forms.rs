@@ -1,7 +1,5 @@
 //! The JSON forms Temporal's tools write, and the errors about those that are broken.
 
-#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
 use kinlog_temporal::{ExportError, History, ImportError};
 
 const STARTED: &str = r#"{"eventId": "1", "eventTime": "2024-01-02T03:04:05Z",

@@ -1,7 +1,5 @@
 //! Finds the recorded histories, which are not part of the repository.
 
-#![allow(dead_code, reason = "not every test needs everything")]
-
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 

@@ -1,15 +1,13 @@
 //! Writes histories into a store and gets them back, whole, in part, twice and in any order.
 
-#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
-mod common;
-
 use std::path::Path;
 
 use kinlog::{Durability, NewRun, Options, RunFilter, RunId, RunStatus, Store};
 use kinlog_temporal::{
     History, ImportError, ImportOptions, Imported, Outcome, RecordedEvent, batches, export, import,
 };
+
+use crate::histories;
 
 const OPTIONS: ImportOptions<'_> =
     ImportOptions { namespace: "default", durability: Durability::Buffered };
@@ -37,7 +35,7 @@ fn again<'h>(store: &Store, histories: impl Iterator<Item = &'h History>) -> Vec
 
 #[test]
 fn every_recorded_history_is_imported_once_and_exported_the_same() {
-    let Some(recorded) = common::recorded() else { return };
+    let Some(recorded) = histories::recorded() else { return };
     let temporal = recorded.iter().filter_map(|it| it.canonical.as_ref());
     let histories: Vec<_> = temporal.map(|it| History::from_proto(it).expect("proto")).collect();
     let dir = tempfile::tempdir().expect("a directory");
@@ -80,7 +78,7 @@ fn check_all(store: &Store, histories: &[History], runs: &[RunId]) {
 /// The log is the histories, and little more.
 #[test]
 fn the_log_is_hardly_larger_than_the_protobuf_in_it() {
-    let Some(recorded) = common::recorded() else { return };
+    let Some(recorded) = histories::recorded() else { return };
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     let (mut proto, mut histories) = (0, 0);

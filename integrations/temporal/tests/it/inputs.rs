@@ -1,7 +1,5 @@
 //! The files that people have: each is read, or named in the error.
 
-#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
 use std::io::{self, Read, Write};
 
 use flate2::Compression;

@@ -1,7 +1,5 @@
 //! Runs that an engine wrote, as histories for Temporal's tools.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
 use kinlog::event::WorkflowTask;
 use kinlog::{
     Body, Close, EventKind, NewChild, NewEvent, NewReset, NewRun, NextRun, RunId, Store, Target,

@@ -1,7 +1,5 @@
 //! Payloads in the forms of Temporal's UI and SDKs, and JSON that only looks like one.
 
-#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use kinlog_temporal::History;

@@ -1,17 +1,15 @@
 //! Reads and writes every recorded history.
 
-#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
-mod common;
-
 use kinlog_temporal::{History, ImportError, batches};
 use prost_reflect::prost::Message;
 use prost_reflect::prost::encoding::encode_varint;
 use prost_reflect::{DynamicMessage, Value};
 
+use crate::histories;
+
 #[test]
 fn every_temporal_history_is_read_as_its_canonical_protobuf_says() {
-    let Some(recorded) = common::recorded() else { return };
+    let Some(recorded) = histories::recorded() else { return };
     let (mut histories, mut events, mut unknown, mut noted) = (0, 0, 0, 0);
     let mut failures = Vec::new();
     for it in &recorded {
@@ -49,7 +47,7 @@ fn every_temporal_history_is_read_as_its_canonical_protobuf_says() {
 
 #[test]
 fn what_is_written_is_read_again() {
-    let Some(recorded) = common::recorded() else { return };
+    let Some(recorded) = histories::recorded() else { return };
     let (mut proto, mut json, mut same) = (0, 0, 0);
     for it in &recorded {
         let Some(canonical) = &it.canonical else { continue };
@@ -71,7 +69,7 @@ fn what_is_written_is_read_again() {
 
 #[test]
 fn everything_else_is_refused_with_its_reason() {
-    let Some(recorded) = common::recorded() else { return };
+    let Some(recorded) = histories::recorded() else { return };
     let (mut cadence, mut unknown) = (0, 0);
     for it in recorded.iter().filter(|it| it.canonical.is_none()) {
         let error = History::from_bytes(&it.bytes).expect_err(&it.file);
@@ -90,7 +88,7 @@ fn everything_else_is_refused_with_its_reason() {
 
 #[test]
 fn batches_cover_every_history() {
-    let Some(recorded) = common::recorded() else { return };
+    let Some(recorded) = histories::recorded() else { return };
     let (mut count, mut events) = (0, 0);
     for it in &recorded {
         let Some(canonical) = &it.canonical else { continue };
@@ -112,7 +110,7 @@ fn batches_cover_every_history() {
 /// Cutting a file anywhere gives an error or a shorter history, and never a panic.
 #[test]
 fn truncated_files_are_errors() {
-    let Some(recorded) = common::recorded() else { return };
+    let Some(recorded) = histories::recorded() else { return };
     let (mut refused, mut shorter) = (0, 0);
     for it in recorded.iter().filter(|it| it.canonical.is_some()).step_by(25) {
         let whole = History::from_bytes(&it.bytes).expect(&it.file);
@@ -137,7 +135,7 @@ fn truncated_files_are_errors() {
 
 #[test]
 fn histories_name_their_run() {
-    let Some(recorded) = common::recorded() else { return };
+    let Some(recorded) = histories::recorded() else { return };
     let (mut named, mut unnamed) = (0, 0);
     for it in recorded.iter().filter(|it| it.canonical.is_some()) {
         let history = History::from_bytes(&it.bytes).expect(&it.file);

@@ -1,7 +1,5 @@
 //! What this version of Temporal's API does not know: kept or refused, and never gone.
 
-#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
 use kinlog::{Durability, Options, Store};
 use kinlog_temporal::{
     History, ImportError, ImportOptions, ReadOptions, Unknown, export, import, read_histories,
