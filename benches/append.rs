@@ -4,12 +4,15 @@
 #![allow(missing_docs, clippy::indexing_slicing, clippy::unwrap_used, dead_code)]
 
 mod support;
+#[path = "support/timed.rs"]
+mod timed;
 
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use kinlog::{Durability, RunId, Store};
-use support::{Bare, EVENT_OVERHEAD, Scratch, commit_bytes, event, quick};
+use support::{Bare, EVENT_OVERHEAD, Scratch, commit_bytes, event};
+use timed::quick;
 
 const PAYLOAD: [u8; 120] = [7; 120];
 const MANY: u32 = 1_000;

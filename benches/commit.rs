@@ -7,12 +7,15 @@
 #![allow(missing_docs, clippy::indexing_slicing, clippy::unwrap_used, dead_code)]
 
 mod support;
+#[path = "support/timed.rs"]
+mod timed;
 
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use kinlog::{RunId, Store};
-use support::{Bare, Scratch, commit_bytes, event, quick, start_many};
+use support::{Bare, Scratch, commit_bytes, event, start_many};
+use timed::quick;
 
 const PAYLOAD: [u8; 240] = [7; 240];
 

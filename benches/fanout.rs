@@ -7,6 +7,8 @@
 #![allow(missing_docs, clippy::indexing_slicing, clippy::unwrap_used, dead_code)]
 
 mod support;
+#[path = "support/timed.rs"]
+mod timed;
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -15,7 +17,8 @@ use criterion::{
     BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
 };
 use kinlog::{Close, Store};
-use support::{Bare, Scratch, family, quick, start_many};
+use support::{Bare, Scratch, family, start_many};
+use timed::quick;
 
 /// How many other runs there are.
 const STORES: [(&str, u32); 2] = [("small", 0), ("large", 500_000)];

@@ -7,6 +7,8 @@
 #![allow(missing_docs, clippy::indexing_slicing, clippy::unwrap_used, dead_code)]
 
 mod support;
+#[path = "support/timed.rs"]
+mod timed;
 
 use std::hint::black_box;
 use std::path::Path;
@@ -14,7 +16,8 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use kinlog::{Close, Durability, Options, RunId, Store, Verdict};
-use support::{Group, Scratch, event, quick, start_many};
+use support::{Scratch, event, start_many};
+use timed::{Group, quick};
 
 /// Starts runs of so many events besides the first, in commits of ten.
 fn fill(store: &Store, runs: u32, events: u32, payload: &[u8]) -> Vec<RunId> {

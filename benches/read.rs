@@ -5,12 +5,15 @@
 #![allow(missing_docs, clippy::indexing_slicing, clippy::unwrap_used, dead_code)]
 
 mod support;
+#[path = "support/timed.rs"]
+mod timed;
 
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use kinlog::{Durability, Event, Result, RunId, Store};
-use support::{Scratch, event, quick, start_many};
+use support::{Scratch, event, start_many};
+use timed::quick;
 
 const RUNS: u32 = 10_000;
 const EVENTS: u32 = 100;

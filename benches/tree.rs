@@ -4,13 +4,16 @@
 #![allow(missing_docs, clippy::indexing_slicing, clippy::unwrap_used, dead_code)]
 
 mod support;
+#[path = "support/timed.rs"]
+mod timed;
 
 use std::collections::HashMap;
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use kinlog::{Durability, NewChild, NewRun, NextRun, RunId, Store};
-use support::{Group, Scratch, family, quick, start_many};
+use support::{Scratch, family, start_many};
+use timed::{Group, quick};
 
 const AT_ONCE: u32 = 1_000;
 const RUNS: u32 = 10_000;

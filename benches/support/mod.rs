@@ -4,10 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
-use criterion::measurement::WallTime;
-use criterion::{BenchmarkGroup, Criterion};
 use kinlog::{
     Durability, EventKind, Limits, NewChild, NewEvent, NewRun, ParentClosePolicy, RunId, Store,
 };
@@ -19,16 +16,6 @@ pub(crate) const EVENT_OVERHEAD: usize = 16;
 /// How many runs are started in one commit where nothing is measured yet.
 const AT_ONCE: u32 = 1_000;
 
-pub(crate) type Group<'c> = BenchmarkGroup<'c, WallTime>;
-
-/// Short enough to run while working.
-pub(crate) fn quick() -> Criterion {
-    Criterion::default()
-        .sample_size(20)
-        .warm_up_time(Duration::from_millis(200))
-        .measurement_time(Duration::from_secs(1))
-}
-
 /// A directory on the disk that the build lies on, removed when dropped.
 pub(crate) struct Scratch(PathBuf);
 
@@ -36,7 +23,7 @@ impl Scratch {
     pub(crate) fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("bench-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let path = std::env::current_exe().unwrap().with_file_name(name);
         std::fs::create_dir_all(&path).unwrap();
         Scratch(path)
     }
