@@ -43,39 +43,39 @@ fn complete(classes: &[Class], each: u64) {
 
 #[test]
 fn kills_lose_nothing() {
-    complete(&[Class::Kill], 300);
+    complete(&[Class::Kill], 150);
 }
 
 #[test]
 fn power_losses_lose_nothing_that_was_synced() {
-    complete(&[Class::PowerLoss], 300);
+    complete(&[Class::PowerLoss], 150);
 }
 
 #[test]
 fn power_losses_during_recovery_lose_nothing() {
-    complete(&[Class::LossInRecovery], 300);
+    complete(&[Class::LossInRecovery], 150);
 }
 
 #[test]
 fn failing_operations_lose_nothing_and_are_never_taken_for_success() {
-    complete(&[Class::FailOnce, Class::FailForGood, Class::FailInPart], 150);
+    complete(&[Class::FailOnce, Class::FailForGood, Class::FailInPart], 75);
 }
 
 #[test]
 fn a_full_disk_loses_nothing() {
-    complete(&[Class::Full], 150);
+    complete(&[Class::Full], 80);
 }
 
 #[test]
 fn harm_is_found_or_without_effect() {
-    for (class, count) in run(&[Class::Flip, Class::Truncate, Class::Misplace], 200) {
+    for (class, count) in run(&[Class::Flip, Class::Truncate, Class::Misplace], 100) {
         assert!(count.refused > 0 && count.complete > 0, "{}: {count:?}", class.name());
     }
 }
 
 #[test]
 fn all_of_it_in_several_lives() {
-    run(&[Class::Mixed], 300);
+    run(&[Class::Mixed], 150);
 }
 
 /// What the rig rests on: the same schedule, the same result.
