@@ -20,7 +20,7 @@ use kinlog_testing::Rng;
 use kinlog_testing::files::small_segments;
 use process::{DIRECTORY, start};
 
-const ROUNDS: u32 = 48;
+const ROUNDS: u32 = 28;
 const THREADS: u32 = 3;
 const ROUND: &str = "KINLOG_KILL_ROUND";
 
