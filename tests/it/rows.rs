@@ -6,7 +6,7 @@ use std::thread;
 
 use kinlog::error::Moved;
 use kinlog::read::OwnedRow;
-use kinlog::{Durability, Error, Position, Result, RowIs, Store, Transaction};
+use kinlog::{Durability, Error, NewRun, Position, Result, RowIs, Store, Transaction};
 
 fn store(dir: &tempfile::TempDir) -> Store {
     Store::open(dir.path()).unwrap()
@@ -379,4 +379,23 @@ fn every_delete_in_the_log_deletes_a_row_however_many_threads_delete_it() {
         }
     }
     assert_eq!(keys(store.begin().rows("t", ..)), rows.into_iter().collect::<Vec<_>>());
+}
+
+/// Found by the tests of serializability: the start was refused because a row was there, and the commit went through
+/// because it was gone again.
+#[test]
+fn a_step_that_met_a_row_that_must_not_be_there_ends_the_transaction() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let mut tx = store.begin();
+    tx.require("t", b"k", RowIs::Absent).unwrap();
+    tx.put("t", b"other", b"value").unwrap();
+    put(&store, b"k", b"value");
+    store.transact(|tx| tx.start(NewRun::new("shop", "order", "Order"))).unwrap();
+    let refused = tx.start(NewRun::new("shop", "order", "Order"));
+    assert!(matches!(refused, Err(Error::RowConflict { .. })), "{refused:?}");
+    delete(&store, b"k");
+    let committed = tx.commit();
+    assert!(matches!(committed, Err(Error::RowConflict { .. })), "{committed:?}");
+    assert_eq!(store.get("t", b"other").unwrap(), None);
 }

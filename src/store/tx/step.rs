@@ -19,6 +19,8 @@ pub(crate) struct Step<'a> {
     pub(crate) now: Timestamp,
     pub(crate) disk: &'a dyn Disk,
     pub(crate) published: &'a Published,
+    /// The transaction cannot move to the present, whatever will be so later.
+    pub(crate) is_over: bool,
 }
 
 /// Why a step did not come to an end.
@@ -48,7 +50,9 @@ impl Step<'_> {
     /// Moves the transaction to the present, where all that it has read must hold.
     pub(crate) fn catch_up(&mut self) -> Result<()> {
         if self.index.end > self.work.at {
-            self.work.recheck = self.work.recheck.max(self.work.validate(self.index)?);
+            let validated = self.work.validate(self.index);
+            self.is_over = validated.is_err();
+            self.work.recheck = self.work.recheck.max(validated?);
             self.work.at = self.index.end;
         }
         Ok(())

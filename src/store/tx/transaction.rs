@@ -202,6 +202,7 @@ impl Transaction<'_> {
                 now: self.now,
                 disk: self.shared.disk.as_ref(),
                 published: &self.shared.published,
+                is_over: false,
             };
             let taken = take(&mut step).map_err(Into::into);
             self.shared.check_cold(&index)?;
@@ -209,7 +210,9 @@ impl Transaction<'_> {
                 Ok(taken) => return Ok(taken),
                 Err(Stop::Refused(error)) => {
                     let error = step.refuse(error);
-                    self.overtaken = error.is_retryable().then(|| error.clone());
+                    // What it was told must hold at the commit too, and what a row is stated to be may by then.
+                    let is_over = step.is_over || error.is_retryable();
+                    self.overtaken = is_over.then(|| error.clone());
                     return Err(error);
                 }
                 Err(Stop::Unwritten(position)) => {
