@@ -39,6 +39,7 @@ fn run(args: &Args) -> Result<ExitCode, Failure> {
         Command::Delete(args) => commands::delete(store, args, &mut out)?,
         Command::Retention(args) => commands::retention(store, args, &mut out)?,
         Command::Expire(args) => commands::expire(store, args, &mut out)?,
+        Command::Compact(args) => commands::compact(store, args, &mut out)?,
         Command::Stats(args) => commands::stats(store, args, &mut out)?,
         Command::Verify(args) => commands::verify(store, args, &mut out)?,
         Command::Backup(args) => commands::backup(store, args, &mut out)?,

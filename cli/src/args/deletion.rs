@@ -73,3 +73,22 @@ pub(crate) struct ExpireArgs {
     #[arg(long)]
     pub(crate) json: bool,
 }
+
+/// Give back the space of what was deleted and overwritten: full segments are written anew without it.
+///
+/// What is in them cannot be followed commit by commit any more.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CompactArgs {
+    /// Rewrite segments of which at least this much would come back, in per cent.
+    #[arg(long, value_name = "PERCENT", default_value_t = 25, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub(crate) dead: u8,
+    /// Leave segments from this position on: as far as whoever follows the store has come.
+    #[arg(long, value_name = "POSITION")]
+    pub(crate) keep_from: Option<u64>,
+    /// Only say what would come back. Works beside a writer.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// One JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}

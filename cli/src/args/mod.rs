@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand};
 
-pub(crate) use deletion::{DeleteArgs, ExpireArgs, RetentionArgs};
+pub(crate) use deletion::{CompactArgs, DeleteArgs, ExpireArgs, RetentionArgs};
 pub(crate) use demo::DemoArgs;
 pub(crate) use files::{BackupArgs, SalvageArgs, StatsArgs, VerifyArgs};
 pub(crate) use kin::{ChainArgs, ChildrenArgs, DutiesArgs, TreeArgs};
@@ -94,6 +94,7 @@ pub(crate) enum Command {
     Delete(DeleteArgs),
     Retention(RetentionArgs),
     Expire(ExpireArgs),
+    Compact(CompactArgs),
     Stats(StatsArgs),
     Verify(VerifyArgs),
     Backup(BackupArgs),

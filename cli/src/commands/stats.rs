@@ -76,6 +76,7 @@ struct Report<'a> {
     frame_bytes: u64,
     row_bytes: u64,
     header_bytes: u64,
+    piece_bytes: u64,
     tail_bytes: u64,
     free_bytes: u64,
     administration_bytes: u64,
@@ -84,11 +85,14 @@ struct Report<'a> {
     file_bytes: u64,
     log_bytes: u64,
     accounted_bytes: u64,
+    compacted_segments: u64,
+    dropped_bytes: u64,
+    held_bytes: u64,
     index: Index<'a>,
     temporal: &'a Temporal,
 }
 
-/// Histories that were deleted, and are in the log so far.
+/// Histories that were deleted, and are in the log until a compaction.
 #[derive(Serialize)]
 struct Deleted {
     histories: u64,
@@ -149,6 +153,7 @@ impl<'a> Report<'a> {
             frame_bytes: stats.frame_bytes,
             row_bytes: stats.row_bytes,
             header_bytes: stats.header_bytes,
+            piece_bytes: stats.piece_bytes,
             tail_bytes: stats.tail_bytes,
             free_bytes: stats.free_bytes,
             administration_bytes: stats.administration_bytes,
@@ -157,6 +162,9 @@ impl<'a> Report<'a> {
             file_bytes: stats.file_bytes,
             log_bytes: stats.log_bytes(),
             accounted_bytes: stats.accounted_bytes(),
+            compacted_segments: stats.compacted_segments,
+            dropped_bytes: stats.dropped_bytes,
+            held_bytes: stats.held_bytes,
             index: Index::of(&stats.index),
             temporal,
         }
@@ -177,7 +185,12 @@ fn print(
     let deleted = &stats.deleted_histories;
     if deleted.runs > 0 {
         let (histories, bytes) = (ui::many(deleted.runs, "history"), ui::bytes(deleted.bytes));
-        out.prose(2, format!("{histories} deleted, {bytes} of the log"))?;
+        out.prose(2, format!("{histories} deleted, of {bytes}"))?;
+    }
+    if stats.compacted_segments > 0 {
+        let segments = ui::many(stats.compacted_segments, "segment");
+        let dropped = ui::bytes(stats.dropped_bytes);
+        out.prose(2, format!("{segments} compacted, without {dropped} that were dead"))?;
     }
     writeln!(out)?;
     sizes(stats).print(out)?;
@@ -239,6 +252,7 @@ fn sizes(stats: &Stats) -> Table {
     row("frames and batch headers", stats.frame_bytes, false);
     row("rows of tables", stats.row_bytes, false);
     row("segment headers", stats.header_bytes, false);
+    row("tables of compacted segments", stats.piece_bytes, false);
     row("ends of full segments", stats.tail_bytes, false);
     row("the log", stats.log_bytes(), true);
     row("space for commits to come", stats.free_bytes, false);

@@ -1,4 +1,4 @@
-//! `kinlog delete`, `kinlog retention` and `kinlog expire`.
+//! `kinlog delete`, `kinlog retention`, `kinlog expire` and `kinlog compact`.
 
 use std::path::{Path, PathBuf};
 
@@ -120,4 +120,31 @@ fn what_has_expired_is_deleted_up_to_as_many_as_are_asked_for() {
     let nothing = expire(&["--json"]).json();
     assert_eq!(nothing, [json!({"runs": 0, "outcomes": 0, "refused": 0, "more": false})]);
     call(&store, ["verify"]).ok();
+}
+
+#[test]
+fn the_space_of_what_was_deleted_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, runs) = closed(dir.path());
+    let fill = open(&store);
+    for _ in 0..4 {
+        fill.transact(|tx| tx.put("filling", b"row", &[7; 30_000])).unwrap();
+    }
+    fill.shut_down().unwrap();
+    call(&store, ["delete", "order-1"]).ok();
+    let would = call(&store, ["compact", "--dry-run", "--json"]).ok().json().remove(0);
+    assert_eq!((&would["dry_run"], &would["rewritten"]), (&json!(true), &json!(1)));
+    let before = call(&store, ["stats", "--json"]).ok().json().remove(0);
+    let done = call(&store, ["compact"]).ok().out;
+    assert!(done.contains("✓ freed") && done.contains("rewritten"), "{done}");
+    let after = call(&store, ["stats", "--json"]).ok().json().remove(0);
+    let freed = before["log_bytes"].as_u64().unwrap() - after["log_bytes"].as_u64().unwrap();
+    assert_eq!(Some(freed), would["freed_bytes"].as_u64());
+    assert_eq!(after["accounted_bytes"], after["file_bytes"]);
+    assert_eq!(call(&store, ["ls", "--json"]).ok().json().len(), 3);
+    call(&store, ["show", &runs[1].to_string()]).ok();
+    call(&store, ["verify"]).ok();
+    let nothing = call(&store, ["compact", "--json"]).ok().json().remove(0);
+    assert_eq!((&nothing["rewritten"], &nothing["freed_bytes"]), (&json!(0), &json!(0)));
+    call(&store, ["compact", "--dead", "101"]).fails(2, "101");
 }

@@ -9,6 +9,7 @@ use crate::id::Position;
 use crate::log::compact::{Remains, replace};
 use crate::log::files::{Segment, refuse_link, reserve};
 use crate::retention::{Compacted, Compaction, SegmentSpace};
+use crate::store::read::Snapshot;
 use crate::store::shared::{Shared, Store};
 
 impl Store {
@@ -64,19 +65,27 @@ impl Store {
         let snapshot = self.snapshot();
         // What the snapshot knows to be dead must stay so.
         self.sync()?;
-        let mut pass = Pass {
-            shared,
-            compaction,
-            as_of: snapshot.end(),
-            liveness: Liveness::new(&snapshot),
-            done: Compacted::default(),
-            no_room: None,
-        };
+        let mut pass = Pass::new(shared, compaction, &snapshot);
         for number in 0..pass.limit() {
             let space = pass.segment(number)?;
             progress(&space);
         }
         pass.no_room.map_or(Ok(pass.done), Err)
+    }
+}
+
+impl Store {
+    /// What each full segment is used for, and what a [compaction](Store::compact) would bring back now. Reads them all. Works in
+    /// a store that is open for reading only, beside a writer.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] for damage that was found, [`Error::DamagedIndex`].
+    pub fn space(&self) -> Result<Vec<SegmentSpace>> {
+        self.shared.here()?;
+        let snapshot = self.snapshot();
+        let look = Compaction::new().dead_percent(0).dry_run();
+        let mut pass = Pass::new(&self.shared, &look, &snapshot);
+        (0..pass.limit()).map(|number| pass.segment(number)).collect()
     }
 }
 
@@ -90,7 +99,18 @@ struct Pass<'s> {
     no_room: Option<Error>,
 }
 
-impl Pass<'_> {
+impl<'s> Pass<'s> {
+    fn new(shared: &'s Shared, compaction: &'s Compaction, snapshot: &'s Snapshot) -> Self {
+        Pass {
+            shared,
+            compaction,
+            as_of: snapshot.end(),
+            liveness: Liveness::new(snapshot),
+            done: Compacted::default(),
+            no_room: None,
+        }
+    }
+
     /// The number of the first segment that must stay as it is: the log may go on there, the index in files must end behind
     /// what is compacted, and so must every layer that will be written.
     fn limit(&self) -> u32 {

@@ -1,0 +1,136 @@
+//! `kinlog compact`: gives back the space of what is dead.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use kinlog::Position;
+use kinlog::retention::{Compacted, Compaction, SegmentSpace};
+use serde::Serialize;
+
+use crate::args::CompactArgs;
+use crate::failure::Failure;
+use crate::open;
+use crate::ui::{self, Align, Output, Table};
+
+/// The cells of a bar.
+const BAR: u64 = 24;
+
+pub(crate) fn compact(
+    store: &Path,
+    args: &CompactArgs,
+    out: &mut Output,
+) -> Result<ExitCode, Failure> {
+    let segments = match args.dry_run {
+        true => would(&open::to_read(store)?.space()?, args),
+        false => {
+            let store = open::to_change(store)?;
+            let mut compaction = Compaction::new().dead_percent(args.dead);
+            if let Some(position) = args.keep_from {
+                compaction = compaction.keep_from(Position::from_u64(position));
+            }
+            let bar = ui::spinner("compact");
+            let Compacted { segments, .. } = store.compact_with(&compaction, &mut |segment| {
+                bar.set_message(format!("segment {}", segment.segment));
+                bar.tick();
+            })?;
+            bar.finish_and_clear();
+            store.shut_down()?;
+            segments
+        }
+    };
+    match args.json {
+        true => out.json(&Report::of(&segments, args.dry_run))?,
+        false => print(&segments, args.dry_run, out)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Which of these would be rewritten.
+fn would(segments: &[SegmentSpace], args: &CompactArgs) -> Vec<SegmentSpace> {
+    let enough = |segment: &SegmentSpace| {
+        let dead = segment.file_bytes.saturating_sub(segment.live_bytes);
+        segment.rewritten && dead * 100 >= segment.file_bytes * u64::from(args.dead)
+    };
+    let told = |segment: &SegmentSpace| {
+        let mut told = *segment;
+        told.rewritten = enough(segment);
+        told
+    };
+    segments.iter().map(told).collect()
+}
+
+#[derive(Serialize)]
+struct Report {
+    dry_run: bool,
+    rewritten: u64,
+    freed_bytes: u64,
+    segments: Vec<Segment>,
+}
+
+#[derive(Serialize)]
+struct Segment {
+    segment: u32,
+    file_bytes: u64,
+    live_bytes: u64,
+    rewritten: bool,
+}
+
+/// By how much files become shorter that are rewritten.
+fn freed(segments: &[SegmentSpace]) -> u64 {
+    let rewritten = segments.iter().filter(|segment| segment.rewritten);
+    rewritten.map(|segment| segment.file_bytes.saturating_sub(segment.live_bytes)).sum()
+}
+
+impl Report {
+    fn of(segments: &[SegmentSpace], dry_run: bool) -> Self {
+        let segment = |it: &SegmentSpace| Segment {
+            segment: it.segment,
+            file_bytes: it.file_bytes,
+            live_bytes: it.live_bytes,
+            rewritten: it.rewritten,
+        };
+        Report {
+            dry_run,
+            rewritten: segments.iter().filter(|segment| segment.rewritten).count() as u64,
+            freed_bytes: freed(segments),
+            segments: segments.iter().map(segment).collect(),
+        }
+    }
+}
+
+fn print(segments: &[SegmentSpace], dry_run: bool, out: &mut Output) -> Result<(), Failure> {
+    let columns = [
+        ("SEGMENT", Align::Right),
+        ("FILE", Align::Right),
+        ("LIVE", Align::Right),
+        ("", Align::Left),
+        ("", Align::Left),
+    ];
+    let mut table = Table::new(columns).indent(2).spare([3]);
+    for segment in segments {
+        let full = segment.live_bytes.min(segment.file_bytes) * BAR;
+        let live = full.checked_div(segment.file_bytes).unwrap_or_default();
+        let cells = |count: u64, cell: &str| (0..count).map(|_| cell).collect::<String>();
+        let what = match (segment.rewritten, dry_run) {
+            (true, true) => "would be rewritten",
+            (true, false) => "rewritten",
+            (false, _) => "",
+        };
+        table.row([
+            segment.segment.to_string(),
+            ui::bytes(segment.file_bytes),
+            ui::bytes(segment.live_bytes),
+            format!("{}{}", cells(live, "█"), ui::dim(cells(BAR - live, "░"))),
+            what.to_owned(),
+        ]);
+    }
+    table.print(out)?;
+    let rewritten = segments.iter().filter(|segment| segment.rewritten).count() as u64;
+    let (bytes, these) = (ui::bytes(freed(segments)), ui::many(rewritten, "segment"));
+    let told = match dry_run {
+        true => format!("{bytes} would come back from {these}"),
+        false => format!("{} {bytes} from {these}", ui::check("✓ freed")),
+    };
+    out.prose(0, told)?;
+    Ok(())
+}
