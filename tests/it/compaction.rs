@@ -217,9 +217,9 @@ fn a_queue_in_a_table_levels_off() {
     for number in 0..2_000u32 {
         store
             .transact(|tx| {
-                tx.put("queue", &number.to_be_bytes(), &payload(number))?;
+                tx.put("queue", &number.to_le_bytes(), &payload(number))?;
                 if let Some(taken) = number.checked_sub(10) {
-                    tx.delete("queue", &taken.to_be_bytes())?;
+                    tx.delete("queue", &taken.to_le_bytes())?;
                 }
                 Ok(())
             })

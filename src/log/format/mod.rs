@@ -6,19 +6,21 @@ pub(crate) mod frame;
 mod manifest;
 mod names;
 mod page;
+mod pieces;
 mod segment;
 
 pub(crate) use batch::{
     BATCH_HEADER_BYTES, Batch, HOLE_BYTES_MIN, Part, Parts, Put, RawEvents, claimed_runs,
     end_of_first_event, is_start, link_of, write_batch_header, write_put,
 };
-pub(crate) use compacted::{Compacted, CompactedFrames, Dropped, PIECE_BYTES, Piece, PieceTable};
+pub(crate) use compacted::CompactedFrames;
 pub(crate) use frame::{
     Fault, Frame, FrameKind, HEADER_BYTES, OVERHEAD_BYTES, Scope, TRAILER_BYTES,
 };
 pub(crate) use manifest::{MANIFEST_BYTES, Manifest, SLOT_BYTES, Slots, slot_offset};
 pub(crate) use names::{Paths, segment_number};
 pub(crate) use page::{FORMAT_VERSION, corrupt, wrong_length};
+pub(crate) use pieces::{Compacted, Dropped, PIECE_BYTES, Piece, PieceTable};
 pub(crate) use segment::{
     ClaimedHeader, Identity, SEGMENT_HEADER_BYTES, SegmentHeader, is_segment_size,
 };

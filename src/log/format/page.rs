@@ -7,6 +7,8 @@ use crate::bytes::{put, u32_at, u64_at};
 use crate::error::{Corruption, Error, Result};
 use crate::event::LAYOUT_FINGERPRINT;
 
+/// Bytes of a page.
+pub(super) const HEADER_PAGE_BYTES: usize = 4096;
 /// The version of everything in this directory; `docs/format.md` describes it.
 pub(crate) const FORMAT_VERSION: u32 = 5;
 /// The versions that this build reads. In version 2, every segment has the length `segment_bytes`; version 3 has no

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::compacted::{Compacted, Dropped};
 use super::frame::{OVERHEAD_BYTES, Scope};
-use super::page::{FORMAT_VERSION, check_page, corrupt, write_page_checksum};
+use super::page::{FORMAT_VERSION, HEADER_PAGE_BYTES, check_page, corrupt, write_page_checksum};
+use super::pieces::{Compacted, Dropped};
 use crate::bytes::{array_at, put, u32_at, u64_at, wide};
 use crate::error::Result;
 use crate::event::LAYOUT_FINGERPRINT;
@@ -12,7 +12,7 @@ use crate::id::Position;
 use crate::limits::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 
 /// A segment's header has a page of its own, so no later write can tear it.
-pub(crate) const SEGMENT_HEADER_BYTES: usize = 4096;
+pub(crate) const SEGMENT_HEADER_BYTES: usize = HEADER_PAGE_BYTES;
 
 /// How much longer each segment is than the one before it. With 2, an engine in a hurry waits at twice as many rolls until
 /// segments are long: docs/performance.md, *Latency*.

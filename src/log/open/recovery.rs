@@ -104,14 +104,14 @@ pub(crate) struct Scanner<'a> {
     disk: &'a dyn Disk,
     paths: &'a Paths,
     manifest: &'a Manifest,
-    limit: Position,
-    scan: Scan,
+    pub(super) limit: Position,
+    pub(super) scan: Scan,
     /// The epoch of the last frame. It never decreases along the log.
     epoch: u32,
     /// Bytes that are not zero after the seals of full segments, where nothing is ever written.
     after_seals: Vec<(u32, Range<usize>)>,
     /// The highest position that a compaction relied on.
-    as_of: Position,
+    pub(super) as_of: Position,
 }
 
 impl<'a> Scanner<'a> {
@@ -171,30 +171,7 @@ impl<'a> Scanner<'a> {
         Ok(true)
     }
 
-    /// The same if it ends in a segment that was compacted, which is then left out as a whole or not at all.
-    fn leave_out_compacted(
-        &mut self,
-        mut segment: OpenSegment<'_>,
-        covered: &Covered,
-    ) -> Result<bool> {
-        let header = segment.header;
-        let Ok(mut frames) = segment.compacted()? else { return Ok(false) };
-        let Ok(Some(frame)) = frames.at(covered.last) else { return Ok(false) };
-        let (found, checksum) = (frame.header, frame.checksum);
-        let Some(Ok(seal)) = frames.next() else { return Ok(false) };
-        let next = self.identity().first_frame(header.number.saturating_add(1));
-        if checksum != covered.checksum || seal.header.kind != FrameKind::Seal || next > self.limit
-        {
-            return Ok(false);
-        }
-        self.scan.end = covered.last;
-        self.take_marks(&header, &found)?;
-        self.scan.durable_upto = self.scan.durable_upto.max(next);
-        self.scan.end = next;
-        Ok(true)
-    }
-
-    fn identity(&self) -> Identity {
+    pub(super) fn identity(&self) -> Identity {
         self.manifest.identity
     }
 
@@ -278,45 +255,12 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Replays what is left of a segment that was compacted. It was on the device as a whole, so that a fault is damage.
-    fn replay_compacted(
-        &mut self,
-        mut segment: OpenSegment<'_>,
-        compacted: &Compacted,
-        replay: &mut dyn Replay,
-    ) -> Result<()> {
-        let header = segment.header;
-        self.as_of = self.as_of.max(compacted.as_of);
-        replay.compacted(&header, compacted, false);
-        let mut frames = match segment.compacted()? {
-            Ok(frames) => frames,
-            Err(fault) => return Err(self.fault_here(&header, fault)),
-        };
-        while let Some(position) = frames.position()
-            && let Some(frame) = frames.next()
-        {
-            self.scan.end = position;
-            let frame = frame.map_err(|fault| self.fault_here(&header, fault))?;
-            self.take_marks(&header, &frame.header)?;
-            if frame.header.kind == FrameKind::Commit {
-                let taken = replay.commit(&frame);
-                taken.map_err(|Malformed| {
-                    self.corrupt_here(&header, "a commit makes no sense", 0, 0)
-                })?;
-                self.scan.commits += 1;
-                self.scan.end = frame.end();
-            }
-        }
-        Ok(())
-    }
-
-    fn fault_here(&self, header: &SegmentHeader, fault: Fault) -> Error {
-        let (expected, found) = fault.checksums();
-        self.corrupt_here(header, fault.what(), expected, found)
-    }
-
     /// Takes in the epoch and the durable mark of the frame at the end of what was read.
-    fn take_marks(&mut self, header: &SegmentHeader, frame: &frame::Header) -> Result<()> {
+    pub(super) fn take_marks(
+        &mut self,
+        header: &SegmentHeader,
+        frame: &frame::Header,
+    ) -> Result<()> {
         let epoch = frame.epoch;
         if epoch > self.manifest.epoch {
             return Err(stale_manifest(self.paths, epoch, self.manifest.epoch));
@@ -335,7 +279,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// [`Error::Corrupt`] at the end of what was read, which is in the segment of `header`.
-    fn corrupt_here(
+    pub(super) fn corrupt_here(
         &self,
         header: &SegmentHeader,
         what: &'static str,

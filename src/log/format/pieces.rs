@@ -1,0 +1,147 @@
+//! What the header of a compacted segment says, and the table of its pieces.
+
+use std::ops::Range;
+
+use super::page::HEADER_PAGE_BYTES;
+use crate::bytes::{in_memory, u32_at, wide};
+use crate::id::Position;
+
+/// Bytes of a piece in the table.
+pub(crate) const PIECE_BYTES: usize = 12;
+
+/// What the header of a compacted segment says besides that of the segment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Compacted {
+    /// How many pieces there are.
+    pub(crate) pieces: u32,
+    /// What they take together.
+    pub(crate) data_bytes: u32,
+    /// The checksum of the table.
+    pub(crate) table_check: u32,
+    /// It lacks what the commits before this position had made dead.
+    pub(crate) as_of: Position,
+    pub(crate) dropped: Dropped,
+}
+
+impl Compacted {
+    /// Where the table is in the file.
+    pub(crate) fn table(&self) -> Range<usize> {
+        let start = HEADER_PAGE_BYTES + in_memory(self.data_bytes);
+        start..start + in_memory(self.pieces) * PIECE_BYTES
+    }
+}
+
+/// What a compacted segment has no more, in numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Dropped {
+    pub(crate) commits: u64,
+    pub(crate) batches: u64,
+    /// Bytes of events. An event of which its header alone is left counts with the rest.
+    pub(crate) event_bytes: u64,
+    pub(crate) events: u64,
+    pub(crate) payload_bytes: u64,
+    pub(crate) rows: u64,
+    pub(crate) row_bytes: u64,
+}
+
+impl Dropped {
+    /// All numbers, in the order in which they are stored.
+    pub(crate) fn fields(&mut self) -> [&mut u64; 7] {
+        let Dropped { commits, batches, events, event_bytes, payload_bytes, rows, row_bytes } =
+            self;
+        [commits, batches, events, event_bytes, payload_bytes, rows, row_bytes]
+    }
+
+    /// With `other`.
+    pub(crate) fn plus(mut self, mut other: Dropped) -> Dropped {
+        for (sum, more) in self.fields().into_iter().zip(other.fields()) {
+            *sum = sum.saturating_add(*more);
+        }
+        self
+    }
+}
+
+/// Bytes that a compacted segment has of the one that it was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Piece {
+    /// The offset in the segment as it was.
+    pub(crate) at: u32,
+    pub(crate) len: u32,
+    /// The offset in the file.
+    pub(crate) place: u32,
+}
+
+impl Piece {
+    pub(crate) fn encode(self, to: &mut Vec<u8>) {
+        for field in [self.at, self.len, self.place] {
+            to.extend_from_slice(&field.to_le_bytes());
+        }
+    }
+
+    /// The offset in the segment behind it.
+    pub(super) fn end(self) -> usize {
+        in_memory(self.at).saturating_add(in_memory(self.len))
+    }
+}
+
+/// The pieces of a compacted segment in order of their positions.
+#[derive(Clone, Copy)]
+pub(crate) struct PieceTable<'a>(&'a [u8]);
+
+impl<'a> PieceTable<'a> {
+    pub(crate) fn new(table: &'a [u8]) -> Self {
+        PieceTable(table)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len() / PIECE_BYTES
+    }
+
+    pub(crate) fn get(&self, number: usize) -> Option<Piece> {
+        let bytes = self.0.get(number * PIECE_BYTES..)?;
+        Some(Piece { at: u32_at(bytes, 0)?, len: u32_at(bytes, 4)?, place: u32_at(bytes, 8)? })
+    }
+
+    /// The number of the piece that has the byte at this offset of the segment, or of the next one.
+    pub(crate) fn search(&self, offset: usize) -> usize {
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            match self.get(middle) {
+                Some(piece) if piece.end() <= offset => low = middle + 1,
+                _ => high = middle,
+            }
+        }
+        low
+    }
+
+    /// Where the byte at this offset of the segment is in the file, and the rest of its piece.
+    pub(crate) fn find(&self, offset: usize) -> Option<Range<usize>> {
+        let piece = self.get(self.search(offset))?;
+        let into = offset.checked_sub(in_memory(piece.at))?;
+        let place = in_memory(piece.place);
+        Some(place + into..place.checked_add(in_memory(piece.len))?)
+    }
+
+    /// Whether the table matches its checksum, pieces ascend, and each byte of the data is in one.
+    pub(crate) fn is_sound(&self, compacted: &Compacted, file_bytes: u32) -> bool {
+        let mut end = HEADER_PAGE_BYTES;
+        let mut sum = 0;
+        let data = HEADER_PAGE_BYTES..HEADER_PAGE_BYTES + in_memory(compacted.data_bytes);
+        let follows = |piece: Piece| {
+            let place = in_memory(piece.place);
+            let sound = in_memory(piece.at) >= end
+                && piece.end() <= in_memory(file_bytes)
+                && place >= data.start
+                && place.saturating_add(in_memory(piece.len)) <= data.end
+                && piece.len > 0
+                && [piece.at, piece.len, piece.place].iter().all(|field| field % 4 == 0);
+            end = piece.end();
+            sum += wide(in_memory(piece.len));
+            sound
+        };
+        crc32fast::hash(self.0) == compacted.table_check
+            && (0..self.len()).map_while(|number| self.get(number)).all(follows)
+            && sum == u64::from(compacted.data_bytes)
+    }
+}
