@@ -8,7 +8,8 @@ use crate::bytes::{in_memory, wide};
 use crate::disk::{Disk, DiskFile, FileId, MappedFile, OpenMode, create_anew};
 use crate::error::{Error, Result};
 use crate::log::format::{
-    Identity, Paths, PieceTable, SEGMENT_HEADER_BYTES, SegmentHeader, corrupt, wrong_length,
+    Identity, Paths, PieceDirectory, PieceTable, SEGMENT_HEADER_BYTES, SegmentHeader, corrupt,
+    wrong_length,
 };
 
 /// Bytes per write while a segment is zeroed. The page cache keeps the file in folios of this size: with 1 MiB, a
@@ -23,8 +24,8 @@ pub(crate) struct Segment {
     pub(crate) path: PathBuf,
     pub(crate) id: FileId,
     pub(crate) file: MappedFile,
-    /// Whether the table of pieces is sound, once it was looked at.
-    sound: OnceLock<bool>,
+    /// Of the pieces, of a segment that was compacted; made when it is first read.
+    directory: OnceLock<Option<PieceDirectory>>,
 }
 
 impl Segment {
@@ -103,7 +104,7 @@ impl Segment {
         let map = file.map(found.stored_len()).map_err(|e| Error::io("map", &path, e))?;
         let mark = if found.compacted.is_some() { usize::MAX } else { mark };
         let file = MappedFile::new(map, mark);
-        Ok(Segment { header: found, path, id, file, sound: OnceLock::new() })
+        Ok(Segment { header: found, path, id, file, directory: OnceLock::new() })
     }
 
     /// The readable bytes from an offset of the segment on: to its mark, or to the end of the piece that a compaction has left
@@ -113,10 +114,10 @@ impl Segment {
             return self.file.bytes(offset..self.file.mark());
         };
         let table = PieceTable::new(self.file.bytes(compacted.table())?);
-        // Looked at once: a table that is damaged leads anywhere.
-        let sound = || table.is_sound(&compacted, self.header.file_bytes);
-        let place = self.sound.get_or_init(sound).then(|| table.find(offset))??;
-        self.file.bytes(place)
+        // None if the table is damaged, as it would lead anywhere.
+        let new = || PieceDirectory::new(table, &compacted, self.header.file_bytes);
+        let directory = self.directory.get_or_init(new).as_ref()?;
+        self.file.bytes(table.find(directory, offset)?)
     }
 
     /// The offset of the seal, of a segment that was compacted.

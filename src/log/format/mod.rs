@@ -20,7 +20,7 @@ pub(crate) use frame::{
 pub(crate) use manifest::{MANIFEST_BYTES, Manifest, SLOT_BYTES, Slots, slot_offset};
 pub(crate) use names::{Paths, segment_number};
 pub(crate) use page::{FORMAT_VERSION, corrupt, wrong_length};
-pub(crate) use pieces::{Compacted, Dropped, PIECE_BYTES, Piece, PieceTable};
+pub(crate) use pieces::{Compacted, Dropped, PIECE_BYTES, Piece, PieceDirectory, PieceTable};
 pub(crate) use segment::{
     ClaimedHeader, Identity, SEGMENT_HEADER_BYTES, SegmentHeader, is_segment_size,
 };

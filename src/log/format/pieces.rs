@@ -104,7 +104,12 @@ impl<'a> PieceTable<'a> {
 
     /// The number of the piece that has the byte at this offset of the segment, or of the next one.
     pub(crate) fn search(&self, offset: usize) -> usize {
-        let (mut low, mut high) = (0, self.len());
+        self.search_in(0..self.len(), offset)
+    }
+
+    /// The same where it is known to be in `range`, or behind it.
+    fn search_in(&self, range: Range<usize>, offset: usize) -> usize {
+        let (mut low, mut high) = (range.start, range.end);
         while low < high {
             let middle = low.midpoint(high);
             match self.get(middle) {
@@ -116,8 +121,8 @@ impl<'a> PieceTable<'a> {
     }
 
     /// Where the byte at this offset of the segment is in the file, and the rest of its piece.
-    pub(crate) fn find(&self, offset: usize) -> Option<Range<usize>> {
-        let piece = self.get(self.search(offset))?;
+    pub(crate) fn find(&self, directory: &PieceDirectory, offset: usize) -> Option<Range<usize>> {
+        let piece = self.get(self.search_in(directory.around(offset)?, offset))?;
         let into = offset.checked_sub(in_memory(piece.at))?;
         let place = in_memory(piece.place);
         Some(place + into..place.checked_add(in_memory(piece.len))?)
@@ -143,5 +148,35 @@ impl<'a> PieceTable<'a> {
         crc32fast::hash(self.0) == compacted.table_check
             && (0..self.len()).map_while(|number| self.get(number)).all(follows)
             && sum == u64::from(compacted.data_bytes)
+    }
+}
+
+/// Where in the table to look for an offset. It is held in memory: a search through the whole table would wait for memory
+/// at each step.
+pub(crate) struct PieceDirectory(Vec<u32>);
+
+impl PieceDirectory {
+    /// Bytes of the segment that share an entry.
+    const STRIDE: usize = 16 << 10;
+
+    /// The directory of a table that is sound; `None` for any other one.
+    pub(crate) fn new(
+        table: PieceTable<'_>,
+        compacted: &Compacted,
+        file_bytes: u32,
+    ) -> Option<Self> {
+        if !table.is_sound(compacted, file_bytes) {
+            return None;
+        }
+        let strides = in_memory(file_bytes).div_ceil(Self::STRIDE) + 1;
+        let first = |stride: usize| u32::try_from(table.search(stride * Self::STRIDE)).ok();
+        (0..strides).map(first).collect::<Option<Vec<_>>>().map(PieceDirectory)
+    }
+
+    /// The numbers of the pieces among which the one is that has the byte at an offset.
+    fn around(&self, offset: usize) -> Option<Range<usize>> {
+        let stride = offset / Self::STRIDE;
+        let [first, last] = self.0.get(stride..stride + 2)? else { return None };
+        Some(in_memory(*first)..in_memory(*last) + 1)
     }
 }
