@@ -1,5 +1,7 @@
 //! Reads the segments of the source, imports every commit, and reports every damaged range.
 
+use std::ops::Range;
+
 use super::image::Image;
 use super::losses::{Damage, Known, LostExtent, missing};
 use super::report::{
@@ -13,7 +15,9 @@ use crate::disk::Disk;
 use crate::error::Result;
 use crate::event::Malformed;
 use crate::id::{Position, RunId};
-use crate::log::format::claimed_runs;
+use crate::log::format::{
+    CompactedFrames, FrameKind, SEGMENT_HEADER_BYTES, SegmentHeader, claimed_runs,
+};
 use crate::store::CommitImport;
 
 /// Commits between two calls of `progress`.
@@ -73,7 +77,10 @@ impl<'a, P: FnMut(SalvageProgress)> Salvage<'a, P> {
             let len = usize::try_from(file.expected).unwrap_or(usize::MAX);
             image.load(self.disk, &file.path, file.size, len);
             self.segments = next;
-            self.segment(*number, file, &image)?;
+            match file.compacted {
+                Some(header) => self.compacted(header, file, &image)?,
+                None => self.segment(*number, file, &image)?,
+            }
             self.done.bytes += file.size;
             (self.progress)(self.done);
         }
@@ -126,6 +133,70 @@ impl<'a, P: FnMut(SalvageProgress)> Salvage<'a, P> {
             self.note(damaged(image.bytes.len()..len, mismatch, LostExtent::Unused), image);
         }
         Ok(())
+    }
+
+    /// Imports the commits of a compacted segment. It was full, and everything in it on the device.
+    fn compacted(&mut self, header: SegmentHeader, file: &SegmentFile, image: &Image) -> Result<()> {
+        let damaged = |range: Range<usize>, what, (expected, found), extent| {
+            let what = image.unread(&range).unwrap_or(what);
+            let mismatch = Mismatch { expected, found, ..Mismatch::new(what) };
+            let (path, mark) = (file.path.clone(), Position::START);
+            let (segment, segment_bytes) = (header.number, file.expected);
+            Damage { segment, segment_bytes, path, range, mismatch, extent, runs: vec![], mark }
+        };
+        let as_of = header.compacted.map(|compacted| compacted.as_of);
+        self.durable_upto = self.durable_upto.max(as_of.unwrap_or_default());
+        self.segments = header.number.saturating_add(2);
+        self.end = self.source.identity.first_frame(header.number.saturating_add(1));
+        self.epoch = self.epoch.max(header.epoch);
+        match CompactedFrames::new(header, &image.bytes) {
+            Ok(mut frames) => self.compacted_frames(&mut frames, damaged)?,
+            Err(_) => {
+                // A frame is bound to its position, which the table alone knows.
+                let all = SEGMENT_HEADER_BYTES..image.bytes.len();
+                let what = "the table of a compacted segment is damaged";
+                self.note_pieces(damaged(all, what, (0, 0), LostExtent::Gap));
+            }
+        }
+        if file.size > file.expected {
+            let more = image.bytes.len()..usize::try_from(file.size).unwrap_or(usize::MAX);
+            let what = "bytes after the end of a segment";
+            self.note_pieces(damaged(more, what, (0, 0), LostExtent::Unused));
+        }
+        Ok(())
+    }
+
+    fn compacted_frames(
+        &mut self,
+        frames: &mut CompactedFrames<'_>,
+        damaged: impl Fn(Range<usize>, &'static str, (u64, u64), LostExtent) -> Damage,
+    ) -> Result<()> {
+        while let Some(position) = frames.position() {
+            let fault = match frames.next() {
+                Some(Ok(frame)) if frame.header.kind == FrameKind::Seal => continue,
+                Some(Ok(frame)) => {
+                    self.epoch = self.epoch.max(frame.header.epoch);
+                    self.durable_upto = self.durable_upto.max(frame.header.durable_upto);
+                    self.done.commits += 1;
+                    match self.rescue.commit(&frame)? {
+                        Ok(()) => continue,
+                        Err(Malformed) => ("a commit makes no sense", (0, 0)),
+                    }
+                }
+                Some(Err(fault)) => (fault.what(), fault.checksums()),
+                None => break,
+            };
+            for range in frames.pass_damaged(position) {
+                self.note_pieces(damaged(range, fault.0, fault.1, LostExtent::Gap));
+            }
+        }
+        Ok(())
+    }
+
+    /// Records a damaged range of a compacted segment.
+    fn note_pieces(&mut self, mut damage: Damage) {
+        damage.mark = self.rescue.import.index().end;
+        self.damage.push(damage);
     }
 
     /// Records a damaged range, and the runs that can still be read there.

@@ -284,16 +284,18 @@ fn keyed_event(row: &[u8]) -> Option<(RunId, u32)> {
 
 /// The parts of a commit, each with its bytes. No run has two batches.
 fn parse<'a>(frame: &Frame<'a>) -> Result<Vec<(Part<'a>, &'a [u8])>, Malformed> {
-    let (mut parts, mut at, mut last) = (vec![], 0, None);
-    for part in Parts::of(frame) {
+    let (mut parts, mut last) = (vec![], None);
+    let mut rest = Parts::of(frame);
+    while let Some(part) = rest.next() {
         let (part, size) = part?;
+        let end = rest.position().as_u64() - frame.payload_position().as_u64();
+        let end = usize::try_from(end).map_err(|_| Malformed)?;
         if let Part::Batch(batch) = &part
             && last.replace(batch.run).is_some_and(|last| last >= batch.run)
         {
             return Err(Malformed);
         }
-        parts.push((part, frame.payload.get(at..at + size).ok_or(Malformed)?));
-        at += size;
+        parts.push((part, frame.payload.get(end - size..end).ok_or(Malformed)?));
     }
     Ok(parts)
 }

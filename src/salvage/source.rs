@@ -44,6 +44,8 @@ pub(super) struct SegmentFile {
     pub(super) salt: [u8; 16],
     /// The epoch in which it was prepared; 0 if its header is damaged.
     pub(super) epoch: u32,
+    /// Its header, if it was compacted.
+    pub(super) compacted: Option<SegmentHeader>,
     claim: Claim,
 }
 
@@ -117,7 +119,13 @@ impl Source {
             Err(_) => named,
         };
         let segment_bytes = self.identity.segment_bytes;
-        let expected = header.as_ref().map_or(segment_bytes, |header| header.file_bytes).into();
+        let claimed = ClaimedHeader::read(&page);
+        let expected = match &header {
+            Ok(header) => wide(header.stored_len()),
+            // Its header alone says how long it is.
+            Err(_) if claimed.compacted => size.min(segment_bytes.into()),
+            Err(_) => segment_bytes.into(),
+        };
         if size != expected {
             damaged(FileDamage::WrongLength { expected, found: size });
         }
@@ -127,14 +135,14 @@ impl Source {
         if number != named {
             damaged(FileDamage::Misnamed(number));
         }
-        let salt = ClaimedHeader::read(&page).salt;
+        let compacted = header.as_ref().ok().filter(|header| header.compacted.is_some()).copied();
         let epoch = header.as_ref().map_or(0, |header| header.epoch);
         let claim = match header {
             Err(_) => Claim::Name,
             Ok(_) if number != named => Claim::Header,
             Ok(_) => Claim::Both,
         };
-        let file = SegmentFile { path, size, expected, salt, epoch, claim };
+        let file = SegmentFile { path, size, expected, salt: claimed.salt, epoch, compacted, claim };
         match self.segments.entry(number) {
             Entry::Vacant(entry) => {
                 entry.insert(file);

@@ -67,6 +67,23 @@ impl<'a> CompactedFrames<'a> {
         Some(self.frame(position))
     }
 
+    /// Leaves out pieces from that at `position` on, up to the next that begins with the header of a frame; returns
+    /// where they are in the file. To be called after a fault in the frame at `position`.
+    pub(crate) fn pass_damaged(&mut self, position: Position) -> Vec<Range<usize>> {
+        self.skip_to(position);
+        let mut passed = vec![];
+        while let (Some(piece), Some(position)) = (self.table.get(self.next), self.position()) {
+            let begins = frame::verify_header(self.bytes(piece), self.header.scope(), position);
+            if begins.is_ok() && !passed.is_empty() {
+                break;
+            }
+            let place = in_memory(piece.place);
+            passed.push(place..place + in_memory(piece.len));
+            self.next += 1;
+        }
+        passed
+    }
+
     fn bytes(&self, piece: Piece) -> &'a [u8] {
         let place = in_memory(piece.place);
         self.file.get(place..place + in_memory(piece.len)).unwrap_or_default()

@@ -100,6 +100,8 @@ pub(crate) struct ClaimedHeader {
     pub(crate) identity: Identity,
     pub(crate) number: u32,
     pub(crate) salt: [u8; 16],
+    /// The segment was compacted.
+    pub(crate) compacted: bool,
 }
 
 impl ClaimedHeader {
@@ -110,6 +112,7 @@ impl ClaimedHeader {
             identity: Identity { store, segment_bytes },
             number: u32_at(page, 12).unwrap_or_default(),
             salt: array_at(page, 48).unwrap_or_default(),
+            compacted: page.starts_with(&COMPACTED_MAGIC),
         }
     }
 }
