@@ -8,6 +8,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 #![allow(clippy::cast_possible_truncation)]
 
+#[path = "salvage/compacted.rs"]
+mod compacted;
 #[path = "salvage/deletions.rs"]
 mod deletions;
 #[path = "salvage/examine.rs"]

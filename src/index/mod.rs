@@ -27,7 +27,7 @@ pub(crate) use rules::{
     outcome_kind,
 };
 pub(crate) use state::{
-    Chain, ChildRef, DELETED_TABLE, DutyKey, EVENT_KEYS_TABLE, Entry, FrozenIndex, Index, ListTime,
+    Chain, ChildRef, DELETED_TABLE, Deletion, DutyKey, EVENT_KEYS_TABLE, Entry, FrozenIndex, Index, ListTime,
     NAMESPACES_TABLE, Place, Relation, Run, RunLinks, RunList, RunState, Settings, ValueRef,
     Waypoint, Workflow, event_in_row, event_key_row, event_of_row,
 };

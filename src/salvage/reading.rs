@@ -7,7 +7,7 @@ use super::losses::{Damage, Known, LostExtent, missing};
 use super::report::{
     LossStatus, ManifestState, SalvageProgress, SalvageReport, Shortfall, StaleTable,
 };
-use super::rescue::Rescue;
+use super::rescue::{Rescue, Survey};
 use super::source::{SegmentFile, Source};
 use super::walk::{End, Mismatch, Step, Walk};
 use crate::bytes::wide;
@@ -68,6 +68,7 @@ impl<'a, P: FnMut(SalvageProgress)> Salvage<'a, P> {
 
     /// Reads every segment.
     pub(super) fn read(&mut self) -> Result<()> {
+        self.survey();
         let (mut image, mut next) = (Image::default(), 0);
         for (number, file) in &self.source.segments {
             if *number > next {
@@ -85,6 +86,38 @@ impl<'a, P: FnMut(SalvageProgress)> Salvage<'a, P> {
             (self.progress)(self.done);
         }
         Ok(())
+    }
+
+    /// Finds the deleted runs to be left out, if a compaction may have left parts of runs.
+    fn survey(&mut self) {
+        if self.source.segments.values().all(|file| file.compacted.is_none()) {
+            return;
+        }
+        let (mut image, mut survey) = (Image::default(), Survey::default());
+        for (number, file) in &self.source.segments {
+            let len = usize::try_from(file.expected).unwrap_or(usize::MAX);
+            image.load(self.disk, &file.path, file.size, len);
+            let Some(header) = file.compacted else {
+                let base = self.source.identity.first_byte(*number);
+                for step in Walk::new(&image, &file.salt, base, 0) {
+                    if let Step::Frame(frame) = step {
+                        survey.commit(&frame);
+                    }
+                }
+                continue;
+            };
+            let Ok(mut frames) = CompactedFrames::new(header, &image.bytes) else { continue };
+            while let Some(position) = frames.position() {
+                match frames.next() {
+                    Some(Ok(frame)) if frame.header.kind == FrameKind::Commit => {
+                        survey.commit(&frame);
+                    }
+                    Some(Ok(_)) => {}
+                    _ => drop(frames.pass_damaged(position)),
+                }
+            }
+        }
+        self.rescue.left_out = survey.finish();
     }
 
     /// Imports the commits of one segment.

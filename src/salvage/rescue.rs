@@ -5,7 +5,7 @@
 //! A batch that does not continue its run as it is in the new store cuts the run; a run that is cut takes no
 //! later batch. What the rules of the index then refuse is cut as well, until nothing more is refused.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::kept_batch::{KeptBatch, Origin, assemble, drop_orphans};
 use super::runs::{BATCH_MISSING, Kept, SourceRun, SourceRuns};
@@ -13,8 +13,8 @@ use crate::bytes::wide;
 use crate::error::Result;
 use crate::event::{Body, Buffer, Malformed};
 use crate::id::{Position, RunId, RunNumber};
-use crate::index::{DELETED_TABLE, EVENT_KEYS_TABLE, Refusal, event_of_row};
-use crate::log::format::{BATCH_HEADER_BYTES, Batch, Frame, OVERHEAD_BYTES, Part, Parts};
+use crate::index::{DELETED_TABLE, Deletion, EVENT_KEYS_TABLE, Refusal, event_of_row};
+use crate::log::format::{BATCH_HEADER_BYTES, Batch, Frame, OVERHEAD_BYTES, Part, Parts, Put};
 use crate::store::CommitImport;
 
 const NO_SENSE: &str = "what it says makes no sense without what is lost";
@@ -25,8 +25,67 @@ pub(super) struct Rescue<'s> {
     pub(super) import: CommitImport<'s>,
     pub(super) runs: SourceRuns,
     pub(super) counts: Counts,
+    /// Deleted runs of which events are missing, left out wholly: they would be open again without their end.
+    pub(super) left_out: LeftOut,
     /// The payload of the commit that is tried.
     payload: Buffer,
+}
+
+/// Runs of the source that are deleted and of which something is missing.
+#[derive(Default)]
+pub(super) struct LeftOut {
+    pub(super) numbers: HashSet<RunNumber>,
+    pub(super) ids: HashSet<RunId>,
+}
+
+/// Looks for deleted runs of which something is missing.
+#[derive(Default)]
+pub(super) struct Survey {
+    /// The id of each run, and its bytes at the last batch.
+    runs: HashMap<RunNumber, (RunId, u32)>,
+    lacking: HashSet<RunNumber>,
+    deleted: HashSet<RunId>,
+}
+
+impl Survey {
+    pub(super) fn commit(&mut self, frame: &Frame<'_>) {
+        for (part, bytes) in parse(frame).unwrap_or_default() {
+            match part {
+                Part::Batch(batch) => self.batch(&batch, bytes.len() - BATCH_HEADER_BYTES),
+                Part::Put(row) => {
+                    let deletion = Deletion::of(&row).ok().flatten();
+                    self.deleted.extend(deletion.map(|deletion| deletion.run));
+                }
+            }
+        }
+    }
+
+    fn batch(&mut self, batch: &Batch<'_>, events: usize) {
+        let origin = origin_of(batch);
+        let before = match (self.runs.get(&batch.run), origin) {
+            (Some((_, bytes)), _) => Some(u64::from(*bytes)),
+            // The bytes that a reset shares are not known here.
+            (None, Some(Origin::Resets { .. })) => None,
+            (None, _) => Some(0),
+        };
+        if before.is_some_and(|before| before + wide(events) != u64::from(batch.run_bytes)) {
+            self.lacking.insert(batch.run);
+        }
+        let id = origin.map_or(RunId::NIL, |origin| origin.id());
+        self.runs.entry(batch.run).or_insert((id, 0)).1 = batch.run_bytes;
+    }
+
+    pub(super) fn finish(self) -> LeftOut {
+        let mut left_out = LeftOut::default();
+        for number in self.lacking {
+            let id = self.runs.get(&number).map_or(RunId::NIL, |(id, _)| *id);
+            if self.deleted.contains(&id) {
+                left_out.numbers.insert(number);
+                left_out.ids.insert(id);
+            }
+        }
+        left_out
+    }
 }
 
 /// Counts of commits and their content, by outcome.
@@ -59,7 +118,7 @@ enum Blamed {
 impl<'s> Rescue<'s> {
     pub(super) fn new(import: CommitImport<'s>) -> Self {
         let (runs, counts) = (SourceRuns::default(), Counts::default());
-        Rescue { import, runs, counts, payload: Buffer::new() }
+        Rescue { import, runs, counts, left_out: LeftOut::default(), payload: Buffer::new() }
     }
 
     /// Imports what can be kept of a commit. `Malformed` if it cannot be parsed, and nothing of it was imported.
@@ -68,12 +127,25 @@ impl<'s> Rescue<'s> {
         let mut commit = Parsed { batches: vec![], rows: vec![], partial: false };
         for (part, bytes) in parts {
             match part {
+                Part::Batch(batch) if self.left_out.numbers.contains(&batch.run) => {}
                 Part::Batch(batch) => self.admit(&mut commit, batch, bytes)?,
+                Part::Put(row) if self.is_left_out(&row) => {}
                 Part::Put(_) => commit.rows.push(bytes),
             }
         }
+        if !commit.partial && commit.batches.is_empty() && commit.rows.is_empty() {
+            return Ok(Ok(()));
+        }
         self.append(&mut commit)?;
         Ok(Ok(()))
+    }
+
+    /// Whether a row deletes a run that is left out, or is the key of one of its events.
+    fn is_left_out(&self, row: &Put<'_>) -> bool {
+        let deleted = Deletion::of(row).ok().flatten().map(|deletion| deletion.run);
+        let keyed = (row.table == EVENT_KEYS_TABLE).then_some(row.value).flatten();
+        let keyed = keyed.and_then(|(_, value)| event_of_row(row.key, value)).map(|(run, _)| run);
+        deleted.or(keyed).is_some_and(|run| self.left_out.ids.contains(&run))
     }
 
     /// Adds a batch to the parts to be kept, if it continues its run as it is in the new store.
