@@ -27,8 +27,8 @@ pub(crate) use rules::{
     outcome_kind,
 };
 pub(crate) use state::{
-    Chain, ChildRef, DELETED_TABLE, Deletion, DutyKey, EVENT_KEYS_TABLE, Entry, FrozenIndex, Index, ListTime,
-    NAMESPACES_TABLE, Place, Relation, Run, RunLinks, RunList, RunState, Settings, ValueRef,
-    Waypoint, Workflow, event_in_row, event_key_row, event_of_row,
+    Chain, ChildRef, DELETED_TABLE, Deletion, DutyKey, EVENT_KEYS_TABLE, Entry, FrozenIndex, Index,
+    ListTime, NAMESPACES_TABLE, Place, Relation, Run, RunLinks, RunList, RunState, Settings,
+    ValueRef, Waypoint, Workflow, event_in_row, event_key_row, event_of_row,
 };
 pub use state::{DutyKind, RunStatus, Size};

@@ -169,7 +169,12 @@ impl<'a, P: FnMut(SalvageProgress)> Salvage<'a, P> {
     }
 
     /// Imports the commits of a compacted segment. It was full, and everything in it on the device.
-    fn compacted(&mut self, header: SegmentHeader, file: &SegmentFile, image: &Image) -> Result<()> {
+    fn compacted(
+        &mut self,
+        header: SegmentHeader,
+        file: &SegmentFile,
+        image: &Image,
+    ) -> Result<()> {
         let damaged = |range: Range<usize>, what, (expected, found), extent| {
             let what = image.unread(&range).unwrap_or(what);
             let mismatch = Mismatch { expected, found, ..Mismatch::new(what) };

@@ -142,7 +142,8 @@ impl Source {
             Ok(_) if number != named => Claim::Header,
             Ok(_) => Claim::Both,
         };
-        let file = SegmentFile { path, size, expected, salt: claimed.salt, epoch, compacted, claim };
+        let file =
+            SegmentFile { path, size, expected, salt: claimed.salt, epoch, compacted, claim };
         match self.segments.entry(number) {
             Entry::Vacant(entry) => {
                 entry.insert(file);

@@ -2,7 +2,7 @@
 
 use kinlog::ParentClosePolicy::{Abandon, RequestCancel, Terminate};
 use kinlog::event::StartChildFailedCause;
-use kinlog::retention::Keep;
+use kinlog::retention::{Compaction, Keep};
 use kinlog::{
     ChildState, Close, Durability, DutyFilter, DutyKind, NewChild, NewReset, NewRun, NextRun,
     ParentClosePolicy, Result, RunFilter, RunId, RunStatus, Store, Target, Transaction,
@@ -130,6 +130,8 @@ fn relations_and_duties_are_derived_alike_over_random_trees() {
     for seed in 0..trees {
         let dir = directory();
         let store = kinlog::Options::new().segment_bytes(1 << 20).open(dir.path()).unwrap();
+        // Set again later, so that something of the first segment is dead.
+        store.transact(|tx| tx.put("filling", b"row", &[7; 30_000])).unwrap();
         let mut growing = Growing { store: &store, random: Rng::new(seed) };
         for _ in 0..3 {
             let taken = (0..150).filter(|_| growing.step().is_ok()).count();
@@ -146,6 +148,15 @@ fn relations_and_duties_are_derived_alike_over_random_trees() {
             }));
             agree_on_kin(&store);
         }
+        // The first segments are full then.
+        while store.end().as_u64() < 1 << 20 {
+            store.transact(|tx| tx.put("filling", b"row", &[7; 30_000])).unwrap();
+        }
+        let done = store.compact(&Compaction::new().dead_percent(0)).unwrap();
+        assert!(done.rewritten > 0);
+        agree_on_kin(&store);
+        super::agree(&store);
+        store.verify(|_| ()).unwrap();
     }
     // Every state of a child and every kind of duty is among them, both policies too.
     assert_eq!(states.len(), 6 + 6, "{states:?}");

@@ -15,6 +15,7 @@ wrong and where to standard error and exits with status 1; it never changes a fi
 
 import argparse
 import base64
+import bisect
 import json
 import mmap
 import os
@@ -30,7 +31,7 @@ try:
 except ImportError:  # Not a Unix: no writer can be asked for.
     fcntl = None
 
-FORMAT_VERSIONS = (2, 3, 4)
+FORMAT_VERSIONS = (2, 3, 4, 5)
 
 
 class Corrupt(Exception):
@@ -86,14 +87,14 @@ PAGE = 4096
 PAGE_FIELDS = 72
 
 
-def check_page(page, magic, path):
+def check_page(page, magic, path, fields=PAGE_FIELDS):
     """The checks that manifest slots and segment headers share."""
     if page[:8] != magic:
         raise Corrupt(path, 0, "the magic number is wrong")
-    if zlib.crc32(page[: PAGE_FIELDS - 4]) != u32(page, PAGE_FIELDS - 4):
+    if zlib.crc32(page[: fields - 4]) != u32(page, fields - 4):
         raise Corrupt(path, 0, "the page does not match its check")
-    if not is_zero(page[PAGE_FIELDS:]):
-        raise Corrupt(path, PAGE_FIELDS, "the rest of the page is not zero")
+    if not is_zero(page[fields:]):
+        raise Corrupt(path, fields, "the rest of the page is not zero")
     # After the check: damage is not another format.
     if u32(page, 8) not in FORMAT_VERSIONS:
         raise Unsupported(f"{path}: format version {u32(page, 8)}, this reader knows {FORMAT_VERSIONS}")
@@ -165,7 +166,11 @@ class Segment:
                 raise Corrupt(path, length, f"{length} bytes long, which is no header")
             self.data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         page = self.data[:PAGE]
-        check_page(page, b"KINLOGSG", path)
+        self.compacted = page[:8] == b"KINLOGCS"
+        if self.compacted:
+            check_page(page, b"KINLOGCS", path, COMPACTED_FIELDS)
+        else:
+            check_page(page, b"KINLOGSG", path)
         if page[24:40] != manifest.store:
             raise Corrupt(path, 24, "the segment belongs to another store")
         if u32(page, 12) != number:
@@ -175,14 +180,36 @@ class Segment:
         self.length = u32(page, 64) if u32(page, 8) >= 3 else manifest.segment_bytes
         if not is_segment_size(self.length) or self.length > manifest.segment_bytes:
             raise Corrupt(path, 64, f"the segment says that it is {self.length} bytes long")
-        if length != self.length:
-            found = f"{length} bytes long instead of {self.length}"
-            raise Corrupt(path, min(length, self.length), found)
+        expected = compacted_length(page) if self.compacted else self.length
+        if length != expected:
+            found = f"{length} bytes long instead of {expected}"
+            raise Corrupt(path, min(length, expected), found)
         self.epoch = u32(page, 44)
         self.salt = page[48:64]
         self.base = number * manifest.segment_bytes
         if self.epoch > manifest.epoch:
             raise manifest.stale()
+        self.as_of, self.pieces = 0, None
+        if self.compacted:
+            self.as_of = u64(page, 80)
+            self.pieces = read_pieces(page, self.data, self.length, path)
+            self.data = as_it_was(self.data, self.length, self.pieces)
+
+    def left(self, start, stop):
+        """The ranges in [start, stop) of which the bytes are there."""
+        if self.pieces is None:
+            return [(start, stop)]
+        ranges = []
+        first = max(0, bisect.bisect_right(self.pieces, (start, 1 << 32)) - 1)
+        for at, length, _ in self.pieces[first:]:
+            if at >= stop:
+                break
+            begin, end = max(at, start), min(at + length, stop)
+            if begin < end and ranges and ranges[-1][1] == begin:
+                ranges[-1] = ranges[-1][0], end
+            elif begin < end:
+                ranges.append((begin, end))
+        return ranges
 
 
 def open_segments(store, manifest):
@@ -195,6 +222,42 @@ def open_segments(store, manifest):
     if not numbers:
         raise Corrupt(os.path.join(log, "00000000.seg"), 0, "the segment is missing")
     return [Segment(os.path.join(log, name), number, manifest) for number, name in numbers]
+
+
+# --- 24. Compacted segments ---------------------------------------------------------------------
+
+COMPACTED_FIELDS = 148
+PIECE_BYTES = 12
+
+
+def compacted_length(page):
+    return PAGE + u32(page, 72) + PIECE_BYTES * u32(page, 68)
+
+
+def read_pieces(page, data, length, path):
+    """The table of a compacted segment."""
+    start, table = PAGE + u32(page, 72), None
+    table = data[start:]
+    if zlib.crc32(table) != u32(page, 76):
+        raise Corrupt(path, start, "the table of pieces does not match its check")
+    pieces, end, total = list(struct.iter_unpack("<III", table)), PAGE, 0
+    for at, size, place in pieces:
+        if at % 4 or size % 4 or place % 4 or size == 0:
+            raise Corrupt(path, start, "a piece is no multiple of four bytes")
+        if at < end or at + size > length or place < PAGE or place + size > start:
+            raise Corrupt(path, start, "a piece is where none can be")
+        end, total = at + size, total + size
+    if total != start - PAGE:
+        raise Corrupt(path, start, "the pieces are not all of the data")
+    return pieces
+
+
+def as_it_was(data, length, pieces):
+    """The segment with what is left where it was, and zeros for what is missing."""
+    segment = bytearray(length)
+    for at, size, place in pieces:
+        segment[at : at + size] = data[place : place + size]
+    return bytes(segment)
 
 
 # --- 6. Frames ----------------------------------------------------------------------------------
@@ -243,8 +306,20 @@ class Frame:
         trailer = u32(data, payload_end)
         if trailer == 0:
             raise Fault("the end of a frame is missing", unwritten=True)
-        if trailer != max(1, zlib.crc32(self.payload, check)):
+        left = segment.left(self.payload_offset, payload_end)
+        for start, stop in left:
+            check = zlib.crc32(data[start:stop], check)
+        if trailer != max(1, check):
             raise Fault("a frame's payload does not match its check")
+        # Where bytes of the payload are missing: by where that begins, where it ends.
+        self.holes, at = {}, self.payload_offset
+        for start, stop in left + [(payload_end, payload_end)]:
+            if start > at:
+                self.holes[at - self.payload_offset] = start - self.payload_offset
+            at = stop
+
+    def behind_hole(self, at):
+        return self.holes.get(at, at)
 
 
 # --- 7. Batches ---------------------------------------------------------------------------------
@@ -731,14 +806,21 @@ class Log:
         self.commits = 0
         self.epoch = 0
         remembered = remembered_by_writer(store, self.manifest)
-        self.known = max(self.manifest.durable_upto, remembered, PAGE)
+        self.as_of = max(segment.as_of for segment in self.segments)
+        self.known = max(self.manifest.durable_upto, remembered, PAGE, self.as_of)
         self.end = PAGE
         self.behind_seals = 0
-        self.index = Index()
+        self.index = Index(self.as_of)
         self.verdict, self.remains_bytes = self.read()
+        if self.end < self.as_of:
+            path = self.segments[-1].path
+            raise Corrupt(path, 0, f"a compaction relied on commits up to {self.as_of}")
 
     def read(self):
         for segment in self.segments:
+            if segment.compacted:
+                self.read_compacted(segment)
+                continue
             offset = PAGE
             while True:
                 self.end = segment.base + offset
@@ -754,6 +836,26 @@ class Log:
                     break
         path = os.path.join(os.path.dirname(segment.path), f"{len(self.segments):08}.seg")
         raise Corrupt(path, 0, "the segment is missing: the one before it is sealed")
+
+    def read_compacted(self, segment):
+        """Frames of which pieces are left, up to the seal. A fault is damage."""
+        number, kind = 0, None
+        while number < len(segment.pieces):
+            offset, size, _ = segment.pieces[number]
+            self.end = segment.base + offset
+            try:
+                frame = Frame(segment, offset)
+            except Fault as fault:
+                raise Corrupt(segment.path, offset, str(fault)) from None
+            while number < len(segment.pieces) and segment.pieces[number][0] < frame.end_offset:
+                at, length, _ = segment.pieces[number]
+                number += 1
+            if size < FRAME_HEADER or at + length != frame.end_offset or kind == SEAL:
+                raise Corrupt(segment.path, offset, "the pieces do not make up frames")
+            self.take(segment, offset, frame)
+            kind = frame.kind
+        if kind != SEAL:
+            raise Corrupt(segment.path, PAGE, "a compacted segment has no seal")
 
     def take(self, segment, offset, frame):
         if frame.epoch > self.manifest.epoch:
@@ -1035,29 +1137,49 @@ class Draft:
                 raise Malformed("a child's chain has not ended so")
 
 
+class Hindsight(Draft):
+    """The same of a commit from before a compaction: what would have to agree may be missing."""
+
+    def say(self, run, event):
+        try:
+            super().say(run, event)
+        except Malformed:
+            pass
+
+    def finish(self, by_id):
+        pass
+
+
 class Index:
     """What going through the log once tells: runs by number, and the rows of tables."""
 
-    def __init__(self):
+    def __init__(self, as_of=0):
         self.runs = []
         self.by_id = {}
         self.tables = {}
+        # Commits before it may lack what was dead, and these runs lack events.
+        self.as_of, self.gaps = as_of, set()
+        self.before = False
 
     def commit(self, frame):
         at, last_run, known = 0, -1, len(self.runs)
         place = frame.position + FRAME_HEADER
-        batches, draft = [], Draft()
+        self.before = frame.position < self.as_of
+        if not self.before and (frame.holes or self.gaps):
+            raise Malformed("events are missing of runs that are not deleted")
+        batches, draft = [], Hindsight() if self.before else Draft()
         for _ in range(frame.batches):
+            at = frame.behind_hole(at)
             batch = Batch(frame.payload, at, place + at)
             if batch.run <= last_run:
                 raise Malformed("batches are not in order of run number")
             last_run = batch.run
             batches.append(batch)
             at += batch.size
-        rows = []
+        rows, at = [], frame.behind_hole(at)
         while at < len(frame.payload):
             rows.append(Row(frame.payload, at))
-            at += rows[-1].size
+            at = frame.behind_hole(at + rows[-1].size)
         # As the runs were before the commit.
         deletions = self.check_deletions(rows)
         # First, because a reset looks at its base run as it was before the commit.
@@ -1068,7 +1190,7 @@ class Index:
             for batch in batches:
                 if run.base and batch.run == run.base.number:
                     yielded = [event.body.get("reset_run_id") for event in batch.events]
-                    if yielded != [run.id]:
+                    if yielded != [run.id] and not self.before:
                         raise Malformed("the base run of a reset says more than that it yields")
         for batch in batches:
             self.add(batch, draft)
@@ -1084,6 +1206,7 @@ class Index:
                 table[row.key] = row.value
         for run, kept in deletions:
             run.deleted = kept
+            self.gaps.discard(run)
 
     def check_deletions(self, rows):
         """The runs that a commit deletes, each with what is kept of it."""
@@ -1097,6 +1220,10 @@ class Index:
             before = now.get(run, run.deleted)
             if before is not None and before <= kept:
                 raise Malformed(f"run {run.id} was deleted before")
+            now[run] = kept
+            deletions.append((run, kept))
+            if self.before:
+                continue
             others = self.members(run) if self.is_last(run) else []
             left = [other for other in others if now.get(other, other.deleted) != NOTHING]
             if kept == NOTHING and left:
@@ -1105,8 +1232,6 @@ class Index:
                 raise Malformed(f"run {run.id} is deleted with duties")
             if self.is_untold(run):
                 raise Malformed(f"nobody was told how run {run.id} ended")
-            now[run] = kept
-            deletions.append((run, kept))
         return deletions
 
     def members(self, run):
@@ -1130,8 +1255,11 @@ class Index:
 
     def add(self, batch, draft):
         run = self.runs[batch.run]
-        if run.closed or batch.first_event != run.next_event or batch.previous != run.last_batch:
+        gap = batch.first_event - run.next_event, batch.previous - run.last_batch
+        if run.closed or min(gap) < 0 or (max(gap) > 0 and not self.before):
             raise Malformed(f"a batch does not follow the last one of run {run.id}")
+        if max(gap) > 0:
+            self.gaps.add(run)
         size = 0
         for event in batch.events:
             if (event.kind == START) != (event.id == 1):
@@ -1150,10 +1278,14 @@ class Index:
             if run.bytes <= 0:
                 raise Malformed(f"run {run.id} shares no bytes")
         run.bytes += size
+        if run.bytes != batch.run_bytes and self.before:
+            # Events are missing, or have lost their payloads.
+            size += batch.run_bytes - run.bytes
+            run.bytes = batch.run_bytes
         if run.bytes != batch.run_bytes:
             raise Malformed(f"run {run.id} has {run.bytes} bytes, its batch says {batch.run_bytes}")
         run.batches += 1
-        run.own_events += batch.count
+        run.own_events += batch.next_event - run.next_event
         run.own_bytes += size
         run.last_batch, run.next_event = batch.position, batch.next_event
         last = batch.events[-1]
@@ -1220,7 +1352,8 @@ class Index:
         shared = first.id - 1
         base = self.live(first.body["base_run_id"])
         last = base.next_event - 1 - (base.closed is not None)
-        if not base.batches or shared > last or batch.previous > base.last_batch:
+        lacks = shared > last or batch.previous > base.last_batch
+        if not base.batches or (lacks and not self.before):
             raise Malformed("a reset shares what its base run does not have")
         if base.deleted is not None:
             raise Malformed("a reset shares what was deleted")
@@ -1242,7 +1375,7 @@ class Index:
                 then.child = held.child
                 if then.is_open():
                     last = self.last_of(then)
-                    if last and last.deleted == NOTHING:
+                    if last and last.deleted == NOTHING and not self.before:
                         raise Malformed("a reset waits for a child that was deleted")
                     held.moved = run
                     if then.child:

@@ -10,6 +10,8 @@
 //! A frame of which everything is left has the bytes that it had. One of which something was dropped is *cut*: its
 //! header says how many batches are left, and its trailer is the checksum of the bytes that are left.
 
+use std::ops::Range;
+
 use super::batch::mark_hole;
 use super::frame::{self, Fault, Frame, FrameKind, HEADER_BYTES, Header, TRAILER_BYTES};
 use super::pieces::{Piece, PieceTable};
