@@ -46,6 +46,11 @@ use source::Source;
 /// error or a crash that directory is left, to be removed by hand. Of `options`, only the disk is used.
 /// Memory is bounded by one segment and the index of the new store.
 ///
+/// Of a source that was [compacted](crate::Store::compact), deleted runs that lack events are left out, also where their outcome was
+/// kept, and so is what needs their events: runs that a reset made of one, up to what they share, and what a parent was told of one.
+/// The report names runs that are cut for it. A frame of a compacted segment is found by the segment's table alone: if that is
+/// damaged, all of the segment is lost.
+///
 /// A lost commit is noticed by the damage in its place and by later batches of its runs. If there are no
 /// later batches, its runs are not known, and count as whole.
 ///

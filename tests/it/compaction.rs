@@ -260,3 +260,27 @@ fn on_a_full_disk_the_reserve_makes_room_and_nothing_is_lost() {
     assert_eq!(payloads(&store, &whole).len(), 22);
     store.verify(|_| ()).unwrap();
 }
+
+#[test]
+fn a_backup_is_based_on_one_from_before_a_compaction() {
+    let dir = directory();
+    let [path, first, second, third] =
+        ["store", "first", "second", "third"].map(|name| dir.path().join(name));
+    let store = small_segments().open(&path).unwrap();
+    let (gone, whole) = (closed(&store, "gone"), closed(&store, "whole"));
+    fill(&store);
+    fill(&store);
+    store.backup(&first, None, |_| {}).unwrap();
+    delete(&store, &gone, Keep::Nothing);
+    assert!(compact(&store).rewritten > 0);
+    let report = store.backup(&second, Some(&first), |_| {}).unwrap();
+    assert!(report.copied > 0, "{report:?}");
+    let report = store.backup(&third, Some(&second), |_| {}).unwrap();
+    assert!(report.linked > 0, "{report:?}");
+    for (path, is_gone) in [(&first, false), (&second, true), (&third, true)] {
+        let backup = small_segments().open(path).unwrap();
+        assert_eq!(backup.run(&gone).is_err(), is_gone);
+        assert_eq!(payloads(&backup, &whole), payloads(&store, &whole));
+        backup.verify(|_| ()).unwrap();
+    }
+}

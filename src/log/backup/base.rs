@@ -62,6 +62,11 @@ impl<'a> Base<'a> {
             return Ok(None);
         }
         let path = self.paths.segment(header.number);
+        let found = Segment::read_header(disk, self.paths, header.number, &header.identity)?;
+        if found != *header {
+            // It was compacted since.
+            return Ok(None);
+        }
         self.buffer.resize(bytes.len(), 0);
         let file = disk.open(&path, OpenMode::Read).map_err(|e| Error::io("open", &path, e))?;
         file.read_at(&mut self.buffer, 0).map_err(|e| Error::io("read", &path, e))?;
