@@ -13,6 +13,7 @@ mod support;
 
 mod accepted;
 mod chain;
+mod compaction;
 mod decisions;
 mod deep;
 mod deletion;

@@ -8,7 +8,7 @@
 use crate::error::Result;
 use crate::event::{Effect, Event, EventKind, Left, RawEvent};
 use crate::hash::Map;
-use crate::id::{ChainNumber, RunNumber};
+use crate::id::{ChainNumber, Position, RunNumber};
 use crate::index::{Index, NAMESPACES_TABLE, Run};
 use crate::log::compact::{Fate, Judge};
 use crate::log::format::{Batch, Put};
@@ -33,7 +33,10 @@ impl<'s> Liveness<'s> {
     fn deleted(&mut self, index: &Index, batch: &Batch<'_>) -> Option<(Keep, bool)> {
         let run = index.runs.get(batch.run)?;
         let keep = index.runs.state_at(&run, self.snapshot.end())?.deleted?;
-        let needed = self.needed.entry(run.chain).or_insert_with(|| needed_in(index, run.chain));
+        let needed = self
+            .needed
+            .entry(run.chain)
+            .or_insert_with(|| needed_in(index, run.chain, self.snapshot.end()));
         let is_needed = needed.get(&batch.run).is_some_and(|last| batch.first_event <= *last);
         (!is_needed).then_some((keep, run.first_batch == batch.position))
     }
@@ -101,13 +104,17 @@ fn is_of_relation(id: u32, raw: RawEvent<'_>) -> bool {
     })
 }
 
-/// For each run of a chain that others need, the last event that they do.
-fn needed_in(index: &Index, chain: ChainNumber) -> Map<RunNumber, u32> {
+/// For each run of a chain that others need, the last event that they do. Those deleted after `end` need theirs: their
+/// deletion may not be durable.
+fn needed_in(index: &Index, chain: ChainNumber, end: Position) -> Map<RunNumber, u32> {
     let mut needed: Map<RunNumber, u32> = Map::default();
     let Some(chain) = index.chains.get(chain) else { return needed };
     // A reset makes a later run.
     for number in chain.runs().iter().rev() {
-        let look = |run: &Run| Some((run.fork.as_deref().copied()?, run.state.latest().deleted));
+        let look = |run: &Run| {
+            let deleted = index.runs.state_at(run, end).and_then(|state| state.deleted);
+            Some((run.fork.as_deref().copied()?, deleted))
+        };
         let Some((fork, deleted)) = index.runs.look(*number, look).flatten() else { continue };
         let last = match deleted {
             None => Some(fork.shared),
