@@ -284,3 +284,22 @@ fn a_backup_is_based_on_one_from_before_a_compaction() {
         backup.verify(|_| ()).unwrap();
     }
 }
+
+/// Found by the model: the value of such a row begins where its piece ends.
+#[test]
+fn an_empty_value_before_a_hole_is_read() {
+    let dir = directory();
+    let store = small_segments().open(dir.path()).unwrap();
+    let put = |tx: &mut kinlog::Transaction<'_>| {
+        tx.put("four", b"left", b"")?;
+        tx.put("four", b"gone", b"value")
+    };
+    store.transact(put).unwrap();
+    store.transact(|tx| tx.delete("four", b"gone")).unwrap();
+    fill(&store);
+    assert_eq!(compact(&store).rewritten, 1);
+    assert_eq!(store.get("four", b"left").unwrap().as_deref(), Some(&b""[..]));
+    let mut tx = store.begin();
+    assert_eq!(tx.get("four", b"left").unwrap().as_deref(), Some(&b""[..]));
+    assert_eq!(tx.rows("four", ..).count(), 1);
+}
