@@ -76,7 +76,7 @@ impl Index {
             Some(Beginning::Reset(reset)) => {
                 self.start_reset(batch, &reset, state, bytes, commit)?;
             }
-            None => self.extend_run(batch.run, state, commit)?,
+            None => self.extend_run(batch.run, before.as_ref(), state, commit)?,
         }
         let run = self.runs.get_mut(batch.run).must("a batch is of a run that is not there")?;
         run.waypoints.pass(batch);
@@ -117,10 +117,11 @@ impl Index {
     fn extend_run(
         &mut self,
         number: RunNumber,
+        before: Option<&RunState>,
         mut state: RunState,
         commit: Position,
     ) -> Result<(), Impossible> {
-        let before = self.runs.get(number).map_or(0, |run| run.state.latest().cancel_requested);
+        let before = before.map_or(0, |before| before.cancel_requested);
         if before != 0 {
             state.cancel_requested = before;
         }

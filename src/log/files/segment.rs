@@ -8,8 +8,8 @@ use crate::bytes::{in_memory, wide};
 use crate::disk::{Disk, DiskFile, FileId, MappedFile, OpenMode, create_anew};
 use crate::error::{Error, Result};
 use crate::log::format::{
-    Identity, Paths, PieceDirectory, PieceTable, SEGMENT_HEADER_BYTES, SegmentHeader, corrupt,
-    wrong_length,
+    Compacted, Identity, Paths, PieceDirectory, PieceTable, SEGMENT_HEADER_BYTES, SegmentHeader,
+    corrupt, wrong_length,
 };
 
 /// Bytes per write while a segment is zeroed. The page cache keeps the file in folios of this size: with 1 MiB, a
@@ -109,13 +109,18 @@ impl Segment {
 
     /// The readable bytes from an offset of the segment on: to its mark, or to the end of the piece that a compaction has left
     /// there.
+    #[inline]
     pub(crate) fn bytes_from(&self, offset: usize) -> Option<&[u8]> {
-        let Some(compacted) = self.header.compacted else {
-            return self.file.bytes(offset..self.file.mark());
-        };
+        match &self.header.compacted {
+            None => self.file.bytes(offset..self.file.mark()),
+            Some(compacted) => self.piece_from(compacted, offset),
+        }
+    }
+
+    fn piece_from(&self, compacted: &Compacted, offset: usize) -> Option<&[u8]> {
         let table = PieceTable::new(self.file.bytes(compacted.table())?);
         // None if the table is damaged, as it would lead anywhere.
-        let new = || PieceDirectory::new(table, &compacted, self.header.file_bytes);
+        let new = || PieceDirectory::new(table, compacted, self.header.file_bytes);
         let directory = self.directory.get_or_init(new).as_ref()?;
         self.file.bytes(table.find(directory, offset)?)
     }
