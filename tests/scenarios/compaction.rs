@@ -12,7 +12,7 @@ fn fill(world: &World) {
     let segment = || world.end().as_u64() / u64::from(SEGMENT_BYTES);
     let filled = segment();
     while segment() == filled {
-        let key = world.end().as_u64().to_be_bytes();
+        let key = world.end().as_u64().to_le_bytes();
         world.commit(|tx| tx.put("filling", &key, &[7; 5_000]).unwrap());
     }
 }
