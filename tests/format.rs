@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_possible_truncation)]
 
+#[path = "format/compacted.rs"]
+mod compacted;
 #[path = "format/json.rs"]
 mod json;
 #[path = "format/samples.rs"]

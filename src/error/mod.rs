@@ -340,7 +340,7 @@ pub enum Moved {
 pub struct Corruption {
     /// The damaged file.
     pub path: PathBuf,
-    /// The offset in it, in bytes.
+    /// The offset in it, in bytes; for what lies in a frame of a segment that was compacted, the one that it had before.
     pub offset: u64,
     /// What is wrong.
     pub what: &'static str,

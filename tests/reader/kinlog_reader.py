@@ -169,6 +169,8 @@ class Segment:
         self.compacted = page[:8] == b"KINLOGCS"
         if self.compacted:
             check_page(page, b"KINLOGCS", path, COMPACTED_FIELDS)
+            if u32(page, 8) < 5:
+                raise Corrupt(path, 8, f"no segment of version {u32(page, 8)} can be compacted")
         else:
             check_page(page, b"KINLOGSG", path)
         if page[24:40] != manifest.store:
@@ -227,6 +229,7 @@ def open_segments(store, manifest):
 # --- 24. Compacted segments ---------------------------------------------------------------------
 
 COMPACTED_FIELDS = 148
+HOLE_BYTES_MIN = 8
 PIECE_BYTES = 12
 
 
@@ -236,7 +239,7 @@ def compacted_length(page):
 
 def read_pieces(page, data, length, path):
     """The table of a compacted segment."""
-    start, table = PAGE + u32(page, 72), None
+    start = PAGE + u32(page, 72)
     table = data[start:]
     if zlib.crc32(table) != u32(page, 76):
         raise Corrupt(path, start, "the table of pieces does not match its check")
@@ -314,6 +317,8 @@ class Frame:
         # Where bytes of the payload are missing: by where that begins, where it ends.
         self.holes, at = {}, self.payload_offset
         for start, stop in left + [(payload_end, payload_end)]:
+            if start > at and start - at < HOLE_BYTES_MIN:
+                raise Fault("a hole is too small")
             if start > at:
                 self.holes[at - self.payload_offset] = start - self.payload_offset
             at = stop
@@ -812,9 +817,13 @@ class Log:
         self.behind_seals = 0
         self.index = Index(self.as_of)
         self.verdict, self.remains_bytes = self.read()
+        number, offset = divmod(self.end, self.manifest.segment_bytes)
         if self.end < self.as_of:
-            path = self.segments[-1].path
+            path = self.segments[number].path
             raise Corrupt(path, 0, f"a compaction relied on commits up to {self.as_of}")
+        if self.index.gaps:
+            path = self.segments[number].path
+            raise Corrupt(path, offset, "events are missing of runs that are not deleted")
 
     def read(self):
         for segment in self.segments:
@@ -839,7 +848,7 @@ class Log:
 
     def read_compacted(self, segment):
         """Frames of which pieces are left, up to the seal. A fault is damage."""
-        number, kind = 0, None
+        number, kind, end = 0, None, PAGE
         while number < len(segment.pieces):
             offset, size, _ = segment.pieces[number]
             self.end = segment.base + offset
@@ -853,9 +862,9 @@ class Log:
             if size < FRAME_HEADER or at + length != frame.end_offset or kind == SEAL:
                 raise Corrupt(segment.path, offset, "the pieces do not make up frames")
             self.take(segment, offset, frame)
-            kind = frame.kind
+            kind, end = frame.kind, frame.end_offset
         if kind != SEAL:
-            raise Corrupt(segment.path, PAGE, "a compacted segment has no seal")
+            raise Corrupt(segment.path, end, "a compacted segment has no seal")
 
     def take(self, segment, offset, frame):
         if frame.epoch > self.manifest.epoch:
@@ -1256,10 +1265,13 @@ class Index:
     def add(self, batch, draft):
         run = self.runs[batch.run]
         gap = batch.first_event - run.next_event, batch.previous - run.last_batch
-        if run.closed or min(gap) < 0 or (max(gap) > 0 and not self.before):
+        lacks = self.before and min(gap) > 0
+        if run.closed or (gap != (0, 0) and not lacks):
             raise Malformed(f"a batch does not follow the last one of run {run.id}")
-        if max(gap) > 0:
+        if lacks:
             self.gaps.add(run)
+        if self.before and run.batches and batch.run_bytes <= run.bytes:
+            raise Malformed(f"run {run.id} does not become longer")
         size = 0
         for event in batch.events:
             if (event.kind == START) != (event.id == 1):

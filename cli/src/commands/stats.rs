@@ -252,7 +252,7 @@ fn sizes(stats: &Stats) -> Table {
     row("frames and batch headers", stats.frame_bytes, false);
     row("rows of tables", stats.row_bytes, false);
     row("segment headers", stats.header_bytes, false);
-    row("tables of compacted segments", stats.piece_bytes, false);
+    row("tables of pieces", stats.piece_bytes, false);
     row("ends of full segments", stats.tail_bytes, false);
     row("the log", stats.log_bytes(), true);
     row("space for commits to come", stats.free_bytes, false);

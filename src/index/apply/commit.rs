@@ -64,6 +64,10 @@ impl Replay for Index {
         self.begin_compacted(segment, compacted, left_out);
     }
 
+    fn is_whole(&self) -> bool {
+        self.cuts.gaps.is_empty()
+    }
+
     fn run_ids(&self, numbers: &[RunNumber]) -> Vec<RunId> {
         numbers.iter().filter_map(|number| Some(self.runs.get(*number)?.id)).collect()
     }

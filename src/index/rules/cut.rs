@@ -74,14 +74,18 @@ impl Index {
             *next_new = next_new.next().ok_or(Malformed)?;
         } else {
             let state = self.runs.state(batch.run).ok_or(Malformed)?;
-            let follows = state.status.is_open()
-                && state.next_event <= batch.first_event
-                && state.bytes < batch.run_bytes
-                && state.last_batch <= batch.previous;
-            if !follows {
+            // Either nothing is missing before it, or batches with their events are.
+            let lacks = state.last_batch < batch.previous;
+            let follows = match lacks {
+                false => {
+                    state.last_batch == batch.previous && state.next_event == batch.first_event
+                }
+                true => state.next_event < batch.first_event,
+            };
+            if !follows || !state.status.is_open() || state.bytes >= batch.run_bytes {
                 return Err(Malformed);
             }
-            if state.last_batch < batch.previous {
+            if lacks {
                 self.cuts.gaps.insert(batch.run);
             }
         }

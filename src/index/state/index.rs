@@ -78,13 +78,15 @@ impl Totals {
 
     /// Counts what a compaction has dropped: they are what was ever committed.
     pub(crate) fn add_dropped(&mut self, dropped: &Dropped) {
-        self.commits += dropped.commits;
-        self.batches += dropped.batches;
-        self.events += dropped.events;
-        self.event_bytes += dropped.event_bytes;
-        self.payload_bytes += dropped.payload_bytes;
-        self.rows_written += dropped.rows;
-        self.row_bytes += dropped.row_bytes;
+        // What a header says is checked by its checksum alone.
+        let add = |sum: &mut u64, more: u64| *sum = sum.saturating_add(more);
+        add(&mut self.commits, dropped.commits);
+        add(&mut self.batches, dropped.batches);
+        add(&mut self.events, dropped.events);
+        add(&mut self.event_bytes, dropped.event_bytes);
+        add(&mut self.payload_bytes, dropped.payload_bytes);
+        add(&mut self.rows_written, dropped.rows);
+        add(&mut self.row_bytes, dropped.row_bytes);
     }
 
     /// All of them, in the order in which a checkpoint has them.

@@ -128,7 +128,7 @@ impl<'a> PieceTable<'a> {
         Some(place + into..place.checked_add(in_memory(piece.len))?)
     }
 
-    /// Whether the table matches its checksum, pieces ascend, and each byte of the data is in one.
+    /// Whether the table matches its checksum, pieces ascend and lie in the data, and their lengths add up to it.
     pub(crate) fn is_sound(&self, compacted: &Compacted, file_bytes: u32) -> bool {
         let mut end = HEADER_PAGE_BYTES;
         let mut sum = 0;

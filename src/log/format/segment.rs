@@ -21,6 +21,8 @@ const SEGMENT_MAGIC: [u8; 8] = *b"KINLOGSG";
 const SEGMENT_FIELDS_BYTES: usize = 72;
 const COMPACTED_MAGIC: [u8; 8] = *b"KINLOGCS";
 const COMPACTED_FIELDS_BYTES: usize = 148;
+/// The first format version in which segments can be compacted.
+const COMPACTED_VERSION_MIN: u32 = 5;
 /// Where what was dropped stands in the header of a compacted segment.
 const DROPPED_AT: usize = 88;
 
@@ -173,6 +175,11 @@ impl SegmentHeader {
             true => check_page(page, &COMPACTED_MAGIC, COMPACTED_FIELDS_BYTES, path)?,
             false => check_page(page, &SEGMENT_MAGIC, SEGMENT_FIELDS_BYTES, path)?,
         };
+        if compacted && version < COMPACTED_VERSION_MIN {
+            let (expected, found) = (COMPACTED_VERSION_MIN.into(), version.into());
+            let what = "no segment of this version can be compacted";
+            return Err(corrupt(path, 8, what, expected, found));
+        }
         let header = SegmentHeader {
             identity: Identity {
                 store: array_at(page, 24).unwrap_or_default(),
@@ -188,18 +195,18 @@ impl SegmentHeader {
             },
             compacted: compacted.then(|| decode_compacted(page)),
         };
-        let mismatch = |what, expected: u32, found: u32| {
-            corrupt(path, 0, what, u64::from(expected), u64::from(found))
+        let mismatch = |offset, what, expected: u32, found: u32| {
+            corrupt(path, offset, what, u64::from(expected), u64::from(found))
         };
         if header.identity.store != identity.store {
-            return Err(mismatch("the segment belongs to another store", 0, 0));
+            return Err(mismatch(24, "the segment belongs to another store", 0, 0));
         }
         if header.number != number {
-            return Err(mismatch("the segment has another number", number, header.number));
+            return Err(mismatch(12, "the segment has another number", number, header.number));
         }
         if header.identity.segment_bytes != identity.segment_bytes {
             let (expected, found) = (identity.segment_bytes, header.identity.segment_bytes);
-            return Err(mismatch("the segment has another size", expected, found));
+            return Err(mismatch(40, "the segment has another size", expected, found));
         }
         let bytes = header.file_bytes;
         if !is_segment_size(bytes) || bytes > identity.segment_bytes {

@@ -3,12 +3,14 @@
 use super::covered::Covered;
 use super::recovery::{Replay, Scanner};
 use super::segment_reader::OpenSegment;
+use crate::bytes::wide;
 use crate::error::{Error, Result};
 use crate::event::Malformed;
-use crate::log::format::{Compacted, Fault, FrameKind, SegmentHeader};
+use crate::log::format::{Compacted, Fault, FrameKind, SegmentHeader, corrupt};
 
 impl Scanner<'_> {
-    /// [`Scanner::leave_out`] if what is covered ends in a segment that was compacted, which is then left out as a whole or not at all.
+    /// [`Scanner::leave_out`] if what is covered ends in a segment that was compacted, which is then left out as a whole or
+    /// not at all.
     pub(super) fn leave_out_compacted(
         &mut self,
         mut segment: OpenSegment<'_>,
@@ -43,14 +45,19 @@ impl Scanner<'_> {
         replay.compacted(&header, compacted, false);
         let mut frames = match segment.compacted()? {
             Ok(frames) => frames,
-            Err(fault) => return Err(self.fault_here(&header, fault)),
+            Err(fault) => {
+                let path = self.paths.segment(header.number);
+                return Err(corrupt(&path, wide(compacted.table().start), fault.what(), 0, 0));
+            }
         };
+        let mut last = None;
         while let Some(position) = frames.position()
             && let Some(frame) = frames.next()
         {
             self.scan.end = position;
             let frame = frame.map_err(|fault| self.fault_here(&header, fault))?;
             self.take_marks(&header, &frame.header)?;
+            last = Some(frame.header.kind);
             if frame.header.kind == FrameKind::Commit {
                 let taken = replay.commit(&frame);
                 taken.map_err(|Malformed| {
@@ -60,7 +67,10 @@ impl Scanner<'_> {
                 self.scan.end = frame.end();
             }
         }
-        Ok(())
+        match last {
+            Some(FrameKind::Seal) => Ok(()),
+            _ => Err(self.fault_here(&header, Fault::Pieces)),
+        }
     }
 
     fn fault_here(&self, header: &SegmentHeader, fault: Fault) -> Error {

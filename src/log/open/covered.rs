@@ -59,6 +59,10 @@ mod tests {
 
         fn compacted(&mut self, _: &SegmentHeader, _: &Compacted, _: bool) {}
 
+        fn is_whole(&self) -> bool {
+            true
+        }
+
         fn run_ids(&self, numbers: &[RunNumber]) -> Vec<RunId> {
             let id = |number: &RunNumber| u128::from(number.as_u32()).to_le_bytes();
             numbers.iter().map(|number| RunId::from_bytes(id(number))).collect()

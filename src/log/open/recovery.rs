@@ -33,6 +33,8 @@ pub(crate) trait Replay {
     fn commit(&mut self, frame: &Frame<'_>) -> Result<(), Malformed>;
     /// A segment that was compacted comes next, or, if it is `left_out`, is among what is covered.
     fn compacted(&mut self, segment: &SegmentHeader, compacted: &Compacted, left_out: bool);
+    /// Whether no run lacks events that is not deleted.
+    fn is_whole(&self) -> bool;
     /// The ids of the runs with these numbers; unknown ones are left out.
     fn run_ids(&self, numbers: &[RunNumber]) -> Vec<RunId>;
 }
@@ -102,7 +104,7 @@ fn stale_manifest(paths: &Paths, expected: u32, found: u32) -> Error {
 /// Reads the log of a store: to its end, or, beside a writer, up to the position that it has published.
 pub(crate) struct Scanner<'a> {
     disk: &'a dyn Disk,
-    paths: &'a Paths,
+    pub(super) paths: &'a Paths,
     manifest: &'a Manifest,
     pub(super) limit: Position,
     pub(super) scan: Scan,
@@ -184,6 +186,11 @@ impl<'a> Scanner<'a> {
             let (expected, found) = (self.as_of.as_u64(), self.scan.end.as_u64());
             let what = "the log ends before commits that a compaction relied on";
             return Err(corrupt(&self.paths.segment(number), 0, what, expected, found));
+        }
+        if !replay.is_whole() {
+            let (number, offset) = self.identity().locate(self.scan.end);
+            let what = "a run lacks events that is not deleted";
+            return Err(corrupt(&self.paths.segment(number), wide(offset), what, 0, 0));
         }
         Ok(self.scan)
     }

@@ -239,6 +239,10 @@ impl Replay for Fresh<'_, '_> {
         }
     }
 
+    fn is_whole(&self) -> bool {
+        self.index.is_whole()
+    }
+
     fn run_ids(&self, numbers: &[RunNumber]) -> Vec<RunId> {
         self.index.run_ids(numbers)
     }

@@ -35,6 +35,10 @@ impl Replay for FreezingReplay<'_> {
         self.index.begin_compacted(segment, compacted, left_out);
     }
 
+    fn is_whole(&self) -> bool {
+        self.index.is_whole()
+    }
+
     fn run_ids(&self, numbers: &[RunNumber]) -> Vec<RunId> {
         self.index.run_ids(numbers)
     }
