@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use kinlog::retention::{Compaction, Keep};
-use kinlog::{Close, Durability, NewRun, RunId, Store};
+use kinlog::{Close, Durability, NewRun, Options, RunId, Store};
 use support::{Scratch, event};
 
 /// Events of a run besides the first and the last; one commit each.
@@ -55,6 +55,26 @@ fn main() {
     row("durable commit p99, us", &|it| at(&it.durable, 0.99));
     row("took, s", &|it| it.took.as_secs_f64());
     read(if quick { 50 } else { 5_000 });
+    left(if quick { 200 } else { 5_000 });
+}
+
+/// What is left in the log of runs that were deleted, in segments that are small beside all of them.
+fn left(many: usize) {
+    let scratch = Scratch::new();
+    let store = Options::new().segment_bytes(1 << 20).open(scratch.path()).unwrap();
+    let mut durable = vec![];
+    let groups = (0..many / OPEN).map(|group| run_group(&store, group, &mut durable));
+    let runs: Vec<RunId> = groups.flatten().collect();
+    for run in &runs {
+        let mut tx = store.begin();
+        tx.delete_run(run, Keep::Nothing).unwrap();
+        tx.submit(Durability::Buffered).unwrap();
+    }
+    store.sync().unwrap();
+    let done = store.compact(&Compaction::new()).unwrap();
+    let bytes: u64 = done.segments.iter().map(|segment| segment.live_bytes - 4096).sum();
+    let each = bytes as f64 / runs.len() as f64;
+    println!("left of a deleted run: {each:.0} B in {} segments", done.rewritten);
 }
 
 fn at(sorted: &[Duration], part: f64) -> f64 {

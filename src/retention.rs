@@ -147,15 +147,7 @@ pub struct Expired {
     pub more: bool,
 }
 
-/// What [`Store::compact`](crate::Store::compact) is to do. The default rewrites segments of which a quarter is dead.
-///
-/// ```
-/// use kinlog::retention::Compaction;
-///
-/// let only_look = Compaction::new().dry_run();
-/// let thorough = Compaction::new().dead_percent(1);
-/// assert_ne!(only_look, thorough);
-/// ```
+/// Which segments [`Store::compact`](crate::Store::compact) rewrites. By default those of which a quarter is dead.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Compaction {
@@ -163,13 +155,11 @@ pub struct Compaction {
     pub dead_percent: u8,
     /// Segments from this position on are left as they are, for a [`Tail`](crate::Tail) that has not come further.
     pub keep_from: Option<Position>,
-    /// Nothing is rewritten.
-    pub dry_run: bool,
 }
 
 impl Default for Compaction {
     fn default() -> Self {
-        Compaction { dead_percent: 25, keep_from: None, dry_run: false }
+        Compaction { dead_percent: 25, keep_from: None }
     }
 }
 
@@ -193,24 +183,17 @@ impl Compaction {
         self.keep_from = Some(position);
         self
     }
-
-    /// Only says what would come back.
-    #[must_use]
-    pub fn dry_run(mut self) -> Self {
-        self.dry_run = true;
-        self
-    }
 }
 
-/// What [`Store::compact`](crate::Store::compact) came to.
+/// What [`Store::compact`](crate::Store::compact) came to, or, by [`Store::space`](crate::Store::space), would come to.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct Compacted {
     /// The segments that it looked at, in order: all that are full and that the index in files covers.
     pub segments: Vec<SegmentSpace>,
-    /// Segments that were rewritten, or with `dry_run` would be.
+    /// Segments that were rewritten.
     pub rewritten: u32,
-    /// Bytes by which files became shorter, or would. The device has them back once no reader holds what was before.
+    /// Bytes by which files became shorter. The device has them back once no reader holds what was before.
     pub freed_bytes: u64,
     /// Bytes that were written.
     pub written_bytes: u64,
@@ -226,7 +209,7 @@ pub struct SegmentSpace {
     pub file_bytes: u64,
     /// The length that the file has once what is dead is gone: what is live, and what tells where it was.
     pub live_bytes: u64,
-    /// Whether it was rewritten, or would be.
+    /// Whether it was rewritten.
     pub rewritten: bool,
 }
 

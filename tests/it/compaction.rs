@@ -205,7 +205,9 @@ fn a_snapshot_from_before_has_everything_and_holds_its_space() {
     assert_eq!(found, before);
     assert_eq!(store.stats().unwrap().held_bytes, SEGMENT);
     drop((snapshot, history));
-    assert_eq!(store.stats().unwrap().held_bytes, 0);
+    // A thread that prepares a segment has a view for as long as that takes.
+    let mut looks = (0..100_000).map(|_| store.stats().unwrap().held_bytes);
+    assert!(looks.any(|held| held == 0));
 }
 
 /// A queue in a table: what is put is taken soon.

@@ -20,49 +20,35 @@ pub(crate) fn compact(
     args: &CompactArgs,
     out: &mut Output,
 ) -> Result<ExitCode, Failure> {
-    let segments = match args.dry_run {
-        true => would(&open::to_read(store)?.space()?, args),
+    let mut compaction = Compaction::new().dead_percent(args.dead);
+    if let Some(position) = args.keep_from {
+        compaction = compaction.keep_from(Position::from_u64(position));
+    }
+    let done = match args.dry_run {
+        true => open::to_read(store)?.space(&compaction)?,
         false => {
             let store = open::to_change(store)?;
-            let mut compaction = Compaction::new().dead_percent(args.dead);
-            if let Some(position) = args.keep_from {
-                compaction = compaction.keep_from(Position::from_u64(position));
-            }
             let bar = ui::spinner("compact");
-            let Compacted { segments, .. } = store.compact_with(&compaction, &mut |segment| {
+            let done = store.compact_with(&compaction, &mut |segment| {
                 bar.set_message(format!("segment {}", segment.segment));
                 bar.tick();
             })?;
             bar.finish_and_clear();
             store.shut_down()?;
-            segments
+            done
         }
     };
     match args.json {
-        true => out.json(&Report::of(&segments, args.dry_run))?,
-        false => print(&segments, args.dry_run, out)?,
+        true => out.json(&Report::of(&done, args.dry_run))?,
+        false => print(&done, args.dry_run, out)?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Which of these would be rewritten.
-fn would(segments: &[SegmentSpace], args: &CompactArgs) -> Vec<SegmentSpace> {
-    let enough = |segment: &SegmentSpace| {
-        let dead = segment.file_bytes.saturating_sub(segment.live_bytes);
-        segment.rewritten && dead * 100 >= segment.file_bytes * u64::from(args.dead)
-    };
-    let told = |segment: &SegmentSpace| {
-        let mut told = *segment;
-        told.rewritten = enough(segment);
-        told
-    };
-    segments.iter().map(told).collect()
 }
 
 #[derive(Serialize)]
 struct Report {
     dry_run: bool,
-    rewritten: u64,
+    rewritten: u32,
     freed_bytes: u64,
     segments: Vec<Segment>,
 }
@@ -75,14 +61,8 @@ struct Segment {
     rewritten: bool,
 }
 
-/// By how much files become shorter that are rewritten.
-fn freed(segments: &[SegmentSpace]) -> u64 {
-    let rewritten = segments.iter().filter(|segment| segment.rewritten);
-    rewritten.map(|segment| segment.file_bytes.saturating_sub(segment.live_bytes)).sum()
-}
-
 impl Report {
-    fn of(segments: &[SegmentSpace], dry_run: bool) -> Self {
+    fn of(done: &Compacted, dry_run: bool) -> Self {
         let segment = |it: &SegmentSpace| Segment {
             segment: it.segment,
             file_bytes: it.file_bytes,
@@ -91,14 +71,14 @@ impl Report {
         };
         Report {
             dry_run,
-            rewritten: segments.iter().filter(|segment| segment.rewritten).count() as u64,
-            freed_bytes: freed(segments),
-            segments: segments.iter().map(segment).collect(),
+            rewritten: done.rewritten,
+            freed_bytes: done.freed_bytes,
+            segments: done.segments.iter().map(segment).collect(),
         }
     }
 }
 
-fn print(segments: &[SegmentSpace], dry_run: bool, out: &mut Output) -> Result<(), Failure> {
+fn print(done: &Compacted, dry_run: bool, out: &mut Output) -> Result<(), Failure> {
     let columns = [
         ("SEGMENT", Align::Right),
         ("FILE", Align::Right),
@@ -107,7 +87,7 @@ fn print(segments: &[SegmentSpace], dry_run: bool, out: &mut Output) -> Result<(
         ("", Align::Left),
     ];
     let mut table = Table::new(columns).indent(2).spare([3]);
-    for segment in segments {
+    for segment in &done.segments {
         let full = segment.live_bytes.min(segment.file_bytes) * BAR;
         let live = full.checked_div(segment.file_bytes).unwrap_or_default();
         let cells = |count: u64, cell: &str| (0..count).map(|_| cell).collect::<String>();
@@ -125,8 +105,7 @@ fn print(segments: &[SegmentSpace], dry_run: bool, out: &mut Output) -> Result<(
         ]);
     }
     table.print(out)?;
-    let rewritten = segments.iter().filter(|segment| segment.rewritten).count() as u64;
-    let (bytes, these) = (ui::bytes(freed(segments)), ui::many(rewritten, "segment"));
+    let (bytes, these) = (ui::bytes(done.freed_bytes), ui::many(done.rewritten, "segment"));
     let told = match dry_run {
         true => format!("{bytes} would come back from {these}"),
         false => format!("{} {bytes} from {these}", ui::check("✓ freed")),

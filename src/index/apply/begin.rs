@@ -7,7 +7,7 @@ use crate::event::{Reset, Started};
 use crate::id::{ChainNumber, ChildSlot, Position, RunNumber, Timestamp, WorkflowNumber};
 use crate::index::state::{
     ChildRef, Entry, Fork, Impossible, Index, Latest, Must, NewRun, OutgoingRequest, Relation, Run,
-    RunLinks, RunState, Size, Waypoints, WorkflowSlot,
+    RunLinks, RunState, Waypoints, WorkflowSlot,
 };
 use crate::log::format::Batch;
 
@@ -57,8 +57,7 @@ impl Index {
             fork: None,
             links: None,
         };
-        let size = Size { runs: 1, ..Size::default() };
-        self.add_run(slot, run, displaces, size, commit)
+        self.add_run(slot, run, displaces, commit)
     }
 
     /// The chain of a run that begins with `started`: one that goes on, or a new one.
@@ -103,7 +102,6 @@ impl Index {
         batch: &Batch<'_>,
         reset: &Reset<'_>,
         mut state: RunState,
-        own_bytes: u64,
         commit: Position,
     ) -> Result<(), Impossible> {
         let shared = batch.first_event - 1;
@@ -121,9 +119,6 @@ impl Index {
             // Also by an event that it shares: a close policy that is due wants no more than that.
             self.deferred.canceled.push(batch.run);
         }
-        let inherited = u64::from(state.bytes).checked_sub(own_bytes);
-        let inherited = inherited.must("a run has fewer bytes than its first batch")?;
-        let size = Size { runs: 1, events: shared.into(), bytes: inherited };
         self.chains.add(chain, batch.run)?;
         self.reopen_chain(chain)?;
         let links = self.inherit(number, batch, reset, commit)?;
@@ -146,7 +141,7 @@ impl Index {
             fork: Some(Box::new(Fork { base: number, shared })),
             links: (!links.is_empty()).then(|| Box::new(links)),
         };
-        self.add_run(slot, run, true, size, commit)
+        self.add_run(slot, run, true, commit)
     }
 
     fn add_run(
@@ -154,15 +149,12 @@ impl Index {
         slot: WorkflowSlot,
         run: impl FnOnce(WorkflowNumber, Option<RunNumber>) -> Run,
         displaces: bool,
-        size: Size,
         commit: Position,
     ) -> Result<(), Impossible> {
         let number = self.runs.next().must("there are more runs than numbers")?;
         let new = NewRun { number, commit };
         let (workflow, older) = self.namespaces.add_run(slot, &new, displaces)?;
-        let run = run(workflow, older);
-        self.deferred.grow(run.namespace, size);
-        self.runs.push(number, run);
+        self.runs.push(number, run(workflow, older));
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use crate::id::{ChildSlot, Position, RunNumber};
 use crate::index::payload::{Beginning, beginning};
 use crate::index::state::{
     ChildRef, DutyKey, Impossible, Index, Must, OutgoingRequest, ParentState, Relation, RunLinks,
-    RunList, RunState, Size,
+    RunList, RunState,
 };
 use crate::log::format::Batch;
 
@@ -74,7 +74,7 @@ impl Index {
         match begins {
             Some(Beginning::Started(started)) => self.start_run(batch, &started, state, commit)?,
             Some(Beginning::Reset(reset)) => {
-                self.start_reset(batch, &reset, state, bytes, commit)?;
+                self.start_reset(batch, &reset, state, commit)?;
             }
             None => self.extend_run(batch.run, before.as_ref(), state, commit)?,
         }
@@ -91,12 +91,8 @@ impl Index {
         self.listing.add(RunList::Started, started);
         self.listing.add(RunList::Closed, closed);
         // By where the run ends: after a compaction, batches may be missing before this one.
-        let grown = match (begins, before) {
-            (Some(Beginning::Reset(_)), _) => Some((batch.count.into(), bytes)),
-            (_, before) => state.growth(before.as_ref()),
-        };
-        let (events, bytes_more) = grown.must("a run has become smaller")?;
-        self.deferred.grow(namespace, Size { runs: 0, events, bytes: bytes_more });
+        let grown = state.growth(before.as_ref()).must("a run has become smaller")?;
+        self.deferred.grow(namespace, grown);
         if linked {
             self.apply_links(batch, commit)?;
         }

@@ -180,11 +180,14 @@ impl RunState {
         }
     }
 
-    /// How many events and bytes it has more than `before`, or than none; `None` if it has fewer.
-    pub(crate) fn growth(&self, before: Option<&RunState>) -> Option<(u64, u64)> {
+    /// What it has more than `before`, or than no run; `None` if that is less.
+    pub(crate) fn growth(&self, before: Option<&RunState>) -> Option<Size> {
         let (events, bytes) = before.map_or((1, 0), |before| (before.next_event, before.bytes));
-        let grown = (self.next_event.checked_sub(events)?, self.bytes.checked_sub(bytes)?);
-        Some((grown.0.into(), grown.1.into()))
+        Some(Size {
+            runs: before.is_none().into(),
+            events: self.next_event.checked_sub(events)?.into(),
+            bytes: self.bytes.checked_sub(bytes)?.into(),
+        })
     }
 }
 

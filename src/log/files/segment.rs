@@ -73,16 +73,35 @@ impl Segment {
         file.write_at(&header.encode(), 0).map_err(failed("write"))?;
         // The content must be durable before the name is: recovery trusts a segment under its final name.
         file.sync().map_err(failed("sync"))?;
+        let segment =
+            Self::put_in_place(disk, paths, (&temporary, &*file), header, check_location)?;
+        segment.open_for_writing(disk)?;
+        Ok(segment)
+    }
+
+    /// Gives a file that is on the device, under a temporary name, that of its segment, and opens it. `check_location` is
+    /// called before.
+    pub(crate) fn put_in_place(
+        disk: &dyn Disk,
+        paths: &Paths,
+        (temporary, file): (&Path, &dyn DiskFile),
+        header: SegmentHeader,
+        check_location: &dyn Fn() -> Result<()>,
+    ) -> Result<Self> {
+        let failed = |operation, path: &Path| {
+            let path = path.to_owned();
+            move |source| Error::io(operation, path, source)
+        };
+        let id = file.id().map_err(failed("look at", temporary))?;
         check_location()?;
-        check_at(disk, &temporary, file.id().map_err(failed("look at"))?)?;
+        check_at(disk, temporary, id)?;
         let path = paths.segment(header.number);
-        disk.rename(&temporary, &path).map_err(failed("rename"))?;
+        disk.rename(temporary, &path).map_err(failed("rename", temporary))?;
         let dir = paths.log();
         // The entry must be durable before a commit in the segment is acknowledged.
-        disk.sync_dir(&dir).map_err(|source| Error::io("sync", dir, source))?;
+        disk.sync_dir(&dir).map_err(failed("sync", &dir))?;
         let segment = Self::open(disk, paths, header, SEGMENT_HEADER_BYTES)?;
-        check_at(disk, &path, file.id().map_err(failed("look at"))?)?;
-        segment.open_for_writing(disk)?;
+        check_at(disk, &path, id)?;
         Ok(segment)
     }
 

@@ -65,27 +65,18 @@ impl Store {
         let snapshot = self.snapshot();
         // What the snapshot knows to be dead must stay so.
         self.sync()?;
-        let mut pass = Pass::new(shared, compaction, &snapshot);
-        for number in 0..pass.limit() {
-            let space = pass.segment(number)?;
-            progress(&space);
-        }
-        pass.no_room.map_or(Ok(pass.done), Err)
+        Pass::new(shared, compaction, &snapshot, true).run(progress)
     }
-}
 
-impl Store {
-    /// What each full segment is used for, and what a [compaction](Store::compact) would bring back now. Reads them all. Works in
-    /// a store that is open for reading only, beside a writer.
+    /// What a [compaction](Store::compact) would come to now: what each full segment is used for, and which ones would be
+    /// rewritten. Reads them all and changes nothing. Works in a store that is open for reading only, beside a writer.
     ///
     /// # Errors
     /// [`Error::Corrupt`] for damage that was found, [`Error::DamagedIndex`].
-    pub fn space(&self) -> Result<Vec<SegmentSpace>> {
+    pub fn space(&self, compaction: &Compaction) -> Result<Compacted> {
         self.shared.here()?;
         let snapshot = self.snapshot();
-        let look = Compaction::new().dead_percent(0).dry_run();
-        let mut pass = Pass::new(&self.shared, &look, &snapshot);
-        (0..pass.limit()).map(|number| pass.segment(number)).collect()
+        Pass::new(&self.shared, compaction, &snapshot, false).run(&mut |_| ())
     }
 }
 
@@ -94,21 +85,37 @@ struct Pass<'s> {
     compaction: &'s Compaction,
     as_of: Position,
     liveness: Liveness<'s>,
+    /// Whether segments are rewritten, or only looked at.
+    rewrites: bool,
     done: Compacted,
     /// A segment was left because the disk is full.
     no_room: Option<Error>,
 }
 
 impl<'s> Pass<'s> {
-    fn new(shared: &'s Shared, compaction: &'s Compaction, snapshot: &'s Snapshot) -> Self {
+    fn new(
+        shared: &'s Shared,
+        compaction: &'s Compaction,
+        snapshot: &'s Snapshot,
+        rewrites: bool,
+    ) -> Self {
         Pass {
             shared,
             compaction,
             as_of: snapshot.end(),
             liveness: Liveness::new(snapshot),
+            rewrites,
             done: Compacted::default(),
             no_room: None,
         }
+    }
+
+    fn run(mut self, progress: &mut dyn FnMut(&SegmentSpace)) -> Result<Compacted> {
+        for number in 0..self.limit() {
+            let space = self.segment(number)?;
+            progress(&space);
+        }
+        self.no_room.map_or(Ok(self.done), Err)
     }
 
     /// The number of the first segment that must stay as it is: the log may go on there, the index in files must end behind
@@ -139,7 +146,7 @@ impl<'s> Pass<'s> {
         let worth = remains.drops() && freed > 0 && enough;
         let leaves_rows = remains.drops_rows();
         let mut space = SegmentSpace { segment: number, file_bytes, live_bytes, rewritten: worth };
-        if worth && !self.compaction.dry_run {
+        if worth && self.rewrites {
             match self.replace(segment, remains) {
                 Err(error) if reserve::says_full(&error) => {
                     space.rewritten = false;
@@ -152,7 +159,7 @@ impl<'s> Pass<'s> {
         if space.rewritten {
             self.done.rewritten += 1;
             self.done.freed_bytes += freed;
-            self.done.written_bytes += if self.compaction.dry_run { 0 } else { live_bytes };
+            self.done.written_bytes += live_bytes;
         }
         self.done.segments.push(space);
         Ok(space)
@@ -167,7 +174,7 @@ impl<'s> Pass<'s> {
         };
         let replaced = replace(disk, paths, &remains, self.as_of, &check);
         let replaced = match replaced {
-            Err(error) if reserve::release(disk, paths, &error) => {
+            Err(error) if check().is_ok() && reserve::release(disk, paths, &error) => {
                 let again = replace(disk, paths, &remains, self.as_of, &check);
                 // What was freed is enough for it; if not, the next segment makes it.
                 let _ = reserve::keep(disk, paths, segment.header.file_bytes);
