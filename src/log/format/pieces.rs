@@ -104,12 +104,7 @@ impl<'a> PieceTable<'a> {
 
     /// The number of the piece that has the byte at this offset of the segment, or of the next one.
     pub(crate) fn search(&self, offset: usize) -> usize {
-        self.search_in(0..self.len(), offset)
-    }
-
-    /// The same where it is known to be in `range`, or behind it.
-    fn search_in(&self, range: Range<usize>, offset: usize) -> usize {
-        let (mut low, mut high) = (range.start, range.end);
+        let (mut low, mut high) = (0, self.len());
         while low < high {
             let middle = low.midpoint(high);
             match self.get(middle) {
@@ -120,9 +115,23 @@ impl<'a> PieceTable<'a> {
         low
     }
 
+    /// The same from where the piece would be if all in `range` were of one length: a few steps, to neighbours in memory.
+    fn search_near(&self, range: Range<usize>, offset: usize) -> usize {
+        let into = offset % PieceDirectory::STRIDE;
+        let mut at = range.start + (range.end - 1 - range.start) * into / PieceDirectory::STRIDE;
+        let is_before = |at: usize| self.get(at).is_some_and(|piece| piece.end() <= offset);
+        while at > range.start && !is_before(at - 1) {
+            at -= 1;
+        }
+        while at < range.end && is_before(at) {
+            at += 1;
+        }
+        at
+    }
+
     /// Where the byte at this offset of the segment is in the file, and the rest of its piece.
     pub(crate) fn find(&self, directory: &PieceDirectory, offset: usize) -> Option<Range<usize>> {
-        let piece = self.get(self.search_in(directory.around(offset)?, offset))?;
+        let piece = self.get(self.search_near(directory.around(offset)?, offset))?;
         let into = offset.checked_sub(in_memory(piece.at))?;
         let place = in_memory(piece.place);
         Some(place + into..place.checked_add(in_memory(piece.len))?)
