@@ -9,7 +9,9 @@
 mod destination;
 mod image;
 mod kept_batch;
+mod left_out;
 mod losses;
+mod parts;
 mod reading;
 mod report;
 mod rescue;
@@ -20,8 +22,8 @@ mod walk;
 use std::path::Path;
 
 pub use report::{
-    CutRun, DamagedFile, FileDamage, LossStatus, LostRange, ManifestState, SalvageProgress,
-    SalvageReport, Shortfall, StaleTable, UnknownRun,
+    CutRun, DamagedFile, FileDamage, LeftOutRun, LossStatus, LostRange, ManifestState,
+    SalvageProgress, SalvageReport, Shortfall, StaleTable, UnknownRun,
 };
 
 use crate::error::{Error, Result};
@@ -48,7 +50,7 @@ use source::Source;
 ///
 /// Of a source that was [compacted](crate::Store::compact), deleted runs that lack events are left out, also where their outcome was
 /// kept, and so is what needs their events: runs that a reset made of one, up to what they share, and what a parent was told of one.
-/// The report names runs that are cut for it. A frame of a compacted segment is found by the segment's table alone: if that is
+/// The report names both, and the salvage is not complete where an outcome is lost. A frame of a compacted segment is found by the segment's table alone: if that is
 /// damaged, all of the segment is lost.
 ///
 /// A lost commit is noticed by the damage in its place and by later batches of its runs. If there are no

@@ -3,11 +3,12 @@
 use std::ops::Range;
 
 use super::image::Image;
+use super::left_out::Survey;
 use super::losses::{Damage, Known, LostExtent, missing};
 use super::report::{
     LossStatus, ManifestState, SalvageProgress, SalvageReport, Shortfall, StaleTable,
 };
-use super::rescue::{Rescue, Survey};
+use super::rescue::Rescue;
 use super::source::{SegmentFile, Source};
 use super::walk::{End, Mismatch, Step, Walk};
 use crate::bytes::wide;
@@ -297,6 +298,7 @@ impl<'a, P: FnMut(SalvageProgress)> Salvage<'a, P> {
             rows_dropped: counts.rows_dropped,
             runs_whole: runs.saturating_sub(parts),
             runs_cut,
+            runs_left_out: rescue.left_out.into_runs(),
             runs_unknown,
             lost,
             files: source.files.clone(),

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use crate::id::{Position, RunId};
+use crate::retention::Keep;
 
 /// Progress of a salvage.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,6 +47,9 @@ pub struct SalvageReport {
     pub runs_whole: u64,
     /// Runs of which events are known to be missing, in the order in which they started.
     pub runs_cut: Vec<CutRun>,
+    /// Deleted runs of which a compaction had dropped events, in the order in which they started. The new store does not know
+    /// them; where the outcome was kept, that is lost.
+    pub runs_left_out: Vec<LeftOutRun>,
     /// Runs of which nothing is kept and whose id is not known.
     pub runs_unknown: Vec<UnknownRun>,
     /// The ranges of segments that held, or may have held, commits and do not.
@@ -68,7 +72,13 @@ impl SalvageReport {
         let untouched = self.commits_partial + self.commits_dropped + self.rows_dropped == 0;
         let known = self.runs_cut.is_empty() && self.runs_unknown.is_empty();
         let ranges = self.lost.iter().all(|lost| lost.status == LossStatus::NeverAcknowledged);
-        untouched && known && ranges && self.missing_segments.is_empty() && self.shortfall.is_none()
+        let outcomes = self.runs_left_out.iter().all(|run| run.kept == Keep::Nothing);
+        untouched
+            && known
+            && outcomes
+            && ranges
+            && self.missing_segments.is_empty()
+            && self.shortfall.is_none()
     }
 }
 
@@ -105,6 +115,16 @@ impl fmt::Display for ManifestState {
             ManifestState::Stale => "older than the log",
         })
     }
+}
+
+/// A deleted run that is not in the new store.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct LeftOutRun {
+    /// Its id.
+    pub id: RunId,
+    /// What the source kept of it.
+    pub kept: Keep,
 }
 
 /// A range of a segment whose bytes are not what was written there.

@@ -5,13 +5,15 @@
 //! A batch that does not continue its run as it is in the new store cuts the run; a run that is cut takes no
 //! later batch. What the rules of the index then refuse is cut as well, until nothing more is refused.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::kept_batch::{KeptBatch, Origin, assemble, drop_orphans};
+use super::left_out::LeftOut;
+use super::parts::{origin_of, parse};
 use super::runs::{BATCH_MISSING, Kept, SourceRun, SourceRuns};
 use crate::bytes::wide;
 use crate::error::Result;
-use crate::event::{Body, Buffer, Malformed};
+use crate::event::{Buffer, Malformed};
 use crate::id::{Position, RunId, RunNumber};
 use crate::index::{DELETED_TABLE, Deletion, EVENT_KEYS_TABLE, Refusal, event_of_row};
 use crate::log::format::{BATCH_HEADER_BYTES, Batch, Frame, OVERHEAD_BYTES, Part, Parts, Put};
@@ -29,63 +31,6 @@ pub(super) struct Rescue<'s> {
     pub(super) left_out: LeftOut,
     /// The payload of the commit that is tried.
     payload: Buffer,
-}
-
-/// Runs of the source that are deleted and of which something is missing.
-#[derive(Default)]
-pub(super) struct LeftOut {
-    pub(super) numbers: HashSet<RunNumber>,
-    pub(super) ids: HashSet<RunId>,
-}
-
-/// Looks for deleted runs of which something is missing.
-#[derive(Default)]
-pub(super) struct Survey {
-    /// The id of each run, and its bytes at the last batch.
-    runs: HashMap<RunNumber, (RunId, u32)>,
-    lacking: HashSet<RunNumber>,
-    deleted: HashSet<RunId>,
-}
-
-impl Survey {
-    pub(super) fn commit(&mut self, frame: &Frame<'_>) {
-        for (part, bytes) in parse(frame).unwrap_or_default() {
-            match part {
-                Part::Batch(batch) => self.batch(&batch, bytes.len() - BATCH_HEADER_BYTES),
-                Part::Put(row) => {
-                    let deletion = Deletion::of(&row).ok().flatten();
-                    self.deleted.extend(deletion.map(|deletion| deletion.run));
-                }
-            }
-        }
-    }
-
-    fn batch(&mut self, batch: &Batch<'_>, events: usize) {
-        let origin = origin_of(batch);
-        let before = match (self.runs.get(&batch.run), origin) {
-            (Some((_, bytes)), _) => Some(u64::from(*bytes)),
-            // The bytes that a reset shares are not known here.
-            (None, Some(Origin::Resets { .. })) => None,
-            (None, _) => Some(0),
-        };
-        if before.is_some_and(|before| before + wide(events) != u64::from(batch.run_bytes)) {
-            self.lacking.insert(batch.run);
-        }
-        let id = origin.map_or(RunId::NIL, |origin| origin.id());
-        self.runs.entry(batch.run).or_insert((id, 0)).1 = batch.run_bytes;
-    }
-
-    pub(super) fn finish(self) -> LeftOut {
-        let mut left_out = LeftOut::default();
-        for number in self.lacking {
-            let id = self.runs.get(&number).map_or(RunId::NIL, |(id, _)| *id);
-            if self.deleted.contains(&id) {
-                left_out.numbers.insert(number);
-                left_out.ids.insert(id);
-            }
-        }
-        left_out
-    }
 }
 
 /// Counts of commits and their content, by outcome.
@@ -127,7 +72,7 @@ impl<'s> Rescue<'s> {
         let mut commit = Parsed { batches: vec![], rows: vec![], partial: false };
         for (part, bytes) in parts {
             match part {
-                Part::Batch(batch) if self.left_out.numbers.contains(&batch.run) => {}
+                Part::Batch(batch) if self.left_out.has_number(batch.run) => {}
                 Part::Batch(batch) => self.admit(&mut commit, batch, bytes)?,
                 Part::Put(row) if self.is_left_out(&row) => {}
                 Part::Put(_) => commit.rows.push(bytes),
@@ -145,7 +90,7 @@ impl<'s> Rescue<'s> {
         let deleted = Deletion::of(row).ok().flatten().map(|deletion| deletion.run);
         let keyed = (row.table == EVENT_KEYS_TABLE).then_some(row.value).flatten();
         let keyed = keyed.and_then(|(_, value)| event_of_row(row.key, value)).map(|(run, _)| run);
-        deleted.or(keyed).is_some_and(|run| self.left_out.ids.contains(&run))
+        deleted.or(keyed).is_some_and(|run| self.left_out.has(&run))
     }
 
     /// Adds a batch to the parts to be kept, if it continues its run as it is in the new store.
@@ -354,41 +299,9 @@ fn keyed_event(row: &[u8]) -> Option<(RunId, u32)> {
     (row.table == EVENT_KEYS_TABLE).then(|| event_of_row(row.key, row.value?.1)).flatten()
 }
 
-/// The parts of a commit, each with its bytes. No run has two batches.
-fn parse<'a>(frame: &Frame<'a>) -> Result<Vec<(Part<'a>, &'a [u8])>, Malformed> {
-    let (mut parts, mut last) = (vec![], None);
-    let mut rest = Parts::of(frame);
-    while let Some(part) = rest.next() {
-        let (part, size) = part?;
-        let end = rest.position().as_u64() - frame.payload_position().as_u64();
-        let end = usize::try_from(end).map_err(|_| Malformed)?;
-        if let Part::Batch(batch) = &part
-            && last.replace(batch.run).is_some_and(|last| last >= batch.run)
-        {
-            return Err(Malformed);
-        }
-        parts.push((part, frame.payload.get(end - size..end).ok_or(Malformed)?));
-    }
-    Ok(parts)
-}
-
 /// Whether a batch is the next one of a run, by its first event, its link and the run's size.
 fn continues(kept: &Kept, batch: &Batch<'_>, events: &[u8]) -> bool {
     batch.first_event == kept.next_event
         && batch.previous == kept.last_batch
         && u64::from(kept.bytes) + wide(events.len()) == u64::from(batch.run_bytes)
-}
-
-/// How a batch creates a run, if it can be the first one of its run.
-fn origin_of<'a>(batch: &Batch<'a>) -> Option<Origin<'a>> {
-    let first = batch.events().next()?.ok()?;
-    match first.body() {
-        Body::WorkflowExecutionStarted(started) if batch.first_event == 1 => {
-            Some(Origin::Starts(*started))
-        }
-        Body::WorkflowReset(reset) if batch.first_event > 1 => {
-            Some(Origin::Resets { reset: *reset, previous: batch.previous })
-        }
-        _ => None,
-    }
 }

@@ -60,6 +60,29 @@ fn what_is_not_deleted_comes_out_of_compacted_segments() {
     let (report, store) = salvaged(dir.path());
     assert!(report.is_complete() && report.files.is_empty(), "{report:?}");
     assert_eq!(left(&store), expected);
+    assert!(!report.runs_left_out.is_empty());
+    assert!(report.runs_left_out.iter().all(|run| store.run(&run.id).is_err()));
+}
+
+#[test]
+fn an_outcome_that_a_compaction_left_is_lost_and_told() {
+    let dir = directory();
+    let src = dir.path().join("src");
+    let store = small_segments().open(&src).unwrap();
+    let run = store.transact(|tx| tx.start(NewRun::new("shop", "order", "Order"))).unwrap().0;
+    let note = NewEvent::opaque(EventKind::MARKER_RECORDED, &[7; 2000]);
+    store.transact(|tx| tx.append(&run, note)).unwrap();
+    store.close_run(&run, Close::completed(b"done")).unwrap();
+    store.transact(|tx| tx.delete_run(&run, Keep::Outcome)).unwrap();
+    while store.end().as_u64() < SEGMENT as u64 {
+        store.transact(|tx| tx.put("filling", b"row", &[7; 9_000])).unwrap();
+    }
+    assert_eq!(store.compact(&Compaction::new().dead_percent(0)).unwrap().rewritten, 1);
+    store.shut_down().unwrap();
+    let (report, _) = salvaged(dir.path());
+    assert!(!report.is_complete());
+    let left_out: Vec<_> = report.runs_left_out.iter().map(|it| (it.id, it.kept)).collect();
+    assert_eq!(left_out, [(run, Keep::Outcome)]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kinlog::retention::Keep;
 use kinlog::salvage::{CutRun, LossStatus, LostRange, SalvageReport};
 use serde::Serialize;
 
@@ -24,6 +25,7 @@ pub(super) struct Saved {
     rows_dropped: u64,
     runs_whole: u64,
     runs_cut: Vec<Cut>,
+    runs_left_out: Vec<LeftOut>,
     runs_unknown: Vec<Unknown>,
     lost: Vec<Lost>,
     files: Vec<File>,
@@ -44,6 +46,12 @@ struct Cut {
     first_lost: u32,
     events_lost: u32,
     why: &'static str,
+}
+
+#[derive(Serialize)]
+struct LeftOut {
+    run: String,
+    outcome_lost: bool,
 }
 
 #[derive(Serialize)]
@@ -84,6 +92,10 @@ impl Saved {
             path: file.path.display().to_string(),
             damage: file.damage.to_string(),
         };
+        let left_out = |run: &kinlog::salvage::LeftOutRun| LeftOut {
+            run: run.id.to_string(),
+            outcome_lost: run.kept == Keep::Outcome,
+        };
         let unknown = |run: &kinlog::salvage::UnknownRun| Unknown {
             number: run.number,
             first_found: run.first_found,
@@ -110,6 +122,7 @@ impl Saved {
             rows_dropped: report.rows_dropped,
             runs_whole: report.runs_whole,
             runs_cut: report.runs_cut.iter().map(Cut::of).collect(),
+            runs_left_out: report.runs_left_out.iter().map(left_out).collect(),
             runs_unknown: report.runs_unknown.iter().map(unknown).collect(),
             lost: report.lost.iter().map(Lost::of).collect(),
             files: report.files.iter().map(file).collect(),

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use console::style;
+use kinlog::retention::Keep;
 use kinlog::salvage::{LostRange, SalvageReport};
 
 use crate::args::SalvageArgs;
@@ -45,6 +46,13 @@ fn print_kept(report: &SalvageReport, time: Duration, out: &mut Output) -> io::R
     if report.rows_dropped > 0 {
         let rows = ui::many(report.rows_dropped, "row change");
         out.prose(2, format!("{rows} left out: they make no sense"))?;
+    }
+    let left_out = &report.runs_left_out;
+    if !left_out.is_empty() {
+        let outcomes = left_out.iter().filter(|run| run.kept == Keep::Outcome).count() as u64;
+        let (runs, outcomes) =
+            (ui::many(left_out.len() as u64, "deleted run"), ui::many(outcomes, "outcome"));
+        out.prose(2, format!("{runs} left out, that were compacted: {outcomes} lost"))?;
     }
     let (read, kept) = (ui::bytes(report.bytes_read), ui::bytes(report.bytes_kept));
     let (rate, time) = (ui::byte_rate(report.bytes_read, time), ui::span(time));
