@@ -598,6 +598,8 @@ fn the_format_version_is_documented() {
     let fingerprint = fingerprint.split(')').next().unwrap().replace('_', "");
     let row = format!("| {version} | `{fingerprint}` |");
     assert!(text("docs/format.md").contains(&row), "docs/format.md lacks the row {row}");
+    let said = format!("The format is version {version};");
+    assert!(text("README.md").contains(&said), "README.md does not say {said:?}");
     let entry = format!("format {version}");
     assert!(text("CHANGELOG.md").contains(&entry), "CHANGELOG.md does not say {entry:?}");
     assert!(project(&format!("tests/golden/v{version}")).exists());
