@@ -29,6 +29,10 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
+    pub(super) fn new(header: SegmentHeader, path: PathBuf, id: FileId, file: MappedFile) -> Self {
+        Segment { header, path, id, file, directory: OnceLock::new() }
+    }
+
     /// Creates an empty segment: zeroed, synced (`fsync`), then renamed. So a segment under its final name always
     /// has a header and allocated space. `check_location` is called before each file is created or renamed.
     pub(crate) fn prepare(
@@ -123,7 +127,7 @@ impl Segment {
         let map = file.map(found.stored_len()).map_err(|e| Error::io("map", &path, e))?;
         let mark = if found.compacted.is_some() { usize::MAX } else { mark };
         let file = MappedFile::new(map, mark);
-        Ok(Segment { header: found, path, id, file, directory: OnceLock::new() })
+        Ok(Segment::new(found, path, id, file))
     }
 
     /// The readable bytes from an offset of the segment on: to its mark, or to the end of the piece that a compaction has left

@@ -74,7 +74,7 @@ fn segment(path: &Path, number: u32) -> (Arc<Segment>, Arc<Content>) {
         file_bytes: SEGMENT_BYTES,
         compacted: None,
     };
-    (Arc::new(Segment { header, path: PathBuf::new(), id, file }), content)
+    (Arc::new(Segment::new(header, PathBuf::new(), id, file)), content)
 }
 
 /// Runs `model` in every order and with every value that loads may see. `model` returns the thread
