@@ -165,6 +165,11 @@ numbers! {
     ChildSlot,
 }
 
+impl WorkflowNumber {
+    /// No workflow has this number.
+    pub(crate) const NONE: WorkflowNumber = WorkflowNumber(u32::MAX);
+}
+
 impl RunNumber {
     pub(crate) const FIRST: RunNumber = RunNumber(0);
     /// No run has this number.

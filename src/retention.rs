@@ -147,6 +147,18 @@ pub struct Expired {
     pub more: bool,
 }
 
+/// What [`Store::erase`](crate::Store::erase) came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct Erased {
+    /// Runs that were erased.
+    pub runs: u64,
+    /// Deleted runs of which nothing was kept and that are left.
+    pub left: u64,
+    /// Commits that it took.
+    pub commits: u64,
+}
+
 /// Which segments [`Store::compact`](crate::Store::compact) rewrites. By default those of which a quarter is dead.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]

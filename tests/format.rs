@@ -5,6 +5,8 @@
 
 #[path = "format/compacted.rs"]
 mod compacted;
+#[path = "format/erased.rs"]
+mod erased;
 #[path = "format/json.rs"]
 mod json;
 #[path = "format/samples.rs"]
@@ -481,12 +483,12 @@ fn stores_of_old_are_read_as_ever() {
         agree(&store);
         drop(store);
         let version = |path: &Path| fs::read(path).unwrap()[8];
-        assert_eq!(version(&dir.path().join("MANIFEST")), 5);
-        assert_eq!(fs::read(dir.path().join("MANIFEST")).unwrap()[4096 + 8], 5);
+        assert_eq!(version(&dir.path().join("MANIFEST")), 6);
+        assert_eq!(fs::read(dir.path().join("MANIFEST")).unwrap()[4096 + 8], 6);
         for (segment, was) in segments(dir.path()).iter().zip(segments(&golden)) {
             assert_eq!(version(segment), version(&was), "{}", was.display());
         }
-        assert_eq!(version(segments(dir.path()).last().unwrap()), 5);
+        assert_eq!(version(segments(dir.path()).last().unwrap()), 6);
         let store = Options::new().create(false).open(dir.path()).unwrap();
         assert_eq!(store.report().verdict, Verdict::Clean, "{}", golden.display());
         assert_eq!(store.history(&run).unwrap().len(), 7);
@@ -556,6 +558,7 @@ fn what_is_written_today_reads_as_the_golden_store_does() {
     tx.put("timers", &[0, 255], b"").unwrap();
     tx.commit().unwrap();
     deleted(&store);
+    erased(&store);
     // The first segment, without the large row.
     let done = store.compact(&Compaction::new().dead_percent(0)).unwrap();
     assert_eq!(done.rewritten, 1);
@@ -565,7 +568,7 @@ fn what_is_written_today_reads_as_the_golden_store_does() {
         Some(golden) => fs::write(golden.with_extension("json"), found).unwrap(),
         None => same(
             &found,
-            &in_words_of_today(&fs::read_to_string(project("tests/golden/v5.json")).unwrap()),
+            &in_words_of_today(&fs::read_to_string(project("tests/golden/v6.json")).unwrap()),
         ),
     }
 }
@@ -585,6 +588,20 @@ fn deleted(store: &Store) {
     let mut tx = store.begin();
     tx.delete_run(&runs[1], Keep::Nothing).unwrap();
     tx.commit().unwrap();
+}
+
+/// A run that is erased, and one behind it, whose number goes on after that.
+fn erased(store: &Store) {
+    let [gone, last] = [id(0xe0), id(0xe1)];
+    let mut tx = store.begin();
+    tx.start(NewRun::new("shop", "erased", "Order").id(gone).at(time(220))).unwrap();
+    tx.close_run(&gone, Close::completed(b"ok").at(time(221))).unwrap();
+    tx.commit().unwrap();
+    store.transact(|tx| tx.delete_run(&gone, Keep::Nothing)).unwrap();
+    let mut tx = store.begin();
+    tx.start(NewRun::new("shop", "after", "Order").id(last).at(time(222))).unwrap();
+    tx.commit().unwrap();
+    assert!(store.erase().unwrap().runs > 0);
 }
 
 #[test]

@@ -119,6 +119,11 @@ impl fmt::Display for Error {
                 f,
                 "the log at position {position} was compacted: commits can be read one by one from position {resume} on"
             ),
+            Error::SnapshotHeld { snapshot, commit } => write!(
+                f,
+                "the commit at position {commit} erases runs that a snapshot held at position {snapshot} still sees: drop it, \
+                 and refresh again"
+            ),
             Error::NotDeletable { run, why } => {
                 write!(f, "run {run} cannot be deleted: {}", why.why())
             }
@@ -177,6 +182,9 @@ impl fmt::Display for Moved {
             Moved::Deletion { run } => {
                 write!(f, "run {run} was deleted, or what decides whether it can be has changed")
             }
+            Moved::Erasure => f.write_str(
+                "a run that was looked at was erased, or what decides whether runs can be has changed",
+            ),
             Moved::Duty { run, initiated_event_id } => write!(
                 f,
                 "the duty of run {run} for its event {initiated_event_id} was settled or moved"

@@ -191,6 +191,14 @@ pub enum Error {
         /// The first position from which on the log has every commit.
         resume: Position,
     },
+    /// A store that is open for reading only cannot go on: a commit of the writer erases runs that a snapshot held here still
+    /// sees undeleted. Drop snapshots up to that position, and refresh again.
+    SnapshotHeld {
+        /// Where the oldest snapshot is.
+        snapshot: Position,
+        /// The commit that erases.
+        commit: Position,
+    },
     /// The run cannot be deleted now.
     NotDeletable {
         /// The run.
@@ -312,6 +320,8 @@ pub enum Moved {
         /// The run.
         run: RunId,
     },
+    /// A run that was looked at was erased, or what decides whether runs can be has changed.
+    Erasure,
     /// A duty: it was settled, or a reset moved it.
     Duty {
         /// The run that it comes from.

@@ -42,6 +42,7 @@ impl Error {
             Error::Conflict { .. } | Error::RowConflict { .. } => Retry::AfterReading,
             Error::Io { .. }
             | Error::NotDeletable { .. }
+            | Error::SnapshotHeld { .. }
             | Error::Locked { .. }
             | Error::DiskFull { .. }
             | Error::WouldBlock { .. } => Retry::Later,

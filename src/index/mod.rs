@@ -23,12 +23,13 @@ pub(crate) use prove::Contradiction;
 #[cfg(test)]
 pub(crate) use prove::DAMAGES;
 pub(crate) use rules::{
-    Deletability, Deletions, Draft, ForkPoint, Illegal, ParentEvent, Refusal, RunOrigin,
+    Deletability, Deletions, Draft, Erasing, ForkPoint, Illegal, ParentEvent, Refusal, RunOrigin,
     outcome_kind,
 };
 pub(crate) use state::{
-    Chain, ChildRef, DELETED_TABLE, Deletion, DutyKey, EVENT_KEYS_TABLE, Entry, FrozenIndex, Index,
-    ListTime, NAMESPACES_TABLE, Place, Relation, Run, RunLinks, RunList, RunState, Settings,
-    ValueRef, Waypoint, Workflow, event_in_row, event_key_row, event_of_row,
+    Chain, ChildRef, DELETED_TABLE, Deletion, DutyKey, ERASED_TABLE, EVENT_KEYS_TABLE, Entry,
+    Erasure, FrozenIndex, Index, ListTime, NAMESPACES_TABLE, Place, Relation, Run, RunLinks,
+    RunList, RunState, Settings, ValueRef, Waypoint, Workflow, event_in_row, event_key_row,
+    event_of_row,
 };
 pub use state::{DutyKind, RunStatus, Size};

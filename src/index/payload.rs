@@ -1,7 +1,7 @@
 //! A commit as the index takes it in: its payload and its place.
 
 use crate::event::{Body, Malformed, Reset, Started};
-use crate::id::{Position, RunNumber};
+use crate::id::Position;
 use crate::log::format::{Batch, Frame, Parts};
 
 /// A commit's payload and its place.
@@ -43,12 +43,12 @@ pub(crate) enum Beginning<'a> {
     Reset(Reset<'a>),
 }
 
-/// What a run's first batch says; `None` for a later batch.
+/// What a run's first batch says; `None` for a later batch. A batch of a run that `is_new` is the first one.
 pub(crate) fn beginning<'a>(
     batch: &Batch<'a>,
-    next_new: RunNumber,
+    is_new: bool,
 ) -> Result<Option<Beginning<'a>>, Malformed> {
-    if batch.first_event != 1 && batch.run != next_new {
+    if batch.first_event != 1 && !is_new {
         return Ok(None);
     }
     match batch.events().next().ok_or(Malformed)??.body() {

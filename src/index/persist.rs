@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::cold::{
     Cold, Family, FileEntry, IndexFile, KINDS, hash_key, number_key, place_key, row_key,
 };
-use super::state::{FrozenIndex, Layer, ListLayer, Record, Run};
+use super::state::{FrozenIndex, Layer, ListLayer, Record, Run, Workflow};
 use crate::bytes::wide;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
@@ -26,12 +26,9 @@ pub(crate) fn write_layer(
     let named = FileEntry { from, upto: frozen.upto, level: 0, len: 0, checksum: 0 };
     write_file(disk, paths, named, |mut writer| {
         write_numbered(&mut writer, &frozen.runs)?;
-        let runs = frozen.runs.came().map(|(number, run)| (Run::hash(&run.id), number));
-        write_hashed(&mut writer, Family::RunIds, runs.collect())?;
+        write_hashed(&mut writer, Family::RunIds, &frozen.runs, |run| Run::hash(&run.id))?;
         write_numbered(&mut writer, &frozen.workflows)?;
-        let workflows = frozen.workflows.came();
-        let workflows = workflows.map(|(number, workflow)| (workflow.own_hash(), number));
-        write_hashed(&mut writer, Family::WorkflowIds, workflows.collect())?;
+        write_hashed(&mut writer, Family::WorkflowIds, &frozen.workflows, Workflow::own_hash)?;
         write_numbered(&mut writer, &frozen.chains)?;
         write_rows(&mut writer, frozen)?;
         write_list(&mut writer, Family::Started, &frozen.listing.started)?;
@@ -92,6 +89,10 @@ fn write_numbered<V: Record>(writer: &mut SortedWriter, layer: &Layer<V>) -> Res
     writer.begin(V::FAMILY.section(), wide(entries.len()))?;
     let mut value = vec![];
     for (number, entry) in entries {
+        let Some(entry) = entry else {
+            writer.add(&number_key(number), None)?;
+            continue;
+        };
         value.clear();
         entry.encode(number, &mut value);
         debug_assert!(comes_back::<V>(number, &value), "the entry {number} is written, and lost");
@@ -109,15 +110,19 @@ fn comes_back<V: Record>(number: u32, bytes: &[u8]) -> bool {
     again == bytes
 }
 
-fn write_hashed(
+fn write_hashed<V>(
     writer: &mut SortedWriter,
     family: Family,
-    mut entries: Vec<(u64, u32)>,
+    layer: &Layer<V>,
+    hash: impl Fn(&V) -> u64,
 ) -> Result<()> {
+    let came = layer.came().map(|(number, entry)| (hash(entry), number, true));
+    let erased = layer.erased().iter().map(|(hash, number)| (*hash, *number, false));
+    let mut entries: Vec<_> = came.chain(erased).collect();
     entries.sort_unstable();
     writer.begin(family.section(), wide(entries.len()))?;
-    for (hash, number) in entries {
-        writer.add(&hash_key(hash, number), Some(&[]))?;
+    for (hash, number, is_there) in entries {
+        writer.add(&hash_key(hash, number), is_there.then_some(&[]))?;
     }
     Ok(())
 }
@@ -273,7 +278,7 @@ mod tests {
             cold.check().map(|()| found)
         };
         let expected = look(&written.cold).unwrap();
-        assert!(expected.iter().flatten().count() > index.runs.len());
+        assert!(expected.iter().flatten().count() > index.runs.iter().count());
         let bytes = written.bytes();
         let file = disk.open(&entry.path(paths), OpenMode::Write).unwrap();
         let mut met = 0;

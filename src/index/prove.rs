@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use super::Index;
 use crate::bytes::{in_memory, wide};
+use crate::hash::Map;
 use crate::id::{ChainNumber, ChildSlot, RunId, RunNumber};
 use crate::index::state::{
-    Chain, ChildRef, Duties, DutyKey, Entry, ParentState, Place, Run, RunList, Size,
+    Chain, ChildRef, Duties, DutyKey, ParentState, Place, Run, RunList, Size,
 };
 use crate::retention::Keep;
 
@@ -145,25 +146,24 @@ impl Index {
             }
             Err(Contradiction { run, what, expected, found })
         };
-        let mut gone = vec![0_u32; self.chains.len()];
+        let mut gone: Map<ChainNumber, u32> = Map::default();
         let mut histories = 0;
         for (number, run) in self.runs.iter() {
             let Some(keep) = run.state.latest().deleted else { continue };
             histories += 1;
             if keep == Keep::Nothing {
-                if let Some(gone) = gone.get_mut(run.chain.as_index()) {
-                    *gone += 1;
-                }
+                *gone.entry(run.chain).or_default() += 1;
                 let current = self.workflow_of(&run).map(|found| *found.1.current.latest());
                 let what = "a workflow id stands for a run that was deleted";
                 wrong(run.id, what, 0, u64::from(current == Some(number)))?;
             }
         }
-        for (chain, gone) in self.chains.iter().zip(&gone) {
+        for (number, chain) in self.chains.iter() {
             let what = "a chain does not add up to the runs of it that were deleted";
-            wrong(chain.first, what, (*gone).into(), chain.deleted.into())?;
+            let gone = gone.get(&number).copied().unwrap_or_default();
+            wrong(chain.first, what, gone.into(), chain.deleted.into())?;
         }
-        let runs: u64 = gone.iter().copied().map(u64::from).sum();
+        let runs: u64 = gone.values().copied().map(u64::from).sum();
         let what = "the totals do not add up to the runs that were deleted";
         wrong(RunId::NIL, what, runs, self.totals.runs_deleted)?;
         let what = "the totals do not add up to the histories that were deleted";
@@ -182,37 +182,24 @@ impl Index {
 
     /// Proves that the way up from every chain ends.
     fn prove_ancestors(&self) -> Result<(), Contradiction> {
-        let mut proven = vec![false; self.chains.len()];
-        let mut way = vec![];
-        for start in 0..self.chains.len() {
+        let mut proven: BTreeSet<ChainNumber> = BTreeSet::new();
+        let mut way: BTreeSet<ChainNumber> = BTreeSet::new();
+        for (start, _) in self.chains.iter() {
             let mut next = Some(start);
-            while let Some(at) = next {
-                match proven.get_mut(at) {
-                    Some(proven) if !*proven => {}
-                    _ => break,
-                }
-                way.push(at);
-                if way.len() > self.chains.len() {
-                    let run = self.chain_at(at).map_or(RunId::NIL, |chain| chain.first);
+            while let Some(at) = next.filter(|at| !proven.contains(at)) {
+                let chain = self.chains.get(at);
+                if !way.insert(at) {
+                    let run = chain.map_or(RunId::NIL, |chain| chain.first);
                     let what = "a run is below itself";
-                    let (expected, found) = (wide(self.chains.len()), wide(way.len()));
-                    return Err(Contradiction { run, what, expected, found });
+                    return Err(Contradiction { run, what, expected: 0, found: wide(way.len()) });
                 }
-                let parent = self.chain_at(at).and_then(|chain| chain.parent);
+                let parent = chain.and_then(|chain| chain.parent);
                 let above = parent.and_then(|held| self.runs.get(held.parent));
-                next = above.map(|above| above.chain.as_index());
+                next = above.map(|above| above.chain);
             }
-            for at in way.drain(..) {
-                if let Some(proven) = proven.get_mut(at) {
-                    *proven = true;
-                }
-            }
+            proven.append(&mut way);
         }
         Ok(())
-    }
-
-    fn chain_at(&self, place: usize) -> Option<Entry<'_, Chain>> {
-        self.chains.get(ChainNumber::from_index(place)?)
     }
 }
 

@@ -1,5 +1,5 @@
 //! Deleted runs of which a compaction left parts. The new store has no place for a run that lacks events, so they are left
-//! out, and reported.
+//! out, and reported. Erased runs are left out, too, as if they had never been.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -8,7 +8,7 @@ use super::parts::{origin_of, parse};
 use super::report::LeftOutRun;
 use crate::bytes::wide;
 use crate::id::{RunId, RunNumber};
-use crate::index::Deletion;
+use crate::index::{Deletion, Erasure};
 use crate::log::format::{BATCH_HEADER_BYTES, Batch, Frame, Part};
 use crate::retention::Keep;
 
@@ -16,12 +16,13 @@ use crate::retention::Keep;
 #[derive(Default)]
 pub(super) struct LeftOut {
     runs: BTreeMap<RunNumber, LeftOutRun>,
+    erased: HashSet<RunNumber>,
     ids: HashSet<RunId>,
 }
 
 impl LeftOut {
     pub(super) fn has_number(&self, run: RunNumber) -> bool {
-        self.runs.contains_key(&run)
+        self.runs.contains_key(&run) || self.erased.contains(&run)
     }
 
     pub(super) fn has(&self, run: &RunId) -> bool {
@@ -41,6 +42,7 @@ pub(super) struct Survey {
     runs: HashMap<RunNumber, (RunId, u32)>,
     lacking: HashSet<RunNumber>,
     deleted: HashMap<RunId, Keep>,
+    erased: HashSet<RunNumber>,
 }
 
 impl Survey {
@@ -49,6 +51,8 @@ impl Survey {
             match part {
                 Part::Batch(batch) => self.batch(&batch, bytes.len() - BATCH_HEADER_BYTES),
                 Part::Put(row) => {
+                    let erasure = Erasure::of(&row).ok().flatten();
+                    self.erased.extend(erasure.iter().flat_map(Erasure::runs));
                     let deletion = Deletion::of(&row).ok().flatten();
                     self.deleted.extend(deletion.map(|deletion| (deletion.run, deletion.keep)));
                 }
@@ -76,7 +80,10 @@ impl Survey {
             let (id, _) = self.runs.get(&number)?;
             Some((number, LeftOutRun { id: *id, kept: *self.deleted.get(id)? }))
         };
-        let runs: BTreeMap<_, _> = self.lacking.iter().copied().filter_map(deleted).collect();
-        LeftOut { ids: runs.values().map(|run| run.id).collect(), runs }
+        let lacking = self.lacking.difference(&self.erased).copied();
+        let runs: BTreeMap<_, _> = lacking.filter_map(deleted).collect();
+        let erased = self.erased.iter().filter_map(|number| Some(self.runs.get(number)?.0));
+        let ids = runs.values().map(|run| run.id).chain(erased).collect();
+        LeftOut { ids, runs, erased: self.erased }
     }
 }

@@ -279,7 +279,7 @@ impl<'a, P: FnMut(SalvageProgress)> Salvage<'a, P> {
             }
             lost.push(range);
         }
-        let runs = wide(index.runs.len());
+        let runs = index.totals.runs;
         let (runs_cut, runs_unknown, parts) = rescue.runs.report(&index);
         drop(index);
         let tables = mark.map(|mark| rescue.import.rows_before(mark)).unwrap_or_default();

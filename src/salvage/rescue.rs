@@ -15,7 +15,9 @@ use crate::bytes::wide;
 use crate::error::Result;
 use crate::event::{Buffer, Malformed};
 use crate::id::{Position, RunId, RunNumber};
-use crate::index::{DELETED_TABLE, Deletion, EVENT_KEYS_TABLE, Refusal, event_of_row};
+use crate::index::{
+    DELETED_TABLE, Deletion, ERASED_TABLE, EVENT_KEYS_TABLE, Refusal, event_of_row,
+};
 use crate::log::format::{BATCH_HEADER_BYTES, Batch, Frame, OVERHEAD_BYTES, Part, Parts, Put};
 use crate::store::CommitImport;
 
@@ -85,8 +87,11 @@ impl<'s> Rescue<'s> {
         Ok(Ok(()))
     }
 
-    /// Whether a row deletes a run that is left out, or is the key of one of its events.
+    /// Whether a row deletes a run that is left out, or is the key of one of its events; or erases runs.
     fn is_left_out(&self, row: &Put<'_>) -> bool {
+        if row.table == ERASED_TABLE {
+            return true;
+        }
         let deleted = Deletion::of(row).ok().flatten().map(|deletion| deletion.run);
         let keyed = (row.table == EVENT_KEYS_TABLE).then_some(row.value).flatten();
         let keyed = keyed.and_then(|(_, value)| event_of_row(row.key, value)).map(|(run, _)| run);

@@ -133,6 +133,6 @@ impl Built {
         if opening.read_only {
             self.index.tables.keep_deletions();
         }
-        FreezingReplay { index: &mut self.index, freezer: &self.freezer, oldest: None }
+        FreezingReplay { index: &mut self.index, freezer: &self.freezer, oldest: None, held: None }
     }
 }

@@ -31,7 +31,7 @@ try:
 except ImportError:  # Not a Unix: no writer can be asked for.
     fcntl = None
 
-FORMAT_VERSIONS = (2, 3, 4, 5)
+FORMAT_VERSIONS = (2, 3, 4, 5, 6)
 
 
 class Corrupt(Exception):
@@ -707,6 +707,8 @@ def read_record(kind, version, head):
 ROW_HEADER = 8
 NAMESPACES = "kinlog.namespaces"
 DELETED = "kinlog.deleted"
+KEYS = "kinlog.keys"
+ERASED = "kinlog.erased"
 # What is kept of a run that is deleted.
 NOTHING, OUTCOME = 0, 1
 NAMESPACE_BYTES_MAX = 255
@@ -744,6 +746,16 @@ class Row:
             self.check_namespace()
         if self.table == DELETED and (len(self.key) != 16 or self.value not in (b"\0", b"\1")):
             raise Malformed("a deletion names no run or not what is kept")
+        if self.table == ERASED:
+            self.check_erasure()
+
+    def check_erasure(self):
+        value = self.value or b""
+        if not value or len(value) % 4 or value[:4] != self.key:
+            raise Malformed("an erasure does not name its first run, or none")
+        self.erased = [u32(value, at) for at in range(0, len(value), 4)]
+        if any(one >= other for one, other in zip(self.erased, self.erased[1:])):
+            raise Malformed("the runs of an erasure are not in order")
 
     def check_namespace(self):
         try:
@@ -821,7 +833,7 @@ class Log:
         if self.end < self.as_of:
             path = self.segments[number].path
             raise Corrupt(path, 0, f"a compaction relied on commits up to {self.as_of}")
-        if self.index.gaps:
+        if self.index.gaps or self.index.strays:
             path = self.segments[number].path
             raise Corrupt(path, offset, "events are missing of runs that are not deleted")
 
@@ -964,7 +976,8 @@ class Chain:
     def __init__(self, first, namespace=None, workflow_id=None, root=None, parent=None):
         self.first, self.namespace, self.workflow_id = first.id, namespace, workflow_id
         self.root, self.parent = root, parent
-        self.last = first
+        # The run that names it here, and the last one.
+        self.named, self.last = first, first
         # The run that has the relation to this chain, and the event that began it.
         self.holder = None
 
@@ -1163,18 +1176,23 @@ class Index:
     """What going through the log once tells: runs by number, and the rows of tables."""
 
     def __init__(self, as_of=0):
-        self.runs = []
+        # By number; those that were erased are left out.
+        self.runs, self.next_new = {}, 0
         self.by_id = {}
         self.tables = {}
-        # Commits before it may lack what was dead, and these runs lack events.
-        self.as_of, self.gaps = as_of, set()
+        # What was read of runs that were erased.
+        self.erased_events, self.erased_bytes = 0, 0
+        # The first run of each workflow type.
+        self.types = {}
+        # Commits before it may lack what was dead, and these runs lack events, or the index lacks their beginnings.
+        self.as_of, self.gaps, self.strays = as_of, set(), set()
         self.before = False
 
     def commit(self, frame):
-        at, last_run, known = 0, -1, len(self.runs)
+        at, last_run, known = 0, -1, self.next_new
         place = frame.position + FRAME_HEADER
         self.before = frame.position < self.as_of
-        if not self.before and (frame.holes or self.gaps):
+        if not self.before and (frame.holes or self.gaps or self.strays):
             raise Malformed("events are missing of runs that are not deleted")
         batches, draft = [], Hindsight() if self.before else Draft()
         for _ in range(frame.batches):
@@ -1191,8 +1209,11 @@ class Index:
             at = frame.behind_hole(at + rows[-1].size)
         # As the runs were before the commit.
         deletions = self.check_deletions(rows)
+        erased = self.check_erasures(rows, batches)
+        if self.before:
+            batches = self.add_left(batches, draft)
         # First, because a reset looks at its base run as it was before the commit.
-        for batch in batches:
+        for batch in [] if self.before else batches:
             if batch.run >= known or batch.first_event == 1:
                 self.begin(batch, draft)
         for run in draft.begun.values():
@@ -1201,13 +1222,16 @@ class Index:
                     yielded = [event.body.get("reset_run_id") for event in batch.events]
                     if yielded != [run.id] and not self.before:
                         raise Malformed("the base run of a reset says more than that it yields")
-        for batch in batches:
+        for batch in [] if self.before else batches:
             self.add(batch, draft)
         draft.finish(self.by_id)
         self.settle_up(frame.position, [self.runs[batch.run] for batch in batches], draft)
         if deletions and any(run.base for run in draft.begun.values()):
             raise Malformed("a commit that deletes runs makes none by a reset")
         for row in rows:
+            of_run = row.table == DELETED or (row.table == KEYS and self.before and row.value)
+            if row.table == ERASED or (of_run and run_id(row.key[:16]) not in self.by_id):
+                continue
             table = self.tables.setdefault(row.table, {})
             if row.value is None:
                 table.pop(row.key, None)
@@ -1216,6 +1240,98 @@ class Index:
         for run, kept in deletions:
             run.deleted = kept
             self.gaps.discard(run)
+        for number in erased:
+            self.next_new = max(self.next_new, number + 1)
+            self.strays.discard(number)
+            run = self.runs.pop(number, None)
+            self.gaps.discard(run)
+            if run:
+                self.erased_events += run.own_events
+                self.erased_bytes += run.own_bytes
+                del self.by_id[run.id]
+                key = uuid.UUID(run.id).bytes
+                self.tables.get(DELETED, {}).pop(key, None)
+                for row in [row for row in self.tables.get(KEYS, {}) if row.startswith(key)]:
+                    del self.tables[KEYS][row]
+
+    def add_left(self, batches, draft):
+        """Takes in batches from before a compaction one by one; those of runs whose beginnings are missing, or what
+        these refer to, are left out: these runs are erased later."""
+        left = []
+        for batch in batches:
+            if batch.run not in self.runs:
+                if batch.run < self.next_new or not self.begins(batch):
+                    self.strays.add(batch.run)
+                    continue
+                self.begin(batch, draft)
+            self.add(batch, draft)
+            left.append(batch)
+        return left
+
+    def begins(self, batch):
+        """Whether a run begins with the batch, and what it refers to is there."""
+        first = batch.events[0]
+        if (first.kind, first.version) == RESET_KIND:
+            return first.body["base_run_id"] in self.by_id
+        if first.kind != START or not first.body:
+            return False
+        if first.body["imported"]:
+            return True
+        if first.body["continued_run_id"]:
+            return first.body["first_run_id"] in self.by_id
+        parent = self.by_id.get(first.body["parent_run_id"])
+        initiated = first.body["parent_initiated_event_id"]
+        return not first.body["parent_run_id"] or (parent and initiated in parent.relations)
+
+    def check_erasures(self, rows, batches):
+        """The runs that a commit erases."""
+        rows = [row for row in rows if row.table == ERASED or not self.before]
+        erased = {number for row in rows if row.table == ERASED for number in row.erased}
+        if not erased or self.before:
+            return erased
+        if batches or any(row.table != ERASED for row in rows):
+            raise Malformed("a commit that erases says something else")
+        if any(number not in self.runs for number in erased):
+            raise Malformed("a run is erased that is not there")
+        workflows = {}
+        for run in self.runs.values():
+            workflows.setdefault(run.workflow, []).append(run)
+        for number in erased:
+            run = self.runs[number]
+            self.check_erasure(run, erased, workflows[run.workflow])
+        return erased
+
+    def check_erasure(self, run, erased, workflow):
+        def refuse(why):
+            raise Malformed(f"run {run.id} is erased, {why}")
+
+        if run.deleted != NOTHING:
+            refuse("of which something is kept")
+        if self.types[run.type] == run.number:
+            refuse("the first one of its type")
+        left = [other for other in workflow if other.number not in erased]
+        later = [it for it in left if it.number > run.number and not it.imported]
+        if left and (run.number == workflow[0].number or not later):
+            refuse("without which others of its workflow do not follow")
+        others = self.members(run)
+        whole = all(other.number in erased for other in others)
+        if run.imported:
+            if not whole or any(it.imported and it.follows for it in self.runs.values()):
+                refuse("with which imported runs are linked")
+        elif whole:
+            if run.chain.holder and run.chain.holder[0].number not in erased:
+                refuse("of which its parent knows")
+        elif (
+            any(it.base for it in [run, *others])
+            or run.chain.last is run
+            or run.chain.named is run
+            or run.chain.holder
+        ):
+            refuse("without which its chain does not follow")
+        for relation in run.relations.values():
+            child = self.by_id.get(relation.child)
+            if child and child.number not in erased:
+                refuse("which has a child")
 
     def check_deletions(self, rows):
         """The runs that a commit deletes, each with what is kept of it."""
@@ -1224,8 +1340,13 @@ class Index:
             if row.table != DELETED:
                 continue
             run, kept = self.by_id.get(run_id(row.key)), row.value[0]
-            if run is None or not run.closed:
+            if run is None and self.before:
+                # It is erased later.
+                continue
+            if run is None or not (run.closed or self.before):
                 raise Malformed("what is deleted is no run that has closed")
+            if not run.closed:
+                self.strays.add(run.number)
             before = now.get(run, run.deleted)
             if before is not None and before <= kept:
                 raise Malformed(f"run {run.id} was deleted before")
@@ -1245,7 +1366,8 @@ class Index:
 
     def members(self, run):
         """The other runs of a run's chain."""
-        return [other for other in self.runs if other is not run and self.in_chain(other, run)]
+        runs = self.runs.values()
+        return [other for other in runs if other is not run and self.in_chain(other, run)]
 
     def in_chain(self, run, other):
         if run.imported or other.imported:
@@ -1314,7 +1436,8 @@ class Index:
             run.first = first.body["first_run_id"]
         else:
             run = self.begin_reset(batch, first)
-        if batch.run != len(self.runs) or run.id in self.by_id or run.id == NIL:
+        is_next = batch.run == self.next_new or (self.before and batch.run > self.next_new)
+        if not is_next or run.id in self.by_id or run.id == NIL:
             raise Malformed(f"run {run.id} is not new")
         run.continues, run.parent = None, None
         if batch.first_event == 1:
@@ -1324,7 +1447,15 @@ class Index:
         if not run.imported:
             draft.begun[run.id] = run
         self.by_id[run.id] = run
-        self.runs.append(run)
+        self.runs[run.number], self.next_new = run, run.number + 1
+        if batch.first_event == 1:
+            body = first.body
+            run.workflow = body["namespace"], body["workflow_id"]
+            run.type = body["namespace"], body["workflow_type"]
+            run.follows = run.imported and body["continued_run_id"] and run.first == run.id
+        else:
+            run.workflow, run.type = run.base.workflow, run.base.type
+        self.types.setdefault(run.type, run.number)
 
     def begin_chain(self, run, started):
         """A run that was started here: where it stands among others."""
@@ -1333,7 +1464,9 @@ class Index:
             run.parent = started["parent_run_id"], started["parent_initiated_event_id"]
         run.continues = started["continued_run_id"]
         if run.continues:
-            chain = self.live(run.continues).chain
+            # The run before may have been erased from the middle of the chain.
+            before = run.continues if run.continues in self.by_id else started["first_run_id"]
+            chain = self.live(before if self.before else run.continues).chain
             kin = chain.namespace, chain.workflow_id, chain.first, chain.root, chain.parent
             found = *names, started["first_run_id"], started["root_run_id"], bool(run.parent)
             if found != kin:
@@ -1390,7 +1523,7 @@ class Index:
                     if last and last.deleted == NOTHING and not self.before:
                         raise Malformed("a reset waits for a child that was deleted")
                     held.moved = run
-                    if then.child:
+                    if then.child in self.by_id:
                         self.by_id[then.child].chain.holder = run, initiated
                 run.relations[initiated] = then
         return run
@@ -1428,10 +1561,12 @@ class Index:
 
     def last_of(self, relation):
         """The last run of a child's chain."""
-        return self.by_id[relation.child].chain.last if relation.child else None
+        child = self.by_id.get(relation.child)
+        return child.chain.last if child else None
 
     def settle(self, run, relation, commit):
-        ended = relation.child and self.by_id[relation.child].chain.ended()
+        last = self.last_of(relation)
+        ended = last and last.chain.ended()
         if run.closed and not run.replaced and ended and relation.is_open():
             relation.applied = True
         due = self.due(run, relation)
@@ -1455,7 +1590,7 @@ class Index:
     def duties(self):
         """The open duties in order."""
         found = []
-        for run in self.runs:
+        for run in self.runs.values():
             for relation in run.relations.values():
                 if relation.duty and self.due(run, relation):
                     found.append((relation.duty[1], relation.duty[0], run, relation.initiated))
@@ -1528,7 +1663,7 @@ def base64_text(data):
 
 
 def print_events(log, wanted):
-    runs = [run for run in log.index.runs if wanted in (None, run.id)]
+    runs = [run for run in log.index.runs.values() if wanted in (None, run.id)]
     if wanted and not runs:
         raise Unsupported(f"there is no run {wanted}")
     runs = [run for run in runs if run.deleted is None]
@@ -1579,7 +1714,7 @@ def state_of(run, relation, outcome):
 
 def print_kin(log):
     index = log.index
-    for run in [run for run in index.runs if run.deleted is None]:
+    for run in [run for run in index.runs.values() if run.deleted is None]:
         for relation in run.relations.values():
             chain = index.by_id[relation.child].chain if relation.started else None
             outcome = relation.outcome or (chain and chain.ended())
@@ -1618,9 +1753,9 @@ def print_report(log):
             "segments": len(log.segments),
             "remains_bytes": log.remains_bytes,
             "manifest_damaged": log.manifest.damaged,
-            "runs": sum(run.deleted != NOTHING for run in log.index.runs),
-            "events": sum(run.own_events for run in log.index.runs),
-            "event_bytes": sum(run.own_bytes for run in log.index.runs),
+            "runs": sum(run.deleted != NOTHING for run in log.index.runs.values()),
+            "events": log.index.erased_events + sum(it.own_events for it in log.index.runs.values()),
+            "event_bytes": log.index.erased_bytes + sum(it.own_bytes for it in log.index.runs.values()),
         }
     )
 

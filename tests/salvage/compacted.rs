@@ -65,6 +65,22 @@ fn what_is_not_deleted_comes_out_of_compacted_segments() {
 }
 
 #[test]
+fn erased_runs_are_left_out_as_if_they_had_never_been() {
+    let dir = directory();
+    let src = dir.path().join("src");
+    let expected = compacted(&src);
+    let store = small_segments().open(&src).unwrap();
+    // What is left of them in the segments stays: nothing compacts these again.
+    let erased = store.erase().unwrap();
+    assert!(erased.runs > 1 && erased.left <= 2, "{erased:?}");
+    store.shut_down().unwrap();
+    let (report, store) = salvaged(dir.path());
+    assert!(report.is_complete() && report.runs_cut.is_empty(), "{report:?}");
+    assert_eq!(left(&store), expected);
+    assert!(report.runs_left_out.len() as u64 <= erased.left, "{report:?}");
+}
+
+#[test]
 fn an_outcome_that_a_compaction_left_is_lost_and_told() {
     let dir = directory();
     let src = dir.path().join("src");

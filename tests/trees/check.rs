@@ -47,6 +47,7 @@ pub(crate) fn run(snapshot: &Snapshot, state: &State, number: usize, rng: &mut R
             children(snapshot, state, number);
             tree(snapshot, state, number);
         }
+        Some(_) if state.is_erased(&it.id) => return run_is_erased(snapshot, it.id),
         Some(keep) => history_is_deleted(snapshot, it.id, keep),
     }
     if it.deleted == Some(Keep::Nothing) {
@@ -77,6 +78,22 @@ fn run_is_deleted(snapshot: &Snapshot, run: RunId) {
     is_deleted(snapshot.children_of_chain(&run), run, keep);
 }
 
+fn run_is_erased(snapshot: &Snapshot, run: RunId) {
+    let gone = [
+        snapshot.run(&run).map(drop),
+        snapshot.history(&run).map(drop),
+        snapshot.chain(&run).map(drop),
+        snapshot.parent(&run).map(drop),
+        snapshot.children(&run).map(drop),
+        snapshot.tree(&run).map(drop),
+        snapshot.event_by_key(&run, 1).map(drop),
+    ];
+    for (which, found) in gone.into_iter().enumerate() {
+        let is_gone = matches!(found, Err(Error::RunNotFound { .. }));
+        assert!(is_gone, "{run} is erased: {found:?} to question {which}");
+    }
+}
+
 fn is_deleted<T>(found: kinlog::Result<T>, run: RunId, keep: Keep) {
     match found.map(drop) {
         Err(Error::RunDeleted { run: of, kept }) => assert_eq!((of, kept), (run, keep)),
@@ -99,10 +116,13 @@ fn closing(snapshot: &Snapshot, state: &State, number: usize) {
 /// What the store counts.
 pub(crate) fn stats(store: &Store, state: &State) {
     let stats = store.stats().unwrap();
-    let gone = (0..state.runs.len()).filter(|run| !state.is_kept(*run)).count() as u64;
-    let all = state.runs.len() as u64;
+    let erased = state.erased.borrow().len() as u64;
+    let gone = (0..state.runs.len()).filter(|run| !state.is_kept(*run)).count() as u64 - erased;
+    let all = state.runs.len() as u64 - erased;
     assert_eq!((stats.runs, stats.deleted_runs), (all - gone, gone), "runs");
-    let deleted = (0..state.runs.len()).filter(|run| state.runs[*run].deleted.is_some());
+    let is_deleted = |run: &usize| state.runs[*run].deleted.is_some();
+    let deleted = (0..state.runs.len()).filter(is_deleted);
+    let deleted = deleted.filter(|run| !state.is_erased(&state.runs[*run].id));
     assert_eq!(
         stats.deleted_histories,
         sum(&store.snapshot(), state, deleted),

@@ -17,7 +17,7 @@ impl Draft {
         if begun.iter().any(|run| run.base.is_some()) {
             return Err(vec![No::Invalid]);
         }
-        let Some(number) = self.before.find(run) else {
+        let Some(number) = self.before.find_known(run) else {
             let begun = begun.iter().any(|begun| begun.id == *run);
             let open = No::NotDeletable(Undeletable::Open);
             return Err(vec![if begun { open } else { No::NotFound }]);

@@ -24,6 +24,8 @@ pub(crate) struct Done {
     pub(crate) reopened: u64,
     /// Segments that were rewritten.
     pub(crate) compacted: u64,
+    /// Deleted runs that were erased.
+    pub(crate) erased: u64,
     pub(crate) runs: u64,
 }
 
@@ -44,6 +46,7 @@ impl Done {
         self.notices += other.notices;
         self.reopened += other.reopened;
         self.compacted += other.compacted;
+        self.erased += other.erased;
         self.runs += other.runs;
     }
 }

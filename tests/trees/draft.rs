@@ -62,7 +62,7 @@ impl Draft {
     }
 
     pub(crate) fn find(&self, id: &RunId) -> Step<usize> {
-        match self.now.find(id) {
+        match self.now.find_known(id) {
             Some(run) if self.now.is_kept(run) => Ok(run),
             Some(_) => Err(vec![No::Deleted(Keep::Nothing)]),
             None => Err(vec![No::NotFound]),

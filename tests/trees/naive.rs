@@ -249,12 +249,24 @@ pub(crate) struct State {
     pub(crate) applied: BTreeSet<(usize, u32)>,
     /// The bytes of closed runs by number, as they were read before they were deleted.
     pub(crate) bytes: Rc<RefCell<BTreeMap<usize, u64>>>,
+    /// Deleted runs that were erased, be it later.
+    pub(crate) erased: Rc<RefCell<BTreeSet<RunId>>>,
 }
 
 impl State {
     pub(crate) fn new(limits: [Limits; 2]) -> Self {
         let (duties, applied) = (BTreeMap::new(), BTreeSet::new());
-        State { runs: vec![], limits, commits: 0, duties, applied, bytes: Rc::default() }
+        let (bytes, erased) = (Rc::default(), Rc::default());
+        State { runs: vec![], limits, commits: 0, duties, applied, bytes, erased }
+    }
+
+    pub(crate) fn is_erased(&self, id: &RunId) -> bool {
+        self.erased.borrow().contains(id)
+    }
+
+    /// A run that the store knows, be it a deleted one.
+    pub(crate) fn find_known(&self, id: &RunId) -> Option<usize> {
+        self.find(id).filter(|_| !self.is_erased(id))
     }
 
     pub(crate) fn find(&self, id: &RunId) -> Option<usize> {

@@ -284,7 +284,7 @@ impl Draft {
         id: RunId,
         note: u64,
     ) -> Step<RunId> {
-        let number = self.before.find(base).ok_or(vec![No::NotFound])?;
+        let number = self.before.find_known(base).ok_or(vec![No::NotFound])?;
         let run = self.before.runs[number].clone();
         let current = self.now.current(run.namespace, run.workflow);
         if let Some(current) = current

@@ -1,11 +1,15 @@
 //! A store and its model, and what happens to them. A step depends on the seed and its own number
 //! alone, so that a failure can be made smaller by leaving steps out.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
-use kinlog::retention::Compaction;
-use kinlog::{Commit, DutyFilter, DutyKind, Limits, Options, Position, Snapshot, Store, Timestamp};
+use kinlog::retention::{Compaction, Keep};
+use kinlog::{
+    Commit, DutyFilter, DutyKind, Error, Limits, Options, Position, Snapshot, Store, Timestamp,
+};
 use kinlog_testing::Rng;
 use kinlog_testing::disk::{HookedDisk, Steady};
 use kinlog_testing::files::directory;
@@ -88,7 +92,8 @@ impl World {
                 let kind = self.rng.below(DutyKind::ALL.len());
                 self.settle_kinds(&store, &DutyKind::ALL[kind..=kind]);
             }
-            84..90 => self.hold(&store),
+            84 => self.erase(&store),
+            85..90 => self.hold(&store),
             90 => self.change_limits(&store),
             91..95 => {
                 drop(store);
@@ -134,14 +139,36 @@ impl World {
         while segment(store) == filled {
             store.transact(|tx| tx.put("filling", b"row", &[7; 30_000])).unwrap();
         }
+        if self.rng.chance(60) {
+            self.erase(store);
+        }
         let done = store.compact(&Compaction::new().dead_percent(0)).unwrap();
         self.note(|| format!("  compacted {} of {} B", done.rewritten, done.freed_bytes));
         self.done.compacted += u64::from(done.rewritten);
     }
 
+    /// Erases what can be, and looks which runs these were: deleted ones of which nothing was kept.
+    fn erase(&mut self, store: &Store) {
+        let done = store.erase().unwrap();
+        self.note(|| format!("  erased {} and left {}", done.runs, done.left));
+        let mut erased = self.state.erased.borrow_mut();
+        let before = erased.len() as u64;
+        let gone = self.state.runs.iter().filter(|run| run.deleted == Some(Keep::Nothing));
+        erased.extend(
+            gone.map(|run| run.id)
+                .filter(|run| matches!(store.run(run), Err(Error::RunNotFound { .. }))),
+        );
+        assert_eq!(erased.len() as u64 - before, done.runs, "runs that are not there any more");
+        self.done.erased += done.runs;
+    }
+
     fn reopen(&mut self) {
         self.done.reopened += 1;
         self.note(|| "reopen".into());
+        for (_, state) in &mut self.held {
+            // Of what is erased from now on, a snapshot of the store as it was open before is not told.
+            state.erased = Rc::new(RefCell::clone(&state.erased));
+        }
         self.open();
         let store = self.store.take().unwrap();
         self.everything(&store);

@@ -36,7 +36,8 @@ impl Index {
         };
         let slot = self.namespaces.slot(started.namespace, started.workflow_id);
         let displaces = slot.current.and_then(|current| self.runs.get(current)).is_none_or(yields);
-        let workflow_type = self.namespaces.types.number(slot.namespace, started.workflow_type)?;
+        let workflow_type =
+            self.namespaces.types.number(slot.namespace, started.workflow_type, batch.run)?;
         let chain = self.chain_for(batch.run, started)?;
         let namespace =
             u32::try_from(slot.namespace).ok().must("there are more namespaces than runs")?;
@@ -57,7 +58,7 @@ impl Index {
             fork: None,
             links: None,
         };
-        self.add_run(slot, run, displaces, commit)
+        self.add_run(slot, run, displaces, NewRun { number: batch.run, commit })
     }
 
     /// The chain of a run that begins with `started`: one that goes on, or a new one.
@@ -73,14 +74,16 @@ impl Index {
             }
             return self.chains.record(started.first_run_id, run);
         }
-        if let Some(before) = &started.continued_run_id {
-            let before = self.runs.number(before).and_then(|before| self.runs.get(before));
-            let chain = before.must("a run continues one that is not there")?.chain;
+        if started.continued_run_id.is_some() {
+            // The one before may have been erased, and the first one is as long as the chain.
+            let first = self.runs.number(&started.first_run_id);
+            let chain = first.and_then(|first| self.runs.look(first, |run| run.chain));
+            let chain = chain.must("a run continues one that is not there")?;
             self.chains.add(chain, run)?;
             return Ok(chain);
         }
         let Some(parent) = &started.parent_run_id else {
-            return self.chains.begin(started.run_id, run, None, None);
+            return Ok(self.chains.begin(started.run_id, run, None, None));
         };
         let parent = self.runs.number(parent).must("a child begins without its parent")?;
         let above = self.runs.get(parent).and_then(|above| self.chains.get(above.chain));
@@ -93,7 +96,7 @@ impl Index {
         });
         let slot = slot.must("a child begins that its parent has not initiated")?;
         let held = ChildRef { parent, slot };
-        self.chains.begin(started.run_id, run, Some(held), Some(root))
+        Ok(self.chains.begin(started.run_id, run, Some(held), Some(root)))
     }
 
     /// A run that shares the events of `reset.base_run_id` before its first batch.
@@ -141,7 +144,7 @@ impl Index {
             fork: Some(Box::new(Fork { base: number, shared })),
             links: (!links.is_empty()).then(|| Box::new(links)),
         };
-        self.add_run(slot, run, true, commit)
+        self.add_run(slot, run, true, NewRun { number: batch.run, commit })
     }
 
     fn add_run(
@@ -149,12 +152,11 @@ impl Index {
         slot: WorkflowSlot,
         run: impl FnOnce(WorkflowNumber, Option<RunNumber>) -> Run,
         displaces: bool,
-        commit: Position,
+        NewRun { number, commit }: NewRun,
     ) -> Result<(), Impossible> {
-        let number = self.runs.next().must("there are more runs than numbers")?;
         let new = NewRun { number, commit };
         let (workflow, older) = self.namespaces.add_run(slot, &new, displaces)?;
-        self.runs.push(number, run(workflow, older));
+        self.runs.put(number, run(workflow, older));
         Ok(())
     }
 

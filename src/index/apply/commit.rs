@@ -1,11 +1,10 @@
 //! Taking in a commit: its batches, its rows, and then what follows between runs.
 
-use crate::bytes::wide;
 use crate::event::Malformed;
 use crate::id::{Position, RunId, RunNumber};
 use crate::index::payload::Payload;
-use crate::index::state::{Deletion, Impossible, Index, Must};
-use crate::log::format::{Compacted, Frame, Part, SegmentHeader};
+use crate::index::state::{Deletion, Erasure, Impossible, Index, Must};
+use crate::log::format::{Compacted, Frame, Part, Put, SegmentHeader};
 use crate::log::open::Replay;
 
 impl Index {
@@ -23,19 +22,40 @@ impl Index {
         }
         for part in parts {
             if let (Part::Put(row), size) = part.ok().must("a row that was checked is malformed")? {
-                self.totals.rows_written += 1;
-                self.totals.row_bytes += wide(size);
-                if self.namespaces.put(&row) {
-                    self.limits_changed = payload.commit;
-                }
-                let deletion = Deletion::of(&row).ok();
-                let deletion = deletion.must("a deletion that was checked is malformed")?;
-                if let Some(deletion) = deletion {
-                    self.apply_deletion(deletion, payload.commit)?;
-                }
-                self.tables.put(&row, payload.commit)?;
+                self.apply_row(&row, size, payload.commit)?;
             }
         }
+        self.finish(payload, oldest)
+    }
+
+    /// Takes in a row, which takes `size` bytes of the log.
+    pub(crate) fn apply_row(
+        &mut self,
+        row: &Put<'_>,
+        size: usize,
+        commit: Position,
+    ) -> Result<(), Impossible> {
+        self.totals.add_row(size);
+        if self.namespaces.put(row) {
+            self.limits_changed = commit;
+        }
+        let erasure = Erasure::of(row).ok().must("an erasure that was checked is malformed")?;
+        if let Some(erasure) = erasure {
+            return self.apply_erasure(&erasure, commit);
+        }
+        let deletion = Deletion::of(row).ok().must("a deletion that was checked is malformed")?;
+        if let Some(deletion) = deletion {
+            self.apply_deletion(deletion, commit)?;
+        }
+        self.tables.put(row, commit)
+    }
+
+    /// Takes in what follows from all parts of a commit.
+    pub(crate) fn finish(
+        &mut self,
+        payload: Payload<'_>,
+        oldest: Position,
+    ) -> Result<(), Impossible> {
         self.apply_deferred(payload.commit)?;
         self.tables.forget(oldest);
         self.runs.forget(oldest);
@@ -65,7 +85,7 @@ impl Replay for Index {
     }
 
     fn is_whole(&self) -> bool {
-        self.cuts.gaps.is_empty()
+        self.cuts.is_empty()
     }
 
     fn run_ids(&self, numbers: &[RunNumber]) -> Vec<RunId> {

@@ -42,7 +42,6 @@ impl Index {
             let (id, raw) = event.ok().must("an event that was checked is malformed")?;
             bytes += u64::from(raw.size);
             linked |= links(&raw);
-            self.totals.payload_bytes += raw.payload.len() as u64;
             if raw.kind == EventKind::WORKFLOW_EXECUTION_CANCEL_REQUESTED && canceled == 0 {
                 canceled = id;
             }
@@ -50,12 +49,12 @@ impl Index {
         }
         let last = last.must("a batch has no events")?;
         let next_new = self.runs.next().must("there are more runs than numbers")?;
-        let begins = beginning(batch, next_new).ok().must("a run begins with another event")?;
+        let begins = beginning(batch, batch.run >= next_new);
+        let begins = begins.ok().must("a run begins with another event")?;
         let before = self.runs.state(batch.run).filter(|_| begins.is_none());
-        self.totals.event_bytes += bytes;
-        self.totals.batches += 1;
-        self.totals.events += u64::from(batch.count);
+        self.totals.add_batch(batch).ok().must("an event that was checked is malformed")?;
         let (begun, closes) = (begins.is_some(), last.kind.is_closing());
+        self.totals.runs += u64::from(begun);
         self.totals.open_runs += u64::from(begun);
         self.totals.open_runs -= u64::from(last.kind.is_closing());
         let mut state = RunState::after(batch, &last);

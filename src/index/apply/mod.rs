@@ -3,4 +3,5 @@
 mod begin;
 mod commit;
 mod delete;
+mod erase;
 mod fold;

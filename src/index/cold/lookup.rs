@@ -60,6 +60,7 @@ impl Cold {
 
     /// The numbers that an id with this hash may stand for.
     pub(crate) fn numbers(&self, family: Family, id: u64) -> impl Iterator<Item = u32> {
+        let mut deleted = vec![];
         let first = hash_prefix(id);
         let filtered = family.hash(&first);
         let from = hash_key(id, 0);
@@ -74,7 +75,14 @@ impl Cold {
             // To search for their end, too, would take as long again.
             Some(entries.take_while(move |(key, _)| key.starts_with(&first)))
         });
-        numbers.flatten().filter_map(|(key, _)| number_of_hash_key(&key))
+        // The newest file comes first.
+        numbers.flatten().filter_map(move |(key, value)| {
+            let number = number_of_hash_key(&key)?;
+            if value.is_none() {
+                deleted.push(number);
+            }
+            Some(number).filter(|number| !deleted.contains(number))
+        })
     }
 
     /// The bytes of a row.

@@ -1,6 +1,7 @@
 //! Whether a commit can follow those before it.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use crate::hash::Map;
 
@@ -11,7 +12,7 @@ use super::steps::Illegal;
 use crate::event::{Body, Event, Malformed, RawEvent, Reset, Started};
 use crate::id::{RunId, RunNumber};
 use crate::index::payload::{Beginning, Payload, beginning};
-use crate::index::state::{Deletion, Entry, Index, Namespaces, is_name};
+use crate::index::state::{Deletion, Entry, Erasure, Index, Namespaces, is_name};
 use crate::log::format::{Batch, Part, is_start};
 
 /// Why a commit cannot follow.
@@ -54,6 +55,9 @@ struct Checking<'i, 'a> {
     resets: Map<RunId, RunId>,
     draft: Draft,
     deletions: Deletions,
+    rows: u32,
+    erasures: u32,
+    erased: BTreeSet<RunNumber>,
 }
 
 impl Index {
@@ -68,6 +72,9 @@ impl Index {
             resets: Map::default(),
             draft: Draft::default(),
             deletions: Deletions::default(),
+            rows: 0,
+            erasures: 0,
+            erased: BTreeSet::new(),
         };
         let mut parts = payload.parts();
         while let Some(batch) = parts.batch()? {
@@ -81,11 +88,17 @@ impl Index {
         for part in parts {
             if let Part::Put(row) = part?.0 {
                 Namespaces::check(&row)?;
+                checking.rows += 1;
                 if let Some(deletion) = Deletion::of(&row)? {
                     checking.deletion(deletion)?;
                 }
+                if let Some(erasure) = Erasure::of(&row)? {
+                    checking.erasures += 1;
+                    checking.erased.extend(erasure.runs());
+                }
             }
         }
+        checking.check_erasures()?;
         Ok(checking.draft.finish(self)?)
     }
 }
@@ -93,7 +106,7 @@ impl Index {
 impl<'a> Checking<'_, 'a> {
     /// Checks a batch, and returns the bytes that its events take.
     fn batch(&mut self, batch: &Batch<'a>) -> Result<usize, Refusal> {
-        let run = match beginning(batch, self.next_new)? {
+        let run = match beginning(batch, batch.run == self.next_new)? {
             Some(Beginning::Started(started)) => self.start(batch, started)?,
             Some(Beginning::Reset(reset)) => self.reset(batch, &reset)?,
             None => self.follow(batch)?,
@@ -268,6 +281,16 @@ impl<'a> Checking<'_, 'a> {
         sound.then_some(()).ok_or(Malformed)
     }
 
+    /// Checks the runs that are erased: a commit that does so says nothing else.
+    fn check_erasures(&self) -> Result<(), Malformed> {
+        if self.erasures == 0 {
+            return Ok(());
+        }
+        let only = self.payload.batches == 0 && self.rows == self.erasures;
+        let sound = only && self.index.are_erasable(&self.erased);
+        sound.then_some(()).ok_or(Malformed)
+    }
+
     fn check_new(&self, batch: &Batch<'_>, run: RunId) -> Result<(), Malformed> {
         let known = self.index.runs.number(&run).is_some()
             || self.origins.contains_key(&run)
@@ -298,7 +321,7 @@ impl Index {
     /// Who a run is to others, for one that was started in this store.
     pub(crate) fn ancestry(&self, run: RunNumber) -> Option<Ancestry<'_>> {
         let run = self.runs.get(run)?;
-        let chain = self.chains.get(run.chain)?;
+        let chain = self.chains.of(&run)?;
         let (namespace, workflow) = self.workflow_of(&run)?;
         let id = |number: RunNumber| self.runs.look(number, |run| run.id);
         Some(Ancestry {

@@ -4,11 +4,11 @@
 //! deleted does not follow from itself: events are missing in between. So no rule is asked, but that batches and rows are
 //! well formed, that runs go on in order, and that only runs lack something that were deleted.
 
-use crate::event::Malformed;
-use crate::id::{Position, RunNumber};
-use crate::index::payload::{Payload, beginning};
-use crate::index::state::{Deletion, Index, Namespaces};
-use crate::log::format::{Batch, Compacted, Part, SegmentHeader, is_start};
+use crate::event::{Body, Malformed};
+use crate::id::Position;
+use crate::index::payload::Payload;
+use crate::index::state::{Deletion, EVENT_KEYS_TABLE, Erasure, Index, Namespaces, event_of_row};
+use crate::log::format::{Batch, Compacted, Part, Put, SegmentHeader, is_start};
 
 impl Index {
     /// A segment that was compacted comes next, or, if it is `left_out`, was taken in before.
@@ -32,63 +32,47 @@ impl Index {
         oldest: Position,
     ) -> Result<(), Malformed> {
         if payload.commit < self.cuts.as_of {
-            self.check_cut(payload)?;
-        } else if payload.cut || !self.cuts.gaps.is_empty() {
-            return Err(Malformed);
-        } else {
-            self.check(payload).map_err(|_| Malformed)?;
+            return self.replay_cut(payload, oldest);
         }
+        if payload.cut || !self.cuts.is_empty() {
+            return Err(Malformed);
+        }
+        self.check(payload).map_err(|_| Malformed)?;
         self.apply(payload, oldest).map_err(|_| Malformed)
     }
 
-    fn check_cut(&mut self, payload: Payload<'_>) -> Result<(), Malformed> {
-        let mut next_new = self.runs.next().ok_or(Malformed)?;
+    /// Takes in a commit from before a compaction, part by part: what is missing of one shows in the next.
+    fn replay_cut(&mut self, payload: Payload<'_>, oldest: Position) -> Result<(), Malformed> {
+        let impossible = |_| Malformed;
         let mut last = None;
-        for part in payload.parts() {
-            match part?.0 {
-                Part::Batch(batch) => {
-                    if last.is_some_and(|last| last >= batch.run) {
-                        return Err(Malformed);
-                    }
-                    last = Some(batch.run);
-                    self.check_cut_batch(&batch, &mut next_new)?;
-                }
-                Part::Put(row) => {
-                    Namespaces::check(&row)?;
-                    if let Some(deletion) = Deletion::of(&row)? {
-                        self.check_cut_deletion(deletion)?;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn check_cut_batch(
-        &mut self,
-        batch: &Batch<'_>,
-        next_new: &mut RunNumber,
-    ) -> Result<(), Malformed> {
-        if batch.run == *next_new {
-            beginning(batch, *next_new)?.ok_or(Malformed)?;
-            *next_new = next_new.next().ok_or(Malformed)?;
-        } else {
-            let state = self.runs.state(batch.run).ok_or(Malformed)?;
-            // Either nothing is missing before it, or batches with their events are.
-            let lacks = state.last_batch < batch.previous;
-            let follows = match lacks {
-                false => {
-                    state.last_batch == batch.previous && state.next_event == batch.first_event
-                }
-                true => state.next_event < batch.first_event,
-            };
-            if !follows || !state.status.is_open() || state.bytes >= batch.run_bytes {
+        let mut parts = payload.parts();
+        while let Some(batch) = parts.batch()? {
+            if last.is_some_and(|last| last >= batch.run) {
                 return Err(Malformed);
             }
-            if lacks {
-                self.cuts.gaps.insert(batch.run);
+            last = Some(batch.run);
+            let bytes = match self.check_cut_batch(&batch)? {
+                true => self.apply_batch(&batch, payload.commit).map_err(impossible)?,
+                false => self.totals.add_batch(&batch)?,
+            };
+            parts.pass(bytes)?;
+        }
+        for part in parts {
+            if let (Part::Put(row), size) = part? {
+                Namespaces::check(&row)?;
+                if self.check_cut_row(&row)? {
+                    self.apply_row(&row, size, payload.commit).map_err(impossible)?;
+                } else {
+                    self.totals.add_row(size);
+                }
             }
         }
+        self.finish(payload, oldest).map_err(impossible)
+    }
+
+    /// Checks a batch; whether it is of a run that the index has, or that it begins. Any other one is of a run that is erased
+    /// later.
+    fn check_cut_batch(&mut self, batch: &Batch<'_>) -> Result<bool, Malformed> {
         for event in batch.raw_events() {
             let (id, raw) = event?;
             let last = id + 1 == batch.next_event();
@@ -96,14 +80,63 @@ impl Index {
                 return Err(Malformed);
             }
         }
-        Ok(())
+        let Some(state) = self.runs.state(batch.run) else {
+            let begins = Some(batch.run) >= self.runs.next() && self.begins_here(batch)?;
+            if !begins {
+                self.cuts.strays.insert(batch.run);
+            }
+            return Ok(begins);
+        };
+        // Either nothing is missing before it, or batches with their events are.
+        let lacks = state.last_batch < batch.previous;
+        let follows = match lacks {
+            false => state.last_batch == batch.previous && state.next_event == batch.first_event,
+            true => state.next_event < batch.first_event,
+        };
+        if !follows || !state.status.is_open() || state.bytes >= batch.run_bytes {
+            return Err(Malformed);
+        }
+        if lacks {
+            self.cuts.gaps.insert(batch.run);
+        }
+        Ok(true)
     }
 
-    fn check_cut_deletion(&mut self, deletion: Deletion) -> Result<(), Malformed> {
-        let number = self.runs.number(&deletion.run).ok_or(Malformed)?;
+    /// Whether the first batch of a run is this one, and the index has what it refers to.
+    fn begins_here(&self, batch: &Batch<'_>) -> Result<bool, Malformed> {
+        let first = batch.events().next().ok_or(Malformed)??;
+        Ok(match first.body() {
+            Body::WorkflowReset(reset) => self.runs.number(&reset.base_run_id).is_some(),
+            Body::WorkflowExecutionStarted(started) if started.imported => true,
+            Body::WorkflowExecutionStarted(started) if started.continued_run_id.is_some() => {
+                self.runs.number(&started.first_run_id).is_some()
+            }
+            Body::WorkflowExecutionStarted(started) => started.parent_run_id.is_none_or(|parent| {
+                let parent = self.runs.number(&parent).and_then(|parent| self.runs.links(parent));
+                parent
+                    .is_some_and(|parent| parent.find(started.parent_initiated_event_id).is_some())
+            }),
+            _ => false,
+        })
+    }
+
+    /// Checks a row; whether it says something to the index. One that deletes a run which is not there, or has the key of
+    /// an event of such a run, is of one that is erased later.
+    fn check_cut_row(&mut self, row: &Put<'_>) -> Result<bool, Malformed> {
+        if let (EVENT_KEYS_TABLE, Some((_, value))) = (row.table, row.value) {
+            let event = event_of_row(row.key, value);
+            return Ok(event.is_none_or(|(run, _)| self.runs.number(&run).is_some()));
+        }
+        let Some(deletion) = Deletion::of(row)? else {
+            return Erasure::of(row).map(|_| true);
+        };
+        let Some(number) = self.runs.number(&deletion.run) else { return Ok(false) };
         let state = self.runs.state(number).ok_or(Malformed)?;
         self.cuts.gaps.remove(&number);
-        let sound = !state.status.is_open() && state.deleted < Some(deletion.keep);
-        sound.then_some(()).ok_or(Malformed)
+        if state.status.is_open() {
+            // The batch that closed it is missing.
+            self.cuts.strays.insert(number);
+        }
+        (state.deleted < Some(deletion.keep)).then_some(true).ok_or(Malformed)
     }
 }

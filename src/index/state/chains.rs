@@ -8,6 +8,7 @@ use super::frozen::Retired;
 use super::impossible::{Impossible, Must};
 use super::layers::{Entry, Layer, Layers};
 use super::links::ChildRef;
+use super::runs::Run;
 use crate::bytes::wide;
 use crate::id::{ChainNumber, Position, RunId, RunNumber};
 use crate::index::cold::Cold;
@@ -74,13 +75,14 @@ impl Chains {
         self.layers.get(number.as_index())
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.layers.len()
+    /// The chain of a run that is in the index.
+    pub(crate) fn of(&self, run: &Run) -> Option<Entry<'_, Chain>> {
+        self.layers.get_known(run.chain.as_index())
     }
 
     /// All of them, in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Entry<'_, Chain>> {
-        self.layers.iter().map(|(_, chain)| chain)
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (ChainNumber, Entry<'_, Chain>)> {
+        self.layers.iter().filter_map(|(at, chain)| Some((ChainNumber::from_index(at)?, chain)))
     }
 
     #[inline]
@@ -108,9 +110,8 @@ impl Chains {
         self.layers.thin(upto, out);
     }
 
-    /// Appends how many there are, and the imported ones by run.
+    /// Appends the imported ones by run.
     pub(super) fn encode(&self, to: &mut Vec<u8>) {
-        to.number(wide(self.len()));
         let mut imported: Vec<_> = self.imported.iter().collect();
         imported.sort_unstable();
         to.number(wide(imported.len()));
@@ -128,10 +129,9 @@ impl Chains {
         }
     }
 
-    /// What [`Chains::encode`] has appended; the chains are in `cold`.
-    pub(super) fn decode(cold: &Arc<Cold>, from: &mut Unpack<'_>) -> Option<Self> {
-        let len = usize::try_from(from.number()?).ok()?;
-        let mut chains = Chains { layers: Layers::of_cold(cold, len), ..Chains::default() };
+    /// What [`Chains::encode`] has appended; the chains, of runs with numbers below `next`, are in `cold`.
+    pub(super) fn decode(cold: &Arc<Cold>, next: usize, from: &mut Unpack<'_>) -> Option<Self> {
+        let mut chains = Chains { layers: Layers::of_cold(cold, next), ..Chains::default() };
         for _ in 0..from.count()? {
             let run = from.run_id()?;
             chains.imported.insert(run, ChainNumber::from_u32(from.narrow()?));
@@ -155,6 +155,11 @@ impl Chains {
         self.followers.get(run).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// Whether some imported run does not name the first of its chain.
+    pub(crate) fn has_followers(&self) -> bool {
+        !self.followers.is_empty()
+    }
+
     /// Notes that the imported `run` continues `before`, and does not name the first of its chain.
     pub(crate) fn follow(&mut self, before: RunId, run: RunNumber) {
         self.followers.entry(before).or_default().push(run);
@@ -167,9 +172,9 @@ impl Chains {
         run: RunNumber,
         parent: Option<ChildRef>,
         root: Option<RunNumber>,
-    ) -> Result<ChainNumber, Impossible> {
+    ) -> ChainNumber {
         let members = Members::One(run);
-        self.push(Chain { first, members, parent, root, imported: false, deleted: 0 })
+        self.put(run, Chain { first, members, parent, root, imported: false, deleted: 0 })
     }
 
     /// Adds a run that happened elsewhere to the chain that `first` began.
@@ -185,7 +190,7 @@ impl Chains {
         let members = Members::One(run);
         let (parent, root) = (None, None);
         let chain = Chain { first, members, parent, root, imported: true, deleted: 0 };
-        let number = self.push(chain)?;
+        let number = self.put(run, chain);
         self.imported.insert(first, number);
         Ok(number)
     }
@@ -200,9 +205,30 @@ impl Chains {
         Ok(())
     }
 
-    fn push(&mut self, chain: Chain) -> Result<ChainNumber, Impossible> {
-        let number = ChainNumber::from_index(self.len()).must("there are more chains than runs")?;
-        self.layers.push(chain);
-        Ok(number)
+    /// Takes a deleted run out of a chain, and out of the index a chain that has no other one.
+    pub(crate) fn remove(&mut self, number: ChainNumber, run: RunNumber) -> Result<(), Impossible> {
+        let chain = self.get_mut(number).must("a run is of a chain that is not there")?;
+        chain.deleted -= 1;
+        let mut runs = chain.runs().to_vec();
+        runs.retain(|member| *member != run);
+        chain.members = match runs.as_slice() {
+            [] => {
+                if chain.imported {
+                    let first = chain.first;
+                    self.imported.remove(&first);
+                }
+                self.layers.erase(number.as_index(), None);
+                return Ok(());
+            }
+            [only] => Members::One(*only),
+            _ => Members::Many(runs),
+        };
+        Ok(())
+    }
+
+    /// Adds a chain, whose number is that of its first run here.
+    fn put(&mut self, first: RunNumber, chain: Chain) -> ChainNumber {
+        self.layers.put(first.as_index(), chain);
+        ChainNumber::from_u32(first.as_u32())
     }
 }

@@ -7,7 +7,7 @@ use super::layers::Record;
 use super::listing::{Place, RunList};
 use super::namespaces::Workflow;
 use super::runs::Run;
-use crate::id::{Position, WorkflowNumber};
+use crate::id::Position;
 use crate::index::cold::{Cold, Family, number_key};
 
 impl Index {
@@ -45,9 +45,8 @@ impl Index {
                 return Some("a run is not found by its id");
             }
         }
-        for number in 0.. {
-            let found = self.namespaces.workflow(WorkflowNumber::from_u32(number));
-            let Some((_, workflow)) = found else { break };
+        for (number, workflow) in self.namespaces.workflows() {
+            let number = number.as_u32();
             if !is_stored(cold, number, &*workflow) {
                 return Some("a workflow differs from the log");
             }
@@ -56,7 +55,7 @@ impl Index {
                 return Some("a workflow is not found by its id");
             }
         }
-        if !(0..).zip(self.chains.iter()).all(|(number, chain)| is_stored(cold, number, &*chain)) {
+        if !self.chains.iter().all(|(number, chain)| is_stored(cold, number.as_u32(), &*chain)) {
             return Some("a chain differs from the log");
         }
         let is_listed = |list| {

@@ -90,7 +90,7 @@ impl Index {
         to.position(self.limits_changed);
         let mut totals = self.totals;
         totals.fields().into_iter().for_each(|total| to.number(*total));
-        to.number(wide(self.runs.len()));
+        to.number(wide(self.runs.next_index()));
         let is_open = |run| self.is_open(run);
         self.namespaces.encode(is_open, &mut to);
         self.chains.encode(&mut to);
@@ -113,9 +113,11 @@ impl Index {
             *total = from.number()?;
         }
         index.frozen_bytes = index.totals.log_bytes();
-        index.runs = Runs::of_cold(cold, usize::try_from(from.number()?).ok()?);
-        index.namespaces = Namespaces::decode(cold, &mut from)?;
-        index.chains = Chains::decode(cold, &mut from)?;
+        // Workflows and chains have numbers of runs.
+        let next = usize::try_from(from.number()?).ok()?;
+        index.runs = Runs::of_cold(cold, next);
+        index.namespaces = Namespaces::decode(cold, next, &mut from)?;
+        index.chains = Chains::decode(cold, next, &mut from)?;
         index.duties = Duties::decode(&mut from)?;
         index.tables = Tables::decode(cold, &mut from)?;
         from.finish(index)

@@ -13,10 +13,10 @@ use super::namespaces::{Namespace, Namespaces, Workflow};
 use super::runs::{Run, Runs};
 use super::tables::Tables;
 use crate::bytes::wide;
-use crate::error::Result;
+use crate::event::Malformed;
 use crate::id::{Position, RunId, RunNumber, WorkflowNumber};
 use crate::index::cold::IndexFile;
-use crate::log::format::{BATCH_HEADER_BYTES, Dropped, OVERHEAD_BYTES};
+use crate::log::format::{BATCH_HEADER_BYTES, Batch, Dropped, OVERHEAD_BYTES};
 
 /// What the bytes of the log are, in sum.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -24,6 +24,7 @@ pub(crate) struct Totals {
     pub(crate) commits: u64,
     pub(crate) batches: u64,
     pub(crate) events: u64,
+    pub(crate) runs: u64,
     pub(crate) open_runs: u64,
     /// Relations to children, in each of the runs that have or share them.
     pub(crate) relations: u64,
@@ -76,6 +77,26 @@ impl Totals {
         self.commits * wide(OVERHEAD_BYTES) + self.batches * wide(BATCH_HEADER_BYTES)
     }
 
+    /// Counts a batch, and returns the bytes that its events take.
+    pub(crate) fn add_batch(&mut self, batch: &Batch<'_>) -> Result<usize, Malformed> {
+        let mut bytes = 0;
+        for event in batch.raw_events() {
+            let (_, raw) = event?;
+            bytes += u64::from(raw.size);
+            self.payload_bytes += wide(raw.payload.len());
+        }
+        self.batches += 1;
+        self.events += u64::from(batch.count);
+        self.event_bytes += bytes;
+        usize::try_from(bytes).map_err(|_| Malformed)
+    }
+
+    /// Counts a row, which takes `size` bytes of the log.
+    pub(crate) fn add_row(&mut self, size: usize) {
+        self.rows_written += 1;
+        self.row_bytes += wide(size);
+    }
+
     /// Counts what a compaction has dropped: they are what was ever committed.
     pub(crate) fn add_dropped(&mut self, dropped: &Dropped) {
         // What a header says is checked by its checksum alone.
@@ -90,11 +111,12 @@ impl Totals {
     }
 
     /// All of them, in the order in which a checkpoint has them.
-    pub(super) fn fields(&mut self) -> [&mut u64; 13] {
+    pub(super) fn fields(&mut self) -> [&mut u64; 14] {
         let Totals {
             commits,
             batches,
             events,
+            runs,
             open_runs,
             relations,
             event_bytes,
@@ -110,6 +132,7 @@ impl Totals {
             commits,
             batches,
             events,
+            runs,
             open_runs,
             relations,
             event_bytes,
@@ -145,7 +168,7 @@ impl Index {
     }
 
     /// Fails once a look-up has met damage in the cold index: what it did not find may be there.
-    pub(crate) fn check_cold(&self) -> Result<()> {
+    pub(crate) fn check_cold(&self) -> crate::error::Result<()> {
         self.runs.cold().check()
     }
 
@@ -180,7 +203,7 @@ impl Index {
     }
 
     /// What look-ups have found, if none has met damage.
-    pub(crate) fn sure<T>(&self, found: T) -> Result<T> {
+    pub(crate) fn sure<T>(&self, found: T) -> crate::error::Result<T> {
         self.check_cold().map(|()| found)
     }
 
@@ -207,7 +230,7 @@ impl Index {
 
     /// The namespace and the workflow of a run.
     pub(crate) fn workflow_of(&self, run: &Run) -> Option<(&Namespace, Entry<'_, Workflow>)> {
-        self.namespaces.workflow(run.workflow)
+        self.namespaces.workflow_of(run)
     }
 
     /// Whether a duty is open.

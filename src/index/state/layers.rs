@@ -29,7 +29,7 @@ pub(crate) trait Record: Clone {
     }
 }
 
-/// Entries by number, which count from 0 in the order in which they came.
+/// Entries by number, which ascend in the order in which they came. Not each number has one.
 pub(crate) struct Layers<V> {
     hot: Layer<V>,
     frozen: Frozen<Layer<V>>,
@@ -41,10 +41,12 @@ pub(crate) struct Layers<V> {
 pub(crate) struct Layer<V> {
     /// The number of the first entry that came since.
     first: usize,
-    /// Those that came since.
-    new: Vec<V>,
-    /// Those that came before, and have changed since.
-    changed: Map<u32, V>,
+    /// Those that came since, by number from `first` on; `None` where there is none, or none any more.
+    new: Vec<Option<V>>,
+    /// Those that came before, and have changed since; `None` for what was erased.
+    changed: Map<u32, Option<V>>,
+    /// What layers below find those by that were erased: hashes of their ids, and their numbers.
+    erased: Vec<(u64, u32)>,
 }
 
 /// An entry: in memory, or decoded from the cold index.
@@ -100,21 +102,21 @@ impl<V> Default for Layers<V> {
 }
 
 impl<V: Record> Layers<V> {
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
+    /// The number behind the last one.
+    pub(crate) fn next(&self) -> usize {
         self.hot.first + self.hot.new.len()
     }
 
     /// All, in order, each with its number.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, Entry<'_, V>)> {
-        (0..self.len()).filter_map(|number| Some((number, self.get(number)?)))
+        (0..self.next()).filter_map(|number| Some((number, self.get(number)?)))
     }
 
     #[inline]
     pub(crate) fn get(&self, number: usize) -> Option<Entry<'_, V>> {
         // By far the most: entries that came since the last freeze.
         if let Some(place) = number.checked_sub(self.hot.first) {
-            return self.hot.new.get(place).map(Entry::Here);
+            return self.hot.new.get(place)?.as_ref().map(Entry::Here);
         }
         match self.find(number)? {
             Found::Here(entry) => Some(Entry::Here(entry)),
@@ -123,6 +125,17 @@ impl<V: Record> Layers<V> {
                 self.read.get(u32::try_from(number).ok()?, decode).map(Entry::Decoded)
             }
         }
+    }
+
+    /// An entry that another one refers to: if it is missing, the index is damaged.
+    pub(crate) fn get_known(&self, number: usize) -> Option<Entry<'_, V>> {
+        let found = self.get(number);
+        if found.is_none()
+            && let Ok(key) = u32::try_from(number)
+        {
+            self.cold.note_malformed(V::FAMILY, key);
+        }
+        found
     }
 
     fn decoded(
@@ -143,7 +156,7 @@ impl<V: Record> Layers<V> {
     #[inline]
     pub(crate) fn look<T>(&self, number: usize, at: impl FnOnce(&V) -> T) -> Option<T> {
         match number.checked_sub(self.hot.first) {
-            Some(place) => self.hot.new.get(place).map(at),
+            Some(place) => self.hot.new.get(place)?.as_ref().map(at),
             None => self.get(number).map(|entry| at(&entry)),
         }
     }
@@ -152,16 +165,11 @@ impl<V: Record> Layers<V> {
     pub(crate) fn find(&self, number: usize) -> Option<Found<'_, V>> {
         let mut layers = std::iter::once(&self.hot).chain(self.frozen.newest_first());
         match layers.find_map(|layer| layer.get(number)) {
-            Some(entry) => Some(Found::Here(entry)),
-            None if number >= self.len() => None,
+            Some(entry) => entry.map(Found::Here),
+            None if number >= self.next() => None,
             None => {
-                let number = u32::try_from(number).ok()?;
-                let found = self.cold.get(V::FAMILY, &number_key(number));
-                if found.is_none() {
-                    // Every number below the next one is that of an entry.
-                    self.cold.note_malformed(V::FAMILY, number);
-                }
-                found.map(Found::Cold)
+                let key = number_key(u32::try_from(number).ok()?);
+                self.cold.get(V::FAMILY, &key).map(Found::Cold)
             }
         }
     }
@@ -170,7 +178,7 @@ impl<V: Record> Layers<V> {
     #[inline]
     pub(crate) fn get_mut(&mut self, number: usize) -> Option<&mut V> {
         match number.checked_sub(self.hot.first) {
-            Some(place) => self.hot.new.get_mut(place),
+            Some(place) => self.hot.new.get_mut(place)?.as_mut(),
             None => self.thaw(number),
         }
     }
@@ -182,19 +190,44 @@ impl<V: Record> Layers<V> {
                 Found::Here(entry) => entry.clone(),
                 Found::Cold(bytes) => self.decoded(number, bytes, V::decode_whole)?,
             };
-            self.hot.changed.insert(key, entry);
+            self.hot.changed.insert(key, Some(entry));
         }
-        self.hot.changed.get_mut(&key)
+        self.hot.changed.get_mut(&key)?.as_mut()
     }
 
-    /// Adds the entry that comes next.
-    pub(crate) fn push(&mut self, entry: V) {
-        self.hot.new.push(entry);
+    /// Adds the entry `number`, which is behind all that came before.
+    pub(crate) fn put(&mut self, number: usize, entry: V) {
+        debug_assert!(number >= self.next(), "an entry comes too late");
+        self.skip(number);
+        self.hot.new.push(Some(entry));
+    }
+
+    /// Leaves out the numbers below `next` that are not used yet.
+    pub(crate) fn skip(&mut self, next: usize) {
+        if next > self.next() {
+            self.hot.new.resize_with(next.saturating_sub(self.hot.first), || None);
+        }
+    }
+
+    /// Takes out an entry, which files may find by the hash of its id.
+    pub(crate) fn erase(&mut self, number: usize, hash: Option<u64>) {
+        match number.checked_sub(self.hot.first) {
+            Some(place) => {
+                if let Some(entry) = self.hot.new.get_mut(place) {
+                    *entry = None;
+                }
+            }
+            None => {
+                let Ok(key) = u32::try_from(number) else { return };
+                self.hot.changed.insert(key, None);
+                self.hot.erased.extend(hash.map(|hash| (hash, key)));
+            }
+        }
     }
 
     /// Freezes the hot layer as of all commits before `upto`, and begins a new one.
     pub(crate) fn freeze(&mut self, upto: Position) -> Arc<Layer<V>> {
-        let next = Layer::from(self.len());
+        let next = Layer::from(self.next());
         self.frozen.push(upto, std::mem::replace(&mut self.hot, next))
     }
 
@@ -213,10 +246,10 @@ impl<V: Record> Layers<V> {
         self.read = ReadCache::new();
     }
 
-    /// Begins with `len` entries, all of them in `cold`.
-    pub(crate) fn of_cold(cold: &Arc<Cold>, len: usize) -> Self {
+    /// Begins with entries of numbers below `next`, all of them in `cold`.
+    pub(crate) fn of_cold(cold: &Arc<Cold>, next: usize) -> Self {
         Layers {
-            hot: Layer::from(len),
+            hot: Layer::from(next),
             frozen: Frozen::default(),
             cold: cold.clone(),
             read: ReadCache::new(),
@@ -233,28 +266,35 @@ impl<V: Send + Sync + 'static> Layers<V> {
 
 impl<V> Layer<V> {
     fn from(first: usize) -> Self {
-        Layer { first, new: vec![], changed: Map::default() }
+        Layer { first, new: vec![], changed: Map::default(), erased: vec![] }
     }
 
-    fn get(&self, number: usize) -> Option<&V> {
+    /// What the layer says of an entry, if anything: that it is this, or none.
+    fn get(&self, number: usize) -> Option<Option<&V>> {
         match number.checked_sub(self.first) {
-            Some(place) => self.new.get(place),
+            Some(place) => self.new.get(place).map(Option::as_ref),
             None if self.changed.is_empty() => None,
-            None => self.changed.get(&u32::try_from(number).ok()?),
+            None => self.changed.get(&u32::try_from(number).ok()?).map(Option::as_ref),
         }
     }
 
-    /// All of its entries in the order of their numbers.
-    pub(crate) fn sorted(&self) -> Vec<(u32, &V)> {
-        let mut entries: Vec<_> = self.changed.iter().map(|(key, entry)| (*key, entry)).collect();
+    /// All of its entries in the order of their numbers; `None` for those that it takes out of the layers below.
+    pub(crate) fn sorted(&self) -> Vec<(u32, Option<&V>)> {
+        let changed = self.changed.iter();
+        let mut entries: Vec<_> = changed.map(|(key, entry)| (*key, entry.as_ref())).collect();
         entries.sort_unstable_by_key(|(key, _)| *key);
-        entries.extend(self.came());
+        entries.extend(self.came().map(|(number, entry)| (number, Some(entry))));
         entries
     }
 
     /// Those that came since the layer below was frozen.
     pub(crate) fn came(&self) -> impl Iterator<Item = (u32, &V)> {
         let numbers = (self.first..).map_while(|number| u32::try_from(number).ok());
-        numbers.zip(&self.new)
+        numbers.zip(&self.new).filter_map(|(number, entry)| Some((number, entry.as_ref()?)))
+    }
+
+    /// What layers below find those by that it takes out of them: hashes of ids, and numbers.
+    pub(crate) fn erased(&self) -> &[(u64, u32)] {
+        &self.erased
     }
 }

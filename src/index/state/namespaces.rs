@@ -7,7 +7,7 @@ use super::frozen::Retired;
 use super::ids::Ids;
 use super::impossible::{Impossible, Must};
 use super::layers::{Entry, Layer, Layers};
-use super::runs::Size;
+use super::runs::{Run, Size};
 use super::settings::{SETTINGS_BYTES, Settings};
 use super::undo::{Latest, UndoQueue};
 use super::workflow_types::WorkflowTypes;
@@ -112,30 +112,28 @@ impl Namespaces {
         self.workflows.thin(upto, out);
     }
 
-    /// Appends the namespaces and types, and how many workflows there are.
+    /// Appends the namespaces and types.
     pub(super) fn encode(&self, is_open: impl Fn(RunNumber) -> bool, to: &mut Vec<u8>) {
-        to.number(wide(self.workflows.len()));
         to.number(wide(self.list.len()));
         for namespace in &self.list {
             to.text(&namespace.name);
             to.extend_from_slice(&namespace.settings.encode());
             let Size { runs, events, bytes } = *namespace.size.latest();
             [runs, events, bytes].into_iter().for_each(|sum| to.number(sum));
-            to.position(namespace.size.changed());
         }
         self.types.encode(is_open, to);
     }
 
-    /// What [`Namespaces::encode`] has appended; workflows are in `cold`.
-    pub(super) fn decode(cold: &Arc<Cold>, from: &mut Unpack<'_>) -> Option<Self> {
-        let workflows = usize::try_from(from.number()?).ok()?;
+    /// What [`Namespaces::encode`] has appended; workflows, of runs with numbers below `next`, are in `cold`.
+    pub(super) fn decode(cold: &Arc<Cold>, next: usize, from: &mut Unpack<'_>) -> Option<Self> {
         let mut namespaces =
-            Namespaces { workflows: Layers::of_cold(cold, workflows), ..Namespaces::default() };
+            Namespaces { workflows: Layers::of_cold(cold, next), ..Namespaces::default() };
         for index in 0..from.count()? {
             let name: Arc<str> = from.text()?.into();
             let settings = Settings::decode(from.take(SETTINGS_BYTES)?)?;
             let size = Size { runs: from.number()?, events: from.number()?, bytes: from.number()? };
-            let size = Latest::new(from.position()?, size);
+            // No reader is at a position before.
+            let size = Latest::new(Position::START, size);
             namespaces.by_name.insert(name.clone(), index);
             namespaces.list.push(Namespace { name, settings, size, workflows: Ids::default() });
         }
@@ -162,6 +160,12 @@ impl Namespaces {
         self.number_in(self.place(namespace)?, id)
     }
 
+    /// The workflow of a run that is in the index, and its namespace.
+    pub(super) fn workflow_of(&self, run: &Run) -> Option<(&Namespace, Entry<'_, Workflow>)> {
+        let workflow = self.workflows.get_known(run.workflow.as_index())?;
+        Some((self.list.get(workflow.namespace)?, workflow))
+    }
+
     /// The workflow with this number, and its namespace.
     pub(crate) fn workflow(
         &self,
@@ -169,6 +173,12 @@ impl Namespaces {
     ) -> Option<(&Namespace, Entry<'_, Workflow>)> {
         let workflow = self.workflows.get(number.as_index())?;
         Some((self.list.get(workflow.namespace)?, workflow))
+    }
+
+    /// All workflows, in order.
+    pub(crate) fn workflows(&self) -> impl Iterator<Item = (WorkflowNumber, Entry<'_, Workflow>)> {
+        let workflows = self.workflows.iter();
+        workflows.filter_map(|(at, workflow)| Some((WorkflowNumber::from_index(at)?, workflow)))
     }
 
     /// Whether a row makes sense as a namespace, if it is one.
@@ -202,10 +212,10 @@ impl Namespaces {
 
     /// The number of the workflow with this id in a namespace.
     pub(super) fn number_in(&self, namespace: usize, id: &str) -> Option<WorkflowNumber> {
-        let here = self.list.get(namespace)?.workflows.get(id);
-        match here {
-            None if !self.workflows.cold().is_empty() => self.cold_number(namespace, id),
-            here => here,
+        match self.list.get(namespace)?.workflows.get(id) {
+            Some(number) => Some(number).filter(|number| *number != WorkflowNumber::NONE),
+            None if self.workflows.cold().is_empty() => None,
+            None => self.cold_number(namespace, id),
         }
     }
 
@@ -213,7 +223,7 @@ impl Namespaces {
         let hash = Workflow::hash(namespace, id);
         let mut numbers = self.workflows.cold().numbers(Family::WorkflowIds, hash);
         numbers.find_map(|number| {
-            let workflow = self.workflows.get(in_memory(number))?;
+            let workflow = self.workflows.get_known(in_memory(number))?;
             let is_it = workflow.namespace == namespace && *workflow.id == *id;
             is_it.then_some(WorkflowNumber::from_u32(number))
         })
@@ -295,18 +305,39 @@ impl Namespaces {
             }
             return Ok((number, Some(older)));
         }
-        let number = WorkflowNumber::from_index(self.workflows.len());
-        let number = number.must("there are more workflows than runs")?;
+        // A workflow has the number of its first run.
+        let number = WorkflowNumber::from_u32(run.number.as_u32());
         let namespace = self.list.get_mut(place.namespace);
         let namespace = namespace.must("a workflow is in a namespace that is not there")?;
         namespace.workflows.insert(place.id.clone(), number);
-        self.workflows.push(Workflow {
+        let workflow = Workflow {
             id: place.id,
             namespace: place.namespace,
             current: Latest::new(run.commit, run.number),
             newest: run.number,
-        });
+        };
+        self.workflows.put(number.as_index(), workflow);
         Ok((number, None))
+    }
+
+    /// Changes which run of a workflow came last; without one the workflow is taken out.
+    pub(crate) fn set_newest(
+        &mut self,
+        number: WorkflowNumber,
+        newest: Option<RunNumber>,
+    ) -> Result<(), Impossible> {
+        const NO_WORKFLOW: &str = "a run is of a workflow that is not there";
+        let workflow = self.workflows.get_mut(number.as_index()).must(NO_WORKFLOW)?;
+        if let Some(newest) = newest {
+            workflow.newest = newest;
+            return Ok(());
+        }
+        let (id, hash, namespace) = (workflow.id.clone(), workflow.own_hash(), workflow.namespace);
+        self.workflows.erase(number.as_index(), Some(hash));
+        let namespace = self.list.get_mut(namespace);
+        let namespace = namespace.must("a workflow is in a namespace that is not there")?;
+        namespace.workflows.insert(id, WorkflowNumber::NONE);
+        Ok(())
     }
 
     fn namespace_for(&mut self, name: &str) -> usize {

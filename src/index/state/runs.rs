@@ -249,14 +249,14 @@ pub(crate) struct Runs {
 }
 
 impl Runs {
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
-        self.layers.len()
+    /// The place behind the last one's number.
+    pub(super) fn next_index(&self) -> usize {
+        self.layers.next()
     }
 
     /// The number of the next one; `None` if there can be no more.
     pub(crate) fn next(&self) -> Option<RunNumber> {
-        RunNumber::from_index(self.len()).filter(|next| *next != RunNumber::NONE)
+        RunNumber::from_index(self.layers.next()).filter(|next| *next != RunNumber::NONE)
     }
 
     /// All runs in the order of their numbers.
@@ -333,15 +333,19 @@ impl Runs {
     }
 
     pub(crate) fn number(&self, id: &RunId) -> Option<RunNumber> {
-        let here = self.by_id.get(id);
-        if here.is_some() || self.layers.cold().is_empty() { here } else { self.cold_number(id) }
+        match self.by_id.get(id) {
+            Some(number) => Some(number).filter(|number| *number != RunNumber::NONE),
+            None if self.layers.cold().is_empty() => None,
+            None => self.cold_number(id),
+        }
     }
 
     fn cold_number(&self, id: &RunId) -> Option<RunNumber> {
         let mut numbers = self.layers.cold().numbers(Family::RunIds, Run::hash(id));
         numbers.find_map(|number| {
             let number = RunNumber::from_u32(number);
-            (self.get(number)?.id == *id).then_some(number)
+            let run = self.layers.get_known(number.as_index())?;
+            (run.id == *id).then_some(number)
         })
     }
 
@@ -371,9 +375,9 @@ impl Runs {
         self.layers.thin(upto, out);
     }
 
-    /// Begins with `len` runs, all of them in `cold`.
-    pub(super) fn of_cold(cold: &Arc<Cold>, len: usize) -> Self {
-        Runs { layers: Layers::of_cold(cold, len), ..Runs::default() }
+    /// Begins with runs of numbers below `next`, all of them in `cold`.
+    pub(super) fn of_cold(cold: &Arc<Cold>, next: usize) -> Self {
+        Runs { layers: Layers::of_cold(cold, next), ..Runs::default() }
     }
 
     #[inline]
@@ -404,9 +408,20 @@ impl Runs {
         self.undo_queue.forget(oldest);
     }
 
-    pub(crate) fn push(&mut self, number: RunNumber, run: Run) {
-        debug_assert_eq!(Some(number), self.next());
+    /// Takes a run out.
+    pub(crate) fn erase(&mut self, number: RunNumber, id: &RunId) {
+        self.by_id.insert(*id, RunNumber::NONE);
+        self.layers.erase(number.as_index(), Some(Run::hash(id)));
+    }
+
+    /// Leaves out the numbers up to that of a run that was erased.
+    pub(crate) fn skip(&mut self, number: RunNumber) {
+        self.layers.skip(number.as_index() + 1);
+    }
+
+    /// Adds a run, whose number is behind all before.
+    pub(crate) fn put(&mut self, number: RunNumber, run: Run) {
         self.by_id.insert(run.id, number);
-        self.layers.push(run);
+        self.layers.put(number.as_index(), run);
     }
 }

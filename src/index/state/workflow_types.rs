@@ -17,6 +17,8 @@ const CLOSED_MIN: usize = 32;
 #[derive(Debug)]
 pub(crate) struct WorkflowType {
     pub(crate) name: Arc<str>,
+    /// Its first run.
+    first: RunNumber,
     /// Its runs in order: those that are open, those that some reader may see open, and some that have closed since
     /// the last time that these were dropped.
     runs: Vec<RunNumber>,
@@ -40,6 +42,11 @@ impl WorkflowTypes {
         self.list.get(number.as_index())
     }
 
+    /// The first run of a type.
+    pub(crate) fn first(&self, number: TypeNumber) -> Option<RunNumber> {
+        self.get(number).map(|of| of.first)
+    }
+
     /// The types with this name, in one namespace or in all; all types without a name.
     pub(crate) fn find(&self, namespace: Option<usize>, name: Option<&str>) -> Vec<TypeNumber> {
         let namespaces = match namespace {
@@ -58,6 +65,7 @@ impl WorkflowTypes {
         &mut self,
         namespace: usize,
         name: &str,
+        run: RunNumber,
     ) -> Result<TypeNumber, Impossible> {
         if namespace >= self.by_name.len() {
             self.by_name.resize_with(namespace + 1, Map::default);
@@ -71,7 +79,8 @@ impl WorkflowTypes {
             TypeNumber::from_index(self.list.len()).must("there are more types than runs")?;
         let name: Arc<str> = name.into();
         types.insert(name.clone(), number);
-        self.list.push(WorkflowType { name, runs: vec![], closed: 0, closed_max: CLOSED_MIN });
+        let (runs, closed, closed_max) = (vec![], 0, CLOSED_MIN);
+        self.list.push(WorkflowType { name, first: run, runs, closed, closed_max });
         Ok(number)
     }
 
@@ -89,6 +98,7 @@ impl WorkflowTypes {
         for (of, namespace) in self.list.iter().zip(namespaces) {
             to.number(wide(namespace));
             to.text(&of.name);
+            to.number(of.first.as_u32().into());
             let open: Vec<_> = of.runs.iter().filter(|run| is_open(**run)).collect();
             to.number(wide(open.len()));
             let mut before = 0;
@@ -105,7 +115,8 @@ impl WorkflowTypes {
         for _ in 0..from.count()? {
             let namespace = usize::try_from(from.number()?).ok()?;
             // No namespace has a number that the list of all, which was read before, does not have.
-            let number = types.number(namespace, from.text()?).ok()?;
+            let (name, first) = (from.text()?, RunNumber::from_u32(from.narrow()?));
+            let number = types.number(namespace, name, first).ok()?;
             let of = types.list.get_mut(number.as_index())?;
             let mut before = 0;
             for _ in 0..from.count()? {

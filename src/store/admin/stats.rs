@@ -215,7 +215,7 @@ impl Store {
     fn count(&self, stats: &mut Stats) -> crate::id::Position {
         let index = self.shared.index.read();
         let totals = index.totals;
-        stats.runs = wide(index.runs.len()) - totals.runs_deleted;
+        stats.runs = totals.runs - totals.runs_deleted;
         stats.deleted_runs = totals.runs_deleted;
         stats.deleted_histories = Size {
             runs: totals.histories_deleted,

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::event::{Effect, Event, EventKind, Left, RawEvent};
 use crate::hash::Map;
 use crate::id::{ChainNumber, Position, RunNumber};
-use crate::index::{Index, NAMESPACES_TABLE, Run};
+use crate::index::{Deletion, ERASED_TABLE, Erasure, Index, NAMESPACES_TABLE, Run};
 use crate::log::compact::{Fate, Judge};
 use crate::log::format::{Batch, Put};
 use crate::retention::Keep;
@@ -20,19 +20,41 @@ pub(super) struct Liveness<'s> {
     pub(super) snapshot: &'s Snapshot,
     /// Whether no row that was deleted is left in segments before.
     pub(super) before_are_clean: bool,
+    /// Whether nothing of a run that was erased is left in segments before.
+    pub(super) before_lack_erased: bool,
+    /// Whether the segment that is looked at has something of a run that was erased.
+    pub(super) has_erased: bool,
     /// By chain with resets: the last event of a run that another one needs.
     needed: Map<ChainNumber, Map<RunNumber, u32>>,
 }
 
 impl<'s> Liveness<'s> {
     pub(super) fn new(snapshot: &'s Snapshot) -> Self {
-        Liveness { snapshot, before_are_clean: true, needed: Map::default() }
+        let (before_are_clean, before_lack_erased) = (true, true);
+        let (has_erased, needed) = (false, Map::default());
+        Liveness { snapshot, before_are_clean, before_lack_erased, has_erased, needed }
+    }
+
+    /// What there is to know of a batch.
+    fn of_batch(&mut self, index: &Index, batch: &Batch<'_>) -> OfBatch {
+        // No run is erased during a compaction.
+        let Some(run) = index.runs.get(batch.run) else { return OfBatch::Erased };
+        let deleted = self.deleted(index, batch, &run);
+        deleted.map_or(OfBatch::Live, |(keep, is_first)| OfBatch::Deleted { keep, is_first })
+    }
+
+    /// Whether a row erases runs without which the log would not tell the number of the next run.
+    fn has_last_number(&self, index: &Index, row: &Put<'_>) -> bool {
+        let last = Erasure::of(row).ok().flatten().and_then(|erasure| erasure.runs().next_back());
+        let later = std::iter::successors(last.and_then(RunNumber::next), |number| number.next());
+        let mut later = later.take_while(|number| Some(*number) < index.runs.next());
+        let begun = |number| index.runs.look(number, |run| run.first_batch < self.snapshot.end());
+        last.is_some() && !later.any(|number| begun(number) == Some(true))
     }
 
     /// What was kept of the run of a batch, if it was deleted and no other run needs the batch.
-    fn deleted(&mut self, index: &Index, batch: &Batch<'_>) -> Option<(Keep, bool)> {
-        let run = index.runs.get(batch.run)?;
-        let keep = index.runs.state_at(&run, self.snapshot.end())?.deleted?;
+    fn deleted(&mut self, index: &Index, batch: &Batch<'_>, run: &Run) -> Option<(Keep, bool)> {
+        let keep = index.runs.state_at(run, self.snapshot.end())?.deleted?;
         let needed = self
             .needed
             .entry(run.chain)
@@ -46,9 +68,16 @@ impl Judge for Liveness<'_> {
     fn batch(&mut self, batch: &Batch<'_>) -> Result<Fate> {
         let snapshot = self.snapshot;
         let index = snapshot.index();
-        let deleted = index.sure(self.deleted(&index, batch))?;
+        let found = index.sure(self.of_batch(&index, batch))?;
         drop(index);
-        let Some((keep, is_first)) = deleted else { return Ok(Fate::Keep) };
+        let (keep, is_first) = match found {
+            OfBatch::Live => return Ok(Fate::Keep),
+            OfBatch::Erased => {
+                self.has_erased = true;
+                return Ok(Fate::Drop);
+            }
+            OfBatch::Deleted { keep, is_first } => (keep, is_first),
+        };
         let malformed =
             |_| self.snapshot.view().corrupt(batch.position, "an event is malformed", 0, 0);
         let mut left = Vec::with_capacity(usize::from(batch.count));
@@ -70,10 +99,33 @@ impl Judge for Liveness<'_> {
         }
         let Some((at, _)) = row.value else { return Ok(!self.before_are_clean) };
         let index = self.snapshot.index();
+        if row.table == ERASED_TABLE || is_of_erased(&index, row) {
+            let is_needed = !self.before_lack_erased || self.has_last_number(&index, row);
+            return index.sure(is_needed);
+        }
         let live = index.tables.get(row.table, row.key, self.snapshot.end());
         index.check_cold()?;
         Ok(live.is_some_and(|live| live.value == at))
     }
+}
+
+/// What there is to know of a batch.
+enum OfBatch {
+    Live,
+    /// Its run was deleted, and no other run needs it.
+    Deleted {
+        keep: Keep,
+        /// It is the first one of its run.
+        is_first: bool,
+    },
+    /// Its run was erased.
+    Erased,
+}
+
+/// Whether a row says that a run was deleted that was erased since.
+fn is_of_erased(index: &Index, row: &Put<'_>) -> bool {
+    let deletion = Deletion::of(row).ok().flatten();
+    deletion.is_some_and(|deletion| index.runs.number(&deletion.run).is_none())
 }
 
 /// What is left of an event, not the first one, of a run that was deleted.

@@ -1,4 +1,5 @@
 //! Compaction: gives back the space of what was deleted and overwritten.
 
+mod erase;
 mod liveness;
 mod pass;

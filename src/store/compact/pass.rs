@@ -138,6 +138,7 @@ impl<'s> Pass<'s> {
         let at = usize::try_from(number).ok();
         let segment = at.and_then(|at| view.segments().get(at));
         let segment = segment.ok_or_else(|| Error::internal("a full segment is not there"))?;
+        self.liveness.has_erased = false;
         let remains = Remains::of(segment, &mut self.liveness)?;
         let file_bytes = wide(segment.header.stored_len());
         let live_bytes = remains.file_bytes();
@@ -156,6 +157,7 @@ impl<'s> Pass<'s> {
             }
         }
         self.liveness.before_are_clean &= space.rewritten || !leaves_rows;
+        self.liveness.before_lack_erased &= space.rewritten || !self.liveness.has_erased;
         if space.rewritten {
             self.done.rewritten += 1;
             self.done.freed_bytes += freed;

@@ -1,6 +1,7 @@
 //! A replay that freezes the index at the same commits as a writer does.
 
 use super::freezer::Freezer;
+use crate::error::Error;
 use crate::event::Malformed;
 use crate::id::{Position, RunId, RunNumber};
 use crate::index::{Index, Payload};
@@ -13,6 +14,8 @@ pub(crate) struct FreezingReplay<'a> {
     pub(crate) freezer: &'a Freezer,
     /// The oldest position that a reader holds; none while the store is being opened.
     pub(crate) oldest: Option<Position>,
+    /// A commit that erases runs which that reader sees undeleted: it is not taken in.
+    pub(crate) held: Option<Error>,
 }
 
 impl Replay for FreezingReplay<'_> {
@@ -21,6 +24,12 @@ impl Replay for FreezingReplay<'_> {
         // A layer ends with a segment that was compacted, or before.
         if payload.commit >= self.index.cuts.segment_end {
             self.freezer.freeze_before_commit(self.index);
+        }
+        if let Some(snapshot) =
+            self.oldest.filter(|oldest| self.index.erases_seen(payload, *oldest))
+        {
+            self.held = Some(Error::SnapshotHeld { snapshot, commit: payload.commit });
+            return Err(Malformed);
         }
         let oldest = self.oldest.unwrap_or(payload.end);
         self.index.replay(payload, oldest)?;

@@ -13,6 +13,7 @@
 //! Where the runs end that the transaction adds events to is not kept here but with them
 //! (`store/pending/run.rs`).
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use crate::error::Moved;
@@ -39,6 +40,8 @@ pub(crate) enum Read {
     Deletable { number: RunNumber, found: Deletability },
     /// What was kept of a run, if it was deleted.
     Deleted { number: RunNumber, deleted: Option<Keep> },
+    /// Runs can be erased together.
+    Erasable(BTreeSet<RunNumber>),
     /// Nothing is missing of the children that a reset takes on.
     NoChildGone { base: RunNumber, last: u32 },
     /// Whether a duty is open.
@@ -70,7 +73,7 @@ impl Read {
                 Moved::Run { run: *run, expected: 0, found }
             }),
             Read::Run { number, next_event } => {
-                let run = index.runs.get(*number)?;
+                let Some(run) = index.runs.get(*number) else { return Some(Moved::Erasure) };
                 let (expected, found) = (*next_event, run.state.latest().next_event);
                 (found != expected).then_some(Moved::Run { run: run.id, expected, found })
             }
@@ -82,7 +85,9 @@ impl Read {
                 })
             }
             Read::Workflow { number, current, open } => {
-                let (namespace, workflow) = index.namespaces.workflow(*number)?;
+                let Some((namespace, workflow)) = index.namespaces.workflow(*number) else {
+                    return Some(Moved::Erasure);
+                };
                 let found = *workflow.current.latest();
                 let same = found == *current && index.is_open(found) == *open;
                 (!same).then(|| Moved::Workflow {
@@ -91,22 +96,25 @@ impl Read {
                 })
             }
             Read::Chain { number, newest, open } => {
-                let chain = index.chains.get(*number)?;
+                let Some(chain) = index.chains.get(*number) else { return Some(Moved::Erasure) };
                 let same = chain.newest() == *newest && index.is_open(*newest) == *open;
                 (!same).then_some(Moved::Chain { first: chain.first })
             }
             Read::Parent { chain, parent } => {
-                let chain = index.chains.get(*chain)?;
+                let Some(chain) = index.chains.get(*chain) else { return Some(Moved::Erasure) };
                 (chain.parent != *parent).then_some(Moved::Chain { first: chain.first })
             }
             Read::Deletable { number, found } => {
-                let same = index.deletability(*number) == Some(*found);
+                let Some(now) = index.deletability(*number) else { return Some(Moved::Erasure) };
+                let same = now == *found;
                 (!same).then(|| moved_run(index, *number))
             }
             Read::Deleted { number, deleted } => {
-                let same = index.runs.state(*number)?.deleted == *deleted;
+                let Some(state) = index.runs.state(*number) else { return Some(Moved::Erasure) };
+                let same = state.deleted == *deleted;
                 (!same).then(|| moved_run(index, *number))
             }
+            Read::Erasable(runs) => (!index.are_erasable(runs)).then_some(Moved::Erasure),
             Read::NoChildGone { base, last } => {
                 let gone = index.child_gone_at_reset(*base, *last);
                 gone.map(|child| moved_run(index, child))

@@ -35,8 +35,7 @@ pub(super) fn candidates(
 
 fn source(index: &Index, filter: &RunFilter) -> Option<Source> {
     if let (Some(namespace), Some(workflow_id)) = (&filter.namespace, &filter.workflow_id) {
-        let newest = index.namespaces.find(namespace, workflow_id).map(|found| found.newest);
-        return Some(of_workflow(newest));
+        return Some(of_workflow(namespace.clone(), workflow_id.clone()));
     }
     if let Some(parent) = &filter.parent {
         let links = index.runs.number(parent).and_then(|number| index.runs.links(number));
@@ -52,12 +51,19 @@ fn source(index: &Index, filter: &RunFilter) -> Option<Source> {
 }
 
 /// The runs of a workflow, which are linked from the newest one on.
-fn of_workflow(newest: Option<RunNumber>) -> Source {
-    let mut next = newest;
+fn of_workflow(namespace: String, workflow_id: String) -> Source {
+    let older = |index: &Index, run| index.runs.look(run, |run| run.older).flatten();
+    let mut last = None;
     Box::new(move |index| {
-        let number = next?;
-        next = index.runs.look(number, |run| run.older).flatten();
-        Some(number)
+        let next = last.and_then(|last| older(index, last));
+        // The first one; or one that was erased since is linked with no other, and later ones were returned before.
+        let next = next.or_else(|| {
+            let newest = index.namespaces.find(&namespace, &workflow_id)?.newest;
+            let mut runs = std::iter::successors(Some(newest), |run| older(index, *run));
+            runs.find(|run| last.is_none_or(|last| *run < last))
+        });
+        last = next.or(last);
+        next
     })
 }
 
@@ -75,4 +81,33 @@ fn of_children(children: Vec<RunNumber>) -> Source {
             chain = runs.unwrap_or_default().into_iter();
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use kinlog_testing::files::directory;
+
+    use super::*;
+    use crate::retention::Keep;
+    use crate::{Close, NewRun, Store};
+
+    #[test]
+    fn runs_of_a_workflow_are_found_where_others_are_erased_meanwhile() {
+        let dir = directory();
+        let store = Store::open(dir.path()).unwrap();
+        let start = || {
+            let (run, _) = store.transact(|tx| tx.start(NewRun::new("ns", "w", "T"))).unwrap();
+            store.close_run(&run, Close::completed(b"")).unwrap();
+            run
+        };
+        let runs: Vec<_> = (0..5).map(|_| start()).collect();
+        for run in &runs[1..4] {
+            store.transact(|tx| tx.delete_run(run, Keep::Nothing)).unwrap();
+        }
+        let mut next = of_workflow("ns".into(), "w".into());
+        let mut look = |store: &Store| next(&store.shared.index.read()).map(RunNumber::as_u32);
+        assert_eq!((look(&store), look(&store)), (Some(4), Some(3)));
+        assert_eq!(store.erase().unwrap().runs, 3);
+        assert_eq!((look(&store), look(&store)), (Some(0), None));
+    }
 }

@@ -64,7 +64,7 @@ pub(crate) fn info(index: &Index, number: RunNumber, end: Position) -> Option<Ru
         .as_ref()
         .and_then(|fork| Some((index.runs.look(fork.base, |run| run.id)?, fork.shared)));
     let id = |number| index.runs.look(number, |run| run.id);
-    let chain = index.chains.get(run.chain)?;
+    let chain = index.chains.of(&run)?;
     let parent = relation_of_chain(index, end, run.chain);
     Some(RunInfo {
         id: run.id,

@@ -117,12 +117,10 @@ impl Runs<'_> {
                 Next::Open(open) => open.next(index)?,
                 Next::Number(next) => {
                     let number = *next;
-                    *next = number.next()?;
+                    *next = number.next().filter(|_| Some(number) < index.runs.next())?;
                     number
                 }
             };
-            // `None` beyond the last run.
-            index.runs.get(number)?;
             let info = info(index, number, self.snapshot.end());
             let kept = info.filter(|info| info.deleted != Some(Keep::Nothing));
             if let Some(info) = kept.filter(|info| self.filter.admits(info)) {

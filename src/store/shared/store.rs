@@ -113,6 +113,7 @@ impl Store {
     /// [`Error::DamagedIndex`] if a file of the index is damaged.
     /// [`Error::Corrupt`], [`Error::Io`], or [`Error::Displaced`] if the store was moved or replaced. Commits
     /// before one that cannot be read are taken in, and a later call goes on after them.
+    /// [`Error::SnapshotHeld`], likewise; [`Error::Compacted`] if it fell behind a compaction: open it anew.
     pub fn refresh(&self) -> Result<bool> {
         self.shared.refresh()
     }
@@ -207,10 +208,12 @@ impl Shared {
         let mut index = self.index.write();
         index.check_cold()?;
         let oldest = Some(self.pins.oldest(|| self.published.end()));
-        let mut incremental = FreezingReplay { index: &mut index, freezer: &self.freezer, oldest };
+        let (freezer, held) = (&self.freezer, None);
+        let mut incremental = FreezingReplay { index: &mut index, freezer, oldest, held };
         let (disk, epoch_min) = (self.disk.as_ref(), self.writer_epoch_min);
         let store = (self.location.as_ref(), self.published.as_ref());
         let caught_up = catch_up(disk, &self.paths, store, epoch_min, &mut incremental);
+        let caught_up = incremental.held.take().map_or(caught_up, Err);
         // What was not found in a damaged index says nothing about the log.
         index.check_cold()?;
         drop(index);

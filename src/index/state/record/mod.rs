@@ -15,7 +15,7 @@ mod tests {
 
     use super::{links_in, relation_in};
     use crate::Options;
-    use crate::id::{ChildSlot, Position, WorkflowNumber};
+    use crate::id::{ChildSlot, Position};
     use crate::index::Index;
     use crate::index::state::{Chain, Record, Run, Workflow};
     use crate::log::open::Replay;
@@ -53,12 +53,11 @@ mod tests {
             index.commit(&frame.unwrap()).unwrap();
         }
         let runs = index.runs.iter().map(|(number, run)| changed::<Run>(number.as_u32(), &run));
-        let workflows = (0..).map_while(|number| {
-            let (_, workflow) = index.namespaces.workflow(WorkflowNumber::from_u32(number))?;
-            Some(changed::<Workflow>(number, &workflow))
-        });
-        let chains = (0..).zip(index.chains.iter());
-        let chains = chains.map(|(number, chain)| changed::<Chain>(number, &chain));
+        let workflows = index.namespaces.workflows();
+        let workflows =
+            workflows.map(|(number, workflow)| changed::<Workflow>(number.as_u32(), &workflow));
+        let chains = index.chains.iter();
+        let chains = chains.map(|(number, chain)| changed::<Chain>(number.as_u32(), &chain));
         for refused in [runs.sum::<usize>(), workflows.sum(), chains.sum()] {
             assert!(refused > 0);
         }

@@ -7,6 +7,7 @@ mod continue_as_new;
 mod delete;
 mod delete_tree;
 mod deliver;
+mod erase;
 mod event_keys;
 mod expire;
 mod new_child;

@@ -1,0 +1,139 @@
+//! Which deleted runs can be erased: those that nothing in the index refers to any more but what is erased with them, and
+//! without which a replay of the log comes to the same.
+
+use std::collections::BTreeSet;
+
+use crate::hash::Map;
+use crate::id::{ChainNumber, Position, RunNumber, WorkflowNumber};
+use crate::index::payload::Payload;
+use crate::index::state::{Erasure, Index, Run};
+use crate::log::format::Part;
+use crate::retention::Keep;
+
+/// Looks at runs that are to be erased together.
+pub(crate) struct Erasing<'i> {
+    index: &'i Index,
+    runs: &'i BTreeSet<RunNumber>,
+    workflows: Map<WorkflowNumber, Rest>,
+    /// Whether all runs of a chain are among them.
+    chains: Map<ChainNumber, bool>,
+}
+
+/// What is left of a workflow.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    Nothing,
+    /// Some runs; the last one that took the place of the one before as the current run, for certain.
+    Runs {
+        last: Option<RunNumber>,
+    },
+}
+
+impl Index {
+    /// Whether a commit erases a run that a reader at `oldest` sees undeleted.
+    pub(crate) fn erases_seen(&self, payload: Payload<'_>, oldest: Position) -> bool {
+        if payload.batches > 0 {
+            return false;
+        }
+        let rows = payload.parts().map_while(Result::ok);
+        // A commit that erases says nothing else.
+        let mut erasures = rows.map_while(|part| match part.0 {
+            Part::Put(row) => Erasure::of(&row).ok().flatten(),
+            Part::Batch(_) => None,
+        });
+        let sees = |number| self.runs.look(number, |run| run.state.changed() >= oldest);
+        erasures.any(|erasure| erasure.runs().any(|number| sees(number) == Some(true)))
+    }
+
+    /// Whether these runs can be erased, all of them in one commit.
+    pub(crate) fn are_erasable(&self, runs: &BTreeSet<RunNumber>) -> bool {
+        let mut erasing = Erasing::new(self, runs);
+        runs.iter().all(|number| erasing.can(*number))
+    }
+}
+
+impl<'i> Erasing<'i> {
+    pub(crate) fn new(index: &'i Index, runs: &'i BTreeSet<RunNumber>) -> Self {
+        Erasing { index, runs, workflows: Map::default(), chains: Map::default() }
+    }
+
+    /// Whether one of the runs can be erased with the others.
+    pub(crate) fn can(&mut self, number: RunNumber) -> bool {
+        let Some(run) = self.index.runs.get(number) else { return false };
+        run.state.latest().deleted == Some(Keep::Nothing)
+            && self.index.namespaces.types.first(run.workflow_type) != Some(number)
+            && self.workflow_can_do_without(number, &run)
+            && self.chain_can_do_without(number, &run)
+            && self.children(number).iter().all(|child| self.runs.contains(child))
+    }
+
+    /// The runs that must be erased in the same commit as one that can be.
+    pub(crate) fn linked(&mut self, number: RunNumber) -> Vec<RunNumber> {
+        let mut linked = self.children(number);
+        let Some(run) = self.index.runs.get(number) else { return linked };
+        // Both have the number of their first run.
+        if self.rest_of(run.workflow) == Rest::Nothing {
+            linked.push(RunNumber::from_u32(run.workflow.as_u32()));
+        }
+        if self.takes_chain(run.chain) {
+            linked.push(RunNumber::from_u32(run.chain.as_u32()));
+        }
+        linked
+    }
+
+    /// A workflow has the number of its first run; and each run that is not imported becomes the current one, whatever was
+    /// before.
+    fn workflow_can_do_without(&mut self, number: RunNumber, run: &Run) -> bool {
+        match self.rest_of(run.workflow) {
+            Rest::Nothing => true,
+            Rest::Runs { last } => {
+                run.workflow.as_u32() != number.as_u32() && last.is_some_and(|last| last > number)
+            }
+        }
+    }
+
+    /// A chain is erased as a whole, and then with its parent; or keeps its first and its last run, unless a parent counts
+    /// its size, or it has a reset or imported runs.
+    fn chain_can_do_without(&mut self, number: RunNumber, run: &Run) -> bool {
+        let whole = self.takes_chain(run.chain);
+        let Some(chain) = self.index.chains.get(run.chain) else { return false };
+        if whole {
+            let follows = chain.imported && self.index.chains.has_followers();
+            return chain.parent.is_none_or(|held| self.runs.contains(&held.parent)) && !follows;
+        }
+        let is_fork = |run: &RunNumber| self.index.runs.look(*run, |run| run.fork.is_some());
+        run.chain.as_u32() != number.as_u32()
+            && chain.newest() != number
+            && !chain.imported
+            && chain.parent.is_none()
+            && chain.runs().iter().all(|run| is_fork(run) == Some(false))
+    }
+
+    fn rest_of(&mut self, number: WorkflowNumber) -> Rest {
+        let (index, runs) = (self.index, self.runs);
+        *self.workflows.entry(number).or_insert_with(|| {
+            let newest = index.namespaces.workflow(number).map(|(_, workflow)| workflow.newest);
+            let older = |number: &RunNumber| index.runs.look(*number, |run| run.older).flatten();
+            let left = std::iter::successors(newest, older).filter(|run| !runs.contains(run));
+            let mut left = left.peekable();
+            match left.peek() {
+                None => Rest::Nothing,
+                Some(_) => Rest::Runs { last: left.find(|run| !index.is_imported(*run)) },
+            }
+        })
+    }
+
+    fn takes_chain(&mut self, number: ChainNumber) -> bool {
+        let (index, runs) = (self.index, self.runs);
+        *self.chains.entry(number).or_insert_with(|| {
+            let chain = index.chains.get(number);
+            chain.is_some_and(|chain| chain.runs().iter().all(|run| runs.contains(run)))
+        })
+    }
+
+    fn children(&self, number: RunNumber) -> Vec<RunNumber> {
+        let links = self.index.runs.links(number);
+        let children = links.iter().flat_map(|links| &links.children);
+        children.filter_map(|relation| relation.child).collect()
+    }
+}
