@@ -97,10 +97,11 @@ pub mod read {
 
 pub mod docs;
 
-/// What opening, backup and verification have found.
+/// What opening, backup and verification have found; purging.
 pub mod admin {
     pub use crate::log::open::IndexFound;
     pub use crate::store::{
-        BackupProgress, BackupReport, IndexStats, TableSize, VerifyProgress, VerifyReport,
+        BackupProgress, BackupReport, IndexStats, Purged, TableSize, VerifyProgress, VerifyReport,
+        purge,
     };
 }

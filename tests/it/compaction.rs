@@ -305,3 +305,42 @@ fn an_empty_value_before_a_hole_is_read() {
     assert_eq!(tx.get("four", b"left").unwrap().as_deref(), Some(&b""[..]));
     assert_eq!(tx.rows("four", ..).count(), 1);
 }
+
+/// Whether any file of a store has these bytes.
+fn is_in_files(dir: &Path, bytes: &[u8]) -> bool {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let mut found = entries.map(|path| match path.is_dir() {
+        true => is_in_files(&path, bytes),
+        false => std::fs::read(path).unwrap().windows(bytes.len()).any(|window| window == bytes),
+    });
+    found.any(|found| found)
+}
+
+/// Not in the segment that the log ended in, nor in the index.
+#[test]
+fn nothing_of_what_was_purged_is_left_in_any_file() {
+    let dir = directory();
+    let store = small_segments().memory_bytes(0).open(dir.path()).unwrap();
+    start(&store, "first");
+    let (gone, stays) = (start(&store, "jane@example.org"), start(&store, "john@example.org"));
+    append(&store, &gone, 0..200);
+    let key = NewEvent::opaque(EventKind::MARKER_RECORDED, b"jane's card").key(0x1122_3344_5566);
+    store.transact(|tx| tx.append(&gone, key)).unwrap();
+    let child = NewChild::new("jane's child", "Order");
+    let child = store.transact(|tx| tx.spawn_child(&gone, child)).unwrap().0.run;
+    store.delete_tree(&gone, Keep::Nothing, "jane asked for it").unwrap();
+    let traces: [&[u8]; 5] =
+        [b"jane", gone.as_bytes(), child.as_bytes(), b"card", &0x1122_3344_5566_u64.to_le_bytes()];
+    store.shut_down().unwrap();
+    assert!(traces.iter().all(|trace| is_in_files(dir.path(), trace)));
+    let purged = kinlog::admin::purge(dir.path(), &small_segments()).unwrap();
+    assert_eq!((purged.erased.runs, purged.erased.left), (2, 0));
+    for trace in traces {
+        assert!(!is_in_files(dir.path(), trace), "{}", trace.escape_ascii());
+    }
+    let again = kinlog::admin::purge(dir.path(), &small_segments()).unwrap();
+    assert_eq!((again.erased.runs, again.erased.left), (0, 0), "{again:?}");
+    let store = small_segments().open(dir.path()).unwrap();
+    assert!(store.run(&stays).is_ok() && is_in_files(dir.path(), b"john"));
+    store.verify(|_| ()).unwrap();
+}

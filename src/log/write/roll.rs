@@ -66,6 +66,35 @@ impl Writer {
         }
     }
 
+    /// Ends the segment that the log ends in, unless it has no commit, so that the next commit begins another one.
+    pub(crate) fn seal(&self) -> Result<()> {
+        let mut state = self.state.lock();
+        let mut tried = false;
+        loop {
+            if let Some(failure) = &state.failure {
+                return Err(Error::NotWritten { cause: failure.cause.clone() });
+            }
+            let number = state.segment.header.number;
+            if state.next == self.published.identity.first_frame(number) {
+                return Ok(());
+            }
+            if is_group_full(&state) || self.is_far_ahead(&state) {
+                self.catch_up(&mut state);
+            } else if let Some(next) = state.prepared.take() {
+                return self.roll(&mut state, next);
+            } else {
+                if !state.preparing {
+                    if let Some(error) = state.prepare_failed.take().filter(|_| tried) {
+                        return Err(refusal(error));
+                    }
+                    tried = true;
+                    self.prepare(&mut state, 0);
+                }
+                self.progress.wait(&mut state);
+            }
+        }
+    }
+
     /// Writes what has gathered, or waits for whoever writes or syncs.
     fn catch_up(&self, state: &mut MutexGuard<'_, State>) {
         if state.leading || state.groups.is_empty() {

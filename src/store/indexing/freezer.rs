@@ -78,7 +78,8 @@ impl Freezer {
         }
     }
 
-    fn freeze(&self, index: &mut Index) {
+    /// Freezes the index, however little it is.
+    pub(crate) fn freeze(&self, index: &mut Index) {
         let layer = index.freeze();
         let mut queue = self.queue.lock();
         queue.layers.push_back(layer);
