@@ -11,7 +11,8 @@ use crate::ui;
 
 /// Delete a run that has closed, all of it or its history.
 ///
-/// Its workflow id is free then. A parent's list of children goes on to say how it ended. Space does not come back yet.
+/// Its workflow id is free then. A parent's list of children goes on to say how it ended. Space comes back with
+/// `kinlog compact`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DeleteArgs {
     #[command(flatten)]
@@ -22,6 +23,9 @@ pub(crate) struct DeleteArgs {
     /// Keep what it came to: delete its history alone.
     #[arg(long)]
     pub(crate) keep_outcome: bool,
+    /// Rewrite the store's files until nothing of it is left in any of them. Reads all of the log.
+    #[arg(long, conflicts_with = "keep_outcome")]
+    pub(crate) now: bool,
 }
 
 /// Show how long a namespace keeps its runs, or set that.
@@ -82,6 +86,9 @@ pub(crate) struct CompactArgs {
     /// Rewrite segments of which at least this much would come back, in per cent.
     #[arg(long, value_name = "PERCENT", default_value_t = 25, value_parser = clap::value_parser!(u8).range(0..=100))]
     pub(crate) dead: u8,
+    /// Before, erase deleted runs of which nothing was kept and that nothing refers to: not even their ids are left then.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) erase: bool,
     /// Leave segments from this position on: as far as whoever follows the store has come.
     #[arg(long, value_name = "POSITION")]
     pub(crate) keep_from: Option<u64>,

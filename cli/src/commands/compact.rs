@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use kinlog::Position;
-use kinlog::retention::{Compacted, Compaction, SegmentSpace};
+use kinlog::retention::{Compacted, Compaction, Erased, SegmentSpace};
 use serde::Serialize;
 
 use crate::args::CompactArgs;
@@ -24,10 +24,14 @@ pub(crate) fn compact(
     if let Some(position) = args.keep_from {
         compaction = compaction.keep_from(Position::from_u64(position));
     }
+    let mut erased = None;
     let done = match args.dry_run {
         true => open::to_read(store)?.space(&compaction)?,
         false => {
             let store = open::to_change(store)?;
+            if args.erase {
+                erased = Some(store.erase()?);
+            }
             let bar = ui::spinner("compact");
             let done = store.compact_with(&compaction, &mut |segment| {
                 bar.set_message(format!("segment {}", segment.segment));
@@ -39,8 +43,8 @@ pub(crate) fn compact(
         }
     };
     match args.json {
-        true => out.json(&Report::of(&done, args.dry_run))?,
-        false => print(&done, args.dry_run, out)?,
+        true => out.json(&Report::of(&done, erased, args.dry_run))?,
+        false => print(&done, erased, args.dry_run, out)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -48,6 +52,8 @@ pub(crate) fn compact(
 #[derive(Serialize)]
 struct Report {
     dry_run: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    erased_runs: Option<u64>,
     rewritten: u32,
     freed_bytes: u64,
     segments: Vec<Segment>,
@@ -62,7 +68,7 @@ struct Segment {
 }
 
 impl Report {
-    fn of(done: &Compacted, dry_run: bool) -> Self {
+    fn of(done: &Compacted, erased: Option<Erased>, dry_run: bool) -> Self {
         let segment = |it: &SegmentSpace| Segment {
             segment: it.segment,
             file_bytes: it.file_bytes,
@@ -71,6 +77,7 @@ impl Report {
         };
         Report {
             dry_run,
+            erased_runs: erased.map(|erased| erased.runs),
             rewritten: done.rewritten,
             freed_bytes: done.freed_bytes,
             segments: done.segments.iter().map(segment).collect(),
@@ -78,7 +85,18 @@ impl Report {
     }
 }
 
-fn print(done: &Compacted, dry_run: bool, out: &mut Output) -> Result<(), Failure> {
+fn print(
+    done: &Compacted,
+    erased: Option<Erased>,
+    dry_run: bool,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    if let Some(erased) = erased {
+        let (runs, left) = (ui::many(erased.runs, "deleted run"), erased.left);
+        let left =
+            if left == 0 { String::new() } else { format!("; {left} are still referred to") };
+        out.prose(0, format!("{} {runs}{left}", ui::check("✓ erased")))?;
+    }
     let columns = [
         ("SEGMENT", Align::Right),
         ("FILE", Align::Right),

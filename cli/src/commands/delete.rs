@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use kinlog::retention::Keep;
+use kinlog::{Error, Options, RunId};
 
 use crate::args::DeleteArgs;
 use crate::failure::Failure;
@@ -16,7 +17,8 @@ pub(crate) fn delete(
     args: &DeleteArgs,
     out: &mut Output,
 ) -> Result<ExitCode, Failure> {
-    let store = open::to_change(store)?;
+    let path = store;
+    let store = open::to_change(path)?;
     let run = find(&store.snapshot(), &args.run)?;
     let keep = if args.keep_outcome { Keep::Outcome } else { Keep::Nothing };
     let (runs, of_chain) = match args.chain {
@@ -35,5 +37,24 @@ pub(crate) fn delete(
     let (runs, workflow) = (ui::many(runs, "run"), plain(&run.workflow_id));
     let done = ui::check("✓ deleted");
     out.prose(0, format!("{done} {runs}{of_chain} of {workflow}, {}{kept}", run.id))?;
+    if args.now { purge(path, &run.id, out) } else { Ok(ExitCode::SUCCESS) }
+}
+
+/// Rewrites the store's files until nothing of a deleted run is left in them.
+fn purge(path: &Path, run: &RunId, out: &mut Output) -> Result<ExitCode, Failure> {
+    let bar = ui::spinner("purge");
+    let purged = kinlog::admin::purge(path, &Options::new());
+    bar.finish_and_clear();
+    let purged = purged?;
+    if !matches!(open::to_read(path)?.run(run), Err(Error::RunNotFound { .. })) {
+        out.prose(
+            0,
+            "its events are gone, but its ids are left: something refers to it, or it is the first run of its type",
+        )?;
+        return Ok(ExitCode::FAILURE);
+    }
+    let (runs, bytes) = (ui::many(purged.erased.runs, "run"), purged.compacted.freed_bytes);
+    let (erased, freed) = (ui::check("✓ erased"), ui::bytes(bytes));
+    out.prose(0, format!("{erased} {runs}: nothing is left in any file; {freed} came back"))?;
     Ok(ExitCode::SUCCESS)
 }
