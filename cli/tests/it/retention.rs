@@ -148,3 +148,20 @@ fn the_space_of_what_was_deleted_comes_back() {
     assert_eq!((&nothing["rewritten"], &nothing["freed_bytes"]), (&json!(0), &json!(0)));
     call(&store, ["compact", "--dead", "101"]).fails(2, "101");
 }
+
+#[test]
+fn nothing_is_left_of_what_is_deleted_now() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, runs) = closed(dir.path());
+    let out = call(&store, ["delete", "order-2", "--now"]).ok().out;
+    assert!(out.contains("✓ erased 1 run: nothing is left in any file; "), "{out}");
+    call(&store, ["show", &runs[1].to_string()]).fails(5, "there is no run");
+    // The first of its type: its ids are what the type goes back to.
+    let out = call(&store, ["delete", "order-1", "--now"]).fails(1, "");
+    assert!(out.out.contains("but its ids are left"), "{}", out.out);
+    call(&store, ["delete", "order-3", "--now", "--keep-outcome"]).fails(2, "cannot be used with");
+    call(&store, ["delete", "order-3"]).ok();
+    let out = call(&store, ["compact", "--erase"]).ok().out;
+    assert!(out.starts_with("✓ erased 1 deleted run; 1 are still referred to\n"), "{out}");
+    call(&store, ["verify"]).ok();
+}
