@@ -71,10 +71,17 @@ fn left(many: usize) {
         tx.submit(Durability::Buffered).unwrap();
     }
     store.sync().unwrap();
-    let done = store.compact(&Compaction::new()).unwrap();
-    let bytes: u64 = done.segments.iter().map(|segment| segment.live_bytes - 4096).sum();
-    let each = bytes as f64 / runs.len() as f64;
-    println!("left of a deleted run: {each:.0} B in {} segments", done.rewritten);
+    let left = || {
+        let done = store.compact(&Compaction::new().dead_percent(0)).unwrap();
+        let bytes: u64 = done.segments.iter().map(|segment| segment.live_bytes - 4096).sum();
+        bytes as f64 / runs.len() as f64
+    };
+    let deleted = left();
+    let began = Instant::now();
+    let erased = store.erase().unwrap().runs;
+    let took = began.elapsed().as_secs_f64() * 1e6 / erased as f64;
+    println!("left of a deleted run: {deleted:.0} B; once erased: {:.0} B", left());
+    println!("erasing a run: {took:.1} us, of {erased}");
 }
 
 fn at(sorted: &[Duration], part: f64) -> f64 {
@@ -161,9 +168,11 @@ fn compact_beside(store: &Store, ended: &AtomicBool, rewritten: &AtomicU64) {
             continue;
         }
         at = store.end().as_u64();
+        store.erase().unwrap();
         let done = store.compact(&Compaction::new()).unwrap();
         rewritten.fetch_add(done.written_bytes, Ordering::SeqCst);
     }
+    store.erase().unwrap();
     let done = store.compact(&Compaction::new()).unwrap();
     rewritten.fetch_add(done.written_bytes, Ordering::SeqCst);
 }
