@@ -1,4 +1,4 @@
-//! A projection: commits are read in order from where it stopped, and its position moves in the same
+//! A projection: a named consumer reads commits in order from where it stopped, and its position moves in the same
 //! transaction as what it has counted.
 //!
 //! ```text
@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// Takes in what was committed since the last call, in whichever process that was.
 fn catch_up(store: &Store) -> kinlog::Result<()> {
-    let mut tail = store.tail(Position::from_u64(counter(store, b"position")?));
+    let mut tail = store.tail(store.consumer("projection")?.unwrap_or(Position::START));
     let (mut started, mut closed) = (counter(store, b"started")?, counter(store, b"closed")?);
     while let Some(commit) = tail.try_next()? {
         for batch in commit.batches() {
@@ -44,11 +44,9 @@ fn catch_up(store: &Store) -> kinlog::Result<()> {
         }
     }
     let mut tx = store.begin();
-    for (key, value) in
-        [("position", tail.position().as_u64()), ("started", started), ("closed", closed)]
-    {
-        tx.put("projection", key.as_bytes(), &value.to_le_bytes())?;
-    }
+    tx.put("projection", b"started", &started.to_le_bytes())?;
+    tx.put("projection", b"closed", &closed.to_le_bytes())?;
+    tx.advance_consumer("projection", tail.position())?;
     tx.commit()?;
     println!("{started} runs started, {closed} closed");
     Ok(())

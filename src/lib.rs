@@ -89,9 +89,9 @@ pub use store::{
 /// What readers take and return: orders of lists, iterators, and the parts of chains, trees, tables and commits.
 pub mod read {
     pub use crate::store::{
-        BatchView, Chain, ChainChildren, ChainEvents, Children, DutyList, Events, Link, OwnedRow,
-        Parent, ParseRunCursorError, Root, Row, RowChange, RowScan, Rows, RunCursor, RunOrder,
-        RunPage, Runs, Tree, TreeNode,
+        BatchView, Chain, ChainChildren, ChainEvents, Children, Consumer, DutyList, Events, Link,
+        OwnedRow, Parent, ParseRunCursorError, Root, Row, RowChange, RowScan, Rows, RunCursor,
+        RunOrder, RunPage, Runs, Tree, TreeNode,
     };
 }
 

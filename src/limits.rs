@@ -21,6 +21,8 @@ pub const KEY_BYTES_MAX: usize = 4096;
 pub const VALUE_BYTES_MAX: usize = 16 << 20;
 /// Most bytes of a namespace's name.
 pub const NAMESPACE_BYTES_MAX: usize = 255;
+/// Most bytes of the name of a consumer of the log.
+pub const CONSUMER_NAME_BYTES_MAX: usize = 255;
 /// Smallest segment, in bytes.
 pub const SEGMENT_BYTES_MIN: u32 = 64 << 10;
 /// Largest segment, in bytes.

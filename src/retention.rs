@@ -165,7 +165,8 @@ pub struct Erased {
 pub struct Compaction {
     /// A segment is rewritten if so many per cent of its file would come back, 0 to 100.
     pub dead_percent: u8,
-    /// Segments from this position on are left as they are, for a [`Tail`](crate::Tail) that has not come further.
+    /// Segments from this position on are left as they are, for a [`Tail`](crate::Tail) that has not come further; those
+    /// from the position on of the slowest [consumer](crate::Store::consumers) are in any case.
     pub keep_from: Option<Position>,
 }
 
@@ -201,14 +202,32 @@ impl Compaction {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct Compacted {
-    /// The segments that it looked at, in order: all that are full and that the index in files covers.
+    /// The segments that it looked at, in order: all that are full, that the index in files covers, and that nothing
+    /// holds back.
     pub segments: Vec<SegmentSpace>,
+    /// What it has not looked at because somebody is to read it commit by commit; `None` if there is no such segment.
+    pub held_back: Option<HeldBack>,
     /// Segments that were rewritten.
     pub rewritten: u32,
     /// Bytes by which files became shorter. The device has them back once no reader holds what was before.
     pub freed_bytes: u64,
     /// Bytes that were written.
     pub written_bytes: u64,
+}
+
+/// Segments that a compaction leaves as they are for somebody who has not come further.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct HeldBack {
+    /// For whom: the slowest [consumer](crate::Store::consumers). `None`: for whom [`Compaction::keep_from`] is, or for
+    /// a consumer that was being made.
+    pub consumer: Option<String>,
+    /// How far they have come.
+    pub position: Position,
+    /// How many segments are left.
+    pub segments: u32,
+    /// The bytes of their files.
+    pub bytes: u64,
 }
 
 /// What a segment's file is used for.

@@ -124,6 +124,11 @@ impl fmt::Display for Error {
                 "the commit at position {commit} erases runs that a snapshot held at position {snapshot} still sees: drop it, \
                  and refresh again"
             ),
+            Error::ConsumerAhead { consumer, position, asked } => write!(
+                f,
+                "consumer {consumer:?} is at position {position} and cannot go back to {asked}; \
+                 to begin anew, remove it first"
+            ),
             Error::NotDeletable { run, why } => {
                 write!(f, "run {run} cannot be deleted: {}", why.why())
             }

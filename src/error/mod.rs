@@ -199,6 +199,16 @@ pub enum Error {
         /// The commit that erases.
         commit: Position,
     },
+    /// The consumer has come further already, and positions only go forward. To begin anew, remove it first
+    /// ([`Transaction::remove_consumer`](crate::Transaction::remove_consumer)).
+    ConsumerAhead {
+        /// The consumer.
+        consumer: String,
+        /// Where it is.
+        position: Position,
+        /// Where it was to be moved.
+        asked: Position,
+    },
     /// The run cannot be deleted now.
     NotDeletable {
         /// The run.

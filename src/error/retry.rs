@@ -39,7 +39,9 @@ impl Error {
     pub fn retry(&self) -> Retry {
         match self {
             Error::Overtaken { .. } => Retry::AtOnce,
-            Error::Conflict { .. } | Error::RowConflict { .. } => Retry::AfterReading,
+            Error::Conflict { .. } | Error::RowConflict { .. } | Error::ConsumerAhead { .. } => {
+                Retry::AfterReading
+            }
             Error::Io { .. }
             | Error::NotDeletable { .. }
             | Error::SnapshotHeld { .. }

@@ -42,6 +42,7 @@ use source::Source;
 /// histories that were kept. A run is kept up to its first lost batch, and is open if its closing event
 /// is lost. Row changes are kept from every commit that was found, even if other parts of the commit could
 /// not be; the report names the tables whose rows may be out of date. Keys of events are kept with their events.
+/// [Consumers](crate::Store::consumers) of the log are not copied: they begin anew.
 ///
 /// Nothing is ever written to `src`. `dst` must be empty or not exist, and must not be within `src`. It is
 /// created as `dst` with `.partial` after its name, and renamed when everything is on the device; after an

@@ -19,7 +19,7 @@ use crate::index::{
     DELETED_TABLE, Deletion, ERASED_TABLE, EVENT_KEYS_TABLE, Refusal, event_of_row,
 };
 use crate::log::format::{BATCH_HEADER_BYTES, Batch, Frame, OVERHEAD_BYTES, Part, Parts, Put};
-use crate::store::CommitImport;
+use crate::store::{CONSUMERS_TABLE, CommitImport};
 
 const NO_SENSE: &str = "what it says makes no sense without what is lost";
 const BASE_LOST: &str = "the run whose events it shares lost some of them";
@@ -87,9 +87,10 @@ impl<'s> Rescue<'s> {
         Ok(Ok(()))
     }
 
-    /// Whether a row deletes a run that is left out, or is the key of one of its events; or erases runs.
+    /// Whether a row deletes a run that is left out, or is the key of one of its events; erases runs; or is of a consumer,
+    /// whose position means nothing in the new store.
     fn is_left_out(&self, row: &Put<'_>) -> bool {
-        if row.table == ERASED_TABLE {
+        if [ERASED_TABLE, CONSUMERS_TABLE].contains(&row.table) {
             return true;
         }
         let deleted = Deletion::of(row).ok().flatten().map(|deletion| deletion.run);

@@ -18,10 +18,12 @@ pub use admin::{
 };
 pub use options::{OnAmbiguous, Options};
 pub use read::{
-    BatchView, Chain, ChainChildren, ChainEvents, Child, ChildState, Children, CommitView, Duty,
-    DutyFilter, DutyList, Events, History, Link, Parent, ParseRunCursorError, Root, Row, RowChange,
-    Rows, RunCursor, RunFilter, RunInfo, RunOrder, RunPage, Runs, Snapshot, Tail, Tree, TreeNode,
+    BatchView, Chain, ChainChildren, ChainEvents, Child, ChildState, Children, CommitView,
+    Consumer, Duty, DutyFilter, DutyList, Events, History, Link, Parent, ParseRunCursorError, Root,
+    Row, RowChange, Rows, RunCursor, RunFilter, RunInfo, RunOrder, RunPage, Runs, Snapshot, Tail,
+    Tree, TreeNode,
 };
+pub(crate) use shared::CONSUMERS_TABLE;
 pub use shared::Store;
 pub use tx::{
     CancelOutcome, Close, Commit, CommitHandle, Expect, NewChild, NewReset, NewRun, NextRun,

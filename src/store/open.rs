@@ -14,7 +14,7 @@ use crate::recorder::{OPEN_SECONDS, span};
 use crate::store::indexing::{Freezer, FreezingReplay, Loaded, load};
 use crate::store::maintenance::start;
 use crate::store::pending::Workspaces;
-use crate::store::shared::{Clock, Pins, Shared, Store};
+use crate::store::shared::{Clock, NewConsumers, Pins, Shared, Store};
 use crate::sync::Mutex;
 
 impl Store {
@@ -66,6 +66,7 @@ impl Store {
             recording: opening.recording,
             swept: Mutex::default(),
             compacting: Mutex::default(),
+            new_consumers: NewConsumers::default(),
             recheck_commits,
         };
         let background = Mutex::new(background);

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
 mod compaction;
+mod consumers;
 mod damage;
 mod expect;
 mod files;

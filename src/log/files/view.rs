@@ -202,6 +202,22 @@ impl View {
         Frames { view: self, position: position.max(self.identity.first_frame(0)) }
     }
 
+    /// [`Error::Compacted`] if commits cannot be read one by one from a position on.
+    pub(crate) fn check_whole(&self, position: Position) -> Result<()> {
+        let mut frames = self.frames(position);
+        frames.pass_compacted_seal();
+        frames.check_whole()
+    }
+
+    /// How many bytes of files lie between two positions.
+    pub(crate) fn file_bytes_between(&self, from: Position, to: Position) -> u64 {
+        let before = |position| {
+            let (number, offset) = self.identity.locate(position);
+            self.file_bytes_before(number) + wide(offset)
+        };
+        before(to).saturating_sub(before(from))
+    }
+
     /// The checksum of the frame of the commit at a position; `None` if nothing of it is left.
     pub(crate) fn commit_checksum(&self, position: Position) -> Result<Option<u32>> {
         let (number, _) = self.identity.locate(position);
@@ -254,11 +270,15 @@ impl Frames<'_> {
         self.position
     }
 
-    /// Whether all frames of a segment were read before it was compacted.
-    fn is_at_compacted_seal(&self) -> bool {
+    /// Goes on in the next segment if all frames of one were read before it was compacted; whether it did.
+    fn pass_compacted_seal(&mut self) -> bool {
         let (number, offset) = self.view.identity.locate(self.position);
         let segment = usize::try_from(number).ok().and_then(|at| self.view.segments.get(at));
-        segment.is_some_and(|segment| segment.compacted_seal() == Some(offset))
+        let is_there = segment.is_some_and(|segment| segment.compacted_seal() == Some(offset));
+        if is_there {
+            self.position = self.view.identity.first_frame(number.saturating_add(1));
+        }
+        is_there
     }
 
     /// [`Error::Compacted`] if the next frame is in a segment that was compacted.
@@ -284,9 +304,7 @@ impl<'a> Iterator for Frames<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         while self.position < self.view.end {
             let at = self.position;
-            if self.is_at_compacted_seal() {
-                let (number, _) = self.view.identity.locate(at);
-                self.position = self.view.identity.first_frame(number.saturating_add(1));
+            if self.pass_compacted_seal() {
                 continue;
             }
             if let Err(error) = self.check_whole() {

@@ -10,6 +10,7 @@ use crate::index::{Index, Size};
 use crate::log::format::{
     BATCH_HEADER_BYTES, Compacted, Dropped, OVERHEAD_BYTES, SEGMENT_HEADER_BYTES, segment_number,
 };
+use crate::store::read::Consumer;
 use crate::store::shared::Store;
 
 /// Counts and sizes of a store. The sizes add up to [`Stats::file_bytes`], to the byte.
@@ -71,6 +72,9 @@ pub struct Stats {
     /// The tables in the order of their names, those without a row among them if they had one;
     /// kinlog's own begin with `kinlog.`.
     pub tables: Vec<TableSize>,
+    /// The named consumers of the log, in the order of their names, as of the last published commit. The slowest one says from where on
+    /// [`Store::compact`] leaves the log as it is.
+    pub consumers: Vec<Consumer>,
     /// Where the index is, in memory and on disk.
     pub index: IndexStats,
 }
@@ -150,10 +154,10 @@ impl Store {
     /// Counts and sizes, as of the last commit, published or in flight. Reads the length of every file.
     ///
     /// # Errors
-    /// [`Error::Io`] if a file cannot be measured.
+    /// [`Error::Io`] if a file cannot be measured; as [`Store::consumers`].
     pub fn stats(&self) -> Result<Stats> {
         self.shared.here()?;
-        let mut stats = Stats::default();
+        let mut stats = Stats { consumers: self.consumers()?, ..Stats::default() };
         let end = self.count(&mut stats);
         let view = self.shared.published.view();
         let known = |number: u32| view.segments().get(usize::try_from(number).ok()?);

@@ -1,5 +1,6 @@
 //! Compaction: gives back the space of what was deleted and overwritten.
 
 mod erase;
+mod extent;
 mod liveness;
 mod pass;

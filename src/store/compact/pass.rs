@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use super::extent::Extent;
 use super::liveness::Liveness;
 use crate::bytes::wide;
 use crate::error::{Error, Result};
-use crate::id::Position;
 use crate::log::compact::{Remains, replace};
 use crate::log::files::{Segment, refuse_link, reserve};
 use crate::retention::{Compacted, Compaction, SegmentSpace};
@@ -62,10 +62,14 @@ impl Store {
         shared.writer()?;
         // One at a time: two would write one file.
         let _alone = shared.compacting.lock();
+        let deciding = shared.new_consumers.deciding();
         let snapshot = self.snapshot();
-        // What the snapshot knows to be dead must stay so.
+        let extent =
+            Extent::of(shared, compaction, &snapshot, deciding.slowest_from(snapshot.end()))?;
+        let _decided = deciding.decide(extent.end(shared));
+        // What the snapshot knows to be dead must stay so, and consumers must be where it sees them.
         self.sync()?;
-        Pass::new(shared, compaction, &snapshot, true).run(progress)
+        Pass::new(shared, compaction, &snapshot, true).run(extent, progress)
     }
 
     /// What a [compaction](Store::compact) would come to now: what each full segment is used for, and which ones would be
@@ -76,14 +80,14 @@ impl Store {
     pub fn space(&self, compaction: &Compaction) -> Result<Compacted> {
         self.shared.here()?;
         let snapshot = self.snapshot();
-        Pass::new(&self.shared, compaction, &snapshot, false).run(&mut |_| ())
+        let extent = Extent::of(&self.shared, compaction, &snapshot, None)?;
+        Pass::new(&self.shared, compaction, &snapshot, false).run(extent, &mut |_| ())
     }
 }
 
 struct Pass<'s> {
     shared: &'s Shared,
     compaction: &'s Compaction,
-    as_of: Position,
     liveness: Liveness<'s>,
     /// Whether segments are rewritten, or only looked at.
     rewrites: bool,
@@ -102,7 +106,6 @@ impl<'s> Pass<'s> {
         Pass {
             shared,
             compaction,
-            as_of: snapshot.end(),
             liveness: Liveness::new(snapshot),
             rewrites,
             done: Compacted::default(),
@@ -110,27 +113,13 @@ impl<'s> Pass<'s> {
         }
     }
 
-    fn run(mut self, progress: &mut dyn FnMut(&SegmentSpace)) -> Result<Compacted> {
-        for number in 0..self.limit() {
+    fn run(mut self, extent: Extent, progress: &mut dyn FnMut(&SegmentSpace)) -> Result<Compacted> {
+        self.done.held_back = extent.held_back;
+        for number in 0..extent.limit {
             let space = self.segment(number)?;
             progress(&space);
         }
         self.no_room.map_or(Ok(self.done), Err)
-    }
-
-    /// The number of the first segment that must stay as it is: the log may go on there, the index in files must end behind
-    /// what is compacted, and so must every layer that will be written.
-    fn limit(&self) -> u32 {
-        let index = self.shared.index.read();
-        let files = index.files_upto();
-        let layer = index.oldest_layer().filter(|_| files.is_none());
-        let ends = [Some(self.as_of), files, layer, self.compaction.keep_from];
-        let before = |end: Position| Position::from_u64(end.as_u64().saturating_sub(1));
-        let numbers = ends.into_iter().flatten().map(|end| {
-            // An end may be the first byte of a segment that has nothing of it.
-            self.shared.published.identity.locate(before(end)).0
-        });
-        numbers.min().unwrap_or_default()
     }
 
     fn segment(&mut self, number: u32) -> Result<SegmentSpace> {
@@ -170,14 +159,15 @@ impl<'s> Pass<'s> {
     /// Puts what remains of a segment in its place. On a full disk the space of the reserve file is used.
     fn replace(&self, segment: &Segment, remains: Remains<'_>) -> Result<()> {
         let (disk, paths) = (self.shared.disk.as_ref(), &self.shared.paths);
+        let as_of = self.liveness.snapshot.end();
         let check = || {
             self.shared.location.check(disk)?;
             refuse_link(disk, &paths.log())
         };
-        let replaced = replace(disk, paths, &remains, self.as_of, &check);
+        let replaced = replace(disk, paths, &remains, as_of, &check);
         let replaced = match replaced {
             Err(error) if check().is_ok() && reserve::release(disk, paths, &error) => {
-                let again = replace(disk, paths, &remains, self.as_of, &check);
+                let again = replace(disk, paths, &remains, as_of, &check);
                 // What was freed is enough for it; if not, the next segment makes it.
                 let _ = reserve::keep(disk, paths, segment.header.file_bytes);
                 again

@@ -47,6 +47,8 @@ pub(crate) struct Workspace {
     pub(crate) stated: Vec<StatedRow>,
     /// What was said about relations, chains and requests.
     pub(crate) draft: Draft,
+    /// The positions of the consumers that are new.
+    pub(crate) new_consumers: Vec<Position>,
     /// The runs that are deleted.
     pub(crate) deletions: Deletions,
     /// Where in `events` the children are that were initiated here: by run and event.
@@ -81,6 +83,7 @@ impl Workspace {
         self.deletes = false;
         self.puts = false;
         self.draft.clear();
+        self.new_consumers.clear();
         self.deletions.clear();
         self.initiated.clear();
         self.due.clear();

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::consumers::NewConsumers;
 use super::pins::Pins;
 use crate::disk::{Disk, Opener};
 use crate::error::{Error, Result};
@@ -60,6 +61,7 @@ pub(crate) struct Shared {
     pub(crate) swept: Mutex<Map<u32, Place>>,
     /// Held by a compaction.
     pub(crate) compacting: Mutex<()>,
+    pub(crate) new_consumers: NewConsumers,
     /// Check the bytes of each commit against all rules before they are written; see
     /// [`Options::recheck_commits`](crate::Options::recheck_commits).
     pub(crate) recheck_commits: bool,

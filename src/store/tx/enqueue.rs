@@ -74,6 +74,10 @@ impl Transaction<'_> {
         let bytes = events + self.work.rows.len() - idle.bytes();
         let mut others_are_idle = false;
         let appended = writer.append(bytes, batches, manner, |position, buffer| {
+            for consumer in &self.work.new_consumers {
+                let view = self.shared.published.view();
+                self.shared.new_consumers.note(&view, commit_of(position), *consumer)?;
+            }
             let mut index = self.shared.index.write();
             // Nobody came in between: what the last step saw is what there is.
             let mut recheck = self.work.recheck;

@@ -3,6 +3,7 @@
 mod append;
 mod child_events;
 mod children;
+mod consumers;
 mod continue_as_new;
 mod delete;
 mod delete_tree;
