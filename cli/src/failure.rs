@@ -103,6 +103,7 @@ impl Failure {
             Error::NotABase { .. } => ("not_a_base", NO_BACKUP),
             Error::RunDeleted { .. } => ("run_deleted", NOT_FOUND),
             Error::Compacted { .. } => ("compacted", 1),
+            Error::ConsumerAhead { .. } => ("consumer_ahead", 1),
             Error::NotDeletable { .. } => ("not_deletable", 1),
             Error::WrongCursor { .. } => ("wrong_cursor", USAGE),
             _ => ("error", 1),

@@ -36,6 +36,7 @@ fn run(args: &Args) -> Result<ExitCode, Failure> {
         Command::Export(args) => commands::export(store, args, &mut out)?,
         Command::Tables(args) => commands::tables(store, args, &mut out)?,
         Command::Rows(args) => commands::rows(store, args, &mut out)?,
+        Command::Consumers(args) => commands::consumers(store, args, &mut out)?,
         Command::Delete(args) => commands::delete(store, args, &mut out)?,
         Command::Retention(args) => commands::retention(store, args, &mut out)?,
         Command::Expire(args) => commands::expire(store, args, &mut out)?,

@@ -20,7 +20,7 @@ pub(crate) use demo::DemoArgs;
 pub(crate) use files::{BackupArgs, SalvageArgs, StatsArgs, VerifyArgs};
 pub(crate) use kin::{ChainArgs, ChildrenArgs, DutiesArgs, TreeArgs};
 pub(crate) use runs::{By, FollowArgs, LsArgs, ShowArgs};
-pub(crate) use tables::{RowsArgs, TablesArgs};
+pub(crate) use tables::{ConsumersArgs, RowsArgs, TablesArgs};
 pub(crate) use temporal::{ExportArgs, Format, ImportArgs, Unknown};
 
 use crate::ui::plain;
@@ -91,6 +91,7 @@ pub(crate) enum Command {
     Export(ExportArgs),
     Tables(TablesArgs),
     Rows(RowsArgs),
+    Consumers(ConsumersArgs),
     Delete(DeleteArgs),
     Retention(RetentionArgs),
     Expire(ExpireArgs),

@@ -1,4 +1,4 @@
-//! Tables and their rows.
+//! Tables and their rows, and the consumers of the log.
 
 /// List the tables, with their rows and sizes.
 #[derive(Debug, clap::Args)]
@@ -24,6 +24,19 @@ pub(crate) struct RowsArgs {
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
     /// One JSON object a line: key and value as text where they are, and as base64.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// List the named consumers of the log: how far each has come, and how much of the log is behind it.
+///
+/// `kinlog compact` leaves the log as it is from the position of the slowest one on.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ConsumersArgs {
+    /// Remove this one, which is used no more: it holds nothing back then.
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
+    pub(crate) remove: Option<String>,
+    /// One JSON object a line.
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use kinlog::Position;
-use kinlog::retention::{Compacted, Compaction, Erased, SegmentSpace};
+use kinlog::retention::{Compacted, Compaction, Erased, HeldBack, SegmentSpace};
 use serde::Serialize;
 
 use crate::args::CompactArgs;
@@ -56,7 +56,16 @@ struct Report {
     erased_runs: Option<u64>,
     rewritten: u32,
     freed_bytes: u64,
+    held_back: Option<Held>,
     segments: Vec<Segment>,
+}
+
+#[derive(Serialize)]
+struct Held {
+    consumer: Option<String>,
+    position: u64,
+    segments: u32,
+    bytes: u64,
 }
 
 #[derive(Serialize)]
@@ -80,9 +89,15 @@ impl Report {
             erased_runs: erased.map(|erased| erased.runs),
             rewritten: done.rewritten,
             freed_bytes: done.freed_bytes,
+            held_back: done.held_back.as_ref().map(held),
             segments: done.segments.iter().map(segment).collect(),
         }
     }
+}
+
+fn held(held: &HeldBack) -> Held {
+    let HeldBack { consumer, position, segments, bytes, .. } = held.clone();
+    Held { consumer, position: position.as_u64(), segments, bytes }
 }
 
 fn print(
@@ -129,5 +144,11 @@ fn print(
         false => format!("{} {bytes} from {these}", ui::check("✓ freed")),
     };
     out.prose(0, told)?;
+    if let Some(held) = &done.held_back {
+        let who = held.consumer.as_deref().map_or("--keep-from".into(), ui::plain);
+        let (these, bytes) = (ui::many(held.segments, "segment"), ui::bytes(held.bytes));
+        let position = held.position.as_u64();
+        out.prose(2, format!("{who}, at position {position}, holds back {these}, {bytes}"))?;
+    }
     Ok(())
 }

@@ -8,6 +8,7 @@ use kinlog::admin::IndexStats;
 use kinlog::{RunFilter, Stats, Store};
 use serde::Serialize;
 
+use super::consumers::ConsumerLine;
 use crate::args::StatsArgs;
 use crate::failure::Failure;
 use crate::open;
@@ -88,6 +89,7 @@ struct Report<'a> {
     compacted_segments: u64,
     dropped_bytes: u64,
     held_bytes: u64,
+    consumers: Vec<ConsumerLine<'a>>,
     index: Index<'a>,
     temporal: &'a Temporal,
 }
@@ -165,6 +167,7 @@ impl<'a> Report<'a> {
             compacted_segments: stats.compacted_segments,
             dropped_bytes: stats.dropped_bytes,
             held_bytes: stats.held_bytes,
+            consumers: stats.consumers.iter().map(ConsumerLine::of).collect(),
             index: Index::of(&stats.index),
             temporal,
         }
@@ -191,6 +194,11 @@ fn print(
         let segments = ui::many(stats.compacted_segments, "segment");
         let dropped = ui::bytes(stats.dropped_bytes);
         out.prose(2, format!("{segments} compacted, without {dropped} that were dead"))?;
+    }
+    if let Some(slowest) = stats.consumers.iter().min_by_key(|it| it.position) {
+        let consumers = ui::many(stats.consumers.len() as u64, "consumer");
+        let (name, behind) = (ui::plain(&slowest.name), ui::bytes(slowest.behind_bytes));
+        out.prose(2, format!("{consumers}, the slowest {name}, {behind} behind"))?;
     }
     writeln!(out)?;
     sizes(stats).print(out)?;

@@ -6,6 +6,7 @@ mod backup;
 mod chain;
 mod children;
 mod common;
+mod consumers;
 mod demo;
 mod descriptors;
 mod duties;
