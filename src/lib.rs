@@ -101,7 +101,7 @@ pub mod docs;
 pub mod admin {
     pub use crate::log::open::IndexFound;
     pub use crate::store::{
-        BackupProgress, BackupReport, IndexStats, Purged, TableSize, VerifyProgress, VerifyReport,
-        purge,
+        BackupProgress, BackupReport, IndexStats, MaintenanceStats, Purged, TableSize,
+        VerifyProgress, VerifyReport, purge,
     };
 }

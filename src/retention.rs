@@ -1,10 +1,12 @@
 //! Deletion and retention: what is kept of runs that have closed.
 
+use std::fmt;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::bytes::{put, u32_at, u64_at};
-use crate::id::Position;
+use crate::id::{Position, Timestamp};
 
 /// What is kept of a run that is deleted.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -242,6 +244,58 @@ pub struct SegmentSpace {
     pub live_bytes: u64,
     /// Whether it was rewritten.
     pub rewritten: bool,
+}
+
+/// What a thread of the store's does now and then: [expiring](crate::Store::expire) all that has expired, and then
+/// [compacting](crate::Store::compact); see [`Options::maintenance`](crate::Options::maintenance).
+#[derive(Clone)]
+pub struct Maintenance {
+    pub(crate) every: Duration,
+    pub(crate) compaction: Compaction,
+    pub(crate) now: Option<Arc<dyn Fn() -> Timestamp + Send + Sync>>,
+}
+
+impl Maintenance {
+    /// A round so long after the end of the one before, the first one so long after the opening. A round reads every full
+    /// segment of the log, unless nothing has changed. With [`Duration::MAX`] there are only those that
+    /// [`Store::maintain`](crate::Store::maintain) asks for; zero is refused at the opening.
+    #[must_use]
+    pub fn every(rest: Duration) -> Self {
+        Maintenance { every: rest, compaction: Compaction::default(), now: None }
+    }
+
+    /// Which segments are rewritten.
+    #[must_use]
+    pub fn compaction(mut self, compaction: Compaction) -> Self {
+        self.compaction = compaction;
+        self
+    }
+
+    /// The clock by which runs expire. The default is [that of the store](crate::Options::clock). It is called once a round, by
+    /// the thread, and must not panic: that ends the thread.
+    #[must_use]
+    pub fn now(mut self, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        self.now = Some(Arc::new(now));
+        self
+    }
+}
+
+impl fmt::Debug for Maintenance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Maintenance");
+        shown.field("every", &self.every).field("compaction", &self.compaction);
+        shown.finish_non_exhaustive()
+    }
+}
+
+/// What a round of [`Maintenance`] came to.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct Maintained {
+    /// What has expired.
+    pub expired: Expired,
+    /// What the compaction came to; `None` if nothing has changed since the last one, or the store was being closed.
+    pub compacted: Option<Compacted>,
 }
 
 /// The bytes of it: two ages, a number of runs, and four that are zero.

@@ -13,8 +13,8 @@ mod tx;
 
 pub(crate) use admin::CommitImport;
 pub use admin::{
-    BackupProgress, BackupReport, IndexStats, Purged, Stats, TableSize, VerifyProgress,
-    VerifyReport, purge,
+    BackupProgress, BackupReport, IndexStats, MaintenanceStats, Purged, Stats, TableSize,
+    VerifyProgress, VerifyReport, purge,
 };
 pub use options::{OnAmbiguous, Options};
 pub use read::{

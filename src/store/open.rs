@@ -11,10 +11,11 @@ use crate::log::open::{
     raced_with_writer, release_reserve,
 };
 use crate::recorder::{OPEN_SECONDS, span};
+use crate::retention::Maintenance;
 use crate::store::indexing::{Freezer, FreezingReplay, Loaded, load};
-use crate::store::maintenance::start;
+use crate::store::maintenance::{start, start_maintaining};
 use crate::store::pending::Workspaces;
-use crate::store::shared::{Clock, NewConsumers, Pins, Shared, Store};
+use crate::store::shared::{Clock, NewConsumers, Pins, Rounds, Shared, Store};
 use crate::sync::Mutex;
 
 impl Store {
@@ -23,6 +24,7 @@ impl Store {
         clock: Option<Clock>,
         recheck_commits: bool,
         memory_bytes: u64,
+        maintenance: Option<Maintenance>,
     ) -> Result<Self> {
         let began = opening.recording.now();
         let _span = span::open(&opening.paths.root);
@@ -67,13 +69,19 @@ impl Store {
             swept: Mutex::default(),
             compacting: Mutex::default(),
             new_consumers: NewConsumers::default(),
+            rounds: Rounds::default(),
             recheck_commits,
         };
         let background = Mutex::new(background);
         let shared = Arc::new(shared);
         let writes = shared.writer.is_some();
         let indexing = writes.then(|| start(&shared, cold)).transpose()?;
-        Ok(Store { shared, indexing: Mutex::new(indexing), background, report })
+        let (indexing, maintaining) = (Mutex::new(indexing), Mutex::default());
+        let store = Store { shared, maintaining, indexing, background, report };
+        if let Some(maintenance) = maintenance.filter(|_| writes) {
+            *store.maintaining.lock() = Some(start_maintaining(&store, maintenance)?);
+        }
+        Ok(store)
     }
 }
 

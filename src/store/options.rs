@@ -10,6 +10,7 @@ use crate::id::Timestamp;
 use crate::log::format::{Paths, is_segment_size};
 use crate::log::open::Opening;
 use crate::recorder::{Recorder, Recording};
+use crate::retention::Maintenance;
 
 /// What to do if the log is [`Ambiguous`](crate::Verdict::Ambiguous).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -41,6 +42,7 @@ pub struct Options {
     clock: Option<Clock>,
     recheck_commits: bool,
     memory_bytes: u64,
+    maintenance: Option<Maintenance>,
     recording: Recording,
 }
 
@@ -58,6 +60,7 @@ impl Options {
             clock: None,
             recheck_commits: cfg!(debug_assertions),
             memory_bytes: 256 << 20,
+            maintenance: None,
             recording: Recording::default(),
         }
     }
@@ -130,6 +133,28 @@ impl Options {
         self
     }
 
+    /// Has a thread of the store's expire runs and compact the log now and then, beside commits and readers. The default is
+    /// none: the engine calls [`Store::expire`] and [`Store::compact`] itself. [`Stats::maintenance`](crate::Stats::maintenance)
+    /// says what it has done, and what the last round failed with; the next one comes all the same.
+    /// Closing the store waits for no more than the segment or the 256 runs that it is at. A store that is open for
+    /// reading only has no such thread.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// use std::time::Duration;
+    /// use kinlog::retention::{Maintenance, Retention};
+    ///
+    /// let hourly = Maintenance::every(Duration::from_secs(3600));
+    /// let store = kinlog::Options::new().maintenance(hourly).open(dir.path())?;
+    /// store.set_retention("shop", Retention::new().history(Duration::from_secs(30 * 86_400)))?;
+    /// # Ok::<(), kinlog::Error>(())
+    /// ```
+    #[must_use]
+    pub fn maintenance(mut self, maintenance: Maintenance) -> Self {
+        self.maintenance = Some(maintenance);
+        self
+    }
+
     /// Who is told what the store counts and measures. The default is nobody; then nothing is measured.
     #[must_use]
     pub fn recorder(mut self, recorder: Arc<dyn Recorder>) -> Self {
@@ -157,6 +182,9 @@ impl Options {
                 "segment_bytes must be a multiple of 4 KiB between 64 KiB and 1 GiB",
             ));
         }
+        if self.maintenance.as_ref().is_some_and(|it| it.every.is_zero()) {
+            return Err(Error::invalid("there is no time between two rounds of maintenance"));
+        }
         let path = path.as_ref();
         let root = std::path::absolute(path).map_err(|e| Error::io("find", path, e))?;
         let opening = Opening {
@@ -169,7 +197,9 @@ impl Options {
             check_log: self.check_log,
             recording: self.recording.clone(),
         };
-        Store::open_with(opening, self.clock.clone(), self.recheck_commits, self.memory_bytes)
+        let maintenance = self.maintenance.clone();
+        let (clock, recheck) = (self.clock.clone(), self.recheck_commits);
+        Store::open_with(opening, clock, recheck, self.memory_bytes, maintenance)
     }
 }
 
@@ -188,6 +218,7 @@ impl std::fmt::Debug for Options {
             .field("on_ambiguous", &self.on_ambiguous)
             .field("check_log", &self.check_log)
             .field("memory_bytes", &self.memory_bytes)
+            .field("maintenance", &self.maintenance)
             .finish_non_exhaustive()
     }
 }

@@ -13,6 +13,7 @@ mod kin;
 mod layers;
 mod listing;
 mod long;
+mod maintenance;
 mod memory;
 mod retry;
 mod rows;

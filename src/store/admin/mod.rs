@@ -10,5 +10,5 @@ mod verify_index;
 pub use backup::{BackupProgress, BackupReport};
 pub(crate) use import::CommitImport;
 pub use purge::{Purged, purge};
-pub use stats::{IndexStats, Stats, TableSize};
+pub use stats::{IndexStats, MaintenanceStats, Stats, TableSize};
 pub use verify::{VerifyProgress, VerifyReport};

@@ -75,6 +75,8 @@ pub struct Stats {
     /// The named consumers of the log, in the order of their names, as of the last published commit. The slowest one says from where on
     /// [`Store::compact`] leaves the log as it is.
     pub consumers: Vec<Consumer>,
+    /// What the thread for [maintenance](crate::Options::maintenance) has done since the store was opened.
+    pub maintenance: MaintenanceStats,
     /// Where the index is, in memory and on disk.
     pub index: IndexStats,
 }
@@ -104,6 +106,22 @@ pub struct IndexStats {
     pub list_bytes: u64,
     /// What the last attempt to write or merge files failed with, if no later one succeeded. The log is not affected; the
     /// index grows in memory, and the next opening replays more.
+    pub last_error: Option<String>,
+}
+
+/// What the thread for [maintenance](crate::Options::maintenance) has done; zeros if there is none.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct MaintenanceStats {
+    /// Rounds that are over, those that failed among them.
+    pub rounds: u64,
+    /// Runs that expired, of which nothing was kept.
+    pub runs: u64,
+    /// Runs whose histories expired, and whose outcome was kept.
+    pub outcomes: u64,
+    /// Bytes by which files became shorter.
+    pub freed_bytes: u64,
+    /// What the last round failed with, if it did; what it had done before that is done.
     pub last_error: Option<String>,
 }
 
@@ -158,6 +176,7 @@ impl Store {
     pub fn stats(&self) -> Result<Stats> {
         self.shared.here()?;
         let mut stats = Stats { consumers: self.consumers()?, ..Stats::default() };
+        stats.maintenance = self.maintenance_stats();
         let end = self.count(&mut stats);
         let view = self.shared.published.view();
         let known = |number: u32| view.segments().get(usize::try_from(number).ok()?);
@@ -264,6 +283,17 @@ impl Store {
             mapped_bytes: files.iter().map(|file| file.entry.len).sum(),
             list_bytes: files.iter().map(|file| file.list_bytes()).sum(),
             last_error: error.map(|error| error.to_string()),
+        }
+    }
+
+    fn maintenance_stats(&self) -> MaintenanceStats {
+        let done = self.shared.rounds.done();
+        MaintenanceStats {
+            rounds: done.rounds,
+            runs: done.runs,
+            outcomes: done.outcomes,
+            freed_bytes: done.freed_bytes,
+            last_error: done.last.err().map(|error| error.to_string()),
         }
     }
 

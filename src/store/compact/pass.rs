@@ -58,6 +58,18 @@ impl Store {
         compaction: &Compaction,
         progress: &mut dyn FnMut(&SegmentSpace),
     ) -> Result<Compacted> {
+        self.compact_while(compaction, &mut |segment| {
+            progress(segment);
+            true
+        })
+    }
+
+    /// [`Store::compact`], which goes on to the next segment only if it is told to after each.
+    pub(crate) fn compact_while(
+        &self,
+        compaction: &Compaction,
+        goes_on: &mut dyn FnMut(&SegmentSpace) -> bool,
+    ) -> Result<Compacted> {
         let shared = &self.shared;
         shared.writer()?;
         // One at a time: two would write one file.
@@ -69,7 +81,7 @@ impl Store {
         let _decided = deciding.decide(extent.end(shared));
         // What the snapshot knows to be dead must stay so, and consumers must be where it sees them.
         self.sync()?;
-        Pass::new(shared, compaction, &snapshot, true).run(extent, progress)
+        Pass::new(shared, compaction, &snapshot, true).run(extent, goes_on)
     }
 
     /// What a [compaction](Store::compact) would come to now: what each full segment is used for, and which ones would be
@@ -81,7 +93,7 @@ impl Store {
         self.shared.here()?;
         let snapshot = self.snapshot();
         let extent = Extent::of(&self.shared, compaction, &snapshot, None)?;
-        Pass::new(&self.shared, compaction, &snapshot, false).run(extent, &mut |_| ())
+        Pass::new(&self.shared, compaction, &snapshot, false).run(extent, &mut |_| true)
     }
 }
 
@@ -113,11 +125,17 @@ impl<'s> Pass<'s> {
         }
     }
 
-    fn run(mut self, extent: Extent, progress: &mut dyn FnMut(&SegmentSpace)) -> Result<Compacted> {
+    fn run(
+        mut self,
+        extent: Extent,
+        goes_on: &mut dyn FnMut(&SegmentSpace) -> bool,
+    ) -> Result<Compacted> {
         self.done.held_back = extent.held_back;
         for number in 0..extent.limit {
             let space = self.segment(number)?;
-            progress(&space);
+            if !goes_on(&space) {
+                break;
+            }
         }
         self.no_room.map_or(Ok(self.done), Err)
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::consumers::NewConsumers;
 use super::pins::Pins;
+use super::rounds::Rounds;
 use crate::disk::{Disk, Opener};
 use crate::error::{Error, Result};
 use crate::hash::Map;
@@ -34,6 +35,8 @@ pub(crate) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 /// not affect the other process. A fork that is followed by `exec` is no problem.
 pub struct Store {
     pub(crate) shared: Arc<Shared>,
+    /// Ends before the others do.
+    pub(crate) maintaining: Mutex<Option<JoinHandle<()>>>,
     /// Ends before the writer does.
     pub(crate) indexing: Mutex<Option<JoinHandle<()>>>,
     pub(crate) background: Mutex<Option<Background>>,
@@ -62,6 +65,7 @@ pub(crate) struct Shared {
     /// Held by a compaction.
     pub(crate) compacting: Mutex<()>,
     pub(crate) new_consumers: NewConsumers,
+    pub(crate) rounds: Rounds,
     /// Check the bytes of each commit against all rules before they are written; see
     /// [`Options::recheck_commits`](crate::Options::recheck_commits).
     pub(crate) recheck_commits: bool,
@@ -127,6 +131,7 @@ impl Store {
     /// The error of a write or sync, or [`Error::Displaced`] if the store was moved or replaced; the next
     /// opening then finds the log unclosed. [`Error::Forked`]; nothing was closed.
     pub fn shut_down(self) -> Result<()> {
+        self.end_maintaining();
         self.end_indexing();
         match self.background.lock().take() {
             Some(mut background) => background.shut_down(),
@@ -136,6 +141,19 @@ impl Store {
 }
 
 impl Store {
+    /// Ends the thread for maintenance, after the segment or the page that it is at.
+    fn end_maintaining(&self) {
+        let Some(thread) = self.maintaining.lock().take() else { return };
+        if self.shared.here().is_err() {
+            // The thread is not in this process, and cannot be let go of either.
+            std::mem::forget(thread);
+            return;
+        }
+        self.shared.rounds.end();
+        // A panic there is a bug, or the caller's clock; its own message tells.
+        let _ = thread.join();
+    }
+
     /// Writes what the cold index lacks, as far as the log is in order, and ends the thread that does so. What is not
     /// written is replayed at the next opening.
     fn end_indexing(&self) {
@@ -158,6 +176,7 @@ impl Drop for Store {
     /// In a forked process, threads of the parent may have been in the middle of a change. Dropping such state is
     /// not safe, so it is leaked.
     fn drop(&mut self) {
+        self.end_maintaining();
         self.end_indexing();
         if self.shared.here().is_err() {
             std::mem::forget(self.shared.clone());

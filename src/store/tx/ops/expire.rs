@@ -43,10 +43,20 @@ impl Store {
     /// # Errors
     /// As [`Transaction::commit`](crate::Transaction::commit).
     pub fn expire(&self, now: Timestamp, most: usize) -> Result<Expired> {
+        self.expire_while(now, most, &|| true)
+    }
+
+    /// [`Store::expire`], which asks before each page whether it goes on.
+    pub(crate) fn expire_while(
+        &self,
+        now: Timestamp,
+        most: usize,
+        goes_on: &dyn Fn() -> bool,
+    ) -> Result<Expired> {
         self.shared.here()?;
         self.shared.writer()?;
         let (refused, done) = (BTreeSet::new(), Expired::default());
-        let mut expiry = Expiry { store: self, now, left: most, refused, done };
+        let mut expiry = Expiry { store: self, now, left: most, goes_on, refused, done };
         for (namespace, retention) in self.retentions() {
             expiry.expire(namespace, retention)?;
         }
@@ -71,6 +81,7 @@ struct Expiry<'s> {
     now: Timestamp,
     /// How many runs it may still delete.
     left: usize,
+    goes_on: &'s dyn Fn() -> bool,
     /// Those that cannot be deleted yet: a run may be met for its history and for its outcome.
     refused: BTreeSet<RunId>,
     done: Expired,
@@ -108,7 +119,7 @@ impl Expiry<'_> {
     ) -> Result<()> {
         let mut rest = Place::all_of(namespace);
         rest.end = Place::new(namespace, last, RunNumber::NONE);
-        loop {
+        while (self.goes_on)() {
             let page = PAGE_RUNS.min(self.left);
             // One more, to know whether there is more.
             let found = self.look(|index| {
@@ -119,9 +130,10 @@ impl Expiry<'_> {
             let runs: Vec<_> = found.iter().take(page).map(|(_, run)| *run).collect();
             self.delete(&runs, keep)?;
             self.done.more |= found.len() > page && self.left == 0;
-            let Some((last, _)) = found.get(page.wrapping_sub(1)) else { return Ok(()) };
+            let Some((last, _)) = found.get(page.wrapping_sub(1)) else { break };
             rest.start = last.next();
         }
+        Ok(())
     }
 
     /// Deletes runs of chains that have more than `kept`, among the next of those that are to be looked at.
@@ -149,7 +161,8 @@ impl Expiry<'_> {
             None => swept.remove(&namespace),
         };
         drop(swept);
-        for runs in runs.chunks(PAGE_RUNS) {
+        let goes_on = self.goes_on;
+        for runs in runs.chunks(PAGE_RUNS).take_while(|_| goes_on()) {
             let these = runs.get(..self.left).unwrap_or(runs);
             self.delete(these, Keep::Nothing)?;
             self.done.more |= these.len() < runs.len();
