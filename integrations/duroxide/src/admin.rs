@@ -6,13 +6,13 @@ use duroxide::providers::{
     DeleteInstanceResult, ExecutionInfo, InstanceFilter, InstanceInfo, ProviderAdmin,
     ProviderError, PruneOptions, PruneResult, QueueDepths, SystemMetrics,
 };
-use kinlog::Snapshot;
+use kinlog::{Error, Snapshot};
 
 use crate::error::{Result, at, refused};
 use crate::instance::Instance;
 use crate::provider::KinlogProvider;
 use crate::tables::{CHILDREN, INSTANCES, pairs_at};
-use crate::{clock, executions};
+use crate::{NAMESPACE, clock, executions};
 
 type Response<T> = Result<T, ProviderError>;
 
@@ -70,9 +70,11 @@ impl KinlogProvider {
     fn execution_info(&self, id: &str, execution: u64) -> Result<ExecutionInfo> {
         let snapshot = self.store.snapshot();
         let instance = Instance::at(&snapshot, id)?.unwrap_or_default();
-        let executions = executions::list(&snapshot, id, &instance)?;
-        let Some((_, run)) = executions.into_iter().find(|(number, _)| *number == execution) else {
-            return refused(format!("Execution {execution} not found for instance {id}"));
+        let run = match snapshot.run(&executions::run_id(&instance, execution)) {
+            Err(Error::RunNotFound { .. } | Error::RunDeleted { .. }) => {
+                return refused(format!("Execution {execution} not found for instance {id}"));
+            }
+            run => run?,
         };
         let events = executions::read(&snapshot, id, &instance, execution)?;
         let mut info = ExecutionInfo {
@@ -95,18 +97,19 @@ impl KinlogProvider {
 
     fn metrics(&self) -> Result<SystemMetrics> {
         let snapshot = self.store.snapshot();
-        let mut metrics = SystemMetrics::default();
-        for (id, instance) in self.instances(&snapshot)? {
+        let size = snapshot.namespace_size(NAMESPACE);
+        let mut metrics = SystemMetrics {
+            total_executions: size.runs,
+            total_events: size.events,
+            ..Default::default()
+        };
+        for (_, instance) in self.instances(&snapshot)? {
             metrics.total_instances += 1;
             match instance.status() {
                 "Running" => metrics.running_instances += 1,
                 "Completed" => metrics.completed_instances += 1,
                 "Failed" => metrics.failed_instances += 1,
                 _ => {}
-            }
-            for (_, run) in executions::list(&snapshot, &id, &instance)? {
-                metrics.total_executions += 1;
-                metrics.total_events += u64::from(run.events);
             }
         }
         Ok(metrics)
@@ -190,7 +193,10 @@ impl ProviderAdmin for KinlogProvider {
         force: bool,
     ) -> Response<DeleteInstanceResult> {
         let deleted = self.commit(|state| self.commit_deletion(state, ids, force)).await;
-        deleted.map_err(at("delete_instances_atomic"))
+        let deleted = deleted.map_err(at("delete_instances_atomic"))?;
+        // They are deleted; what is left of them goes with the next deletion or opening, if not now.
+        let _ = self.commit(|state| self.commit_pruned(state)).await;
+        Ok(deleted)
     }
 
     async fn delete_instance_bulk(&self, filter: InstanceFilter) -> Response<DeleteInstanceResult> {

@@ -1,6 +1,7 @@
-//! Deleting instances and pruning executions, which hides them: kinlog cannot delete runs yet.
+//! Deleting instances and pruning executions.
 
 use duroxide::providers::{DeleteInstanceResult, InstanceFilter, PruneOptions, PruneResult};
+use kinlog::retention::Keep;
 use kinlog::{Close, Error, Transaction};
 
 use crate::clock;
@@ -15,7 +16,7 @@ use crate::{executions, tables};
 const BULK: u32 = 1_000;
 
 impl KinlogProvider {
-    /// Hides instances, all or none.
+    /// Deletes instances, all or none, and ends their executions, which [`Self::commit_pruned`] then deletes.
     pub(crate) fn commit_deletion(
         &self,
         state: &mut State,
@@ -24,7 +25,7 @@ impl KinlogProvider {
     ) -> Result<DeleteInstanceResult> {
         let now = clock::now();
         let snapshot = self.store.snapshot();
-        let mut tx = self.store.begin();
+        let mut tx = self.begin();
         let mut deleted = DeleteInstanceResult::default();
         for id in ids {
             let Some(instance) = Instance::read(&mut tx, id)? else { continue };
@@ -39,6 +40,7 @@ impl KinlogProvider {
             for (_, run) in executions::list(&snapshot, id, &instance)? {
                 deleted.executions_deleted += 1;
                 deleted.events_deleted += u64::from(run.events);
+                tx.put(PRUNED, run.id.as_bytes(), b"")?;
             }
             deleted.instances_deleted += 1;
             let mut messages = state.inboxes.delete(&mut tx, &id.as_str().into(), false)?;
@@ -46,7 +48,7 @@ impl KinlogProvider {
                 messages += state.work.delete(&mut tx, &job, false)?;
             }
             deleted.queue_messages_deleted += messages as u64;
-            hide(&mut tx, id, &instance)?;
+            forget(&mut tx, id, &instance)?;
         }
         self.submit(state, tx, &mut vec![], 0)?;
         for id in ids {
@@ -56,7 +58,14 @@ impl KinlogProvider {
         Ok(deleted)
     }
 
-    /// Hides former executions of an instance.
+    /// Deletes the executions of instances that were deleted.
+    pub(crate) fn commit_pruned(&self, state: &mut State) -> Result<()> {
+        let mut tx = self.begin();
+        executions::delete_pruned(&mut tx)?;
+        self.submit(state, tx, &mut vec![], 0)
+    }
+
+    /// Deletes former executions of an instance.
     pub(crate) fn commit_pruning(
         &self,
         state: &mut State,
@@ -64,11 +73,13 @@ impl KinlogProvider {
         options: &PruneOptions,
     ) -> Result<PruneResult> {
         let snapshot = self.store.snapshot();
-        let mut tx = self.store.begin();
+        let mut tx = self.begin();
         let instance = self.instance(&snapshot, id)?;
         let mut pruned = PruneResult { instances_processed: 1, ..Default::default() };
         let kept = usize::try_from(options.keep_last.unwrap_or(0)).unwrap_or(usize::MAX);
-        for (number, run) in executions::list(&snapshot, id, &instance)?.iter().rev().skip(kept) {
+        let executions = executions::list(&snapshot, id, &instance)?;
+        let former = executions.len().saturating_sub(kept);
+        for (number, run) in executions.iter().take(former) {
             let ended = run.closed_at.map(clock::millis);
             let late = options
                 .completed_before
@@ -76,7 +87,7 @@ impl KinlogProvider {
             if *number != instance.execution && ended.is_some() && !late {
                 pruned.executions_deleted += 1;
                 pruned.events_deleted += u64::from(run.events);
-                tx.put(PRUNED, run.id.as_bytes(), b"")?;
+                tx.delete_run(&run.id, Keep::Nothing)?;
             }
         }
         self.submit(state, tx, &mut vec![], 0)?;
@@ -101,11 +112,13 @@ impl KinlogProvider {
     }
 }
 
-/// Deletes the rows of an instance, and frees its id.
-fn hide(tx: &mut Transaction<'_>, id: &str, instance: &Instance) -> Result<()> {
+/// Deletes the rows of an instance, and ends its current execution.
+fn forget(tx: &mut Transaction<'_>, id: &str, instance: &Instance) -> Result<()> {
+    // As the last commit has left it, which the list of executions may lack.
     let run = executions::run_id(instance, instance.execution);
     match tx.close_run(&run, Close::terminated("deleted")) {
-        Ok(_) | Err(Error::RunNotFound { .. } | Error::RunClosed { .. }) => {}
+        Ok(_) | Err(Error::RunClosed { .. }) => tx.put(PRUNED, run.as_bytes(), b"")?,
+        Err(Error::RunNotFound { .. }) => {}
         Err(error) => return Err(error.into()),
     }
     if let Some(parent) = &instance.parent {

@@ -3,6 +3,7 @@
 #![allow(clippy::big_endian_bytes)]
 
 use duroxide::{Event, EventKind as DuroxideKind};
+use kinlog::retention::Keep;
 use kinlog::{
     Close, Error, EventKind, Expect, NewEvent, NewRun, NextRun, RunFilter, RunId, RunInfo,
     RunStatus, Snapshot, Store, Transaction,
@@ -21,7 +22,7 @@ pub(crate) fn run_id(instance: &Instance, execution: u64) -> RunId {
     RunId::from_bytes((u128::from(instance.born) << 64 | u128::from(execution)).to_be_bytes())
 }
 
-/// The executions of an instance that are not pruned, by their numbers.
+/// The executions of an instance, by their numbers.
 pub(crate) fn list(
     snapshot: &Snapshot,
     id: &str,
@@ -32,8 +33,7 @@ pub(crate) fn list(
         let run = run?;
         let number = u128::from_be_bytes(*run.id.as_bytes()) & u128::from(u64::MAX);
         let number = u64::try_from(number).unwrap_or_default();
-        let pruned = snapshot.get(PRUNED, run.id.as_bytes())?.is_some();
-        if run.id == run_id(instance, number) && !pruned {
+        if run.id == run_id(instance, number) {
             executions.push((number, run));
         }
     }
@@ -51,7 +51,7 @@ pub(crate) fn status_of(run: &RunInfo) -> &'static str {
     }
 }
 
-/// The events of an execution; none if it is not there or pruned.
+/// The events of an execution; none if it is not there.
 pub(crate) fn read(
     snapshot: &Snapshot,
     id: &str,
@@ -60,17 +60,27 @@ pub(crate) fn read(
 ) -> Result<Vec<Event>> {
     let run = run_id(instance, execution);
     let history = match snapshot.history(&run) {
-        Err(Error::RunNotFound { .. }) => return Ok(vec![]),
+        Err(Error::RunNotFound { .. } | Error::RunDeleted { .. }) => return Ok(vec![]),
         history => history?,
     };
-    if snapshot.get(PRUNED, run.as_bytes())?.is_some() {
-        return Ok(vec![]);
-    }
     let mut events = vec![];
     for event in &history {
         events.extend(event::decode(&event?, id, execution)?);
     }
     Ok(events)
+}
+
+/// Deletes the executions of instances that were deleted: a run must have ended before the commit that deletes it.
+pub(crate) fn delete_pruned(tx: &mut Transaction<'_>) -> kinlog::Result<()> {
+    // In this order a chain goes from its first run on.
+    for row in tx.rows(PRUNED, ..).collect::<kinlog::Result<Vec<_>>>()? {
+        let run = RunId::from_bytes(row.key.as_slice().try_into().unwrap_or_default());
+        match tx.delete_run(&run, Keep::Nothing) {
+            Ok(()) | Err(Error::RunNotFound { .. }) => tx.delete(PRUNED, &row.key)?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// What is added to an execution.

@@ -32,8 +32,9 @@
 //! **On a full disk** what has begun gets on to its end: acknowledging, taking work and cancelling use the reserve that
 //! kinlog keeps (`Transaction::use_reserve`). New messages are refused with an error that duroxide may try again.
 //!
-//! **Deleting and pruning hide.** kinlog cannot delete runs yet: instances that are deleted and executions that
-//! are pruned are not seen any more, and their ids are free; the bytes of their histories stay in the log.
+//! **Deleting and pruning delete runs.** Their ids are free, and their space comes back with a compaction of the store
+//! (`Options::maintenance` of kinlog). A run can be deleted once it has ended, so deleting an instance that runs takes two commits: by the first
+//! one it is gone, and the second one deletes its histories, or the opening of the store does if the process ends in between.
 //!
 //! **Attempts.** How often a message was fetched is written down from its second fetch on, and from its first one
 //! if it comes from before the process began. So a message on which the process dies each time is fetched once

@@ -49,6 +49,7 @@ impl KinlogProvider {
         if store.limits(NAMESPACE) != limits {
             store.set_limits(NAMESPACE, limits)?;
         }
+        store.transact(executions::delete_pruned)?;
         let state = Mutex::new(State::load(&store.snapshot())?);
         let (inboxes, work) = (Notify::new(), Notify::new());
         Ok(KinlogProvider { store: Arc::new(store), options, state, inboxes, work })

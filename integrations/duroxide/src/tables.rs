@@ -19,7 +19,7 @@ pub(crate) const ATTEMPTS: &str = "attempts";
 pub(crate) const VALUES: &str = "values";
 /// By instance and key: what the current execution has set, and nothing for what it has cleared.
 pub(crate) const CHANGES: &str = "changes";
-/// By run: executions that are pruned.
+/// By run: executions of instances that were deleted, until they are deleted, too.
 pub(crate) const PRUNED: &str = "pruned";
 
 /// The key of a message: how many bytes the number has, and these. In the order of the numbers.

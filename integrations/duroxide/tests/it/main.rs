@@ -4,6 +4,7 @@
 
 mod cost;
 mod crash;
+mod deletion;
 mod full;
 mod orders;
 mod power;
