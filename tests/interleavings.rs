@@ -27,6 +27,8 @@ mod explore;
 mod failing;
 #[path = "interleavings/group_commit.rs"]
 mod group_commit;
+#[path = "interleavings/maintaining.rs"]
+mod maintaining;
 #[path = "interleavings/reading.rs"]
 mod reading;
 #[path = "interleavings/rolling.rs"]

@@ -77,6 +77,8 @@ pub(crate) fn delete_pruned(tx: &mut Transaction<'_>) -> kinlog::Result<()> {
         let run = RunId::from_bytes(row.key.as_slice().try_into().unwrap_or_default());
         match tx.delete_run(&run, Keep::Nothing) {
             Ok(()) | Err(Error::RunNotFound { .. }) => tx.delete(PRUNED, &row.key)?,
+            // It is tried again.
+            Err(Error::NotDeletable { .. }) => {}
             Err(error) => return Err(error),
         }
     }
