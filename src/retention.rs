@@ -294,6 +294,8 @@ impl fmt::Debug for Maintenance {
 pub struct Maintained {
     /// What has expired.
     pub expired: Expired,
+    /// What was erased.
+    pub erased: Erased,
     /// What the compaction came to; `None` if nothing has changed since the last one, or the store was being closed.
     pub compacted: Option<Compacted>,
 }

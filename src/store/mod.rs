@@ -7,16 +7,18 @@ mod maintenance;
 mod open;
 mod options;
 mod pending;
+mod purge;
 mod read;
 mod shared;
 mod tx;
 
 pub(crate) use admin::CommitImport;
 pub use admin::{
-    BackupProgress, BackupReport, IndexStats, MaintenanceStats, Purged, Stats, TableSize,
-    VerifyProgress, VerifyReport, purge,
+    BackupProgress, BackupReport, IndexStats, MaintenanceStats, Stats, TableSize, VerifyProgress,
+    VerifyReport,
 };
 pub use options::{OnAmbiguous, Options};
+pub use purge::{Purged, purge};
 pub use read::{
     BatchView, Chain, ChainChildren, ChainEvents, Child, ChildState, Children, CommitView,
     Consumer, Duty, DutyFilter, DutyList, Events, History, Link, Parent, ParseRunCursorError, Root,

@@ -46,6 +46,14 @@ fn purge(path: &Path, run: &RunId, out: &mut Output) -> Result<ExitCode, Failure
     let purged = kinlog::admin::purge(path, &Options::new());
     bar.finish_and_clear();
     let purged = purged?;
+    if let Some(held) = purged.compacted.held_back {
+        let consumer = plain(held.consumer.as_deref().unwrap_or("that is being made")).to_string();
+        out.prose(
+            0,
+            format!("its ids are left: consumer {consumer} still has to read some of the log"),
+        )?;
+        return Ok(ExitCode::FAILURE);
+    }
     if !matches!(open::to_read(path)?.run(run), Err(Error::RunNotFound { .. })) {
         out.prose(
             0,

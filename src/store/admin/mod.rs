@@ -2,13 +2,11 @@
 
 mod backup;
 mod import;
-mod purge;
 mod stats;
 mod verify;
 mod verify_index;
 
 pub use backup::{BackupProgress, BackupReport};
 pub(crate) use import::CommitImport;
-pub use purge::{Purged, purge};
 pub use stats::{IndexStats, MaintenanceStats, Stats, TableSize};
 pub use verify::{VerifyProgress, VerifyReport};

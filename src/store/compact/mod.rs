@@ -1,6 +1,5 @@
 //! Compaction: gives back the space of what was deleted and overwritten.
 
-mod erase;
 mod extent;
 mod liveness;
 mod pass;

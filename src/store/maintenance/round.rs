@@ -65,9 +65,13 @@ impl Upkeep {
         if self.is_closing() {
             return Ok(());
         }
-        let files = self.store.shared.index.read().files_upto();
-        let ends = Some([Some(self.store.end()), files]);
-        if self.compacted != ends {
+        let ends = || {
+            let files = self.store.shared.index.read().files_upto();
+            Some([Some(self.store.end()), files])
+        };
+        if self.compacted != ends() {
+            done.erased = self.store.erase_while(&|| !self.is_closing())?;
+            let ends = ends();
             let mut goes_on = |_: &_| !self.is_closing();
             done.compacted =
                 Some(self.store.compact_while(&self.maintenance.compaction, &mut goes_on)?);

@@ -1,12 +1,170 @@
-//! Erasing deleted runs.
+//! Erasing: what is left of deleted runs is forgotten, once nothing refers to it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
+use crate::bytes::wide;
 use crate::error::Result;
-use crate::id::RunNumber;
-use crate::index::{ERASED_TABLE, Erasure};
+use crate::id::{RunId, RunNumber};
+use crate::index::{DELETED_TABLE, ERASED_TABLE, Erasing, Erasure};
+use crate::log::write::Durability;
+use crate::retention::{Erased, Keep};
 use crate::store::pending::Read;
-use crate::store::tx::{Step, Transaction};
+use crate::store::shared::Store;
+use crate::store::tx::{Step, Transaction, retry};
+
+/// How many runs are looked at while the index is held, and erased in one commit if they are not linked with more.
+const PAGE_RUNS: usize = 128;
+
+impl Store {
+    /// Erases deleted runs of which nothing was kept, once nothing refers to them: the store then knows nothing of them, not
+    /// even that they were deleted, and the next [compaction](Store::compact) drops what the log still has of them. Durable
+    /// when it returns. For the engine to call now and then, between [`Store::expire`] and [`Store::compact`].
+    ///
+    /// A run is left for a later call as long as a snapshot from before its deletion is held; as its parent, or a
+    /// child of it, is not erased in the same call; if it is the first or the last run of its chain, or of a chain with a
+    /// parent or a reset, and other runs of the chain are left; if it is the first or the last run of its workflow id, and
+    /// others are left; and if it is the first one of its workflow type.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = kinlog::Store::open(dir.path())?;
+    /// use kinlog::{Close, Error, NewRun, retention::Keep};
+    ///
+    /// let start = |id: &str| store.transact(|tx| tx.start(NewRun::new("shop", id, "Order")));
+    /// start("order-1")?;
+    /// let (order, _) = start("order-2")?;
+    /// store.close_run(&order, Close::completed(b"ok"))?;
+    /// store.transact(|tx| tx.delete_run(&order, Keep::Nothing))?;
+    /// assert_eq!(store.erase()?.runs, 1);
+    /// assert!(matches!(store.run(&order), Err(Error::RunNotFound { .. })));
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Transaction::commit`](crate::Transaction::commit).
+    pub fn erase(&self) -> Result<Erased> {
+        self.erase_while(&|| true)
+    }
+
+    /// The same, up to a commit before which `goes_on` says no.
+    pub(crate) fn erase_while(&self, goes_on: &dyn Fn() -> bool) -> Result<Erased> {
+        self.shared.here()?;
+        self.shared.writer()?;
+        // A compaction takes what the index does not know for erased by its snapshot.
+        let _alone = self.shared.compacting.lock();
+        let deleted = self.deleted_runs()?;
+        let erasable = self.erasable(deleted.clone())?;
+        let mut erased = Erased { left: wide(deleted.len()), ..Erased::default() };
+        let mut page = BTreeSet::new();
+        for group in self.groups(&erasable)? {
+            if !goes_on() {
+                break;
+            }
+            page.extend(group);
+            if page.len() >= PAGE_RUNS {
+                self.erase_page(std::mem::take(&mut page), &mut erased)?;
+            }
+        }
+        self.erase_page(page, &mut erased)?;
+        if erased.commits > 0 {
+            self.sync()?;
+        }
+        Ok(erased)
+    }
+
+    /// The deleted runs of which nothing was kept and that no reader sees undeleted.
+    fn deleted_runs(&self) -> Result<BTreeSet<RunNumber>> {
+        let shared = &self.shared;
+        let (mut found, mut last) = (BTreeSet::new(), Vec::new());
+        loop {
+            let index = shared.index.read();
+            let oldest = shared.pins.oldest(|| shared.published.end());
+            let after = if last.is_empty() { Bound::Unbounded } else { Bound::Excluded(&*last) };
+            let rows = index.tables.rows_after(DELETED_TABLE, after).take(PAGE_RUNS);
+            let page: Vec<Vec<u8>> = rows.map(|(key, _)| key.to_vec()).collect();
+            let ids =
+                page.iter().filter_map(|key| Some(RunId::from_bytes(key[..].try_into().ok()?)));
+            found.extend(ids.filter_map(|id| index.runs.number(&id)).filter(|number| {
+                let is_gone = index.runs.look(*number, |run| {
+                    let gone = run.state.latest().deleted == Some(Keep::Nothing);
+                    gone && run.state.changed() < oldest
+                });
+                is_gone == Some(true)
+            }));
+            index.check_cold()?;
+            match page.into_iter().next_back() {
+                Some(key) => last = key,
+                None => return Ok(found),
+            }
+        }
+    }
+
+    /// Those of some runs that can be erased together, as far as it stays so until they are.
+    fn erasable(&self, mut runs: BTreeSet<RunNumber>) -> Result<BTreeSet<RunNumber>> {
+        loop {
+            let mut left = BTreeSet::new();
+            self.look_at(&runs, |erasing, number| {
+                left.extend(Some(number).filter(|number| erasing.can(*number)));
+            })?;
+            if left.len() == runs.len() {
+                return Ok(runs);
+            }
+            runs = left;
+        }
+    }
+
+    /// The runs in groups that must be erased in one commit, that with the latest run first.
+    fn groups(&self, runs: &BTreeSet<RunNumber>) -> Result<Vec<BTreeSet<RunNumber>>> {
+        let mut sets = Sets::default();
+        self.look_at(runs, |erasing, number| {
+            sets.join(number, number);
+            erasing.linked(number).into_iter().for_each(|other| sets.join(number, other));
+        })?;
+        let mut groups: BTreeMap<RunNumber, BTreeSet<RunNumber>> = BTreeMap::new();
+        for number in runs {
+            groups.entry(sets.of(*number)).or_default().insert(*number);
+        }
+        Ok(groups.into_values().rev().collect())
+    }
+
+    /// Looks at each of some runs. The index is let go of in between, so that commits do not wait for it.
+    fn look_at(
+        &self,
+        runs: &BTreeSet<RunNumber>,
+        mut look: impl FnMut(&mut Erasing<'_>, RunNumber),
+    ) -> Result<()> {
+        let mut rest = runs.iter().copied().peekable();
+        while rest.peek().is_some() {
+            let index = self.shared.index.read();
+            let mut erasing = Erasing::new(&index, runs);
+            rest.by_ref().take(PAGE_RUNS).for_each(|number| look(&mut erasing, number));
+            index.check_cold()?;
+        }
+        Ok(())
+    }
+
+    /// Erases some runs in one commit, if they still can be.
+    fn erase_page(&self, runs: BTreeSet<RunNumber>, erased: &mut Erased) -> Result<()> {
+        if runs.is_empty() {
+            return Ok(());
+        }
+        let done = retry(|| {
+            let mut tx = self.begin();
+            let can = tx.erase_runs(&runs)?;
+            if can {
+                tx.commit_with(Durability::Buffered)?;
+            }
+            Ok(can)
+        })?;
+        if done {
+            erased.commits += 1;
+            erased.runs += wide(runs.len());
+            erased.left -= wide(runs.len());
+        }
+        Ok(())
+    }
+}
 
 impl Transaction<'_> {
     /// Erases deleted runs, if they can be erased together; whether they can.
@@ -25,5 +183,29 @@ impl Step<'_> {
         let (key, value) = Erasure::row(runs);
         self.work.put_row(ERASED_TABLE, &key, Some(&value));
         Ok(true)
+    }
+}
+
+/// Disjoint sets of runs: each run names another one of its set, or itself (union-find).
+#[derive(Default)]
+struct Sets(BTreeMap<RunNumber, RunNumber>);
+
+impl Sets {
+    /// The run that stands for the set of a run: the latest one.
+    fn of(&mut self, run: RunNumber) -> RunNumber {
+        let mut top = run;
+        while let Some(above) = self.0.get(&top).copied().filter(|above| *above != top) {
+            top = above;
+        }
+        let mut at = run;
+        while at != top {
+            at = self.0.insert(at, top).unwrap_or(top);
+        }
+        top
+    }
+
+    fn join(&mut self, one: RunNumber, other: RunNumber) {
+        let (one, other) = (self.of(one), self.of(other));
+        self.0.insert(one.min(other), one.max(other));
     }
 }
