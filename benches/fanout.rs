@@ -17,7 +17,7 @@ use criterion::{
     BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
 };
 use kinlog::{Close, Store};
-use support::{Bare, Scratch, family, start_many};
+use support::{Bare, Scratch, family, freeze, start_closed, start_many};
 use timed::quick;
 
 /// How many other runs there are.
@@ -66,11 +66,66 @@ fn fan_out(store: &Store, children: u32) -> (Duration, u64) {
     store.close_run(&parent, Close::completed(b"")).unwrap();
     let log_bytes = || store.stats().unwrap().log_bytes();
     let before = log_bytes();
-    let started = Instant::now();
-    let settled = store.settle_all().unwrap();
-    let took = started.elapsed();
-    assert_eq!(settled.duties, u64::from(children));
+    let mut settled = None;
+    let took = timed(|| settled = Some(store.settle_all().unwrap()));
+    assert_eq!(settled.unwrap().duties, u64::from(children));
     (took, log_bytes() - before)
+}
+
+/// The same where parent and children are in files of the index before the parent closes: the first look at each.
+fn frozen(c: &mut Criterion) {
+    const CHILDREN: u32 = 1_000;
+    let scratch = Scratch::new();
+    let store = scratch.open();
+    let mut group = c.benchmark_group("fanout/frozen");
+    group.sample_size(10).sampling_mode(SamplingMode::Flat);
+    // Tens of MiB are written before each round.
+    group.warm_up_time(Duration::from_millis(1)).measurement_time(Duration::from_millis(10));
+    let closed = || {
+        let parent = family(&store, CHILDREN);
+        freeze(&store);
+        store.close_run(&parent, Close::completed(b"")).unwrap()
+    };
+    group.bench_function("plan", |b| {
+        b.iter_custom(|rounds| {
+            let round = |_| {
+                let commit = closed();
+                let listed = timed(|| assert_eq!(commit.duties().count(), CHILDREN as usize));
+                store.settle_all().unwrap();
+                listed
+            };
+            (0..rounds).map(round).sum()
+        });
+    });
+    group.bench_function("apply", |b| {
+        b.iter_custom(|rounds| {
+            let round = |_| {
+                closed();
+                timed(|| drop(store.settle_all().unwrap()))
+            };
+            (0..rounds).map(round).sum()
+        });
+    });
+    group.finish();
+    let parent = family(&store, CHILDREN);
+    store.close_run(&parent, Close::completed(b"")).unwrap();
+    store.settle_all().unwrap();
+    let runs = start_closed(&store, 20_000);
+    let children = || assert_eq!(store.children(&parent).unwrap().count(), CHILDREN as usize);
+    let mut group = c.benchmark_group("fanout/frozen");
+    group.bench_function("children-hot", |b| b.iter(children));
+    freeze(&store);
+    group.bench_function("children", |b| b.iter(children));
+    // Far apart, so that no look at one is near the last one.
+    let mut far = runs.iter().cycle().step_by(4_099);
+    group.bench_function("run", |b| b.iter(|| store.run(far.next().unwrap()).unwrap()));
+    group.finish();
+}
+
+fn timed(work: impl FnOnce()) -> Duration {
+    let began = Instant::now();
+    work();
+    began.elapsed()
 }
 
 fn fan_outs(c: &mut Criterion) {
@@ -83,5 +138,5 @@ fn fan_outs(c: &mut Criterion) {
     }
 }
 
-criterion_group!(name = benches; config = quick(); targets = fan_outs);
+criterion_group!(name = benches; config = quick(); targets = frozen, fan_outs);
 criterion_main!(benches);

@@ -12,13 +12,13 @@ use kinlog::{
 
 use super::disk::CountingDisk;
 use super::meter::Meter;
-use super::support::{Scratch, event, lift_limits};
+use super::support::{Scratch, event, freeze, lift_limits, start_closed};
 
 /// The name of a path, what it is counted per, and how it is gone.
 type HotPath = (&'static str, &'static str, fn(&mut Meter));
 
 /// All of them.
-pub(crate) const PATHS: [HotPath; 16] = [
+pub(crate) const PATHS: [HotPath; 20] = [
     ("append", "event", append),
     ("commit-submitted-3", "commit", commit_submitted),
     ("commit-buffered-1", "commit", |meter| commit_waited(meter, 1, Durability::Buffered)),
@@ -34,6 +34,10 @@ pub(crate) const PATHS: [HotPath; 16] = [
     ("spawn", "child", spawn),
     ("plan", "child", plan),
     ("settle", "child", settle),
+    ("run-frozen", "call", run_frozen),
+    ("children-frozen", "child", children_frozen),
+    ("plan-frozen", "child", plan_frozen),
+    ("settle-frozen", "child", settle_frozen),
     ("replay", "event", replay),
 ];
 
@@ -79,7 +83,19 @@ impl Bench {
     fn family(&self) -> Commit {
         let parent = self.parent();
         self.spawn(&parent);
-        self.store.close_run(&parent, Close::completed(b"")).unwrap()
+        self.close(&parent)
+    }
+
+    /// The same, whose parent and children went into files of the index before the parent closed.
+    fn frozen_family(&self) -> Commit {
+        let parent = self.parent();
+        self.spawn(&parent);
+        freeze(&self.store);
+        self.close(&parent)
+    }
+
+    fn close(&self, run: &RunId) -> Commit {
+        self.store.close_run(run, Close::completed(b"")).unwrap()
     }
 
     fn parent(&self) -> RunId {
@@ -282,6 +298,49 @@ fn settle(meter: &mut Meter) {
             assert_eq!(bench.store.settle_all().unwrap().duties, CHILDREN as u64);
         });
     }
+}
+
+/// Runs that closed long ago are looked up, each for the first time.
+fn run_frozen(meter: &mut Meter) {
+    let bench = Bench::new();
+    let runs = start_closed(&bench.store, 5_000);
+    freeze(&bench.store);
+    meter.count(RUNS, || {
+        for run in runs.iter().step_by(5) {
+            assert_eq!(bench.store.run(run).unwrap().id, *run);
+        }
+    });
+}
+
+/// The children of a parent that closed long ago, as they did, are listed.
+fn children_frozen(meter: &mut Meter) {
+    let bench = Bench::new();
+    let parent = bench.parent();
+    bench.spawn(&parent);
+    bench.close(&parent);
+    bench.store.settle_all().unwrap();
+    freeze(&bench.store);
+    for _ in 0..10 {
+        meter.count(CHILDREN, || {
+            assert_eq!(bench.store.children(&parent).unwrap().count(), CHILDREN);
+        });
+    }
+}
+
+/// What follows when a parent closes that began long ago, as its children did, is listed.
+fn plan_frozen(meter: &mut Meter) {
+    let bench = Bench::new();
+    let closed = bench.frozen_family();
+    meter.count(CHILDREN, || assert_eq!(closed.duties().count(), CHILDREN));
+}
+
+/// The same is done.
+fn settle_frozen(meter: &mut Meter) {
+    let bench = Bench::new();
+    bench.frozen_family();
+    meter.count(CHILDREN, || {
+        assert_eq!(bench.store.settle_all().unwrap().duties, CHILDREN as u64);
+    });
 }
 
 /// A store that was not closed is opened: a copy of one that is still open, and whose own thread

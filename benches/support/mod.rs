@@ -4,9 +4,11 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use kinlog::{
-    Durability, EventKind, Limits, NewChild, NewEvent, NewRun, ParentClosePolicy, RunId, Store,
+    Close, Durability, EventKind, Limits, NewChild, NewEvent, NewRun, ParentClosePolicy, RunId,
+    Store,
 };
 
 /// Bytes of a frame and of a batch header around the events: what kinlog adds to a commit.
@@ -75,6 +77,20 @@ pub(crate) fn start_many(store: &Store, runs: u32) -> Vec<RunId> {
     started
 }
 
+/// The same, all closed.
+pub(crate) fn start_closed(store: &Store, runs: u32) -> Vec<RunId> {
+    let runs = start_many(store, runs);
+    for runs in runs.chunks(AT_ONCE as usize) {
+        let mut tx = store.begin();
+        for run in runs {
+            tx.close_run(run, Close::completed(b"")).unwrap();
+        }
+        tx.commit_with(Durability::Buffered).unwrap();
+    }
+    store.sync().unwrap();
+    runs
+}
+
 /// A parent with open children, half of which are to be terminated, half asked to cancel.
 pub(crate) fn family(store: &Store, children: u32) -> RunId {
     let mut tx = store.begin();
@@ -96,6 +112,25 @@ pub(crate) fn family(store: &Store, children: u32) -> RunId {
     }
     store.sync().unwrap();
     parent
+}
+
+/// Commits so much that all of the index so far goes into files, and waits until it is there and taken out of memory.
+pub(crate) fn freeze(store: &Store) {
+    let before = store.stats().unwrap().index.files;
+    // A layer of the index is frozen before the commit after 32 MiB of the log.
+    for _ in 0..3 {
+        let mut tx = store.begin();
+        tx.put("large", b"", &vec![0; 16 << 20]).unwrap();
+        // Nothing goes into files before it is durable.
+        tx.commit_with(Durability::Sync).unwrap();
+    }
+    loop {
+        let index = store.stats().unwrap().index;
+        if index.files != before && index.frozen_layers == 0 {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// An event of `payload`.

@@ -162,6 +162,7 @@ mod tests {
     use std::path::{Path, PathBuf};
     use std::sync::Arc;
 
+    use kinlog_testing::Rng;
     use kinlog_testing::files::directory;
     use kinlog_testing::steps::families;
 
@@ -169,8 +170,9 @@ mod tests {
     use crate::disk::{Disk, Memory, OpenMode};
     use crate::error::Result;
     use crate::id::Position;
-    use crate::index::Index;
     use crate::index::cold::{Cold, Family, IndexFile, KINDS, number_key};
+    use crate::index::state::Record;
+    use crate::index::{FrozenEntries, Index, Run};
     use crate::log::format::Paths;
     use crate::log::open::Replay;
     use crate::{Options, Store};
@@ -182,6 +184,10 @@ mod tests {
         index: Index,
         cold: Arc<Cold>,
         resident: Vec<u8>,
+        /// The memory that open runs may take.
+        open_max: u64,
+        /// A reader needs the frozen layers.
+        is_held: bool,
     }
 
     impl Written {
@@ -189,7 +195,8 @@ mod tests {
             let (disk, paths) = (Memory::new(), Paths { root: PathBuf::from("/store") });
             disk.create_dir(&paths.index()).unwrap();
             let (index, cold) = (Index::default(), Arc::default());
-            Written { disk, paths, index, cold, resident: vec![] }
+            let (resident, open_max) = (vec![], 1 << 20);
+            Written { disk, paths, index, cold, resident, open_max, is_held: false }
         }
 
         /// The index over all commits, frozen before those with these numbers, and at the end.
@@ -212,7 +219,10 @@ mod tests {
             let file = write_layer(&self.disk, &self.paths, &layer, from).unwrap();
             let files = std::iter::once(file).chain(self.cold.files().iter().cloned());
             self.adopt(files.collect());
-            drop(self.index.thin(layer.upto));
+            if !self.is_held {
+                self.index.frozen_upto(layer.upto).iter().for_each(FrozenEntries::leave_open);
+                drop(self.index.thin(layer.upto, self.open_max));
+            }
             self.resident = layer.resident;
             if self.cold.files().len() > 4 {
                 self.merge(3);
@@ -240,6 +250,60 @@ mod tests {
             file.read_at(&mut bytes, 0).unwrap();
             bytes
         }
+    }
+
+    /// The numbered entries of an index, as files have them, in order.
+    fn entries(index: &Index) -> Vec<Vec<u8>> {
+        let mut entries = vec![];
+        for (number, run) in index.runs.iter() {
+            assert_eq!(index.runs.number(&run.id), Some(number));
+            let links = index.runs.links(number).map(|links| Box::new(links.into_owned()));
+            let workflow = run.workflow.as_u32();
+            let (_, found) = index.namespaces.workflow(run.workflow).unwrap();
+            let mut bytes = vec![];
+            Run { links, ..run.into_owned() }.encode(number.as_u32(), &mut bytes);
+            found.encode(workflow, &mut bytes);
+            entries.push(bytes);
+        }
+        for (number, chain) in index.chains.iter() {
+            let mut bytes = vec![];
+            chain.encode(number.as_u32(), &mut bytes);
+            entries.push(bytes);
+        }
+        entries
+    }
+
+    #[test]
+    fn what_stays_in_memory_is_as_the_commits_have_it_however_little_that_may_be() {
+        let mut stayed = 0;
+        for seed in 0..24 {
+            let dir = directory();
+            families(dir.path(), 1 + u8::try_from(seed % 3).unwrap());
+            let store = opened(dir.path());
+            let mut rng = Rng::new(seed);
+            let (mut written, mut beside) = (Written::new(), Index::default());
+            written.open_max = rng.draw() % (16 << 10);
+            for frame in store.shared.published.view().frames(Position::START) {
+                let frame = frame.unwrap();
+                written.index.commit(&frame).unwrap();
+                beside.commit(&frame).unwrap();
+                if rng.chance(50) {
+                    written.is_held = rng.chance(50);
+                    written.freeze();
+                    let open = written.index.open_bytes();
+                    assert!(open <= written.open_max, "{open} of {} B", written.open_max);
+                    stayed = stayed.max(open);
+                    // As after a new opening.
+                    if rng.chance(10) {
+                        written.index = Index::decode(&written.cold, &written.resident).unwrap();
+                    }
+                }
+                if rng.chance(50) {
+                    assert!(entries(&written.index) == entries(&beside), "seed {seed}");
+                }
+            }
+        }
+        assert!(stayed > 2 << 10, "{stayed} B stayed");
     }
 
     fn opened(dir: &Path) -> Store {

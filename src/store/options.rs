@@ -124,7 +124,7 @@ impl Options {
     }
 
     /// About how much memory the index may take, in bytes. What has not changed for a while lies in files, and is read
-    /// through maps. More memory saves writing some of it; less than some MiB costs time. Not
+    /// through maps; an eighth of the memory is for open runs, which stay in it as long as they fit. More memory saves writing some of it; less than some MiB costs time. Not
     /// counted is what a store needs in any case: namespaces, workflow types, a few bytes for each open run, duties, and
     /// what readers of former positions hold on to. The default is 256 MiB.
     #[must_use]

@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use kinlog::admin::IndexFound;
 use kinlog::retention::Keep;
-use kinlog::{Close, Error, NewRun, NextRun, Options, Position, Store, Transaction, Verdict};
+use kinlog::{
+    Close, Error, NewRun, NextRun, Options, Position, RunId, RunStatus, Store, Transaction, Verdict,
+};
 use kinlog_testing::disk::{Fate, Op, disk_with};
 use kinlog_testing::files::{Image, copy_files, directory, small_segments};
 use kinlog_testing::steps::start;
@@ -335,7 +337,11 @@ fn rest(store: &Store) {
 }
 
 /// Commits until the store says so.
-fn commit_until(store: &Store, what: &str, is_so: impl Fn(&kinlog::admin::IndexStats) -> bool) {
+fn commit_until(
+    store: &Store,
+    what: &str,
+    mut is_so: impl FnMut(&kinlog::admin::IndexStats) -> bool,
+) {
     for number in 0..10_000u32 {
         // The thread that writes the index has time for it before the next commit.
         for _ in 0..50 {
@@ -377,6 +383,39 @@ fn every_byte_of_the_index_is_accounted_for_and_so_are_its_layers() {
     assert_eq!((stats.index.files, stats.index.mapped_bytes), (files.len() as u64, mapped));
     assert_eq!(stats.index.list_bytes, 0, "there are no runs");
     assert_eq!(stats.index_bytes, mapped + len(&dir.path().join("index/CHECKPOINT")));
+}
+
+#[test]
+fn open_runs_stay_in_memory_within_an_eighth_of_it() {
+    let dir = directory();
+    let memory = 256 << 10;
+    let store = small_segments().memory_bytes(memory).open(dir.path()).unwrap();
+    let mut runs = vec![];
+    let mut most = 0;
+    for round in 0..40 {
+        runs.extend(start_many(&store, round));
+        commit_until(&store, "the layers are in files", |index| {
+            most = most.max(index.open_bytes);
+            assert!(index.open_bytes <= memory / 8, "{index:?}");
+            index.waiting_layers == 0
+        });
+    }
+    assert!(most > memory / 64, "{most} B of open runs stayed");
+    for run in &runs {
+        store.close_run(run, Close::completed(b"")).unwrap();
+    }
+    assert!(runs.iter().all(|run| store.run(run).unwrap().status == RunStatus::Completed));
+    commit_until(&store, "closed runs are left to the files", |index| index.open_bytes < most / 2);
+    store.verify(|_| ()).unwrap();
+}
+
+/// A hundred runs, open.
+fn start_many(store: &Store, round: u32) -> Vec<RunId> {
+    let start = |tx: &mut Transaction<'_>| {
+        let ids = (0..100).map(|n| format!("order-{round}-{n}"));
+        ids.map(|id| tx.start(NewRun::new("shop", &id, "Order"))).collect()
+    };
+    store.transact(start).unwrap().0
 }
 
 #[test]

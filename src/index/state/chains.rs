@@ -105,9 +105,19 @@ impl Chains {
         self.layers.adopt(cold);
     }
 
-    /// Takes out the frozen layers up to `upto`, which the cold index holds.
-    pub(super) fn thin(&mut self, upto: Position, out: &mut Vec<Retired>) {
-        self.layers.thin(upto, out);
+    /// The frozen layers up to `upto`.
+    pub(super) fn frozen_upto(&self, upto: Position) -> impl Iterator<Item = &Arc<Layer<Chain>>> {
+        self.layers.frozen_upto(upto)
+    }
+
+    /// Takes out the frozen layers up to `upto`, which the cold index holds; see [`Layers::thin`].
+    pub(super) fn thin(&mut self, upto: Position, open_max: u64, out: &mut Vec<Retired>) {
+        self.layers.thin(upto, open_max, out);
+    }
+
+    /// About how much memory those take that are in no layer.
+    pub(super) fn open_bytes(&self) -> u64 {
+        self.layers.open_bytes()
     }
 
     /// Appends the imported ones by run.

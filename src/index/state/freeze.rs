@@ -33,6 +33,24 @@ pub(crate) struct FrozenIndex {
     pub(crate) resident: Vec<u8>,
 }
 
+/// The numbered entries of a frozen layer.
+pub(crate) struct FrozenEntries {
+    runs: Arc<Layer<Run>>,
+    chains: Arc<Layer<Chain>>,
+    workflows: Arc<Layer<Workflow>>,
+}
+
+impl FrozenEntries {
+    /// Has open runs stay in memory once the layer is taken out, with their chains and workflows. It takes a while, for
+    /// which nobody should hold the index.
+    pub(crate) fn leave_open(&self) {
+        let open: Vec<_> = self.runs.iter().filter(|(_, run)| run.is_open()).collect();
+        self.runs.leave(open.iter().map(|(number, _)| *number));
+        self.chains.leave(open.iter().map(|(_, run)| run.chain.as_u32()));
+        self.workflows.leave(open.iter().map(|(_, run)| run.workflow.as_u32()));
+    }
+}
+
 impl Index {
     /// Freezes what has changed, as of all commits taken in so far.
     pub(crate) fn freeze(&mut self) -> FrozenIndex {
@@ -61,16 +79,27 @@ impl Index {
         self.tables.adopt(cold);
     }
 
+    /// The frozen layers up to `upto`, the oldest one first.
+    pub(crate) fn frozen_upto(&self, upto: Position) -> Vec<FrozenEntries> {
+        let (runs, chains) = (self.runs.frozen_upto(upto), self.chains.frozen_upto(upto));
+        let workflows = self.namespaces.frozen_upto(upto);
+        let layers = runs.cloned().zip(chains.cloned()).zip(workflows.cloned());
+        layers
+            .map(|((runs, chains), workflows)| FrozenEntries { runs, chains, workflows })
+            .collect()
+    }
+
     /// Takes out the frozen layers up to `upto`, which the cold index holds, and of which no reader needs what
-    /// was before. What is returned is to be dropped without the index's lock.
-    pub(crate) fn thin(&mut self, upto: Position) -> Vec<Retired> {
+    /// was before. Of what [`FrozenEntries::leave_open`] has found, as much stays as about `open_max` bytes hold. What is
+    /// returned is to be dropped without the index's lock.
+    pub(crate) fn thin(&mut self, upto: Position, open_max: u64) -> Vec<Retired> {
         let mut out = vec![];
         while self.frozen_layers.front().is_some_and(|(of, _)| *of <= upto) {
             self.frozen_layers.pop_front();
         }
-        self.runs.thin(upto, &mut out);
-        self.namespaces.thin(upto, &mut out);
-        self.chains.thin(upto, &mut out);
+        self.runs.thin(upto, open_max / 2, &mut out);
+        self.namespaces.thin(upto, open_max / 4, &mut out);
+        self.chains.thin(upto, open_max / 4, &mut out);
         self.tables.thin(upto, &mut out);
         self.listing.thin(upto, &mut out);
         out

@@ -30,6 +30,11 @@ impl<L> Frozen<L> {
     pub(crate) fn newest_first(&self) -> impl Iterator<Item = &L> {
         self.0.iter().rev().map(|(_, layer)| &**layer)
     }
+
+    /// The layers up to `upto`, the oldest one first.
+    pub(crate) fn upto(&self, upto: Position) -> impl Iterator<Item = &Arc<L>> {
+        self.0.iter().take_while(move |(of, _)| *of <= upto).map(|(_, layer)| layer)
+    }
 }
 
 impl<L: Send + Sync + 'static> Frozen<L> {

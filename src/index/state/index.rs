@@ -177,6 +177,11 @@ impl Index {
         (self.frozen_layers.len(), self.frozen_layers.iter().map(|(_, bytes)| bytes).sum())
     }
 
+    /// About how much memory open runs take that are in no layer, with their chains and workflows.
+    pub(crate) fn open_bytes(&self) -> u64 {
+        self.runs.open_bytes() + self.chains.open_bytes() + self.namespaces.open_bytes()
+    }
+
     /// The bytes of what is kept in memory as a whole, as they were stored last.
     pub(crate) fn resident_bytes(&self) -> u64 {
         self.resident_bytes

@@ -2,19 +2,25 @@
 //!
 //! The *hot* layer takes all changes. Now and then it is *frozen*, and a new one takes its place. A frozen layer is
 //! written into a file of the cold index in the background, and is left here until no reader needs what entries were
-//! before it. What no layer has is *cold*: it is decoded at each look. A newer layer shadows older ones.
+//! before it. Then those of its entries that are open stay in memory by themselves (`open.rs`). What none of these has is
+//! *cold*: it is decoded when it is looked at. A newer layer shadows older ones.
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::frozen::{Frozen, Retired};
+use super::open::{Left, Open};
 use super::read_cache::ReadCache;
+use crate::bytes::{in_memory, wide};
 use crate::hash::Map;
 use crate::id::Position;
 use crate::index::cold::{Cold, Family, number_key};
 
+/// How many cold entries of a kind are kept decoded.
+const READ_SLOTS: usize = 1024;
+
 /// An entry that the cold index can hold.
-pub(crate) trait Record: Clone {
+pub(crate) trait Record: Clone + Send + Sync + 'static {
     const FAMILY: Family;
 
     /// Appends the bytes of the entry `number`.
@@ -27,12 +33,16 @@ pub(crate) trait Record: Clone {
     fn decode_whole(number: u32, bytes: &[u8]) -> Option<Self> {
         Self::decode(number, bytes)
     }
+
+    /// About how much memory it takes beside itself.
+    fn heap_bytes(&self) -> usize;
 }
 
 /// Entries by number, which ascend in the order in which they came. Not each number has one.
 pub(crate) struct Layers<V> {
     hot: Layer<V>,
     frozen: Frozen<Layer<V>>,
+    open: Open<V>,
     cold: Arc<Cold>,
     read: ReadCache<V>,
 }
@@ -47,6 +57,8 @@ pub(crate) struct Layer<V> {
     changed: Map<u32, Option<V>>,
     /// What layers below find those by that were erased: hashes of their ids, and their numbers.
     erased: Vec<(u64, u32)>,
+    /// Of a frozen layer, those that stay in memory once it is taken out.
+    open: OnceLock<Vec<(u32, Left<V>)>>,
 }
 
 /// An entry: in memory, or decoded from the cold index.
@@ -56,10 +68,13 @@ pub(crate) enum Entry<'a, V> {
     Decoded(Arc<V>),
 }
 
-/// Where an entry is: in memory, or its bytes in the cold index.
-pub(crate) enum Found<'a, V> {
-    Here(&'a V),
-    Cold(&'a [u8]),
+/// What memory says of an entry.
+pub(crate) enum Here<'a, V> {
+    Entry(&'a V),
+    /// There is none any more, whatever files say.
+    Erased,
+    /// Files may have it.
+    Nothing,
 }
 
 impl<V> Deref for Entry<'_, V> {
@@ -95,6 +110,7 @@ impl<V> Default for Layers<V> {
         Layers {
             hot: Layer::from(0),
             frozen: Frozen::default(),
+            open: Open::default(),
             cold: Arc::default(),
             read: ReadCache::none(),
         }
@@ -118,10 +134,15 @@ impl<V: Record> Layers<V> {
         if let Some(place) = number.checked_sub(self.hot.first) {
             return self.hot.new.get(place)?.as_ref().map(Entry::Here);
         }
-        match self.find(number)? {
-            Found::Here(entry) => Some(Entry::Here(entry)),
-            Found::Cold(bytes) => {
-                let decode = || self.decoded(number, bytes, V::decode);
+        self.get_older(number)
+    }
+
+    fn get_older(&self, number: usize) -> Option<Entry<'_, V>> {
+        match self.here(number) {
+            Here::Entry(entry) => Some(Entry::Here(entry)),
+            Here::Erased => None,
+            Here::Nothing => {
+                let decode = || self.decoded(number, V::decode);
                 self.read.get(u32::try_from(number).ok()?, decode).map(Entry::Decoded)
             }
         }
@@ -138,13 +159,9 @@ impl<V: Record> Layers<V> {
         found
     }
 
-    fn decoded(
-        &self,
-        number: usize,
-        bytes: &[u8],
-        decode: fn(u32, &[u8]) -> Option<V>,
-    ) -> Option<V> {
-        let key = u32::try_from(number).ok()?;
+    /// The entry `number` of the cold index.
+    fn decoded(&self, number: usize, decode: fn(u32, &[u8]) -> Option<V>) -> Option<V> {
+        let (key, bytes) = (u32::try_from(number).ok()?, self.cold_bytes(number)?);
         let decoded = decode(key, bytes);
         if decoded.is_none() {
             self.cold.note_malformed(V::FAMILY, key);
@@ -161,17 +178,23 @@ impl<V: Record> Layers<V> {
         }
     }
 
-    /// Where an entry is, if it is anywhere.
-    pub(crate) fn find(&self, number: usize) -> Option<Found<'_, V>> {
+    /// What memory says of an entry.
+    pub(crate) fn here(&self, number: usize) -> Here<'_, V> {
         let mut layers = std::iter::once(&self.hot).chain(self.frozen.newest_first());
         match layers.find_map(|layer| layer.get(number)) {
-            Some(entry) => entry.map(Found::Here),
-            None if number >= self.next() => None,
+            Some(Some(entry)) => Here::Entry(entry),
+            Some(None) => Here::Erased,
             None => {
-                let key = number_key(u32::try_from(number).ok()?);
-                self.cold.get(V::FAMILY, &key).map(Found::Cold)
+                let open = u32::try_from(number).ok().and_then(|number| self.open.get(number));
+                open.map_or(Here::Nothing, Here::Entry)
             }
         }
+    }
+
+    /// The bytes of an entry of which memory says nothing.
+    pub(crate) fn cold_bytes(&self, number: usize) -> Option<&[u8]> {
+        let key = u32::try_from(number).ok().filter(|_| number < self.next())?;
+        self.cold.get(V::FAMILY, &number_key(key))
     }
 
     /// An entry to be changed: it is copied into the hot layer, unless it is there.
@@ -186,9 +209,11 @@ impl<V: Record> Layers<V> {
     fn thaw(&mut self, number: usize) -> Option<&mut V> {
         let key = u32::try_from(number).ok()?;
         if !self.hot.changed.contains_key(&key) {
-            let entry = match self.find(number)? {
-                Found::Here(entry) => entry.clone(),
-                Found::Cold(bytes) => self.decoded(number, bytes, V::decode_whole)?,
+            let frozen = self.frozen.newest_first().find_map(|layer| layer.get(number));
+            let entry = match (frozen, self.open.remove(key)) {
+                (Some(entry), _) => entry?.clone(),
+                (None, Some(entry)) => Arc::unwrap_or_clone(entry),
+                (None, None) => self.decoded(number, V::decode_whole)?,
             };
             self.hot.changed.insert(key, Some(entry));
         }
@@ -219,6 +244,7 @@ impl<V: Record> Layers<V> {
             }
             None => {
                 let Ok(key) = u32::try_from(number) else { return };
+                self.open.remove(key);
                 self.hot.changed.insert(key, None);
                 self.hot.erased.extend(hash.map(|hash| (hash, key)));
             }
@@ -243,7 +269,7 @@ impl<V: Record> Layers<V> {
     /// Goes on with `cold`.
     pub(crate) fn adopt(&mut self, cold: &Arc<Cold>) {
         self.cold = cold.clone();
-        self.read = ReadCache::new();
+        self.read = ReadCache::new(READ_SLOTS);
     }
 
     /// Begins with entries of numbers below `next`, all of them in `cold`.
@@ -251,22 +277,55 @@ impl<V: Record> Layers<V> {
         Layers {
             hot: Layer::from(next),
             frozen: Frozen::default(),
+            open: Open::default(),
             cold: cold.clone(),
-            read: ReadCache::new(),
+            read: ReadCache::new(READ_SLOTS),
         }
+    }
+
+    /// The frozen layers up to `upto`.
+    pub(crate) fn frozen_upto(&self, upto: Position) -> impl Iterator<Item = &Arc<Layer<V>>> {
+        self.frozen.upto(upto)
+    }
+
+    /// Takes out the frozen layers up to `upto`, which the cold index holds. Open entries stay, as far as about
+    /// `open_max` bytes hold them.
+    pub(crate) fn thin(&mut self, upto: Position, open_max: u64, out: &mut Vec<Retired>) {
+        for layer in self.frozen.upto(upto) {
+            self.open.take_in(layer.changed.keys().copied(), layer.open(), open_max, out);
+        }
+        self.frozen.retire(upto, out);
+    }
+
+    /// About how much memory open entries take that are in no layer.
+    pub(crate) fn open_bytes(&self) -> u64 {
+        self.open.bytes()
     }
 }
 
-impl<V: Send + Sync + 'static> Layers<V> {
-    /// Takes out the frozen layers up to `upto`, which the cold index holds.
-    pub(crate) fn thin(&mut self, upto: Position, out: &mut Vec<Retired>) {
-        self.frozen.retire(upto, out);
+impl<V: Record> Layer<V> {
+    /// Has the entries with these numbers stay in memory once the layer is taken out.
+    pub(crate) fn leave(&self, numbers: impl Iterator<Item = u32>) {
+        let left = |number| {
+            let entry = self.get(in_memory(number))??;
+            // With two places in a map.
+            let own = 2 * size_of::<(u32, Left<V>)>() + size_of::<V>();
+            let bytes = wide(own + entry.heap_bytes());
+            Some((number, Left { entry: Arc::new(entry.clone()), bytes }))
+        };
+        self.open.get_or_init(|| numbers.filter_map(left).collect());
+    }
+
+    /// Those that stay in memory.
+    pub(crate) fn open(&self) -> &[(u32, Left<V>)] {
+        self.open.get().map(Vec::as_slice).unwrap_or_default()
     }
 }
 
 impl<V> Layer<V> {
     fn from(first: usize) -> Self {
-        Layer { first, new: vec![], changed: Map::default(), erased: vec![] }
+        let (new, changed, erased) = (vec![], Map::default(), vec![]);
+        Layer { first, new, changed, erased, open: OnceLock::new() }
     }
 
     /// What the layer says of an entry, if anything: that it is this, or none.
@@ -285,6 +344,12 @@ impl<V> Layer<V> {
         entries.sort_unstable_by_key(|(key, _)| *key);
         entries.extend(self.came().map(|(number, entry)| (number, Some(entry))));
         entries
+    }
+
+    /// All of its entries.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &V)> {
+        let changed = self.changed.iter();
+        changed.filter_map(|(number, entry)| Some((*number, entry.as_ref()?))).chain(self.came())
     }
 
     /// Those that came since the layer below was frozen.

@@ -46,6 +46,16 @@ impl RunLinks {
         self.child(self.find(initiated)?)
     }
 
+    /// About how much memory they take.
+    pub(super) fn bytes(&self) -> usize {
+        let requests = self.signal_requests.keys().map(|key| key.len() + size_of::<(&str, u32)>());
+        size_of::<RunLinks>()
+            + size_of_val(self.children.as_slice())
+            + self.activities.len() * size_of::<u32>()
+            + self.outgoing.len() * size_of::<(u32, OutgoingRequest)>()
+            + requests.sum::<usize>()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.children.is_empty()
             && self.activities.is_empty()

@@ -106,10 +106,23 @@ impl Namespaces {
         self.workflows.adopt(cold);
     }
 
-    /// Takes out the frozen layers up to `upto`, which the cold index holds.
-    pub(super) fn thin(&mut self, upto: Position, out: &mut Vec<Retired>) {
+    /// The frozen layers of workflows up to `upto`.
+    pub(super) fn frozen_upto(
+        &self,
+        upto: Position,
+    ) -> impl Iterator<Item = &Arc<Layer<Workflow>>> {
+        self.workflows.frozen_upto(upto)
+    }
+
+    /// About how much memory workflows take that are in no layer.
+    pub(super) fn open_bytes(&self) -> u64 {
+        self.workflows.open_bytes()
+    }
+
+    /// Takes out the frozen layers up to `upto`, which the cold index holds; see [`Layers::thin`].
+    pub(super) fn thin(&mut self, upto: Position, open_max: u64, out: &mut Vec<Retired>) {
         self.list.iter_mut().for_each(|namespace| namespace.workflows.thin(upto, out));
-        self.workflows.thin(upto, out);
+        self.workflows.thin(upto, open_max, out);
     }
 
     /// Appends the namespaces and types.

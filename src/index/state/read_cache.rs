@@ -5,9 +5,6 @@ use std::sync::Arc;
 use crate::bytes::in_memory;
 use crate::sync::Mutex;
 
-/// How many entries are kept; a number has one place.
-const SLOTS: usize = 1024;
-
 /// Decoded entries of one cold index. Its content never changes, so that no entry goes out of date.
 pub(crate) struct ReadCache<V> {
     slots: Box<[Slot<V>]>,
@@ -15,42 +12,61 @@ pub(crate) struct ReadCache<V> {
 
 type Slot<V> = Mutex<Option<(u32, Arc<V>)>>;
 
+impl<V> Default for ReadCache<V> {
+    fn default() -> Self {
+        Self::none()
+    }
+}
+
 impl<V> ReadCache<V> {
     /// A cache that keeps nothing.
     pub(crate) fn none() -> Self {
         ReadCache { slots: Box::default() }
     }
 
-    pub(crate) fn new() -> Self {
-        ReadCache { slots: (0..SLOTS).map(|_| Mutex::new(None)).collect() }
+    /// A cache of so many entries; each number has one place.
+    pub(crate) fn new(slots: usize) -> Self {
+        ReadCache { slots: (0..slots).map(|_| Mutex::new(None)).collect() }
     }
 
     /// The entry `number`: as it was kept, or as `decode` has it.
     pub(crate) fn get(&self, number: u32, decode: impl FnOnce() -> Option<V>) -> Option<Arc<V>> {
-        let Some(slot) = self.slots.get(in_memory(number) % SLOTS) else {
-            return decode().map(Arc::new);
-        };
-        if let Some((kept, entry)) = &*slot.lock()
-            && *kept == number
-        {
-            return Some(entry.clone());
+        let kept = self.peek(number);
+        kept.or_else(|| {
+            let entry = Arc::new(decode()?);
+            self.keep(number, &entry);
+            Some(entry)
+        })
+    }
+
+    /// Keeps the entry `number`, in the place of another one.
+    pub(crate) fn keep(&self, number: u32, entry: &Arc<V>) {
+        if let Some(slot) = self.slot(number) {
+            *slot.lock() = Some((number, entry.clone()));
         }
-        let entry = Arc::new(decode()?);
-        *slot.lock() = Some((number, entry.clone()));
-        Some(entry)
+    }
+
+    /// The entry `number`, if it was kept.
+    pub(crate) fn peek(&self, number: u32) -> Option<Arc<V>> {
+        let slot = self.slot(number)?.lock();
+        let (_, entry) = slot.as_ref().filter(|(kept, _)| *kept == number)?;
+        Some(entry.clone())
+    }
+
+    fn slot(&self, number: u32) -> Option<&Slot<V>> {
+        self.slots.get(in_memory(number).checked_rem(self.slots.len())?)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{ReadCache, SLOTS};
+    use super::ReadCache;
 
     #[test]
     fn an_entry_is_decoded_once_until_another_one_takes_its_place() {
-        let other = u32::try_from(SLOTS).unwrap() + 7;
-        for (cache, decoded) in [(ReadCache::new(), 3), (ReadCache::none(), 5)] {
+        for (cache, decoded) in [(ReadCache::new(10), 3), (ReadCache::none(), 5)] {
             let mut times = 0;
-            for number in [7, 7, 7, other, 7] {
+            for number in [7, 7, 7, 17, 7] {
                 let mut decode = || {
                     times += 1;
                     Some(number)

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use super::frozen::Retired;
 use super::ids::Ids;
 use super::impossible::{Impossible, Must};
-use super::layers::{Entry, Found, Layer, Layers};
+use super::known_ids::KnownIds;
+use super::layers::{Entry, Here, Layer, Layers};
 use super::links::{ChildRef, OutgoingRequest, Relation, RunLinks};
+use super::read_cache::ReadCache;
 use super::record::{links_in, relation_in};
 use super::undo::{Latest, UndoQueue};
 use super::waypoints::Waypoints;
@@ -130,6 +132,12 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    /// Whether it takes events, or something must still happen for its children.
+    pub(crate) fn is_open(&self) -> bool {
+        let is_due = |links: &RunLinks| links.children.iter().any(|child| child.duty.is_some());
+        self.state.latest().status.is_open() || self.links.as_deref().is_some_and(is_due)
+    }
+
     /// What the cold index finds it by.
     pub(crate) fn hash(id: &RunId) -> u64 {
         hash(id.as_bytes())
@@ -204,11 +212,15 @@ pub struct Size {
 }
 
 impl RunState {
+    /// The run's size, also if it was deleted.
+    pub(crate) fn whole_size(&self) -> Size {
+        Size { runs: 1, events: (self.next_event - 1).into(), bytes: self.bytes.into() }
+    }
+
     /// What of the run's size counts in sums: what is kept of it.
     pub(crate) fn kept_size(&self) -> Size {
-        let (events, bytes) = (u64::from(self.next_event - 1), u64::from(self.bytes));
         match self.deleted {
-            None => Size { runs: 1, events, bytes },
+            None => self.whole_size(),
             Some(Keep::Outcome) => Size { runs: 1, ..Size::default() },
             Some(Keep::Nothing) => Size::default(),
         }
@@ -240,10 +252,17 @@ impl Size {
     }
 }
 
+/// The links of how many cold runs are kept decoded, and how large these may be: whoever lists the children of a run or
+/// settles its duties asks for its links many times.
+const LINKS_SLOTS: usize = 4;
+const LINKS_BYTES_MAX: usize = 1 << 20;
+
 /// All runs.
 #[derive(Default)]
 pub(crate) struct Runs {
     layers: Layers<Run>,
+    links_read: ReadCache<RunLinks>,
+    known_ids: KnownIds,
     by_id: Ids<RunId, RunNumber>,
     undo_queue: UndoQueue<RunState>,
 }
@@ -271,16 +290,24 @@ impl Runs {
 
     /// What a run has to do with others.
     pub(crate) fn links(&self, number: RunNumber) -> Option<Entry<'_, RunLinks>> {
-        match self.layers.find(number.as_index())? {
-            Found::Here(run) => run.links.as_deref().map(Entry::Here),
-            Found::Cold(run) => {
-                let links = links_in(run);
-                if links.is_none() {
-                    self.cold().note_malformed(Family::Runs, number.as_u32());
-                }
-                links?.map(Arc::new).map(Entry::Decoded)
-            }
+        match self.layers.here(number.as_index()) {
+            Here::Entry(run) => return run.links.as_deref().map(Entry::Here),
+            Here::Erased => return None,
+            Here::Nothing => {}
         }
+        if let Some(links) = self.links_read.peek(number.as_u32()) {
+            return Some(Entry::Decoded(links));
+        }
+        let run = self.layers.cold_bytes(number.as_index())?;
+        let links = links_in(run);
+        if links.is_none() {
+            self.cold().note_malformed(Family::Runs, number.as_u32());
+        }
+        let links = Arc::new(links??);
+        if run.len() <= LINKS_BYTES_MAX {
+            self.links_read.keep(number.as_u32(), &links);
+        }
+        Some(Entry::Decoded(links))
     }
 
     /// What a look at a run comes to. For small answers it costs less than [`Runs::get`].
@@ -296,17 +323,20 @@ impl Runs {
 
     /// A relation. Of a run that is cold, no other one is decoded.
     pub(crate) fn relation(&self, at: ChildRef) -> Option<Entry<'_, Relation>> {
-        match self.layers.find(at.parent.as_index())? {
-            Found::Here(run) => run.links.as_deref()?.child(at.slot).map(Entry::Here),
-            Found::Cold(run) => {
-                let relation = relation_in(run, at.slot);
-                // Whoever knows a slot knows of a relation.
-                if relation.is_none() && self.links(at.parent)?.child(at.slot).is_some() {
-                    self.cold().note_malformed(Family::Runs, at.parent.as_u32());
-                }
-                relation.map(Arc::new).map(Entry::Decoded)
-            }
+        match self.layers.here(at.parent.as_index()) {
+            Here::Entry(run) => return run.links.as_deref()?.child(at.slot).map(Entry::Here),
+            Here::Erased => return None,
+            Here::Nothing => {}
         }
+        let relation = match self.links_read.peek(at.parent.as_u32()) {
+            Some(links) => links.child(at.slot).cloned(),
+            None => relation_in(self.layers.cold_bytes(at.parent.as_index())?, at.slot),
+        };
+        // Whoever knows a slot knows of a relation.
+        if relation.is_none() && self.links(at.parent)?.child(at.slot).is_some() {
+            self.cold().note_malformed(Family::Runs, at.parent.as_u32());
+        }
+        relation.map(Arc::new).map(Entry::Decoded)
     }
 
     /// The relation that an event of a run initiated, and its slot.
@@ -341,11 +371,17 @@ impl Runs {
     }
 
     fn cold_number(&self, id: &RunId) -> Option<RunNumber> {
-        let mut numbers = self.layers.cold().numbers(Family::RunIds, Run::hash(id));
-        numbers.find_map(|number| {
-            let number = RunNumber::from_u32(number);
-            let run = self.layers.get_known(number.as_index())?;
-            (run.id == *id).then_some(number)
+        let hash = Run::hash(id);
+        let known = self.known_ids.get(hash).map(RunNumber::from_u32);
+        let known = known.filter(|known| self.look(*known, |run| run.id == *id) == Some(true));
+        known.or_else(|| {
+            let mut numbers = self.layers.cold().numbers(Family::RunIds, hash);
+            let found = numbers.find_map(|number| {
+                let run = self.layers.get_known(crate::bytes::in_memory(number))?;
+                (run.id == *id).then_some(number)
+            })?;
+            self.known_ids.keep(hash, found);
+            Some(RunNumber::from_u32(found))
         })
     }
 
@@ -367,17 +403,35 @@ impl Runs {
     /// Goes on with `cold`.
     pub(super) fn adopt(&mut self, cold: &Arc<Cold>) {
         self.layers.adopt(cold);
+        self.links_read = ReadCache::new(LINKS_SLOTS);
+        self.known_ids.begin();
     }
 
-    /// Takes out the frozen layers up to `upto`, which the cold index holds.
-    pub(super) fn thin(&mut self, upto: Position, out: &mut Vec<Retired>) {
+    /// The frozen layers up to `upto`.
+    pub(super) fn frozen_upto(&self, upto: Position) -> impl Iterator<Item = &Arc<Layer<Run>>> {
+        self.layers.frozen_upto(upto)
+    }
+
+    /// Takes out the frozen layers up to `upto`, which the cold index holds; see [`Layers::thin`].
+    pub(super) fn thin(&mut self, upto: Position, open_max: u64, out: &mut Vec<Retired>) {
         self.by_id.thin(upto, out);
-        self.layers.thin(upto, out);
+        for (number, left) in self.layers.frozen_upto(upto).flat_map(|layer| layer.open()) {
+            self.known_ids.keep(Run::hash(&left.entry.id), *number);
+        }
+        self.layers.thin(upto, open_max, out);
+    }
+
+    /// About how much memory open runs take that are in no layer.
+    pub(super) fn open_bytes(&self) -> u64 {
+        self.layers.open_bytes()
     }
 
     /// Begins with runs of numbers below `next`, all of them in `cold`.
     pub(super) fn of_cold(cold: &Arc<Cold>, next: usize) -> Self {
-        Runs { layers: Layers::of_cold(cold, next), ..Runs::default() }
+        let (layers, links_read) = (Layers::of_cold(cold, next), ReadCache::new(LINKS_SLOTS));
+        let mut runs = Runs { layers, links_read, ..Runs::default() };
+        runs.known_ids.begin();
+        runs
     }
 
     #[inline]

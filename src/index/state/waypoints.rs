@@ -31,6 +31,11 @@ impl Waypoints {
         &self.points
     }
 
+    /// How much memory they take beside themselves.
+    pub(super) fn heap_bytes(&self) -> usize {
+        size_of_val(self.points.as_slice())
+    }
+
     /// The most batches from one waypoint to the one before it.
     pub(crate) fn stride(&self) -> u32 {
         self.batches.div_ceil(POINTS_MAX).next_power_of_two().max(STRIDE_MIN)

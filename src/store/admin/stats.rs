@@ -91,7 +91,10 @@ pub struct IndexStats {
     pub frozen_layers: u64,
     /// About how many bytes of memory they take.
     pub frozen_bytes: u64,
-    /// How many of them wait to be written into files.
+    /// About how many bytes of memory open runs take that no layer has: they stay in memory though files have them, within
+    /// an eighth of [`Options::memory_bytes`](crate::Options::memory_bytes).
+    pub open_bytes: u64,
+    /// How many frozen layers wait to be written into files.
     pub waiting_layers: u64,
     /// The oldest position that a reader holds, if that is before the end; frozen layers from there on stay in memory.
     pub oldest_reader: Option<Position>,
@@ -276,6 +279,7 @@ impl Store {
             hot_bytes: index.hot_bytes(),
             frozen_layers: wide(layers),
             frozen_bytes,
+            open_bytes: index.open_bytes(),
             waiting_layers: wide(waiting),
             oldest_reader: Some(oldest).filter(|oldest| *oldest < published),
             resident_bytes: index.resident_bytes(),

@@ -20,6 +20,8 @@ const LOG_BYTES_MIN: u64 = 1 << 20;
 pub(crate) struct Freezer {
     /// The memory that a hot layer may take.
     hot_bytes_max: u64,
+    /// The memory that open runs may take that are in no layer.
+    pub(crate) open_bytes_max: u64,
     queue: Mutex<Queue>,
     changed: Condvar,
 }
@@ -42,9 +44,10 @@ struct Queue {
 
 impl Freezer {
     pub(crate) fn new(memory_bytes: u64) -> Self {
-        // One layer that is hot, one that is being written, one that waits for that, and what they need beside.
-        let hot_bytes_max = memory_bytes / 4;
-        Freezer { hot_bytes_max, queue: Mutex::default(), changed: Condvar::new() }
+        // One layer that is hot, one that is being written, one that waits for that, and what they need beside, such as
+        // open runs.
+        let (hot_bytes_max, open_bytes_max) = (memory_bytes / 4, memory_bytes / 8);
+        Freezer { hot_bytes_max, open_bytes_max, queue: Mutex::default(), changed: Condvar::new() }
     }
 
     /// Freezes the index before it takes in the next commit, if it is time.

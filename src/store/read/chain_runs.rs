@@ -87,7 +87,7 @@ impl ChainRuns {
 
     /// The total size of the runs, deleted ones as they were.
     pub(crate) fn size(&self, snapshot: &Snapshot) -> Result<Size> {
-        self.sum(snapshot, |state| RunState { deleted: None, ..*state }.kept_size())
+        self.sum(snapshot, RunState::whole_size)
     }
 
     fn sum(&self, snapshot: &Snapshot, of: impl Fn(&RunState) -> Size) -> Result<Size> {

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::chain_runs::ChainRuns;
+use super::child_chain::{ChildChain, Held};
 use super::event_ref::{BatchCursor, EventRef};
-use super::parent::parent_of;
-use super::run_info::{RunInfo, info};
+use super::run_info::RunInfo;
 use super::snapshot::Snapshot;
 use crate::error::Result;
 use crate::event::{Body, ParentClosePolicy};
 use crate::id::{ChainNumber, ChildSlot, RunId, RunNumber};
-use crate::index::{ChildRef, Index, Relation, RunStatus, Size, outcome_kind};
+use crate::index::{ChildRef, Index, Relation, Run, RunStatus, Size, outcome_kind};
 
 /// One child of a run. A child is a chain: it may have continued as new any number of times.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -93,12 +93,14 @@ impl std::fmt::Display for ChildState {
 
 /// A relation of the index, restricted to what a snapshot sees.
 pub(crate) struct ChildLink {
+    /// The parent's number, and the slot there.
+    held: ChildRef,
     parent: RunId,
     parent_open: bool,
     relation: Relation,
     initiated: EventRef,
-    /// The child's chain, if it was started in this store.
-    chain: Option<ChainNumber>,
+    /// The first run of the child's chain, if it was started in this store.
+    child: Option<RunNumber>,
     /// Otherwise the event that names the child's run, if it was started.
     started: Option<EventRef>,
     /// The run that resets moved it to, unless the outcome is in the parent's own history.
@@ -123,10 +125,21 @@ impl ChildLink {
         parent: RunNumber,
         slot: ChildSlot,
     ) -> Option<Self> {
-        let run = index.runs.get(parent)?;
+        let held = ChildRef { parent, slot };
+        let relation = index.runs.relation(held)?;
+        ChildLink::of(index, snapshot, held, &*index.runs.get(parent)?, &relation)
+    }
+
+    /// The same of a run and a relation that are known.
+    pub(super) fn of(
+        index: &Index,
+        snapshot: &Snapshot,
+        held: ChildRef,
+        run: &Run,
+        relation: &Relation,
+    ) -> Option<Self> {
         let end = snapshot.end();
-        let found = index.runs.relation(ChildRef { parent, slot });
-        let mut relation = found.filter(|found| found.initiated_batch < end)?.into_owned();
+        let mut relation = Some(relation).filter(|found| found.initiated_batch < end)?.clone();
         let moved = moved_to(index, snapshot, &relation);
         if relation.started_batch >= end {
             relation.started = 0;
@@ -136,14 +149,14 @@ impl ChildLink {
         }
         let child = relation.child.filter(|_| relation.started != 0);
         let moved = moved.filter(|_| relation.ended == 0);
-        let event_ref = |batch, event| EventRef::of(index, parent, batch, event);
-        let chain = child.and_then(|child| index.runs.get(child)).map(|child| child.chain);
-        let elsewhere = chain.is_none() && relation.started != 0;
+        let event_ref = |batch, event| EventRef::of_run(index, (held.parent, run), batch, event);
+        let elsewhere = child.is_none() && relation.started != 0;
         Some(ChildLink {
+            held,
             parent: run.id,
-            parent_open: index.runs.state_at(&run, end)?.status.is_open(),
+            parent_open: index.runs.state_at(run, end)?.status.is_open(),
             initiated: event_ref(relation.initiated_batch, relation.initiated),
-            chain,
+            child,
             started: elsewhere.then(|| event_ref(relation.started_batch, relation.started)),
             moved_to: moved.and_then(|to| index.runs.get(to)).map(|to| to.id),
             relation,
@@ -180,23 +193,16 @@ impl BatchCursors {
         let Body::StartChildWorkflowExecutionInitiated(event) = initiated.body() else {
             return Err(link.initiated.unexpected(snapshot.view()));
         };
-        let (first_run, number) = self.chain_of(snapshot, link)?;
-        let runs = number.map(|number| ChainRuns::of(snapshot, number)).transpose()?;
-        let chain = number.zip(runs.filter(|runs| runs.len() > 0));
-        let kept = chain.clone().map(|(_, runs)| runs.kept(snapshot)).transpose()?;
-        let kept = kept.filter(|runs| runs.len() > 0);
-        let is_deleted = chain.is_some() && kept.is_none();
-        let held = chain.as_ref().map(|(number, _)| parent_of(snapshot, *number)).transpose()?;
-        let held = held.flatten();
-        let belongs = held == Some((link.parent, relation.initiated));
-        let held_by = held.map(|(run, _)| run).or(link.moved_to);
-        let (current, ended) = match &chain {
-            Some((_, runs)) => last_run(snapshot, runs, kept.as_ref())?,
-            None => (None, None),
+        let own = (link.parent, relation.initiated);
+        let (first_run, mut chain) = match link.child {
+            Some(child) => ChildChain::of_child(snapshot, &Held { at: link.held, by: own, child })?,
+            None => self.imported_chain(snapshot, link)?,
         };
-        let size = chain.as_ref().map(|(_, runs)| runs.size(snapshot)).transpose()?;
+        let held = chain.as_ref().and_then(|chain| chain.held);
+        let held_by = held.map(|(run, _)| run).or(link.moved_to);
         let reported = outcome(relation);
-        let outcome = reported.or(ended);
+        let outcome = reported.or(chain.as_ref().and_then(|chain| chain.ended));
+        let current = chain.as_mut().and_then(|chain| chain.current.take());
         let child = Child {
             initiated_event_id: relation.initiated,
             workflow_id: event.workflow_id.into(),
@@ -207,33 +213,30 @@ impl BatchCursors {
             reported: reported.is_some(),
             first_run,
             is_here: current.is_some(),
-            is_deleted,
+            is_deleted: chain.as_ref().is_some_and(|chain| chain.kept.is_none()),
             current,
-            size: size.unwrap_or_default(),
+            size: chain.as_ref().map(|chain| chain.size).unwrap_or_default(),
             held_by: held_by.filter(|run| *run != link.parent),
         };
-        let chain = chain.and_then(|(number, _)| Some((number, kept?)));
-        Ok(Found { child, chain, belongs })
+        let chain = chain.and_then(|chain| Some((chain.number, chain.kept?)));
+        Ok(Found { child, chain, belongs: held == Some(own) })
     }
 
-    /// The first run of the child's chain, and the number of the chain if any run of it is in the store. Of an
-    /// imported child, the first run may be missing.
-    fn chain_of(
+    /// The first run of the chain of a child that was not started in this store, and the chain if any run of it is in
+    /// the store. The first run may be missing.
+    fn imported_chain(
         &mut self,
         snapshot: &Snapshot,
         link: &ChildLink,
-    ) -> Result<(Option<RunId>, Option<ChainNumber>)> {
-        if let Some(number) = link.chain {
-            let first = snapshot.look(|index| index.chains.get(number).map(|chain| chain.first))?;
-            return Ok((first, Some(number)));
-        }
+    ) -> Result<(Option<RunId>, Option<ChildChain>)> {
         let Some(at) = link.started else { return Ok((None, None)) };
         let started = self.started.read(snapshot.view(), at)?;
         let Body::ChildWorkflowExecutionStarted(event) = started.body() else {
             return Err(at.unexpected(snapshot.view()));
         };
         let number = snapshot.look(|index| index.chains.imported(&event.run_id))?;
-        Ok((Some(event.run_id), number))
+        let chain = number.map(|number| ChildChain::of(snapshot, number)).transpose()?;
+        Ok((Some(event.run_id), chain.flatten()))
     }
 }
 
@@ -252,22 +255,6 @@ impl ChildLink {
             (false, false) => ChildState::NeverStarted,
         }
     }
-}
-
-/// The last of a chain's runs of which something was kept, and how the chain ended if it did.
-fn last_run(
-    snapshot: &Snapshot,
-    runs: &ChainRuns,
-    kept: Option<&ChainRuns>,
-) -> Result<(Option<RunInfo>, Option<RunStatus>)> {
-    let index = snapshot.index();
-    let Some(last) = runs.last(&index) else { return index.sure((None, None)) };
-    let run_state = index.runs.get(last).and_then(|run| index.runs.state_at(&run, snapshot.end()));
-    // An imported run may be continued by one that is not in the store.
-    let ended = run_state.filter(|run_state| !run_state.status.is_open() && !run_state.continued);
-    let ended = ended.map(|run_state| run_state.status);
-    let kept = kept.and_then(|runs| runs.last(&index));
-    index.sure((kept.and_then(|last| info(&index, last, snapshot.end())), ended))
 }
 
 /// The outcome of the child in the parent's history.

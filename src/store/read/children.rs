@@ -6,6 +6,7 @@ use super::child::{BatchCursors, Child, ChildLink, ChildState};
 use super::snapshot::Snapshot;
 use crate::error::Result;
 use crate::id::{ChildSlot, RunId, RunNumber};
+use crate::index::ChildRef;
 
 /// Relations per page.
 const PAGE_CHILDREN: usize = 256;
@@ -104,15 +105,16 @@ impl Children {
     /// Reads the next page of relations.
     fn next_page(&mut self, after: u32) -> Result<()> {
         let index = self.snapshot.index();
-        let Some(links) = index.sure(index.runs.links(self.parent))? else { return Ok(()) };
+        let found = index.runs.get(self.parent).zip(index.runs.links(self.parent));
+        let Some((run, links)) = index.sure(found)? else { return Ok(()) };
         let from = links.children.partition_point(|relation| relation.initiated <= after);
         let to = from.saturating_add(PAGE_CHILDREN).min(self.snapshot.children_of(&links));
         let page = links.children.get(from..to).unwrap_or_default();
         let last = page.last().map(|relation| relation.initiated);
-        let links: Vec<_> = (from..to)
-            .filter_map(ChildSlot::from_index)
-            .filter_map(|slot| ChildLink::at(&index, &self.snapshot, self.parent, slot))
-            .collect();
+        let held = |at| Some(ChildRef { parent: self.parent, slot: ChildSlot::from_index(at)? });
+        let link =
+            |(at, relation)| ChildLink::of(&index, &self.snapshot, held(at)?, &run, relation);
+        let links: Vec<_> = (from..to).zip(page).filter_map(link).collect();
         index.check_cold()?;
         self.after = last;
         let is_open_only = matches!(self.wanted, Wanted::Open);

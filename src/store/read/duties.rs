@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use crate::error::Result;
 use crate::event::ParentClosePolicy;
 use crate::id::{ChildSlot, Position, RunId, RunNumber};
-use crate::index::{DutyKey, DutyKind, Index, Relation};
+use crate::index::{DutyKey, DutyKind, Entry, Index, Relation, RunLinks};
 use crate::store::shared::{Shared, Store};
 
 /// Duties per page.
@@ -66,29 +66,55 @@ impl Duty {
         self.close_policy
     }
 
-    /// Looks up a duty in the index. `near` is the slot of a relation near which its own may be.
-    fn look_up(index: &Index, key: DutyKey, near: &mut usize) -> Option<Self> {
-        let run = index.runs.get(key.run)?;
+    /// A duty about a relation of `run`.
+    fn about(index: &Index, key: DutyKey, run: RunId, relation: &Relation) -> Self {
+        let child = relation.child.and_then(|child| {
+            let first = index.runs.get(child)?;
+            match index.chains.get(first.chain)?.newest() {
+                newest if newest == child => Some(first.id),
+                newest => index.runs.look(newest, |current| current.id),
+            }
+        });
+        Duty { key, run, child, close_policy: Some(relation.policy) }
+    }
+}
+
+/// Looks up duties in the index, mostly of one run after each other.
+struct LookUp<'i> {
+    index: &'i Index,
+    /// The run of the last one.
+    run: Option<(RunNumber, RunId)>,
+    links: Option<Entry<'i, RunLinks>>,
+    /// The slot of its relation, near which that of the next one may be.
+    near: usize,
+}
+
+impl<'i> LookUp<'i> {
+    fn new(index: &'i Index) -> Self {
+        LookUp { index, run: None, links: None, near: 0 }
+    }
+
+    fn find(&mut self, key: DutyKey) -> Option<Duty> {
+        let index = self.index;
+        let (_, run) = match self.run.filter(|(number, _)| *number == key.run) {
+            Some(known) => known,
+            None => {
+                let id = index.runs.look(key.run, |run| run.id)?;
+                self.links = index.runs.links(key.run);
+                *self.run.insert((key.run, id))
+            }
+        };
         if matches!(key.kind, DutyKind::DeliverSignal | DutyKind::DeliverCancel) {
-            return Some(Duty { key, run: run.id, child: None, close_policy: None });
+            return Some(Duty { key, run, child: None, close_policy: None });
         }
-        let links = index.runs.links(key.run)?;
+        let links = self.links.as_deref()?;
         let is_it = |slot: &usize| {
             links.children.get(*slot).is_some_and(|relation| relation.initiated == key.event)
         };
-        *near = Some(*near + 1)
+        self.near = Some(self.near + 1)
             .filter(is_it)
             .or_else(|| links.find(key.event).map(ChildSlot::as_index))?;
-        Some(Duty::about(index, key, run.id, links.children.get(*near)?))
-    }
-
-    /// A duty about a relation of `run`.
-    fn about(index: &Index, key: DutyKey, run: RunId, relation: &Relation) -> Self {
-        let first = relation.child.and_then(|child| index.runs.get(child));
-        let chain = first.and_then(|first| index.chains.get(first.chain));
-        let current = chain.and_then(|chain| index.runs.get(chain.newest()));
-        let child = current.map(|current| current.id);
-        Duty { key, run, child, close_policy: Some(relation.policy) }
+        Some(Duty::about(index, key, run, links.children.get(self.near)?))
     }
 }
 
@@ -256,8 +282,8 @@ impl<'s> DutyList<'s> {
         index.duties.page(&self.kinds, Some(after), PAGE_DUTIES, &mut page);
         let admitted = page.iter().take_while(|key| self.admits(key)).count();
         let keys = page.get(..admitted).unwrap_or_default();
-        let mut near = 0;
-        let duties = keys.iter().filter_map(|key| Duty::look_up(&index, *key, &mut near));
+        let mut look_up = LookUp::new(&index);
+        let duties = keys.iter().filter_map(|key| look_up.find(*key));
         let duties: Vec<_> = index.sure(duties.collect())?;
         self.after = keys.last().copied().filter(|_| admitted == PAGE_DUTIES);
         self.page.extend(duties.into_iter().map(Ok));

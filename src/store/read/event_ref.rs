@@ -1,10 +1,10 @@
 //! Reading single events.
 
-use super::lineage::run_of_event;
+use super::lineage::{run_of_event, run_of_forked_event};
 use crate::error::{Error, Result};
 use crate::event::{Event, Malformed};
 use crate::id::{Position, RunNumber};
-use crate::index::Index;
+use crate::index::{Index, Run};
 use crate::log::files::View;
 
 /// The location of one event in the log.
@@ -30,6 +30,17 @@ impl EventRef {
     /// An event of the run `number`, in the batch at `batch`.
     pub(crate) fn of(index: &Index, number: RunNumber, batch: Position, event: u32) -> Self {
         EventRef { run: run_of_event(index, number, event), batch, event }
+    }
+
+    /// The same of a run that is known.
+    pub(super) fn of_run(
+        index: &Index,
+        (number, run): (RunNumber, &Run),
+        batch: Position,
+        event: u32,
+    ) -> Self {
+        let fork = run.fork.as_deref().copied();
+        EventRef { run: run_of_forked_event(index, number, fork, event), batch, event }
     }
 
     /// The error for an event that is of another kind than expected.

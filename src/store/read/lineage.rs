@@ -5,7 +5,7 @@ use super::backward_walk::BackwardWalk;
 use crate::error::{Corruption, Error, Result};
 use crate::event::{Body, Event, Malformed, RawEvent, Started};
 use crate::id::{Position, RunId, RunNumber};
-use crate::index::{Index, RunState, Waypoint};
+use crate::index::{Fork, Index, RunState, Waypoint};
 use crate::log::files::View;
 use crate::log::format::{Batch, RawEvents};
 
@@ -278,11 +278,19 @@ pub(crate) fn started(view: &View, run: RunNumber, at: Position) -> Result<Start
 
 /// The run whose batch holds an event of the run `number`: itself, or one of its base runs.
 pub(crate) fn run_of_event(index: &Index, number: RunNumber, event: u32) -> RunNumber {
-    let mut number = number;
-    while let Some(fork) = index.runs.look(number, |run| run.fork.as_deref().copied()).flatten()
-        && event <= fork.shared
-    {
-        number = fork.base;
+    let fork = index.runs.look(number, |run| run.fork.as_deref().copied()).flatten();
+    run_of_forked_event(index, number, fork, event)
+}
+
+/// The same for a run that leaves its base run at `fork`, if it has one.
+pub(crate) fn run_of_forked_event(
+    index: &Index,
+    number: RunNumber,
+    fork: Option<Fork>,
+    event: u32,
+) -> RunNumber {
+    match fork {
+        Some(fork) if event <= fork.shared => run_of_event(index, fork.base, event),
+        _ => number,
     }
-    number
 }

@@ -7,6 +7,7 @@ mod chain_children;
 mod chain_parent;
 mod chain_runs;
 mod child;
+mod child_chain;
 mod children;
 mod consumers;
 mod duties;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::chain_parent::relation_of_chain;
 use crate::id::{Position, RunId, RunNumber, Timestamp};
-use crate::index::{Index, RunStatus};
+use crate::index::{Chain, Index, Run, RunStatus};
 use crate::retention::Keep;
 
 /// One run, as of a snapshot.
@@ -57,15 +57,28 @@ pub struct RunInfo {
 /// What a reader at `end` sees of a run; `None` if it started later.
 pub(crate) fn info(index: &Index, number: RunNumber, end: Position) -> Option<RunInfo> {
     let run = index.runs.get(number)?;
-    let state = index.runs.state_at(&run, end)?;
-    let (namespace, workflow) = index.workflow_of(&run)?;
+    let chain = index.chains.of(&run)?;
+    let parent = relation_of_chain(index, end, run.chain);
+    let id = |number| index.runs.look(number, |run| run.id);
+    let parent = parent.and_then(|(parent, event)| Some((id(parent)?, event)));
+    info_of(index, (number, &run), &chain, parent, end)
+}
+
+/// The same of a run of which all of this is known: itself, its chain, and the parent's run with its Initiated event.
+pub(crate) fn info_of(
+    index: &Index,
+    (number, run): (RunNumber, &Run),
+    chain: &Chain,
+    parent: Option<(RunId, u32)>,
+    end: Position,
+) -> Option<RunInfo> {
+    let state = index.runs.state_at(run, end)?;
+    let (namespace, workflow) = index.workflow_of(run)?;
     let base = run
         .fork
         .as_ref()
         .and_then(|fork| Some((index.runs.look(fork.base, |run| run.id)?, fork.shared)));
     let id = |number| index.runs.look(number, |run| run.id);
-    let chain = index.chains.of(&run)?;
-    let parent = relation_of_chain(index, end, run.chain);
     Some(RunInfo {
         id: run.id,
         first_run_id: chain.first,
@@ -75,7 +88,7 @@ pub(crate) fn info(index: &Index, number: RunNumber, end: Position) -> Option<Ru
         workflow_type: index.namespaces.types.get(run.workflow_type)?.name.clone(),
         request_id: run.request_id.clone(),
         attempt: run.attempt,
-        parent: parent.and_then(|(parent, event)| Some((id(parent)?, event))),
+        parent,
         root: chain.root.and_then(id),
         status: state.status,
         cancel_requested: state.cancel_requested != 0,

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::hash::Map;
 use crate::id::{Position, Timestamp};
 use crate::index::cold::read_checkpoint;
-use crate::index::{Index, IndexLock, Place};
+use crate::index::{FrozenEntries, Index, IndexLock, Place};
 use crate::log::files::{Published, StoreLocation, here};
 use crate::log::format::Paths;
 use crate::log::open::{Covered, OpenReport, catch_up};
@@ -216,9 +216,12 @@ impl Shared {
     /// before.
     pub(crate) fn thin(&self, upto: Position) {
         let oldest = self.pins.oldest(|| self.published.end());
-        let retired = self.index.write().thin(upto.min(oldest));
-        // Without the lock: it takes a while.
-        drop(retired);
+        let upto = upto.min(oldest);
+        let layers = self.index.read().frozen_upto(upto);
+        // Without the lock, and so below.
+        layers.iter().for_each(FrozenEntries::leave_open);
+        let retired = self.index.write().thin(upto, self.freezer.open_bytes_max);
+        drop((layers, retired));
     }
 
     pub(crate) fn refresh(&self) -> Result<bool> {

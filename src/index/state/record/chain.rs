@@ -76,4 +76,11 @@ impl Record for Chain {
         };
         from.finish(Chain { first, members, parent, root, imported: has(IMPORTED), deleted })
     }
+
+    fn heap_bytes(&self) -> usize {
+        match &self.members {
+            Members::One(_) => 0,
+            Members::Many(runs) => size_of_val(runs.as_slice()),
+        }
+    }
 }

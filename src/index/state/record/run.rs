@@ -8,6 +8,7 @@ use crate::id::{ChainNumber, RunNumber, Timestamp, TypeNumber, WorkflowNumber};
 use crate::index::cold::Family;
 use crate::index::pack::{Pack, Unpack};
 use crate::index::state::layers::Record;
+use crate::index::state::links::RunLinks;
 use crate::index::state::runs::{Fork, Run, RunState, RunStatus};
 use crate::index::state::undo::Latest;
 use crate::index::state::waypoints::Waypoints;
@@ -44,6 +45,10 @@ impl Record for Run {
     fn decode_whole(number: u32, bytes: &[u8]) -> Option<Self> {
         let links = links::links_in(bytes)?.map(Box::new);
         Some(Run { links, ..Self::decode(number, bytes)? })
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.waypoints.heap_bytes() + self.links.as_deref().map_or(0, RunLinks::bytes)
     }
 }
 

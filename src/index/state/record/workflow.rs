@@ -29,4 +29,8 @@ impl Record for Workflow {
         let id = std::str::from_utf8(from.0).ok()?.into();
         Some(Workflow { id, namespace, current, newest })
     }
+
+    fn heap_bytes(&self) -> usize {
+        self.id.len()
+    }
 }
