@@ -344,3 +344,44 @@ fn nothing_of_what_was_purged_is_left_in_any_file() {
     assert!(store.run(&stays).is_ok() && is_in_files(dir.path(), b"john"));
     store.verify(|_| ()).unwrap();
 }
+
+#[test]
+fn a_reader_goes_past_an_erasure_once_no_snapshot_sees_what_it_erases() {
+    let dir = directory();
+    let store = small_segments().open(dir.path()).unwrap();
+    start(&store, "first");
+    let (one, other) = (closed(&store, "one"), closed(&store, "other"));
+    let reader = Options::new().read_only(true).open(dir.path()).unwrap();
+    let erase = |run: &RunId| {
+        delete(&store, run, Keep::Nothing);
+        assert_eq!(store.erase().unwrap().runs, 1);
+        start(&store, "after")
+    };
+    // Deleted and erased since the reader last looked, and no snapshot is held.
+    let after = erase(&one);
+    assert!(reader.refresh().unwrap());
+    assert!(matches!(reader.run(&one), Err(Error::RunNotFound { .. })));
+    assert!(reader.run(&after).is_ok());
+    let snapshot = reader.snapshot();
+    let after = erase(&other);
+    for _ in 0..2 {
+        let held = reader.refresh();
+        assert!(matches!(held, Err(Error::SnapshotHeld { .. })), "{held:?}");
+        assert_eq!(snapshot.history(&other).unwrap().len(), 22);
+        // What was committed before is taken in.
+        assert!(matches!(reader.run(&other), Err(Error::RunDeleted { .. })));
+        assert!(matches!(reader.run(&after), Err(Error::RunNotFound { .. })));
+    }
+    drop(snapshot);
+    assert!(reader.refresh().unwrap());
+    assert!(matches!(reader.run(&other), Err(Error::RunNotFound { .. })));
+    assert!(reader.run(&after).is_ok());
+    // Nor does the writer erase what a snapshot of its own sees.
+    let third = closed(&store, "third");
+    let snapshot = store.snapshot();
+    delete(&store, &third, Keep::Nothing);
+    assert_eq!(store.erase().unwrap().runs, 0);
+    assert_eq!(snapshot.history(&third).unwrap().len(), 22);
+    drop(snapshot);
+    assert_eq!(store.erase().unwrap().runs, 1);
+}

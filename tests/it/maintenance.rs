@@ -80,7 +80,7 @@ fn a_round_expires_all_by_the_clock_given_and_then_gives_space_back() {
     assert!(matches!(store.history(&runs[0]), Err(Error::RunDeleted { .. })));
     clock.store(2_000, Ordering::SeqCst);
     assert_eq!(store.maintain().unwrap().expired.runs, 300);
-    assert!(matches!(store.run(&runs[299]), Err(Error::RunDeleted { .. })));
+    assert!(matches!(store.run(&runs[299]), Err(Error::RunNotFound { .. })));
     assert_eq!(store.history(&late).unwrap().len(), 2);
     let told = store.stats().unwrap().maintenance;
     assert_eq!((told.rounds, told.runs, told.outcomes, &told.last_error), (4, 300, 300, &None));

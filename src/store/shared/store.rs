@@ -229,20 +229,34 @@ impl Shared {
         if self.writer.is_some() {
             return Ok(false);
         }
+        let mut before = None;
+        loop {
+            let oldest = self.pins.oldest(|| self.published.end());
+            let (caught_up, held) = self.catch_up(oldest)?;
+            match held {
+                // Commits before it are published by now, so that no new snapshot sees what it erases.
+                Some(_) if before != Some(oldest) => before = Some(oldest),
+                held => return held.map_or(caught_up, Err),
+            }
+        }
+    }
+
+    /// Takes in what the writer has published, where the oldest reader is at `oldest`; also, why a commit was not taken
+    /// in that erases what this one sees.
+    fn catch_up(&self, oldest: Position) -> Result<(Result<bool>, Option<Error>)> {
         let mut index = self.index.write();
         index.check_cold()?;
-        let oldest = Some(self.pins.oldest(|| self.published.end()));
-        let (freezer, held) = (&self.freezer, None);
+        let (freezer, oldest, held) = (&self.freezer, Some(oldest), None);
         let mut incremental = FreezingReplay { index: &mut index, freezer, oldest, held };
         let (disk, epoch_min) = (self.disk.as_ref(), self.writer_epoch_min);
         let store = (self.location.as_ref(), self.published.as_ref());
         let caught_up = catch_up(disk, &self.paths, store, epoch_min, &mut incremental);
-        let caught_up = incremental.held.take().map_or(caught_up, Err);
+        let held = incremental.held.take();
         // What was not found in a damaged index says nothing about the log.
         index.check_cold()?;
         drop(index);
         self.adopt_newer();
-        caught_up
+        Ok((caught_up, held))
     }
 
     /// For a store that is open for reading only: takes out of memory what the writer has written into files since.
