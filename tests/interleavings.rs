@@ -19,6 +19,8 @@
 
 #[path = "interleavings/closing.rs"]
 mod closing;
+#[path = "interleavings/compaction.rs"]
+mod compaction;
 #[path = "interleavings/device.rs"]
 mod device;
 #[path = "interleavings/explore.rs"]

@@ -47,9 +47,11 @@ impl Published {
 
     /// The log as published now.
     pub(crate) fn view(&self) -> View {
-        // The end is read first: segments are added before the end reaches them.
+        // The end is read while no segment is added or replaced. If it came from before, a compaction could since have
+        // dropped what was not dead by then; if from after, the log could have gone on in a segment added since.
+        let segments = self.segments.read();
         let end = self.end();
-        View { identity: self.identity, segments: self.segments.read().clone(), end }
+        View { identity: self.identity, segments: segments.clone(), end }
     }
 
     pub(crate) fn add_segment(&self, segment: Arc<Segment>) {
