@@ -110,13 +110,13 @@ fn explain(schedule: Schedule, what: String, reference: &Reference) -> Failure {
     Failure { schedule, smallest, what }
 }
 
-/// A world and what is known of it.
+/// A world, and how many operations on the disk its first life takes.
 ///
 /// # Errors
 /// What is wrong with it even without a fault.
-pub fn world(seed: u64) -> Result<(Reference, u64), Box<Failure>> {
-    let reference = Reference::new(World { seed }, COMMITS);
-    let undisturbed = Schedule { world: seed, lives: vec![], harms: vec![] };
+pub fn world(world: World) -> Result<(Reference, u64), Box<Failure>> {
+    let reference = Reference::new(world, COMMITS);
+    let undisturbed = Schedule { world, lives: vec![], harms: vec![] };
     let count = operations(&reference).map_err(|what| {
         Box::new(Failure { schedule: undisturbed.clone(), smallest: undisturbed, what })
     })?;

@@ -1,6 +1,6 @@
 //! Harm to the files of a store that nobody has open.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use crate::disk::{Content, SimulatedDisk};
@@ -54,6 +54,11 @@ pub(crate) fn do_harm(harm: Harm, content: &mut Content, ends: &[Content]) -> bo
                 content.put_file(&path, bytes.to_vec());
             }
         }
+        Harm::NoIndex => {
+            let index = Path::new(STORE).join("index");
+            let files = before.iter().filter(|(path, _)| path.starts_with(&index));
+            files.for_each(|(path, _)| content.remove_file(path));
+        }
         Harm::Old(number, life) => {
             let (path, _) = file(number);
             let old = ends.get(life % ends.len().max(1));
@@ -61,6 +66,9 @@ pub(crate) fn do_harm(harm: Harm, content: &mut Content, ends: &[Content]) -> bo
                 content.put_file(&path, bytes.to_vec());
             }
         }
+    }
+    if harm == Harm::NoIndex {
+        return false;
     }
     let after = content.files().map(|(path, bytes)| (path.to_owned(), bytes.to_vec()));
     !after.eq(before)
@@ -78,9 +86,9 @@ fn last_byte(bytes: &[u8]) -> usize {
 fn foreign() -> &'static Content {
     static FOREIGN: OnceLock<Content> = OnceLock::new();
     FOREIGN.get_or_init(|| {
-        let disk = SimulatedDisk::new(0xf0e1);
-        let world = World { seed: 0xf0e1 };
-        let store = options(&disk).open(STORE).expect("a store on a sound disk");
+        let world = World::of(0xf0e1);
+        let disk = SimulatedDisk::new(world.seed);
+        let store = options(world, &disk).open(STORE).expect("a store on a sound disk");
         for number in 0..40 {
             world.prepare(&disk, number);
             if let Given::Submitted(handle, _) = world.commit(&store, number).expect("a commit") {

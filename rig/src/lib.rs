@@ -30,5 +30,5 @@ pub mod sweep;
 pub mod trial;
 pub mod world;
 
-pub use portrait::{commits, state};
+pub use portrait::{Told, commits, state};
 pub use random::Random;

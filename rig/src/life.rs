@@ -1,5 +1,6 @@
 //! One life of a store in a trial: commits, steps between them, and its end.
 
+use kinlog::retention::Compaction;
 use kinlog::{Error, Store};
 
 use crate::disk::{Operation, SimulatedDisk};
@@ -14,7 +15,7 @@ impl Trial<'_> {
         if let End::Kill(at) | End::PowerLoss(at, _) = life.end {
             disk.cut_power_at(at);
         }
-        match options(&disk).open(STORE) {
+        match options(self.reference.world, &disk).open(STORE) {
             Ok(store) => self.go_on(life, &disk, store)?,
             Err(Error::Io { .. }) if disk.was_disturbed() => self.attempted(),
             Err(error) => return Err(format!("opening: {error}")),
@@ -32,7 +33,9 @@ impl Trial<'_> {
         self.take_in(&store, disk)?;
         let Some(store) = self.go_through(life, disk, store)? else { return Ok(()) };
         if !disk.is_dead() {
-            self.check_commits(&store, "while it is open")?;
+            let found = self.check_commits(&store, "while it is open")?;
+            self.check_histories(&store, found)
+                .map_err(|what| format!("while it is open: {what}"))?;
         }
         match life.end {
             End::Close => self.close(disk, store)?,
@@ -58,6 +61,7 @@ impl Trial<'_> {
             }
             match step {
                 Step::Rest(_) => self.rest(disk, &store)?,
+                Step::Compact(_) => self.compact(disk, &store)?,
                 Step::Reopen(_) => match self.reopen(disk, store)? {
                     Some(again) => store = again,
                     None => return Ok(None),
@@ -92,6 +96,22 @@ impl Trial<'_> {
         Ok(())
     }
 
+    /// Compacts the store, whatever little is dead. If it fails, nothing is lost.
+    fn compact(&mut self, disk: &SimulatedDisk, store: &Store) -> Result<(), String> {
+        match store.compact(&Compaction::new().dead_percent(0)) {
+            Ok(done) => {
+                self.durable = self.kept;
+                self.rewritten += done.rewritten;
+                if done.rewritten > 0 {
+                    self.vouched = self.kept;
+                }
+            }
+            Err(_) if disk.was_disturbed() => {}
+            Err(error) => return Err(format!("compacting: {error}")),
+        }
+        Ok(())
+    }
+
     fn close(&mut self, disk: &SimulatedDisk, store: Store) -> Result<(), String> {
         let closed = store.shut_down();
         self.closed = match &closed {
@@ -115,7 +135,7 @@ impl Trial<'_> {
 
     fn reopen(&mut self, disk: &SimulatedDisk, store: Store) -> Result<Option<Store>, String> {
         self.close(disk, store)?;
-        match options(disk).open(STORE) {
+        match options(self.reference.world, disk).open(STORE) {
             Ok(store) => self.take_in(&store, disk).map(|()| Some(store)),
             Err(Error::Io { .. }) if disk.was_disturbed() => {
                 self.attempted();

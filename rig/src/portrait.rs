@@ -1,24 +1,67 @@
 //! Everything that a store says about what it holds, in lines that can be compared.
 
-use kinlog::{CommitView, DutyFilter, DutyKind, Position, Result, RunFilter, Snapshot, Store};
+use kinlog::{
+    CommitView, DutyFilter, DutyKind, Error, Position, Result, RunFilter, Snapshot, Store,
+};
 
 use crate::world::{COMMITS, TIMERS};
+
+/// What a log tells of commits.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Told {
+    /// All of one, in a line, and where it begins.
+    Commit(Position, String),
+    /// Nothing of those before a position: they were compacted.
+    NothingBefore(Position),
+}
+
+impl Told {
+    /// A commit of which all is told.
+    #[must_use]
+    pub fn whole(self) -> Option<(Position, String)> {
+        match self {
+            Told::Commit(position, line) => Some((position, line)),
+            Told::NothingBefore(_) => None,
+        }
+    }
+}
 
 /// What happened, one line for each commit. Times are left out: clocks jump.
 ///
 /// # Errors
 /// What the store says.
-pub fn commits(store: &Store) -> Result<Vec<String>> {
+pub fn commits(store: &Store) -> Result<Vec<Told>> {
     let mut tail = store.tail(Position::START);
-    let mut lines = vec![];
-    while let Some(commit) = tail.try_next()? {
-        lines.push(line(&commit)?);
+    let mut told = vec![];
+    loop {
+        match tail.try_next() {
+            Ok(Some(commit)) => told.push(Told::Commit(commit.position(), line(&commit)?)),
+            Ok(None) => return Ok(told),
+            Err(Error::Compacted { resume, .. }) => {
+                told.push(Told::NothingBefore(resume));
+                tail = store.tail(resume);
+            }
+            Err(error) => return Err(error),
+        }
     }
-    Ok(lines)
+}
+
+/// How many commits of a world a store has: each has a row.
+///
+/// # Errors
+/// What the store says.
+pub(crate) fn count(store: &Store) -> Result<usize> {
+    let snapshot = store.snapshot();
+    let mut count = 0;
+    for row in snapshot.rows(COMMITS, ..) {
+        row?;
+        count += 1;
+    }
+    Ok(count)
 }
 
 fn line(commit: &CommitView) -> Result<String> {
-    let mut line = format!("@{}", commit.position());
+    let mut line = String::new();
     for batch in commit.batches() {
         let batch = batch?;
         line += &format!(" {}", batch.run());
@@ -81,11 +124,35 @@ pub fn state(store: &Store) -> Result<Vec<String>> {
     }
     let stats = store.stats()?;
     let unaccounted = stats.file_bytes.abs_diff(stats.accounted_bytes());
-    let (events, frames, rows) = (stats.event_bytes, stats.frame_bytes, stats.row_bytes);
-    lines.push(format!("bytes of events {events}, frames {frames}, rows {rows}"));
+    // A compaction changes none of these sums.
+    let bytes = stats.event_bytes + stats.frame_bytes + stats.row_bytes + stats.dropped_bytes;
+    let (commits, events) = (stats.commits, stats.events);
+    lines.push(format!("{commits} commits, {events} events, ever: {bytes} bytes"));
     let (gone, histories) = (stats.deleted_runs, stats.deleted_histories);
     lines.push(format!("{} runs, {gone} deleted, histories {histories:?}", stats.runs));
     lines.push(format!("bytes not accounted for: {unaccounted}"));
+    Ok(lines)
+}
+
+/// The events of all histories.
+///
+/// # Errors
+/// What the store says.
+pub(crate) fn histories(store: &Store) -> Result<Vec<String>> {
+    let snapshot = store.snapshot();
+    let mut lines = vec![];
+    for run in snapshot.runs(RunFilter::all()) {
+        let run = run?;
+        if run.deleted.is_some() {
+            continue;
+        }
+        let mut line = run.id.to_string();
+        for event in &snapshot.history(&run.id)? {
+            let event = event?;
+            line += &format!(" {} {:?} {}", event.id(), event.body(), sum(event.payload()));
+        }
+        lines.push(line);
+    }
     Ok(lines)
 }
 

@@ -4,12 +4,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::disk::{Fault, Survivors};
+use crate::world::World;
 
 /// One trial: a world that lives on through failures, and what is done to its files at last.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Schedule {
-    /// The world's seed.
-    pub world: u64,
+    /// The world.
+    pub world: World,
     /// The lives of its store, one after the other.
     pub lives: Vec<Life>,
     /// What is done to the files in the end, one after the other.
@@ -37,6 +38,8 @@ pub enum Step {
     Rest(usize),
     /// The store is closed in order and opened again, on the same disk.
     Reopen(usize),
+    /// The store is compacted.
+    Compact(usize),
 }
 
 impl Step {
@@ -44,7 +47,7 @@ impl Step {
     #[must_use]
     pub fn after(self) -> usize {
         match self {
-            Step::Rest(commits) | Step::Reopen(commits) => commits,
+            Step::Rest(commits) | Step::Reopen(commits) | Step::Compact(commits) => commits,
         }
     }
 }
@@ -79,6 +82,8 @@ pub enum Harm {
     Foreign(usize),
     /// A file is as it was at the end of an earlier life.
     Old(usize, usize),
+    /// The index is missing: nothing is lost by that.
+    NoIndex,
 }
 
 impl fmt::Display for Schedule {
@@ -90,6 +95,7 @@ impl fmt::Display for Schedule {
                 match step {
                     Step::Rest(after) => write!(f, ",rest:{after}")?,
                     Step::Reopen(after) => write!(f, ",reopen:{after}")?,
+                    Step::Compact(after) => write!(f, ",compact:{after}")?,
                 }
             }
             for fault in &life.faults {
@@ -118,6 +124,7 @@ impl fmt::Display for Schedule {
             Harm::Duplicate(from, to) => write!(f, " duplicate={from}:{to}"),
             Harm::Foreign(file) => write!(f, " foreign={file}"),
             Harm::Old(file, life) => write!(f, " old={file}:{life}"),
+            Harm::NoIndex => write!(f, " no_index=0"),
         })
     }
 }
@@ -126,11 +133,11 @@ impl FromStr for Schedule {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let mut schedule = Schedule { world: 0, lives: vec![], harms: vec![] };
+        let mut schedule = Schedule { world: World::of(0), lives: vec![], harms: vec![] };
         for word in text.split_whitespace() {
             let (name, value) = word.split_once('=').ok_or(format!("{word:?} has no value"))?;
             match name {
-                "world" => schedule.world = number(value)?,
+                "world" => schedule.world = value.parse()?,
                 "life" => schedule.lives.push(value.parse()?),
                 _ => schedule.harms.push(harm(name, value)?),
             }
@@ -152,6 +159,7 @@ impl FromStr for Life {
                 ["close"] => life.end = End::Close,
                 ["rest", after] => life.steps.push(Step::Rest(number(after)?)),
                 ["reopen", after] => life.steps.push(Step::Reopen(number(after)?)),
+                ["compact", after] => life.steps.push(Step::Compact(number(after)?)),
                 ["kill", at] => life.end = End::Kill(number(at)?),
                 ["loss", at, ref kept @ ..] => {
                     life.end = End::PowerLoss(number(at)?, survivors(kept)?);
@@ -188,6 +196,7 @@ fn harm(name: &str, value: &str) -> Result<Harm, String> {
         ("duplicate", [from, to]) => Ok(Harm::Duplicate(*from, *to)),
         ("foreign", [file]) => Ok(Harm::Foreign(*file)),
         ("old", [file, life]) => Ok(Harm::Old(*file, *life)),
+        ("no_index", [_]) => Ok(Harm::NoIndex),
         _ => Err(format!("{name}={value} is no harm")),
     }
 }

@@ -7,6 +7,7 @@ use crate::random::Random;
 use crate::reference::Reference;
 use crate::schedule::{End, Harm, Life, Schedule, Step};
 use crate::trial;
+use crate::world::World;
 
 /// A class of faults.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -32,13 +33,15 @@ pub enum Class {
     Truncate,
     /// A file is missing, swapped, there twice, of another store, or an old one.
     Misplace,
+    /// A compaction is cut short, by a kill, a loss or a failing operation, and the store goes on.
+    Compaction,
     /// Several lives with faults of all sorts, losses, kills, jumps of the clock, harm.
     Mixed,
 }
 
 impl Class {
     /// All classes.
-    pub const ALL: [Class; 11] = [
+    pub const ALL: [Class; 12] = [
         Class::Kill,
         Class::PowerLoss,
         Class::LossInRecovery,
@@ -49,6 +52,7 @@ impl Class {
         Class::Flip,
         Class::Truncate,
         Class::Misplace,
+        Class::Compaction,
         Class::Mixed,
     ];
 
@@ -66,6 +70,7 @@ impl Class {
             Class::Flip => "a flipped bit",
             Class::Truncate => "a file cut short",
             Class::Misplace => "a file missing, swapped, doubled, foreign, old",
+            Class::Compaction => "a compaction cut short",
             Class::Mixed => "all of it, in several lives",
         }
     }
@@ -74,7 +79,7 @@ impl Class {
     /// so many `operations`. Numbers up to about `operations` go through all places in turn.
     #[must_use]
     pub fn schedule(self, reference: &Reference, operations: u64, number: u64) -> Schedule {
-        let seed = reference.world.seed;
+        let World { seed, .. } = reference.world;
         let mut random = Random::of(seed ^ 0x5eed, number.wrapping_mul(16) + self as u64);
         let commits = reference.commits.len() * 3 / 4;
         let at = number % (operations + 1);
@@ -95,10 +100,12 @@ impl Class {
                 (closed_or_not(&mut random, commits), vec![harm])
             }
             Class::Misplace => misplaced(&mut random, commits),
+            Class::Compaction => compactions(&mut random, commits, number),
             Class::Mixed => mixed(&mut random, reference.commits.len(), operations),
         };
-        lives.iter_mut().for_each(|life| life.steps = steps(seed, life.commits));
-        Schedule { world: seed, lives, harms }
+        let between = |life: &Life| steps(reference.world, life.commits);
+        lives.iter_mut().for_each(|life| life.steps.splice(0..0, between(life)).for_each(drop));
+        Schedule { world: reference.world, lives, harms }
     }
 }
 
@@ -108,13 +115,15 @@ impl Class {
 /// What is wrong even without a fault.
 pub fn operations(reference: &Reference) -> Result<u64, String> {
     let commits = reference.commits.len() * 3 / 4;
-    let seed = reference.world.seed;
-    let lives = vec![Life { steps: steps(seed, commits), ..life(commits, vec![], End::Close) }];
-    let schedule = Schedule { world: seed, lives, harms: vec![] };
+    let world = reference.world;
+    let lives = vec![Life { steps: steps(world, commits), ..life(commits, vec![], End::Close) }];
+    let schedule = Schedule { world, lives, harms: vec![] };
     let found = trial::run(&schedule, reference)?;
     Ok(found.operations.first().copied().unwrap_or_default())
 }
 
+/// More operations than an opening and the compaction of a world that sheds take.
+pub const COMPACTION_OPERATIONS: u64 = 200;
 /// The number of the manifest among the files of a store: the lock file comes first.
 const MANIFEST: usize = 1;
 
@@ -122,13 +131,14 @@ fn life(commits: usize, faults: Vec<Fault>, end: End) -> Life {
     Life { commits, steps: vec![], faults, end }
 }
 
-/// Rests and closings, as an engine has them that is idle now and then, and restarted. They belong to
+/// Rests, closings and compactions, as an engine has them that is idle now and then, and restarted. They belong to
 /// the world and not to the schedule, so that a fault can hit each of their operations in turn.
-fn steps(world: u64, commits: usize) -> Vec<Step> {
-    let mut random = Random::of(world ^ 0x57e9, commits as u64);
+fn steps(world: World, commits: usize) -> Vec<Step> {
+    let mut random = Random::of(world.seed ^ 0x57e9, commits as u64);
     let step = |after| match random.below(100) {
         0..12 => Some(Step::Rest(after)),
         12..16 => Some(Step::Reopen(after)),
+        16..28 if world.sheds => Some(Step::Compact(after)),
         _ => None,
     };
     (0..=commits).filter_map(step).collect()
@@ -230,6 +240,28 @@ fn misplace(random: &mut Random) -> Harm {
         3 => Harm::Foreign(a),
         _ => Harm::Old(a, b),
     }
+}
+
+/// A store that was never compacted is, and something goes wrong at an operation of that or of the opening before; then it
+/// goes on and is compacted again.
+fn compactions(random: &mut Random, commits: usize, number: u64) -> (Vec<Life>, Vec<Harm>) {
+    let at = number % COMPACTION_OPERATIONS;
+    let (mut faults, mut end) = (vec![], any_end(random, u64::MAX >> 1));
+    match random.below(4) {
+        0 => end = End::Kill(at),
+        1 => end = End::PowerLoss(at, survivors(random)),
+        2 => faults = failing(random, commits, at, 1..2).remove(0).faults,
+        _ => faults = full(random, commits, at).remove(0).faults,
+    }
+    let mut lives = vec![life(commits, vec![], End::Close), life(commits, faults, end)];
+    lives.push(life(commits + 3, vec![], any_end(random, u64::MAX >> 1)));
+    lives[1..].iter_mut().for_each(|life| life.steps.push(Step::Compact(life.commits)));
+    let harms = match random.below(8) {
+        0..3 => vec![Harm::NoIndex],
+        3 => vec![flip(random)],
+        _ => vec![],
+    };
+    (lives, harms)
 }
 
 fn mixed(random: &mut Random, commits: usize, operations: u64) -> (Vec<Life>, Vec<Harm>) {

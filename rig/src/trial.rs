@@ -10,7 +10,7 @@ use kinlog::{CommitHandle, Durability, Error, OnAmbiguous, Store, Verdict};
 
 use crate::disk::{Content, SimulatedDisk};
 use crate::harm::do_harm;
-use crate::portrait;
+use crate::portrait::{self, Told};
 use crate::reference::{Reference, STORE, options};
 use crate::schedule::{End, Harm, Schedule};
 use crate::world::Given;
@@ -33,6 +33,8 @@ pub struct Found {
     pub operations: Vec<u64>,
     /// The last opening found bytes in doubt behind the last commit.
     pub ambiguous: bool,
+    /// How many segments compactions have rewritten.
+    pub rewritten: u32,
 }
 
 /// Carries out a schedule.
@@ -50,6 +52,7 @@ pub fn run(schedule: &Schedule, reference: &Reference) -> Result<Found, String> 
         closed: None,
         quarantined: vec![],
         operations: vec![],
+        rewritten: 0,
     };
     let mut ends = vec![];
     for (number, life) in schedule.lives.iter().enumerate() {
@@ -75,7 +78,7 @@ pub fn run(schedule: &Schedule, reference: &Reference) -> Result<Found, String> 
         trial.trust_the_index().map_err(|what| format!("with the index, at last: {what}"))?;
     }
     let (outcome, ambiguous) = trial.examine(harmed).map_err(|what| format!("at last: {what}"))?;
-    Ok(Found { outcome, operations: trial.operations, ambiguous })
+    Ok(Found { outcome, operations: trial.operations, ambiguous, rewritten: trial.rewritten })
 }
 
 pub(crate) struct Trial<'a> {
@@ -95,6 +98,7 @@ pub(crate) struct Trial<'a> {
     /// Files with what openings removed from the log: they stay.
     quarantined: Vec<(PathBuf, Vec<u8>)>,
     pub(crate) operations: Vec<u64>,
+    pub(crate) rewritten: u32,
 }
 
 /// A commit on its way.
@@ -126,30 +130,27 @@ impl Trial<'_> {
             let copy = disk.content().file(path).map(<[u8]>::to_vec);
             self.quarantined.push((path.clone(), copy.ok_or("there is no copy in quarantine")?));
         }
-        let expected = &self.reference.states[found];
-        let state = match portrait::state(store) {
-            Ok(state) => state,
+        match portrait::state(store) {
+            Ok(state) => same("the state", &state, &self.reference.states[found])?,
             // It asks the disk for the lengths of files.
-            Err(Error::Io { .. }) if disk.was_disturbed() => return Ok(()),
+            Err(Error::Io { .. }) if disk.was_disturbed() => {}
             Err(error) => return Err(error.to_string()),
-        };
-        if let Some(line) =
-            (0..state.len().max(expected.len())).find(|i| state.get(*i) != expected.get(*i))
-        {
-            let (found, expected) = (state.get(line), expected.get(line));
-            return Err(format!("the state is {found:?}, should be {expected:?}"));
         }
-        Ok(())
+        self.check_histories(store, found)
+    }
+
+    /// Whether all histories are there, of a world that sheds: its log does not tell of all commits.
+    pub(crate) fn check_histories(&self, store: &Store, commits: usize) -> Result<(), String> {
+        let Some(expected) = self.reference.histories.get(commits) else { return Ok(()) };
+        let histories = portrait::histories(store).map_err(|error| error.to_string())?;
+        same("a history", &histories, expected)
     }
 
     pub(crate) fn check_commits(&self, store: &Store, when: &str) -> Result<usize, String> {
-        let lines = portrait::commits(store).map_err(|error| format!("{when}: {error}"))?;
-        let found = lines.len();
-        let same = |i: &usize| self.reference.commits.get(*i) == lines.get(*i);
-        if let Some(i) = (0..found).find(|i| !same(i)) {
-            let (is, should) = (&lines[i], self.reference.commits.get(i));
-            return Err(format!("{when}: commit {i} is {is:?}, should be {should:?}"));
-        }
+        let failed = |error| format!("{when}: {error}");
+        let found = portrait::count(store).map_err(failed)?;
+        self.compare(&portrait::commits(store).map_err(failed)?, found)
+            .map_err(|what| format!("{when}: {what}"))?;
         if found < self.kept {
             let kept = self.kept;
             return Err(format!("{when}: {found} commits are there, {kept} were acknowledged"));
@@ -159,6 +160,31 @@ impl Trial<'_> {
             return Err(format!("{when}: {found} commits are there, only {possible} can be"));
         }
         Ok(found)
+    }
+
+    /// Compares what the log tells with the first `found` commits of the world.
+    fn compare(&self, told: &[Told], found: usize) -> Result<(), String> {
+        let mut next = 0;
+        for told in told {
+            match told {
+                Told::NothingBefore(resume) => {
+                    let commits = &self.reference.commits[..found];
+                    next = commits.partition_point(|(position, _)| position < resume);
+                }
+                Told::Commit(position, line) => {
+                    let should = self.reference.commits.get(next);
+                    if should != Some(&(*position, line.clone())) {
+                        return Err(format!("commit {next} is {told:?}, should be {should:?}"));
+                    }
+                    next += 1;
+                }
+            }
+        }
+        if next == found {
+            Ok(())
+        } else {
+            Err(format!("the log tells of {next} commits, rows of {found}"))
+        }
     }
 
     pub(crate) fn commit_upto(
@@ -248,8 +274,9 @@ impl Trial<'_> {
     /// nothing vouches for that one, but no earlier.
     fn heal_no_damage(&self) -> Result<(), String> {
         let disk = SimulatedDisk::with(self.content.clone(), self.reference.world.seed);
-        let Ok(store) = options(&disk).check_log(true).open(STORE) else { return Ok(()) };
-        let found = portrait::commits(&store).map_err(|error| error.to_string())?.len();
+        let world = self.reference.world;
+        let Ok(store) = options(world, &disk).check_log(true).open(STORE) else { return Ok(()) };
+        let found = portrait::count(&store).map_err(|error| error.to_string())?;
         if found < self.vouched {
             let (vouched, verdict) = (self.vouched, store.report().verdict);
             return Err(format!("{verdict:?}: {found} commits, but {vouched} were vouched for"));
@@ -261,8 +288,10 @@ impl Trial<'_> {
     /// but it is, at its place.
     fn trust_the_index(&self) -> Result<(), String> {
         let disk = SimulatedDisk::with(self.content.clone(), !self.reference.world.seed);
-        let found =
-            options(&disk).on_ambiguous(OnAmbiguous::Refuse).open(STORE).and_then(|store| {
+        let found = options(self.reference.world, &disk)
+            .on_ambiguous(OnAmbiguous::Refuse)
+            .open(STORE)
+            .and_then(|store| {
                 store.verify(|_| {})?;
                 let found = self.check_commits(&store, "with the index");
                 let state = portrait::state(&store)?;
@@ -278,7 +307,8 @@ impl Trial<'_> {
     fn examine(&mut self, harmed: bool) -> Result<(Outcome, bool), String> {
         let disk = SimulatedDisk::with(self.content.clone(), !self.reference.world.seed);
         // What an index vouches for is not read otherwise; see `trust_the_index`.
-        let options = |disk: &SimulatedDisk| options(disk).check_log(harmed);
+        let world = self.reference.world;
+        let options = |disk: &SimulatedDisk| options(world, disk).check_log(harmed);
         let reader = options(&disk).read_only(true).open(STORE);
         self.unchanged(&disk, "opening it for reading only")?;
         let ambiguity = if harmed { OnAmbiguous::Refuse } else { OnAmbiguous::Heal };
@@ -319,7 +349,9 @@ impl Trial<'_> {
             return Err("a commit failed on a sound disk".into());
         }
         store.shut_down().map_err(|error| format!("closing: {error}"))?;
-        let store = options(disk).open(STORE).map_err(|error| format!("again: {error}"))?;
+        let store = options(self.reference.world, disk)
+            .open(STORE)
+            .map_err(|error| format!("again: {error}"))?;
         if store.report().verdict != Verdict::Clean {
             return Err(format!("again: {:?}", store.report()));
         }
@@ -337,6 +369,17 @@ impl Trial<'_> {
             Ok(())
         } else {
             Err(format!("files were changed by {by}"))
+        }
+    }
+}
+
+fn same(what: &str, found: &[String], expected: &[String]) -> Result<(), String> {
+    let lines = found.len().max(expected.len());
+    match (0..lines).find(|line| found.get(*line) != expected.get(*line)) {
+        None => Ok(()),
+        Some(line) => {
+            let (found, expected) = (found.get(line), expected.get(line));
+            Err(format!("{what} is {found:?}, should be {expected:?}"))
         }
     }
 }

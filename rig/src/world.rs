@@ -4,6 +4,9 @@
 //! So a store that lost its last commits gets the same ones again when the world goes on, and any
 //! two worlds with the same seed hold the same after the same number of commits.
 
+use std::fmt;
+use std::str::FromStr;
+
 use kinlog::retention::Keep;
 use kinlog::{
     Close, Commit, CommitHandle, Durability, DutyFilter, EventKind, NewChild, NewEvent, NewReset,
@@ -25,6 +28,27 @@ const NAMESPACE: &str = "rig";
 pub struct World {
     /// The seed.
     pub seed: u64,
+    /// Much of it is soon dead: rows are overwritten and runs deleted, in short segments, so that it can be compacted.
+    pub sheds: bool,
+}
+
+impl fmt::Display for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.seed, if self.sheds { ":sheds" } else { "" })
+    }
+}
+
+impl FromStr for World {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let (seed, sheds) = match text.strip_suffix(":sheds") {
+            Some(seed) => (seed, true),
+            None => (text, false),
+        };
+        let seed = seed.parse().map_err(|_| format!("{text:?} is no world"))?;
+        Ok(World { seed, sheds })
+    }
 }
 
 /// How a commit was given to the store.
@@ -49,6 +73,12 @@ impl Given {
 }
 
 impl World {
+    /// A world of which little is ever dead.
+    #[must_use]
+    pub fn of(seed: u64) -> Self {
+        World { seed, sheds: false }
+    }
+
     /// Gives the store its commit with this number. Everything before must be visible, except
     /// where [`World::is_independent`] says that it does not matter.
     ///
@@ -58,7 +88,12 @@ impl World {
         let mut random = Random::of(self.seed, number as u64);
         let mut tx = store.begin();
         if self.is_independent(number) {
-            start(&mut tx, &mut random, number)?;
+            // A segment of a world that sheds is too short for the largest ones.
+            if let Err(error) = start(&mut tx, &mut random, number)
+                && !is_refusal(&error)
+            {
+                return Err(error);
+            }
             mark(&mut tx, number)?;
             let durability =
                 if random.chance(50) { Durability::Sync } else { Durability::Buffered };
@@ -111,7 +146,11 @@ impl World {
     ) -> Result<()> {
         let snapshot = store.snapshot();
         for _ in 0..1 + random.below(4) {
-            match step(store, &snapshot, tx, random, number) {
+            let taken = match self.sheds && random.chance(60) {
+                true => shed(&snapshot, tx, random),
+                false => step(store, &snapshot, tx, random, number),
+            };
+            match taken {
                 Err(error) if !is_refusal(&error) => return Err(error),
                 _ => {}
             }
@@ -217,6 +256,31 @@ fn step(
         _ => tx.delete(TIMERS, &[random.below(6) as u8])?,
     }
     Ok(())
+}
+
+/// Leaves something dead behind, or makes what can be: of runs, those too that share events by a reset.
+fn shed(snapshot: &Snapshot, tx: &mut Transaction<'_>, random: &mut Random) -> Result<()> {
+    let runs = snapshot.runs(RunFilter::all()).collect::<Result<Vec<RunInfo>>>()?;
+    let key = [random.below(6) as u8];
+    if runs.is_empty() || random.chance(40) {
+        return match random.chance(75) {
+            true => tx.put(TIMERS, &key, &vec![key[0]; 10_000 + random.below(15_000)]),
+            false => tx.delete(TIMERS, &key),
+        };
+    }
+    let run = &runs[random.below(runs.len())];
+    let keep = random.pick(&[Keep::Outcome, Keep::Nothing]);
+    match random.below(4) {
+        0 => {
+            let last = u32::try_from(1 + random.below(run.events as usize)).unwrap_or(1);
+            tx.reset(&run.id, NewReset::to(last).id(id(random))).map(drop)
+        }
+        1 => tx.delete_chain(&run.id, keep),
+        _ if run.status == RunStatus::Running => {
+            tx.close_run(&run.id, Close::completed(&payload(random))).map(drop)
+        }
+        _ => tx.delete_run(&run.id, keep),
+    }
 }
 
 fn policy(random: &mut Random) -> ParentClosePolicy {

@@ -40,7 +40,7 @@ impl Check {
     /// # Errors
     /// What is wrong.
     pub fn run(&self) -> Result<(), String> {
-        let mut follower = Follower::new(World { seed: self.seed }, self.segment_bytes)?;
+        let mut follower = Follower::new(World::of(self.seed), self.segment_bytes)?;
         let found = check(&self.dir, &mut follower, self.at_least, self.at_most)?;
         println!("{:?}: {} commits, {} after going on", found.verdict, found.commits, found.end);
         Ok(())

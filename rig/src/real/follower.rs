@@ -1,11 +1,12 @@
 //! The same world on a disk that never fails, as far as it is asked for.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use kinlog::{Options, Store};
 
 use crate::disk::SimulatedDisk;
-use crate::portrait;
+use crate::portrait::{self, Told};
 use crate::reference::STORE;
 use crate::world::{Given, World};
 
@@ -18,7 +19,7 @@ pub struct Follower {
     then: Option<(usize, World)>,
     disk: SimulatedDisk,
     store: Store,
-    lines: Vec<String>,
+    lines: Vec<Told>,
 }
 
 impl Follower {
@@ -82,7 +83,7 @@ impl Follower {
     }
 }
 
-fn same(what: &str, found: &[String], expected: &[String]) -> Result<(), String> {
+fn same<T: PartialEq + Debug>(what: &str, found: &[T], expected: &[T]) -> Result<(), String> {
     let lines = found.len().max(expected.len());
     match (0..lines).find(|line| found.get(*line) != expected.get(*line)) {
         None => Ok(()),

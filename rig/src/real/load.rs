@@ -56,7 +56,7 @@ impl Load {
     /// # Errors
     /// What the store says.
     pub fn run(&self) -> Result<(), String> {
-        let world = World { seed: self.seed };
+        let world = World::of(self.seed);
         let disk = Arc::new(SteadyDisk::new(self.seed));
         let options = Options::new().segment_bytes(self.segment_bytes).disk(disk.clone());
         let store = match options.open(&self.dir) {

@@ -40,7 +40,7 @@ pub fn run(ground: &mut dyn Ground, times: u64, seed: u64) -> Result<Tally, Stri
     let mut tally = Tally::default();
     let mut random = Random::of(seed, u64::from(u32::MAX));
     while tally.lives < times {
-        let world = World { seed: seed + tally.worlds };
+        let world = World::of(seed + tally.worlds);
         tally.worlds += 1;
         let lived = Lives::new(ground, world, &mut random, &mut tally).and_then(|it| it.run(times));
         lived.map_err(|what| {

@@ -4,11 +4,10 @@ use kinlog_rig::campaign::{COMMITS, attempt};
 use kinlog_rig::reference::Reference;
 use kinlog_rig::schedule::Schedule;
 use kinlog_rig::trial::Outcome;
-use kinlog_rig::world::World;
 
 fn complete(text: &str) {
     let schedule: Schedule = text.parse().unwrap();
-    let reference = Reference::new(World { seed: schedule.world }, COMMITS);
+    let reference = Reference::new(schedule.world, COMMITS);
     let found = attempt(&schedule, &reference).unwrap_or_else(|what| panic!("{what}"));
     assert_eq!(found.outcome, Outcome::Complete);
 }

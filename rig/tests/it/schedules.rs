@@ -5,17 +5,22 @@ use std::collections::BTreeMap;
 use std::thread;
 
 use kinlog_rig::campaign::{self, Count, sweep, table, world};
-use kinlog_rig::sweep::Class;
+use kinlog_rig::sweep::{COMPACTION_OPERATIONS, Class};
+use kinlog_rig::world::World;
 
 /// The worlds whose every place is tried.
 const WORLDS: [u64; 2] = [101, 102];
 
 /// Runs `each` schedules of some classes in each world, from all over the world's life.
 fn run(classes: &[Class], each: u64) -> BTreeMap<Class, Count> {
+    run_in_worlds(WORLDS.map(World::of), classes, each)
+}
+
+fn run_in_worlds(worlds: [World; 2], classes: &[Class], each: u64) -> BTreeMap<Class, Count> {
     let mut counts = BTreeMap::<Class, Count>::new();
     let worlds = thread::scope(|scope| {
-        let one = |seed| scope.spawn(move || run_in(seed, classes, each));
-        WORLDS.map(one).map(|thread| thread.join().expect("a world"))
+        let one = |world| scope.spawn(move || run_in(world, classes, each));
+        worlds.map(one).map(|thread| thread.join().expect("a world"))
     });
     for (class, count) in worlds.into_iter().flatten() {
         *counts.entry(class).or_default() += count;
@@ -24,8 +29,8 @@ fn run(classes: &[Class], each: u64) -> BTreeMap<Class, Count> {
     counts
 }
 
-fn run_in(seed: u64, classes: &[Class], each: u64) -> Vec<(Class, Count)> {
-    let (reference, operations) = world(seed).unwrap_or_else(|failure| panic!("{failure}"));
+fn run_in(of: World, classes: &[Class], each: u64) -> Vec<(Class, Count)> {
+    let (reference, operations) = world(of).unwrap_or_else(|failure| panic!("{failure}"));
     let all = |class: &Class| {
         let count = sweep(*class, &reference, operations, 0..each);
         (*class, count.unwrap_or_else(|failure| panic!("{failure}")))
@@ -73,6 +78,32 @@ fn harm_is_found_or_without_effect() {
     }
 }
 
+/// Worlds in which much is soon dead, so that a compaction has something to drop.
+const SHEDDING: [World; 2] = [World { seed: 201, sheds: true }, World { seed: 202, sheds: true }];
+
+/// What the schedules of compactions rest on.
+#[test]
+fn a_world_that_sheds_has_segments_to_compact() {
+    let (reference, _) = world(SHEDDING[1]).unwrap_or_else(|failure| panic!("{failure}"));
+    let schedule = "world=202:sheds life=30,close life=30,compact:30,close";
+    let found = campaign::attempt(&schedule.parse().expect("a schedule"), &reference);
+    let found = found.unwrap_or_else(|what| panic!("{what}"));
+    assert!(found.rewritten >= 3, "{found:?}");
+    assert!(found.operations[1] <= COMPACTION_OPERATIONS, "not every place is tried: {found:?}");
+}
+
+#[test]
+fn a_compaction_that_is_cut_short_loses_nothing() {
+    for (_, count) in run_in_worlds(SHEDDING, &[Class::Compaction], 2 * COMPACTION_OPERATIONS) {
+        assert!(count.complete > 0, "{count:?}");
+    }
+}
+
+#[test]
+fn all_of_it_beside_compactions() {
+    run_in_worlds(SHEDDING, &[Class::PowerLoss, Class::FailOnce, Class::Flip, Class::Mixed], 25);
+}
+
 #[test]
 fn all_of_it_in_several_lives() {
     run(&[Class::Mixed], 150);
@@ -81,7 +112,8 @@ fn all_of_it_in_several_lives() {
 /// What the rig rests on: the same schedule, the same result.
 #[test]
 fn a_schedule_says_the_same_twice() {
-    let (reference, operations) = world(103).unwrap_or_else(|failure| panic!("{failure}"));
+    let (reference, operations) =
+        world(World::of(103)).unwrap_or_else(|failure| panic!("{failure}"));
     for class in [Class::PowerLoss, Class::Mixed, Class::Flip] {
         for number in [3, 40, 77] {
             let schedule = class.schedule(&reference, operations, number);

@@ -43,7 +43,7 @@ impl Trial {
             Deed::Fork => vec!["--fork-at".to_owned(), at.to_string()],
             _ => vec![],
         };
-        let first = World { seed: self.seed };
+        let first = World::of(self.seed);
         let one = Loader::start_with(rig, &places.store, first, all, &fork)?;
         let mut former = 0;
         if deed.needs_former() {
@@ -58,7 +58,7 @@ impl Trial {
             one.end(random.chance(50))?;
         }
         let back = places.carry_out(deed, &mut random)?;
-        let second = World { seed: !self.seed };
+        let second = World::of(!self.seed);
         let mut two = None;
         if random.chance(if deed == Deed::Fork { 0 } else { 75 }) {
             let place = match deed {
