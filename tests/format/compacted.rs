@@ -2,7 +2,7 @@
 
 use kinlog::retention::{Compaction, Keep};
 use kinlog::{Close, Error, EventKind, NewEvent, NewRun};
-use kinlog_testing::files::{Image, directory, small_segments};
+use kinlog_testing::files::{Image, directory, segment_name, small_segments};
 
 use super::agree_on_verdict;
 
@@ -109,6 +109,27 @@ const CASES: [Case; 13] = [
         *image.segment_mut(1) = other;
     }),
 ];
+
+/// Found by the rig: the second segment was read by the length that it had before.
+#[test]
+fn an_old_segment_before_a_compacted_one_is_damage_with_its_place() {
+    let dir = directory();
+    let store = small_segments().open(dir.path()).unwrap();
+    let put = || store.transact(|tx| tx.put("filling", b"row", &[7; 9_000])).unwrap();
+    put();
+    let old = std::fs::read(dir.path().join(segment_name(0))).unwrap();
+    while store.end().as_u64() < 2 * (64 << 10) {
+        put();
+    }
+    assert_eq!(store.compact(&Compaction::new()).unwrap().rewritten, 2);
+    store.shut_down().unwrap();
+    std::fs::write(dir.path().join(segment_name(0)), old).unwrap();
+    for read_only in [true, false] {
+        let opened = small_segments().read_only(read_only).open(dir.path());
+        let Err(Error::Corrupt(corruption)) = opened else { panic!("{opened:?}") };
+        assert!(corruption.path.ends_with(segment_name(0)), "{corruption:?}");
+    }
+}
 
 #[test]
 fn a_compacted_segment_that_makes_no_sense_is_refused() {

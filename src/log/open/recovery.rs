@@ -328,6 +328,10 @@ impl<'a> Scanner<'a> {
             let damaged = other.number == header.number;
             let from = if damaged { offset } else { SEGMENT_HEADER_BYTES };
             let mut segment = reader.open(other)?;
+            if segment.header.compacted.is_some() {
+                // What it says of itself vouches for all that is before it.
+                continue;
+            }
             let Some(range) = segment.dirty(from)? else { continue };
             let bytes = segment.rest(from)?;
             if damaged {
