@@ -322,14 +322,17 @@ pub(crate) fn catch_up(
     location.check(disk)?;
     let identity = published.identity;
     let (last, _) = identity.locate(end);
+    // Before segments are added that were compacted: behind a segment that is readable as a whole, no mark is raised.
+    // Bytes below the published end are final, so they may be read before readers of this store see them.
+    published.raise_marks(end);
     let mut next = u32::try_from(published.view().segments().len()).unwrap_or(u32::MAX);
     while next <= last {
         let header = Segment::read_header(disk, paths, next, &identity)?;
-        let segment = Segment::open(disk, paths, header, SEGMENT_HEADER_BYTES)?;
+        let mark = if next < last { usize::MAX } else { SEGMENT_HEADER_BYTES };
+        let segment = Segment::open(disk, paths, header, mark)?;
         published.add_segment(Arc::new(segment));
         next += 1;
     }
-    // Bytes below the published end are final, so they may be read before readers of this store see them.
     published.raise_marks(end);
     let view = published.view_upto(end);
     let mut reached = from;
