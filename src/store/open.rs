@@ -18,6 +18,9 @@ use crate::store::pending::Workspaces;
 use crate::store::shared::{Clock, NewConsumers, Pins, Rounds, Shared, Store};
 use crate::sync::Mutex;
 
+/// How often a store is opened for reading only before it is told that a compaction was ahead of it each time.
+const OVERTAKEN_MAX: u32 = 32;
+
 impl Store {
     pub(crate) fn open_with(
         opening: Opening,
@@ -31,6 +34,14 @@ impl Store {
         let manifest_before = manifest_before(&opening);
         let mut built = Built::new(&opening, memory_bytes);
         let mut opened = built.open(&opening);
+        // What a compaction is ahead of, it has been for a whole pass: the next attempt most often begins behind it.
+        for _ in 1..OVERTAKEN_MAX {
+            if !matches!(opened, Err(Error::Compacted { .. })) {
+                break;
+            }
+            built = Built::new(&opening, memory_bytes);
+            opened = built.open(&opening);
+        }
         let raced = raced_with_writer(&opening, manifest_before, &opened)?;
         let full = opened.as_ref().is_err_and(|error| release_reserve(&opening, error));
         // Tried once more: with a writer's commits complete, or with the space of the reserve file.

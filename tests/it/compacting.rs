@@ -3,7 +3,7 @@
 //! How the threads interleave is left to the machine; what is asserted holds however they do.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::thread;
 
 use kinlog::retention::{Compaction, Keep};
@@ -17,6 +17,8 @@ const ROUNDS: u32 = 240;
 const LIFE: u32 = 4;
 /// A run is deleted with the end of that which began so many later.
 const KEPT: u32 = 3;
+/// A row that is put once is deleted so many rounds later: in another segment.
+const ONCE: u32 = 30;
 const BACKUPS: usize = 4;
 
 fn name(writer: u32, run: u32) -> String {
@@ -40,6 +42,10 @@ fn take_round(
 ) -> kinlog::Result<()> {
     let (run, step) = (round / LIFE, round % LIFE);
     let (name, payload) = (name(writer, run), payload(writer, round));
+    tx.put("once", &[writer, round].map(u32::to_be_bytes).concat(), &payload[..400])?;
+    if let Some(old) = round.checked_sub(ONCE) {
+        tx.delete("once", &[writer, old].map(u32::to_be_bytes).concat())?;
+    }
     tx.put("rounds", &writer.to_le_bytes(), &payload)?;
     tx.put("steps", &[writer as u8, step as u8], &payload)?;
     tx.delete("steps", &[writer as u8, (step + 2) as u8 % LIFE as u8])?;
@@ -78,6 +84,9 @@ fn check(snapshot: &Snapshot) -> [Option<u32>; WRITERS as usize] {
                 "{writer} {round} {step}"
             );
         }
+        let once = snapshot.rows_with_prefix("once", &writer.to_be_bytes());
+        let keys = once.map(|row| u32::from_be_bytes(row.unwrap().key[4..].try_into().unwrap()));
+        assert!(keys.eq((round + 1).saturating_sub(ONCE)..=round), "{writer} {round}");
         for run in 0..=round / LIFE {
             runs += usize::from(check_run(snapshot, writer, run, round));
         }
@@ -119,6 +128,7 @@ fn read(store: &Store, goes_on: &dyn Fn() -> bool) {
         let rounds = check(&snapshot);
         assert!(last.iter().zip(&rounds).all(|(before, now)| before <= now), "{last:?} {rounds:?}");
         last = rounds;
+        store.verify(|_| ()).unwrap();
         kept.push((snapshot, rounds));
         if kept.len() == 4 {
             let (snapshot, rounds) = kept.remove(1);
@@ -148,6 +158,14 @@ fn follow(path: &Path, goes_on: &dyn Fn() -> bool) {
     }
 }
 
+/// Other processes that come, look and go.
+fn visit(path: &Path, goes_on: &dyn Fn() -> bool) {
+    while goes_on() {
+        let store = small_segments().read_only(true).open(path).unwrap();
+        check(&store.snapshot());
+    }
+}
+
 /// Backups, each of which shares what it can with the one before.
 fn back_up(store: &Store, to: &Path, goes_on: &dyn Fn() -> bool) {
     let path = |number: usize| to.join(number.to_string());
@@ -165,32 +183,38 @@ fn back_up(store: &Store, to: &Path, goes_on: &dyn Fn() -> bool) {
 
 #[test]
 fn all_readers_see_whole_rounds_beside_a_loop_of_compactions() {
+    let rewritten = AtomicU32::new(0);
     for memory in [0, 64 << 20] {
         let (dir, backups) = (directory(), directory());
         let store = small_segments().memory_bytes(memory).open(dir.path()).unwrap();
         let writing = AtomicUsize::new(WRITERS as usize);
         let goes_on = || writing.load(Ordering::Acquire) > 0;
-        let rewritten = thread::scope(|scope| {
-            let (store, writing) = (&store, &writing);
+        let compact = || {
+            let done = store.compact(&Compaction::new().dead_percent(10)).unwrap();
+            rewritten.fetch_add(done.rewritten, Ordering::Relaxed);
+        };
+        thread::scope(|scope| {
+            let (store, writing, compact) = (&store, &writing, &compact);
             for writer in 0..WRITERS {
                 scope.spawn(move || {
                     let ended = Ended(writing);
                     for round in 0..ROUNDS {
                         store.transact(|tx| take_round(store, tx, writer, round)).unwrap();
+                        if round % 20 == 19 {
+                            compact();
+                        }
                     }
                     drop(ended);
                 });
             }
             scope.spawn(|| read(store, &goes_on));
             scope.spawn(|| follow(dir.path(), &goes_on));
+            scope.spawn(|| visit(dir.path(), &goes_on));
             scope.spawn(|| back_up(store, backups.path(), &goes_on));
-            let mut rewritten = 0;
             while goes_on() {
-                rewritten += store.compact(&Compaction::new().dead_percent(10)).unwrap().rewritten;
+                compact();
             }
-            rewritten
         });
-        assert!(rewritten > 0);
         let all = [Some(ROUNDS - 1); WRITERS as usize];
         assert_eq!(check(&store.snapshot()), all);
         store.shut_down().unwrap();
@@ -198,6 +222,7 @@ fn all_readers_see_whole_rounds_beside_a_loop_of_compactions() {
         assert_eq!(check(&store.snapshot()), all);
         store.verify(|_| ()).unwrap();
     }
+    assert!(rewritten.into_inner() > 20);
 }
 
 /// Counts a thread as ended, also if it fails: the others must not go on for ever.

@@ -268,6 +268,11 @@ fn open_reader(
         report.verdict = Verdict::Live;
     }
     let segments = open_segments(disk, paths, &scan)?;
+    let as_of = segments.iter().filter_map(|it| it.header.compacted).map(|it| it.as_of).max();
+    if let Some(resume) = as_of.filter(|as_of| *as_of > scan.end) {
+        // It lacks what was not dead yet where the reading ended.
+        return Err(Error::Compacted { position: scan.end, resume });
+    }
     let published = Arc::new(Published::new(manifest.current.identity, segments, scan.end));
     let opener = Arc::new(Opener::new());
     Ok(Some(Opened { published, location, opener, writing: None, report }))

@@ -181,7 +181,9 @@ impl<'a> Scanner<'a> {
     pub(crate) fn run(mut self, replay: &mut dyn Replay) -> Result<Scan> {
         self.read(replay)?;
         if self.scan.end < self.as_of {
-            // Beside a writer, what was compacted meanwhile.
+            if self.limit != Position::from_u64(u64::MAX) {
+                return Err(self.overtaken(self.as_of));
+            }
             let (number, _) = self.identity().locate(self.scan.end);
             let (expected, found) = (self.as_of.as_u64(), self.scan.end.as_u64());
             let what = "the log ends before commits that a compaction relied on";
@@ -209,7 +211,12 @@ impl<'a> Scanner<'a> {
             if header.number > first {
                 self.scan.end = self.identity().first_frame(header.number);
             }
-            if let Some(fault) = self.replay_segment(reader.open(header)?, replay)? {
+            let segment = reader.open(header)?;
+            if dropped_rows(&segment.header) != dropped_rows(header) {
+                // Deletions of rows that were in segments before, as these were read, may be missing in it.
+                return Err(self.overtaken(self.identity().first_frame(header.number + 1)));
+            }
+            if let Some(fault) = self.replay_segment(segment, replay)? {
                 self.judge(header, fault, &mut reader, replay)?;
                 return Ok(());
             }
@@ -221,6 +228,11 @@ impl<'a> Scanner<'a> {
         // The last segment is sealed, which is done only once the next one exists.
         let number = u32::try_from(segments.len()).unwrap_or(u32::MAX);
         Err(corrupt(&self.paths.segment(number), 0, "the segment is missing", 0, 0))
+    }
+
+    /// [`Error::Compacted`]: beside a writer, something was compacted that was still to be read.
+    fn overtaken(&self, resume: Position) -> Error {
+        Error::Compacted { position: self.scan.end, resume }
     }
 
     /// Replays the frames of a segment, up to its seal (`None`) or to bytes that are not a frame.
@@ -396,6 +408,10 @@ impl<'a> Scanner<'a> {
         }
         Ok(durable_upto)
     }
+}
+
+fn dropped_rows(header: &SegmentHeader) -> u64 {
+    header.compacted.map_or(0, |compacted| compacted.dropped.rows)
 }
 
 fn with_runs(error: Error, mut runs: Vec<RunId>) -> Error {

@@ -89,9 +89,12 @@ impl Store {
     /// # Errors
     /// [`Error::Corrupt`] for the first error that is found; if the log is sound,
     /// [`Error::DamagedIndex`] for one in the index's files;
-    /// [`Error::UnsupportedFormat`] for a page of another version; [`Error::Io`].
+    /// [`Error::UnsupportedFormat`] for a page of another version; [`Error::Io`]; [`Error::Compacted`] in a store that is
+    /// open for reading only, if the writer has compacted what was still to be read: open it anew.
     pub fn verify(&self, mut progress: impl FnMut(VerifyProgress)) -> Result<VerifyReport> {
         self.shared.here()?;
+        // What is read must not lack what is dead only after the snapshot.
+        let _alone = self.shared.compacting.lock();
         // Before the snapshot, which then has every commit that is in it.
         let stored = self.stored_index();
         let snapshot = self.snapshot();
