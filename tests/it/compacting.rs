@@ -3,11 +3,15 @@
 //! How the threads interleave is left to the machine; what is asserted holds however they do.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::thread;
 
 use kinlog::retention::{Compaction, Keep};
-use kinlog::{Close, Error, EventKind, NewEvent, NewRun, RunFilter, Snapshot, Store, Transaction};
+use kinlog::{
+    Close, Error, EventKind, NewEvent, NewRun, RunFilter, RunId, Snapshot, Store, Transaction,
+};
+use kinlog_testing::disk::{Fate, disk_with};
 use kinlog_testing::files::{directory, small_segments};
 
 const WRITERS: u32 = 2;
@@ -231,5 +235,61 @@ struct Ended<'a>(&'a AtomicUsize);
 impl Drop for Ended<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Release);
+    }
+}
+
+/// A store with a row in its first segment that was deleted in the second, one that is there still, and a run.
+fn with_dead_rows(dir: &Path) -> (Store, RunId) {
+    let store = small_segments().open(dir).unwrap();
+    let fill = |segments: u64| {
+        while store.end().as_u64() < segments * (64 << 10) {
+            store.transact(|tx| tx.put("filling", b"row", &[7; 12_000])).unwrap();
+        }
+    };
+    let start = NewRun::new("shop", "order", "Order").input(&[3; 5_000]);
+    let (run, _) = store.transact(|tx| tx.start(start)).unwrap();
+    store.close_run(&run, Close::completed(b"done")).unwrap();
+    store.transact(|tx| tx.put("rows", b"gone", &[1; 2_000])).unwrap();
+    store.transact(|tx| tx.put("rows", b"there", &[1; 2_000])).unwrap();
+    fill(1);
+    store.transact(|tx| tx.delete("rows", b"gone")).unwrap();
+    fill(3);
+    store.sync().unwrap();
+    (store, run)
+}
+
+/// At any operation of an opening for reading only, another process compacts, and deletes before or did so earlier.
+#[test]
+fn a_reader_that_is_overtaken_while_it_opens_has_all_or_says_so() {
+    for (at, deletes) in (0..).flat_map(|at| [(at, false), (at, true)]) {
+        let dir = directory();
+        let (store, run) = with_dead_rows(dir.path());
+        let operations = Arc::new(AtomicUsize::new(0));
+        let disk = {
+            let operations = operations.clone();
+            disk_with(move |_, _| {
+                if operations.fetch_add(1, Ordering::SeqCst) == at {
+                    if deletes {
+                        store.transact(|tx| tx.put("rows", b"there", &[2; 2_000])).unwrap();
+                        store.transact(|tx| tx.delete_run(&run, Keep::Nothing)).unwrap();
+                    }
+                    let done = store.compact(&Compaction::new().dead_percent(0)).unwrap();
+                    assert_eq!(done.rewritten, 3);
+                }
+                Fate::Done
+            })
+        };
+        let reader = small_segments().read_only(true).disk(disk).open(dir.path()).unwrap();
+        if operations.load(Ordering::SeqCst) <= at {
+            return;
+        }
+        let snapshot = reader.snapshot();
+        assert_eq!(snapshot.get("rows", b"gone").unwrap(), None, "at {at}");
+        let there = snapshot.get("rows", b"there").unwrap().unwrap()[0];
+        match snapshot.history(&run) {
+            Ok(history) => assert_eq!((history.iter().flatten().count(), there), (2, 1), "at {at}"),
+            Err(Error::RunDeleted { .. }) => assert_eq!(there, 2, "at {at}"),
+            Err(error) => panic!("at {at}: {error}"),
+        }
     }
 }
