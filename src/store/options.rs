@@ -175,7 +175,8 @@ impl Options {
     /// [`Error::Locked`] if another process has the store open for writing, [`Error::NotAStore`] if there is
     /// none and it may not be created, [`Error::Corrupt`] if acknowledged data is damaged,
     /// [`Error::UnsupportedFormat`] for a store of another version, [`Error::InvalidArgument`]
-    /// for an option out of bounds, [`Error::Io`] if a file operation fails.
+    /// for an option out of bounds, [`Error::Io`] if a file operation fails; [`Error::Compacted`] when it is opened for
+    /// reading only and a compaction was ahead of each of many attempts: try again.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Store> {
         if !is_segment_size(self.segment_bytes) {
             return Err(Error::invalid(

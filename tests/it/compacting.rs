@@ -2,6 +2,8 @@
 //!
 //! How the threads interleave is left to the machine; what is asserted holds however they do.
 
+#![allow(clippy::indexing_slicing, clippy::big_endian_bytes)]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};

@@ -214,7 +214,9 @@ impl<'a> Scanner<'a> {
             let segment = reader.open(header)?;
             if dropped_rows(&segment.header) != dropped_rows(header) {
                 // Deletions of rows that were in segments before, as these were read, may be missing in it.
-                return Err(self.overtaken(self.identity().first_frame(header.number + 1)));
+                return Err(
+                    self.overtaken(self.identity().first_frame(header.number.saturating_add(1)))
+                );
             }
             if let Some(fault) = self.replay_segment(segment, replay)? {
                 self.judge(header, fault, &mut reader, replay)?;
