@@ -51,7 +51,7 @@ mod tests {
         known.keep(7, 1);
         assert_eq!(known.get(7), None, "there is no memory for it yet");
         known.begin();
-        let (one, other) = (9 << 32 | 7, 8 << 32 | 7 + SLOTS as u64);
+        let (one, other) = ((9 << 32) | 7, (8 << 32) | (7 + SLOTS as u64));
         for number in [0, 3, u32::MAX] {
             known.keep(one, number);
             assert_eq!((known.get(one), known.get(other)), (Some(number), None));
