@@ -8,10 +8,10 @@ use kinlog::{
     RunStatus, Store,
 };
 use kinlog_testing::Rng;
-use kinlog_testing::files::directory;
+use kinlog_testing::files::{Image, directory, small_segments};
 use kinlog_testing::steps::marker;
 
-use super::{json, read, same};
+use super::{agree_on_verdict, json, read, same};
 
 const SEGMENT_BYTES: u32 = 1 << 16;
 
@@ -232,4 +232,52 @@ fn nothing_is_left_of_runs_that_nobody_refers_to() {
     if let Some(kin) = read(dir.path(), &["--kin"]) {
         same(&kin, &json::kin(&store));
     }
+}
+
+/// The segment that a compaction made of the first one after an erasure, beside a log that has gone on without that.
+#[test]
+fn a_run_whose_beginning_is_missing_and_that_was_not_erased_is_damage() {
+    let dir = directory();
+    let path = dir.path();
+    let store = small_segments().open(path).unwrap();
+    let start = |store: &Store, id: &str| {
+        store.transact(|tx| tx.start(NewRun::new("shop", id, "Order"))).unwrap().0
+    };
+    start(&store, "first");
+    let run = start(&store, "gone");
+    let fill = |store: &Store, number: u64| {
+        while store.end().as_u64() < number * u64::from(SEGMENT_BYTES) {
+            store.transact(|tx| tx.put("filling", b"row", &[7; 10_000])).unwrap();
+        }
+    };
+    // The run ends in the second segment.
+    fill(&store, 1);
+    store.close_run(&run, Close::completed(b"")).unwrap();
+    store.transact(|tx| tx.delete_run(&run, Keep::Nothing)).unwrap();
+    store.shut_down().unwrap();
+    let before = Image::read_but_lock(path);
+
+    let store = small_segments().open(path).unwrap();
+    assert_eq!(store.erase().unwrap().runs, 1);
+    let second = kinlog::Position::from_u64(u64::from(SEGMENT_BYTES) + 4096);
+    let compaction = Compaction::new().dead_percent(0).keep_from(second);
+    fill(&store, 3);
+    assert_eq!(store.compact(&compaction).unwrap().rewritten, 1);
+    store.shut_down().unwrap();
+    let erased = Image::read_but_lock(path);
+    assert!(read(path, &["--kin"]).is_none_or(|kin| kin.is_empty()));
+
+    let other = directory();
+    before.write(other.path());
+    let store = small_segments().open(other.path()).unwrap();
+    fill(&store, 4);
+    store.shut_down().unwrap();
+    let mut image = Image::read_but_lock(other.path());
+    image.0.retain(|name, _| !name.starts_with("index"));
+    *image.segment_mut(0) = erased.segment(0).to_vec();
+    let mixed = directory();
+    image.write(mixed.path());
+    let opened = Options::new().create(false).open(mixed.path());
+    assert!(matches!(opened, Err(Error::Corrupt(_))), "{opened:?}");
+    assert!(agree_on_verdict(mixed.path()).is_none_or(|verdict| verdict.is_err()));
 }
