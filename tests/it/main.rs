@@ -6,6 +6,7 @@ mod compacting;
 mod compaction;
 mod consumers;
 mod damage;
+mod erasing;
 mod expect;
 mod files;
 mod growth;

@@ -209,3 +209,59 @@ impl Sets {
         self.0.insert(one.min(other), one.max(other));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use kinlog_testing::files::directory;
+
+    use crate::error::{Error, Moved};
+    use crate::id::{RunId, RunNumber};
+    use crate::retention::Keep;
+    use crate::{Close, NewRun, Store};
+
+    fn start(store: &Store, workflow: &str) -> RunId {
+        store.transact(|tx| tx.start(NewRun::new("ns", workflow, "T"))).unwrap().0
+    }
+
+    /// A store with a deleted run of number 1 that can be erased.
+    fn deleted(store: &Store) -> BTreeSet<RunNumber> {
+        start(store, "first");
+        let run = start(store, "again");
+        store.close_run(&run, Close::completed(b"")).unwrap();
+        store.transact(|tx| tx.delete_run(&run, Keep::Nothing)).unwrap();
+        BTreeSet::from([RunNumber::from_u32(1)])
+    }
+
+    fn is_overtaken(commit: crate::Result<crate::Commit>) -> bool {
+        matches!(commit, Err(Error::Overtaken { moved: Moved::Erasure, .. }))
+    }
+
+    #[test]
+    fn what_can_be_erased_is_compared_at_the_commit() {
+        let dir = directory();
+        let store = Store::open(dir.path()).unwrap();
+        let runs = deleted(&store);
+        let mut erasing = store.begin();
+        assert!(erasing.erase_runs(&runs).unwrap());
+        // The deleted run is the first of a workflow that goes on now.
+        start(&store, "again");
+        assert!(is_overtaken(erasing.commit()));
+        assert!(!store.begin().erase_runs(&runs).unwrap());
+        store.verify(|_| ()).unwrap();
+    }
+
+    #[test]
+    fn a_transaction_that_has_seen_what_is_erased_begins_again() {
+        let dir = directory();
+        let store = Store::open(dir.path()).unwrap();
+        deleted(&store);
+        let mut starting = store.begin();
+        starting.start(NewRun::new("ns", "again", "T")).unwrap();
+        assert_eq!(store.erase().unwrap().runs, 1);
+        assert!(is_overtaken(starting.commit()));
+        start(&store, "again");
+        store.verify(|_| ()).unwrap();
+    }
+}

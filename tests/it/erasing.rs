@@ -1,0 +1,231 @@
+//! Erasing: what it takes, what it waits for, and that nothing is left.
+
+use std::fs;
+use std::path::Path;
+
+use kinlog::retention::{Compaction, Keep};
+use kinlog::{
+    Close, DutyFilter, Error, EventKind, NewChild, NewEvent, NewRun, NextRun, Options,
+    ParentClosePolicy, RunId, Store,
+};
+use kinlog_testing::files::{Image, directory, small_segments};
+use kinlog_testing::steps::marker;
+
+const SEGMENT: u64 = 64 << 10;
+
+fn start(store: &Store, workflow: &str) -> RunId {
+    store.transact(|tx| tx.start(NewRun::new("shop", workflow, "Order"))).unwrap().0
+}
+
+fn append(store: &Store, run: &RunId, count: usize) {
+    for _ in 0..count {
+        store.transact(|tx| tx.append(run, marker(&[7; 400]))).unwrap();
+    }
+}
+
+/// A run of 22 events that has closed.
+fn closed(store: &Store, workflow: &str) -> RunId {
+    let run = start(store, workflow);
+    append(store, &run, 20);
+    store.close_run(&run, Close::completed(b"result")).unwrap();
+    run
+}
+
+fn delete(store: &Store, run: &RunId, keep: Keep) {
+    store.transact(|tx| tx.delete_run(run, keep)).unwrap();
+}
+
+/// Fills segments up to the one with this number, with rows that stay or with one that is overwritten.
+fn fill(store: &Store, number: u64, stays: bool) {
+    while store.end().as_u64() < number * SEGMENT {
+        let key = if stays { store.end().as_u64().to_le_bytes() } else { [0; 8] };
+        store.transact(|tx| tx.put("filling", &key, &[7; 10_000])).unwrap();
+    }
+}
+
+fn compact(store: &Store, percent: u8) -> Vec<bool> {
+    let done = store.compact(&Compaction::new().dead_percent(percent)).unwrap();
+    done.segments.iter().map(|segment| segment.rewritten).collect()
+}
+
+fn is_gone(store: &Store, run: &RunId) -> bool {
+    matches!(store.run(run), Err(Error::RunNotFound { .. }))
+}
+
+/// Opens the store without its index, which is then built from the log alone.
+fn rebuilt(dir: &Path) -> Store {
+    let _ = fs::remove_dir_all(dir.join("index"));
+    let store = small_segments().open(dir).unwrap();
+    store.verify(|_| ()).unwrap();
+    store
+}
+
+/// The child's end and the erasure lie in a segment that was rewritten, the child's beginning and its parent in one that
+/// was not: the parent seems to have closed with an open child that its policy has not reached.
+#[test]
+fn what_is_left_of_erased_runs_is_left_out_of_an_index_that_is_built_anew() {
+    let dir = directory();
+    let store = small_segments().open(dir.path()).unwrap();
+    start(&store, "first");
+    let parent = start(&store, "parent");
+    let child = NewChild::new("child", "Order").on_parent_close(ParentClosePolicy::Terminate);
+    let child = store.transact(|tx| tx.spawn_child(&parent, child)).unwrap().0.run;
+    store.close_run(&parent, Close::completed(b"")).unwrap();
+    fill(&store, 1, true);
+    store.settle_all().unwrap();
+    delete(&store, &child, Keep::Nothing);
+    delete(&store, &parent, Keep::Nothing);
+    assert_eq!(store.erase().unwrap().runs, 2);
+    fill(&store, 3, false);
+    let last = start(&store, "last");
+    assert_eq!(compact(&store, 25)[..2], [false, true]);
+    drop(store);
+    let store = rebuilt(dir.path());
+    assert!(is_gone(&store, &parent) && is_gone(&store, &child) && store.run(&last).is_ok());
+    assert_eq!(store.duties(DutyFilter::all()).count(), 0);
+    // Once nothing is left of them, the rows that say so go, too.
+    assert!(compact(&store, 0)[0]);
+    let dropped = store.stats().unwrap().dropped_bytes;
+    compact(&store, 0);
+    assert_eq!(store.stats().unwrap().dropped_bytes, dropped, "in one pass");
+    drop(store);
+    assert!(is_gone(&rebuilt(dir.path()), &child));
+}
+
+#[test]
+fn the_number_of_an_erased_run_is_not_used_again() {
+    let dir = directory();
+    let store = small_segments().memory_bytes(0).open(dir.path()).unwrap();
+    start(&store, "first");
+    let gone: Vec<_> = (0..5).map(|it| closed(&store, &format!("order-{it}"))).collect();
+    gone.iter().for_each(|run| delete(&store, run, Keep::Nothing));
+    assert_eq!(store.erase().unwrap().runs, 5);
+    fill(&store, 4, false);
+    // Its index is in files then.
+    store.shut_down().unwrap();
+    let store = small_segments().open(dir.path()).unwrap();
+    assert!(compact(&store, 0).contains(&true));
+    store.shut_down().unwrap();
+    let indexed = directory();
+    Image::read_but_lock(dir.path()).write(indexed.path());
+    let next = start(&rebuilt(dir.path()), "next");
+    // With the index from before, which knows the number of the next run by itself.
+    let index = indexed.path().join("index");
+    assert!(fs::read_dir(&index).unwrap().count() > 1);
+    let _ = fs::remove_dir_all(dir.path().join("index"));
+    fs::rename(index, dir.path().join("index")).unwrap();
+    let store = small_segments().create(false).open(dir.path()).unwrap();
+    assert_eq!(store.report().index, kinlog::admin::IndexFound::Used);
+    assert!(store.run(&next).is_ok());
+    store.verify(|_| ()).unwrap();
+}
+
+#[test]
+fn a_parent_goes_on_to_count_the_runs_of_a_child() {
+    let dir = directory();
+    let store = small_segments().open(dir.path()).unwrap();
+    let parent = start(&store, "parent");
+    let child = NewChild::new("child", "Order");
+    let first = store.transact(|tx| tx.spawn_child(&parent, child)).unwrap().0.run;
+    let next = |run: &RunId| {
+        store.transact(|tx| tx.continue_as_new(run, NextRun::new("Order"))).unwrap().0
+    };
+    let second = next(&first);
+    let third = next(&second);
+    let alone = start(&store, "alone");
+    let middle = next(&alone);
+    next(&middle);
+    let size = || store.children(&parent).unwrap().next().unwrap().unwrap().size;
+    let before = size();
+    assert_eq!(before.runs, 3);
+    delete(&store, &second, Keep::Nothing);
+    delete(&store, &middle, Keep::Nothing);
+    let erased = store.erase().unwrap();
+    assert_eq!((erased.runs, erased.left), (1, 1));
+    assert!(is_gone(&store, &middle) && !is_gone(&store, &second));
+    assert_eq!(store.chain(&alone).unwrap().len(), 2);
+    assert_eq!(size(), before);
+    store.delete_tree(&parent, Keep::Nothing, "").unwrap();
+    assert!(store.run(&third).is_err());
+    store.verify(|_| ()).unwrap();
+}
+
+/// Whether any file of a store has these bytes.
+fn is_in_files(dir: &Path, bytes: &[u8]) -> bool {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let mut found = entries.map(|path| match path.is_dir() {
+        true => is_in_files(&path, bytes),
+        false => std::fs::read(path).unwrap().windows(bytes.len()).any(|window| window == bytes),
+    });
+    found.any(|found| found)
+}
+
+/// Not in the segment that the log ended in, nor in the index.
+#[test]
+fn nothing_of_what_was_purged_is_left_in_any_file() {
+    let dir = directory();
+    let store = small_segments().memory_bytes(0).open(dir.path()).unwrap();
+    start(&store, "first");
+    let (gone, stays) = (start(&store, "jane@example.org"), start(&store, "john@example.org"));
+    append(&store, &gone, 200);
+    let key = NewEvent::opaque(EventKind::MARKER_RECORDED, b"jane's card").key(0x1122_3344_5566);
+    store.transact(|tx| tx.append(&gone, key)).unwrap();
+    let child = NewChild::new("jane's child", "Order");
+    let child = store.transact(|tx| tx.spawn_child(&gone, child)).unwrap().0.run;
+    store.delete_tree(&gone, Keep::Nothing, "jane asked for it").unwrap();
+    let traces: [&[u8]; 5] =
+        [b"jane", gone.as_bytes(), child.as_bytes(), b"card", &0x1122_3344_5566_u64.to_le_bytes()];
+    store.shut_down().unwrap();
+    assert!(traces.iter().all(|trace| is_in_files(dir.path(), trace)));
+    let purged = kinlog::admin::purge(dir.path(), &small_segments()).unwrap();
+    assert_eq!((purged.erased.runs, purged.erased.left), (2, 0));
+    for trace in traces {
+        assert!(!is_in_files(dir.path(), trace), "{}", trace.escape_ascii());
+    }
+    let again = kinlog::admin::purge(dir.path(), &small_segments()).unwrap();
+    assert_eq!((again.erased.runs, again.erased.left), (0, 0), "{again:?}");
+    let store = small_segments().open(dir.path()).unwrap();
+    assert!(store.run(&stays).is_ok() && is_in_files(dir.path(), b"john"));
+    store.verify(|_| ()).unwrap();
+}
+
+#[test]
+fn a_reader_goes_past_an_erasure_once_no_snapshot_sees_what_it_erases() {
+    let dir = directory();
+    let store = small_segments().open(dir.path()).unwrap();
+    start(&store, "first");
+    let (one, other) = (closed(&store, "one"), closed(&store, "other"));
+    let reader = Options::new().read_only(true).open(dir.path()).unwrap();
+    let erase = |run: &RunId| {
+        delete(&store, run, Keep::Nothing);
+        assert_eq!(store.erase().unwrap().runs, 1);
+        start(&store, &format!("after {run}"))
+    };
+    // Deleted and erased since the reader last looked, and no snapshot is held.
+    let after = erase(&one);
+    assert!(reader.refresh().unwrap());
+    assert!(matches!(reader.run(&one), Err(Error::RunNotFound { .. })));
+    assert!(reader.run(&after).is_ok());
+    let snapshot = reader.snapshot();
+    let after = erase(&other);
+    for _ in 0..2 {
+        let held = reader.refresh();
+        assert!(matches!(held, Err(Error::SnapshotHeld { .. })), "{held:?}");
+        assert_eq!(snapshot.history(&other).unwrap().len(), 22);
+        // What was committed before is taken in.
+        assert!(matches!(reader.run(&other), Err(Error::RunDeleted { .. })));
+        assert!(matches!(reader.run(&after), Err(Error::RunNotFound { .. })));
+    }
+    drop(snapshot);
+    assert!(reader.refresh().unwrap());
+    assert!(matches!(reader.run(&other), Err(Error::RunNotFound { .. })));
+    assert!(reader.run(&after).is_ok());
+    // Nor does the writer erase what a snapshot of its own sees.
+    let third = closed(&store, "third");
+    let snapshot = store.snapshot();
+    delete(&store, &third, Keep::Nothing);
+    assert_eq!(store.erase().unwrap().runs, 0);
+    assert_eq!(snapshot.history(&third).unwrap().len(), 22);
+    drop(snapshot);
+    assert_eq!(store.erase().unwrap().runs, 1);
+}
