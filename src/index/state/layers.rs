@@ -244,7 +244,6 @@ impl<V: Record> Layers<V> {
             }
             None => {
                 let Ok(key) = u32::try_from(number) else { return };
-                self.open.remove(key);
                 self.hot.changed.insert(key, None);
                 self.hot.erased.extend(hash.map(|hash| (hash, key)));
             }
