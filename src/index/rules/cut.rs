@@ -53,7 +53,7 @@ impl Index {
             last = Some(batch.run);
             let bytes = match self.check_cut_batch(&batch)? {
                 true => self.apply_batch(&batch, payload.commit).map_err(impossible)?,
-                false => self.totals.add_batch(&batch)?,
+                false => self.totals.add_left_out(&batch)?,
             };
             parts.pass(bytes)?;
         }

@@ -77,8 +77,8 @@ impl Totals {
         self.commits * wide(OVERHEAD_BYTES) + self.batches * wide(BATCH_HEADER_BYTES)
     }
 
-    /// Counts a batch, and returns the bytes that its events take.
-    pub(crate) fn add_batch(&mut self, batch: &Batch<'_>) -> Result<usize, Malformed> {
+    /// Counts a batch that is not taken in, and returns the bytes that its events take.
+    pub(crate) fn add_left_out(&mut self, batch: &Batch<'_>) -> Result<usize, Malformed> {
         let mut bytes = 0;
         for event in batch.raw_events() {
             let (_, raw) = event?;
