@@ -197,7 +197,8 @@ impl Index {
                 let above = parent.and_then(|held| self.runs.get(held.parent));
                 next = above.map(|above| above.chain);
             }
-            proven.append(&mut way);
+            // Not `append`, which goes through all that are proven.
+            proven.extend(std::mem::take(&mut way));
         }
         Ok(())
     }

@@ -9,6 +9,11 @@ pub(crate) fn number_key(number: u32) -> [u8; 4] {
     number.to_be_bytes()
 }
 
+/// The number with such a key.
+pub(crate) fn number_of_key(key: &[u8]) -> Option<u32> {
+    array_at(key, 0).map(u32::from_be_bytes)
+}
+
 /// What the keys begin with of ids that have this hash.
 pub(crate) fn hash_prefix(hash: u64) -> [u8; 8] {
     hash.to_be_bytes()

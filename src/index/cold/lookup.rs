@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 use super::family::Family;
 use super::files::IndexFile;
 use super::keys::{
-    beyond_prefix, hash_key, hash_prefix, number_key, number_of_hash_key, place_key, place_of_key,
-    row_key,
+    beyond_prefix, hash_key, hash_prefix, number_key, number_of_hash_key, number_of_key, place_key,
+    place_of_key, row_key,
 };
 use crate::bytes::wide;
 use crate::error::{Error, Result};
@@ -56,6 +56,18 @@ impl Cold {
             }
         }
         None
+    }
+
+    /// The first number from `from` on of which any file says something.
+    pub(crate) fn next_number(&self, family: Family, from: u32) -> Option<u32> {
+        let from = number_key(from);
+        let bounds = (Bound::Included(from.as_slice()), Bound::Unbounded);
+        let firsts = self.files.iter().filter_map(|file| {
+            let mut entries = self.sound(file.sorted.range(family.section(), bounds))?;
+            let (key, _) = self.sound(entries.next()?)?;
+            number_of_key(&key)
+        });
+        firsts.min()
     }
 
     /// The numbers that an id with this hash may stand for.

@@ -26,6 +26,10 @@ impl<L> Frozen<L> {
         layer
     }
 
+    pub(crate) fn oldest(&self) -> Option<&L> {
+        self.0.front().map(|(_, layer)| &**layer)
+    }
+
     #[inline]
     pub(crate) fn newest_first(&self) -> impl Iterator<Item = &L> {
         self.0.iter().rev().map(|(_, layer)| &**layer)

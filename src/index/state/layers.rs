@@ -5,6 +5,7 @@
 //! before it. Then those of its entries that are open stay in memory by themselves (`open.rs`). What none of these has is
 //! *cold*: it is decoded when it is looked at. A newer layer shadows older ones.
 
+use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
@@ -15,6 +16,9 @@ use crate::bytes::{in_memory, wide};
 use crate::hash::Map;
 use crate::id::Position;
 use crate::index::cold::{Cold, Family, number_key};
+
+/// As many numbers without an entry lie between two that are kept by place.
+const GAP_MAX: usize = 64;
 
 /// How many cold entries of a kind are kept decoded.
 const READ_SLOTS: usize = 1024;
@@ -53,8 +57,13 @@ pub(crate) struct Layer<V> {
     first: usize,
     /// Those that came since, by number from `first` on; `None` where there is none, or none any more.
     new: Vec<Option<V>>,
-    /// Those that came before, and have changed since; `None` for what was erased.
+    /// Those that came since behind a long gap, and those that came before and have changed since; `None` for what was
+    /// erased.
     changed: Map<u32, Option<V>>,
+    /// The numbers of those behind a long gap.
+    far: BTreeSet<u32>,
+    /// The number behind the last one.
+    next: usize,
     /// What layers below find those by that were erased: hashes of their ids, and their numbers.
     erased: Vec<(u64, u32)>,
     /// Of a frozen layer, those that stay in memory once it is taken out.
@@ -120,19 +129,31 @@ impl<V> Default for Layers<V> {
 impl<V: Record> Layers<V> {
     /// The number behind the last one.
     pub(crate) fn next(&self) -> usize {
-        self.hot.first + self.hot.new.len()
+        self.hot.next
     }
 
     /// All, in order, each with its number.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, Entry<'_, V>)> {
-        (0..self.next()).filter_map(|number| Some((number, self.get(number)?)))
+        let numbers = std::iter::successors(self.following(0), |number| self.following(number + 1));
+        numbers.filter_map(|number| Some((number, self.get(number)?)))
+    }
+
+    /// The first number from `number` on that may have an entry: long gaps in files are left out.
+    pub(crate) fn following(&self, number: usize) -> Option<usize> {
+        let layers = std::iter::once(&self.hot).chain(self.frozen.newest_first());
+        let here = layers.filter_map(|layer| layer.following(number)).min();
+        if number >= self.frozen.oldest().unwrap_or(&self.hot).first {
+            return here;
+        }
+        let cold = self.cold.next_number(V::FAMILY, u32::try_from(number).ok()?);
+        here.into_iter().chain(cold.map(in_memory)).min()
     }
 
     #[inline]
     pub(crate) fn get(&self, number: usize) -> Option<Entry<'_, V>> {
         // By far the most: entries that came since the last freeze.
-        if let Some(place) = number.checked_sub(self.hot.first) {
-            return self.hot.new.get(place)?.as_ref().map(Entry::Here);
+        if let Some(entry) = self.hot.by_place(number) {
+            return entry.map(Entry::Here);
         }
         self.get_older(number)
     }
@@ -172,9 +193,9 @@ impl<V: Record> Layers<V> {
     /// What a look at an entry comes to. For small answers it costs less than [`Layers::get`].
     #[inline]
     pub(crate) fn look<T>(&self, number: usize, at: impl FnOnce(&V) -> T) -> Option<T> {
-        match number.checked_sub(self.hot.first) {
-            Some(place) => self.hot.new.get(place)?.as_ref().map(at),
-            None => self.get(number).map(|entry| at(&entry)),
+        match self.hot.by_place(number) {
+            Some(entry) => entry.map(at),
+            None => self.get_older(number).map(|entry| at(&entry)),
         }
     }
 
@@ -200,7 +221,7 @@ impl<V: Record> Layers<V> {
     /// An entry to be changed: it is copied into the hot layer, unless it is there.
     #[inline]
     pub(crate) fn get_mut(&mut self, number: usize) -> Option<&mut V> {
-        match number.checked_sub(self.hot.first) {
+        match number.checked_sub(self.hot.first).filter(|place| *place < self.hot.new.len()) {
             Some(place) => self.hot.new.get_mut(place)?.as_mut(),
             None => self.thaw(number),
         }
@@ -223,25 +244,27 @@ impl<V: Record> Layers<V> {
     /// Adds the entry `number`, which is behind all that came before.
     pub(crate) fn put(&mut self, number: usize, entry: V) {
         debug_assert!(number >= self.next(), "an entry comes too late");
-        self.skip(number);
-        self.hot.new.push(Some(entry));
+        let place = number.saturating_sub(self.hot.first);
+        if place <= self.hot.new.len() + GAP_MAX {
+            self.hot.new.resize_with(place, || None);
+            self.hot.new.push(Some(entry));
+        } else if let Ok(key) = u32::try_from(number) {
+            self.hot.far.insert(key);
+            self.hot.changed.insert(key, Some(entry));
+        }
+        self.hot.next = number + 1;
     }
 
     /// Leaves out the numbers below `next` that are not used yet.
     pub(crate) fn skip(&mut self, next: usize) {
-        if next > self.next() {
-            self.hot.new.resize_with(next.saturating_sub(self.hot.first), || None);
-        }
+        self.hot.next = self.hot.next.max(next);
     }
 
     /// Takes out an entry, which files may find by the hash of its id.
     pub(crate) fn erase(&mut self, number: usize, hash: Option<u64>) {
-        match number.checked_sub(self.hot.first) {
-            Some(place) => {
-                if let Some(entry) = self.hot.new.get_mut(place) {
-                    *entry = None;
-                }
-            }
+        let place = number.checked_sub(self.hot.first);
+        match place.and_then(|place| self.hot.new.get_mut(place)) {
+            Some(entry) => *entry = None,
             None => {
                 let Ok(key) = u32::try_from(number) else { return };
                 self.hot.changed.insert(key, None);
@@ -323,36 +346,63 @@ impl<V: Record> Layer<V> {
 
 impl<V> Layer<V> {
     fn from(first: usize) -> Self {
-        let (new, changed, erased) = (vec![], Map::default(), vec![]);
-        Layer { first, new, changed, erased, open: OnceLock::new() }
+        Layer {
+            first,
+            new: vec![],
+            changed: Map::default(),
+            far: BTreeSet::new(),
+            next: first,
+            erased: vec![],
+            open: OnceLock::new(),
+        }
+    }
+
+    /// The first number from `number` on that may be that of an entry which came since the layer below was frozen.
+    fn following(&self, number: usize) -> Option<usize> {
+        let number = number.max(self.first);
+        if number - self.first < self.new.len() {
+            return Some(number);
+        }
+        let far = self.far.range(u32::try_from(number).ok()?..);
+        far.copied().next().map(in_memory)
     }
 
     /// What the layer says of an entry, if anything: that it is this, or none.
     fn get(&self, number: usize) -> Option<Option<&V>> {
-        match number.checked_sub(self.first) {
-            Some(place) => self.new.get(place).map(Option::as_ref),
+        match self.by_place(number) {
             None if self.changed.is_empty() => None,
             None => self.changed.get(&u32::try_from(number).ok()?).map(Option::as_ref),
+            found => found,
         }
+    }
+
+    /// The same of those that are kept by their place.
+    #[inline]
+    fn by_place(&self, number: usize) -> Option<Option<&V>> {
+        self.new.get(number.checked_sub(self.first)?).map(Option::as_ref)
     }
 
     /// All of its entries in the order of their numbers; `None` for those that it takes out of the layers below.
     pub(crate) fn sorted(&self) -> Vec<(u32, Option<&V>)> {
-        let changed = self.changed.iter();
-        let mut entries: Vec<_> = changed.map(|(key, entry)| (*key, entry.as_ref())).collect();
+        let changed = self.changed.iter().map(|(key, entry)| (*key, entry.as_ref()));
+        let new = self.new().map(|(number, entry)| (number, Some(entry)));
+        let mut entries: Vec<_> = changed.chain(new).collect();
         entries.sort_unstable_by_key(|(key, _)| *key);
-        entries.extend(self.came().map(|(number, entry)| (number, Some(entry))));
         entries
     }
 
     /// All of its entries.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &V)> {
         let changed = self.changed.iter();
-        changed.filter_map(|(number, entry)| Some((*number, entry.as_ref()?))).chain(self.came())
+        changed.filter_map(|(number, entry)| Some((*number, entry.as_ref()?))).chain(self.new())
     }
 
-    /// Those that came since the layer below was frozen.
+    /// Those that came since the layer below was frozen, in any order.
     pub(crate) fn came(&self) -> impl Iterator<Item = (u32, &V)> {
+        self.iter().filter(|(number, _)| in_memory(*number) >= self.first)
+    }
+
+    fn new(&self) -> impl Iterator<Item = (u32, &V)> {
         let numbers = (self.first..).map_while(|number| u32::try_from(number).ok());
         numbers.zip(&self.new).filter_map(|(number, entry)| Some((number, entry.as_ref()?)))
     }
@@ -360,5 +410,34 @@ impl<V> Layer<V> {
     /// What layers below find those by that it takes out of them: hashes of ids, and numbers.
     pub(crate) fn erased(&self) -> &[(u64, u32)] {
         &self.erased
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{RunId, RunNumber};
+    use crate::index::state::chains::{Chain, Chains};
+
+    /// As a replay of a log leaves them of which most runs were erased.
+    #[test]
+    fn long_gaps_between_numbers_cost_neither_memory_nor_time() {
+        let mut chains = Chains::default();
+        let numbers = [0, 1, 40, 3_000_000_000, 3_000_000_001, 4_000_000_000];
+        for number in numbers {
+            chains.begin(RunId::NIL, RunNumber::from_u32(number), None, None);
+        }
+        let found = |chains: &Chains| -> Vec<u32> {
+            chains.iter().map(|(number, _): (_, Entry<'_, Chain>)| number.as_u32()).collect()
+        };
+        assert_eq!(found(&chains), numbers);
+        let frozen = chains.freeze(Position::from_u64(1));
+        let sorted: Vec<u32> = frozen.sorted().iter().map(|(number, _)| *number).collect();
+        assert_eq!(sorted, numbers);
+        let mut came: Vec<u32> = frozen.came().map(|(number, _)| number).collect();
+        came.sort_unstable();
+        assert_eq!(came, numbers);
+        chains.begin(RunId::NIL, RunNumber::from_u32(4_000_000_002), None, None);
+        assert_eq!(found(&chains), [&numbers[..], &[4_000_000_002]].concat());
     }
 }

@@ -199,6 +199,11 @@ impl Runs {
         RunNumber::from_index(self.layers.next()).filter(|next| *next != RunNumber::NONE)
     }
 
+    /// The first number from `number` on that may be that of a run.
+    pub(crate) fn following(&self, number: RunNumber) -> Option<RunNumber> {
+        RunNumber::from_index(self.layers.following(number.as_index())?)
+    }
+
     /// All runs in the order of their numbers.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (RunNumber, Entry<'_, Run>)> {
         self.layers.iter().filter_map(|(at, run)| Some((RunNumber::from_index(at)?, run)))

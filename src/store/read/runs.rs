@@ -116,8 +116,8 @@ impl Runs<'_> {
                 Next::Known(numbers) => numbers.pop()?,
                 Next::Open(open) => open.next(index)?,
                 Next::Number(next) => {
-                    let number = *next;
-                    *next = number.next().filter(|_| Some(number) < index.runs.next())?;
+                    let number = index.runs.following(*next)?;
+                    *next = number.next()?;
                     number
                 }
             };
