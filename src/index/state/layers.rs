@@ -385,7 +385,7 @@ impl<V> Layer<V> {
     /// All of its entries in the order of their numbers; `None` for those that it takes out of the layers below.
     pub(crate) fn sorted(&self) -> Vec<(u32, Option<&V>)> {
         let changed = self.changed.iter().map(|(key, entry)| (*key, entry.as_ref()));
-        let new = self.new().map(|(number, entry)| (number, Some(entry)));
+        let new = self.by_places().map(|(number, entry)| (number, Some(entry)));
         let mut entries: Vec<_> = changed.chain(new).collect();
         entries.sort_unstable_by_key(|(key, _)| *key);
         entries
@@ -394,7 +394,9 @@ impl<V> Layer<V> {
     /// All of its entries.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &V)> {
         let changed = self.changed.iter();
-        changed.filter_map(|(number, entry)| Some((*number, entry.as_ref()?))).chain(self.new())
+        changed
+            .filter_map(|(number, entry)| Some((*number, entry.as_ref()?)))
+            .chain(self.by_places())
     }
 
     /// Those that came since the layer below was frozen, in any order.
@@ -402,7 +404,7 @@ impl<V> Layer<V> {
         self.iter().filter(|(number, _)| in_memory(*number) >= self.first)
     }
 
-    fn new(&self) -> impl Iterator<Item = (u32, &V)> {
+    fn by_places(&self) -> impl Iterator<Item = (u32, &V)> {
         let numbers = (self.first..).map_while(|number| u32::try_from(number).ok());
         numbers.zip(&self.new).filter_map(|(number, entry)| Some((number, entry.as_ref()?)))
     }
