@@ -19,7 +19,7 @@ use crate::store::shared::Store;
 pub struct Stats {
     /// Runs, without those of which nothing was kept.
     pub runs: u64,
-    /// Runs that were deleted and of which nothing was kept.
+    /// Runs that were deleted and of which nothing was kept, without those that were erased.
     pub deleted_runs: u64,
     /// The histories that were deleted, of these runs and of those whose outcome was kept. Their events are in the log
     /// until a compaction; those that a reset made two runs share count for each.

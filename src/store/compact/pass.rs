@@ -23,6 +23,8 @@ impl Store {
     /// [`Tail`](crate::Tail) can go on, and a store that was opened for reading only and has not come as far must be opened
     /// anew.
     ///
+    /// What tells that a deleted run was there stays, until it is [erased](Store::erase).
+    ///
     /// It needs room for what is live in one segment, and reads every full one. For the engine to call now and then, as
     /// [`Store::expire`].
     ///
