@@ -78,7 +78,8 @@ impl Store {
     /// an opening refuses is an error here; what it repairs is in the report.
     /// Decodes every event, builds the index anew, compares it with the one in use, reads every history and
     /// compares it with the run's size. Proves the trees: one parent per child, no cycles, counts and open duties
-    /// as computed from the histories. `progress` is called from time to time.
+    /// as computed from the histories. `progress` is called from time to time, and must not compact, erase or verify the
+    /// same store: one of these waits for the other.
     ///
     /// Checks every byte of the index's files, and compares all that they say with the log up to the commit after which
     /// they were written. Relations, duties and rows are compared with those in use only if nothing is committed

@@ -51,7 +51,8 @@ impl Store {
         self.compact_with(compaction, &mut |_| ())
     }
 
-    /// [`Store::compact`], which tells `progress` of each segment once it is done with it.
+    /// [`Store::compact`], which tells `progress` of each segment once it is done with it. That must not compact, erase or
+    /// verify the same store: it would wait for itself.
     ///
     /// # Errors
     /// As [`Store::compact`].
