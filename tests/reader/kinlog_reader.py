@@ -1388,7 +1388,7 @@ class Index:
         run = self.runs[batch.run]
         gap = batch.first_event - run.next_event, batch.previous - run.last_batch
         lacks = self.before and min(gap) > 0
-        if run.closed or (gap != (0, 0) and not lacks):
+        if run.closed or run.deleted is not None or (gap != (0, 0) and not lacks):
             raise Malformed(f"a batch does not follow the last one of run {run.id}")
         if lacks:
             self.gaps.add(run)

@@ -93,7 +93,8 @@ impl Index {
             false => state.last_batch == batch.previous && state.next_event == batch.first_event,
             true => state.next_event < batch.first_event,
         };
-        if !follows || !state.status.is_open() || state.bytes >= batch.run_bytes {
+        let ended = !state.status.is_open() || state.deleted.is_some();
+        if !follows || ended || state.bytes >= batch.run_bytes {
             return Err(Malformed);
         }
         if lacks {
