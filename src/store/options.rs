@@ -133,7 +133,7 @@ impl Options {
         self
     }
 
-    /// Has a thread of the store's expire runs and compact the log now and then, beside commits and readers. The default is
+    /// Has a thread of the store's expire runs, erase what can be, and compact the log now and then, beside commits and readers. The default is
     /// none: the engine calls [`Store::expire`] and [`Store::compact`] itself. [`Stats::maintenance`](crate::Stats::maintenance)
     /// says what it has done, and what the last round failed with; the next one comes all the same.
     /// Closing the store waits for no more than the segment or the 256 runs that it is at. A store that is open for
