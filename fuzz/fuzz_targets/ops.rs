@@ -76,14 +76,15 @@ fn seeds() -> Vec<Vec<u8>> {
 
 fuzz_target!(init: seeds::write(seeds), |input: &[u8]| {
     let Some(([low, high, commits], rest)) = input.split_first_chunk() else { return };
-    let world = u64::from(u16::from_le_bytes([*low, *high]));
+    let seed = u64::from(u16::from_le_bytes([*low, *high]));
+    let world = World { seed, sheds: false };
     let commits = 1 + usize::from(*commits) % COMMITS_MAX;
     let lives = vec![Life { commits, steps: vec![], faults: vec![], end: End::Close }];
     let mut schedule = Schedule { world, lives, harms: vec![] };
     for chunk in rest.as_chunks::<8>().0.iter().take(STEPS_MAX) {
         step(&mut schedule, chunk);
     }
-    let reference = Reference::new(World { seed: world }, commits);
+    let reference = Reference::new(world, commits);
     if let Err(what) = attempt(&schedule, &reference) {
         panic!("{what}\n{schedule}, {commits} commits");
     }
