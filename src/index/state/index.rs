@@ -13,6 +13,7 @@ use super::namespaces::{Namespace, Namespaces, Workflow};
 use super::runs::{Run, Runs};
 use super::tables::Tables;
 use crate::bytes::wide;
+use crate::error::Result;
 use crate::event::Malformed;
 use crate::id::{Position, RunId, RunNumber, WorkflowNumber};
 use crate::index::cold::IndexFile;
@@ -78,7 +79,10 @@ impl Totals {
     }
 
     /// Counts a batch that is not taken in, and returns the bytes that its events take.
-    pub(crate) fn add_left_out(&mut self, batch: &Batch<'_>) -> Result<usize, Malformed> {
+    pub(crate) fn add_left_out(
+        &mut self,
+        batch: &Batch<'_>,
+    ) -> std::result::Result<usize, Malformed> {
         let mut bytes = 0;
         for event in batch.raw_events() {
             let (_, raw) = event?;
@@ -168,7 +172,7 @@ impl Index {
     }
 
     /// Fails once a look-up has met damage in the cold index: what it did not find may be there.
-    pub(crate) fn check_cold(&self) -> crate::error::Result<()> {
+    pub(crate) fn check_cold(&self) -> Result<()> {
         self.runs.cold().check()
     }
 
@@ -208,7 +212,7 @@ impl Index {
     }
 
     /// What look-ups have found, if none has met damage.
-    pub(crate) fn sure<T>(&self, found: T) -> crate::error::Result<T> {
+    pub(crate) fn sure<T>(&self, found: T) -> Result<T> {
         self.check_cold().map(|()| found)
     }
 

@@ -17,7 +17,7 @@ use crate::hash::Map;
 use crate::id::Position;
 use crate::index::cold::{Cold, Family, number_key};
 
-/// As many numbers without an entry lie between two that are kept by place.
+/// As many numbers without an entry, and as many as there are places already, lie between two that are kept by place.
 const GAP_MAX: usize = 64;
 
 /// How many cold entries of a kind are kept decoded.
@@ -134,8 +134,18 @@ impl<V: Record> Layers<V> {
 
     /// All, in order, each with its number.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, Entry<'_, V>)> {
-        let numbers = std::iter::successors(self.following(0), |number| self.following(number + 1));
-        numbers.filter_map(|number| Some((number, self.get(number)?)))
+        let mut next = Some(0);
+        std::iter::from_fn(move || {
+            loop {
+                let number = next?;
+                if let Some(entry) = self.get(number) {
+                    next = Some(number + 1);
+                    return Some((number, entry));
+                }
+                // To ask for what follows costs a search in each file: only where something is missing.
+                next = self.following(number + 1);
+            }
+        })
     }
 
     /// The first number from `number` on that may have an entry: long gaps in files are left out.
@@ -245,7 +255,7 @@ impl<V: Record> Layers<V> {
     pub(crate) fn put(&mut self, number: usize, entry: V) {
         debug_assert!(number >= self.next(), "an entry comes too late");
         let place = number.saturating_sub(self.hot.first);
-        if place <= self.hot.new.len() + GAP_MAX {
+        if place <= 2 * self.hot.new.len() + GAP_MAX {
             self.hot.new.resize_with(place, || None);
             self.hot.new.push(Some(entry));
         } else if let Ok(key) = u32::try_from(number) {

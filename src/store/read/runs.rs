@@ -116,8 +116,12 @@ impl Runs<'_> {
                 Next::Known(numbers) => numbers.pop()?,
                 Next::Open(open) => open.next(index)?,
                 Next::Number(next) => {
-                    let number = index.runs.following(*next)?;
+                    let number = *next;
                     *next = number.next()?;
+                    if index.runs.get(number).is_none() {
+                        *next = index.runs.following(*next)?;
+                        continue;
+                    }
                     number
                 }
             };
