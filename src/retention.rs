@@ -170,11 +170,12 @@ pub struct Compaction {
     /// Segments from this position on are left as they are, for a [`Tail`](crate::Tail) that has not come further; those
     /// from the position on of the slowest [consumer](crate::Store::consumers) are in any case.
     pub keep_from: Option<Position>,
+    pub(crate) packs: bool,
 }
 
 impl Default for Compaction {
     fn default() -> Self {
-        Compaction { dead_percent: 25, keep_from: None }
+        Compaction { dead_percent: 25, keep_from: None, packs: false }
     }
 }
 
@@ -196,6 +197,22 @@ impl Compaction {
     #[must_use]
     pub fn keep_from(mut self, position: Position) -> Self {
         self.keep_from = Some(position);
+        self
+    }
+
+    /// Packs histories of closed runs: they are compressed with zstd in blocks of 512 KiB, unpacked, of whole runs. Recorded
+    /// Temporal histories take a fifth of their protobuf encoding then. Whatever reads them goes on as before; the first event that is
+    /// read of a block takes about 0.2 ms, as all of it is unpacked. What a history or a snapshot has read of packed runs stays in memory
+    /// until it is dropped. Once a segment is packed it stays so, also without this.
+    ///
+    /// A segment that is not packed is rewritten if enough would come back, taking packed bytes for a fifth of what they were.
+    ///
+    /// A build of kinlog without the feature `zstd` cannot open the store from then on:
+    /// [`Error::Packed`](crate::Error::Packed).
+    #[cfg(feature = "zstd")]
+    #[must_use]
+    pub fn pack(mut self) -> Self {
+        self.packs = true;
         self
     }
 }

@@ -93,7 +93,9 @@ impl Failure {
             Error::DamagedIndex(_) => ("damaged_index", CORRUPT),
             Error::NotAStore { .. } => ("not_a_store", NOT_FOUND),
             Error::Locked { .. } => ("in_use", IN_USE),
-            Error::UnsupportedFormat { .. } => ("unsupported_format", UNSUPPORTED),
+            Error::UnsupportedFormat { .. } | Error::Packed { .. } => {
+                ("unsupported_format", UNSUPPORTED)
+            }
             Error::Io { .. } => ("io", IO),
             Error::DiskFull { .. } => ("disk_full", IO),
             Error::NotEmpty { .. } => ("not_empty", NO_BACKUP),
@@ -178,7 +180,8 @@ fn path_of(error: &Error) -> Option<&Path> {
         | Error::Nested { inner: path, .. }
         | Error::NotEmpty { path }
         | Error::NotABase { path, .. }
-        | Error::UnsupportedFormat { path, .. } => Some(path),
+        | Error::UnsupportedFormat { path, .. }
+        | Error::Packed { path } => Some(path),
         _ => None,
     }
 }

@@ -388,7 +388,9 @@ fn same(what: &str, found: &[String], expected: &[String]) -> Result<(), String>
 fn names_place(error: &Error) -> Result<String, String> {
     let path = match error {
         Error::Corrupt(corruption) | Error::DamagedIndex(corruption) => &corruption.path,
-        Error::UnsupportedFormat { path, .. } | Error::NotAStore { path, .. } => path,
+        Error::UnsupportedFormat { path, .. }
+        | Error::Packed { path }
+        | Error::NotAStore { path, .. } => path,
         other => return Err(format!("refused without a place: {other}")),
     };
     if path.starts_with(STORE) { Ok(error.to_string()) } else { Err(format!("no place: {error}")) }

@@ -77,6 +77,11 @@ impl fmt::Display for Error {
                  open the store with the version of kinlog that wrote it",
                 path.display()
             ),
+            Error::Packed { path } => write!(
+                f,
+                "{} is packed; build kinlog with its cargo feature `zstd` to open the store",
+                path.display()
+            ),
             Error::ReadOnly => f.write_str("the store is open for reading only"),
             Error::NotWritten { cause } => write!(f, "the commit was not written: {cause}"),
             Error::DiskFull { operation, path, source } => write!(

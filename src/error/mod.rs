@@ -110,6 +110,11 @@ pub enum Error {
         /// The value in the file.
         found: u64,
     },
+    /// A segment of the store is packed, and this build cannot read that: it was made without kinlog's cargo feature `zstd`.
+    Packed {
+        /// The segment.
+        path: PathBuf,
+    },
     /// The store was opened for reading only.
     ReadOnly,
     /// The commit is not in the log and will not be: the log takes no commits, for the reason given. Reopen the store, or free

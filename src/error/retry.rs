@@ -61,6 +61,7 @@ impl Error {
             | Error::Nested { .. }
             | Error::NotABase { .. }
             | Error::UnsupportedFormat { .. }
+            | Error::Packed { .. }
             | Error::ReadOnly
             | Error::RunNotFound { .. }
             | Error::RunDeleted { .. }

@@ -15,6 +15,7 @@ use crate::bytes::wide;
 use crate::disk::Disk;
 use crate::error::Result;
 use crate::event::Malformed;
+use crate::hash::Map;
 use crate::id::{Position, RunId};
 use crate::log::format::{
     CompactedFrames, FrameKind, SEGMENT_HEADER_BYTES, SegmentHeader, claimed_runs,
@@ -107,7 +108,8 @@ impl<'a, P: FnMut(SalvageProgress)> Salvage<'a, P> {
                 }
                 continue;
             };
-            let Ok(mut frames) = CompactedFrames::new(header, &image.bytes) else { continue };
+            let frames = CompactedFrames::of_damaged(header, &image.bytes);
+            let Ok((mut frames, _)) = frames else { continue };
             while let Some(position) = frames.position() {
                 match frames.next() {
                     Some(Ok(frame)) if frame.header.kind == FrameKind::Commit => {
@@ -188,8 +190,8 @@ impl<'a, P: FnMut(SalvageProgress)> Salvage<'a, P> {
         self.segments = header.number.saturating_add(2);
         self.end = self.source.identity.first_frame(header.number.saturating_add(1));
         self.epoch = self.epoch.max(header.epoch);
-        match CompactedFrames::new(header, &image.bytes) {
-            Ok(mut frames) => self.compacted_frames(&mut frames, damaged)?,
+        match CompactedFrames::of_damaged(header, &image.bytes) {
+            Ok((mut frames, _)) => self.compacted_frames(&mut frames, damaged)?,
             Err(_) => {
                 // A frame is bound to its position, which the table alone knows.
                 let all = SEGMENT_HEADER_BYTES..image.bytes.len();
@@ -210,6 +212,8 @@ impl<'a, P: FnMut(SalvageProgress)> Salvage<'a, P> {
         frames: &mut CompactedFrames<'_>,
         damaged: impl Fn(Range<usize>, &'static str, (u64, u64), LostExtent) -> Damage,
     ) -> Result<()> {
+        // Many frames have parts in one block.
+        let mut noted = Map::default();
         while let Some(position) = frames.position() {
             let fault = match frames.next() {
                 Some(Ok(frame)) if frame.header.kind == FrameKind::Seal => continue,
@@ -225,7 +229,8 @@ impl<'a, P: FnMut(SalvageProgress)> Salvage<'a, P> {
                 Some(Err(fault)) => (fault.what(), fault.checksums()),
                 None => break,
             };
-            for range in frames.pass_damaged(position) {
+            let passed = frames.pass_damaged(position).into_iter();
+            for range in passed.filter(|range| noted.insert(range.start, ()).is_none()) {
                 self.note_pieces(damaged(range, fault.0, fault.1, LostExtent::Gap));
             }
         }

@@ -114,7 +114,9 @@ impl Source {
         let number = match &header {
             Ok(header) if header.identity != self.identity => return damaged(FileDamage::Foreign),
             Ok(header) => header.number,
-            Err(Error::UnsupportedFormat { .. }) => return damaged(FileDamage::OtherFormat),
+            Err(Error::UnsupportedFormat { .. } | Error::Packed { .. }) => {
+                return damaged(FileDamage::OtherFormat);
+            }
             Err(_) if !resembles(&page, &self.identity) => return damaged(FileDamage::Unproven),
             Err(_) => named,
         };
@@ -262,7 +264,8 @@ fn identify(
         [] => "neither the manifest nor any segment says which store this is",
     };
     let errors = candidates.iter().filter_map(|candidate| candidate.header.as_ref().err());
-    let other_format = |error: &&Error| matches!(error, Error::UnsupportedFormat { .. });
+    let other_format =
+        |error: &&Error| matches!(error, Error::UnsupportedFormat { .. } | Error::Packed { .. });
     match manifest.err().into_iter().chain(errors).find(other_format) {
         Some(error) => Err(error.clone()),
         None => Err(corrupt(&paths.manifest(), 0, what, 0, 0)),

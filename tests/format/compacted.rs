@@ -44,8 +44,8 @@ impl Taken {
         {
             self.page[at..at + 4].copy_from_slice(&field.to_le_bytes());
         }
-        let check = crc32fast::hash(&self.page[..144]);
-        self.page[144..148].copy_from_slice(&check.to_le_bytes());
+        let check = crc32fast::hash(&self.page[..160]);
+        self.page[160..164].copy_from_slice(&check.to_le_bytes());
         [self.page, data, table].concat()
     }
 }

@@ -17,6 +17,7 @@ mod listing;
 mod long;
 mod maintenance;
 mod memory;
+mod packing;
 mod retry;
 mod rows;
 mod scans;

@@ -20,8 +20,10 @@ import json
 import mmap
 import os
 import re
+import shutil
 import signal
 import struct
+import subprocess
 import sys
 import uuid
 import zlib
@@ -31,7 +33,7 @@ try:
 except ImportError:  # Not a Unix: no writer can be asked for.
     fcntl = None
 
-FORMAT_VERSIONS = (2, 3, 4, 5, 6)
+FORMAT_VERSIONS = (2, 3, 4, 5, 6, 7)
 
 
 class Corrupt(Exception):
@@ -168,7 +170,7 @@ class Segment:
         page = self.data[:PAGE]
         self.compacted = page[:8] == b"KINLOGCS"
         if self.compacted:
-            check_page(page, b"KINLOGCS", path, COMPACTED_FIELDS)
+            check_page(page, b"KINLOGCS", path, compacted_fields(page))
             if u32(page, 8) < 5:
                 raise Corrupt(path, 8, f"no segment of version {u32(page, 8)} can be compacted")
         else:
@@ -194,6 +196,7 @@ class Segment:
         self.as_of, self.pieces = 0, None
         if self.compacted:
             self.as_of = u64(page, 80)
+            self.data = unpacked(page, self.data, path)
             self.pieces = read_pieces(page, self.data, self.length, path)
             self.data = as_it_was(self.data, self.length, self.pieces)
 
@@ -228,13 +231,85 @@ def open_segments(store, manifest):
 
 # --- 24. Compacted segments ---------------------------------------------------------------------
 
-COMPACTED_FIELDS = 148
+COMPACTED_FIELDS = 164
+COMPACTED_FIELDS_BEFORE_7 = 148
 HOLE_BYTES_MIN = 8
 PIECE_BYTES = 12
+BLOCK_BYTES = 16
+
+
+def compacted_fields(page):
+    return COMPACTED_FIELDS if u32(page, 8) >= 7 else COMPACTED_FIELDS_BEFORE_7
+
+
+def packing(page):
+    """plain_bytes, blocks, packed_bytes and blocks_check; None if nothing is packed."""
+    if u32(page, 8) < 7 or u32(page, 148) == 0:
+        return None
+    return struct.unpack_from("<IIII", page, 144)
 
 
 def compacted_length(page):
-    return PAGE + u32(page, 72) + PIECE_BYTES * u32(page, 68)
+    table = PIECE_BYTES * u32(page, 68)
+    if packing(page) is None:
+        return PAGE + u32(page, 72) + table
+    plain, blocks, packed, _ = packing(page)
+    return PAGE + plain + packed + table + BLOCK_BYTES * blocks
+
+
+def unpacked(page, data, path):
+    """The file of a compacted segment as it would be if nothing were packed."""
+    if packing(page) is None:
+        return data
+    plain, blocks, packed, blocks_check = packing(page)
+    place, pieces = PAGE + plain, PAGE + plain + packed
+    table = pieces + PIECE_BYTES * u32(page, 68)
+    if zlib.crc32(data[table:]) != blocks_check:
+        raise Corrupt(path, table, "the table of blocks does not match its check")
+    whole = [data[:place]]
+    for length, size, check, packed_check in struct.iter_unpack("<IIII", data[table:]):
+        block = data[place : place + size]
+        if zlib.crc32(block) != packed_check:
+            raise Corrupt(path, place, "a block does not match its check")
+        block = decompress(block, length, path, place)
+        if len(block) != length or zlib.crc32(block) != check:
+            raise Corrupt(path, place, "what a block holds does not match its check")
+        whole.append(block)
+        place += size
+    whole.append(data[pieces:table])
+    whole = b"".join(whole)
+    if place != pieces or len(whole) != PAGE + u32(page, 72) + PIECE_BYTES * u32(page, 68):
+        raise Corrupt(path, table, "the blocks are not all that is packed")
+    return whole
+
+
+def decompress(block, length, path, place):
+    """What a frame of zstd holds, by whatever is here that knows how."""
+    damaged = Corrupt(path, place, "a block is no frame of zstd")
+    try:
+        from compression import zstd  # Python 3.14
+
+        try:
+            return zstd.decompress(block)
+        except zstd.ZstdError:
+            raise damaged from None
+    except ImportError:
+        pass
+    try:
+        import zstandard
+
+        try:
+            return zstandard.ZstdDecompressor().decompress(block, max_output_size=length)
+        except zstandard.ZstdError:
+            raise damaged from None
+    except ImportError:
+        pass
+    if shutil.which("zstd") is None:
+        raise Unsupported(f"{path} is packed: install the Python package zstandard, or the program zstd")
+    done = subprocess.run(["zstd", "-dc"], input=block, capture_output=True)
+    if done.returncode != 0:
+        raise damaged
+    return done.stdout
 
 
 def read_pieces(page, data, length, path):

@@ -25,7 +25,7 @@ pub(crate) fn replace(
     check_location: &dyn Fn() -> Result<()>,
 ) -> Result<Segment> {
     let temporary = paths.compacting();
-    let (header, content) = remains.encode(as_of);
+    let (header, content) = remains.encode(as_of)?;
     check_location()?;
     let replaced = write(disk, &temporary, &content).and_then(|file| {
         Segment::put_in_place(disk, paths, (&temporary, &*file), header, check_location)

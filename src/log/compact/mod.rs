@@ -2,6 +2,7 @@
 
 mod fate;
 mod file;
+mod packing;
 mod remains;
 
 pub(crate) use fate::{Fate, Judge};

@@ -2,6 +2,7 @@
 //! its batches together.
 
 use super::fate::{Fate, Judge, shrunk};
+use super::packing::Packing;
 use crate::bytes::{put, wide};
 use crate::error::{Error, Result};
 use crate::event::{Buffer, Malformed};
@@ -22,7 +23,12 @@ struct Kept {
     /// Where its bytes are, of those that are kept.
     start: usize,
     len: usize,
+    /// It is packed.
+    packs: bool,
 }
+
+/// What is packed takes so many bytes of so many, about: what recorded histories come to.
+const RATIO: (u64, u64) = (1, 5);
 
 /// What is left of a segment.
 pub(crate) struct Remains<'s> {
@@ -45,9 +51,44 @@ impl<'s> Remains<'s> {
         Ok(remains)
     }
 
-    /// The length of the file that [`replace`](super::replace) would write.
+    /// Packs the pieces of the runs that `packs`.
+    pub(crate) fn pack(&mut self, packs: &mut dyn FnMut(RunNumber) -> Result<bool>) -> Result<()> {
+        self.pieces.sort_by_key(|piece| (piece.run, piece.at));
+        let mut of_run = (RunNumber::NONE, false);
+        for piece in &mut self.pieces {
+            if piece.run != of_run.0 {
+                of_run = (piece.run, packs(piece.run)?);
+            }
+            piece.packs = of_run.1;
+        }
+        Ok(())
+    }
+
+    /// About the length of the file that [`replace`](super::replace) would write; exactly if nothing is packed.
     pub(crate) fn file_bytes(&self) -> u64 {
-        wide(SEGMENT_HEADER_BYTES + self.bytes.len() + self.pieces.len() * PIECE_BYTES)
+        let packs = self.packs_bytes();
+        let plain = wide(self.bytes.len()) - packs;
+        let (numerator, denominator) = self.ratio();
+        let packed = u128::from(packs) * u128::from(numerator) / u128::from(denominator);
+        let packed = u64::try_from(packed).unwrap_or(u64::MAX);
+        plain + packed + wide(SEGMENT_HEADER_BYTES + self.pieces.len() * PIECE_BYTES)
+    }
+
+    /// Bytes in the file by bytes that are packed: as the segment is now, or as recorded histories come to.
+    fn ratio(&self) -> (u64, u64) {
+        let now = self.segment.header.compacted;
+        let now = now.map(|now| (now.packed_file_bytes(), now.packed_data_bytes()));
+        now.filter(|(_, unpacked)| *unpacked > 0).unwrap_or(RATIO)
+    }
+
+    fn packs_bytes(&self) -> u64 {
+        self.pieces.iter().filter(|piece| piece.packs).map(|piece| wide(piece.len)).sum()
+    }
+
+    /// Whether something is packed that is not now.
+    pub(crate) fn packs_more(&self) -> bool {
+        let before = self.segment.header.compacted;
+        self.packs_bytes() > before.map_or(0, |before| before.packed_data_bytes())
     }
 
     /// Whether anything is dropped that was not before.
@@ -69,7 +110,7 @@ impl<'s> Remains<'s> {
         let mut at = header.identity.first_frame(header.number);
         loop {
             let (_, offset) = header.identity.locate(at);
-            let bytes = self.segment.bytes_from(offset).unwrap_or_default();
+            let bytes = self.segment.mapped_from(offset).unwrap_or_default();
             let frame = Frame::verify(bytes, header.scope(), at);
             let frame = frame.map_err(|fault| self.damaged(at, fault))?;
             self.take(&frame, judge)?;
@@ -163,34 +204,55 @@ impl<'s> Remains<'s> {
         let last = self.pieces.get_mut(first..).and_then(<[Kept]>::last_mut);
         match last.filter(|last| last.run == run && last.at + last.len == at) {
             Some(last) => last.len += bytes.len(),
-            None => self.pieces.push(Kept { run, at, start, len: bytes.len() }),
+            None => {
+                self.pieces.push(Kept { run, at, start, len: bytes.len(), packs: false });
+            }
         }
     }
 
-    /// The file: header, pieces, table.
-    pub(super) fn encode(&self, as_of: Position) -> (SegmentHeader, Vec<u8>) {
+    /// The file: header, pieces, table; what is packed, in blocks.
+    pub(super) fn encode(&self, as_of: Position) -> Result<(SegmentHeader, Vec<u8>)> {
         let mut pieces = self.pieces.clone();
-        pieces.sort_by_key(|piece| (piece.run, piece.at));
+        pieces.sort_by_key(|piece| (piece.packs, piece.run, piece.at));
         let mut file = vec![0; SEGMENT_HEADER_BYTES];
-        file.reserve_exact(self.bytes.len() + self.pieces.len() * PIECE_BYTES);
+        let mut packing = Packing::default();
         let mut table = Vec::with_capacity(self.pieces.len());
         let narrow = |it: usize| u32::try_from(it).unwrap_or(u32::MAX);
-        for piece in &pieces {
-            let bytes = self.bytes.get(piece.start..piece.start + piece.len).unwrap_or_default();
-            let place = narrow(file.len());
-            table.push(Piece { at: narrow(piece.at), len: narrow(piece.len), place });
-            file.extend_from_slice(bytes);
+        let mut place = file.len();
+        for of_run in pieces.chunk_by(|a, b| a.run == b.run) {
+            packing.begin_run(of_run.iter().map(|piece| piece.len).sum())?;
+            for piece in of_run {
+                table.push(Piece {
+                    at: narrow(piece.at),
+                    len: narrow(piece.len),
+                    place: narrow(place),
+                });
+                place += piece.len;
+                let kept = self.bytes.get(piece.start..piece.start + piece.len);
+                let kept = kept.unwrap_or_default();
+                match piece.packs {
+                    true => packing.push(kept)?,
+                    false => file.extend_from_slice(kept),
+                }
+            }
         }
-        let data_bytes = narrow(file.len() - SEGMENT_HEADER_BYTES);
+        let plain_bytes = narrow(file.len() - SEGMENT_HEADER_BYTES);
+        let packed = packing.finish(plain_bytes, &mut file)?;
         let table_start = file.len();
         table.sort_unstable_by_key(|piece| piece.at);
         table.iter().for_each(|piece| piece.encode(&mut file));
-        let table_check = crc32fast::hash(file.get(table_start..).unwrap_or_default());
-        let pieces = narrow(table.len());
-        let compacted = Compacted { pieces, data_bytes, table_check, as_of, dropped: self.dropped };
+        let compacted = Compacted {
+            pieces: narrow(table.len()),
+            data_bytes: narrow(place - SEGMENT_HEADER_BYTES),
+            table_check: crc32fast::hash(file.get(table_start..).unwrap_or_default()),
+            as_of,
+            dropped: self.dropped,
+            packed: packed.as_ref().map(|(packed, _)| *packed),
+        };
+        file.extend(packed.into_iter().flat_map(|(_, blocks)| blocks));
         let header = SegmentHeader { compacted: Some(compacted), ..self.segment.header };
         put(&mut file, 0, &header.encode());
-        (header, file)
+        Ok((header, file))
     }
 }
 

@@ -9,6 +9,7 @@ mod manifest;
 mod missing;
 pub(crate) mod reserve;
 mod segment;
+mod unpacked;
 mod view;
 #[cfg(all(loom, test))]
 mod weak_memory;

@@ -1,15 +1,17 @@
 //! One segment of the log: a file of a length that never changes, zero until written.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use super::location::check_at;
+use super::unpacked::BlockCache;
 use crate::bytes::{in_memory, wide};
 use crate::disk::{Disk, DiskFile, FileId, MappedFile, OpenMode, create_anew};
 use crate::error::{Error, Result};
 use crate::log::format::{
-    Compacted, Identity, Paths, PieceDirectory, PieceTable, SEGMENT_HEADER_BYTES, SegmentHeader,
-    corrupt, wrong_length,
+    Blocks, Compacted, Identity, Paths, PieceDirectory, PieceTable, SEGMENT_HEADER_BYTES,
+    SegmentHeader, corrupt, wrong_length,
 };
 
 /// Bytes per write while a segment is zeroed. The page cache keeps the file in folios of this size: with 1 MiB, a
@@ -24,8 +26,22 @@ pub(crate) struct Segment {
     pub(crate) path: PathBuf,
     pub(crate) id: FileId,
     pub(crate) file: MappedFile,
-    /// Of the pieces, of a segment that was compacted; made when it is first read.
-    directory: OnceLock<Option<PieceDirectory>>,
+    /// Of a segment that was compacted; made when it is first read.
+    directory: OnceLock<Option<Directory>>,
+}
+
+/// Where the parts of a compacted segment are.
+struct Directory {
+    pieces: PieceDirectory,
+    blocks: Arc<Blocks>,
+}
+
+/// Where bytes of a segment are.
+pub(crate) enum Stored<'s> {
+    /// In the map.
+    Mapped(&'s [u8]),
+    /// In a block, which is packed: its number, and the range in it.
+    Packed(usize, Range<usize>),
 }
 
 impl Segment {
@@ -133,19 +149,45 @@ impl Segment {
     /// The readable bytes from an offset of the segment on: to its mark, or to the end of the piece that a compaction has left
     /// there.
     #[inline]
-    pub(crate) fn bytes_from(&self, offset: usize) -> Option<&[u8]> {
+    pub(crate) fn stored_from(&self, offset: usize) -> Option<Stored<'_>> {
         match &self.header.compacted {
-            None => self.file.bytes(offset..self.file.mark()),
+            None => self.mapped_from(offset).map(Stored::Mapped),
             Some(compacted) => self.piece_from(compacted, offset),
         }
     }
 
-    fn piece_from(&self, compacted: &Compacted, offset: usize) -> Option<&[u8]> {
+    /// The readable bytes from an offset on, of a segment that was not compacted.
+    pub(crate) fn mapped_from(&self, offset: usize) -> Option<&[u8]> {
+        self.file.bytes(offset..self.file.mark())
+    }
+
+    fn piece_from(&self, compacted: &Compacted, offset: usize) -> Option<Stored<'_>> {
         let table = PieceTable::new(self.file.bytes(compacted.table())?);
-        // None if the table is damaged, as it would lead anywhere.
-        let new = || PieceDirectory::new(table, compacted, self.header.file_bytes);
-        let directory = self.directory.get_or_init(new).as_ref()?;
-        self.file.bytes(table.find(directory, offset)?)
+        let directory = self.directory(compacted)?;
+        let place = table.find(&directory.pieces, offset)?;
+        let Some(number) = directory.blocks.at(place.start) else {
+            return self.file.bytes(place).map(Stored::Mapped);
+        };
+        let start = directory.blocks.get(number)?.unpacked.start;
+        Some(Stored::Packed(number, place.start - start..place.end - start))
+    }
+
+    /// `None` if a table is damaged, as it would lead anywhere.
+    fn directory(&self, compacted: &Compacted) -> Option<&Directory> {
+        let new = || {
+            let table = PieceTable::new(self.file.bytes(compacted.table())?);
+            let pieces = PieceDirectory::new(table, compacted, self.header.file_bytes)?;
+            let blocks = Arc::new(Blocks::of(compacted, self.whole_file())?);
+            Some(Directory { pieces, blocks })
+        };
+        self.directory.get_or_init(new).as_ref()
+    }
+
+    /// A block, unpacked; `None` if it is damaged.
+    pub(super) fn block(&self, number: usize, cache: &BlockCache) -> Option<Arc<[u8]>> {
+        let directory = self.directory(self.header.compacted.as_ref()?)?;
+        let block = directory.blocks.get(number)?;
+        cache.get(&directory.blocks, number, || block.unpack(self.whole_file()))
     }
 
     /// The offset of the seal, of a segment that was compacted.

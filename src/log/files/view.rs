@@ -4,7 +4,8 @@ use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
-use super::segment::Segment;
+use super::segment::{Segment, Stored};
+use super::unpacked::{BlockCache, Copies};
 use crate::bytes::wide;
 use crate::error::{Error, Result};
 use crate::id::{Position, RunNumber};
@@ -24,6 +25,7 @@ pub(crate) struct Published {
     end: AtomicU64,
     /// Segments as they were before a compaction, as long as a view has them.
     replaced: Mutex<Vec<Weak<Segment>>>,
+    cache: Arc<BlockCache>,
     waiting: Mutex<Vec<Waker>>,
     advanced: Condvar,
 }
@@ -35,6 +37,7 @@ impl Published {
             segments: RwLock::new(Arc::new(segments)),
             end: AtomicU64::new(end.as_u64()),
             replaced: Mutex::new(vec![]),
+            cache: Arc::default(),
             waiting: Mutex::new(vec![]),
             advanced: Condvar::new(),
         }
@@ -51,7 +54,7 @@ impl Published {
         // dropped what was not dead by then; if from after, the log could have gone on in a segment added since.
         let segments = self.segments.read();
         let end = self.end();
-        View { identity: self.identity, segments: segments.clone(), end }
+        View::new(self.identity, segments.clone(), end, self.cache.clone())
     }
 
     pub(crate) fn add_segment(&self, segment: Arc<Segment>) {
@@ -84,7 +87,7 @@ impl Published {
 
     /// Everything below `end`, published or not. The marks must have been raised to `end`.
     pub(crate) fn view_upto(&self, end: Position) -> View {
-        View { identity: self.identity, segments: self.segments.read().clone(), end }
+        View::new(self.identity, self.segments.read().clone(), end, self.cache.clone())
     }
 
     /// Makes every commit below `end` visible.
@@ -133,24 +136,44 @@ impl Published {
 }
 
 /// The log as published up to one position. Keeps its segments mapped.
-#[derive(Clone)]
 pub(crate) struct View {
     pub(crate) identity: Identity,
     segments: Segments,
     pub(crate) end: Position,
+    cache: Arc<BlockCache>,
+    /// What was read from packed segments.
+    copies: Copies,
+}
+
+impl Clone for View {
+    /// Without what was read from packed segments.
+    fn clone(&self) -> Self {
+        View::new(self.identity, self.segments.clone(), self.end, self.cache.clone())
+    }
 }
 
 impl View {
+    fn new(identity: Identity, segments: Segments, end: Position, cache: Arc<BlockCache>) -> Self {
+        View { identity, segments, end, cache, copies: Copies::default() }
+    }
+
     /// A log without commits.
     pub(crate) fn empty(identity: Identity) -> Self {
-        View { identity, segments: Arc::default(), end: Position::START }
+        View::new(identity, Arc::default(), Position::START, Arc::default())
     }
 
     /// The bytes from `position` to the end of what is readable with it in its segment.
     fn bytes_from(&self, position: Position) -> Option<(&Segment, &[u8])> {
         let (number, offset) = self.identity.locate(position);
         let segment = self.segments.get(usize::try_from(number).ok()?)?;
-        Some((segment, segment.bytes_from(offset)?))
+        let bytes = match segment.stored_from(offset)? {
+            Stored::Mapped(bytes) => bytes,
+            Stored::Packed(block, range) => {
+                let copy = || Some(Box::from(segment.block(block, &self.cache)?.get(range)?));
+                self.copies.get(position, copy)?
+            }
+        };
+        Some((segment, bytes))
     }
 
     /// `len` bytes at `position`.

@@ -10,10 +10,13 @@
 //! A frame of which everything is left has the bytes that it had. One of which something was dropped is *cut*: its
 //! header says how many batches are left, and its trailer is the checksum of the bytes that are left.
 
+use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::ops::Range;
 
 use super::batch::mark_hole;
 use super::frame::{self, Fault, Frame, FrameKind, HEADER_BYTES, Header, TRAILER_BYTES};
+use super::packed::Blocks;
 use super::pieces::{Piece, PieceTable};
 use super::segment::SegmentHeader;
 use crate::bytes::{in_memory, u32_at};
@@ -23,28 +26,45 @@ use crate::id::Position;
 /// The frames of a compacted segment in order, each put together from its pieces.
 pub(crate) struct CompactedFrames<'a> {
     header: SegmentHeader,
-    file: &'a [u8],
-    table: PieceTable<'a>,
+    /// As it is unpacked.
+    file: Cow<'a, [u8]>,
+    table: Range<usize>,
+    blocks: Blocks,
     next: usize,
     payload: Buffer,
 }
 
 impl<'a> CompactedFrames<'a> {
-    /// `file` is the whole file, whose header is `header`. [`Fault::Pieces`] if its table is not sound.
+    /// `file` is the whole file, whose header is `header`. [`Fault::Pieces`] if its table is not sound, [`Fault::Blocks`] if
+    /// it is packed and damaged.
     pub(crate) fn new(header: SegmentHeader, file: &'a [u8]) -> Result<Self, Fault> {
+        let (frames, is_whole) = Self::of_damaged(header, file)?;
+        if is_whole { Ok(frames) } else { Err(Fault::Blocks) }
+    }
+
+    /// The same of a packed segment some of whose blocks may be damaged: they are zeros, which are part of no frame that
+    /// verifies. And whether none is.
+    pub(crate) fn of_damaged(header: SegmentHeader, file: &'a [u8]) -> Result<(Self, bool), Fault> {
         let compacted = header.compacted.ok_or(Fault::Pieces)?;
-        let table = PieceTable::new(file.get(compacted.table()).ok_or(Fault::Pieces)?);
-        if !table.is_sound(&compacted, header.file_bytes) {
+        let stored_table = file.get(compacted.table()).ok_or(Fault::Pieces)?;
+        if !PieceTable::new(stored_table).is_sound(&compacted, header.file_bytes) {
             return Err(Fault::Pieces);
         }
-        Ok(CompactedFrames { header, file, table, next: 0, payload: Buffer::new() })
+        let blocks = Blocks::of(&compacted, file).ok_or(Fault::Blocks)?;
+        let (file, is_whole) = blocks.unpack(&compacted, file)?;
+        let (table, payload) = (compacted.unpacked_table(), Buffer::new());
+        Ok((CompactedFrames { header, file, table, blocks, next: 0, payload }, is_whole))
+    }
+
+    fn table(&self) -> PieceTable<'_> {
+        PieceTable::new(self.file.get(self.table.clone()).unwrap_or_default())
     }
 
     /// Leaves out the frames before a position.
     pub(crate) fn skip_to(&mut self, position: Position) {
         let first = self.header.identity.first_byte(self.header.number).as_u64();
         let offset = position.as_u64().saturating_sub(first);
-        self.next = self.table.search(usize::try_from(offset).unwrap_or(usize::MAX));
+        self.next = self.table().search(usize::try_from(offset).unwrap_or(usize::MAX));
     }
 
     /// The frame of the commit at a position; `None` if nothing of it is left. The next frame is the one behind it.
@@ -59,7 +79,7 @@ impl<'a> CompactedFrames<'a> {
 
     /// Where the next frame begins; `None` after the last one.
     pub(crate) fn position(&self) -> Option<Position> {
-        let piece = self.table.get(self.next)?;
+        let piece = self.table().get(self.next)?;
         Some(self.header.identity.first_byte(self.header.number).plus(piece.at.into()))
     }
 
@@ -74,39 +94,35 @@ impl<'a> CompactedFrames<'a> {
     pub(crate) fn pass_damaged(&mut self, position: Position) -> Vec<Range<usize>> {
         self.skip_to(position);
         let mut passed = vec![];
-        while let (Some(piece), Some(position)) = (self.table.get(self.next), self.position()) {
-            let begins = frame::verify_header(self.bytes(piece), self.header.scope(), position);
+        while let (Some(piece), Some(position)) = (self.table().get(self.next), self.position()) {
+            let bytes = bytes_of(&self.file, piece);
+            let begins = frame::verify_header(bytes, self.header.scope(), position);
             if begins.is_ok() && !passed.is_empty() {
                 break;
             }
             let place = in_memory(piece.place);
-            passed.push(place..place + in_memory(piece.len));
+            passed.push(self.blocks.stored(place..place + in_memory(piece.len)));
             self.next += 1;
         }
+        // Many are of one block.
+        passed.dedup();
         passed
     }
 
-    fn bytes(&self, piece: Piece) -> &'a [u8] {
-        let place = in_memory(piece.place);
-        self.file.get(place..place + in_memory(piece.len)).unwrap_or_default()
-    }
-
     fn frame(&mut self, position: Position) -> Result<Frame<'_>, Fault> {
-        let first = self.table.get(self.next).ok_or(Fault::Pieces)?;
-        let bytes = self.bytes(first);
+        let first = self.table().get(self.next).ok_or(Fault::Pieces)?;
+        let bytes = bytes_of(&self.file, first);
         let header = frame::verify_header(bytes, self.header.scope(), position)?;
         let end = in_memory(first.at) + header.frame_bytes();
-        if first.end() >= end {
-            self.next += usize::from(first.end() == end);
+        match first.end().cmp(&end) {
+            Ordering::Less => self.assemble(header, in_memory(first.at), end, position),
+            Ordering::Equal => {
+                self.next += 1;
+                Frame::verify_payload(header, bytes_of(&self.file, first), position)
+            }
             // A piece is no more than a frame.
-            let whole = first.end() == end;
-            return if whole {
-                Frame::verify_payload(header, bytes, position)
-            } else {
-                Err(Fault::Pieces)
-            };
+            Ordering::Greater => Err(Fault::Pieces),
         }
-        self.assemble(header, in_memory(first.at), end, position)
     }
 
     /// A frame that is several pieces.
@@ -122,9 +138,9 @@ impl<'a> CompactedFrames<'a> {
         let mut found = 0;
         self.payload.clear();
         while at < end {
-            let piece = self.table.get(self.next).filter(|piece| piece.end() <= end);
+            let piece = self.table().get(self.next).filter(|piece| piece.end() <= end);
             let piece = piece.ok_or(Fault::Pieces)?;
-            let mut bytes = self.bytes(piece);
+            let mut bytes = bytes_of(&self.file, piece);
             let offset = in_memory(piece.at);
             if offset > at {
                 cut = true;
@@ -150,4 +166,9 @@ impl<'a> CompactedFrames<'a> {
         }
         Ok(Frame { header, position, payload: &self.payload, checksum: found, cut })
     }
+}
+
+fn bytes_of(file: &[u8], piece: Piece) -> &[u8] {
+    let place = in_memory(piece.place);
+    file.get(place..place + in_memory(piece.len)).unwrap_or_default()
 }

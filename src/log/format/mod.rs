@@ -5,6 +5,7 @@ mod compacted;
 pub(crate) mod frame;
 mod manifest;
 mod names;
+mod packed;
 mod page;
 mod pieces;
 mod segment;
@@ -19,8 +20,11 @@ pub(crate) use frame::{
 };
 pub(crate) use manifest::{MANIFEST_BYTES, Manifest, SLOT_BYTES, Slots, slot_offset};
 pub(crate) use names::{Paths, segment_number};
+pub(crate) use packed::{Block, Blocks};
 pub(crate) use page::{FORMAT_VERSION, corrupt, wrong_length};
-pub(crate) use pieces::{Compacted, Dropped, PIECE_BYTES, Piece, PieceDirectory, PieceTable};
+pub(crate) use pieces::{
+    Compacted, Dropped, PIECE_BYTES, Packed, Piece, PieceDirectory, PieceTable,
+};
 pub(crate) use segment::{
     ClaimedHeader, Identity, SEGMENT_HEADER_BYTES, SegmentHeader, is_segment_size,
 };

@@ -8,6 +8,8 @@ use crate::id::Position;
 
 /// Bytes of a piece in the table.
 pub(crate) const PIECE_BYTES: usize = 12;
+/// Bytes of a block in the table of blocks.
+pub(crate) const BLOCK_ENTRY_BYTES: usize = 16;
 
 /// What the header of a compacted segment says besides that of the segment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,14 +23,60 @@ pub(crate) struct Compacted {
     /// It lacks what the commits before this position had made dead.
     pub(crate) as_of: Position,
     pub(crate) dropped: Dropped,
+    /// How it is packed, if it is.
+    pub(crate) packed: Option<Packed>,
 }
 
 impl Compacted {
     /// Where the table is in the file.
     pub(crate) fn table(&self) -> Range<usize> {
-        let start = HEADER_PAGE_BYTES + in_memory(self.data_bytes);
+        let data = match self.packed {
+            None => in_memory(self.data_bytes),
+            Some(packed) => in_memory(packed.plain_bytes) + in_memory(packed.packed_bytes),
+        };
+        self.table_behind(data)
+    }
+
+    /// Where the table would be in the file if nothing were packed.
+    pub(crate) fn unpacked_table(&self) -> Range<usize> {
+        self.table_behind(in_memory(self.data_bytes))
+    }
+
+    fn table_behind(&self, data: usize) -> Range<usize> {
+        let start = HEADER_PAGE_BYTES + data;
         start..start + in_memory(self.pieces) * PIECE_BYTES
     }
+
+    /// How many bytes of the data are packed.
+    pub(crate) fn packed_data_bytes(&self) -> u64 {
+        let packed = self.packed.map(|packed| self.data_bytes.saturating_sub(packed.plain_bytes));
+        packed.map_or(0, u64::from)
+    }
+
+    /// What they take in the file, with the table of the blocks.
+    pub(crate) fn packed_file_bytes(&self) -> u64 {
+        let blocks = self.packed.map_or(0, |packed| u64::from(packed.packed_bytes));
+        blocks + wide(self.block_table().len())
+    }
+
+    /// Where the table of the blocks is in the file.
+    pub(crate) fn block_table(&self) -> Range<usize> {
+        let start = self.table().end;
+        let blocks = self.packed.map_or(0, |packed| in_memory(packed.blocks));
+        start..start + blocks * BLOCK_ENTRY_BYTES
+    }
+}
+
+/// What the header of a packedsegment says besides that of a compacted one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Packed {
+    /// How many bytes of the data are not packed; they are the first ones.
+    pub(crate) plain_bytes: u32,
+    pub(crate) blocks: u32,
+    /// What the blocks take in the file together.
+    pub(crate) packed_bytes: u32,
+    /// The checksum of the table of blocks.
+    pub(crate) table_check: u32,
 }
 
 /// What a compacted segment has no more, in numbers.

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use super::frame::{OVERHEAD_BYTES, Scope};
 use super::page::{FORMAT_VERSION, HEADER_PAGE_BYTES, check_page, corrupt, write_page_checksum};
-use super::pieces::{Compacted, Dropped};
+use super::pieces::{Compacted, Dropped, Packed};
 use crate::bytes::{array_at, put, u32_at, u64_at, wide};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::LAYOUT_FINGERPRINT;
 use crate::id::Position;
 use crate::limits::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
@@ -20,11 +20,17 @@ const GROWTH: u32 = 4;
 const SEGMENT_MAGIC: [u8; 8] = *b"KINLOGSG";
 const SEGMENT_FIELDS_BYTES: usize = 72;
 const COMPACTED_MAGIC: [u8; 8] = *b"KINLOGCS";
-const COMPACTED_FIELDS_BYTES: usize = 148;
+const COMPACTED_FIELDS_BYTES: usize = 164;
 /// The first format version in which segments can be compacted.
 const COMPACTED_VERSION_MIN: u32 = 5;
+/// The first format version in which compacted segments can be packed.
+const PACKED_VERSION_MIN: u32 = 7;
+/// The same as [`COMPACTED_FIELDS_BYTES`] before that.
+const UNPACKED_FIELDS_BYTES: usize = 148;
 /// Where what was dropped stands in the header of a compacted segment.
 const DROPPED_AT: usize = 88;
+/// Where it stands there how it is packed.
+const PACKED_AT: usize = 144;
 
 /// Whether segments can have this size.
 pub(crate) fn is_segment_size(bytes: u32) -> bool {
@@ -149,7 +155,7 @@ impl SegmentHeader {
 
     /// The length of its file.
     pub(crate) fn stored_len(&self) -> usize {
-        self.compacted.map_or_else(|| self.file_len(), |compacted| compacted.table().end)
+        self.compacted.map_or_else(|| self.file_len(), |compacted| compacted.block_table().end)
     }
 
     /// Whether it is the same segment, compacted or not.
@@ -172,7 +178,7 @@ impl SegmentHeader {
     ) -> Result<Self> {
         let compacted = page.starts_with(&COMPACTED_MAGIC);
         let version = match compacted {
-            true => check_page(page, &COMPACTED_MAGIC, COMPACTED_FIELDS_BYTES, path)?,
+            true => check_page(page, &COMPACTED_MAGIC, compacted_fields(page), path)?,
             false => check_page(page, &SEGMENT_MAGIC, SEGMENT_FIELDS_BYTES, path)?,
         };
         if compacted && version < COMPACTED_VERSION_MIN {
@@ -193,7 +199,7 @@ impl SegmentHeader {
                 2 => identity.segment_bytes,
                 _ => u32_at(page, 64).unwrap_or_default(),
             },
-            compacted: compacted.then(|| decode_compacted(page)),
+            compacted: compacted.then(|| decode_compacted(page, version)),
         };
         let mismatch = |offset, what, expected: u32, found: u32| {
             corrupt(path, offset, what, u64::from(expected), u64::from(found))
@@ -213,6 +219,11 @@ impl SegmentHeader {
             let what = "no segment of the store can have this length";
             return Err(corrupt(path, 64, what, identity.segment_bytes.into(), bytes.into()));
         }
+        if header.compacted.is_some_and(|compacted| compacted.packed.is_some())
+            && !cfg!(feature = "zstd")
+        {
+            return Err(Error::Packed { path: path.to_owned() });
+        }
         Ok(header)
     }
 }
@@ -225,9 +236,23 @@ fn encode_compacted(mut compacted: Compacted, page: &mut [u8]) {
     for (at, field) in (DROPPED_AT..).step_by(8).zip(compacted.dropped.fields()) {
         put(page, at, &field.to_le_bytes());
     }
+    let none = Packed { plain_bytes: 0, blocks: 0, packed_bytes: 0, table_check: 0 };
+    let packed = compacted.packed.unwrap_or(none);
+    let fields = [packed.plain_bytes, packed.blocks, packed.packed_bytes, packed.table_check];
+    for (at, field) in (PACKED_AT..).step_by(4).zip(fields) {
+        put(page, at, &field.to_le_bytes());
+    }
 }
 
-fn decode_compacted(page: &[u8]) -> Compacted {
+/// How many bytes of the page the fields of a compacted segment's header take, by the version that it says it has.
+fn compacted_fields(page: &[u8]) -> usize {
+    match u32_at(page, 8).unwrap_or_default() {
+        ..PACKED_VERSION_MIN => UNPACKED_FIELDS_BYTES,
+        _ => COMPACTED_FIELDS_BYTES,
+    }
+}
+
+fn decode_compacted(page: &[u8], version: u32) -> Compacted {
     let mut dropped = Dropped::default();
     for (at, field) in (DROPPED_AT..).step_by(8).zip(dropped.fields()) {
         *field = u64_at(page, at).unwrap_or_default();
@@ -238,5 +263,17 @@ fn decode_compacted(page: &[u8]) -> Compacted {
         table_check: u32_at(page, 76).unwrap_or_default(),
         as_of: Position::from_u64(u64_at(page, 80).unwrap_or_default()),
         dropped,
+        packed: if version < PACKED_VERSION_MIN { None } else { decode_packed(page) },
     }
+}
+
+fn decode_packed(page: &[u8]) -> Option<Packed> {
+    let field = |number: usize| u32_at(page, PACKED_AT + 4 * number).unwrap_or_default();
+    let packed = Packed {
+        plain_bytes: field(0),
+        blocks: field(1),
+        packed_bytes: field(2),
+        table_check: field(3),
+    };
+    (packed.blocks > 0).then_some(packed)
 }

@@ -66,6 +66,12 @@ pub struct Stats {
     pub compacted_segments: u64,
     /// Bytes of events, rows and frames that compactions have dropped; they are in no other number here.
     pub dropped_bytes: u64,
+    /// Segments that were packed ([`Compaction::pack`](crate::retention::Compaction), with the cargo feature `zstd`).
+    pub packed_segments: u64,
+    /// Bytes of events and of frame and batch headers that are packed, as they count above.
+    pub unpacked_bytes: u64,
+    /// What they take in the files. `packed_bytes / unpacked_bytes` is the ratio.
+    pub packed_bytes: u64,
     /// Bytes of segments as they were before a compaction, which readers hold still: the device has them back once the
     /// oldest snapshots, histories and views of commits are dropped. They are not in `file_bytes`.
     pub held_bytes: u64,
@@ -145,7 +151,8 @@ impl Stats {
     #[must_use]
     pub fn log_bytes(&self) -> u64 {
         let commits = self.event_bytes + self.frame_bytes + self.row_bytes;
-        commits + self.header_bytes + self.piece_bytes + self.tail_bytes
+        let unpacked = commits + self.header_bytes + self.piece_bytes + self.tail_bytes;
+        (unpacked + self.packed_bytes).saturating_sub(self.unpacked_bytes)
     }
 
     /// Leaves out what a segment has no more.
@@ -155,6 +162,9 @@ impl Stats {
         let frames = commits * wide(OVERHEAD_BYTES) + batches * wide(BATCH_HEADER_BYTES);
         self.compacted_segments += 1;
         self.piece_bytes += wide(compacted.table().len());
+        self.packed_segments += u64::from(compacted.packed.is_some());
+        self.unpacked_bytes += compacted.packed_data_bytes();
+        self.packed_bytes += compacted.packed_file_bytes();
         self.dropped_bytes += event_bytes + row_bytes + frames;
         // Commits that came since the counts were taken have been compacted already in no case.
         self.event_bytes = self.event_bytes.saturating_sub(event_bytes);
@@ -220,8 +230,9 @@ impl Store {
         // Bytes before the end of the log that are neither headers nor commits are the tails of full segments.
         let headers = (u64::from(last) + 1) * wide(SEGMENT_HEADER_BYTES);
         let commits = stats.event_bytes + stats.frame_bytes + stats.row_bytes;
-        let known = headers + stats.piece_bytes + commits;
-        stats.tail_bytes = (full_bytes + wide(offset)).saturating_sub(known);
+        let known = headers + stats.piece_bytes + stats.packed_bytes + commits;
+        let unpacked = full_bytes + stats.unpacked_bytes + wide(offset);
+        stats.tail_bytes = unpacked.saturating_sub(known);
         for path in [paths.manifest(), paths.lock_record(), paths.reserve()] {
             stats.administration_bytes += self.measure_if_there(&path)?;
         }

@@ -35,6 +35,14 @@ impl<'s> Liveness<'s> {
         Liveness { snapshot, before_are_clean, before_lack_erased, has_erased, needed }
     }
 
+    /// Whether what is left of a run is packed: no event comes to it any more.
+    pub(super) fn packs(&self, run: RunNumber) -> Result<bool> {
+        let index = self.snapshot.index();
+        let end = self.snapshot.end();
+        let state = index.runs.get(run).and_then(|run| index.runs.state_at(&run, end));
+        index.sure(state.is_some_and(|state| !state.status.is_open()))
+    }
+
     /// What there is to know of a batch.
     fn of_batch(&mut self, index: &Index, batch: &Batch<'_>) -> OfBatch {
         // No run is erased during a compaction.

@@ -8,6 +8,7 @@ use crate::bytes::wide;
 use crate::error::{Error, Result};
 use crate::log::compact::{Remains, replace};
 use crate::log::files::{Segment, refuse_link, reserve};
+use crate::log::format::SegmentHeader;
 use crate::retention::{Compacted, Compaction, SegmentSpace};
 use crate::store::read::Snapshot;
 use crate::store::shared::{Shared, Store};
@@ -149,12 +150,16 @@ impl<'s> Pass<'s> {
         let segment = at.and_then(|at| view.segments().get(at));
         let segment = segment.ok_or_else(|| Error::internal("a full segment is not there"))?;
         self.liveness.has_erased = false;
-        let remains = Remains::of(segment, &mut self.liveness)?;
+        let mut remains = Remains::of(segment, &mut self.liveness)?;
+        let is_packed = segment.header.compacted.is_some_and(|it| it.packed.is_some());
+        if self.compaction.packs || is_packed {
+            remains.pack(&mut |run| self.liveness.packs(run))?;
+        }
         let file_bytes = wide(segment.header.stored_len());
         let live_bytes = remains.file_bytes();
-        let freed = file_bytes.saturating_sub(live_bytes);
+        let mut freed = file_bytes.saturating_sub(live_bytes);
         let enough = freed * 100 >= file_bytes * u64::from(self.compaction.dead_percent);
-        let worth = remains.drops() && freed > 0 && enough;
+        let worth = (remains.drops() || remains.packs_more()) && freed > 0 && enough;
         let leaves_rows = remains.drops_rows();
         let mut space = SegmentSpace { segment: number, file_bytes, live_bytes, rewritten: worth };
         if worth && self.rewrites {
@@ -163,7 +168,10 @@ impl<'s> Pass<'s> {
                     space.rewritten = false;
                     self.no_room = Some(error);
                 }
-                replaced => replaced?,
+                replaced => {
+                    space.live_bytes = wide(replaced?.stored_len());
+                    freed = file_bytes.saturating_sub(space.live_bytes);
+                }
             }
         }
         self.liveness.before_are_clean &= space.rewritten || !leaves_rows;
@@ -171,14 +179,15 @@ impl<'s> Pass<'s> {
         if space.rewritten {
             self.done.rewritten += 1;
             self.done.freed_bytes += freed;
-            self.done.written_bytes += live_bytes;
+            self.done.written_bytes += space.live_bytes;
         }
         self.done.segments.push(space);
         Ok(space)
     }
 
-    /// Puts what remains of a segment in its place. On a full disk the space of the reserve file is used.
-    fn replace(&self, segment: &Segment, remains: Remains<'_>) -> Result<()> {
+    /// Puts what remains of a segment in its place, and returns the header of that. On a full disk the space of the reserve
+    /// file is used.
+    fn replace(&self, segment: &Segment, remains: Remains<'_>) -> Result<SegmentHeader> {
         let (disk, paths) = (self.shared.disk.as_ref(), &self.shared.paths);
         let as_of = self.liveness.snapshot.end();
         let check = || {
@@ -195,7 +204,9 @@ impl<'s> Pass<'s> {
             }
             replaced => replaced,
         };
-        self.shared.published.replace_segment(Arc::new(replaced?));
-        Ok(())
+        let segment = Arc::new(replaced?);
+        let header = segment.header;
+        self.shared.published.replace_segment(segment);
+        Ok(header)
     }
 }
