@@ -89,6 +89,10 @@ pub(crate) struct CompactArgs {
     /// Before, erase deleted runs of which nothing was kept and that nothing refers to: not even their ids are left then.
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) erase: bool,
+    /// Pack histories of closed runs: they are compressed, to a fifth or so. Builds of kinlog without the feature `zstd` cannot
+    /// open the store from then on. Segments that are packed stay so, also without this.
+    #[arg(long)]
+    pub(crate) pack: bool,
     /// Leave segments from this position on: as far as whoever follows the store has come.
     #[arg(long, value_name = "POSITION")]
     pub(crate) keep_from: Option<u64>,

@@ -24,6 +24,9 @@ pub(crate) fn compact(
     if let Some(position) = args.keep_from {
         compaction = compaction.keep_from(Position::from_u64(position));
     }
+    if args.pack {
+        compaction = compaction.pack();
+    }
     let mut erased = None;
     let done = match args.dry_run {
         true => open::to_read(store)?.space(&compaction)?,

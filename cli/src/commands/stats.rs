@@ -87,6 +87,9 @@ struct Report<'a> {
     log_bytes: u64,
     accounted_bytes: u64,
     compacted_segments: u64,
+    packed_segments: u64,
+    unpacked_bytes: u64,
+    packed_bytes: u64,
     dropped_bytes: u64,
     held_bytes: u64,
     consumers: Vec<ConsumerLine<'a>>,
@@ -165,6 +168,9 @@ impl<'a> Report<'a> {
             log_bytes: stats.log_bytes(),
             accounted_bytes: stats.accounted_bytes(),
             compacted_segments: stats.compacted_segments,
+            packed_segments: stats.packed_segments,
+            unpacked_bytes: stats.unpacked_bytes,
+            packed_bytes: stats.packed_bytes,
             dropped_bytes: stats.dropped_bytes,
             held_bytes: stats.held_bytes,
             consumers: stats.consumers.iter().map(ConsumerLine::of).collect(),
@@ -194,6 +200,11 @@ fn print(
         let segments = ui::many(stats.compacted_segments, "segment");
         let dropped = ui::bytes(stats.dropped_bytes);
         out.prose(2, format!("{segments} compacted, without {dropped} that were dead"))?;
+    }
+    if let Some(ratio) = ui::ratio(stats.packed_bytes, stats.unpacked_bytes) {
+        let segments = ui::many(stats.packed_segments, "segment");
+        let (from, to) = (ui::bytes(stats.unpacked_bytes), ui::bytes(stats.packed_bytes));
+        out.prose(2, format!("{segments} packed, {from} in {to}: {ratio:.3}"))?;
     }
     if let Some(slowest) = stats.consumers.iter().min_by_key(|it| it.position) {
         let consumers = ui::many(stats.consumers.len() as u64, "consumer");
@@ -262,6 +273,10 @@ fn sizes(stats: &Stats) -> Table {
     row("segment headers", stats.header_bytes, false);
     row("tables of pieces", stats.piece_bytes, false);
     row("ends of full segments", stats.tail_bytes, false);
+    let saved = stats.unpacked_bytes.saturating_sub(stats.packed_bytes);
+    if saved > 0 {
+        row("of these, saved by packing", saved, false);
+    }
     row("the log", stats.log_bytes(), true);
     row("space for commits to come", stats.free_bytes, false);
     row("manifest and lock", stats.administration_bytes, false);

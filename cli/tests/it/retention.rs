@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use kinlog::retention::Retention;
-use kinlog::{Close, NewRun, NextRun, Options, RunId, Store, Timestamp};
+use kinlog::{Close, EventKind, NewEvent, NewRun, NextRun, Options, RunId, Store, Timestamp};
 use serde_json::json;
 
 use super::common::{call, small_store};
@@ -163,5 +163,33 @@ fn nothing_is_left_of_what_is_deleted_now() {
     call(&store, ["delete", "order-3"]).ok();
     let out = call(&store, ["compact", "--erase"]).ok().out;
     assert!(out.starts_with("✓ erased 1 deleted run; 1 are still referred to\n"), "{out}");
+    call(&store, ["verify"]).ok();
+}
+
+#[test]
+fn closed_runs_are_packed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, runs) = closed(dir.path());
+    let fill = open(&store);
+    let run = fill.transact(|tx| tx.start(NewRun::new("shop", "long", "Order"))).unwrap().0;
+    for _ in 0..60 {
+        let event = NewEvent::opaque(EventKind::MARKER_RECORDED, &[b'x'; 1_000]);
+        fill.transact(|tx| tx.append(&run, event)).unwrap();
+    }
+    fill.close_run(&run, Close::completed(b"ok")).unwrap();
+    for _ in 0..4 {
+        fill.transact(|tx| tx.put("filling", b"row", &[7; 30_000])).unwrap();
+    }
+    fill.shut_down().unwrap();
+    let shown = call(&store, ["show", &runs[1].to_string()]).ok().out;
+    let would = call(&store, ["compact", "--pack", "--dry-run", "--json"]).ok().json().remove(0);
+    assert!(would["rewritten"].as_u64() >= Some(1), "{would}");
+    call(&store, ["compact", "--pack"]).ok();
+    assert_eq!(call(&store, ["show", &runs[1].to_string()]).ok().out, shown);
+    let stats = call(&store, ["stats", "--json"]).ok().json().remove(0);
+    assert_eq!(stats["accounted_bytes"], stats["file_bytes"]);
+    assert_eq!(stats["packed_segments"], would["rewritten"]);
+    let told = call(&store, ["stats"]).ok().out;
+    assert!(told.contains(" packed, ") && told.contains("of these, saved by packing"), "{told}");
     call(&store, ["verify"]).ok();
 }

@@ -1,7 +1,9 @@
 //! Writes histories into a store and gets them back, whole, in part, twice and in any order.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use kinlog::retention::Compaction;
 use kinlog::{Durability, NewRun, Options, RunFilter, RunId, RunStatus, Store};
 use kinlog_temporal::{
     History, ImportError, ImportOptions, Imported, Outcome, RecordedEvent, batches, export, import,
@@ -31,6 +33,41 @@ fn again<'h>(store: &Store, histories: impl Iterator<Item = &'h History>) -> Vec
     assert!(again.iter().all(|it| (it.outcome, it.events) == (Outcome::AlreadyThere, 0)));
     assert_eq!(store.end(), before);
     again.iter().map(|it| it.run_id).collect()
+}
+
+/// Packed, closed runs take at most a fifth of their protobuf, with all that tells where they are.
+#[test]
+fn recorded_histories_are_packed_and_exported_the_same() {
+    let Some(recorded) = histories::recorded() else { return };
+    let temporal: Vec<_> = recorded.iter().filter_map(|it| it.canonical.as_ref()).collect();
+    let histories: Vec<_> = temporal.iter().map(|it| History::from_proto(it).unwrap()).collect();
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = Options::new().segment_bytes(16 << 20).open(dir.path()).expect("a store");
+    let runs: Vec<_> = histories.iter().map(|history| put(&store, history).run_id).collect();
+    let last = store.end().as_u64() >> 24;
+    while store.end().as_u64() >> 24 == last {
+        store.transact(|tx| tx.put("filling", b"row", &vec![0; 1 << 20])).unwrap();
+    }
+    let done = store.compact(&Compaction::new().dead_percent(0).pack()).unwrap();
+    assert_eq!(done.segments.len(), done.rewritten as usize);
+    check_all(&store, &histories, &runs);
+    let mut protobuf = BTreeMap::new();
+    for (run, history) in runs.iter().zip(temporal) {
+        if !store.run(run).unwrap().status.is_open() {
+            // A history that was recorded twice is there once.
+            protobuf.insert(*run, history.len() as u64);
+        }
+    }
+    let stats = store.stats().unwrap();
+    let headers = u64::from(done.rewritten) * 4096;
+    let (packed, of) =
+        (stats.packed_bytes + stats.piece_bytes + headers, protobuf.values().sum::<u64>());
+    println!(
+        "{} runs, {of} bytes of protobuf, {packed} packed: {:.4}",
+        protobuf.len(),
+        packed as f64 / of as f64
+    );
+    assert!(packed * 5 <= of, "{packed} of {of}");
 }
 
 #[test]
