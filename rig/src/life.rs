@@ -98,10 +98,13 @@ impl Trial<'_> {
 
     /// Compacts the store, whatever little is dead. If it fails, nothing is lost.
     fn compact(&mut self, disk: &SimulatedDisk, store: &Store) -> Result<(), String> {
-        match store.compact(&Compaction::new().dead_percent(0)) {
+        let compaction = Compaction::new().dead_percent(0);
+        let packs = self.reference.world.packs();
+        match store.compact(&if packs { compaction.pack() } else { compaction }) {
             Ok(done) => {
                 self.durable = self.kept;
                 self.rewritten += done.rewritten;
+                self.packed = store.stats().map_or(0, |stats| stats.packed_segments);
                 if done.rewritten > 0 {
                     self.vouched = self.kept;
                 }

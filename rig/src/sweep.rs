@@ -123,7 +123,7 @@ pub fn operations(reference: &Reference) -> Result<u64, String> {
 }
 
 /// More operations than an opening and the compaction of a world that sheds take.
-pub const COMPACTION_OPERATIONS: u64 = 200;
+pub const COMPACTION_OPERATIONS: u64 = 260;
 /// The number of the manifest among the files of a store: the lock file comes first.
 const MANIFEST: usize = 1;
 

@@ -35,6 +35,8 @@ pub struct Found {
     pub ambiguous: bool,
     /// How many segments compactions have rewritten.
     pub rewritten: u32,
+    /// How many segments were packed after the last compaction.
+    pub packed: u64,
 }
 
 /// Carries out a schedule.
@@ -53,6 +55,7 @@ pub fn run(schedule: &Schedule, reference: &Reference) -> Result<Found, String> 
         quarantined: vec![],
         operations: vec![],
         rewritten: 0,
+        packed: 0,
     };
     let mut ends = vec![];
     for (number, life) in schedule.lives.iter().enumerate() {
@@ -78,7 +81,8 @@ pub fn run(schedule: &Schedule, reference: &Reference) -> Result<Found, String> 
         trial.trust_the_index().map_err(|what| format!("with the index, at last: {what}"))?;
     }
     let (outcome, ambiguous) = trial.examine(harmed).map_err(|what| format!("at last: {what}"))?;
-    Ok(Found { outcome, operations: trial.operations, ambiguous, rewritten: trial.rewritten })
+    let Trial { operations, rewritten, packed, .. } = trial;
+    Ok(Found { outcome, operations, ambiguous, rewritten, packed })
 }
 
 pub(crate) struct Trial<'a> {
@@ -99,6 +103,7 @@ pub(crate) struct Trial<'a> {
     quarantined: Vec<(PathBuf, Vec<u8>)>,
     pub(crate) operations: Vec<u64>,
     pub(crate) rewritten: u32,
+    pub(crate) packed: u64,
 }
 
 /// A commit on its way.

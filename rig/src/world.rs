@@ -32,6 +32,14 @@ pub struct World {
     pub sheds: bool,
 }
 
+impl World {
+    /// Whether compactions pack, of a world that sheds.
+    #[must_use]
+    pub fn packs(&self) -> bool {
+        self.seed & 4 > 0
+    }
+}
+
 impl fmt::Display for World {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.seed, if self.sheds { ":sheds" } else { "" })

@@ -144,7 +144,9 @@ impl Churn {
             same_as(self.portrait(), "once erased");
         }
         let percent = self.random.pick(&[0, 0, 20, 60]);
-        self.store().compact(&Compaction::new().dead_percent(percent)).unwrap();
+        let compaction = Compaction::new().dead_percent(percent);
+        let packs = self.random.chance(40);
+        self.store().compact(&if packs { compaction.pack() } else { compaction }).unwrap();
         same_as(self.portrait(), "once compacted");
         self.open();
         same_as(self.portrait(), "opened again");

@@ -981,6 +981,9 @@ impl Session {
         if !self.pending.is_empty() || self.rng.chance(50) {
             compaction = compaction.keep_from(tail.position());
         }
+        if self.rng.chance(40) {
+            compaction = compaction.pack();
+        }
         let done = store.compact(&compaction).unwrap();
         self.note(format!("compacted {} of {}", done.rewritten, done.segments.len()));
         let rewritten = done.segments.iter().filter(|segment| segment.rewritten);

@@ -24,6 +24,8 @@ pub(crate) struct Done {
     pub(crate) reopened: u64,
     /// Segments that were rewritten.
     pub(crate) compacted: u64,
+    /// Segments that were packed, after each compaction.
+    pub(crate) packed: u64,
     /// Deleted runs that were erased.
     pub(crate) erased: u64,
     pub(crate) runs: u64,
@@ -46,6 +48,7 @@ impl Done {
         self.notices += other.notices;
         self.reopened += other.reopened;
         self.compacted += other.compacted;
+        self.packed += other.packed;
         self.erased += other.erased;
         self.runs += other.runs;
     }

@@ -75,6 +75,7 @@ pub(crate) fn run(plan: &Plan) {
         // A store that refuses whatever others come before would agree with any model.
         assert!(total.beside * 5 > total.overtaken, "commits beside others are rare: {total:?}");
         assert!(total.needless * 2 < total.overtaken, "refused without need: {total:?}");
+        assert!(total.packed * 10 > total.compacted, "hardly anything is packed: {total:?}");
         assert!(total.erased * 200 > total.deleted, "runs are hardly ever erased: {total:?}");
     }
 }

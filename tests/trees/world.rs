@@ -142,9 +142,12 @@ impl World {
         if self.rng.chance(60) {
             self.erase(store);
         }
-        let done = store.compact(&Compaction::new().dead_percent(0)).unwrap();
+        let compaction = Compaction::new().dead_percent(0);
+        let packs = self.rng.chance(40);
+        let done = store.compact(&if packs { compaction.pack() } else { compaction }).unwrap();
         self.note(|| format!("  compacted {} of {} B", done.rewritten, done.freed_bytes));
         self.done.compacted += u64::from(done.rewritten);
+        self.done.packed += store.stats().unwrap().packed_segments;
     }
 
     /// Erases what can be, and looks which runs these were: deleted ones of which nothing was kept.
