@@ -9,6 +9,8 @@ mod compacted;
 mod erased;
 #[path = "format/json.rs"]
 mod json;
+#[path = "format/packed.rs"]
+mod packed;
 #[path = "format/samples.rs"]
 mod samples;
 #[allow(dead_code)]

@@ -196,8 +196,8 @@ class Segment:
         self.as_of, self.pieces = 0, None
         if self.compacted:
             self.as_of = u64(page, 80)
-            self.data = unpacked(page, self.data, path)
             self.pieces = read_pieces(page, self.data, self.length, path)
+            self.data = unpacked(page, self.data, path)
             self.data = as_it_was(self.data, self.length, self.pieces)
 
     def left(self, start, stop):
@@ -266,8 +266,11 @@ def unpacked(page, data, path):
     table = pieces + PIECE_BYTES * u32(page, 68)
     if zlib.crc32(data[table:]) != blocks_check:
         raise Corrupt(path, table, "the table of blocks does not match its check")
+    lengths = list(struct.iter_unpack("<IIII", data[table:]))
+    if sum(it[0] for it in lengths) != u32(page, 72) - plain or sum(it[1] for it in lengths) != packed:
+        raise Corrupt(path, table, "the blocks are not all that is packed")
     whole = [data[:place]]
-    for length, size, check, packed_check in struct.iter_unpack("<IIII", data[table:]):
+    for length, size, check, packed_check in lengths:
         block = data[place : place + size]
         if zlib.crc32(block) != packed_check:
             raise Corrupt(path, place, "a block does not match its check")
@@ -277,10 +280,7 @@ def unpacked(page, data, path):
         whole.append(block)
         place += size
     whole.append(data[pieces:table])
-    whole = b"".join(whole)
-    if place != pieces or len(whole) != PAGE + u32(page, 72) + PIECE_BYTES * u32(page, 68):
-        raise Corrupt(path, table, "the blocks are not all that is packed")
-    return whole
+    return b"".join(whole)
 
 
 def decompress(block, length, path, place):
@@ -315,18 +315,19 @@ def decompress(block, length, path, place):
 def read_pieces(page, data, length, path):
     """The table of a compacted segment."""
     start = PAGE + u32(page, 72)
-    table = data[start:]
+    found = start if packing(page) is None else PAGE + packing(page)[0] + packing(page)[2]
+    table = data[found : found + PIECE_BYTES * u32(page, 68)]
     if zlib.crc32(table) != u32(page, 76):
-        raise Corrupt(path, start, "the table of pieces does not match its check")
+        raise Corrupt(path, found, "the table of pieces does not match its check")
     pieces, end, total = list(struct.iter_unpack("<III", table)), PAGE, 0
     for at, size, place in pieces:
         if at % 4 or size % 4 or place % 4 or size == 0:
-            raise Corrupt(path, start, "a piece is no multiple of four bytes")
+            raise Corrupt(path, found, "a piece is no multiple of four bytes")
         if at < end or at + size > length or place < PAGE or place + size > start:
-            raise Corrupt(path, start, "a piece is where none can be")
+            raise Corrupt(path, found, "a piece is where none can be")
         end, total = at + size, total + size
     if total != start - PAGE:
-        raise Corrupt(path, start, "the pieces are not all of the data")
+        raise Corrupt(path, found, "the pieces are not all of the data")
     return pieces
 
 

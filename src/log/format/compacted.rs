@@ -38,22 +38,26 @@ impl<'a> CompactedFrames<'a> {
     /// `file` is the whole file, whose header is `header`. [`Fault::Pieces`] if its table is not sound, [`Fault::Blocks`] if
     /// it is packed and damaged.
     pub(crate) fn new(header: SegmentHeader, file: &'a [u8]) -> Result<Self, Fault> {
-        let (frames, is_whole) = Self::of_damaged(header, file)?;
-        if is_whole { Ok(frames) } else { Err(Fault::Blocks) }
+        let (frames, damaged) = Self::of_damaged(header, file)?;
+        damaged.map_or(Ok(frames), |offset| Err(Fault::Blocks { offset }))
     }
 
     /// The same of a packed segment some of whose blocks may be damaged: they are zeros, which are part of no frame that
-    /// verifies. And whether none is.
-    pub(crate) fn of_damaged(header: SegmentHeader, file: &'a [u8]) -> Result<(Self, bool), Fault> {
+    /// verifies. And where the first one is that is.
+    pub(crate) fn of_damaged(
+        header: SegmentHeader,
+        file: &'a [u8],
+    ) -> Result<(Self, Option<usize>), Fault> {
         let compacted = header.compacted.ok_or(Fault::Pieces)?;
         let stored_table = file.get(compacted.table()).ok_or(Fault::Pieces)?;
         if !PieceTable::new(stored_table).is_sound(&compacted, header.file_bytes) {
             return Err(Fault::Pieces);
         }
-        let blocks = Blocks::of(&compacted, file).ok_or(Fault::Blocks)?;
-        let (file, is_whole) = blocks.unpack(&compacted, file)?;
+        let offset = compacted.block_table().start;
+        let blocks = Blocks::of(&compacted, file).ok_or(Fault::Blocks { offset })?;
+        let (file, damaged) = blocks.unpack(&compacted, file);
         let (table, payload) = (compacted.unpacked_table(), Buffer::new());
-        Ok((CompactedFrames { header, file, table, blocks, next: 0, payload }, is_whole))
+        Ok((CompactedFrames { header, file, table, blocks, next: 0, payload }, damaged))
     }
 
     fn table(&self) -> PieceTable<'_> {

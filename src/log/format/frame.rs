@@ -90,8 +90,8 @@ pub(crate) enum Fault {
     PayloadDamaged { header: Header, expected: u32, found: u32 },
     /// The pieces of a compacted segment do not make up frames.
     Pieces,
-    /// A block of a packed segment, or their table, does not match its checksum.
-    Blocks,
+    /// A block of a packed segment, or their table, does not match its checksum. It is at this offset of the file.
+    Blocks { offset: usize },
 }
 
 impl Fault {
@@ -104,7 +104,7 @@ impl Fault {
             Fault::TrailerMissing(_) => "the end of a frame is missing",
             Fault::PayloadDamaged { .. } => "a frame's payload does not match its check",
             Fault::Pieces => "the pieces of a compacted segment do not make up its frames",
-            Fault::Blocks => "the blocks of a packed segment do not match their checks",
+            Fault::Blocks { .. } => "the blocks of a packed segment do not match their checks",
         }
     }
 

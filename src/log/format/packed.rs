@@ -12,7 +12,6 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::frame::Fault;
 use super::page::HEADER_PAGE_BYTES;
 use super::pieces::{BLOCK_ENTRY_BYTES, Compacted};
 use crate::bytes::{in_memory, u32_at};
@@ -98,25 +97,27 @@ impl Blocks {
         block.map_or(place, |block| block.packed.clone())
     }
 
-    /// The file as it would be unpacked, with zeros for the blocks that are damaged; and whether none is.
+    /// The file as it would be unpacked, with zeros for the blocks that are damaged; and where the first one is that is.
     pub(crate) fn unpack<'f>(
         &self,
         compacted: &Compacted,
         file: &'f [u8],
-    ) -> Result<(Cow<'f, [u8]>, bool), Fault> {
-        let Some(packed) = compacted.packed else { return Ok((file.into(), true)) };
+    ) -> (Cow<'f, [u8]>, Option<usize>) {
+        let Some(packed) = compacted.packed else { return (file.into(), None) };
         let plain = HEADER_PAGE_BYTES + in_memory(packed.plain_bytes);
         let mut unpacked = Vec::with_capacity(compacted.unpacked_table().end);
-        unpacked.extend_from_slice(file.get(..plain).ok_or(Fault::Blocks)?);
-        let mut is_whole = true;
+        unpacked.extend_from_slice(file.get(..plain).unwrap_or_default());
+        let mut damaged = None;
         for block in &self.0 {
             let bytes = block.unpack(file);
-            is_whole &= bytes.is_some();
+            if bytes.is_none() && damaged.is_none() {
+                damaged = Some(block.packed.start);
+            }
             unpacked.extend_from_slice(&bytes.unwrap_or_default());
             unpacked.resize(block.unpacked.end, 0);
         }
-        unpacked.extend_from_slice(file.get(compacted.table()).ok_or(Fault::Blocks)?);
-        Ok((unpacked.into(), is_whole))
+        unpacked.extend_from_slice(file.get(compacted.table()).unwrap_or_default());
+        (unpacked.into(), damaged)
     }
 }
 

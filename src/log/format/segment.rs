@@ -169,6 +169,14 @@ impl SegmentHeader {
         Scope { salt: &self.salt, end }
     }
 
+    /// [`Error::Packed`] if it is packed and this build does not unpack.
+    fn check_packing(&self, unpacks: bool, path: &Path) -> Result<()> {
+        match self.compacted.is_some_and(|compacted| compacted.packed.is_some()) && !unpacks {
+            true => Err(Error::Packed { path: path.to_owned() }),
+            false => Ok(()),
+        }
+    }
+
     /// The header in `page`, which must belong to segment `number` of the store `identity`.
     pub(crate) fn decode(
         page: &[u8],
@@ -219,11 +227,7 @@ impl SegmentHeader {
             let what = "no segment of the store can have this length";
             return Err(corrupt(path, 64, what, identity.segment_bytes.into(), bytes.into()));
         }
-        if header.compacted.is_some_and(|compacted| compacted.packed.is_some())
-            && !cfg!(feature = "zstd")
-        {
-            return Err(Error::Packed { path: path.to_owned() });
-        }
+        header.check_packing(cfg!(feature = "zstd"), path)?;
         Ok(header)
     }
 }
@@ -276,4 +280,43 @@ fn decode_packed(page: &[u8]) -> Option<Packed> {
         table_check: field(3),
     };
     (packed.blocks > 0).then_some(packed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_that_cannot_unpack_says_so() {
+        let path = Path::new("store/log/00000000.seg");
+        let identity = Identity { store: [7; 16], segment_bytes: 64 << 10 };
+        let packed = Packed { plain_bytes: 8, blocks: 1, packed_bytes: 40, table_check: 3 };
+        let compacted = |packed| Compacted {
+            pieces: 2,
+            data_bytes: 100,
+            table_check: 5,
+            as_of: identity.first_byte(1),
+            dropped: Dropped::default(),
+            packed,
+        };
+        let header = |packed| SegmentHeader {
+            identity,
+            number: 0,
+            epoch: 1,
+            salt: [3; 16],
+            file_bytes: 64 << 10,
+            compacted: Some(compacted(packed)),
+        };
+        for (packed, is_refused) in [(None, false), (Some(packed), true)] {
+            let header = header(packed);
+            assert_eq!(header.check_packing(false, path).is_err(), is_refused);
+            header.check_packing(true, path).unwrap();
+            let page = header.encode();
+            let again = SegmentHeader::decode(&page, path, 0, &identity);
+            match cfg!(feature = "zstd") || !is_refused {
+                true => assert_eq!(again.unwrap(), header),
+                false => assert!(matches!(again, Err(Error::Packed { .. }))),
+            }
+        }
+    }
 }

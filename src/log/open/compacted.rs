@@ -47,7 +47,11 @@ impl Scanner<'_> {
             Ok(frames) => frames,
             Err(fault) => {
                 let path = self.paths.segment(header.number);
-                return Err(corrupt(&path, wide(compacted.table().start), fault.what(), 0, 0));
+                let offset = match fault {
+                    Fault::Blocks { offset } => offset,
+                    _ => compacted.table().start,
+                };
+                return Err(corrupt(&path, wide(offset), fault.what(), 0, 0));
             }
         };
         let mut last = None;

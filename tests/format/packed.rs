@@ -1,0 +1,205 @@
+//! Packed segments that are damaged or make no sense: the library and the reader in Python refuse them alike.
+
+use kinlog::retention::Compaction;
+use kinlog::{Close, Error, EventKind, NewEvent, NewRun, Options};
+use kinlog_testing::Rng;
+use kinlog_testing::files::{Image, directory, small_segments};
+
+use super::agree_on_verdict;
+
+const PAGE: usize = 4096;
+const FIELDS: usize = 164;
+
+fn u32_at(bytes: &[u8], at: usize) -> usize {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize
+}
+
+/// A packed segment taken apart.
+struct Taken {
+    page: Vec<u8>,
+    plain: Vec<u8>,
+    /// What is in each block, packed, and how long it is unpacked.
+    blocks: Vec<(Vec<u8>, u32)>,
+    pieces: Vec<u8>,
+}
+
+impl Taken {
+    fn of(file: &[u8]) -> Self {
+        let (plain, blocks, packed) = (u32_at(file, 144), u32_at(file, 148), u32_at(file, 152));
+        let table = file.len() - 16 * blocks;
+        let mut at = PAGE + plain;
+        let block = |entry: &[u8]| {
+            let block = file[at..at + u32_at(entry, 4)].to_vec();
+            at += block.len();
+            (block, u32_at(entry, 0) as u32)
+        };
+        Taken {
+            page: file[..PAGE].to_vec(),
+            plain: file[PAGE..PAGE + plain].to_vec(),
+            blocks: file[table..].chunks(16).map(block).collect(),
+            pieces: file[PAGE + plain + packed..table].to_vec(),
+        }
+    }
+
+    /// The file, with sums and checks as they must be. The check of what a block holds is that of what zstd gets from it.
+    fn put_together(mut self) -> Vec<u8> {
+        let (mut packed, mut table) = (vec![], vec![]);
+        for (block, len) in &self.blocks {
+            let unpacked = zstd::bulk::decompress(block, 1 << 20).unwrap_or_default();
+            let checks = [crc32fast::hash(&unpacked), crc32fast::hash(block)];
+            for field in [*len, block.len() as u32, checks[0], checks[1]] {
+                table.extend(field.to_le_bytes());
+            }
+            packed.extend(block);
+        }
+        let fields = [self.plain.len(), self.blocks.len(), packed.len()].map(|it| it as u32);
+        for (at, field) in
+            (144..).step_by(4).zip([fields.as_slice(), &[crc32fast::hash(&table)]].concat())
+        {
+            self.page[at..at + 4].copy_from_slice(&field.to_le_bytes());
+        }
+        reseal(&mut self.page);
+        [self.page, self.plain, packed, self.pieces, table].concat()
+    }
+}
+
+fn reseal(page: &mut [u8]) {
+    let check = crc32fast::hash(&page[..FIELDS - 4]);
+    page[FIELDS - 4..FIELDS].copy_from_slice(&check.to_le_bytes());
+}
+
+/// A store whose first segment is packed, in two blocks or more.
+fn packed() -> Image {
+    let dir = directory();
+    let options = Options::new().segment_bytes(4 << 20);
+    let store = options.open(dir.path()).unwrap();
+    let mut rng = Rng::new(11);
+    for number in 0..6 {
+        let order = format!("order-{number}");
+        let run = store.transact(|tx| tx.start(NewRun::new("shop", &order, "Order"))).unwrap().0;
+        for _ in 0..20 {
+            let noise: Vec<u8> = (0..2_000).map(|_| rng.byte()).collect();
+            let event = NewEvent::opaque(EventKind::MARKER_RECORDED, &noise);
+            store.transact(|tx| tx.append(&run, event)).unwrap();
+        }
+        store.close_run(&run, Close::completed(b"ok")).unwrap();
+    }
+    let run = NewRun::new("shop", "long", "Order");
+    let run = store.transact(|tx| tx.start(run)).unwrap().0;
+    for _ in 0..900 {
+        let event = NewEvent::opaque(EventKind::MARKER_RECORDED, &[7; 1_000]);
+        store.transact(|tx| tx.append(&run, event)).unwrap();
+    }
+    store.close_run(&run, Close::completed(b"ok")).unwrap();
+    store.transact(|tx| tx.put("filling", b"row", &vec![7; 3 << 20])).unwrap();
+    store.transact(|tx| tx.put("filling", b"row", &vec![8; 3 << 20])).unwrap();
+    let done = store.compact(&Compaction::new().dead_percent(0).pack()).unwrap();
+    assert!(done.rewritten >= 2, "{done:?}");
+    store.shut_down().unwrap();
+    Image::read(dir.path())
+}
+
+/// The segment in which the most is packed.
+fn largest(image: &Image) -> usize {
+    (0..image.segments())
+        .max_by_key(|number| match image.segment(*number) {
+            file if file.starts_with(b"KINLOGCS") => u32_at(file, 148),
+            _ => 0,
+        })
+        .unwrap()
+}
+
+fn edit(image: &mut Image, change: impl FnOnce(&mut Taken)) {
+    let number = largest(image);
+    let mut taken = Taken::of(image.segment(number));
+    change(&mut taken);
+    *image.segment_mut(number) = taken.put_together();
+}
+
+/// Changes the header, and its check.
+fn edit_page(image: &mut Image, change: impl FnOnce(&mut [u8])) {
+    let number = largest(image);
+    let page = &mut image.segment_mut(number)[..PAGE];
+    change(page);
+    reseal(page);
+}
+
+/// What to do to the image.
+type Case = (&'static str, fn(&mut Image));
+
+const CASES: [Case; 11] = [
+    ("a block is longer than it says", |image| edit(image, |taken| taken.blocks[0].1 -= 4)),
+    ("a block is shorter than it says", |image| edit(image, |taken| taken.blocks[0].1 += 4)),
+    ("a block holds next to nothing, and says that it is 4 GiB long", |image| {
+        edit(image, |taken| taken.blocks[0].1 = u32::MAX - 3);
+    }),
+    ("a block is no frame of zstd", |image| {
+        edit(image, |taken| taken.blocks[0].0 = vec![7; 100]);
+    }),
+    ("two blocks have changed places", |image| edit(image, |taken| taken.blocks.swap(0, 1))),
+    ("one block is missing", |image| edit(image, |taken| drop(taken.blocks.pop()))),
+    ("one block is there twice", |image| {
+        edit(image, |taken| taken.blocks.push(taken.blocks[0].clone()));
+    }),
+    ("plain bytes are missing", |image| edit(image, |taken| drop(taken.plain.drain(..4)))),
+    ("it says that nothing is packed", |image| {
+        edit_page(image, |page| page[144..160].fill(0));
+    }),
+    ("more data is said to be there", |image| {
+        edit_page(image, |page| page[75] = 0xf0);
+    }),
+    ("it is of a version that knew no packing", |image| {
+        edit_page(image, |page| page[8] = 6);
+    }),
+];
+
+#[test]
+fn a_packed_segment_that_makes_no_sense_is_refused() {
+    let image = packed();
+    let mut whole = image.clone();
+    edit(&mut whole, |taken| assert!(taken.blocks.len() >= 2));
+    whole.assert_same(&image, "taken apart and put together");
+    let dir = directory();
+    whole.write(dir.path());
+    small_segments().open(dir.path()).unwrap().verify(|_| ()).unwrap();
+    for (what, change) in CASES {
+        let dir = directory();
+        let mut changed = image.clone();
+        change(&mut changed);
+        changed.write(dir.path());
+        for read_only in [true, false] {
+            let options = Options::new().segment_bytes(4 << 20).check_log(true);
+            let opened = options.read_only(read_only).open(dir.path());
+            assert!(matches!(opened, Err(Error::Corrupt(_))), "{what}: {opened:?}");
+        }
+        assert!(agree_on_damage(&dir), "{what}");
+    }
+}
+
+#[test]
+fn no_bit_of_a_packed_segment_is_another_one_unseen() {
+    let image = packed();
+    let number = largest(&image);
+    let len = image.segment(number).len();
+    let plain = u32_at(image.segment(number), 144);
+    let mut rng = Rng::new(5);
+    let anywhere: Vec<_> = (0..60).map(|_| PAGE + rng.below(len - PAGE)).collect();
+    let tables = len - 16..len;
+    for at in anywhere.into_iter().chain(140..FIELDS).chain(tables) {
+        let dir = directory();
+        let mut changed = image.clone();
+        changed.segment_mut(number)[at] ^= 1 << rng.below(8);
+        changed.write(dir.path());
+        let opened = Options::new().check_log(true).open(dir.path());
+        assert!(matches!(opened, Err(Error::Corrupt(_))), "{at} of {len}, {plain}: {opened:?}");
+        if rng.chance(20) {
+            assert!(agree_on_damage(&dir), "{at} of {len}");
+        }
+    }
+}
+
+/// Whether the library and the reader in Python, if it is there, both find damage in a store.
+fn agree_on_damage(dir: &tempfile::TempDir) -> bool {
+    let _ = std::fs::remove_dir_all(dir.path().join("index"));
+    agree_on_verdict(dir.path()).is_none_or(|verdict| verdict.is_err())
+}
