@@ -213,6 +213,20 @@ fn read(many: usize) {
         "read 100 events, us: {:.1} before, {:.1} after {} segments were rewritten",
         before.0, after.0, done.rewritten
     );
+    let done = store.compact(&Compaction::new().pack()).unwrap();
+    let stats = store.stats().unwrap();
+    let ratio = stats.packed_bytes as f64 / stats.unpacked_bytes.max(1) as f64;
+    let packed = read_all(&store, &left);
+    // Each from another block than the one before, and more blocks than are kept.
+    let apart = left.len().div_ceil(97);
+    let apart: Vec<RunId> =
+        (0..apart).flat_map(|from| left.iter().skip(from).step_by(apart)).copied().collect();
+    let cold = read_all(&store, &apart);
+    assert_eq!((after.1, after.1), (packed.1, cold.1));
+    println!(
+        "read 100 events, us: {:.1} packed, in order; {:.1} each from another block; {} segments, ratio {ratio:.3}",
+        packed.0, cold.0, done.rewritten
+    );
 }
 
 /// The median time for one history, and what all of them add up to.
