@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kinlog::{Options, Position};
+use kinlog::{Options, Position, Store};
 
 use crate::disk::SimulatedDisk;
 use crate::portrait::{self, Told};
@@ -27,45 +27,69 @@ pub(crate) fn options(world: World, disk: &SimulatedDisk) -> Options {
     }
 }
 
-/// What a world's store holds after each of its commits.
+/// What a world's store holds after each of its operations.
 pub struct Reference {
     /// The world.
     pub world: World,
-    /// A line for each commit, and where it begins.
-    pub commits: Vec<(Position, String)>,
-    /// The state after so many commits.
-    pub states: Vec<Vec<String>>,
-    /// Of a world that sheds: the histories after so many commits.
-    pub histories: Vec<Vec<String>>,
+    /// The moment after so many operations.
+    pub moments: Vec<Moment>,
+}
+
+/// What a store holds after some operations.
+pub struct Moment {
+    /// What the log tells and what follows from it.
+    pub told: Whole,
+    /// The same once the next operation has erased something, before its own commit.
+    pub erased: Option<Whole>,
+    /// Of a world that sheds: the histories.
+    pub histories: Option<Vec<String>>,
+}
+
+/// What a log tells that was not compacted, and the state.
+pub struct Whole {
+    /// A line for each commit, and where it begins. What was erased later is in no later one.
+    pub log: Vec<(Position, String)>,
+    /// The state.
+    pub state: Vec<String>,
+}
+
+impl Whole {
+    fn of(store: &Store) -> kinlog::Result<Self> {
+        let log = portrait::commits(store)?.into_iter().filter_map(Told::whole).collect();
+        Ok(Whole { log, state: portrait::state(store)? })
+    }
 }
 
 impl Reference {
-    /// Lets a world happen up to `commits`.
+    /// How many operations there are.
+    #[must_use]
+    pub fn operations(&self) -> usize {
+        self.moments.len() - 1
+    }
+
+    /// Lets a world happen, so many operations of it.
     ///
     /// # Panics
     /// If the store fails on a disk that does not.
     #[must_use]
-    pub fn new(world: World, commits: usize) -> Self {
+    pub fn new(world: World, operations: usize) -> Self {
         let disk = SimulatedDisk::new(world.seed);
         let store = options(world, &disk).open(STORE).expect("a store on a sound disk");
-        let (mut states, mut histories) = (vec![], vec![]);
-        let mut look = || {
-            states.push(portrait::state(&store).expect("a sound store"));
-            if world.sheds {
-                histories.push(portrait::histories(&store).expect("a sound store"));
-            }
+        let look = || {
+            let histories = world.sheds.then(|| portrait::histories(&store).expect("all of them"));
+            Moment { told: Whole::of(&store).expect("a sound store"), erased: None, histories }
         };
-        look();
-        for number in 0..commits {
+        let mut moments = vec![look()];
+        for number in 0..operations {
             world.prepare(&disk, number);
+            if world.erase(&store, number).expect("a sound store") > 0 {
+                moments[number].erased = Some(look().told);
+            }
             if let Given::Submitted(handle, _) = world.commit(&store, number).expect("a commit") {
                 handle.wait().expect("a commit");
             }
-            look();
+            moments.push(look());
         }
-        let lines = portrait::commits(&store).expect("a sound store");
-        assert_eq!(lines.len(), commits, "each operation is one commit");
-        let commits = lines.into_iter().filter_map(Told::whole).collect();
-        Reference { world, commits, states, histories }
+        Reference { world, moments }
     }
 }

@@ -81,7 +81,7 @@ impl Class {
     pub fn schedule(self, reference: &Reference, operations: u64, number: u64) -> Schedule {
         let World { seed, .. } = reference.world;
         let mut random = Random::of(seed ^ 0x5eed, number.wrapping_mul(16) + self as u64);
-        let commits = reference.commits.len() * 3 / 4;
+        let commits = reference.operations() * 3 / 4;
         let at = number % (operations + 1);
         let one = |end| vec![life(commits, vec![], end)];
         let (mut lives, harms) = match self {
@@ -101,7 +101,7 @@ impl Class {
             }
             Class::Misplace => misplaced(&mut random, commits),
             Class::Compaction => compactions(&mut random, commits, number),
-            Class::Mixed => mixed(&mut random, reference.commits.len(), operations),
+            Class::Mixed => mixed(&mut random, reference.operations(), operations),
         };
         let between = |life: &Life| steps(reference.world, life.commits);
         lives.iter_mut().for_each(|life| life.steps.splice(0..0, between(life)).for_each(drop));
@@ -114,7 +114,7 @@ impl Class {
 /// # Errors
 /// What is wrong even without a fault.
 pub fn operations(reference: &Reference) -> Result<u64, String> {
-    let commits = reference.commits.len() * 3 / 4;
+    let commits = reference.operations() * 3 / 4;
     let world = reference.world;
     let lives = vec![Life { steps: steps(world, commits), ..life(commits, vec![], End::Close) }];
     let schedule = Schedule { world, lives, harms: vec![] };

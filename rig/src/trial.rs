@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use kinlog::{CommitHandle, Durability, Error, OnAmbiguous, Store, Verdict};
+use kinlog::{CommitHandle, Durability, Error, OnAmbiguous, Position, Store, Verdict};
 
 use crate::disk::{Content, SimulatedDisk};
 use crate::harm::do_harm;
@@ -56,6 +56,7 @@ pub fn run(schedule: &Schedule, reference: &Reference) -> Result<Found, String> 
         operations: vec![],
         rewritten: 0,
         packed: 0,
+        erased: None,
     };
     let mut ends = vec![];
     for (number, life) in schedule.lives.iter().enumerate() {
@@ -104,6 +105,8 @@ pub(crate) struct Trial<'a> {
     pub(crate) operations: Vec<u64>,
     pub(crate) rewritten: u32,
     pub(crate) packed: u64,
+    /// The operation that was the last to erase, if that was acknowledged.
+    erased: Option<usize>,
 }
 
 /// A commit on its way.
@@ -136,7 +139,7 @@ impl Trial<'_> {
             self.quarantined.push((path.clone(), copy.ok_or("there is no copy in quarantine")?));
         }
         match portrait::state(store) {
-            Ok(state) => same("the state", &state, &self.reference.states[found])?,
+            Ok(state) => self.check_state(&state, found)?,
             // It asks the disk for the lengths of files.
             Err(Error::Io { .. }) if disk.was_disturbed() => {}
             Err(error) => return Err(error.to_string()),
@@ -144,9 +147,21 @@ impl Trial<'_> {
         self.check_histories(store, found)
     }
 
+    /// Whether the state is that after so many operations, or that of the next one once it has erased, which must be if that
+    /// was acknowledged.
+    fn check_state(&self, state: &[String], found: usize) -> Result<(), String> {
+        let moment = &self.reference.moments[found];
+        match &moment.erased {
+            Some(erased) if self.erased == Some(found) || erased.state == state => {
+                same("the state, erased,", state, &erased.state)
+            }
+            _ => same("the state", state, &moment.told.state),
+        }
+    }
+
     /// Whether all histories are there, of a world that sheds: its log does not tell of all commits.
-    pub(crate) fn check_histories(&self, store: &Store, commits: usize) -> Result<(), String> {
-        let Some(expected) = self.reference.histories.get(commits) else { return Ok(()) };
+    pub(crate) fn check_histories(&self, store: &Store, found: usize) -> Result<(), String> {
+        let Some(expected) = &self.reference.moments[found].histories else { return Ok(()) };
         let histories = portrait::histories(store).map_err(|error| error.to_string())?;
         same("a history", &histories, expected)
     }
@@ -167,29 +182,12 @@ impl Trial<'_> {
         Ok(found)
     }
 
-    /// Compares what the log tells with the first `found` commits of the world.
+    /// Compares what the log tells with the commits of the first `found` operations of the world, and those by which the next
+    /// one erases.
     fn compare(&self, told: &[Told], found: usize) -> Result<(), String> {
-        let mut next = 0;
-        for told in told {
-            match told {
-                Told::NothingBefore(resume) => {
-                    let commits = &self.reference.commits[..found];
-                    next = commits.partition_point(|(position, _)| position < resume);
-                }
-                Told::Commit(position, line) => {
-                    let should = self.reference.commits.get(next);
-                    if should != Some(&(*position, line.clone())) {
-                        return Err(format!("commit {next} is {told:?}, should be {should:?}"));
-                    }
-                    next += 1;
-                }
-            }
-        }
-        if next == found {
-            Ok(())
-        } else {
-            Err(format!("the log tells of {next} commits, rows of {found}"))
-        }
+        let moment = &self.reference.moments[found];
+        let erased = moment.erased.iter().find(|erased| is_told(told, &erased.log).is_ok());
+        erased.map_or_else(|| is_told(told, &moment.told.log), |_| Ok(()))
     }
 
     pub(crate) fn commit_upto(
@@ -201,7 +199,7 @@ impl Trial<'_> {
         let mut pending = vec![];
         let mut tries = 0;
         let mut number = self.kept;
-        let last = commits.min(self.reference.commits.len());
+        let last = commits.min(self.reference.operations());
         while number < last {
             let world = &self.reference.world;
             if !world.is_independent(number) && self.wait(&mut pending)?.is_err() {
@@ -210,7 +208,12 @@ impl Trial<'_> {
             world.prepare(disk, number);
             self.possible = self.possible.max(number + 1);
             let before = self.durable;
-            match world.commit(store, number) {
+            let erased = world.erase(store, number);
+            if erased.as_ref().is_ok_and(|commits| *commits > 0) {
+                // It ends with a sync.
+                (self.durable, self.erased) = (self.durable.max(number), Some(number));
+            }
+            match erased.and_then(|_| world.commit(store, number)) {
                 Ok(Given::Done(_, durability)) => {
                     self.acknowledge(number, durability);
                     if durability == Durability::Sync {
@@ -300,10 +303,10 @@ impl Trial<'_> {
                 store.verify(|_| {})?;
                 let found = self.check_commits(&store, "with the index");
                 let state = portrait::state(&store)?;
-                Ok(found.map(|found| state == self.reference.states[found]))
+                Ok(found.and_then(|found| self.check_state(&state, found)))
             });
         match found {
-            Ok(found) => found?.then_some(()).ok_or_else(|| "the state is another one".into()),
+            Ok(found) => found,
             Err(error) => names_place(&error).map(|_| ()),
         }
     }
@@ -349,7 +352,7 @@ impl Trial<'_> {
 
     /// Lets the world go on to its end, and looks at the store once more.
     fn finish(&mut self, disk: &SimulatedDisk, store: Store) -> Result<(), String> {
-        let commits = self.reference.commits.len();
+        let commits = self.reference.operations();
         if self.commit_upto(commits, disk, &store)?.is_err() {
             return Err("a commit failed on a sound disk".into());
         }
@@ -375,6 +378,30 @@ impl Trial<'_> {
         } else {
             Err(format!("files were changed by {by}"))
         }
+    }
+}
+
+/// Whether a log that may have been compacted tells of these commits.
+fn is_told(told: &[Told], commits: &[(Position, String)]) -> Result<(), String> {
+    let mut next = 0;
+    for told in told {
+        match told {
+            Told::NothingBefore(resume) => {
+                next = commits.partition_point(|(position, _)| position < resume);
+            }
+            Told::Commit(position, line) => {
+                let should = commits.get(next);
+                if should != Some(&(*position, line.clone())) {
+                    return Err(format!("commit {next} is {told:?}, should be {should:?}"));
+                }
+                next += 1;
+            }
+        }
+    }
+    if next == commits.len() {
+        Ok(())
+    } else {
+        Err(format!("the log tells of {next} commits, should of {}", commits.len()))
     }
 }
 

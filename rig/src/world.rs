@@ -1,4 +1,5 @@
-//! What happens in a store: operations drawn at random, each of which is one commit.
+//! What happens in a store: operations drawn at random, each of which ends with one commit. Of a world that sheds, some
+//! erase before that.
 //!
 //! An operation depends on the seed, on its number and on what the store holds, and on nothing else.
 //! So a store that lost its last commits gets the same ones again when the world goes on, and any
@@ -87,6 +88,22 @@ impl World {
         World { seed, sheds: false }
     }
 
+    /// Whether the operation with this number erases before its commit.
+    #[must_use]
+    pub fn erases(&self, number: usize) -> bool {
+        let drawn = Random::of(self.seed.rotate_left(31), number as u64).chance(30);
+        self.sheds && drawn && !self.is_independent(number)
+    }
+
+    /// Erases what can be, if the operation with this number does; returns how many commits it took. Everything before must
+    /// be visible. Done once more, it takes none.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn erase(&self, store: &Store, number: usize) -> Result<u64> {
+        if self.erases(number) { store.erase().map(|erased| erased.commits) } else { Ok(0) }
+    }
+
     /// Gives the store its commit with this number. Everything before must be visible, except
     /// where [`World::is_independent`] says that it does not matter.
     ///
@@ -155,6 +172,7 @@ impl World {
         let snapshot = store.snapshot();
         for _ in 0..1 + random.below(4) {
             let taken = match self.sheds && random.chance(60) {
+                true if random.chance(30) => live_briefly(&snapshot, tx, random, number),
                 true => shed(&snapshot, tx, random),
                 false => step(store, &snapshot, tx, random, number),
             };
@@ -289,6 +307,28 @@ fn shed(snapshot: &Snapshot, tx: &mut Transaction<'_>, random: &mut Random) -> R
         }
         _ => tx.delete_run(&run.id, keep),
     }
+}
+
+/// Deletes runs to which nothing refers, and makes others: what erasing is for.
+fn live_briefly(
+    snapshot: &Snapshot,
+    tx: &mut Transaction<'_>,
+    random: &mut Random,
+    number: usize,
+) -> Result<()> {
+    for run in snapshot.runs(RunFilter::all()) {
+        let run = run?;
+        if run.workflow_id.starts_with("brief-") && run.deleted.is_none() {
+            tx.delete_run(&run.id, Keep::Nothing)?;
+        }
+    }
+    for brief in 0..2 {
+        let (workflow, input) = (format!("brief-{number}-{brief}"), payload(random));
+        let run = NewRun::new(NAMESPACE, &workflow, "Brief").input(&input);
+        let run = tx.start(run.id(id(random)))?;
+        tx.close_run(&run, Close::completed(b"soon"))?;
+    }
+    Ok(())
 }
 
 fn policy(random: &mut Random) -> ParentClosePolicy {

@@ -6,7 +6,7 @@ use std::path::Path;
 use kinlog::retention::{Compaction, Keep};
 use kinlog::{
     Close, DutyFilter, Error, EventKind, NewChild, NewEvent, NewRun, NextRun, Options,
-    ParentClosePolicy, RunId, Store,
+    ParentClosePolicy, Position, RunId, Store,
 };
 use kinlog_testing::files::{Image, directory, small_segments};
 use kinlog_testing::steps::marker;
@@ -234,4 +234,28 @@ fn a_reader_goes_past_an_erasure_once_no_snapshot_sees_what_it_erases() {
     assert_eq!(snapshot.history(&third).unwrap().len(), 22);
     drop(snapshot);
     assert_eq!(store.erase().unwrap().runs, 1);
+}
+
+/// Found by the rig: a debug build panicked, and others said that kinlog was at fault.
+#[test]
+fn a_tail_leaves_out_what_was_erased_since() {
+    let dir = directory();
+    let store = small_segments().open(dir.path()).unwrap();
+    let (first, gone) = (start(&store, "first"), closed(&store, "gone"));
+    delete(&store, &gone, Keep::Nothing);
+    append(&store, &first, 2);
+    let told = |store: &Store| {
+        let mut tail = store.tail(Position::START);
+        let mut told = vec![];
+        while let Some(commit) = tail.try_next().unwrap() {
+            told.extend(commit.batches().map(|batch| batch.unwrap().run()));
+        }
+        told
+    };
+    let before = told(&store);
+    assert_eq!(before.iter().filter(|run| **run == gone).count(), 22);
+    assert_eq!(store.erase().unwrap().runs, 1);
+    let left: Vec<RunId> = before.into_iter().filter(|run| *run != gone).collect();
+    assert_eq!((told(&store), left.len()), (left.clone(), 3));
+    assert_eq!(told(&Options::new().read_only(true).open(dir.path()).unwrap()), left);
 }

@@ -86,6 +86,8 @@ const SHEDDING: [World; 2] = [World { seed: 201, sheds: true }, World { seed: 20
 fn a_world_that_sheds_has_segments_to_compact() {
     for world in SHEDDING {
         let (reference, _) = self::world(world).unwrap_or_else(|failure| panic!("{failure}"));
+        let erasing = reference.moments.iter().filter(|moment| moment.erased.is_some()).count();
+        assert!(erasing > 0, "no operation erases");
         let schedule = format!("world={world} life=30,close life=30,compact:30,close");
         let found = campaign::attempt(&schedule.parse().expect("a schedule"), &reference);
         let found = found.unwrap_or_else(|what| panic!("{what}"));

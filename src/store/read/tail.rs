@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::{Event, Malformed};
 use crate::id::{Position, RunId};
 use crate::log::files::View;
@@ -120,22 +120,23 @@ impl CommitView {
         self.position
     }
 
-    /// The events that it adds, by run, in the order in which the runs were added to the store.
+    /// The events that it adds, by run, in the order in which the runs were added to the store. Those of runs that have been
+    /// [erased](crate::Store::erase) since are left out, as nothing tells any more whose they are.
     ///
     /// # Errors
     /// [`Error::DamagedIndex`](crate::Error::DamagedIndex) for a run whose id the index, which is damaged, does not find.
     pub fn batches(&self) -> impl Iterator<Item = Result<BatchView<'_>>> {
         self.parts().filter_map(|part| match part {
-            Part::Batch(batch) => Some(self.batch(batch)),
+            Part::Batch(batch) => self.batch(batch).transpose(),
             Part::Put(_) => None,
         })
     }
 
-    fn batch<'c>(&'c self, batch: Batch<'c>) -> Result<BatchView<'c>> {
+    /// `None` for a run that was erased.
+    fn batch<'c>(&'c self, batch: Batch<'c>) -> Result<Option<BatchView<'c>>> {
         let index = self.shared.index.read();
-        let run = index.sure(index.runs.get(batch.run).map(|run| run.id))?;
-        let run = run.ok_or_else(|| Error::internal("a commit extends a run that is not there"))?;
-        Ok(BatchView { run, batch, view: &self.view })
+        let run = index.sure(index.runs.look(batch.run, |run| run.id))?;
+        Ok(run.map(|run| BatchView { run, batch, view: &self.view }))
     }
 
     /// The rows that it changes, in the order of the changes.
