@@ -120,8 +120,8 @@ impl CommitView {
         self.position
     }
 
-    /// The events that it adds, by run, in the order in which the runs were added to the store. Those of runs that have been
-    /// [erased](crate::Store::erase) since are left out, as nothing tells any more whose they are.
+    /// The events that it adds, by run, in the order in which the runs were added to the store. Those of runs that have since been
+    /// [erased](crate::Store::erase), or are in a commit under way, are left out: nothing tells any more whose they are.
     ///
     /// # Errors
     /// [`Error::DamagedIndex`](crate::Error::DamagedIndex) for a run whose id the index, which is damaged, does not find.
