@@ -30,6 +30,10 @@ struct Done {
     most_bytes: u64,
     last_bytes: u64,
     written_bytes: u64,
+    /// The files of the index at most, merges among them, and at the end.
+    index_bytes: [u64; 2],
+    /// Memory of the process that no file backs, after a quarter of all runs and at the end.
+    memory_bytes: [u64; 2],
     durable: Vec<Duration>,
     took: Duration,
 }
@@ -51,6 +55,10 @@ fn main() {
     row("log / live at the end", &|it| it.last_bytes as f64 / it.live_bytes as f64);
     row("log / live at most", &|it| it.most_bytes as f64 / it.live_bytes as f64);
     row("written, MiB", &|it| mib(it.written_bytes));
+    row("index at most, MiB", &|it| mib(it.index_bytes[0]));
+    row("index at the end, MiB", &|it| mib(it.index_bytes[1]));
+    row("memory after a quarter, MiB", &|it| mib(it.memory_bytes[0]));
+    row("memory at the end, MiB", &|it| mib(it.memory_bytes[1]));
     row("durable commit p50, us", &|it| at(&it.durable, 0.5));
     row("durable commit p99, us", &|it| at(&it.durable, 0.99));
     row("took, s", &|it| it.took.as_secs_f64());
@@ -95,13 +103,14 @@ fn round(kept: usize, compacts: bool) -> Done {
     let store = scratch.open();
     let (ended, rewritten) = (AtomicBool::new(false), AtomicU64::new(0));
     let began = Instant::now();
-    let (mut durable, mut most) = (vec![], 0);
+    let (mut durable, mut most, mut index_most, mut quarter) = (vec![], 0, 0, 0);
+    let groups = 20 * kept / OPEN;
     std::thread::scope(|scope| {
         if compacts {
             scope.spawn(|| compact_beside(&store, &ended, &rewritten));
         }
         let mut closed = VecDeque::new();
-        for group in 0..20 * kept / OPEN {
+        for group in 0..groups {
             closed.extend(run_group(&store, group, &mut durable));
             while closed.len() > kept {
                 let oldest: RunId = closed.pop_front().unwrap();
@@ -111,6 +120,10 @@ fn round(kept: usize, compacts: bool) -> Done {
             }
             if group % 50 == 0 {
                 most = most.max(log_bytes(&store));
+                index_most = index_most.max(store.stats().unwrap().index_bytes);
+            }
+            if group == groups / 4 {
+                quarter = memory_bytes();
             }
         }
         ended.store(true, Ordering::SeqCst);
@@ -120,10 +133,29 @@ fn round(kept: usize, compacts: bool) -> Done {
     store.sync().unwrap();
     let last_bytes = log_bytes(&store);
     let stats = store.stats().unwrap();
+    let index_bytes = [index_most, stats.index_bytes];
+    let memory_bytes = [quarter, memory_bytes()];
     let written_bytes = stats.log_bytes() + stats.dropped_bytes + rewritten.into_inner();
     durable.sort_unstable();
     let live_bytes = live_bytes(&store);
-    Done { live_bytes, most_bytes: most, last_bytes, written_bytes, durable, took }
+    Done {
+        live_bytes,
+        most_bytes: most,
+        last_bytes,
+        written_bytes,
+        index_bytes,
+        memory_bytes,
+        durable,
+        took,
+    }
+}
+
+/// Anonymous memory of this process; 0 where the system does not tell.
+fn memory_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
 }
 
 fn run_group(store: &Store, group: usize, durable: &mut Vec<Duration>) -> Vec<RunId> {

@@ -171,11 +171,13 @@ pub struct Compaction {
     /// from the position on of the slowest [consumer](crate::Store::consumers) are in any case.
     pub keep_from: Option<Position>,
     pub(crate) packs: bool,
+    /// Rewrites each segment of which anything is dead, even if its file gets longer by that.
+    pub(crate) drops_all: bool,
 }
 
 impl Default for Compaction {
     fn default() -> Self {
-        Compaction { dead_percent: 25, keep_from: None, packs: false }
+        Compaction { dead_percent: 25, keep_from: None, packs: false, drops_all: false }
     }
 }
 
@@ -198,6 +200,10 @@ impl Compaction {
     pub fn keep_from(mut self, position: Position) -> Self {
         self.keep_from = Some(position);
         self
+    }
+
+    pub(crate) fn drops_all(self) -> Self {
+        Compaction { drops_all: true, ..self }
     }
 
     /// Packs histories of closed runs: they are compressed with zstd in blocks of 512 KiB, unpacked, of whole runs. Recorded

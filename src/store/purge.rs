@@ -65,7 +65,7 @@ pub fn purge(store: impl AsRef<Path>, options: &Options) -> Result<Purged> {
     // The index that was written then ends behind all that is rewritten.
     let store = options.open(path)?;
     let (last, _) = store.shared.published.identity.locate(store.end());
-    let compacted = store.compact(&Compaction::new().dead_percent(0))?;
+    let compacted = store.compact(&Compaction::new().drops_all())?;
     let are_all = wide(compacted.segments.len()) >= u64::from(last);
     if !are_all && compacted.held_back.is_none() {
         return Err(Error::internal("a segment was left out: the index could not be written"));

@@ -1,6 +1,7 @@
 //! Erasing: what it takes, what it waits for, and that nothing is left.
 
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 
 use kinlog::retention::{Compaction, Keep};
@@ -258,4 +259,67 @@ fn a_tail_leaves_out_what_was_erased_since() {
     let left: Vec<RunId> = before.into_iter().filter(|run| *run != gone).collect();
     assert_eq!((told(&store), left.len()), (left.clone(), 3));
     assert_eq!(told(&Options::new().read_only(true).open(dir.path()).unwrap()), left);
+}
+
+/// The file of a segment with much in it that is small and little that is dead gets longer when it is rewritten.
+#[test]
+fn what_was_purged_goes_from_a_segment_of_many_small_commits() {
+    let dir = directory();
+    let store = small_segments().open(dir.path()).unwrap();
+    start(&store, "first");
+    let gone = start(&store, "jane@example.org");
+    store.close_run(&gone, Close::completed(b"")).unwrap();
+    delete(&store, &gone, Keep::Nothing);
+    for n in 0u32.. {
+        if store.end().as_u64() > SEGMENT {
+            break;
+        }
+        store.transact(|tx| tx.put("t", &n.to_le_bytes(), b"")).unwrap();
+    }
+    store.shut_down().unwrap();
+    let purged = kinlog::admin::purge(dir.path(), &small_segments()).unwrap();
+    assert_eq!((purged.erased.runs, purged.compacted.freed_bytes), (1, 0));
+    assert!(!is_in_files(dir.path(), b"jane") && !is_in_files(dir.path(), gone.as_bytes()));
+}
+
+/// Nor in what is compressed.
+#[test]
+fn what_was_purged_is_in_no_block() {
+    let dir = directory();
+    let store = small_segments().open(dir.path()).unwrap();
+    start(&store, "first");
+    let (gone, stays) = (start(&store, "jane@example.org"), closed(&store, "john@example.org"));
+    append(&store, &gone, 20);
+    store.close_run(&gone, Close::completed(b"jane's card")).unwrap();
+    fill(&store, 1, false);
+    let done = store.compact(&Compaction::new().dead_percent(0).pack()).unwrap();
+    assert!(done.rewritten > 0);
+    assert!(is_in_blocks(dir.path(), b"jane") && is_in_blocks(dir.path(), b"john"));
+    let before = store.history(&stays).unwrap().len();
+    delete(&store, &gone, Keep::Nothing);
+    store.shut_down().unwrap();
+    kinlog::admin::purge(dir.path(), &small_segments()).unwrap();
+    for trace in [b"jane".as_slice(), gone.as_bytes(), b"card"] {
+        let is_left = is_in_files(dir.path(), trace) || is_in_blocks(dir.path(), trace);
+        assert!(!is_left, "{}", trace.escape_ascii());
+    }
+    assert!(is_in_blocks(dir.path(), b"john"));
+    assert_eq!(Store::open(dir.path()).unwrap().history(&stays).unwrap().len(), before);
+}
+
+/// Whether any block of a packed segment has these bytes.
+fn is_in_blocks(dir: &Path, bytes: &[u8]) -> bool {
+    const ZSTD: [u8; 4] = 0xfd2f_b528_u32.to_le_bytes();
+    let files = fs::read_dir(dir.join("log")).unwrap();
+    let mut contents = files.map(|file| fs::read(file.unwrap().path()).unwrap());
+    contents.any(|content| {
+        let packed = content.starts_with(b"KINLOGCS");
+        let frames = (0..content.len()).filter(|at| packed && content[*at..].starts_with(&ZSTD));
+        let mut blocks = frames.filter_map(|at| {
+            let (frame, mut block) = (&content[at..], vec![]);
+            let mut decoder = zstd::stream::read::Decoder::new(frame).ok()?.single_frame();
+            decoder.read_to_end(&mut block).ok().map(|_| block)
+        });
+        blocks.any(|block| block.windows(bytes.len()).any(|window| window == bytes))
+    })
 }

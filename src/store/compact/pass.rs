@@ -159,7 +159,8 @@ impl<'s> Pass<'s> {
         let live_bytes = remains.file_bytes();
         let mut freed = file_bytes.saturating_sub(live_bytes);
         let enough = freed * 100 >= file_bytes * u64::from(self.compaction.dead_percent);
-        let worth = (remains.drops() || remains.packs_more()) && freed > 0 && enough;
+        let pays = freed > 0 && enough && (remains.drops() || remains.packs_more());
+        let worth = pays || (self.compaction.drops_all && remains.drops());
         let leaves_rows = remains.drops_rows();
         let mut space = SegmentSpace { segment: number, file_bytes, live_bytes, rewritten: worth };
         if worth && self.rewrites {
