@@ -5,9 +5,10 @@ use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
 
+use kinlog::retention::{Compaction, Keep};
 use kinlog::{
     Close, Commit, Durability, Event, History, NewChild, NewRun, Options, ParentClosePolicy,
-    Result, RunId, Store,
+    Result, RunFilter, RunId, Store,
 };
 
 use super::disk::CountingDisk;
@@ -18,7 +19,7 @@ use super::support::{Scratch, event, freeze, lift_limits, start_closed};
 type HotPath = (&'static str, &'static str, fn(&mut Meter));
 
 /// All of them.
-pub(crate) const PATHS: [HotPath; 20] = [
+pub(crate) const PATHS: [HotPath; 23] = [
     ("append", "event", append),
     ("commit-submitted-3", "commit", commit_submitted),
     ("commit-buffered-1", "commit", |meter| commit_waited(meter, 1, Durability::Buffered)),
@@ -28,7 +29,10 @@ pub(crate) const PATHS: [HotPath; 20] = [
     ("fill-segments", "event", fill_segments),
     ("read-100", "event", read),
     ("read-100-backward", "event", read_backward),
+    ("read-together", "event", read_together),
+    ("read-compacted", "event", read_compacted),
     ("read-last", "read", read_last),
+    ("scan", "run", scan),
     ("current-run", "call", current_run),
     ("parent", "call", parent),
     ("spawn", "child", spawn),
@@ -205,10 +209,37 @@ fn fill_segments(meter: &mut Meter) {
 /// A store of runs of 100 events, which came one after the other in turn.
 fn interleaved() -> (Bench, Vec<RunId>) {
     let bench = Bench::new();
+    let runs = interleave(&bench);
+    (bench, runs)
+}
+
+fn interleave(bench: &Bench) -> Vec<RunId> {
     let runs = bench.runs(100);
     for _ in 1..100 {
         runs.iter().for_each(|run| bench.commit(run, &[7; 240], 1, Durability::Buffered));
     }
+    runs
+}
+
+/// The same of which every second run was deleted, and the segments compacted that are full.
+fn compacted() -> (Bench, Vec<RunId>) {
+    let bench = Bench::on(CountingDisk::new(), 256 << 10);
+    let runs = interleave(&bench);
+    for pair in runs.chunks(2) {
+        bench.close(&pair[0]);
+        let mut tx = bench.store.begin();
+        tx.delete_run(&pair[0], Keep::Nothing).unwrap();
+        tx.commit().unwrap();
+    }
+    assert!(bench.store.compact(&Compaction::new()).unwrap().rewritten > 8);
+    (bench, runs.into_iter().skip(1).step_by(2).collect())
+}
+
+/// A store of runs whose events came in one commit but for the first.
+fn together() -> (Bench, Vec<RunId>) {
+    let bench = Bench::new();
+    let runs = bench.runs(100);
+    runs.iter().for_each(|run| bench.commit(run, &[7; 240], 99, Durability::Buffered));
     (bench, runs)
 }
 
@@ -217,8 +248,11 @@ fn touch<'h>(events: impl Iterator<Item = Result<Event<'h>>>) -> usize {
 }
 
 /// A run's history is opened and read to its end.
-fn read_with(meter: &mut Meter, read: impl Fn(&History) -> usize) {
-    let (bench, runs) = interleaved();
+fn read_with(
+    meter: &mut Meter,
+    (bench, runs): (Bench, Vec<RunId>),
+    read: impl Fn(&History) -> usize,
+) {
     let expected = read(&bench.store.history(&runs[0]).unwrap());
     assert_eq!(expected, 99 * 240);
     meter.count(100 * runs.len(), || {
@@ -229,11 +263,19 @@ fn read_with(meter: &mut Meter, read: impl Fn(&History) -> usize) {
 }
 
 fn read(meter: &mut Meter) {
-    read_with(meter, |history| touch(history.iter()));
+    read_with(meter, interleaved(), |history| touch(history.iter()));
 }
 
 fn read_backward(meter: &mut Meter) {
-    read_with(meter, |history| touch(history.rev()));
+    read_with(meter, interleaved(), |history| touch(history.rev()));
+}
+
+fn read_together(meter: &mut Meter) {
+    read_with(meter, together(), |history| touch(history.iter()));
+}
+
+fn read_compacted(meter: &mut Meter) {
+    read_with(meter, compacted(), |history| touch(history.iter()));
 }
 
 /// The last event of a run.
@@ -245,6 +287,14 @@ fn read_last(meter: &mut Meter) {
             assert_eq!(history.rev().next().unwrap().unwrap().id(), 100);
         }
     });
+}
+
+/// What is known of every run.
+fn scan(meter: &mut Meter) {
+    let bench = Bench::new();
+    bench.runs(RUNS);
+    let snapshot = bench.store.snapshot();
+    meter.count(RUNS, || assert_eq!(snapshot.runs(RunFilter::all()).count(), RUNS));
 }
 
 fn current_run(meter: &mut Meter) {
