@@ -23,8 +23,11 @@ const FEWER_RUNS: u32 = 4_000;
 const EVENTS: u32 = 100;
 const PAYLOAD: [u8; 240] = [7; 240];
 
+/// A store, and runs in it.
+type Filled = (Store, Vec<RunId>);
+
 /// So many runs of 100 events, one event after the other in turn.
-fn interleaved(scratch: &Scratch, runs: u32) -> (Store, Vec<RunId>) {
+fn interleaved(scratch: &Scratch, runs: u32) -> Filled {
     let store = scratch.open();
     let runs = start_many(&store, runs);
     for _ in 1..EVENTS {
@@ -35,7 +38,7 @@ fn interleaved(scratch: &Scratch, runs: u32) -> (Store, Vec<RunId>) {
 }
 
 /// Runs of 100 events, of which all but the first came `at_once` in a commit, and none of another run between them.
-fn together(scratch: &Scratch, at_once: u32) -> (Store, Vec<RunId>) {
+fn together(scratch: &Scratch, at_once: u32) -> Filled {
     let store = scratch.open();
     let runs = start_many(&store, FEWER_RUNS);
     for run in &runs {
@@ -46,7 +49,7 @@ fn together(scratch: &Scratch, at_once: u32) -> (Store, Vec<RunId>) {
 }
 
 /// Runs that lay interleaved with as many others, which were deleted before the log was compacted.
-fn compacted(scratch: &Scratch) -> (Store, Vec<RunId>) {
+fn compacted(scratch: &Scratch) -> Filled {
     let (store, runs) = interleaved(scratch, FEWER_RUNS);
     for pair in runs.chunks(2) {
         let mut tx = store.begin();
@@ -120,7 +123,7 @@ fn read(c: &mut Criterion) {
 
 /// The same of runs that lie otherwise.
 fn read_others(c: &mut Criterion) {
-    let stores: [(&str, fn(&Scratch) -> (Store, Vec<RunId>)); 3] = [
+    let stores: [(&str, fn(&Scratch) -> Filled); 3] = [
         ("together-a-commit-each", |scratch| together(scratch, 1)),
         ("together-one-commit", |scratch| together(scratch, EVENTS - 1)),
         ("compacted", compacted),

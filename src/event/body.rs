@@ -35,7 +35,7 @@ macro_rules! records {
                 serialize_bounds(__S: Allocator + Writer, __S::Error: Source),
                 bytecheck(bounds(__C: ArchiveContext, __C::Error: Source)),
             )]
-            struct $disk $(<$lt>)? {
+            pub(super) struct $disk $(<$lt>)? {
                 $(#[rkyv(omit_bounds)] $field: <$ty as Field<$use>>::Disk,)*
             }
 
@@ -55,9 +55,14 @@ macro_rules! records {
             }
 
             impl<'x> Decode<'x> for record_type!($name 'x $($lt)?) {
-                fn decode(head: &'x [u8]) -> Result<Self, Malformed> {
-                    let archived: &$archived = codec::access(head)?;
-                    Ok($name { $($field: Field::view(&archived.$field),)* })
+                type Archived = archived_type!($archived 'x $($lt)?);
+
+                fn access(head: &'x [u8]) -> Result<&'x Self::Archived, Malformed> {
+                    codec::access(head)
+                }
+
+                fn view(archived: &'x Self::Archived) -> Self {
+                    $name { $($field: Field::view(&archived.$field),)* }
                 }
             }
         )*
@@ -81,9 +86,17 @@ macro_rules! record_type {
     ($name:ident $x:lifetime) => { $name };
 }
 
+macro_rules! archived_type {
+    ($name:ident $x:lifetime $lt:lifetime) => { $name<$x> };
+    ($name:ident $x:lifetime) => { $name };
+}
+
 /// A record read back from its archive.
-trait Decode<'a>: Sized {
-    fn decode(head: &'a [u8]) -> Result<Self, Malformed>;
+pub(super) trait Decode<'a>: Sized {
+    type Archived;
+    /// Validates the archive at the end of `head`.
+    fn access(head: &'a [u8]) -> Result<&'a Self::Archived, Malformed>;
+    fn view(archived: &'a Self::Archived) -> Self;
 }
 
 const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
@@ -381,17 +394,35 @@ macro_rules! bodies {
                 }
             }
 
+        }
+
+        /// The typed record of an event as it lies in the log, validated. Much smaller than a [`Body`].
+        #[derive(Clone, Copy)]
+        pub(super) enum Record<'a> {
+            $($variant(&'a <$record $(<$lt>)? as Decode<'a>>::Archived),)*
+            Opaque,
+        }
+
+        impl<'a> Record<'a> {
             /// The record in `head`; opaque if kind or version are not known.
-            pub(super) fn decode(
+            pub(super) fn check(
                 kind: EventKind,
                 version: u8,
                 head: &'a [u8],
             ) -> Result<Self, Malformed> {
                 match (kind.number(), version) {
                     $(($number, record_version!($($version)?)) => {
-                        Ok(Body::$variant(Decode::decode(head)?))
+                        <$record $(<$lt>)?>::access(head).map(Record::$variant)
                     })*
-                    _ => Ok(Body::Opaque(kind)),
+                    _ => Ok(Record::Opaque),
+                }
+            }
+
+            /// The body of an event of this kind.
+            pub(super) fn body(self, kind: EventKind) -> Body<'a> {
+                match self {
+                    $(Record::$variant(archived) => Body::$variant(Decode::view(archived)),)*
+                    Record::Opaque => Body::Opaque(kind),
                 }
             }
         }

@@ -11,8 +11,8 @@ use super::values::{
 use super::{
     ActivityScheduled, ActivityTask, Body, CancelRequested, Canceled, ChildClosed, ChildInitiated,
     ChildStartFailed, ChildStarted, Closed, ContinuedAsNew, Event, ExternalInitiated,
-    ExternalResolved, LAYOUT_FINGERPRINT, NewEvent, RawEvent, Reset, Signaled, Started, Terminated,
-    TimerEnded, TimerStarted, WorkflowTask, encode,
+    ExternalResolved, LAYOUT_FINGERPRINT, NewEvent, RawEvent, Record, Reset, Signaled, Started,
+    Terminated, TimerEnded, TimerStarted, WorkflowTask, encode,
 };
 use crate::id::{RunId, Timestamp};
 
@@ -384,7 +384,7 @@ fn bytes_of_old_are_read_as_what_was_written() {
             buffer.push(u8::from_str_radix(digits, 16).unwrap());
         }
         let event = Event::check(1, RawEvent::parse(&buffer).unwrap()).unwrap();
-        assert_eq!(event.body(), body);
+        assert_eq!(event.body(), *body);
         assert_eq!((event.payload(), event.time()), (&b"PAYLOAD"[..], TIME));
     }
 }
@@ -401,7 +401,7 @@ fn every_typed_kind_is_written_out_here() {
     here.dedup();
     // A version of a kind has a typed record exactly if a head of no bytes at all is not one.
     let typed = |(number, version): &(u16, u8)| {
-        Body::decode(EventKind::from_number(*number), *version, &[]).is_err()
+        Record::check(EventKind::from_number(*number), *version, &[]).is_err()
     };
     let versions = (0..=u16::MAX).flat_map(|number| (0..=u8::MAX).map(move |v| (number, v)));
     assert_eq!(here, versions.filter(typed).collect::<Vec<_>>());

@@ -12,6 +12,7 @@ mod refers;
 mod values;
 
 pub(crate) use body::LAYOUT_FINGERPRINT;
+use body::Record;
 pub use body::{
     ActivityScheduled, ActivityTask, Body, CancelRequested, Canceled, ChildClosed, ChildInitiated,
     ChildStartFailed, ChildStarted, Closed, ContinuedAsNew, ExternalInitiated, ExternalResolved,
@@ -135,24 +136,24 @@ impl<'a> NewEvent<'a> {
 #[derive(Clone, Copy)]
 pub struct Event<'a> {
     id: u32,
-    body: Body<'a>,
-    raw: RawEvent<'a>,
+    size: u32,
+    kind: EventKind,
+    version: u8,
+    time: Timestamp,
+    record: Record<'a>,
+    payload: &'a [u8],
 }
 
 impl<'a> Event<'a> {
-    /// An event without a typed head.
-    pub(crate) const fn opaque(id: u32, raw: RawEvent<'a>) -> Self {
-        Event { id, body: Body::Opaque(raw.kind), raw }
-    }
-
-    /// Decodes and validates the typed head.
+    /// Validates the typed head.
     #[inline]
     pub(crate) fn check(id: u32, raw: RawEvent<'a>) -> Result<Self, Malformed> {
-        if raw.is_opaque() {
-            return Ok(Event::opaque(id, raw));
-        }
-        let body = Body::decode(raw.kind, raw.version, raw.head)?;
-        Ok(Event { id, body, raw })
+        let RawEvent { kind, version, time, head, payload, size } = raw;
+        let record = match raw.is_opaque() {
+            true => Record::Opaque,
+            false => Record::check(kind, version, head)?,
+        };
+        Ok(Event { id, size, kind, version, time, record, payload })
     }
 
     /// The event id: its number in its run, from 1.
@@ -164,37 +165,37 @@ impl<'a> Event<'a> {
     /// The kind.
     #[must_use]
     pub const fn kind(&self) -> EventKind {
-        self.raw.kind
+        self.kind
     }
 
     /// The version of the typed record; 0 where the event has none.
     #[must_use]
     pub const fn version(&self) -> u8 {
-        self.raw.version
+        self.version
     }
 
     /// When it happened, as the engine gave it.
     #[must_use]
     pub const fn time(&self) -> Timestamp {
-        self.raw.time
+        self.time
     }
 
-    /// The typed body.
+    /// The typed body, put together at each call from the record in the log.
     #[must_use]
-    pub const fn body(&self) -> &Body<'a> {
-        &self.body
+    pub fn body(&self) -> Body<'a> {
+        self.record.body(self.kind)
     }
 
     /// The payload: opaque bytes of the engine.
     #[must_use]
     pub const fn payload(&self) -> &'a [u8] {
-        self.raw.payload
+        self.payload
     }
 
     /// Its bytes in the log, header and padding included. A run's size is their sum.
     #[must_use]
     pub const fn size(&self) -> u32 {
-        self.raw.size
+        self.size
     }
 }
 
@@ -202,9 +203,9 @@ impl std::fmt::Debug for Event<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Event")
             .field("id", &self.id)
-            .field("time", &self.raw.time)
-            .field("body", &self.body)
-            .field("payload_bytes", &self.raw.payload.len())
+            .field("time", &self.time)
+            .field("body", &self.body())
+            .field("payload_bytes", &self.payload.len())
             .finish()
     }
 }

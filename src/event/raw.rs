@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(buffer.len() % 4, 0);
         let raw = RawEvent::parse(&buffer).unwrap();
         let read = Event::check(3, raw).unwrap();
-        assert_eq!(*read.body(), event.body);
+        assert_eq!(read.body(), event.body);
         assert_eq!(read.payload(), event.payload);
         assert_eq!((read.id(), read.size(), read.time().unix_nanos()), (3, size, 7));
     }
@@ -198,7 +198,7 @@ mod tests {
         encode(&event, Timestamp::from_unix_nanos(9), &mut buffer).unwrap();
         buffer[2] = 200;
         let read = Event::check(1, RawEvent::parse(&buffer).unwrap()).unwrap();
-        assert_eq!(*read.body(), Body::Opaque(EventKind::WORKFLOW_TASK_COMPLETED));
+        assert_eq!(read.body(), Body::Opaque(EventKind::WORKFLOW_TASK_COMPLETED));
         assert_eq!((read.version(), read.payload()), (200, &b"payload"[..]));
     }
 

@@ -52,8 +52,8 @@ pub(crate) fn beginning<'a>(
         return Ok(None);
     }
     match batch.events().next().ok_or(Malformed)??.body() {
-        Body::WorkflowExecutionStarted(started) => Ok(Some(Beginning::Started(*started))),
-        Body::WorkflowReset(reset) => Ok(Some(Beginning::Reset(*reset))),
+        Body::WorkflowExecutionStarted(started) => Ok(Some(Beginning::Started(started))),
+        Body::WorkflowReset(reset) => Ok(Some(Beginning::Reset(reset))),
         _ => Err(Malformed),
     }
 }

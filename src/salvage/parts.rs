@@ -27,10 +27,10 @@ pub(super) fn origin_of<'a>(batch: &Batch<'a>) -> Option<Origin<'a>> {
     let first = batch.events().next()?.ok()?;
     match first.body() {
         Body::WorkflowExecutionStarted(started) if batch.first_event == 1 => {
-            Some(Origin::Starts(*started))
+            Some(Origin::Starts(started))
         }
         Body::WorkflowReset(reset) if batch.first_event > 1 => {
-            Some(Origin::Resets { reset: *reset, previous: batch.previous })
+            Some(Origin::Resets { reset, previous: batch.previous })
         }
         _ => None,
     }

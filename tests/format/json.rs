@@ -110,7 +110,7 @@ fn line(out: &mut String, run: &RunId, event: &Event<'_>) {
         base64(event.payload()),
     )
     .unwrap();
-    writeln!(out, "{}}}", body(event.body())).unwrap();
+    writeln!(out, "{}}}", body(&event.body())).unwrap();
 }
 
 fn body(body: &Body<'_>) -> String {

@@ -334,7 +334,7 @@ fn check_histories(snapshot: &Snapshot, tree: Tree) -> Total {
     total
 }
 
-fn bodies<'e>(events: &'e [Event<'e>]) -> Vec<&'e Body<'e>> {
+fn bodies<'e>(events: &[Event<'e>]) -> Vec<Body<'e>> {
     events.iter().map(Event::body).collect()
 }
 

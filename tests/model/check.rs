@@ -32,7 +32,7 @@ pub(crate) fn refusal(error: Error) -> Refusal {
 pub(crate) fn event(found: &kinlog::Event<'_>, id: u32, expected: &Event) {
     assert_eq!(found.id(), id);
     assert_eq!(found.kind(), expected.kind(), "event {id}");
-    assert_eq!(*found.body(), expected.body, "event {id}");
+    assert_eq!(found.body(), expected.body, "event {id}");
     assert!(found.payload() == &*expected.payload, "the payload of event {id}");
     assert_eq!(found.time(), expected.time, "event {id}");
     assert_eq!(u64::from(found.size()), expected.size, "event {id}: {found:?}");

@@ -40,7 +40,7 @@ fn outcome(world: &World, parent: &RunId, id: u32) -> ChildClosed {
         | Body::ChildWorkflowExecutionFailed(closed)
         | Body::ChildWorkflowExecutionCanceled(closed)
         | Body::ChildWorkflowExecutionTimedOut(closed)
-        | Body::ChildWorkflowExecutionTerminated(closed) => *closed,
+        | Body::ChildWorkflowExecutionTerminated(closed) => closed,
         other => panic!("{other:?}"),
     })
 }

@@ -108,7 +108,7 @@ fn closing(snapshot: &Snapshot, state: &State, number: usize) {
     assert_eq!(found.is_some(), !it.is_open(), "{}", it.id);
     if let Some(found) = found {
         let last = it.events.last().unwrap();
-        assert_eq!(*found.body(), body(state, number, &last.what), "{}", it.id);
+        assert_eq!(found.body(), body(state, number, &last.what), "{}", it.id);
         assert!(found.payload() == payload(last.note), "the outcome of {}", it.id);
     }
 }
@@ -142,7 +142,7 @@ fn history(snapshot: &Snapshot, state: &State, number: usize, rng: &mut Rng) {
         assert_eq!(found.id(), id, "{}", it.id);
         let writer = state.origin(number, id);
         let body = body(state, writer, &expected.what);
-        assert_eq!(*found.body(), body, "event {id} of {}", it.id);
+        assert_eq!(found.body(), body, "event {id} of {}", it.id);
         assert!(
             found.payload() == payload(expected.note),
             "the payload of event {id} of {}",

@@ -55,7 +55,7 @@ impl Line {
             size: event.size(),
             payload_bytes: event.payload().len(),
             payload: STANDARD.encode(event.payload()),
-            body: Fields::of(event.body()),
+            body: Fields::of(&event.body()),
         }
     }
 }
@@ -63,7 +63,7 @@ impl Line {
 /// The fields that say something, and a look at the payload.
 pub(super) fn what(event: &Event<'_>) -> String {
     let starts = event.id() == 1;
-    let all = Fields::of(event.body());
+    let all = Fields::of(&event.body());
     let telling = all.telling().filter(|(name, _)| !(starts && IN_THE_HEADER.contains(name)));
     let mut parts: Vec<String> = telling
         .map(|(name, value)| {

@@ -54,9 +54,10 @@ fn live_event(event: &Event<'_>, said: &mut Said) -> Result<RecordedEvent, Expor
             let (id, kind, version) = (event.id(), event.kind(), event.version());
             return Err(ExportError::UnknownVersion { id, kind, version });
         }
-        Body::Opaque(EventKind::WORKFLOW_TASK_SCHEDULED) => *event.body(),
-        Body::Opaque(_) => Body::opaque(EventKind::MARKER_RECORDED),
-        body => *body,
+        Body::Opaque(kind) if kind != EventKind::WORKFLOW_TASK_SCHEDULED => {
+            Body::opaque(EventKind::MARKER_RECORDED)
+        }
+        body => body,
     };
     let mut message = event_of(&body, event.id(), event.time(), &[])?;
     let schema = Schema::get()?;
@@ -173,7 +174,7 @@ fn place(body: &Body<'_>) -> Option<Place> {
 /// Puts a payload where events of this kind have theirs.
 fn put_payload(message: &mut DynamicMessage, attributes: &FieldDescriptor, event: &Event<'_>) {
     let (payload, name) = (event.payload(), attributes.name());
-    match place(event.body()) {
+    match place(&event.body()) {
         // A failure without a message is one all the same.
         Some(Place::Failure) => {
             let text = String::from_utf8_lossy(payload);

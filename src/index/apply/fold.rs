@@ -135,7 +135,8 @@ impl Index {
         commit: Position,
     ) -> Result<(), Impossible> {
         let run = self.runs.get_mut(batch.run).must("a batch is of a run that is not there")?;
-        let effect = event.body().effect();
+        let body = event.body();
+        let effect = body.effect();
         let without = match effect {
             Effect::Nothing | Effect::CancelRequested | Effect::RunClosed { .. } => true,
             Effect::SignaledOnce(_) => run.imported,

@@ -144,13 +144,14 @@ impl<'a> Checking<'_, 'a> {
             return Ok(());
         }
         let event = Event::check(id, raw)?;
-        let resets = matches!(event.body(), Body::WorkflowReset(_));
+        let body = event.body();
+        let resets = matches!(body, Body::WorkflowReset(_));
         if resets && (batch.run != self.next_new || id != batch.first_event) {
             return Err(Refusal::Malformed);
         }
         if !run.imported && raw.kind.is_ruled() {
-            self.draft.check(self.index, run.id, event.body())?;
-            self.draft.record(self.index, run.id, id, event.body());
+            self.draft.check(self.index, run.id, &body)?;
+            self.draft.record(self.index, run.id, id, &body);
         }
         Ok(())
     }

@@ -132,9 +132,6 @@ impl History {
                 return Some(Err(error));
             }
             let (id, raw) = events.pop()?;
-            if raw.is_opaque() {
-                return Some(Ok(Event::opaque(id, raw)));
-            }
             let at = self.lineage.run_state.last_batch;
             let event = Event::check(id, raw);
             Some(event.map_err(|Malformed| self.lineage.malformed(&self.view, at)))

@@ -197,8 +197,6 @@ impl<'v> Cursor<'v> {
     /// The next event. Ends after an error.
     pub(crate) fn next(&mut self, lineage: &Lineage, view: &'v View) -> Option<Result<Event<'v>>> {
         let failed = match self.next_raw(lineage, view) {
-            // By far the most frequent, and large: built in its final place, as moving it costs more than all the rest.
-            Ok(Some((id, raw, _))) if raw.is_opaque() => return Some(Ok(Event::opaque(id, raw))),
             Ok(Some((id, raw, at))) => match Event::check(id, raw) {
                 Ok(event) => return Some(Ok(event)),
                 Err(Malformed) => lineage.malformed(view, at),
@@ -269,7 +267,7 @@ impl<'v> Cursor<'v> {
 pub(crate) fn started(view: &View, run: RunNumber, at: Position) -> Result<Started<'_>> {
     match view.batch(at, run)?.events().next() {
         Some(Ok(event)) => match event.body() {
-            Body::WorkflowExecutionStarted(started) => Ok(*started),
+            Body::WorkflowExecutionStarted(started) => Ok(started),
             _ => Err(view.corrupt(at, "a run does not begin with Started", 0, 0)),
         },
         _ => Err(view.corrupt(at, "an event is malformed", 0, 0)),

@@ -22,7 +22,7 @@ impl RecordedEvent {
             let (kind, version) = (event.kind(), event.version());
             return Err(ExportError::UnknownVersion { id: event.id(), kind, version });
         }
-        join(body, event.id(), event.time(), event.payload())
+        join(&body, event.id(), event.time(), event.payload())
     }
 }
 

@@ -173,7 +173,7 @@ impl Step<'_> {
             let spot = EventRef::of(self.index, number, batch, initiated_id);
             BatchCursor::default().read(&view, spot)?
         };
-        let Body::StartChildWorkflowExecutionInitiated(initiated) = *event.body() else {
+        let Body::StartChildWorkflowExecutionInitiated(initiated) = event.body() else {
             return Err(not_initiated().into());
         };
         let payload = event.payload();

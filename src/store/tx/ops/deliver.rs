@@ -28,7 +28,7 @@ impl Step<'_> {
         let spot = EventRef::of(index, key.run, sent.batch, key.event);
         let event = BatchCursor::default().read(&view, spot)?;
         let (Body::SignalExternalWorkflowExecutionInitiated(request)
-        | Body::RequestCancelExternalWorkflowExecutionInitiated(request)) = *event.body()
+        | Body::RequestCancelExternalWorkflowExecutionInitiated(request)) = event.body()
         else {
             return Err(spot.unexpected(&view).into());
         };

@@ -51,7 +51,7 @@ impl Step<'_> {
             run_id: ended.last,
             initiated_event_id,
             started_event_id: ended.started,
-            retry_state: retry_state(closing.body()),
+            retry_state: retry_state(&closing.body()),
         };
         let body = outcome(ended.status, closed).ok_or_else(not_ended)?;
         let event = NewEvent::new(body).payload(closing.payload());

@@ -119,9 +119,9 @@ impl ResetPoint {
 
     fn learn(&mut self, event: &Event<'_>) {
         if event.id() <= self.last {
-            self.before(event.id(), event.body());
+            self.before(event.id(), &event.body());
         } else {
-            self.after(event.body());
+            self.after(&event.body());
         }
     }
 
@@ -187,7 +187,7 @@ impl ResetPoint {
             for event in &history {
                 let event = event?;
                 // Its own requests may have the numbers of others of the base run.
-                if let Some((answered, body)) = answer(event.body())
+                if let Some((answered, body)) = answer(&event.body())
                     && requests.contains(&answered)
                 {
                     self.answers.insert(answered, Some(body));

@@ -90,7 +90,7 @@ fn of_child(child: &kinlog::Child) -> Value {
 /// The fields of an event that speak of relations, by the names that the judge gives them.
 fn of_event(event: &Event<'_>) -> Value {
     let mut fields = Fields(Map::new());
-    put_fields(&mut fields, event.body());
+    put_fields(&mut fields, &event.body());
     let kind = event.kind().number();
     let is_task = is_task(event);
     json!({ "id": event.id(), "kind": kind, "is_task": is_task, "fields": fields.0 })
