@@ -104,3 +104,29 @@ fn every_reader_finds_every_event_of_a_long_run() {
     drop(store);
     check(&open(), &mut numbers);
 }
+
+/// So many batches are not looked for all at once.
+#[test]
+fn ten_thousand_batches_are_read_from_any_event_on() {
+    const EVENTS: u32 = 10_000;
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let Grown { run, .. } = Grown::start(&store, 1);
+    for id in 2..=EVENTS {
+        let mut tx = store.begin();
+        let payload = payload(1, id);
+        tx.append(&run, NewEvent::opaque(EventKind::MARKER_RECORDED, &payload)).unwrap();
+        tx.submit(Durability::Buffered).unwrap();
+    }
+    store.sync().unwrap();
+    let history = store.history(&run).unwrap();
+    for from in (1..=EVENTS).step_by(997).chain(EVENTS..EVENTS + 2) {
+        let mut next = from;
+        for event in history.from(from) {
+            let event = event.unwrap();
+            assert_eq!((event.id(), event.payload()), (next, &payload(1, next)[..]), "from {from}");
+            next += 1;
+        }
+        assert_eq!(next, from.max(EVENTS + 1), "from {from}");
+    }
+}

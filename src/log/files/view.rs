@@ -9,9 +9,7 @@ use super::unpacked::{BlockCache, Copies};
 use crate::bytes::wide;
 use crate::error::{Error, Result};
 use crate::id::{Position, RunNumber};
-use crate::log::format::{
-    Batch, CompactedFrames, Fault, Frame, FrameKind, Identity, corrupt, end_of_first_event, link_of,
-};
+use crate::log::format::{Batch, CompactedFrames, Fault, Frame, FrameKind, Identity, corrupt};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Condvar, Mutex, RwLock};
 
@@ -189,37 +187,39 @@ impl View {
 
     /// The batch at `position`, which must belong to `run`.
     pub(crate) fn batch(&self, position: Position, run: RunNumber) -> Result<Batch<'_>> {
-        let (_, bytes) = self
-            .bytes_from(position)
-            .ok_or_else(|| self.corrupt(position, "a batch is outside the log", 0, 0))?;
-        let batch = Batch::parse(bytes, position)
-            .map_err(|_| self.corrupt(position, "a batch header is malformed", 0, 0))?;
-        if batch.run != run {
-            let (expected, found) = (run.as_u32().into(), batch.run.as_u32().into());
-            return Err(self.corrupt(position, "a batch belongs to another run", expected, found));
-        }
+        let bytes = self.bytes_from(position).map(|(_, bytes)| bytes);
+        let Some(batch) = bytes.and_then(|bytes| Batch::parse(bytes, position).ok()) else {
+            return Err(self.no_batch(position));
+        };
+        self.check_run(&batch, run)?;
         Ok(batch)
     }
 
-    /// Begins to fetch the header of the batch at `position` into the cache.
-    pub(crate) fn prefetch(&self, position: Position) {
-        std::hint::black_box(
-            self.bytes_from(position).and_then(|(_, bytes)| bytes.first()).copied(),
-        );
+    /// The bytes from the batch at `position` on. Begins to fetch its header into the cache.
+    pub(crate) fn prefetch(&self, position: Position) -> Option<&[u8]> {
+        let (_, bytes) = self.bytes_from(position)?;
+        std::hint::black_box(bytes.first().copied());
+        Some(bytes)
     }
 
-    /// The id of the first event of the batch at `position`, and the position of the run's batch before it.
-    /// Reads less than [`View::batch`]: the header, and one byte at the end of the first event to prefetch it,
-    /// so that a reader of the event does not wait for memory.
-    pub(crate) fn link(&self, position: Position) -> Result<(u32, Position)> {
-        let link = || {
-            let (_, bytes) = self.bytes_from(position)?;
-            let link = link_of(bytes)?;
-            // Prefetch.
-            std::hint::black_box(end_of_first_event(bytes));
-            (link.1 < position).then_some(link)
+    /// The error for a position at which no batch was found.
+    #[cold]
+    pub(crate) fn no_batch(&self, position: Position) -> Error {
+        let what = match self.bytes_from(position) {
+            None => "a batch is outside the log",
+            Some(_) => "a batch header is malformed",
         };
-        link().ok_or_else(|| self.corrupt(position, "a batch header is malformed", 0, 0))
+        self.corrupt(position, what, 0, 0)
+    }
+
+    /// [`Error::Corrupt`] for a batch of another run than `run`.
+    #[inline]
+    pub(crate) fn check_run(&self, batch: &Batch<'_>, run: RunNumber) -> Result<()> {
+        if batch.run == run {
+            return Ok(());
+        }
+        let (expected, found) = (run.as_u32().into(), batch.run.as_u32().into());
+        Err(self.corrupt(batch.position, "a batch belongs to another run", expected, found))
     }
 
     /// The frames from `position` on, which must be the start of a frame, or the end.
@@ -258,6 +258,7 @@ impl View {
     }
 
     /// [`Error::Corrupt`] at `position`.
+    #[cold]
     pub(crate) fn corrupt(
         &self,
         position: Position,

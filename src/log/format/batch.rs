@@ -45,17 +45,19 @@ pub(crate) struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     /// The batch at the start of `bytes`, with its header validated.
+    #[inline]
     pub(crate) fn parse(bytes: &'a [u8], position: Position) -> Result<Self, Malformed> {
         let parse = || {
-            let link = u64_at(bytes, 8)?;
+            let (header, rest) = bytes.split_first_chunk::<BATCH_HEADER_BYTES>()?;
+            let link = u64_at(header, 8)?;
             let batch = Batch {
                 position,
-                run: RunNumber::from_u32(u32_at(bytes, 0)?),
-                first_event: u32_at(bytes, 4)?,
+                run: RunNumber::from_u32(u32_at(header, 0)?),
+                first_event: u32_at(header, 4)?,
                 count: u16::try_from(link >> 48).ok()?,
                 previous: Position::from_u64(link & POSITION_MAX),
-                run_bytes: u32_at(bytes, 16)?,
-                rest: bytes.get(BATCH_HEADER_BYTES..)?,
+                run_bytes: u32_at(header, 16)?,
+                rest,
             };
             let sound = batch.count > 0
                 && batch.first_event > 0
@@ -77,6 +79,16 @@ impl<'a> Batch<'a> {
         RawEvents { next: self.first_event, end: self.next_event(), rest: self.rest }
     }
 
+    /// As [`Batch::raw_events`], from the event `from` on and before the event `end`. Reads those before `from`.
+    pub(crate) fn raw_events_in(&self, from: u32, end: u32) -> Result<RawEvents<'a>, Malformed> {
+        let mut events = self.raw_events();
+        events.end = events.end.min(end);
+        while events.next < from.min(events.end) {
+            events.next().transpose()?;
+        }
+        Ok(events)
+    }
+
     /// The bytes that its events take.
     fn events_bytes(&self) -> Result<usize, Malformed> {
         let sizes =
@@ -96,21 +108,15 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// The id of the first event of the batch at the start of `bytes`, and the position of the run's previous
-/// batch.
-pub(crate) fn link_of(bytes: &[u8]) -> Option<(u32, Position)> {
-    Some((u32_at(bytes, 4)?, Position::from_u64(u64_at(bytes, 8)? & POSITION_MAX)))
-}
-
-/// A byte near the end of the first event of the batch at the start of `bytes`; reading it prefetches the event.
-pub(crate) fn end_of_first_event(bytes: &[u8]) -> Option<u8> {
-    let event = bytes.get(BATCH_HEADER_BYTES..)?;
-    let len = usize::try_from(u32_at(event, 4)?).ok()?;
-    event.get(len).copied()
+/// Begins to fetch the first event of the batch at the start of `bytes` into the cache, by reading a byte near its end.
+pub(crate) fn prefetch_first_event(bytes: &[u8]) {
+    let event = bytes.get(BATCH_HEADER_BYTES..).unwrap_or_default();
+    let len = u32_at(event, 4).map_or(0, in_memory);
+    std::hint::black_box(event.get(len).copied());
 }
 
 /// The events of a batch, not decoded yet.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct RawEvents<'a> {
     next: u32,
     end: u32,
@@ -126,6 +132,7 @@ impl std::fmt::Debug for RawEvent<'_> {
 impl<'a> Iterator for RawEvents<'a> {
     type Item = Result<(u32, RawEvent<'a>), Malformed>;
 
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         if self.next >= self.end {
             return None;

@@ -11,8 +11,8 @@ mod pieces;
 mod segment;
 
 pub(crate) use batch::{
-    BATCH_HEADER_BYTES, Batch, HOLE_BYTES_MIN, Part, Parts, Put, RawEvents, claimed_runs,
-    end_of_first_event, is_start, link_of, write_batch_header, write_put,
+    BATCH_HEADER_BYTES, Batch, HOLE_BYTES_MIN, Part, Parts, Put, RawEvents, claimed_runs, is_start,
+    prefetch_first_event, write_batch_header, write_put,
 };
 pub(crate) use compacted::CompactedFrames;
 pub(crate) use frame::{

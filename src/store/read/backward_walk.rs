@@ -1,36 +1,59 @@
-//! Collects the positions of a run's batches along the chain of links to earlier batches, in several legs at
-//! once: the memory of all legs is fetched in parallel (prefetch).
+//! Collects a run's batches along the chain of links to earlier batches, in several legs at once: the memory of all
+//! legs is fetched in parallel (prefetch). Each batch is looked up and parsed here, and nowhere again.
 
 use crate::error::Result;
 use crate::id::Position;
 use crate::index::Waypoint;
 use crate::log::files::View;
+use crate::log::format::{Batch, prefetch_first_event};
 
 /// A walk in legs. Each goes from a batch back to where the next leg begins, the last one to the end of the walk.
 /// Only the last one may be longer than a stride.
-pub(crate) struct BackwardWalk {
-    /// The current batch of each leg, the one from the end of the run first.
-    at: Vec<Position>,
-    /// Where each leg but the last ends.
-    ends: Vec<Position>,
+pub(crate) struct BackwardWalk<'v> {
+    /// All but the last one, that from the end of the run first.
+    legs: Vec<Leg<'v>>,
+    last: Leg<'v>,
     stride: usize,
 }
 
-impl BackwardWalk {
+/// Where one leg is.
+struct Leg<'v> {
+    /// Its next batch.
+    at: Position,
+    /// Where it ends.
+    end: Position,
+    /// What was found at `at`; what was at the batch before, once that is parsed.
+    bytes: Option<&'v [u8]>,
+}
+
+/// The batches that a walk has passed.
+#[derive(Default)]
+pub(crate) struct Walked<'v> {
+    /// The last batch of the run first. Entries that stayed empty are between those of two legs.
+    batches: Vec<Option<Batch<'v>>>,
+}
+
+impl<'v> BackwardWalk<'v> {
     /// A walk back from the batch `last` past `waypoints`, which are in order, at most `stride` batches apart
     /// and before `last`.
     pub(crate) fn new(last: Position, waypoints: &[Waypoint], stride: u32) -> Self {
-        let ends: Vec<_> = waypoints.iter().rev().map(|point| point.batch).collect();
-        let at = std::iter::once(last).chain(ends.iter().copied()).collect();
-        BackwardWalk { at, ends, stride: usize::try_from(stride).unwrap_or(usize::MAX) }
+        let mut at = last;
+        let legs = waypoints.iter().rev().map(|point| Leg {
+            at: std::mem::replace(&mut at, point.batch),
+            end: point.batch,
+            bytes: None,
+        });
+        let legs = legs.collect();
+        let last = Leg { at, end: Position::START, bytes: None };
+        BackwardWalk { legs, last, stride: usize::try_from(stride).unwrap_or(usize::MAX) }
     }
 
-    /// The position of each batch back to the one that holds the event `from`, the last one first.
-    pub(crate) fn walk(&mut self, view: &View, from: u32) -> Result<Vec<Position>> {
-        // Each leg has a row of this. Entries that stay empty are removed at the end.
-        let rows = self.ends.len() * self.stride;
-        let mut found = Vec::with_capacity(rows + self.stride);
-        found.resize(rows, Position::START);
+    /// The batches back to the one that holds the event `from`.
+    pub(crate) fn walk(mut self, view: &'v View, from: u32) -> Result<Walked<'v>> {
+        // Each leg but the last has a row of this.
+        let rows = self.legs.len() * self.stride;
+        let mut batches = Vec::with_capacity(rows + self.stride);
+        batches.resize(rows, None);
         let mut unfinished = true;
         for step in 0.. {
             if !unfinished {
@@ -38,25 +61,66 @@ impl BackwardWalk {
             }
             unfinished = false;
             // The memory of all legs, before any of it is waited for (prefetch).
-            self.at.iter().for_each(|at| view.prefetch(*at));
-            for (leg, end) in self.ends.iter().enumerate() {
-                let Some(at) = self.at.get_mut(leg).filter(|at| *at != end) else { continue };
-                let entry = found.get_mut(leg * self.stride + step).filter(|_| step < self.stride);
-                let Some(entry) = entry else {
-                    return Err(view.corrupt(*at, "a batch's link misses the run's batches", 0, 0));
+            self.legs.iter_mut().for_each(|leg| leg.fetch(view));
+            self.last.fetch(view);
+            for (row, leg) in self.legs.iter_mut().enumerate().filter(|(_, leg)| !leg.is_over()) {
+                let entry = batches.get_mut(row * self.stride + step);
+                let Some(entry) = entry.filter(|_| step < self.stride) else {
+                    let what = "a batch's link misses the run's batches";
+                    return Err(view.corrupt(leg.at, what, 0, 0));
                 };
-                *entry = *at;
-                *at = view.link(*at)?.1;
+                *entry = leg.step();
+                if entry.is_none() {
+                    return Err(view.no_batch(leg.at));
+                }
                 unfinished = true;
             }
-            if let Some(at) = self.at.last_mut().filter(|at| **at != Position::START) {
-                found.push(*at);
-                let (first_event, previous) = view.link(*at)?;
-                *at = if first_event <= from { Position::START } else { previous };
+            if !self.last.is_over() {
+                let Some(batch) = self.last.step() else {
+                    return Err(view.no_batch(self.last.at));
+                };
+                if batch.first_event <= from {
+                    self.last.at = self.last.end;
+                }
+                batches.push(Some(batch));
                 unfinished = true;
             }
         }
-        found.retain(|at| *at != Position::START);
-        Ok(found)
+        Ok(Walked { batches })
+    }
+}
+
+impl<'v> Leg<'v> {
+    fn is_over(&self) -> bool {
+        self.at == self.end
+    }
+
+    /// Begins to fetch what will be read: the event of its last batch, and its next batch.
+    fn fetch(&mut self, view: &'v View) {
+        if let Some(bytes) = self.bytes.take() {
+            prefetch_first_event(bytes);
+        }
+        if !self.is_over() {
+            self.bytes = view.prefetch(self.at);
+        }
+    }
+
+    /// Its next batch, which was fetched; `None` if there is none where it should be.
+    fn step(&mut self) -> Option<Batch<'v>> {
+        let batch = Batch::parse(self.bytes?, self.at).ok()?;
+        // `Batch::parse` has checked that the link leads to a lower position.
+        self.at = batch.previous;
+        Some(batch)
+    }
+}
+
+impl<'v> Walked<'v> {
+    /// The first of the batches that are left.
+    pub(crate) fn next(&mut self) -> Option<Batch<'v>> {
+        loop {
+            if let Some(batch) = self.batches.pop()? {
+                return Some(batch);
+            }
+        }
     }
 }

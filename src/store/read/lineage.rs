@@ -1,13 +1,19 @@
 //! The lineage of a run: its own batches and, for a run that a reset created, those of its base runs before
 //! them.
 
-use super::backward_walk::BackwardWalk;
+use super::backward_walk::{BackwardWalk, Walked};
+use crate::bytes::in_memory;
 use crate::error::{Corruption, Error, Result};
-use crate::event::{Body, Event, Malformed, RawEvent, Started};
+use crate::event::{Body, Event, Malformed, Started};
 use crate::id::{Position, RunId, RunNumber};
 use crate::index::{Fork, Index, RunState, Waypoint};
 use crate::log::files::View;
 use crate::log::format::{Batch, RawEvents};
+
+/// How many batches a reader looks for before it reads the first of them; more only for the sake of [`POINTS_AT_ONCE_MIN`].
+const BATCHES_AT_ONCE: u32 = 4096;
+/// The fewest waypoints that it passes at once, if there are as many: the memory of fewer legs comes slower.
+const POINTS_AT_ONCE_MIN: usize = 8;
 
 /// One run as a reader sees it: where its events are. Borrows nothing.
 #[derive(Clone, Debug)]
@@ -87,14 +93,16 @@ impl Lineage {
         Ok((batch.position, bytes))
     }
 
-    /// The position of each batch that holds an event from `from` on, the last one first.
-    fn batches_from(&self, view: &View, from: u32) -> Result<Vec<Position>> {
-        if from >= self.run_state.next_event {
-            return Ok(vec![]);
-        }
+    /// The batches that hold the events from `from` on, or the first of them.
+    fn batches_from<'v>(&self, view: &'v View, from: u32) -> Result<Walked<'v>> {
         let beyond = self.waypoints.partition_point(|point| point.event <= from);
-        let points = self.waypoints.get(beyond..).unwrap_or_default();
-        let mut walk = BackwardWalk::new(self.run_state.last_batch, points, self.stride);
+        let ahead = self.waypoints.get(beyond..).unwrap_or_default();
+        let at_once = in_memory(BATCHES_AT_ONCE / self.stride).max(POINTS_AT_ONCE_MIN);
+        let (points, last) = match ahead.split_at_checked(at_once) {
+            Some((points, [last, ..])) => (points, last.batch),
+            _ => (ahead, self.run_state.last_batch),
+        };
+        let walk = BackwardWalk::new(last, points, self.stride);
         walk.walk(view, from).map_err(|error| self.with_run(error))
     }
 
@@ -169,97 +177,76 @@ impl BackwardReader {
 
 /// Reads events in order. Lineage and view are passed in at each step.
 pub(crate) struct Cursor<'v> {
+    /// The event after those of the current batch.
     next: u32,
-    state: State<'v>,
-}
-
-enum State<'v> {
-    Unread,
-    Reading(Reading<'v>),
-    Ended,
-}
-
-struct Reading<'v> {
-    /// The batches that follow, the next one last.
-    rest: Vec<Position>,
+    /// The batches that follow, as far as they were looked for.
+    rest: Walked<'v>,
+    /// The current batch.
     at: Position,
-    /// The first event that is no longer in the range of this batch's run.
-    end: u32,
+    /// What is left of it.
     events: RawEvents<'v>,
 }
 
 impl<'v> Cursor<'v> {
     /// Reads from the event `id` on.
     pub(crate) fn from(id: u32) -> Self {
-        Cursor { next: id.max(1), state: State::Unread }
+        let (rest, at, events) = (Walked::default(), Position::START, RawEvents::default());
+        Cursor { next: id.max(1), rest, at, events }
     }
 
     /// The next event. Ends after an error.
     pub(crate) fn next(&mut self, lineage: &Lineage, view: &'v View) -> Option<Result<Event<'v>>> {
-        let failed = match self.next_raw(lineage, view) {
-            Ok(Some((id, raw, at))) => match Event::check(id, raw) {
-                Ok(event) => return Some(Ok(event)),
-                Err(Malformed) => lineage.malformed(view, at),
-            },
-            Ok(None) => return None,
-            Err(error) => error,
-        };
-        self.state = State::Ended;
-        Some(Err(failed))
-    }
-
-    /// The next event, its typed head unchecked, and the batch that holds it.
-    fn next_raw(
-        &mut self,
-        lineage: &Lineage,
-        view: &'v View,
-    ) -> Result<Option<(u32, RawEvent<'v>, Position)>> {
         loop {
-            match &mut self.state {
-                State::Unread => {
-                    let batches = lineage.batches_from(view, self.next)?;
-                    self.enter(lineage, view, batches)?;
-                }
-                State::Reading(reading) => match reading.events.next() {
-                    Some(Ok((id, _))) if id < self.next => {}
-                    Some(Ok((id, raw))) if id < reading.end => {
-                        self.next = id + 1;
-                        return Ok(Some((id, raw, reading.at)));
-                    }
-                    Some(Err(Malformed)) => return Err(lineage.malformed(view, reading.at)),
-                    _ => {
-                        let rest = std::mem::take(&mut reading.rest);
-                        self.enter(lineage, view, rest)?;
+            match self.events.next() {
+                Some(Ok((id, raw))) => match Event::check(id, raw) {
+                    Ok(event) => return Some(Ok(event)),
+                    Err(Malformed) => return Some(Err(self.malformed(lineage, view))),
+                },
+                Some(Err(Malformed)) => return Some(Err(self.malformed(lineage, view))),
+                None => match self.enter(lineage, view) {
+                    Ok(true) => {}
+                    Ok(false) => return None,
+                    Err(error) => {
+                        *self = Cursor::from(u32::MAX);
+                        return Some(Err(error));
                     }
                 },
-                State::Ended => return Ok(None),
             }
         }
     }
 
-    /// Continues with the last of `batches`, which must hold the next event.
-    fn enter(&mut self, lineage: &Lineage, view: &'v View, batches: Vec<Position>) -> Result<()> {
-        let mut rest = batches;
-        self.state = match rest.pop() {
-            Some(at) => {
-                let (run, end) = lineage.range(self.next);
-                let batch = lineage.batch(view, at, run)?;
-                if !(batch.first_event..batch.next_event()).contains(&self.next) {
-                    return Err(lineage.corrupt(
-                        view,
-                        at,
-                        "a batch does not join the one before it",
-                    ));
-                }
-                State::Reading(Reading { rest, at, end, events: batch.raw_events() })
+    #[cold]
+    fn malformed(&mut self, lineage: &Lineage, view: &View) -> Error {
+        let error = lineage.malformed(view, self.at);
+        *self = Cursor::from(u32::MAX);
+        error
+    }
+
+    /// Continues with the batch that holds the next event; whether there is one.
+    #[inline(never)]
+    fn enter(&mut self, lineage: &Lineage, view: &'v View) -> Result<bool> {
+        let mut found = self.rest.next();
+        if found.is_none() {
+            if self.next >= lineage.run_state.next_event {
+                return Ok(false);
             }
-            None if self.next < lineage.run_state.next_event => {
-                let at = lineage.run_state.last_batch;
-                return Err(lineage.corrupt(view, at, "a run's batches end before the run does"));
-            }
-            None => State::Ended,
+            self.rest = lineage.batches_from(view, self.next)?;
+            found = self.rest.next();
+        }
+        let Some(batch) = found else {
+            let at = lineage.run_state.last_batch;
+            return Err(lineage.corrupt(view, at, "a run's batches end before the run does"));
         };
-        Ok(())
+        let (run, end) = lineage.range(self.next);
+        view.check_run(&batch, run).map_err(|error| lineage.with_run(error))?;
+        if !(batch.first_event..batch.next_event()).contains(&self.next) {
+            let what = "a batch does not join the one before it";
+            return Err(lineage.corrupt(view, batch.position, what));
+        }
+        let events = batch.raw_events_in(self.next, end);
+        self.events = events.map_err(|Malformed| lineage.malformed(view, batch.position))?;
+        (self.at, self.next) = (batch.position, batch.next_event().min(end));
+        Ok(true)
     }
 }
 
