@@ -1,6 +1,8 @@
 //! What is left of a segment, in the order in which it is to be stored: run by run, so that whoever reads a history finds
 //! its batches together.
 
+use std::cmp::Reverse;
+
 use super::fate::{Fate, Judge, shrunk};
 use super::packing::Packing;
 use crate::bytes::{put, wide};
@@ -213,7 +215,8 @@ impl<'s> Remains<'s> {
     /// The file: header, pieces, table; what is packed, in blocks.
     pub(super) fn encode(&self, as_of: Position) -> Result<(SegmentHeader, Vec<u8>)> {
         let mut pieces = self.pieces.clone();
-        pieces.sort_by_key(|piece| (piece.packs, piece.run, piece.at));
+        // The last one of a run first: readers follow links backward, and then read the file forward.
+        pieces.sort_by_key(|piece| (piece.packs, piece.run, Reverse(piece.at)));
         let mut file = vec![0; SEGMENT_HEADER_BYTES];
         let mut packing = Packing::default();
         let mut table = Vec::with_capacity(self.pieces.len());

@@ -23,4 +23,4 @@ pub(crate) use manifest::ManifestFile;
 pub(crate) use missing::{missing, remove_unfinished};
 pub(crate) use reserve::{is_full, reserve_bytes};
 pub(crate) use segment::{Segment, header_of};
-pub(crate) use view::{Published, View};
+pub(crate) use view::{Behind, Published, View};

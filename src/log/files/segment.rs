@@ -10,8 +10,8 @@ use crate::bytes::{in_memory, wide};
 use crate::disk::{Disk, DiskFile, FileId, MappedFile, OpenMode, create_anew};
 use crate::error::{Error, Result};
 use crate::log::format::{
-    Blocks, Compacted, Identity, Paths, PieceDirectory, PieceTable, SEGMENT_HEADER_BYTES,
-    SegmentHeader, corrupt, wrong_length,
+    Blocks, Compacted, HEADER_BYTES, Identity, Paths, PieceDirectory, PieceTable,
+    SEGMENT_HEADER_BYTES, SegmentHeader, corrupt, frame::verify_header, wrong_length,
 };
 
 /// Bytes per write while a segment is zeroed. The page cache keeps the file in folios of this size: with 1 MiB, a
@@ -40,6 +40,8 @@ struct Directory {
 pub(crate) enum Stored<'s> {
     /// In the map.
     Mapped(&'s [u8]),
+    /// In the map of a compacted segment; and where in its file the next piece begins.
+    Piece(&'s [u8], usize),
     /// In a block, which is packed: its number, and the range in it.
     Packed(usize, Range<usize>),
 }
@@ -166,10 +168,23 @@ impl Segment {
         let directory = self.directory(compacted)?;
         let place = table.find(&directory.pieces, offset)?;
         let Some(number) = directory.blocks.at(place.start) else {
-            return self.file.bytes(place).map(Stored::Mapped);
+            let next = place.end;
+            return Some(Stored::Piece(self.file.bytes(place)?, next));
         };
         let start = directory.blocks.get(number)?.unpacked.start;
         Some(Stored::Packed(number, place.start - start..place.end - start))
+    }
+
+    /// The batch at an offset of the segment, if the piece at this place of its file is a commit of that batch alone; and where
+    /// the next piece begins. The frame's check proves that it is that one (its position is part of it).
+    pub(crate) fn commit_at(&self, place: usize, offset: usize) -> Option<(&[u8], usize)> {
+        let compacted = self.header.compacted.as_ref()?;
+        let bytes = self.file.bytes(place..compacted.plain().end)?;
+        let start = self.header.identity.first_byte(self.header.number);
+        let position = start.plus(wide(offset.checked_sub(HEADER_BYTES)?));
+        let frame = verify_header(bytes, self.header.scope(), position).ok()?;
+        let batch = bytes.get(HEADER_BYTES..frame.frame_bytes())?;
+        (frame.batches == 1).then_some((batch, place + frame.frame_bytes()))
     }
 
     /// `None` if a table is damaged, as it would lead anywhere.

@@ -133,6 +133,10 @@ impl Published {
     }
 }
 
+/// Where in the file of a compacted segment a piece begins: of the run's batches in it, the one before, as a compaction puts
+/// the last one first.
+pub(crate) type Behind<'v> = Option<(&'v Segment, usize)>;
+
 /// The log as published up to one position. Keeps its segments mapped.
 pub(crate) struct View {
     pub(crate) identity: Identity,
@@ -165,7 +169,7 @@ impl View {
         let (number, offset) = self.identity.locate(position);
         let segment = self.segments.get(usize::try_from(number).ok()?)?;
         let bytes = match segment.stored_from(offset)? {
-            Stored::Mapped(bytes) => bytes,
+            Stored::Mapped(bytes) | Stored::Piece(bytes, _) => bytes,
             Stored::Packed(block, range) => {
                 let copy = || Some(Box::from(segment.block(block, &self.cache)?.get(range)?));
                 self.copies.get(position, copy)?
@@ -195,11 +199,43 @@ impl View {
         Ok(batch)
     }
 
-    /// The bytes from the batch at `position` on. Begins to fetch its header into the cache.
-    pub(crate) fn prefetch(&self, position: Position) -> Option<&[u8]> {
-        let (_, bytes) = self.bytes_from(position)?;
+    /// The bytes from the batch at `position` on. Begins to fetch its header into the cache. `behind` is what lies behind the
+    /// batch that links to this one, and becomes what lies behind this one.
+    pub(crate) fn prefetch<'v>(
+        &'v self,
+        position: Position,
+        behind: &mut Behind<'v>,
+    ) -> Option<&'v [u8]> {
+        let bytes = match behind.take() {
+            None => self.search(position, behind)?,
+            Some((segment, place)) => {
+                let (number, offset) = self.identity.locate(position);
+                let is_there = segment.header.number == number;
+                match is_there.then(|| segment.commit_at(place, offset)).flatten() {
+                    None => self.search(position, behind)?,
+                    Some((bytes, next)) => {
+                        *behind = Some((segment, next));
+                        bytes
+                    }
+                }
+            }
+        };
         std::hint::black_box(bytes.first().copied());
         Some(bytes)
+    }
+
+    /// The bytes from `position` on, without a hint where they may be.
+    fn search<'v>(&'v self, position: Position, behind: &mut Behind<'v>) -> Option<&'v [u8]> {
+        let (number, offset) = self.identity.locate(position);
+        let segment = self.segments.get(usize::try_from(number).ok()?)?;
+        match segment.stored_from(offset)? {
+            Stored::Mapped(bytes) => Some(bytes),
+            Stored::Piece(bytes, next) => {
+                *behind = Some((segment, next));
+                Some(bytes)
+            }
+            Stored::Packed(..) => self.bytes_from(position).map(|(_, bytes)| bytes),
+        }
     }
 
     /// The error for a position at which no batch was found.

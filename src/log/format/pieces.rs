@@ -28,6 +28,12 @@ pub(crate) struct Compacted {
 }
 
 impl Compacted {
+    /// Where the data that is not packed is in the file.
+    pub(crate) fn plain(&self) -> Range<usize> {
+        let bytes = self.packed.map_or(self.data_bytes, |packed| packed.plain_bytes);
+        HEADER_PAGE_BYTES..HEADER_PAGE_BYTES + in_memory(bytes)
+    }
+
     /// Where the table is in the file.
     pub(crate) fn table(&self) -> Range<usize> {
         let data = match self.packed {

@@ -4,7 +4,7 @@
 use crate::error::Result;
 use crate::id::Position;
 use crate::index::Waypoint;
-use crate::log::files::View;
+use crate::log::files::{Behind, View};
 use crate::log::format::{Batch, prefetch_first_event};
 
 /// A walk in legs. Each goes from a batch back to where the next leg begins, the last one to the end of the walk.
@@ -24,6 +24,8 @@ struct Leg<'v> {
     end: Position,
     /// What was found at `at`; what was at the batch before, once that is parsed.
     bytes: Option<&'v [u8]>,
+    /// What lies behind it.
+    behind: Behind<'v>,
 }
 
 /// The batches that a walk has passed.
@@ -42,9 +44,10 @@ impl<'v> BackwardWalk<'v> {
             at: std::mem::replace(&mut at, point.batch),
             end: point.batch,
             bytes: None,
+            behind: None,
         });
         let legs = legs.collect();
-        let last = Leg { at, end: Position::START, bytes: None };
+        let last = Leg { at, end: Position::START, bytes: None, behind: None };
         BackwardWalk { legs, last, stride: usize::try_from(stride).unwrap_or(usize::MAX) }
     }
 
@@ -101,7 +104,7 @@ impl<'v> Leg<'v> {
             prefetch_first_event(bytes);
         }
         if !self.is_over() {
-            self.bytes = view.prefetch(self.at);
+            self.bytes = view.prefetch(self.at, &mut self.behind);
         }
     }
 
@@ -121,6 +124,62 @@ impl<'v> Walked<'v> {
             if let Some(batch) = self.batches.pop()? {
                 return Some(batch);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::event::{EventKind, NewEvent};
+    use crate::retention::Compaction;
+    use crate::{NewRun, Options};
+
+    /// Each batch of a run but the last one lies behind the one that links to it, and nothing else is taken for it.
+    #[test]
+    fn a_run_in_a_compacted_segment_is_read_without_its_table() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Options::new().segment_bytes(64 << 10).open(dir.path()).unwrap();
+        let start = |id: &str| store.transact(|tx| tx.start(NewRun::new("n", id, "T"))).unwrap().0;
+        let runs = ["a", "b"].map(start);
+        for _ in 0..20 {
+            for run in &runs {
+                let event = NewEvent::opaque(EventKind::MARKER_RECORDED, &[7; 100]);
+                store.transact(|tx| tx.append(run, event)).unwrap();
+            }
+        }
+        while store.end().as_u64() < 64 << 10 {
+            store.transact(|tx| tx.put("filling", b"", &[7; 20_000])).unwrap();
+        }
+        assert_eq!(store.compact(&Compaction::new()).unwrap().rewritten, 1);
+        let snapshot = store.snapshot();
+        let view = snapshot.view();
+        let index = snapshot.index();
+        for run in &runs {
+            let number = index.runs.number(run).unwrap();
+            let known = index.runs.get(number).unwrap();
+            let mut at = index.runs.state_at(&known, snapshot.end()).unwrap().last_batch;
+            let (mut behind, mut found) = (None, 0);
+            loop {
+                let hint = behind;
+                let bytes = view.prefetch(at, &mut behind).unwrap();
+                let batch = crate::log::format::Batch::parse(bytes, at).unwrap();
+                assert_eq!(batch.run, number);
+                if let Some((segment, place)) = hint {
+                    let (_, offset) = view.identity.locate(at);
+                    assert_eq!(
+                        segment.commit_at(place, offset).unwrap().0.as_ptr(),
+                        bytes.as_ptr()
+                    );
+                    assert!(segment.commit_at(place, offset + 4).is_none());
+                    assert!(segment.commit_at(place + 4, offset).is_none());
+                    found += 1;
+                }
+                if batch.first_event == 1 {
+                    break;
+                }
+                at = batch.previous;
+            }
+            assert_eq!(found, 20);
         }
     }
 }
