@@ -8,8 +8,10 @@ use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::time::Duration;
 
 use kinlog::recorder::{Label, METRICS, Metric, MetricKind, Recorder, Unit};
+use kinlog::retention::{Compaction, Maintenance};
 use kinlog::{Durability, Error, Expect, NewRun, Options, RowIs, Store};
 use kinlog_testing::disk::{Fate, Op, disk_with};
 use kinlog_testing::files::small_segments;
@@ -145,7 +147,9 @@ fn every_metric_is_told() {
             if fails { Fate::Fails(ErrorKind::Other) } else { Fate::Done }
         })
     };
-    let (told, store) = open(small_segments().memory_bytes(0).disk(disk), dir.path());
+    let maintenance = Maintenance::every(Duration::MAX).compaction(Compaction::new());
+    let options = small_segments().memory_bytes(0).disk(disk).maintenance(maintenance);
+    let (told, store) = open(options, dir.path());
     let put_until_told = |name: &str| {
         while told.values(name).is_empty() {
             put(&store, 0, Durability::Sync);
@@ -153,6 +157,14 @@ fn every_metric_is_told() {
     };
     put_until_told("kinlog_index_merge_seconds");
     assert!(told.sum("kinlog_index_written_bytes_total") > 0.0);
+    while store.maintain().unwrap().compacted.is_none_or(|done| done.rewritten == 0) {
+        put(&store, 0, Durability::Sync);
+    }
+    let freed = told.sum("kinlog_compaction_freed_bytes_total");
+    let written = told.sum("kinlog_compaction_written_bytes_total");
+    let compacted = told.sum("kinlog_compacted_segments_total");
+    assert_eq!(freed + written, compacted * f64::from(64 << 10));
+    assert!(told.sum("kinlog_maintenance_rounds_total failed=false") >= 1.0);
     index_fails.store(true, Ordering::SeqCst);
     put_until_told("kinlog_index_failures_total");
     for key in 0..200 {
@@ -170,6 +182,8 @@ fn every_metric_is_told() {
     tx.put("rows", b"lost", b"").unwrap();
     assert!(matches!(tx.commit(), Err(Error::OutcomeUnknown { .. })));
     assert_eq!(told.sum("kinlog_log_failures_total"), 1.0);
+    assert!(store.maintain().is_err());
+    assert_eq!(told.sum("kinlog_maintenance_rounds_total failed=true"), 1.0);
     let mut names: Vec<_> = METRICS.iter().map(|metric| metric.name).collect();
     names.sort_unstable();
     assert_eq!(told.names(), names);

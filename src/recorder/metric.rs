@@ -67,5 +67,9 @@ metrics! {
     INDEX_FILES: Gauge of Count, "kinlog_index_files", "The files that make up the index on disk, without its checkpoint.";
     INDEX_LAYERS: Gauge of Count, "kinlog_index_layers", "The layers of the index that wait to be written.";
     INDEX_FAILURES: Counter of Count, "kinlog_index_failures_total", "How often files of the index could not be written or merged.";
+    COMPACTED_SEGMENTS: Counter of Count, "kinlog_compacted_segments_total", "Segments that were rewritten.";
+    COMPACTION_WRITTEN_BYTES: Counter of Bytes, "kinlog_compaction_written_bytes_total", "Bytes that were written for that.";
+    COMPACTION_FREED_BYTES: Counter of Bytes, "kinlog_compaction_freed_bytes_total", "Bytes by which the files became shorter.";
+    MAINTENANCE_ROUNDS: Counter of Count, "kinlog_maintenance_rounds_total", "Rounds of the thread for maintenance.";
     FAILURES: Counter of Count, "kinlog_log_failures_total", "How often the log stopped to take commits.";
 }

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::log::compact::{Remains, replace};
 use crate::log::files::{Segment, refuse_link, reserve};
 use crate::log::format::SegmentHeader;
+use crate::recorder::{COMPACTED_SEGMENTS, COMPACTION_FREED_BYTES, COMPACTION_WRITTEN_BYTES};
 use crate::retention::{Compacted, Compaction, SegmentSpace};
 use crate::store::read::Snapshot;
 use crate::store::shared::{Shared, Store};
@@ -178,6 +179,10 @@ impl<'s> Pass<'s> {
         self.liveness.before_are_clean &= space.rewritten || !leaves_rows;
         self.liveness.before_lack_erased &= space.rewritten || !self.liveness.has_erased;
         if space.rewritten {
+            let recording = &self.shared.recording;
+            recording.add(&COMPACTED_SEGMENTS, &[], 1);
+            recording.add(&COMPACTION_WRITTEN_BYTES, &[], space.live_bytes);
+            recording.add(&COMPACTION_FREED_BYTES, &[], freed);
             self.done.rewritten += 1;
             self.done.freed_bytes += freed;
             self.done.written_bytes += space.live_bytes;

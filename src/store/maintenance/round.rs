@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::id::Position;
+use crate::recorder::MAINTENANCE_ROUNDS;
 use crate::retention::{Maintained, Maintenance};
 use crate::store::shared::Store;
 use crate::sync::Mutex;
@@ -54,6 +55,8 @@ impl Upkeep {
         while self.store.shared.rounds.next(self.maintenance.every) {
             let mut done = Maintained::default();
             let failure = self.round(&mut done).err();
+            let failed = if failure.is_some() { "true" } else { "false" };
+            self.store.shared.recording.add(&MAINTENANCE_ROUNDS, &[("failed", failed)], 1);
             self.store.shared.rounds.over(&done, failure);
         }
     }
