@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 #![allow(clippy::cast_possible_truncation)]
 
+#[path = "kill/beside.rs"]
+mod beside;
 #[path = "kill/compacting.rs"]
 mod compacting;
 #[path = "kill/fanout.rs"]

@@ -32,6 +32,13 @@ fn put(store: &Store, key: &str) -> Result<(), Error> {
     put_bytes(store, key, 10)
 }
 
+/// The same without a sync.
+fn put_buffered(store: &Store, key: &str) -> Result<(), Error> {
+    let mut tx = store.begin();
+    tx.put("rows", key.as_bytes(), &[7; 10])?;
+    tx.commit_with(Durability::Buffered).map(|_| ())
+}
+
 fn put_bytes(store: &Store, key: &str, bytes: usize) -> Result<(), Error> {
     let mut tx = store.begin();
     tx.put("rows", key.as_bytes(), &vec![7; bytes])?;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{Disk, DiskDir, DiskFile, FileId, Map, OpenMode};
+use super::{Disk, DiskDir, DiskFile, DiskWord, FileId, Map, MappedWord, OpenMode};
 use crate::id::Timestamp;
 
 /// The machine's file system, clock and randomness. Files are created readable and writable for
@@ -201,5 +201,10 @@ impl DiskFile for File {
 
     fn map(&self, len: usize) -> io::Result<Map> {
         Map::of_file(self, len)
+    }
+
+    /// On the file systems of [`MappedWord::of_file`].
+    fn word(&self, offset: u64) -> Option<Box<dyn DiskWord>> {
+        Some(Box::new(MappedWord::of_file(self, offset).ok()?))
     }
 }

@@ -1,19 +1,23 @@
-//! Memory maps: reading a file through one, and detecting a fork by one. The only user of memmap2, and the
-//! only `unsafe` of the crate.
+//! Memory maps: reading a file through one, storing a word of a file in one, and detecting a fork by one. The only
+//! user of memmap2, and the only `unsafe` of the crate.
 
 #![allow(unsafe_code)]
 
 use std::fs::File;
 use std::io;
+#[cfg(target_os = "linux")]
+use std::mem::MaybeUninit;
 use std::ops::Range;
 #[cfg(target_os = "linux")]
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::slice;
 use std::sync::Arc;
+// Not `crate::sync`'s, which are not in the memory of a file.
+use std::sync::atomic::AtomicU64;
 
 use memmap2::{MmapMut, MmapOptions, MmapRaw};
 
-use super::DiskFile;
+use super::{DiskFile, DiskWord};
 use crate::sync::RwLock;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 
@@ -140,6 +144,83 @@ impl MappedFile {
     pub(crate) fn sync(&self) -> io::Result<()> {
         self.writable()?.sync()
     }
+}
+
+/// A word of a file, in a shared map of the file's first page.
+pub(crate) struct MappedWord {
+    page: MmapRaw,
+    /// A multiple of 8 below [`WORDS_BYTES`].
+    offset: usize,
+}
+
+/// How much of a file can have words: the smallest page.
+const WORDS_BYTES: usize = 4096;
+const WORD_BYTES: usize = size_of::<u64>();
+
+impl MappedWord {
+    /// The word at `offset` of `file`, which must have it and keep it.
+    ///
+    /// Only on file systems that overwrite in place and whose maps show what is written at once: ext2 to ext4, xfs and
+    /// tmpfs. One that writes elsewhere (btrfs, zfs) needs space at the first store after each write-back, and a store
+    /// that finds none ends the process; a network file system has other caches; what is below an overlay is unknown.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] if the file has no such word, [`io::ErrorKind::Unsupported`] on another file
+    /// system; else whatever the system says.
+    pub(crate) fn of_file(file: &File, offset: u64) -> io::Result<Self> {
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+        let end = offset.saturating_add(WORD_BYTES);
+        let is_within = end <= WORDS_BYTES && end as u64 <= file.metadata()?.len();
+        if !is_within || !offset.is_multiple_of(WORD_BYTES) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        if !overwrites_in_place(file)? {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        let page = MmapOptions::new().len(WORDS_BYTES).map_raw(file)?;
+        Ok(MappedWord { page, offset })
+    }
+
+    fn word(&self) -> &AtomicU64 {
+        // SAFETY: `of_file` made sure that the map has 8 bytes from `offset` on.
+        let start = unsafe { self.page.as_mut_ptr().add(self.offset) };
+        // SAFETY: the bytes are mapped for reading and writing for as long as `self` is borrowed, and aligned, as the
+        // map begins with a page and `offset` is a multiple of 8. This program refers to them only here, as an atomic.
+        // The system and other processes are outside of it. Should the file become shorter, a store ends the process;
+        // docs/safety.md says so.
+        unsafe { AtomicU64::from_ptr(start.cast()) }
+    }
+}
+
+impl DiskWord for MappedWord {
+    fn store(&self, number: u64) {
+        // Released, so that what this thread wrote before is found by whoever finds this.
+        self.word().store(number.to_le(), Ordering::Release);
+    }
+}
+
+/// Whether the file's system is one of those that [`MappedWord::of_file`] names.
+#[cfg(target_os = "linux")]
+fn overwrites_in_place(file: &File) -> io::Result<bool> {
+    const EXT: u64 = 0xef53;
+    const XFS: u64 = 0x5846_5342;
+    const TMPFS: u64 = 0x0102_1994;
+    let mut found = MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: the descriptor is open, and the call writes to nothing but `found`, which is as large as it has to be.
+    let called = unsafe { libc::fstatfs(file.as_raw_fd(), found.as_mut_ptr()) };
+    if called != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call succeeded, so it filled `found`.
+    let found = unsafe { found.assume_init() };
+    // Its type depends on the machine. None of the three is negative in any.
+    let kind = u64::try_from(found.f_type).unwrap_or_default();
+    Ok(matches!(kind, EXT | XFS | TMPFS))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn overwrites_in_place(_: &File) -> io::Result<bool> {
+    Ok(false)
 }
 
 /// The process that opened a store; detects a process that was forked from it.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 pub use file::FileSystem;
 pub use map::{Map, unnamed_file};
-pub(crate) use map::{MappedFile, Opener};
+pub(crate) use map::{MappedFile, MappedWord, Opener};
 pub use memory::Memory;
 
 use crate::id::Timestamp;
@@ -170,6 +170,22 @@ pub trait DiskFile: Send + Sync {
     /// # Errors
     /// Whatever the file system says.
     fn map(&self, len: usize) -> io::Result<Map>;
+
+    /// The 8 bytes at `offset`, a multiple of 8 within the first 4096 bytes, as a word. The file must be that long, and
+    /// must not become shorter while the word lives. `None` where words are not to be had: then the store writes
+    /// instead. This is the default.
+    fn word(&self, offset: u64) -> Option<Box<dyn DiskWord>> {
+        let _ = offset;
+        None
+    }
+}
+
+/// Eight bytes of a file that are stored to at once, without a call to the system. Like anything that is written, what
+/// is stored survives the end of the process, and of a power loss only what a sync of the file covered.
+pub trait DiskWord: Send + Sync {
+    /// Stores a number in little-endian order. Whoever reads the file from then on finds it whole, and once it has been
+    /// read, whatever this thread wrote to any file before. Only one thread stores to these bytes or writes them at a time.
+    fn store(&self, number: u64);
 }
 
 /// An open directory. A store's lock is on its directory, which cannot be replaced without replacing the store.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use kinlog::Timestamp;
-use kinlog::disk::{Disk, DiskDir, DiskFile, FileId, FileSystem, Map, OpenMode};
+use kinlog::disk::{Disk, DiskDir, DiskFile, DiskWord, FileId, FileSystem, Map, OpenMode};
 
 use crate::rng::Rng;
 
@@ -39,6 +39,8 @@ pub enum Op {
     Lock,
     /// [`DiskFile::map`]
     Map,
+    /// [`DiskFile::word`]
+    Word,
 }
 
 /// What becomes of an operation.
@@ -90,6 +92,12 @@ pub trait Hooks: Send + Sync + 'static {
             Fate::Skipped => Ok(()),
             Fate::Fails(kind) | Fate::Partly(_, kind) => Err(kind.into()),
         }
+    }
+
+    /// Stores to a word of the file that was opened under this path. It cannot fail.
+    fn store(&self, path: &Path, word: &HookedWord, number: u64) {
+        let _ = path;
+        word.store(number);
     }
 
     /// Told after a file got another name.
@@ -192,6 +200,35 @@ struct HookedFile<H> {
     hooks: Arc<H>,
     path: PathBuf,
     file: Arc<dyn DiskFile>,
+}
+
+/// A word of a file.
+pub struct HookedWord {
+    /// The file.
+    pub file: Arc<dyn DiskFile>,
+    /// Where the word is in the file.
+    pub offset: u64,
+    word: Box<dyn DiskWord>,
+}
+
+impl HookedWord {
+    /// Stores to it.
+    pub fn store(&self, number: u64) {
+        self.word.store(number);
+    }
+}
+
+/// A word whose hooks are asked.
+struct AskingWord<H> {
+    hooks: Arc<H>,
+    path: PathBuf,
+    word: HookedWord,
+}
+
+impl<H: Hooks> DiskWord for AskingWord<H> {
+    fn store(&self, number: u64) {
+        self.hooks.store(&self.path, &self.word, number);
+    }
 }
 
 struct HookedDir<H> {
@@ -318,5 +355,11 @@ impl<H: Hooks> DiskFile for HookedFile<H> {
     fn map(&self, len: usize) -> io::Result<Map> {
         ask(&*self.hooks, Op::Map, &self.path)?;
         self.file.map(len)
+    }
+
+    fn word(&self, offset: u64) -> Option<Box<dyn DiskWord>> {
+        ask(&*self.hooks, Op::Word, &self.path).ok()?;
+        let word = HookedWord { file: self.file.clone(), offset, word: self.file.word(offset)? };
+        Some(Box::new(AskingWord { hooks: self.hooks.clone(), path: self.path.clone(), word }))
     }
 }

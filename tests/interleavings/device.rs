@@ -12,7 +12,7 @@ use std::time::Duration;
 use kinlog::Timestamp;
 use kinlog::disk::{Disk, DiskFile, FileId, OpenMode};
 use kinlog_testing::Rng;
-use kinlog_testing::disk::{Fate, HookedDisk, Hooks, Op};
+use kinlog_testing::disk::{Fate, HookedDisk, HookedWord, Hooks, Op};
 use kinlog_testing::files::directory;
 use tempfile::TempDir;
 
@@ -233,6 +233,14 @@ impl Hooks for Device {
         let result = self.ask(Op::Sync, path);
         content.lock().unwrap().synced(writes, result.is_ok());
         result
+    }
+
+    /// At once, so others have a turn before and afterwards.
+    fn store(&self, _: &Path, word: &HookedWord, number: u64) {
+        turn();
+        word.store(number);
+        self.content(&*word.file).lock().unwrap().write(&number.to_le_bytes(), word.offset);
+        turn();
     }
 
     fn renamed(&self, from: &Path, to: &Path) {

@@ -18,6 +18,7 @@ mod long;
 mod maintenance;
 mod memory;
 mod packing;
+mod published;
 mod retry;
 mod rows;
 mod scans;

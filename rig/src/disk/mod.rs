@@ -22,6 +22,7 @@
 
 mod content;
 mod fault;
+mod file;
 
 use std::fs::File;
 use std::io;
@@ -31,16 +32,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use kinlog::Timestamp;
-use kinlog::disk::{Disk, DiskDir, DiskFile, FileId, Map, OpenMode, unnamed_file};
+use kinlog::disk::{Disk, DiskDir, DiskFile, FileId, OpenMode, unnamed_file};
 
 pub use content::{Content, Survivors};
 pub use fault::{Errno, Fault, Operation, Wrong};
 
 use crate::random::Random;
 use content::Node;
+use file::SimulatedFile;
 
 /// How often other threads may go on while a sync is under way.
 const TURNS: u32 = 16;
+/// The part of a seed that says whether files have words.
+const WORDS: u64 = 0x_3077;
 
 /// The disk; clones are handles to the same one.
 #[derive(Clone)]
@@ -61,6 +65,8 @@ struct State {
     hit: bool,
     /// How many bytes fit on it.
     capacity: u64,
+    /// Its files have words.
+    words: bool,
     random: Random,
     now: i64,
 }
@@ -74,7 +80,7 @@ enum Fate {
 }
 
 impl SimulatedDisk {
-    /// An empty disk. `seed` is where its random numbers come from.
+    /// An empty disk. `seed` is where its random numbers come from, and whether its files have words.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self::with(Content::default(), seed)
@@ -95,6 +101,7 @@ impl SimulatedDisk {
             dead: false,
             hit: false,
             capacity: u64::MAX,
+            words: Random::of(seed, WORDS).chance(50),
             random: Random::new(seed),
             now: 0,
         };
@@ -104,6 +111,11 @@ impl SimulatedDisk {
     /// Lets operations go wrong.
     pub fn set_faults(&self, faults: Vec<Fault>) {
         self.state().faults = faults;
+    }
+
+    /// Whether its files have words, whatever the seed says; of files that are not open yet.
+    pub fn set_words(&self, words: bool) {
+        self.state().words = words;
     }
 
     /// How many bytes fit on the disk; what is beyond that fails for want of space.
@@ -425,87 +437,5 @@ impl DiskDir for SimulatedDir {
 
     fn try_lock_shared(&self) -> io::Result<bool> {
         self.lock(false)
-    }
-}
-
-/// An open file.
-struct SimulatedFile {
-    disk: SimulatedDisk,
-    inode: usize,
-}
-
-impl DiskFile for SimulatedFile {
-    fn size(&self) -> io::Result<u64> {
-        let inode = self.inode;
-        self.disk.at_once(Operation::Size, |it| Ok(it.content.inodes[inode].seen.len() as u64))
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        let inode = self.inode;
-        self.disk.at_once(Operation::Read, |state| {
-            let start = usize::try_from(offset).unwrap_or(usize::MAX);
-            let bytes = state.content.inodes[inode].seen.get(start..);
-            let bytes = bytes.and_then(|bytes| bytes.get(..buffer.len()));
-            buffer.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
-            Ok(())
-        })
-    }
-
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let mut state = self.disk.state();
-        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
-        match state.fate(Operation::Write)? {
-            Fate::Done => state.write(self.inode, bytes, offset),
-            Fate::Wrong(wrong, error) => {
-                let done = match wrong {
-                    Wrong::Nothing => 0,
-                    Wrong::Half => bytes.len() / 2,
-                    Wrong::All => bytes.len(),
-                };
-                state.write(self.inode, &bytes[..done], offset)?;
-                Err(error)
-            }
-            Fate::Cut => state.write(self.inode, bytes, offset).and(Err(gone())),
-        }
-    }
-
-    /// Takes a while, in which other threads go on: several syncs may be under way. What is written after it
-    /// has begun is not covered.
-    fn sync(&self) -> io::Result<()> {
-        let mut state = self.disk.state();
-        let fate = state.fate(Operation::Sync)?;
-        let last = state.content.last_unsynced(self.inode);
-        let until =
-            state.counts[Operation::Any as usize] + 1 + state.counts[Operation::Sync as usize] % 4;
-        drop(state);
-        let mut state = self.disk.state_after(until);
-        if state.dead {
-            return Err(gone());
-        }
-        match fate {
-            Fate::Done => state.content.sync(self.inode, last.as_ref()),
-            Fate::Wrong(wrong, error) => {
-                match wrong {
-                    Wrong::Nothing => {}
-                    Wrong::Half => {
-                        let seed = state.counts[Operation::Any as usize];
-                        state.content.forget(self.inode, seed);
-                    }
-                    Wrong::All => state.content.sync(self.inode, last.as_ref()),
-                }
-                return Err(error);
-            }
-            Fate::Cut => return Err(gone()),
-        }
-        Ok(())
-    }
-
-    fn id(&self) -> io::Result<FileId> {
-        Ok(self.disk.id(Node::File(self.inode)))
-    }
-
-    fn map(&self, len: usize) -> io::Result<Map> {
-        let inode = self.inode;
-        self.disk.at_once(Operation::Map, |state| Map::of_file(&*state.mapped(inode)?, len))
     }
 }

@@ -9,3 +9,4 @@ mod marks;
 mod regressions;
 mod schedules;
 mod sealed;
+mod words;

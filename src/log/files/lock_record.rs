@@ -8,6 +8,9 @@
 //! 40 where the process runs (`host`)
 //! ```
 //!
+//! Most rounds move the published position alone. Where the disk has words ([`DiskWord`]), they store it without a call
+//! to the system; the file is then 4096 bytes long.
+//!
 //! The durable mark is written after the sync that it reports, and is never synced itself. So it may be out of
 //! date but never says too much. After a kill it covers every acknowledged commit; after a power loss, those
 //! up to the last time the system wrote the page back.
@@ -18,11 +21,12 @@ use std::sync::Arc;
 
 use super::location::check_at;
 use crate::bytes::{put, u32_at, u64_at};
-use crate::disk::{Disk, DiskFile, OpenMode};
+use crate::disk::{Disk, DiskFile, DiskWord, OpenMode};
 use crate::error::{Error, Result};
 use crate::holder::Host;
 use crate::id::Position;
 use crate::log::format::Paths;
+use crate::sync::atomic::{Ordering, fence};
 
 const MAGIC: [u8; 8] = *b"KINLOGLK";
 const LOCK_BYTES: usize = 40;
@@ -31,11 +35,17 @@ const HOLDER_BYTES: usize = 24;
 const EPOCH_OFFSET: u64 = 12;
 const PUBLISHED_OFFSET: u64 = 16;
 const MARK_BYTES: usize = 16;
+const HOST_END: usize = 136;
+/// How long the file is if it has a word. So the page that the word is in has no hole, is not kept in the inode, and a
+/// store never needs space.
+const PAGE_BYTES: usize = 4096;
 
 /// The lock record of a store that is open for writing.
 pub(crate) struct LockFile {
     file: Arc<dyn DiskFile>,
     path: PathBuf,
+    /// The published position, on a disk that has words.
+    word: Option<Box<dyn DiskWord>>,
     /// The durable mark that it has. It never falls: of two threads that record one, either may come first.
     pub(crate) durable: Position,
 }
@@ -51,14 +61,22 @@ impl LockFile {
             other => other,
         };
         let file = opened.map_err(|e| Error::io("open", &path, e))?;
-        let record = LockFile { file, path, durable: Position::START };
+        let mut record = LockFile { file, path, word: None, durable: Position::START };
         let host = Host::of_this_process();
         let mut bytes = [0; HOLDER_BYTES];
         put(&mut bytes, 0, &MAGIC);
         put(&mut bytes, 8, &std::process::id().to_le_bytes());
         record.write(&bytes, 0)?;
         record.write(&host.encode(std::process::id()), LOCK_BYTES as u64)?;
+        record.word = record.find_word();
         Ok(record)
+    }
+
+    /// The word of the published position; `None` if the disk has none, or no space for the page that it is in.
+    fn find_word(&self) -> Option<Box<dyn DiskWord>> {
+        let word = self.file.word(PUBLISHED_OFFSET)?;
+        self.write(&[0; PAGE_BYTES - HOST_END], HOST_END as u64).ok()?;
+        Some(word)
     }
 
     /// Removes the holder from the record, before the lock is released.
@@ -92,7 +110,8 @@ impl LockFile {
     }
 
     /// Records how far the log is published, and the durable mark, if it is higher than the one there. Not
-    /// synced: it is read by other processes, and by the next one after a kill.
+    /// synced: it is read by other processes, and by the next one after a kill. What is below `published` was written
+    /// before: whoever finds the position finds it, too.
     pub(crate) fn publish(
         &mut self,
         store: &[u8; 16],
@@ -100,6 +119,10 @@ impl LockFile {
         published: Position,
         durable: Position,
     ) -> Result<()> {
+        if let Some(word) = self.word.as_ref().filter(|_| durable <= self.durable) {
+            word.store(published.as_u64());
+            return Ok(());
+        }
         self.durable = self.durable.max(durable);
         let mut bytes = [0; 8 + MARK_BYTES];
         put(&mut bytes, 0, &published.as_u64().to_le_bytes());
@@ -174,6 +197,8 @@ impl LockRecord {
         if !valid {
             return LockRecord::default();
         }
+        // What is published was written before the position: not to be read before it.
+        fence(Ordering::Acquire);
         let process = u32_at(&bytes, 8).unwrap_or_default();
         LockRecord {
             process,

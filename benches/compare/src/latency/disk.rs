@@ -8,7 +8,7 @@ use std::thread::{self, ThreadId};
 use std::time::Instant;
 
 use kinlog::Timestamp;
-use kinlog::disk::{Disk, DiskDir, DiskFile, FileId, FileSystem, Map, OpenMode};
+use kinlog::disk::{Disk, DiskDir, DiskFile, DiskWord, FileId, FileSystem, Map, OpenMode};
 
 use super::span::Span;
 
@@ -174,5 +174,9 @@ impl DiskFile for WatchedFile {
 
     fn map(&self, len: usize) -> io::Result<Map> {
         self.file.map(len)
+    }
+
+    fn word(&self, offset: u64) -> Option<Box<dyn DiskWord>> {
+        self.file.word(offset)
     }
 }
