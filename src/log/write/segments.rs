@@ -54,7 +54,7 @@ impl Writer {
             if let Some(failure) = &state.failure {
                 return Err(Error::NotWritten { cause: failure.cause.clone() });
             }
-            self.progress.wait(&mut state);
+            self.synced.wait(&mut state);
         }
         Ok(())
     }
@@ -92,6 +92,7 @@ impl Writer {
             Ok(()) => {
                 state.sealed.pop_front();
                 self.durable.fetch_max(durable.as_u64(), Ordering::Release);
+                self.synced.notify_all();
                 // Nothing is ever written to it again.
                 full.file.end_writing();
                 // Whose turn it is to lead may be content with this, and go: another of those who wait must lead.

@@ -43,6 +43,8 @@ pub(crate) struct Writer {
     pub(crate) gathered: AtomicU32,
     /// A group was written, a segment prepared or synced, or something failed.
     pub(crate) progress: Condvar,
+    /// More is on the device, or something failed. Most rounds are neither, and wake nobody who waits for that.
+    pub(crate) synced: Condvar,
     pub(crate) manifest: Mutex<ManifestFile>,
     pub(crate) place: Arc<StoreLocation>,
     pub(crate) opener: Arc<Opener>,
@@ -107,6 +109,7 @@ impl Writer {
             durable: AtomicU64::new(end.as_u64()),
             gathered: AtomicU32::new(0),
             progress: Condvar::new(),
+            synced: Condvar::new(),
             manifest: Mutex::new(manifest),
             place,
             opener,
@@ -266,6 +269,7 @@ impl Writer {
         }
         if sync {
             self.durable.fetch_max(end.as_u64(), Ordering::Release);
+            self.synced.notify_all();
             // Nothing is ever written to full ones again.
             unsynced.drain(..).filter(is_full).for_each(|segment| segment.file.end_writing());
         } else if rolled {
@@ -277,6 +281,9 @@ impl Writer {
     /// Wakes whoever waits for what a round, or the end of all rounds, has brought.
     pub(crate) fn wake_waiters(&self, state: &mut MutexGuard<'_, State>) {
         self.progress.notify_all();
+        if state.failure.is_some() {
+            self.synced.notify_all();
+        }
         let woken = self.take_woken(state);
         let fails = state.failure.is_some() && !std::mem::replace(&mut state.failure_told, true);
         // Wakers and recorders are foreign code, which must not find the state locked.
