@@ -36,7 +36,7 @@ fn writer() {
     let commits = if words == ON { 100 * COMMITS } else { COMMITS };
     for number in 0..commits {
         let mut tx = store.begin();
-        tx.put("rows", &number.to_be_bytes(), &[7; 1000]).unwrap();
+        tx.put("rows", &number.to_le_bytes(), &[7; 1000]).unwrap();
         let durability = if number % 8 == 7 { Durability::Sync } else { Durability::Buffered };
         tx.commit_with(durability).unwrap();
         say("ack", 0, number);
@@ -50,7 +50,7 @@ fn acknowledged(line: &str) -> Option<u32> {
 }
 
 fn has(store: &Store, number: u32) -> bool {
-    store.get("rows", &number.to_be_bytes()).unwrap().is_some()
+    store.get("rows", &number.to_le_bytes()).unwrap().is_some()
 }
 
 fn each_commit_is_there(words: &str, path: &Path) {
