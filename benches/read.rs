@@ -25,6 +25,8 @@ const PAYLOAD: [u8; 240] = [7; 240];
 
 /// A store, and runs in it.
 type Filled = (Store, Vec<RunId>);
+/// Fills a store.
+type Fill = fn(&Scratch) -> Filled;
 
 /// So many runs of 100 events, one event after the other in turn.
 fn interleaved(scratch: &Scratch, runs: u32) -> Filled {
@@ -123,7 +125,7 @@ fn read(c: &mut Criterion) {
 
 /// The same of runs that lie otherwise.
 fn read_others(c: &mut Criterion) {
-    let stores: [(&str, fn(&Scratch) -> Filled); 3] = [
+    let stores: [(&str, Fill); 3] = [
         ("together-a-commit-each", |scratch| together(scratch, 1)),
         ("together-one-commit", |scratch| together(scratch, EVENTS - 1)),
         ("compacted", compacted),

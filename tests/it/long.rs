@@ -107,8 +107,8 @@ fn every_reader_finds_every_event_of_a_long_run() {
 
 /// So many batches are not looked for all at once.
 #[test]
-fn ten_thousand_batches_are_read_from_any_event_on() {
-    const EVENTS: u32 = 10_000;
+fn twenty_thousand_batches_are_read_from_any_event_on() {
+    const EVENTS: u32 = 20_000;
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     let Grown { run, .. } = Grown::start(&store, 1);
@@ -120,7 +120,7 @@ fn ten_thousand_batches_are_read_from_any_event_on() {
     }
     store.sync().unwrap();
     let history = store.history(&run).unwrap();
-    for from in (1..=EVENTS).step_by(997).chain(EVENTS..EVENTS + 2) {
+    for from in (1..=EVENTS).step_by(1997).chain(EVENTS..EVENTS + 2) {
         let mut next = from;
         for event in history.from(from) {
             let event = event.unwrap();

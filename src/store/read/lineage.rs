@@ -11,9 +11,9 @@ use crate::log::files::View;
 use crate::log::format::{Batch, RawEvents};
 
 /// How many batches a reader looks for before it reads the first of them; more only for the sake of [`POINTS_AT_ONCE_MIN`].
-const BATCHES_AT_ONCE: u32 = 4096;
+const BATCHES_AT_ONCE: u32 = 16 << 10;
 /// The fewest waypoints that it passes at once, if there are as many: the memory of fewer legs comes slower.
-const POINTS_AT_ONCE_MIN: usize = 8;
+const POINTS_AT_ONCE_MIN: usize = 2;
 
 /// One run as a reader sees it: where its events are. Borrows nothing.
 #[derive(Clone, Debug)]
