@@ -1,10 +1,12 @@
-//! Files of the cold index that are damaged while the store is open.
+//! Files of the cold index, and of the log, that are damaged while the store is open.
 
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use kinlog::{
-    Close, DutyFilter, Error, NewChild, NewRun, Options, Position, Result, RunFilter, RunId, Store,
+    Close, DutyFilter, Error, EventKind, NewChild, NewEvent, NewRun, Options, Position, Result,
+    RunFilter, RunId, Store,
 };
 
 const RUNS: u128 = 400;
@@ -138,5 +140,50 @@ fn copy_all(from: &Path, to: &Path) {
         } else {
             fs::copy(entry.path(), to).unwrap();
         }
+    }
+}
+
+#[test]
+fn a_reader_of_a_history_tells_a_damaged_batch_with_its_run_and_place() {
+    const PAYLOAD: &[u8] = b"the second";
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let mut tx = store.begin();
+    let [run, _] =
+        ["one", "another"].map(|name| tx.start(NewRun::new("shop", name, "Order")).unwrap());
+    tx.commit().unwrap();
+    for payload in [b"the first", PAYLOAD, b"the third"] {
+        let mut tx = store.begin();
+        tx.append(&run, NewEvent::opaque(EventKind::MARKER_RECORDED, payload)).unwrap();
+        tx.commit().unwrap();
+    }
+    let place = |path: &Path| {
+        let bytes = fs::read(path).unwrap();
+        bytes.windows(PAYLOAD.len()).position(|bytes| bytes == PAYLOAD)
+    };
+    let files = fs::read_dir(dir.path().join("log")).unwrap().map(|file| file.unwrap().path());
+    let (payload, path) = files.filter_map(|path| Some((place(&path)?, path))).next().unwrap();
+    // 20 bytes of the batch's header, 16 of the event's.
+    let batch = payload as u64 - 36;
+    let file = fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let history = store.history(&run).unwrap();
+    let read = || history.iter().collect::<Result<Vec<_>>>().map(|all| all.len());
+    let read_back = || history.rev().collect::<Result<Vec<_>>>().map(|all| all.len());
+    let padding = 36 + PAYLOAD.len() as u64;
+    for (what, at) in
+        [("run", 0), ("first event", 4), ("link", 8), ("count", 14), ("padding", padding)]
+    {
+        assert_eq!((read().unwrap(), read_back().unwrap()), (4, 4));
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, batch + at).unwrap();
+        // In place: the map of the open store sees it.
+        file.write_all_at(&[byte[0] ^ 1], batch + at).unwrap();
+        for found in [read(), read_back()] {
+            let Err(Error::Corrupt(corruption)) = found else { panic!("{what}: {found:?}") };
+            assert_eq!(corruption.runs, [run], "{what}");
+            // A link leads to another place, where there is no batch.
+            assert!(corruption.offset == batch || what == "link", "{what}: {corruption:?}");
+        }
+        file.write_all_at(&byte, batch + at).unwrap();
     }
 }
