@@ -1,5 +1,6 @@
 //! Reading the published part of the log. A [`View`] is one state of it; a writer goes on beside it.
 
+use std::ops::Range;
 use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::time::Duration;
@@ -13,17 +14,22 @@ use crate::log::format::{Batch, CompactedFrames, Fault, Frame, FrameKind, Identi
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Condvar, Mutex, RwLock};
 
-type Segments = Arc<Vec<Arc<Segment>>>;
+/// Segments in order.
+#[derive(Clone, Default)]
+struct Segments {
+    all: Vec<Arc<Segment>>,
+    /// Of those that are packed.
+    cache: Arc<BlockCache>,
+}
 
 /// The segments of an open store and how far they are published. Shared by the writer and all readers.
 pub(crate) struct Published {
     pub(crate) identity: Identity,
-    segments: RwLock<Segments>,
+    segments: RwLock<Arc<Segments>>,
     /// Commits below it are visible. Raised after the segments' own marks.
     end: AtomicU64,
     /// Segments as they were before a compaction, as long as a view has them.
     replaced: Mutex<Vec<Weak<Segment>>>,
-    cache: Arc<BlockCache>,
     waiting: Mutex<Vec<Waker>>,
     advanced: Condvar,
 }
@@ -32,10 +38,9 @@ impl Published {
     pub(crate) fn new(identity: Identity, segments: Vec<Arc<Segment>>, end: Position) -> Self {
         Published {
             identity,
-            segments: RwLock::new(Arc::new(segments)),
+            segments: RwLock::new(Arc::new(Segments { all: segments, cache: Arc::default() })),
             end: AtomicU64::new(end.as_u64()),
             replaced: Mutex::new(vec![]),
-            cache: Arc::default(),
             waiting: Mutex::new(vec![]),
             advanced: Condvar::new(),
         }
@@ -52,23 +57,22 @@ impl Published {
         // dropped what was not dead by then; if from after, the log could have gone on in a segment added since.
         let segments = self.segments.read();
         let end = self.end();
-        View::new(self.identity, segments.clone(), end, self.cache.clone())
+        View::new(self.identity, segments.clone(), end)
     }
 
     pub(crate) fn add_segment(&self, segment: Arc<Segment>) {
         let mut segments = self.segments.write();
-        let mut longer = Vec::with_capacity(segments.len() + 1);
-        longer.extend(segments.iter().cloned());
-        longer.push(segment);
+        let mut longer = Segments::clone(&segments);
+        longer.all.push(segment);
         *segments = Arc::new(longer);
     }
 
     /// Puts a segment in the place of the one with its number. Views that were taken before keep that one.
     pub(crate) fn replace_segment(&self, segment: Arc<Segment>) {
         let mut segments = self.segments.write();
-        let mut others = segments.to_vec();
+        let mut others = Segments::clone(&segments);
         let number = usize::try_from(segment.header.number).ok();
-        if let Some(place) = number.and_then(|number| others.get_mut(number)) {
+        if let Some(place) = number.and_then(|number| others.all.get_mut(number)) {
             let before = std::mem::replace(place, segment);
             self.replaced.lock().push(Arc::downgrade(&before));
         }
@@ -85,7 +89,7 @@ impl Published {
 
     /// Everything below `end`, published or not. The marks must have been raised to `end`.
     pub(crate) fn view_upto(&self, end: Position) -> View {
-        View::new(self.identity, self.segments.read().clone(), end, self.cache.clone())
+        View::new(self.identity, self.segments.read().clone(), end)
     }
 
     /// Makes every commit below `end` visible.
@@ -99,7 +103,7 @@ impl Published {
         let segments = self.segments.read();
         let (number, offset) = self.identity.locate(end);
         // From the last one on: only the last few are not fully published.
-        for segment in segments.iter().rev() {
+        for segment in segments.all.iter().rev() {
             match segment.header.number.cmp(&number) {
                 std::cmp::Ordering::Greater => {}
                 std::cmp::Ordering::Equal => segment.file.publish(offset),
@@ -140,9 +144,8 @@ pub(crate) type Behind<'v> = Option<(&'v Segment, usize)>;
 /// The log as published up to one position. Keeps its segments mapped.
 pub(crate) struct View {
     pub(crate) identity: Identity,
-    segments: Segments,
+    segments: Arc<Segments>,
     pub(crate) end: Position,
-    cache: Arc<BlockCache>,
     /// What was read from packed segments.
     copies: Copies,
 }
@@ -150,32 +153,43 @@ pub(crate) struct View {
 impl Clone for View {
     /// Without what was read from packed segments.
     fn clone(&self) -> Self {
-        View::new(self.identity, self.segments.clone(), self.end, self.cache.clone())
+        View::new(self.identity, self.segments.clone(), self.end)
     }
 }
 
 impl View {
-    fn new(identity: Identity, segments: Segments, end: Position, cache: Arc<BlockCache>) -> Self {
-        View { identity, segments, end, cache, copies: Copies::default() }
+    fn new(identity: Identity, segments: Arc<Segments>, end: Position) -> Self {
+        View { identity, segments, end, copies: Copies::default() }
     }
 
     /// A log without commits.
     pub(crate) fn empty(identity: Identity) -> Self {
-        View::new(identity, Arc::default(), Position::START, Arc::default())
+        View::new(identity, Arc::default(), Position::START)
     }
 
     /// The bytes from `position` to the end of what is readable with it in its segment.
     fn bytes_from(&self, position: Position) -> Option<(&Segment, &[u8])> {
         let (number, offset) = self.identity.locate(position);
-        let segment = self.segments.get(usize::try_from(number).ok()?)?;
+        let segment = self.segments.all.get(usize::try_from(number).ok()?)?;
         let bytes = match segment.stored_from(offset)? {
             Stored::Mapped(bytes) | Stored::Piece(bytes, _) => bytes,
-            Stored::Packed(block, range) => {
-                let copy = || Some(Box::from(segment.block(block, &self.cache)?.get(range)?));
-                self.copies.get(position, copy)?
-            }
+            Stored::Packed(block, range) => self.unpacked(segment, position, block, range)?,
         };
         Some((segment, bytes))
+    }
+
+    /// A copy of bytes in a block.
+    #[cold]
+    fn unpacked(
+        &self,
+        segment: &Segment,
+        position: Position,
+        block: usize,
+        range: Range<usize>,
+    ) -> Option<&[u8]> {
+        let cache = &self.segments.cache;
+        let copy = || Some(Box::from(segment.block(block, cache)?.get(range)?));
+        self.copies.get(position, copy)
     }
 
     /// `len` bytes at `position`.
@@ -227,14 +241,14 @@ impl View {
     /// The bytes from `position` on, without a hint where they may be.
     fn search<'v>(&'v self, position: Position, behind: &mut Behind<'v>) -> Option<&'v [u8]> {
         let (number, offset) = self.identity.locate(position);
-        let segment = self.segments.get(usize::try_from(number).ok()?)?;
+        let segment = self.segments.all.get(usize::try_from(number).ok()?)?;
         match segment.stored_from(offset)? {
             Stored::Mapped(bytes) => Some(bytes),
             Stored::Piece(bytes, next) => {
                 *behind = Some((segment, next));
                 Some(bytes)
             }
-            Stored::Packed(..) => self.bytes_from(position).map(|(_, bytes)| bytes),
+            Stored::Packed(block, range) => self.unpacked(segment, position, block, range),
         }
     }
 
@@ -282,7 +296,7 @@ impl View {
     /// The checksum of the frame of the commit at a position; `None` if nothing of it is left.
     pub(crate) fn commit_checksum(&self, position: Position) -> Result<Option<u32>> {
         let (number, _) = self.identity.locate(position);
-        let segment = usize::try_from(number).ok().and_then(|at| self.segments.get(at));
+        let segment = usize::try_from(number).ok().and_then(|at| self.segments.all.get(at));
         let Some(segment) = segment.filter(|segment| segment.header.compacted.is_some()) else {
             let frame = self.frames(position).next().transpose()?;
             return Ok(frame.filter(|frame| frame.position == position).map(|it| it.checksum));
@@ -303,20 +317,20 @@ impl View {
         found: u64,
     ) -> Error {
         let (number, offset) = self.identity.locate(position);
-        let segment = usize::try_from(number).ok().and_then(|number| self.segments.get(number));
+        let segment = usize::try_from(number).ok().and_then(|number| self.segments.all.get(number));
         let path = segment.map(|segment| segment.path.clone()).unwrap_or_default();
         corrupt(&path, offset as u64, what, expected, found)
     }
 
     /// The total length of the files of the segments before number `segment`.
     pub(crate) fn file_bytes_before(&self, segment: u32) -> u64 {
-        let before = self.segments.iter().filter(|other| other.header.number < segment);
+        let before = self.segments.all.iter().filter(|other| other.header.number < segment);
         before.map(|other| wide(other.header.stored_len())).sum()
     }
 
     /// The segments, in order.
     pub(crate) fn segments(&self) -> &[Arc<Segment>] {
-        &self.segments
+        &self.segments.all
     }
 }
 
@@ -335,7 +349,7 @@ impl Frames<'_> {
     /// Goes on in the next segment if all frames of one were read before it was compacted; whether it did.
     fn pass_compacted_seal(&mut self) -> bool {
         let (number, offset) = self.view.identity.locate(self.position);
-        let segment = usize::try_from(number).ok().and_then(|at| self.view.segments.get(at));
+        let segment = usize::try_from(number).ok().and_then(|at| self.view.segments.all.get(at));
         let is_there = segment.is_some_and(|segment| segment.compacted_seal() == Some(offset));
         if is_there {
             self.position = self.view.identity.first_frame(number.saturating_add(1));
@@ -347,7 +361,7 @@ impl Frames<'_> {
     fn check_whole(&self) -> Result<()> {
         let (number, _) = self.view.identity.locate(self.position);
         let from = usize::try_from(number).unwrap_or(usize::MAX);
-        let segments = self.view.segments.get(from..).unwrap_or_default();
+        let segments = self.view.segments.all.get(from..).unwrap_or_default();
         let compacted = segments.iter().take_while(|segment| segment.header.compacted.is_some());
         match compacted.last() {
             None => Ok(()),

@@ -237,11 +237,12 @@ fn parse_header(fixed: &[u8], position: Position) -> Option<Header> {
 }
 
 fn header_checksum(fixed: &[u8], salt: &[u8; 16], position: Position) -> u32 {
-    let mut crc = crc32fast::Hasher::new();
-    crc.update(salt);
-    crc.update(&position.as_u64().to_le_bytes());
-    crc.update(fixed.get(4..HEADER_BYTES).unwrap_or_default());
-    crc.finalize().max(1)
+    // At once: three updates take twice as long.
+    let mut checked = [0; 24 + HEADER_BYTES - 4];
+    put(&mut checked, 0, salt);
+    put(&mut checked, 16, &position.as_u64().to_le_bytes());
+    put(&mut checked, 24, fixed.get(4..HEADER_BYTES).unwrap_or_default());
+    crc32fast::hash(&checked).max(1)
 }
 
 fn trailer_checksum(check: u32, payload: &[u8]) -> u32 {
