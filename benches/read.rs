@@ -135,11 +135,14 @@ fn read_others(c: &mut Criterion) {
     for (name, fill) in stores {
         let scratch = Scratch::new();
         let (store, runs) = fill(&scratch);
-        let mut next = runs.iter().cycle().step_by(37);
-        let mut history = || store.history(next.next().unwrap()).unwrap();
-        group.bench_function(name, |b| {
-            b.iter(|| assert_eq!(touch(history().iter()), expected()));
-        });
+        // All of them, which no processor's cache holds, and twenty, which one does.
+        for (of, many) in [("", runs.len()), ("-of-twenty", 20)] {
+            let mut next = runs.iter().take(many).cycle().step_by(37);
+            let mut history = || store.history(next.next().unwrap()).unwrap();
+            group.bench_function(format!("{name}{of}"), |b| {
+                b.iter(|| assert_eq!(touch(history().iter()), expected()));
+            });
+        }
     }
     group.finish();
 }
