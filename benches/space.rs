@@ -217,10 +217,12 @@ fn read(many: usize) {
     let start = |it| tx.start(NewRun::new("shop", &format!("spread-{it}"), "Order"));
     let runs: Vec<RunId> = (0..many).map(start).map(Result::unwrap).collect();
     tx.submit(Durability::Buffered).unwrap();
+    let mut text = text();
     for _ in 0..98 {
         for run in &runs {
+            let payload: Vec<u8> = text.by_ref().take(100).collect();
             let mut tx = store.begin();
-            tx.append(run, event(&[7; 100])).unwrap();
+            tx.append(run, event(&payload)).unwrap();
             tx.submit(Durability::Buffered).unwrap();
         }
     }
@@ -250,7 +252,7 @@ fn read(many: usize) {
     let ratio = stats.packed_bytes as f64 / stats.unpacked_bytes.max(1) as f64;
     let packed = read_all(&store, &left);
     // Each from another block than the one before, and more blocks than are kept.
-    let apart = left.len().div_ceil(97);
+    let apart = left.len().div_ceil(24);
     let apart: Vec<RunId> =
         (0..apart).flat_map(|from| left.iter().skip(from).step_by(apart)).copied().collect();
     let cold = read_all(&store, &apart);
@@ -259,6 +261,19 @@ fn read(many: usize) {
         "read 100 events, us: {:.1} packed, in order; {:.1} each from another block; {} segments, ratio {ratio:.3}",
         packed.0, cold.0, done.rewritten
     );
+}
+
+/// Letters that do not compress to nothing: of a few that are drawn at random, half are as they were 64 before.
+fn text() -> impl Iterator<Item = u8> {
+    let (mut state, mut before) = (1u32, [b'a'; 64]);
+    (0..).map(move |at: usize| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let letter = &mut before[at % 64];
+        if state >> 31 > 0 {
+            *letter = b'a' + ((state >> 16) % 16) as u8;
+        }
+        *letter
+    })
 }
 
 /// The median time for one history, and what all of them add up to.
