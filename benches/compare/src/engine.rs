@@ -70,6 +70,11 @@ pub trait Engine: Send + Sync {
         None
     }
 
+    /// Runs that are deleted when others have closed; `None` where the engine was not put to it.
+    fn retention(&self) -> Option<&dyn Retention> {
+        None
+    }
+
     /// A queue of jobs; `None` where the store is opened without transactions that can read.
     fn queue(&self) -> Option<&dyn Queue> {
         None
@@ -103,6 +108,19 @@ impl Facts<'_> {
         let closed_at = started_at + 500_000_000;
         Facts { workflow_id, workflow_type: "OrderWorkflow", events: 2, started_at, closed_at }
     }
+}
+
+/// Runs that close, and are deleted at the same rate.
+pub trait Retention {
+    /// Adds the event that closes a run, in one transaction. One that waits returns when it is on the device, with what
+    /// was appended ahead before it; others need not wait.
+    fn close(&self, run: u32, event: u32, payload: &[u8], waits: bool) -> Result<()>;
+
+    /// Deletes a run that has closed, its `events` events among it, in one transaction that need not wait.
+    fn delete(&self, run: u32, events: u32) -> Result<()>;
+
+    /// Returns when everything is on the device, and done with what the engine does by itself to give space back.
+    fn rest(&self) -> Result<()>;
 }
 
 /// Jobs in a table of their own, keyed by number.

@@ -26,7 +26,7 @@ use crate::engines::{Peer, kinlog};
 use crate::runner::{Options, Runner};
 use crate::sample::Samples;
 use crate::worker::Said;
-use crate::workloads::{Cell, STAGES, say};
+use crate::workloads::{Cell, SPACE, STAGES, say};
 
 /// Measures kinlog beside other stores; without a command: rows, growth, children and latency.
 #[derive(Parser)]
@@ -76,6 +76,12 @@ enum Command {
     Growth,
     /// Fan-outs of growing families
     Children,
+    /// Space over years: runs close and are deleted at a steady rate
+    Space {
+        /// How many runs are kept [default: 8,000, 50 with --quick]
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+        kept: Option<u32>,
+    },
     /// Latencies of commits at fixed rates
     Latency {
         /// Only these
@@ -150,11 +156,18 @@ fn compare(command: Option<&Command>, flags: &Flags) -> Result<bool> {
     if let Some(Command::Latency { scenarios }) = command {
         return latency(scenarios).map(|()| true);
     }
-    let mut runner = Runner::new(chosen(&flags.engines)?, options, STORES.into())?;
+    let peers = match command {
+        Some(Command::Space { .. }) => engines::small(),
+        _ => engines::all(),
+    };
+    let mut runner = Runner::new(chosen(peers, &flags.engines)?, options, STORES.into())?;
     match command {
         Some(Command::Rows { rows }) => runner.rows(rows)?,
         Some(Command::Growth) => runner.growth()?,
         Some(Command::Children) => runner.children()?,
+        Some(Command::Space { kept }) => {
+            runner.space(kept.unwrap_or(if flags.quick { 50 } else { 8_000 }))?;
+        }
         _ => {
             runner.rows(&[])?;
             runner.growth()?;
@@ -169,8 +182,7 @@ fn compare(command: Option<&Command>, flags: &Flags) -> Result<bool> {
 }
 
 /// The engines to measure; kinlog always, all others are measured against it.
-fn chosen(names: &[String]) -> Result<Vec<Peer>> {
-    let all = engines::all();
+fn chosen(all: Vec<Peer>, names: &[String]) -> Result<Vec<Peer>> {
     if let Some(unknown) = names.iter().find(|name| !all.iter().any(|peer| peer.name == **name)) {
         let known: Vec<_> = all.iter().map(|peer| peer.name).collect();
         return Err(format!("no engine {unknown}; there are {}", known.join(", ")).into());
@@ -183,9 +195,9 @@ fn chosen(names: &[String]) -> Result<Vec<Peer>> {
 
 fn work(task: Task, quick: bool) -> Result<()> {
     let Task { engine, workload, dir, size, from, round, turns } = task;
-    let peer = engines::all().into_iter().find(|peer| peer.name == engine);
-    let peer = peer.ok_or("no such engine")?;
     let workload = workloads::named(&workload).ok_or("no such workload")?;
+    let peers = if workload.name == SPACE.name { engines::small() } else { engines::all() };
+    let peer = peers.into_iter().find(|peer| peer.name == engine).ok_or("no such engine")?;
     let data = Data::default();
     let outcome = (workload.run)(&Cell { peer, dir, size, from, round, turns, quick, data })?;
     say(&Said::Done(outcome))

@@ -50,12 +50,15 @@ impl Memory {
     }
 }
 
-/// What the files of a directory take on the disk, in bytes.
+/// What the files of a directory take on the disk, in bytes. One that is removed meanwhile takes none.
 pub fn disk_bytes(dir: &Path) -> Result<u64> {
     let mut bytes = 0;
     for entry in std::fs::read_dir(dir)? {
         let entry = entry?;
-        let metadata = entry.metadata()?;
+        let metadata = match entry.metadata() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            metadata => metadata?,
+        };
         bytes +=
             if metadata.is_dir() { disk_bytes(&entry.path())? } else { metadata.blocks() * 512 };
     }
@@ -70,9 +73,20 @@ pub fn cpu_ms() -> f64 {
 
 /// What this process has handed to the operating system to be written, in bytes.
 pub fn written_bytes() -> Result<u64> {
+    io_count("wchar")
+}
+
+/// What this process has had written to the device, in bytes: pages, those that it wrote through a map among them, but for
+/// those whose file was gone before.
+pub fn stored_bytes() -> Result<u64> {
+    Ok(io_count("write_bytes")?.saturating_sub(io_count("cancelled_write_bytes")?))
+}
+
+fn io_count(name: &str) -> Result<u64> {
     let io = std::fs::read_to_string("/proc/self/io")?;
-    let bytes = io.lines().find_map(|line| line.strip_prefix("wchar: "));
-    Ok(bytes.ok_or("no wchar in the counts of this process")?.parse()?)
+    let mut counts = io.lines().filter_map(|line| line.split_once(": "));
+    let bytes = counts.find(|(of, _)| *of == name).map(|(_, bytes)| bytes);
+    Ok(bytes.ok_or_else(|| format!("no {name} in the counts of this process"))?.parse()?)
 }
 
 /// The lengths of the files of a directory, in bytes.

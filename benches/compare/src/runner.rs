@@ -12,7 +12,8 @@ use crate::process::copy;
 use crate::sample::{Sample, Samples};
 use crate::worker::{Said, Worker};
 use crate::workloads::{
-    self, CHILDREN, CLOSE, END, FAMILIES, FILL, GROW, GROWTH, Outcome, Place, STAGES, Workload,
+    self, CHILDREN, CLOSE, END, FAMILIES, FILL, GROW, GROWTH, Outcome, Place, SPACE, STAGES,
+    Workload,
 };
 
 /// An engine whose cell takes longer than this is not asked again in the next round.
@@ -209,6 +210,16 @@ impl Runner {
                 let task = self.task(&CHILDREN, Some(size), round);
                 self.in_turns(&Task { turns: self.no_more_than(turns), ..task })?;
             }
+        }
+        Ok(())
+    }
+
+    /// With so many runs kept.
+    pub fn space(&mut self, kept: u32) -> Result<()> {
+        for round in 0..self.options.rounds {
+            eprintln!("space, round {} of {}", round + 1, self.options.rounds);
+            let task = Task { size: kept.into(), ..self.task(&SPACE, None, round) };
+            self.in_order(round).try_for_each(|engine| self.row(engine, &task))?;
         }
         Ok(())
     }

@@ -9,6 +9,13 @@ pub fn median(values: &[f64]) -> Option<f64> {
     Some((lower + upper) / 2.0)
 }
 
+/// The value that so many of a hundred are not above.
+pub fn percentile(values: &[f64], percent: usize) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get((sorted.len() * percent).div_ceil(100).checked_sub(1)?).copied()
+}
+
 /// A median, and how far the values lie apart.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Spread {
@@ -45,6 +52,14 @@ mod tests {
         assert_eq!(median(&[3.0]), Some(3.0));
         assert_eq!(median(&[9.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(&[9.0, 1.0, 2.0, 4.0]), Some(3.0));
+    }
+
+    #[test]
+    fn a_percentile_is_one_of_the_values() {
+        let values: Vec<_> = (1..=200).rev().map(f64::from).collect();
+        assert_eq!(percentile(&values, 99), Some(198.0));
+        assert_eq!(percentile(&values[..1], 99), Some(200.0));
+        assert_eq!(percentile(&[], 99), None);
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! fjall: a log-structured merge tree in Rust.
 
 use std::path::Path;
+use std::time::Duration;
 
 use fjall::config::CompressionPolicy;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
 use super::Peer;
 use super::schema::{self, Row, Table, Tables, Workflow};
-use crate::engine::{Batch, Durability, Engine, Error, Relations, Result, run_id};
+use crate::engine::{
+    Batch, Durability, Engine, Error, Relations, Result, Retention, run_id, workflow_id,
+};
 
 pub const PEER: Peer = Peer {
     name: "fjall",
@@ -16,7 +19,15 @@ pub const PEER: Peer = Peer {
             memtables of 128 MiB, 256 MiB cache, its default filters, no compression; compacted \
             before reading",
     has_os: true,
-    open: |dir| Ok(Box::new(Fjall::open(dir)?)),
+    open: |dir| Ok(Box::new(Fjall::open(dir, 128 << 20, 1 << 30)?)),
+};
+
+pub const SMALL: Peer = Peer {
+    setup: "a batch a commit, with SyncData for Device, without a mode where nobody waits; memtables of 16 MiB, \
+            journals of 64 MiB (the least it takes), 256 MiB cache, its default filters and compaction, no compression; a \
+            tombstone for each event",
+    open: |dir| Ok(Box::new(Fjall::open(dir, 16 << 20, 64 << 20)?)),
+    ..PEER
 };
 
 struct Fjall {
@@ -25,16 +36,17 @@ struct Fjall {
 }
 
 impl Fjall {
-    fn open(dir: &Path) -> Result<Self> {
+    fn open(dir: &Path, memtable_bytes: u64, journal_bytes: u64) -> Result<Self> {
         let db = Database::builder(dir)
             .cache_size(256 << 20)
-            .max_journaling_size(1 << 30)
+            .max_journaling_size(journal_bytes)
             .journal_compression(fjall::CompressionType::None)
             // So that a batch without a mode of its own stays in the process.
             .manual_journal_persist(true)
             .worker_threads(2)
             .open()?;
-        let [events, edges, workflows] = Table::NAMES.map(|name| db.keyspace(name, options));
+        let [events, edges, workflows] =
+            Table::NAMES.map(|name| db.keyspace(name, || options(memtable_bytes)));
         let tables = [events?, edges?, workflows?];
         Ok(Fjall { db, tables })
     }
@@ -52,9 +64,9 @@ impl Fjall {
     }
 }
 
-fn options() -> KeyspaceCreateOptions {
+fn options(memtable_bytes: u64) -> KeyspaceCreateOptions {
     KeyspaceCreateOptions::default()
-        .max_memtable_size(128 << 20)
+        .max_memtable_size(memtable_bytes)
         .data_block_compression_policy(CompressionPolicy::disabled())
         .index_block_compression_policy(CompressionPolicy::disabled())
 }
@@ -90,6 +102,35 @@ impl Engine for Fjall {
 
     fn relations(&self) -> Option<&dyn Relations> {
         Some(self)
+    }
+
+    fn retention(&self) -> Option<&dyn Retention> {
+        Some(self)
+    }
+}
+
+impl Retention for Fjall {
+    fn close(&self, run: u32, event: u32, payload: &[u8], waits: bool) -> Result<()> {
+        let mode = waits.then_some(PersistMode::SyncData);
+        self.write(schema::close(run, event, payload), mode)
+    }
+
+    fn delete(&self, run: u32, events: u32) -> Result<()> {
+        let [table, _, workflows] = &self.tables;
+        let mut batch = self.db.batch();
+        for event in 1..=events {
+            batch.remove(table, schema::numbered(&run_id(run), event));
+        }
+        batch.remove(workflows, workflow_id(run));
+        Ok(batch.commit()?)
+    }
+
+    fn rest(&self) -> Result<()> {
+        self.db.persist(PersistMode::SyncAll)?;
+        while self.db.outstanding_flushes() + self.db.active_compactions() > 0 {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
     }
 }
 

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use kinlog::retention::{Keep, Maintenance};
 use kinlog::{
     Close, CommitHandle, DutyFilter, DutyKind, EventKind, Limits, NewChild, NewEvent, NewRun,
     ParentClosePolicy, RunId, Store, Timestamp, Transaction,
@@ -12,7 +14,7 @@ use kinlog::{
 use super::Peer;
 use crate::engine::{
     Batch, Due, Durability, Ended, Engine, Facts, Family, Job, Policy, Queue, Relations, Result,
-    policy, run_id, workflow_id,
+    Retention, policy, run_id, workflow_id,
 };
 
 pub const PEER: Peer = Peer {
@@ -22,6 +24,17 @@ pub const PEER: Peer = Peer {
     has_os: true,
     open: |dir| open_with(&kinlog::Options::new(), dir),
 };
+
+pub const SMALL: Peer = Peer {
+    setup: "the defaults, segments of 16 MiB; a thread of its own erases and compacts, with 200 ms between two rounds",
+    open: |dir| open_with(&small(), dir),
+    ..PEER
+};
+
+fn small() -> kinlog::Options {
+    let maintenance = Maintenance::every(Duration::from_millis(200));
+    kinlog::Options::new().segment_bytes(16 << 20).maintenance(maintenance)
+}
 
 /// Opens the store with other options than the defaults.
 pub fn open_with(options: &kinlog::Options, dir: &Path) -> Result<Box<dyn Engine>> {
@@ -73,6 +86,16 @@ impl Kinlog {
         Ok(tx)
     }
 
+    /// Commits without waiting, if not in [`Engine::drain`].
+    fn submit(&self, tx: Transaction<'_>) -> Result<()> {
+        let commit = tx.submit(kinlog::Durability::Buffered)?;
+        let mut in_flight = self.in_flight();
+        // Those before it need no waiting for.
+        in_flight.clear();
+        in_flight.push_back(commit);
+        Ok(())
+    }
+
     fn duties(&self, family: Family) -> impl Iterator<Item = kinlog::Result<kinlog::Duty>> + '_ {
         let of_parent = DutyFilter::all().kind(DutyKind::ApplyClosePolicy).run(id(family.parent));
         self.store.duties(of_parent)
@@ -86,12 +109,7 @@ impl Engine for Kinlog {
     }
 
     fn append_ahead(&self, batches: &[Batch<'_>]) -> Result<()> {
-        let commit = self.transaction(batches)?.submit(kinlog::Durability::Buffered)?;
-        let mut in_flight = self.in_flight();
-        // Those before it need no waiting for.
-        in_flight.clear();
-        in_flight.push_back(commit);
-        Ok(())
+        self.submit(self.transaction(batches)?)
     }
 
     fn append_in_flight(&self, batches: &[Batch<'_>], most: usize) -> Option<Result<()>> {
@@ -137,6 +155,10 @@ impl Engine for Kinlog {
         Some(self)
     }
 
+    fn retention(&self) -> Option<&dyn Retention> {
+        Some(self)
+    }
+
     fn queue(&self) -> Option<&dyn Queue> {
         Some(self)
     }
@@ -170,6 +192,30 @@ impl Ended for Kinlog {
             closed_at: info.closed_at.ok_or("a run has not ended")?.unix_nanos(),
         });
         Ok(true)
+    }
+}
+
+impl Retention for Kinlog {
+    fn close(&self, run: u32, _: u32, payload: &[u8], waits: bool) -> Result<()> {
+        let mut tx = self.store.begin();
+        tx.close_run(&id(run), Close::completed(payload))?;
+        if !waits {
+            return self.submit(tx);
+        }
+        tx.commit()?;
+        Ok(())
+    }
+
+    fn delete(&self, run: u32, _: u32) -> Result<()> {
+        let mut tx = self.store.begin();
+        tx.delete_chain(&id(run), Keep::Nothing)?;
+        self.submit(tx)
+    }
+
+    fn rest(&self) -> Result<()> {
+        self.drain()?;
+        self.store.maintain()?;
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! LMDB: a memory-mapped copy-on-write B+ tree with one writer, by heed.
 
-use std::ops::Range;
+use std::ops::{Bound, Range};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -10,7 +10,8 @@ use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, FlagSetMode};
 use super::schema::{self, Row, Table, Tables, Workflow};
 use super::{Peer, facts};
 use crate::engine::{
-    Batch, Durability, Ended, Engine, Error, Facts, Job, Queue, Relations, Result, run_id,
+    Batch, Durability, Ended, Engine, Error, Facts, Job, Queue, Relations, Result, Retention,
+    run_id, workflow_id,
 };
 
 pub const PEER: Peer = Peer {
@@ -98,6 +99,10 @@ impl Engine for Lmdb {
         Some(self)
     }
 
+    fn retention(&self) -> Option<&dyn Retention> {
+        Some(self)
+    }
+
     fn queue(&self) -> Option<&dyn Queue> {
         Some(self)
     }
@@ -117,6 +122,28 @@ impl Ended for Lmdb {
         let tx = self.env.read_txn()?;
         let row = self.ended.get(&tx, id)?.map(facts::read).transpose()?;
         Ok(row.map(say).is_some())
+    }
+}
+
+impl Retention for Lmdb {
+    fn close(&self, run: u32, event: u32, payload: &[u8], waits: bool) -> Result<()> {
+        let durability = if waits { Durability::Device } else { Durability::Os };
+        self.put(schema::close(run, event, payload), durability)
+    }
+
+    fn delete(&self, run: u32, _: u32) -> Result<()> {
+        let _mode = self.committing(Durability::Os)?;
+        let (first, last) = schema::bounds(&run_id(run));
+        let [events, _, workflows] = &self.tables;
+        let mut tx = self.env.write_txn()?;
+        let range = (Bound::Included(first.as_slice()), Bound::Included(last.as_slice()));
+        events.delete_range(&mut tx, &range)?;
+        workflows.delete(&mut tx, workflow_id(run).as_bytes())?;
+        Ok(tx.commit()?)
+    }
+
+    fn rest(&self) -> Result<()> {
+        self.settle()
     }
 }
 

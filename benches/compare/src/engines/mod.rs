@@ -70,3 +70,18 @@ pub fn all() -> Vec<Peer> {
         sierradb::PEER,
     ])
 }
+
+/// The engines that delete what they no longer keep, each set up to take little space.
+pub fn small() -> Vec<Peer> {
+    Vec::from([
+        kinlog::SMALL,
+        #[cfg(feature = "rocksdb")]
+        rocksdb::SMALL,
+        #[cfg(feature = "lmdb")]
+        lmdb::PEER,
+        #[cfg(feature = "redb")]
+        redb::PEER,
+        #[cfg(feature = "fjall")]
+        fjall::SMALL,
+    ])
+}

@@ -8,14 +8,15 @@ use redb::{Database, ReadableDatabase, TableDefinition};
 use super::schema::{self, Row, Table, Tables, Workflow};
 use super::{Peer, facts};
 use crate::engine::{
-    Batch, Durability, Ended, Engine, Facts, Job, Queue, Relations, Result, run_id,
+    Batch, Durability, Ended, Engine, Facts, Job, Queue, Relations, Result, Retention, run_id,
+    workflow_id,
 };
 
 pub const PEER: Peer = Peer {
     name: "redb",
     version: "4.6.0",
-    setup: "one write transaction at a time, Durability::Immediate (one-phase, checksummed); cache \
-            of 512 MiB",
+    setup: "one write transaction at a time, Durability::Immediate (one-phase, checksummed), \
+            Durability::None for what is appended ahead; cache of 512 MiB",
     // Its one weaker commit keeps the pages in the process.
     has_os: false,
     open: |dir| Ok(Box::new(Redb::open(dir)?)),
@@ -47,11 +48,36 @@ impl Redb {
         tx.commit()?;
         Ok(Redb { db })
     }
+
+    fn write<'a>(
+        &self,
+        rows: impl IntoIterator<Item = Row<'a>>,
+        durability: redb::Durability,
+    ) -> Result<()> {
+        let mut tx = self.db.begin_write()?;
+        tx.set_durability(durability)?;
+        {
+            let [events, edges, workflows] = TABLES.map(|table| tx.open_table(table));
+            let mut tables = [events?, edges?, workflows?];
+            for row in rows {
+                tables[row.table as usize].insert(row.key(), row.value())?;
+            }
+        }
+        Ok(tx.commit()?)
+    }
 }
 
 impl Engine for Redb {
     fn append(&self, batches: &[Batch<'_>], durability: Durability) -> Result<()> {
         self.put(schema::events(batches), durability)
+    }
+
+    fn append_ahead(&self, batches: &[Batch<'_>]) -> Result<()> {
+        self.write(schema::events(batches), redb::Durability::None)
+    }
+
+    fn drain(&self) -> Result<()> {
+        self.write([], redb::Durability::Immediate)
     }
 
     fn read(&self, run: u32, each: &mut dyn FnMut(u32, &[u8])) -> Result<()> {
@@ -62,8 +88,8 @@ impl Engine for Redb {
     }
 
     fn settle(&self) -> Result<()> {
-        // Every commit is on the device, and nothing runs behind.
-        Ok(())
+        // Nothing runs behind.
+        self.drain()
     }
 
     fn relations(&self) -> Option<&dyn Relations> {
@@ -71,6 +97,10 @@ impl Engine for Redb {
     }
 
     fn ended(&self) -> Option<&dyn Ended> {
+        Some(self)
+    }
+
+    fn retention(&self) -> Option<&dyn Retention> {
         Some(self)
     }
 
@@ -98,6 +128,30 @@ impl Ended for Redb {
         let Some(row) = row else { return Ok(false) };
         say(facts::read(row.value())?);
         Ok(true)
+    }
+}
+
+impl Retention for Redb {
+    fn close(&self, run: u32, event: u32, payload: &[u8], waits: bool) -> Result<()> {
+        use redb::Durability::{Immediate, None};
+        self.write(schema::close(run, event, payload), if waits { Immediate } else { None })
+    }
+
+    fn delete(&self, run: u32, _: u32) -> Result<()> {
+        let (first, last) = schema::bounds(&run_id(run));
+        let mut tx = self.db.begin_write()?;
+        tx.set_durability(redb::Durability::None)?;
+        {
+            let [events, _, workflows] = TABLES;
+            let range = first.as_slice()..=last.as_slice();
+            tx.open_table(events)?.retain_in(range, |_, _| false)?;
+            tx.open_table(workflows)?.remove(workflow_id(run).as_bytes())?;
+        }
+        Ok(tx.commit()?)
+    }
+
+    fn rest(&self) -> Result<()> {
+        self.settle()
     }
 }
 
@@ -133,16 +187,7 @@ impl Queue for Redb {
 
 impl Tables for Redb {
     fn put<'a>(&self, rows: impl IntoIterator<Item = Row<'a>>, _: Durability) -> Result<()> {
-        let mut tx = self.db.begin_write()?;
-        tx.set_durability(redb::Durability::Immediate)?;
-        {
-            let [events, edges, workflows] = TABLES.map(|table| tx.open_table(table));
-            let mut tables = [events?, edges?, workflows?];
-            for row in rows {
-                tables[row.table as usize].insert(row.key(), row.value())?;
-            }
-        }
-        Ok(tx.commit()?)
+        self.write(rows, redb::Durability::Immediate)
     }
 
     fn scan(

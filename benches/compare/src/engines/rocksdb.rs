@@ -5,13 +5,15 @@ use std::sync::OnceLock;
 
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, Options,
-    PrefixRange, ReadOptions, SliceTransform, WriteBatch, WriteOptions,
+    PrefixRange, ReadOptions, SliceTransform, WaitForCompactOptions, WriteBatch, WriteOptions,
 };
 
 use super::Peer;
 use super::rocksdb_queue::RocksQueue;
 use super::schema::{self, Row, Table, Tables, Workflow};
-use crate::engine::{Batch, Durability, Engine, Queue, Relations, Result, run_id};
+use crate::engine::{
+    Batch, Durability, Engine, Queue, Relations, Result, Retention, run_id, workflow_id,
+};
 
 pub const PEER: Peer = Peer {
     name: "RocksDB",
@@ -20,8 +22,27 @@ pub const PEER: Peer = Peer {
             Os; 4 memtables of 128 MiB, recycled logs, 256 MiB block cache, bloom filters, prefixes \
             of 16 bytes, no compression; compacted before reading; the queue in an OptimisticTransactionDB of its own",
     has_os: true,
-    open: |dir| Ok(Box::new(Rocks::open(dir)?)),
+    open: |dir| Ok(Box::new(Rocks::open(dir, &LARGE)?)),
 };
+
+pub const SMALL: Peer = Peer {
+    setup: "a WriteBatch a commit, pipelined, with sync for Device, left in its buffer where nobody waits; 4 memtables of \
+            16 MiB, logs of 64 MiB in all, 256 MiB block cache, bloom filters, its default levels, no compression; a \
+            single delete for each event",
+    open: |dir| Ok(Box::new(Rocks::open(dir, &LITTLE)?)),
+    ..PEER
+};
+
+struct Sizes {
+    memtable: usize,
+    /// Of all logs together.
+    logs: u64,
+    /// How many logs are written over again.
+    recycled: usize,
+}
+
+const LARGE: Sizes = Sizes { memtable: 128 << 20, logs: 1 << 30, recycled: 4 };
+const LITTLE: Sizes = Sizes { memtable: 16 << 20, logs: 64 << 20, recycled: 1 };
 
 struct Rocks {
     db: DB,
@@ -31,21 +52,21 @@ struct Rocks {
 }
 
 impl Rocks {
-    fn open(dir: &Path) -> Result<Self> {
+    fn open(dir: &Path, sizes: &Sizes) -> Result<Self> {
         let mut options = Options::default();
         options.create_if_missing(true);
         options.create_missing_column_families(true);
         options.increase_parallelism(2);
         options.set_enable_pipelined_write(true);
-        options.set_max_total_wal_size(1 << 30);
+        options.set_max_total_wal_size(sizes.logs);
         // Overwriting an old log, a sync has no new length to write.
-        options.set_recycle_log_file_num(4);
+        options.set_recycle_log_file_num(sizes.recycled);
         // So that a commit can stay in the process until it is flushed.
         options.set_manual_wal_flush(true);
         let cache = Cache::new_lru_cache(256 << 20);
         let family = |name| {
             let numbered = name != Table::NAMES[Table::Workflows as usize];
-            ColumnFamilyDescriptor::new(name, table_options(&cache, numbered))
+            ColumnFamilyDescriptor::new(name, table_options(&cache, sizes, numbered))
         };
         let db = DB::open_cf_descriptors(&options, dir, Table::NAMES.map(family))?;
         Ok(Rocks { db, dir: dir.into(), queue: OnceLock::new() })
@@ -70,14 +91,14 @@ impl Rocks {
     }
 }
 
-fn table_options(cache: &Cache, numbered: bool) -> Options {
+fn table_options(cache: &Cache, sizes: &Sizes, numbered: bool) -> Options {
     let mut blocks = BlockBasedOptions::default();
     blocks.set_block_cache(cache);
     blocks.set_bloom_filter(10.0, false);
     blocks.set_format_version(5);
     let mut options = Options::default();
     options.set_block_based_table_factory(&blocks);
-    options.set_write_buffer_size(128 << 20);
+    options.set_write_buffer_size(sizes.memtable);
     options.set_max_write_buffer_number(4);
     options.set_compression_type(DBCompressionType::None);
     if numbered {
@@ -120,9 +141,35 @@ impl Engine for Rocks {
         Some(self)
     }
 
+    fn retention(&self) -> Option<&dyn Retention> {
+        Some(self)
+    }
+
     fn queue(&self) -> Option<&dyn Queue> {
         let open = || RocksQueue::open(&self.dir.join("queue")).expect("a queue can be opened");
         Some(self.queue.get_or_init(open))
+    }
+}
+
+impl Retention for Rocks {
+    fn close(&self, run: u32, event: u32, payload: &[u8], waits: bool) -> Result<()> {
+        self.write(schema::close(run, event, payload), waits)
+    }
+
+    fn delete(&self, run: u32, events: u32) -> Result<()> {
+        let [table, _, workflows] = self.families()?;
+        let mut batch = WriteBatch::default();
+        // Each was put once, as that kind of tombstone asks.
+        for event in 1..=events {
+            batch.single_delete_cf(table, schema::numbered(&run_id(run), event));
+        }
+        batch.delete_cf(workflows, workflow_id(run));
+        Ok(self.db.write(batch)?)
+    }
+
+    fn rest(&self) -> Result<()> {
+        self.db.flush_wal(true)?;
+        Ok(self.db.wait_for_compact(&WaitForCompactOptions::default())?)
     }
 }
 

@@ -70,7 +70,7 @@ impl<'a> Row<'a> {
 }
 
 /// The key of an event or of a child: in order under its run.
-fn numbered(run: &[u8; 16], number: u32) -> [u8; 20] {
+pub fn numbered(run: &[u8; 16], number: u32) -> [u8; 20] {
     let mut key = [0; 20];
     key[..16].copy_from_slice(run);
     key[16..].copy_from_slice(&number.to_be_bytes());
@@ -97,6 +97,12 @@ pub fn events<'a>(batches: &'a [Batch<'a>]) -> impl Iterator<Item = Row<'a>> {
         let events = (batch.first..).zip(&batch.events);
         begins.into_iter().chain(events.map(move |(id, payload)| Row::event(&run, id, payload)))
     })
+}
+
+/// The rows of an event that closes a run.
+pub fn close(run: u32, event: u32, payload: &[u8]) -> [Row<'_>; 2] {
+    let workflow = Row::workflow(workflow_id(run), Workflow::open(run).closed());
+    [Row::event(&run_id(run), event, payload), workflow]
 }
 
 /// A child of a parent.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Peer, all};
+use super::{Peer, all, small};
 use crate::data::{Data, Digest};
 use crate::engine::{
     Batch, Due, Durability, Engine, Facts, Family, Job, policy, run_id, workflow_id,
@@ -199,6 +199,42 @@ fn runs_that_have_ended_are_found_by_their_id_and_no_others() {
         drop(engine);
         check(&*(peer.open)(dir).unwrap());
     });
+}
+
+#[test]
+fn a_run_that_is_deleted_is_gone_and_no_other() {
+    const LAST: u32 = 5;
+    let data = Data::default();
+    for peer in small() {
+        let dir = Dir::new(&format!("retention-{}", peer.name));
+        let check = |engine: &dyn Engine| {
+            for run in [0, 2] {
+                assert_eq!(read(engine, run), written(&data, run, LAST), "{} {run}", peer.name);
+            }
+            let mut none = |_, _: &[u8]| panic!("{} has events of a deleted run", peer.name);
+            // An engine may say so, or have nothing to say.
+            let _ = engine.read(1, &mut none);
+            if let Some(relations) = engine.relations() {
+                let current = [0, 1].map(|run| relations.current_run(&workflow_id(run)).unwrap());
+                assert_eq!(current, [Some(run_id(0)), None], "{}", peer.name);
+            }
+        };
+        let engine = (peer.open)(&dir.0).unwrap();
+        let retention = engine.retention().unwrap();
+        for run in 0..3 {
+            engine.append_ahead(&[batch(&data, run, 1..LAST)]).unwrap();
+            retention.close(run, LAST, data.payload(run, LAST), run == 1).unwrap();
+        }
+        retention.delete(1, LAST).unwrap();
+        engine.drain().unwrap();
+        check(&*engine);
+        retention.rest().unwrap();
+        check(&*engine);
+        drop(engine);
+        let engine = (peer.open)(&dir.0).unwrap();
+        engine.settle().unwrap();
+        check(&*engine);
+    }
 }
 
 #[test]

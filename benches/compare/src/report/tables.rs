@@ -9,13 +9,13 @@ use crate::engines::{bare, kinlog};
 use crate::runner::{Note, key};
 use crate::sample::Samples;
 use crate::workloads::{
-    Better, CHILDREN, CLOSE, FAMILIES, FILL, GROW, GROWTH, Metric, ROWS, STAGES, Workload,
+    Better, CHILDREN, CLOSE, FAMILIES, FILL, GROW, GROWTH, Metric, ROWS, SPACE, STAGES, Workload,
 };
 
 /// The tables of all that was measured.
 pub fn all(samples: &Samples, notes: &[Note]) -> Result<Vec<String>> {
     let mut tables = vec![];
-    for workload in &ROWS {
+    for workload in ROWS.iter().chain([&SPACE]) {
         if is_measured(samples, workload.name) {
             let fill = workload.place.fill().map(|fill| match fill.name {
                 name if name == CLOSE.name => FILL.name.to_owned(),

@@ -8,6 +8,7 @@ mod filled;
 mod growth;
 mod headline;
 mod queue;
+mod space;
 mod together;
 
 pub use cell::{Cell, Outcome, say, timed};
@@ -311,6 +312,30 @@ pub static CHILDREN: Workload = Workload {
     run: family::children,
 };
 
+pub static SPACE: Workload = Workload {
+    name: "space",
+    title: "Space over years",
+    about: "20 runs are open, each of 20 events of 500 bytes. In turn each gets an event, in a commit of its own that \
+            nobody waits for; with the last one a run closes, and the oldest that is kept is deleted. Every tenth close, \
+            one commit in 210, is durable and timed. 20 times what is kept goes through. Live: the payloads of \
+            what is kept. Most, end: what the files take on the disk, looked at 800 times, and when the engine has \
+            done what it does by itself and was closed; settled: after it was opened and told to do all it can, as \
+            before reading elsewhere. Written: pages that went to the device, over the payloads of all runs.",
+    turns: 0,
+    place: Place::Fresh,
+    metrics: &[
+        less("live", "MiB"),
+        less("most", "× live"),
+        less("end", "× live"),
+        less("settled", "× live"),
+        less("written", "B/B"),
+        less("p50", "µs"),
+        less("p99", "µs"),
+        less("took", "s"),
+    ],
+    run: space::space,
+};
+
 /// How many children a parent has, and how many parents close in a round.
 pub const FAMILIES: [(u64, u32); 5] = [(10, 20), (100, 20), (1_000, 5), (10_000, 2), (100_000, 1)];
 
@@ -326,6 +351,6 @@ pub fn rows(names: &[String]) -> Result<Vec<&'static Workload>> {
 
 /// The workload of that name.
 pub fn named(name: &str) -> Option<&'static Workload> {
-    let others = [&FILL, &CLOSE, &END, &GROW, &GROWTH, &CHILDREN];
+    let others = [&FILL, &CLOSE, &END, &GROW, &GROWTH, &CHILDREN, &SPACE];
     ROWS.iter().chain(others).find(|workload| workload.name == name)
 }
