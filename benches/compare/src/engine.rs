@@ -121,6 +121,11 @@ pub trait Retention {
 
     /// Returns when everything is on the device, and done with what the engine does by itself to give space back.
     fn rest(&self) -> Result<()>;
+
+    /// Gives back what space it can when it is told to, in an engine that can do more than that in [`Engine::settle`].
+    fn compact(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Jobs in a table of their own, keyed by number.

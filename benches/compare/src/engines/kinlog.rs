@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use kinlog::retention::{Keep, Maintenance};
+use kinlog::retention::{Compaction, Keep, Maintenance};
 use kinlog::{
     Close, CommitHandle, DutyFilter, DutyKind, EventKind, Limits, NewChild, NewEvent, NewRun,
     ParentClosePolicy, RunId, Store, Timestamp, Transaction,
@@ -215,6 +215,12 @@ impl Retention for Kinlog {
     fn rest(&self) -> Result<()> {
         self.drain()?;
         self.store.maintain()?;
+        Ok(())
+    }
+
+    fn compact(&self) -> Result<()> {
+        self.store.erase()?;
+        self.store.compact(&Compaction::new().dead_percent(0))?;
         Ok(())
     }
 }

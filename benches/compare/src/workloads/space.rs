@@ -29,6 +29,7 @@ pub fn space(cell: &Cell) -> Result<Outcome> {
     let engine = cell.open()?;
     let digest = read_back(&*engine, runs - kept..runs, u32::MAX)?;
     engine.settle()?;
+    retention(&*engine)?.compact()?;
     drop(engine);
     let settled = disk_bytes(&cell.dir)?;
 
