@@ -209,7 +209,7 @@ impl Compaction {
     /// Packs histories of closed runs: they are compressed with zstd in blocks of 512 KiB, unpacked, of whole runs. Recorded
     /// Temporal histories take a fifth of their protobuf encoding then. Whatever reads them goes on as before; the first event that is
     /// read of a block takes 0.15 to 0.3 ms, as all of it is unpacked. What a history or a snapshot has read of packed runs stays in memory
-    /// until it is dropped. Once a segment is packed it stays so, also without this.
+    /// until it is dropped, and beside that the store keeps the last 8 MiB that it has unpacked. Once a segment is packed it stays so, also without this.
     ///
     /// A segment that is not packed is rewritten if enough would come back, taking packed bytes for a fifth of what they were.
     ///

@@ -124,10 +124,27 @@ fn edit_page(image: &mut Image, change: impl FnOnce(&mut [u8])) {
     reseal(page);
 }
 
+/// Changes the table of blocks, and its check.
+fn edit_blocks(image: &mut Image, change: impl FnOnce(&mut [u8])) {
+    let number = largest(image);
+    let file = image.segment_mut(number);
+    let table = file.len() - 16 * u32_at(file, 148);
+    change(&mut file[table..]);
+    let check = crc32fast::hash(&file[table..]);
+    file[156..160].copy_from_slice(&check.to_le_bytes());
+    reseal(&mut file[..PAGE]);
+}
+
 /// What to do to the image.
 type Case = (&'static str, fn(&mut Image));
 
-const CASES: [Case; 11] = [
+const CASES: [Case; 13] = [
+    ("the check of what a block holds is another one", |image| {
+        edit_blocks(image, |table| table[8] ^= 1);
+    }),
+    ("the check of a block's bytes is another one", |image| {
+        edit_blocks(image, |table| table[12] ^= 1);
+    }),
     ("a block is longer than it says", |image| edit(image, |taken| taken.blocks[0].1 -= 4)),
     ("a block is shorter than it says", |image| edit(image, |taken| taken.blocks[0].1 += 4)),
     ("a block holds next to nothing, and says that it is 4 GiB long", |image| {

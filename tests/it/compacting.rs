@@ -196,7 +196,7 @@ fn all_readers_see_whole_rounds_beside_a_loop_of_compactions() {
         let writing = AtomicUsize::new(WRITERS as usize);
         let goes_on = || writing.load(Ordering::Acquire) > 0;
         let compact = || {
-            let packs = rewritten.load(Ordering::Relaxed) % 2 > 0;
+            let packs = !rewritten.load(Ordering::Relaxed).is_multiple_of(2);
             let compaction = Compaction::new().dead_percent(10);
             let compaction = if packs { compaction.pack() } else { compaction };
             let done = store.compact(&compaction).unwrap();

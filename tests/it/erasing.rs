@@ -314,10 +314,11 @@ fn is_in_blocks(dir: &Path, bytes: &[u8]) -> bool {
     let mut contents = files.map(|file| fs::read(file.unwrap().path()).unwrap());
     contents.any(|content| {
         let packed = content.starts_with(b"KINLOGCS");
-        let frames = (0..content.len()).filter(|at| packed && content[*at..].starts_with(&ZSTD));
-        let mut blocks = frames.filter_map(|at| {
-            let (frame, mut block) = (&content[at..], vec![]);
+        let frames = (0..content.len()).filter_map(|at| content.get(at..));
+        let frames = frames.filter(|frame| packed && frame.starts_with(&ZSTD));
+        let mut blocks = frames.filter_map(|frame| {
             let mut decoder = zstd::stream::read::Decoder::new(frame).ok()?.single_frame();
+            let mut block = vec![];
             decoder.read_to_end(&mut block).ok().map(|_| block)
         });
         blocks.any(|block| block.windows(bytes.len()).any(|window| window == bytes))

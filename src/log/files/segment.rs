@@ -205,6 +205,14 @@ impl Segment {
         cache.get(&directory.blocks, number, || block.unpack(self.whole_file()))
     }
 
+    /// Where the block is in the file that has the bytes at an offset of the segment, if it is damaged.
+    pub(super) fn damaged_block(&self, offset: usize, cache: &BlockCache) -> Option<usize> {
+        let Stored::Packed(number, _) = self.stored_from(offset)? else { return None };
+        let directory = self.directory(self.header.compacted.as_ref()?)?;
+        let start = directory.blocks.get(number)?.packed.start;
+        self.block(number, cache).is_none().then_some(start)
+    }
+
     /// The offset of the seal, of a segment that was compacted.
     pub(crate) fn compacted_seal(&self) -> Option<usize> {
         let table = PieceTable::new(self.file.bytes(self.header.compacted?.table())?);

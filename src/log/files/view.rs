@@ -200,7 +200,7 @@ impl View {
         }
         self.bytes_from(position)
             .and_then(|(_, bytes)| bytes.get(..len))
-            .ok_or_else(|| self.corrupt(position, "the address is not in the log", len as u64, 0))
+            .ok_or_else(|| self.not_found(position, "the address is not in the log", len))
     }
 
     /// The batch at `position`, which must belong to `run`.
@@ -255,11 +255,23 @@ impl View {
     /// The error for a position at which no batch was found.
     #[cold]
     pub(crate) fn no_batch(&self, position: Position) -> Error {
-        let what = match self.bytes_from(position) {
-            None => "a batch is outside the log",
-            Some(_) => "a batch header is malformed",
-        };
-        self.corrupt(position, what, 0, 0)
+        match self.bytes_from(position) {
+            None => self.not_found(position, "a batch is outside the log", 0),
+            Some(_) => self.corrupt(position, "a batch header is malformed", 0, 0),
+        }
+    }
+
+    /// The error for bytes that are not found: for `what`, unless they are in a block that is damaged.
+    #[cold]
+    fn not_found(&self, position: Position, what: &'static str, len: usize) -> Error {
+        let (number, offset) = self.identity.locate(position);
+        let segment = usize::try_from(number).ok().and_then(|at| self.segments.all.get(at));
+        let damaged = segment.and_then(|segment| {
+            let offset = segment.damaged_block(offset, &self.segments.cache)?;
+            let what = Fault::Blocks { offset }.what();
+            Some(corrupt(&segment.path, wide(offset), what, 0, 0))
+        });
+        damaged.unwrap_or_else(|| self.corrupt(position, what, wide(len), 0))
     }
 
     /// [`Error::Corrupt`] for a batch of another run than `run`.
