@@ -2,7 +2,7 @@
 //! gone through. Once without a compaction, and once with one beside it: how large the log is, how much was written, and
 //! how long a durable commit takes. And how long it takes to read a history that others lie between, before and after.
 //!
-//! Prints a table; `--quick` only shows that it works.
+//! Prints a table; `--quick` only shows that it works, `--kept N` keeps so many runs.
 
 #![allow(missing_docs, dead_code)]
 #![allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss)]
@@ -40,7 +40,9 @@ struct Done {
 
 fn main() {
     let quick = std::env::args().any(|arg| arg == "--quick" || arg == "--test");
-    let kept = if quick { 200 } else { 8_000 };
+    let given = std::env::args().skip_while(|arg| arg != "--kept").nth(1);
+    let given = given.map(|kept| kept.parse().unwrap());
+    let kept = given.unwrap_or(if quick { 200 } else { 8_000 });
     println!("{kept} runs of {} events kept, {} gone through", EVENTS + 2, 20 * kept);
     let alone = round(kept, false);
     let beside = round(kept, true);

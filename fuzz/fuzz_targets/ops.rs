@@ -2,8 +2,8 @@
 //! acknowledged is there, whole and in order, and nothing else, or the store is refused with its
 //! place; relations, duties and sizes are those that follow.
 //!
-//! Input: two bytes that choose the world, one that says how many commits it has, then eight bytes
-//! for each fault, end of a life and harm.
+//! Input: two bytes that choose the world, one that says how many commits it has and whether it sheds what
+//! compactions take, then eight bytes for each fault, end of a life and harm.
 
 #![no_main]
 
@@ -17,6 +17,8 @@ use libfuzzer_sys::fuzz_target;
 
 const COMMITS_MAX: usize = 16;
 const STEPS_MAX: usize = 12;
+/// The bit of the number of commits that says that the world sheds.
+const SHEDS: u8 = 0x80;
 
 /// Adds what eight bytes say to the schedule. The lives before the last one have ended.
 fn step(schedule: &mut Schedule, step: &[u8; 8]) {
@@ -44,7 +46,11 @@ fn step(schedule: &mut Schedule, step: &[u8; 8]) {
         }
         6 => {
             let commits = usize::from(a) % COMMITS_MAX;
-            schedule.lives.push(Life { commits, steps: steps(g), faults: vec![], end: End::Close });
+            let mut steps = steps(g);
+            if schedule.world.sheds {
+                steps.push(Step::Compact(usize::from(f) % COMMITS_MAX));
+            }
+            schedule.lives.push(Life { commits, steps, faults: vec![], end: End::Close });
         }
         _ => {
             let (file, offset) = (usize::from(c), usize::from(u16::from_le_bytes([d, e])));
@@ -71,13 +77,15 @@ fn seeds() -> Vec<Vec<u8>> {
     let steps = kinds.map(|what| vec![7, 0, 15, what, 40 + what, 0, what, 1, 2, 3, 4]);
     let lives =
         [7, 0, 9, 4, 60, 0, 3, 1, 2, 3, 4, 6, 12, 0, 0, 0, 0, 0, 0, 4, 20, 0, 2, 9, 9, 9, 9];
-    steps.chain([lives.to_vec()]).collect()
+    let mut sheds = lives;
+    sheds[2] |= SHEDS;
+    steps.chain([lives.to_vec(), sheds.to_vec()]).collect()
 }
 
 fuzz_target!(init: seeds::write(seeds), |input: &[u8]| {
     let Some(([low, high, commits], rest)) = input.split_first_chunk() else { return };
     let seed = u64::from(u16::from_le_bytes([*low, *high]));
-    let world = World { seed, sheds: false };
+    let world = World { seed, sheds: commits & SHEDS > 0 };
     let commits = 1 + usize::from(*commits) % COMMITS_MAX;
     let lives = vec![Life { commits, steps: vec![], faults: vec![], end: End::Close }];
     let mut schedule = Schedule { world, lives, harms: vec![] };

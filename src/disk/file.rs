@@ -203,7 +203,7 @@ impl DiskFile for File {
         Map::of_file(self, len)
     }
 
-    /// On the file systems of [`MappedWord::of_file`].
+    /// On ext2 to ext4, xfs and tmpfs.
     fn word(&self, offset: u64) -> Option<Box<dyn DiskWord>> {
         Some(Box::new(MappedWord::of_file(self, offset).ok()?))
     }
