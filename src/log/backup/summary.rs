@@ -74,8 +74,7 @@ fn verify_compacted(
 ) -> Result<SegmentSummary> {
     let failed = |fault: Fault| {
         let (expected, found) = fault.checksums();
-        let offset = if let Fault::Blocks { offset } = fault { offset } else { 0 };
-        corrupt(path, wide(offset), fault.what(), expected, found)
+        corrupt(path, wide(fault.offset().unwrap_or(0)), fault.what(), expected, found)
     };
     let mut frames = CompactedFrames::new(*header, bytes).map_err(failed)?;
     let mut summary =

@@ -4,8 +4,8 @@
 use crate::error::{Error, Result};
 use crate::log::format::{Block, Packed};
 
-/// A block is full with so many bytes, unpacked. Blocks of 64 KiB take a quarter more, and unpacking one this long takes 0.15 ms:
-/// docs/performance.md.
+/// A block is full with so many bytes, unpacked. Blocks of 64 KiB take a quarter more, and unpacking one this long takes
+/// 0.15 to 0.3 ms: docs/performance.md.
 const BLOCK_BYTES: usize = 512 << 10;
 /// Beyond this level, zstd takes longer and saves next to nothing.
 #[cfg(feature = "zstd")]

@@ -2,12 +2,14 @@
 //! its batches together.
 
 use std::cmp::Reverse;
+use std::collections::hash_map::Entry;
 
 use super::fate::{Fate, Judge, shrunk};
 use super::packing::Packing;
 use crate::bytes::{put, wide};
 use crate::error::{Error, Result};
 use crate::event::{Buffer, Malformed};
+use crate::hash::Map;
 use crate::id::{Position, RunNumber};
 use crate::log::files::Segment;
 use crate::log::format::{
@@ -55,13 +57,14 @@ impl<'s> Remains<'s> {
 
     /// Packs the pieces of the runs that `packs`.
     pub(crate) fn pack(&mut self, packs: &mut dyn FnMut(RunNumber) -> Result<bool>) -> Result<()> {
-        self.pieces.sort_by_key(|piece| (piece.run, piece.at));
-        let mut of_run = (RunNumber::NONE, false);
+        // What is of no run, or of several, is not packed.
+        let mut asked: Map<RunNumber, bool> = Map::default();
+        asked.insert(RunNumber::NONE, false);
         for piece in &mut self.pieces {
-            if piece.run != of_run.0 {
-                of_run = (piece.run, packs(piece.run)?);
-            }
-            piece.packs = of_run.1;
+            piece.packs = match asked.entry(piece.run) {
+                Entry::Occupied(answer) => *answer.get(),
+                Entry::Vacant(unknown) => *unknown.insert(packs(piece.run)?),
+            };
         }
         Ok(())
     }
@@ -139,6 +142,7 @@ impl<'s> Remains<'s> {
 
     fn damaged(&self, at: Position, fault: Fault) -> Error {
         let (_, offset) = self.segment.header.identity.locate(at);
+        let offset = fault.offset().unwrap_or(offset);
         let (expected, found) = fault.checksums();
         corrupt(&self.segment.path, wide(offset), fault.what(), expected, found)
     }

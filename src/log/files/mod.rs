@@ -1,6 +1,7 @@
 //! The files of a store: lock, lock record, manifest, segments, reserve, and the readable part of the log.
 
 mod disjoint;
+mod frames;
 mod holes;
 mod location;
 mod lock;

@@ -10,7 +10,7 @@ use super::unpacked::{BlockCache, Copies};
 use crate::bytes::wide;
 use crate::error::{Error, Result};
 use crate::id::{Position, RunNumber};
-use crate::log::format::{Batch, CompactedFrames, Fault, Frame, FrameKind, Identity, corrupt};
+use crate::log::format::{Batch, CompactedFrames, Fault, Identity, corrupt};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Condvar, Mutex, RwLock};
 
@@ -168,14 +168,23 @@ impl View {
     }
 
     /// The bytes from `position` to the end of what is readable with it in its segment.
-    fn bytes_from(&self, position: Position) -> Option<(&Segment, &[u8])> {
+    pub(super) fn bytes_from(&self, position: Position) -> Option<(&Segment, &[u8])> {
+        let (segment, bytes, _) = self.find(position)?;
+        Some((segment, bytes))
+    }
+
+    /// The same, and where the next piece begins in the file, of a compacted segment.
+    #[inline]
+    fn find(&self, position: Position) -> Option<(&Segment, &[u8], Option<usize>)> {
         let (number, offset) = self.identity.locate(position);
         let segment = self.segments.all.get(usize::try_from(number).ok()?)?;
-        let bytes = match segment.stored_from(offset)? {
-            Stored::Mapped(bytes) | Stored::Piece(bytes, _) => bytes,
-            Stored::Packed(block, range) => self.unpacked(segment, position, block, range)?,
-        };
-        Some((segment, bytes))
+        Some(match segment.stored_from(offset)? {
+            Stored::Mapped(bytes) => (segment, bytes, None),
+            Stored::Piece(bytes, next) => (segment, bytes, Some(next)),
+            Stored::Packed(block, range) => {
+                (segment, self.unpacked(segment, position, block, range)?, None)
+            }
+        })
     }
 
     /// A copy of bytes in a block.
@@ -240,16 +249,9 @@ impl View {
 
     /// The bytes from `position` on, without a hint where they may be.
     fn search<'v>(&'v self, position: Position, behind: &mut Behind<'v>) -> Option<&'v [u8]> {
-        let (number, offset) = self.identity.locate(position);
-        let segment = self.segments.all.get(usize::try_from(number).ok()?)?;
-        match segment.stored_from(offset)? {
-            Stored::Mapped(bytes) => Some(bytes),
-            Stored::Piece(bytes, next) => {
-                *behind = Some((segment, next));
-                Some(bytes)
-            }
-            Stored::Packed(block, range) => self.unpacked(segment, position, block, range),
-        }
+        let (segment, bytes, next) = self.find(position)?;
+        *behind = next.map(|next| (segment, next));
+        Some(bytes)
     }
 
     /// The error for a position at which no batch was found.
@@ -282,18 +284,6 @@ impl View {
         }
         let (expected, found) = (run.as_u32().into(), batch.run.as_u32().into());
         Err(self.corrupt(batch.position, "a batch belongs to another run", expected, found))
-    }
-
-    /// The frames from `position` on, which must be the start of a frame, or the end.
-    pub(crate) fn frames(&self, position: Position) -> Frames<'_> {
-        Frames { view: self, position: position.max(self.identity.first_frame(0)) }
-    }
-
-    /// [`Error::Compacted`] if commits cannot be read one by one from a position on.
-    pub(crate) fn check_whole(&self, position: Position) -> Result<()> {
-        let mut frames = self.frames(position);
-        frames.pass_compacted_seal();
-        frames.check_whole()
     }
 
     /// How many bytes of files lie between two positions.
@@ -343,81 +333,5 @@ impl View {
     /// The segments, in order.
     pub(crate) fn segments(&self) -> &[Arc<Segment>] {
         &self.segments.all
-    }
-}
-
-/// Frames in log order; the checksums of each are verified when it is read.
-pub(crate) struct Frames<'a> {
-    view: &'a View,
-    position: Position,
-}
-
-impl Frames<'_> {
-    /// Where the next frame begins.
-    pub(crate) fn position(&self) -> Position {
-        self.position
-    }
-
-    /// Goes on in the next segment if all frames of one were read before it was compacted; whether it did.
-    fn pass_compacted_seal(&mut self) -> bool {
-        let (number, offset) = self.view.identity.locate(self.position);
-        let segment = usize::try_from(number).ok().and_then(|at| self.view.segments.all.get(at));
-        let is_there = segment.is_some_and(|segment| segment.compacted_seal() == Some(offset));
-        if is_there {
-            self.position = self.view.identity.first_frame(number.saturating_add(1));
-        }
-        is_there
-    }
-
-    /// [`Error::Compacted`] if the next frame is in a segment that was compacted.
-    fn check_whole(&self) -> Result<()> {
-        let (number, _) = self.view.identity.locate(self.position);
-        let from = usize::try_from(number).unwrap_or(usize::MAX);
-        let segments = self.view.segments.all.get(from..).unwrap_or_default();
-        let compacted = segments.iter().take_while(|segment| segment.header.compacted.is_some());
-        match compacted.last() {
-            None => Ok(()),
-            Some(last) => {
-                let next = last.header.number.saturating_add(1);
-                let resume = self.view.identity.first_frame(next);
-                Err(Error::Compacted { position: self.position, resume })
-            }
-        }
-    }
-}
-
-impl<'a> Iterator for Frames<'a> {
-    type Item = Result<Frame<'a>>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        while self.position < self.view.end {
-            let at = self.position;
-            if self.pass_compacted_seal() {
-                continue;
-            }
-            if let Err(error) = self.check_whole() {
-                self.position = self.view.end;
-                return Some(Err(error));
-            }
-            let verified = self.view.bytes_from(at).ok_or(Fault::Overlong);
-            let verified = verified
-                .and_then(|(segment, bytes)| Frame::verify(bytes, segment.header.scope(), at));
-            match verified {
-                Ok(frame) if frame.header.kind == FrameKind::Seal => {
-                    let (number, _) = self.view.identity.locate(at);
-                    self.position = self.view.identity.first_frame(number.saturating_add(1));
-                }
-                Ok(frame) => {
-                    self.position = frame.end();
-                    return Some(Ok(frame));
-                }
-                Err(fault) => {
-                    self.position = self.view.end;
-                    let (expected, found) = fault.checksums();
-                    return Some(Err(self.view.corrupt(at, fault.what(), expected, found)));
-                }
-            }
-        }
-        None
     }
 }

@@ -108,6 +108,11 @@ impl Fault {
         }
     }
 
+    /// Where in the file it is, of a fault that says so; others are of the frame that was looked at.
+    pub(crate) fn offset(&self) -> Option<usize> {
+        if let Fault::Blocks { offset } = self { Some(*offset) } else { None }
+    }
+
     /// The checksum computed from the bytes and the one found there; zeros for other faults.
     pub(crate) fn checksums(&self) -> (u64, u64) {
         match self {

@@ -47,10 +47,7 @@ impl Scanner<'_> {
             Ok(frames) => frames,
             Err(fault) => {
                 let path = self.paths.segment(header.number);
-                let offset = match fault {
-                    Fault::Blocks { offset } => offset,
-                    _ => compacted.table().start,
-                };
+                let offset = fault.offset().unwrap_or(compacted.table().start);
                 return Err(corrupt(&path, wide(offset), fault.what(), 0, 0));
             }
         };
