@@ -8,7 +8,7 @@ use kinlog::{
     Result, RunId, Store, Target, Transaction,
 };
 
-use crate::files::small_segments;
+use crate::files::{SEGMENT, small_segments};
 
 /// An event that relates to nothing.
 #[must_use]
@@ -81,4 +81,13 @@ fn family(store: &Store, number: u8) -> Result<()> {
 
 fn commit<T>(store: &Store, step: impl Fn(&mut Transaction<'_>) -> Result<T>) -> Result<T> {
     store.transact(|tx| step(tx)).map(|(made, _)| made)
+}
+
+/// Fills the segment that the log ends in, of a store with [small ones](small_segments), so that it can be compacted.
+pub fn fill(store: &Store) {
+    let segment = |store: &Store| store.end().as_u64() / SEGMENT as u64;
+    let filled = segment(store);
+    while segment(store) == filled {
+        store.transact(|tx| tx.put("filling", b"row", &[7; 10_000])).unwrap();
+    }
 }

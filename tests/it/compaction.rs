@@ -11,6 +11,7 @@ use kinlog::{
 };
 use kinlog_testing::disk::{Fate, Op, disk_with};
 use kinlog_testing::files::{directory, small_segments};
+use kinlog_testing::steps::fill;
 
 const SEGMENT: u64 = 64 << 10;
 
@@ -40,15 +41,6 @@ fn closed(store: &Store, workflow: &str) -> RunId {
 
 fn delete(store: &Store, run: &RunId, keep: Keep) {
     store.transact(|tx| tx.delete_run(run, keep)).unwrap();
-}
-
-/// Fills the segment that the log ends in, so that it can be compacted.
-fn fill(store: &Store) {
-    let segment = |store: &Store| store.end().as_u64() / SEGMENT;
-    let filled = segment(store);
-    while segment(store) == filled {
-        store.transact(|tx| tx.put("filling", b"row", &[7; 10_000])).unwrap();
-    }
 }
 
 fn compact(store: &Store) -> Compacted {

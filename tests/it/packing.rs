@@ -5,11 +5,10 @@ use std::path::Path;
 
 use kinlog::retention::{Compacted, Compaction, Keep};
 use kinlog::salvage::salvage;
-use kinlog::{Close, Error, EventKind, NewEvent, NewReset, NewRun, Options, RunId, Store};
+use kinlog::{Close, Error, EventKind, NewReset, Options, RunId, Store};
 use kinlog_testing::Rng;
 use kinlog_testing::files::{Image, directory, segment_name, small_segments};
-
-const SEGMENT: u64 = 64 << 10;
+use kinlog_testing::steps::{fill, marker, start};
 
 /// Text as engines write it: most of it has been there before.
 fn payload(number: usize) -> Vec<u8> {
@@ -21,13 +20,8 @@ fn payload(number: usize) -> Vec<u8> {
 fn append(store: &Store, run: &RunId, numbers: Range<usize>) {
     for number in numbers {
         let event = payload(number);
-        let event = NewEvent::opaque(EventKind::MARKER_RECORDED, &event);
-        store.transact(|tx| tx.append(run, event)).unwrap();
+        store.transact(|tx| tx.append(run, marker(&event))).unwrap();
     }
-}
-
-fn start(store: &Store, workflow: &str) -> RunId {
-    store.transact(|tx| tx.start(NewRun::new("shop", workflow, "Order").input(b"input"))).unwrap().0
 }
 
 fn close(store: &Store, run: &RunId) {
@@ -47,15 +41,6 @@ fn filled(store: &Store) -> Vec<RunId> {
     runs.iter().take(7).for_each(|run| close(store, run));
     fill(store);
     runs
-}
-
-/// Fills the segment that the log ends in, so that it can be compacted.
-fn fill(store: &Store) {
-    let segment = |store: &Store| store.end().as_u64() / SEGMENT;
-    let filled = segment(store);
-    while segment(store) == filled {
-        store.transact(|tx| tx.put("filling", b"row", &[7; 10_000])).unwrap();
-    }
 }
 
 fn pack(store: &Store) -> Compacted {
