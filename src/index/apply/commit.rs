@@ -60,13 +60,6 @@ impl Index {
         self.tables.forget(oldest);
         self.runs.forget(oldest);
         self.namespaces.forget(oldest);
-        while let Some(crowded) = self.namespaces.types.crowded() {
-            let runs = &self.runs;
-            self.namespaces.types.drop_closed(crowded, |run| {
-                let Some(run) = runs.get(run) else { return (false, false) };
-                (run.state.latest().status.is_open(), run.state.changed() >= oldest)
-            });
-        }
         self.totals.commits += 1;
         self.end = payload.end;
         self.last = payload.commit;

@@ -50,7 +50,7 @@ impl Index {
         if state.status.is_open() {
             // Of how it closed, nothing was left in the log.
             self.totals.open_runs -= 1;
-            self.namespaces.types.close(run.workflow_type);
+            self.namespaces.types.close(run.workflow_type, number, commit);
         }
         self.forget_rows(&run, commit)?;
         self.totals.runs -= 1;

@@ -85,7 +85,9 @@ impl Index {
         run.waypoints.pass(batch);
         match (begun, closes) {
             (true, false) => self.namespaces.types.open(run.workflow_type, batch.run),
-            (false, true) => self.namespaces.types.close(run.workflow_type),
+            (false, true) => {
+                self.namespaces.types.close(run.workflow_type, batch.run, commit);
+            }
             _ => {}
         }
         let namespace = run.namespace;

@@ -120,8 +120,7 @@ impl Index {
         let mut totals = self.totals;
         totals.fields().into_iter().for_each(|total| to.number(*total));
         to.number(wide(self.runs.next_index()));
-        let is_open = |run| self.is_open(run);
-        self.namespaces.encode(is_open, &mut to);
+        self.namespaces.encode(&mut to);
         self.chains.encode(&mut to);
         self.duties.encode(&mut to);
         to

@@ -126,7 +126,7 @@ impl Namespaces {
     }
 
     /// Appends the namespaces and types.
-    pub(super) fn encode(&self, is_open: impl Fn(RunNumber) -> bool, to: &mut Vec<u8>) {
+    pub(super) fn encode(&self, to: &mut Vec<u8>) {
         to.number(wide(self.list.len()));
         for namespace in &self.list {
             to.text(&namespace.name);
@@ -134,7 +134,7 @@ impl Namespaces {
             let Size { runs, events, bytes } = *namespace.size.latest();
             [runs, events, bytes].into_iter().for_each(|sum| to.number(sum));
         }
-        self.types.encode(is_open, to);
+        self.types.encode(to);
     }
 
     /// What [`Namespaces::encode`] has appended; workflows, of runs with numbers below `next`, are in `cold`.
@@ -298,6 +298,7 @@ impl Namespaces {
     pub(crate) fn forget(&mut self, oldest: Position) {
         self.former_sizes.forget(oldest);
         self.former_currents.forget(oldest);
+        self.types.forget(oldest);
     }
 
     /// Adds a run to a workflow, as its current one if it displaces the one before. Returns the

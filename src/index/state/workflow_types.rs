@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::impossible::{Impossible, Must};
 use crate::bytes::wide;
 use crate::hash::Map;
-use crate::id::{RunNumber, TypeNumber};
+use crate::id::{Position, RunNumber, TypeNumber};
 use crate::index::pack::{Pack, Unpack};
 
 /// Up to how many closed runs of a type are left in its list, be it as short as it may.
@@ -19,11 +19,12 @@ pub(crate) struct WorkflowType {
     pub(crate) name: Arc<str>,
     /// Its first run.
     first: RunNumber,
-    /// Its runs in order: those that are open, those that some reader may see open, and some that have closed since
-    /// the last time that these were dropped.
+    /// Its runs in order: those that are open, and those in `closed`.
     runs: Vec<RunNumber>,
-    /// How many of them have closed, and how many may.
-    closed: usize,
+    /// Those of its runs that have closed, with the commits that closed them: some reader may see them open, or they
+    /// were not dropped yet.
+    closed: Vec<(RunNumber, Position)>,
+    /// With so many they are dropped that no reader sees open.
     closed_max: usize,
 }
 
@@ -79,13 +80,13 @@ impl WorkflowTypes {
             TypeNumber::from_index(self.list.len()).must("there are more types than runs")?;
         let name: Arc<str> = name.into();
         types.insert(name.clone(), number);
-        let (runs, closed, closed_max) = (vec![], 0, CLOSED_MIN);
+        let (runs, closed, closed_max) = (vec![], vec![], CLOSED_MIN);
         self.list.push(WorkflowType { name, first: run, runs, closed, closed_max });
         Ok(number)
     }
 
     /// Appends all types and their open runs.
-    pub(super) fn encode(&self, is_open: impl Fn(RunNumber) -> bool, to: &mut Vec<u8>) {
+    pub(super) fn encode(&self, to: &mut Vec<u8>) {
         let mut namespaces = vec![0; self.list.len()];
         for (namespace, types) in self.by_name.iter().enumerate() {
             for number in types.values() {
@@ -99,7 +100,7 @@ impl WorkflowTypes {
             to.number(wide(namespace));
             to.text(&of.name);
             to.number(of.first.as_u32().into());
-            let open: Vec<_> = of.runs.iter().filter(|run| is_open(**run)).collect();
+            let open = of.open();
             to.number(wide(open.len()));
             let mut before = 0;
             for run in open {
@@ -134,37 +135,24 @@ impl WorkflowTypes {
         }
     }
 
-    /// A run that was open closes.
-    pub(crate) fn close(&mut self, number: TypeNumber) {
+    /// A commit closes a run that was open.
+    pub(crate) fn close(&mut self, number: TypeNumber, run: RunNumber, commit: Position) {
         if let Some(of) = self.list.get_mut(number.as_index()) {
-            of.closed += 1;
-            if of.closed == of.closed_max {
+            of.closed.push((run, commit));
+            if of.closed.len() == of.closed_max {
                 self.crowded.push(number);
             }
         }
     }
 
-    /// A type of which too many runs have closed: [`WorkflowTypes::drop_closed`] is to be called.
-    pub(crate) fn crowded(&mut self) -> Option<TypeNumber> {
-        self.crowded.pop()
-    }
-
-    /// Drops the runs of a type that every reader sees closed. `sees` says for a run whether it is open, and
-    /// whether some reader may see it open.
-    pub(crate) fn drop_closed(
-        &mut self,
-        number: TypeNumber,
-        mut sees: impl FnMut(RunNumber) -> (bool, bool),
-    ) {
-        let Some(of) = self.list.get_mut(number.as_index()) else { return };
-        let mut closed = 0;
-        of.runs.retain(|run| {
-            let (open, seen_open) = sees(*run);
-            closed += usize::from(!open && seen_open);
-            open || seen_open
-        });
-        of.closed = closed;
-        of.closed_max = CLOSED_MIN.max(of.runs.len() / 2).max(2 * closed);
+    /// Drops the runs that every reader sees closed, of types of which too many have. `oldest` is the oldest position
+    /// that a reader holds.
+    pub(crate) fn forget(&mut self, oldest: Position) {
+        for number in self.crowded.drain(..) {
+            if let Some(of) = self.list.get_mut(number.as_index()) {
+                of.forget(oldest);
+            }
+        }
     }
 
     /// Up to `count` runs of these types from `from` on, in the order of their numbers: all that some reader may
@@ -191,13 +179,37 @@ impl WorkflowTypes {
         page
     }
 
-    /// All runs that are listed, those of each type in order.
-    pub(crate) fn runs(&self) -> impl Iterator<Item = RunNumber> {
-        self.list.iter().flat_map(|of| &of.runs).copied()
+    /// The runs that are open, those of each type in order.
+    pub(crate) fn open_runs(&self) -> impl Iterator<Item = RunNumber> {
+        self.list.iter().flat_map(WorkflowType::open)
+    }
+
+    /// Takes a run off the list, for tests of those who must notice.
+    #[cfg(test)]
+    pub(crate) fn lose(&mut self, lost: RunNumber) {
+        self.list.iter_mut().for_each(|of| of.runs.retain(|run| *run != lost));
     }
 }
 
 impl WorkflowType {
+    /// Its open runs, in order.
+    fn open(&self) -> Vec<RunNumber> {
+        let mut closed: Vec<_> = self.closed.iter().map(|(run, _)| *run).collect();
+        closed.sort_unstable();
+        let is_open = |run: &RunNumber| closed.binary_search(run).is_err();
+        self.runs.iter().copied().filter(is_open).collect()
+    }
+
+    /// Drops its runs that have closed before `oldest`.
+    fn forget(&mut self, oldest: Position) {
+        let is_gone = |(_, commit): &mut (RunNumber, Position)| *commit < oldest;
+        let mut dropped: Vec<_> =
+            self.closed.extract_if(.., is_gone).map(|(run, _)| run).collect();
+        dropped.sort_unstable();
+        self.runs.retain(|run| dropped.binary_search(run).is_err());
+        self.closed_max = CLOSED_MIN.max(self.runs.len() / 2).max(2 * self.closed.len());
+    }
+
     fn from(&self, from: RunNumber) -> &[RunNumber] {
         let place = self.runs.partition_point(|run| *run < from);
         self.runs.get(place..).unwrap_or_default()
