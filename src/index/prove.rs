@@ -161,7 +161,8 @@ impl Index {
         for (number, chain) in self.chains.iter() {
             let what = "a chain does not add up to the runs of it that were deleted";
             let gone = gone.get(&number).copied().unwrap_or_default();
-            wrong(chain.first, what, gone.into(), chain.deleted.into())?;
+            let first = self.first_run(number, &chain).unwrap_or_default();
+            wrong(first, what, gone.into(), chain.deleted.into())?;
         }
         let runs: u64 = gone.values().copied().map(u64::from).sum();
         let what = "the totals do not add up to the runs that were deleted";
@@ -189,7 +190,8 @@ impl Index {
             while let Some(at) = next.filter(|at| !proven.contains(at)) {
                 let chain = self.chains.get(at);
                 if !way.insert(at) {
-                    let run = chain.map_or(RunId::NIL, |chain| chain.first);
+                    let run = chain.and_then(|chain| self.first_run(at, &chain));
+                    let run = run.unwrap_or_default();
                     let what = "a run is below itself";
                     return Err(Contradiction { run, what, expected: 0, found: wide(way.len()) });
                 }

@@ -83,7 +83,7 @@ impl Index {
             return Ok(chain);
         }
         let Some(parent) = &started.parent_run_id else {
-            return Ok(self.chains.begin(started.run_id, run, None, None));
+            return Ok(self.chains.begin(run, None, None));
         };
         let parent = self.runs.number(parent).must("a child begins without its parent")?;
         let above = self.runs.get(parent).and_then(|above| self.chains.get(above.chain));
@@ -96,7 +96,7 @@ impl Index {
         });
         let slot = slot.must("a child begins that its parent has not initiated")?;
         let held = ChildRef { parent, slot };
-        Ok(self.chains.begin(started.run_id, run, Some(held), Some(root)))
+        Ok(self.chains.begin(run, Some(held), Some(root)))
     }
 
     /// A run that shares the events of `reset.base_run_id` before its first batch.

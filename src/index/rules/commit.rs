@@ -331,7 +331,7 @@ impl Index {
                 Entry::Here(workflow) => Cow::Borrowed(&*workflow.id),
                 Entry::Decoded(workflow) => Cow::Owned(workflow.id.as_ref().to_owned()),
             },
-            first: chain.first,
+            first: self.first_run(run.chain, &chain)?,
             parent: chain.parent.and_then(|held| id(held.parent)),
             root: chain.root.and_then(id),
         })

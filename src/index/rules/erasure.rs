@@ -98,13 +98,13 @@ impl<'i> Erasing<'i> {
         let whole = self.takes_chain(run.chain);
         let Some(chain) = self.index.chains.get(run.chain) else { return false };
         if whole {
-            let follows = chain.imported && self.index.chains.has_followers();
+            let follows = chain.imported.is_some() && self.index.chains.has_followers();
             return chain.parent.is_none_or(|held| self.runs.contains(&held.parent)) && !follows;
         }
         let is_fork = |run: &RunNumber| self.index.runs.look(*run, |run| run.fork.is_some());
         run.chain.as_u32() != number.as_u32()
             && chain.newest() != number
-            && !chain.imported
+            && chain.imported.is_none()
             && chain.parent.is_none()
             && chain.runs().iter().all(|run| is_fork(run) == Some(false))
     }

@@ -17,16 +17,15 @@ use crate::index::pack::{Pack, Unpack};
 /// One chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Chain {
-    /// The first run, which names it; it need not be in the store.
-    pub(crate) first: RunId,
     /// The runs in the store, in the order in which they came.
     pub(super) members: Members,
     /// The relation to the parent.
     pub(crate) parent: Option<ChildRef>,
     /// The run at the root of the tree, for a chain with a parent.
     pub(crate) root: Option<RunNumber>,
-    /// Its runs happened elsewhere; they come in any order.
-    pub(crate) imported: bool,
+    /// If its runs happened elsewhere, and so came in any order: the first one as they name it, which need not be in the
+    /// store. The first run of any other chain is the one whose number the chain has, and is there as long as the chain.
+    pub(crate) imported: Option<RunId>,
     /// How many of its runs were deleted and nothing kept.
     pub(crate) deleted: u32,
 }
@@ -178,13 +177,12 @@ impl Chains {
     /// Begins a chain with a run of its own.
     pub(crate) fn begin(
         &mut self,
-        first: RunId,
         run: RunNumber,
         parent: Option<ChildRef>,
         root: Option<RunNumber>,
     ) -> ChainNumber {
         let members = Members::One(run);
-        self.put(run, Chain { first, members, parent, root, imported: false, deleted: 0 })
+        self.put(run, Chain { members, parent, root, imported: None, deleted: 0 })
     }
 
     /// Adds a run that happened elsewhere to the chain that `first` began.
@@ -199,7 +197,7 @@ impl Chains {
         }
         let members = Members::One(run);
         let (parent, root) = (None, None);
-        let chain = Chain { first, members, parent, root, imported: true, deleted: 0 };
+        let chain = Chain { members, parent, root, imported: Some(first), deleted: 0 };
         let number = self.put(run, chain);
         self.imported.insert(first, number);
         Ok(number)
@@ -223,8 +221,7 @@ impl Chains {
         runs.retain(|member| *member != run);
         chain.members = match runs.as_slice() {
             [] => {
-                if chain.imported {
-                    let first = chain.first;
+                if let Some(first) = chain.imported {
                     self.imported.remove(&first);
                 }
                 self.layers.erase(number.as_index(), None);

@@ -15,7 +15,7 @@ use super::tables::Tables;
 use crate::bytes::wide;
 use crate::error::Result;
 use crate::event::Malformed;
-use crate::id::{Position, RunId, RunNumber, WorkflowNumber};
+use crate::id::{ChainNumber, Position, RunId, RunNumber, WorkflowNumber};
 use crate::index::cold::IndexFile;
 use crate::log::format::{BATCH_HEADER_BYTES, Batch, Dropped, OVERHEAD_BYTES};
 
@@ -235,6 +235,12 @@ impl Index {
         let number = self.runs.number(run);
         let state = number.and_then(|number| self.runs.state(number));
         state.map_or(0, |state| state.next_event)
+    }
+
+    /// The first run of a chain, which names it. That of imported runs need not be in the store.
+    pub(crate) fn first_run(&self, number: ChainNumber, chain: &Chain) -> Option<RunId> {
+        let first = RunNumber::from_u32(number.as_u32());
+        chain.imported.or_else(|| self.runs.look(first, |run| run.id))
     }
 
     /// The namespace and the workflow of a run.

@@ -428,7 +428,7 @@ impl<V> Layer<V> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{RunId, RunNumber};
+    use crate::id::RunNumber;
     use crate::index::state::chains::{Chain, Chains};
 
     /// As a replay of a log leaves them of which most runs were erased.
@@ -437,7 +437,7 @@ mod tests {
         let mut chains = Chains::default();
         let numbers = [0, 1, 40, 3_000_000_000, 3_000_000_001, 4_000_000_000];
         for number in numbers {
-            chains.begin(RunId::NIL, RunNumber::from_u32(number), None, None);
+            chains.begin(RunNumber::from_u32(number), None, None);
         }
         let found = |chains: &Chains| -> Vec<u32> {
             chains.iter().map(|(number, _): (_, Entry<'_, Chain>)| number.as_u32()).collect()
@@ -449,7 +449,7 @@ mod tests {
         let mut came: Vec<u32> = frozen.came().map(|(number, _)| number).collect();
         came.sort_unstable();
         assert_eq!(came, numbers);
-        chains.begin(RunId::NIL, RunNumber::from_u32(4_000_000_002), None, None);
+        chains.begin(RunNumber::from_u32(4_000_000_002), None, None);
         assert_eq!(found(&chains), [&numbers[..], &[4_000_000_002]].concat());
     }
 }

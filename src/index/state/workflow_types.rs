@@ -203,8 +203,7 @@ impl WorkflowType {
     /// Drops its runs that have closed before `oldest`.
     fn forget(&mut self, oldest: Position) {
         let is_gone = |(_, commit): &mut (RunNumber, Position)| *commit < oldest;
-        let mut dropped: Vec<_> =
-            self.closed.extract_if(.., is_gone).map(|(run, _)| run).collect();
+        let mut dropped: Vec<_> = self.closed.extract_if(.., is_gone).map(|(run, _)| run).collect();
         dropped.sort_unstable();
         self.runs.retain(|run| dropped.binary_search(run).is_err());
         self.closed_max = CLOSED_MIN.max(self.runs.len() / 2).max(2 * self.closed.len());

@@ -18,7 +18,7 @@ use std::ops::Bound;
 
 use crate::error::Moved;
 use crate::id::{ChainNumber, Position, RunId, RunNumber, WorkflowNumber};
-use crate::index::{ChildRef, Deletability, DutyKey, Index, ValueRef};
+use crate::index::{Chain, ChildRef, Deletability, DutyKey, Index, ValueRef};
 use crate::retention::Keep;
 
 /// A question to the index and its answer.
@@ -98,11 +98,11 @@ impl Read {
             Read::Chain { number, newest, open } => {
                 let Some(chain) = index.chains.get(*number) else { return Some(Moved::Erasure) };
                 let same = chain.newest() == *newest && index.is_open(*newest) == *open;
-                (!same).then_some(Moved::Chain { first: chain.first })
+                (!same).then(|| moved_chain(index, *number, &chain))
             }
-            Read::Parent { chain, parent } => {
-                let Some(chain) = index.chains.get(*chain) else { return Some(Moved::Erasure) };
-                (chain.parent != *parent).then_some(Moved::Chain { first: chain.first })
+            Read::Parent { chain: number, parent } => {
+                let Some(chain) = index.chains.get(*number) else { return Some(Moved::Erasure) };
+                (chain.parent != *parent).then(|| moved_chain(index, *number, &chain))
             }
             Read::Deletable { number, found } => {
                 let Some(now) = index.deletability(*number) else { return Some(Moved::Erasure) };
@@ -145,6 +145,11 @@ impl Read {
 fn moved_run(index: &Index, number: RunNumber) -> Moved {
     let run = index.runs.look(number, |run| run.id).unwrap_or(RunId::NIL);
     Moved::Deletion { run }
+}
+
+/// A chain that goes on, or that has another parent now.
+fn moved_chain(index: &Index, number: ChainNumber, chain: &Chain) -> Moved {
+    Moved::Chain { first: index.first_run(number, chain).unwrap_or(RunId::NIL) }
 }
 
 impl RowsRead {

@@ -62,7 +62,8 @@ impl Snapshot {
         let first_run = all.get(&index, 0).and_then(|run| index.runs.get(run));
         let number = index.sure(first_run.map(|run| run.chain))?;
         let number = number.ok_or_else(|| not_found.clone())?;
-        let first = index.chains.get(number).map(|chain| chain.first).unwrap_or_default();
+        let first = index.chains.get(number).and_then(|chain| index.first_run(number, &chain));
+        let first = index.sure(first)?.unwrap_or_default();
         let named = self.number(&index, &first).ok().and_then(|named| index.runs.get(named));
         let first_is_here = named.is_some_and(|named| named.chain == number);
         let current = runs.last(&index).and_then(|last| info(&index, last, self.end()));

@@ -46,6 +46,7 @@ impl ChildChain {
             let Some(chain) = index.sure(index.chains.get(run.chain))? else {
                 return Ok((None, None));
             };
+            let first = index.first_run(run.chain, &chain);
             // Most chains have one run and one parent, and lose neither: then all is known by now.
             let is_plain = chain.runs() == [held.child] && chain.parent == Some(held.at);
             if is_plain && chain.deleted == 0 {
@@ -58,11 +59,11 @@ impl ChildChain {
                     size: state.whole_size(),
                     held: Some(held.by),
                 });
-                return index.sure((Some(chain.first), found));
+                return index.sure((first, found));
             }
-            (chain.first, run.chain)
+            (index.sure(first)?, run.chain)
         };
-        Ok((Some(first), Self::of(snapshot, number)?))
+        Ok((first, Self::of(snapshot, number)?))
     }
 
     /// A chain; `None` if the snapshot sees no run of it.

@@ -13,8 +13,8 @@ impl ChainRuns {
     /// The runs of a chain, in order. Those of an imported chain are collected and ordered by their links.
     pub(crate) fn of(snapshot: &Snapshot, chain: ChainNumber) -> Result<Self> {
         let arrived = Self::arrived(snapshot, chain)?;
-        let imported =
-            snapshot.look(|index| index.chains.get(chain).is_some_and(|chain| chain.imported))?;
+        let imported = snapshot
+            .look(|index| index.chains.get(chain).is_some_and(|chain| chain.imported.is_some()))?;
         if !imported || arrived.len() == 0 {
             return Ok(arrived);
         }
@@ -41,7 +41,8 @@ impl ChainRuns {
                 first_batch: run.first_batch,
                 started_at: run.started_at,
                 continues: None,
-                is_first: index.chains.get(run.chain).is_some_and(|chain| chain.first == run.id),
+                is_first:
+                    index.chains.get(run.chain).is_some_and(|chain| chain.imported == Some(run.id)),
             }));
         })?;
         for run in &mut runs {

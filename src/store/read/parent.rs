@@ -142,7 +142,7 @@ pub(crate) fn parent_of(snapshot: &Snapshot, chain: ChainNumber) -> Result<Optio
     let (number, first_batch) = {
         let index = snapshot.index();
         let Some(found) = index.sure(index.chains.get(chain))? else { return Ok(None) };
-        if !found.imported {
+        if found.imported.is_none() {
             let relation = relation_of_chain(&index, snapshot.end(), chain);
             let parent = relation.and_then(|(run, event)| Some((index.runs.get(run)?.id, event)));
             return index.sure(parent);

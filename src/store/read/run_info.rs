@@ -81,7 +81,7 @@ pub(crate) fn info_of(
     let id = |number| index.runs.look(number, |run| run.id);
     Some(RunInfo {
         id: run.id,
-        first_run_id: chain.first,
+        first_run_id: index.first_run(run.chain, chain)?,
         base,
         namespace: namespace.name.clone(),
         workflow_id: workflow.id.clone(),

@@ -21,13 +21,15 @@ impl Record for Chain {
         let flag = |flag, set: bool| if set { flag } else { 0 };
         let runs = self.runs();
         to.push(
-            flag(IMPORTED, self.imported)
+            flag(IMPORTED, self.imported.is_some())
                 | flag(PARENT, self.parent.is_some())
                 | flag(ROOT, self.root.is_some())
                 | flag(ONE_RUN, runs.len() == 1)
                 | flag(DELETED, self.deleted > 0),
         );
-        to.extend_from_slice(self.first.as_bytes());
+        if let Some(first) = &self.imported {
+            to.extend_from_slice(first.as_bytes());
+        }
         if let Some(ChildRef { parent, slot }) = self.parent {
             to.near(parent.as_u32(), number);
             to.number(slot.as_u32().into());
@@ -52,7 +54,7 @@ impl Record for Chain {
         let mut from = Unpack(bytes);
         let flags = from.byte()?;
         let has = |flag| flags & flag != 0;
-        let first = from.run_id()?;
+        let imported = if has(IMPORTED) { Some(from.run_id()?) } else { None };
         let parent = match has(PARENT) {
             true => {
                 let parent = RunNumber::from_u32(from.near(number)?);
@@ -74,7 +76,7 @@ impl Record for Chain {
                 Members::Many(runs.collect::<Option<_>>()?)
             }
         };
-        from.finish(Chain { first, members, parent, root, imported: has(IMPORTED), deleted })
+        from.finish(Chain { members, parent, root, imported, deleted })
     }
 
     fn heap_bytes(&self) -> usize {
