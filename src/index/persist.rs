@@ -116,13 +116,14 @@ fn write_hashed<V>(
     layer: &Layer<V>,
     hash: impl Fn(&V) -> u64,
 ) -> Result<()> {
-    let came = layer.came().map(|(number, entry)| (hash(entry), number, true));
-    let erased = layer.erased().iter().map(|(hash, number)| (*hash, *number, false));
+    let came = layer.came().map(|(number, entry)| (hash_key(hash(entry), number), true));
+    let erased = layer.erased().iter();
+    let erased = erased.map(|(hash, number)| (hash_key(*hash, *number), false));
     let mut entries: Vec<_> = came.chain(erased).collect();
     entries.sort_unstable();
     writer.begin(family.section(), wide(entries.len()))?;
-    for (hash, number, is_there) in entries {
-        writer.add(&hash_key(hash, number), is_there.then_some(&[]))?;
+    for (key, is_there) in entries {
+        writer.add(&key, is_there.then_some(&[]))?;
     }
     Ok(())
 }
@@ -170,12 +171,12 @@ mod tests {
     use crate::disk::{Disk, Memory, OpenMode};
     use crate::error::Result;
     use crate::id::Position;
-    use crate::index::cold::{Cold, Family, IndexFile, KINDS, number_key};
+    use crate::index::cold::{Cold, Family, IndexFile, KINDS, hash_key, number_key};
     use crate::index::state::Record;
     use crate::index::{FrozenEntries, Index, Run};
     use crate::log::format::Paths;
     use crate::log::open::Replay;
-    use crate::{Options, Store};
+    use crate::{Durability, NewRun, Options, RunId, Store};
 
     /// The index over the commits of a store, in files.
     struct Written {
@@ -323,6 +324,27 @@ mod tests {
             written.merge(files);
             assert!(written.bytes() == at_once.bytes(), "frozen before each {every}th commit");
             assert_eq!(written.resident, at_once.resident);
+        }
+    }
+
+    #[test]
+    fn ids_whose_hashes_begin_alike_are_told_apart() {
+        let ids = [[0x19, 0x26, 0x09], [0x19, 0xa6, 0xaf]];
+        let ids = ids
+            .map(|[a, b, c]| RunId::from_bytes([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c]));
+        let [one, other] = ids.map(|id| hash_key(Run::hash(&id), 0));
+        assert!(one == other && Run::hash(&ids[0]) != Run::hash(&ids[1]));
+        let dir = directory();
+        let store = Options::new().open(dir.path()).unwrap();
+        for (id, workflow) in ids.into_iter().zip(["one", "other"]) {
+            let mut tx = store.begin();
+            tx.start(NewRun::new("default", workflow, "type").id(id)).unwrap();
+            tx.commit_with(Durability::Buffered).unwrap();
+        }
+        for frozen_between in [false, true] {
+            let written = Written::over(&store, |_| frozen_between);
+            let found = ids.map(|id| written.index.runs.number(&id).unwrap().as_u32());
+            assert_eq!(found, [0, 1]);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::checked::Window;
-use super::key::{FRONT_CODED_BYTES, Key};
+use super::key::{Built, Key};
 use super::kind::{SectionKind, Width};
 use crate::bytes::{in_memory, wide};
 use crate::error::Result;
@@ -26,7 +26,7 @@ impl Head {
         value: Option<&[u8]>,
     ) -> Option<Self> {
         let mut head = Head { bytes: [0; HEAD_BYTES], len: 0 };
-        if kind.key == Width::FrontCoded {
+        if matches!(kind.key, Width::FrontCoded(_)) {
             *head.bytes.first_mut()? = u8::try_from(shared).ok()?;
             head.len = 1;
         }
@@ -69,7 +69,7 @@ pub(super) struct Place {
     /// How many first bytes of a front-coded key are left out.
     pub(super) shared: usize,
     /// A front-coded key as a whole.
-    pub(super) built: Option<[u8; FRONT_CODED_BYTES]>,
+    pub(super) built: Option<Built>,
     /// Empty for a tombstone.
     pub(super) value: Range<usize>,
     pub(super) deleted: bool,
@@ -96,12 +96,12 @@ impl Place {
     /// The entry whose lengths are at the beginning of `head`, which ends at `head_end` of the file.
     fn parse(mut head: &[u8], kind: &SectionKind, head_end: usize, deleted: bool) -> Option<Self> {
         let (shared, key_len) = match kind.key {
-            Width::FrontCoded => {
+            Width::FrontCoded(width) => {
                 let (shared, rest) = head.split_first()?;
                 head = rest;
                 let shared = usize::from(*shared);
                 // Keys ascend, so that no two are the same.
-                let left = FRONT_CODED_BYTES.checked_sub(shared).filter(|left| *left > 0);
+                let left = usize::from(width).checked_sub(shared).filter(|left| *left > 0);
                 (shared, left?)
             }
             width => (0, take_len(&mut head, width)?),
@@ -115,13 +115,8 @@ impl Place {
     }
 
     /// Puts a front-coded key together. `before` is the key before it, and becomes this one.
-    pub(super) fn build(
-        &mut self,
-        window: &mut Window<'_>,
-        before: &mut [u8; FRONT_CODED_BYTES],
-    ) -> Result<()> {
-        let own = window.bytes(self.key.clone())?;
-        before.iter_mut().skip(self.shared).zip(own).for_each(|(to, from)| *to = *from);
+    pub(super) fn build(&mut self, window: &mut Window<'_>, before: &mut Built) -> Result<()> {
+        before.replace_from(self.shared, window.bytes(self.key.clone())?);
         self.built = Some(*before);
         Ok(())
     }
@@ -142,7 +137,7 @@ impl Place {
 fn take_len(head: &mut &[u8], width: Width) -> Option<usize> {
     match width {
         Width::Fixed(width) => return Some(width.into()),
-        Width::FrontCoded => return None,
+        Width::FrontCoded(_) => return None,
         Width::Varying => {}
     }
     let mut len = 0u64;

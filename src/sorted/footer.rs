@@ -12,7 +12,7 @@ use crate::error::Result;
 /// At what the parts of a section are aligned.
 pub(super) const ALIGN: usize = filter::BLOCK_BYTES;
 const MAGIC: [u8; 8] = *b"KINLOGSF";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const SECTION_BYTES: usize = 32;
 const END_BYTES: usize = 16;
 

@@ -3,14 +3,37 @@
 use std::cmp::Ordering;
 use std::ops::Deref;
 
-/// The bytes of a key that is front-coded.
-pub(crate) const FRONT_CODED_BYTES: usize = 16;
+/// The most bytes that a key has which is front-coded.
+pub(super) const BUILT_BYTES_MAX: usize = 16;
 
 /// A key, where it lies in a file, or put together from what it shares with the one before it and what it does not.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Key<'a> {
     InFile(&'a [u8]),
-    Built([u8; FRONT_CODED_BYTES]),
+    Built(Built),
+}
+
+/// A key that was put together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Built {
+    bytes: [u8; BUILT_BYTES_MAX],
+    len: u8,
+}
+
+impl Built {
+    /// A key of so many zeros.
+    pub(super) fn new(len: u8) -> Self {
+        Built { bytes: [0; BUILT_BYTES_MAX], len }
+    }
+
+    /// Makes it the key that shares its first bytes with this one, and has others from there on.
+    pub(super) fn replace_from(&mut self, shared: usize, own: &[u8]) {
+        self.bytes.iter_mut().skip(shared).zip(own).for_each(|(to, from)| *to = *from);
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len.into()).unwrap_or_default()
+    }
 }
 
 impl<'a> Key<'a> {
@@ -30,7 +53,7 @@ impl Deref for Key<'_> {
     fn deref(&self) -> &[u8] {
         match self {
             Key::InFile(bytes) => bytes,
-            Key::Built(bytes) => bytes,
+            Key::Built(built) => built.bytes(),
         }
     }
 }

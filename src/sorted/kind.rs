@@ -1,7 +1,6 @@
 //! What the entries of a section look like.
 
 use super::hash::hash;
-use super::key::FRONT_CODED_BYTES;
 
 /// The kind of a section. A reader must know the kinds of a file's sections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,18 +19,21 @@ pub(crate) struct SectionKind {
 pub(crate) enum Width {
     Fixed(u8),
     Varying,
-    /// For keys alone: 16 bytes. An entry leaves out what it shares with the key before it in its group.
-    FrontCoded,
+    /// For keys alone: so many bytes, at most [`BUILT_BYTES_MAX`](super::key::BUILT_BYTES_MAX). An entry leaves out what it
+    /// shares with the key before it in its group.
+    FrontCoded(u8),
 }
+
+/// The bit that tells a front-coded width from a fixed one.
+const FRONT_CODED: u16 = 1 << 15;
 
 impl Width {
     /// Whether bytes of this length are allowed.
     pub(super) fn allows(self, len: usize) -> bool {
         match self {
-            Width::Fixed(width) => len == usize::from(width),
+            Width::Fixed(width) | Width::FrontCoded(width) => len == usize::from(width),
             // Lengths are stored in 32 bits.
             Width::Varying => u32::try_from(len).is_ok(),
-            Width::FrontCoded => len == FRONT_CODED_BYTES,
         }
     }
 
@@ -39,7 +41,7 @@ impl Width {
         match self {
             Width::Fixed(width) => width.into(),
             Width::Varying => u16::MAX,
-            Width::FrontCoded => u16::MAX - 1,
+            Width::FrontCoded(width) => FRONT_CODED | u16::from(width),
         }
     }
 }

@@ -5,7 +5,7 @@ use super::directory::{self, GROUP, ROW_BYTES, Row};
 use super::entry::Place;
 use super::filter;
 use super::footer::Section;
-use super::key::FRONT_CODED_BYTES;
+use super::key::Built;
 use super::kind::Width;
 use crate::bytes::wide;
 use crate::error::Result;
@@ -142,7 +142,7 @@ pub(super) struct Group<'a> {
     left: usize,
     deleted: u16,
     /// The front-coded key of the entry before; none at the beginning.
-    before: Option<[u8; FRONT_CODED_BYTES]>,
+    before: Option<Built>,
 }
 
 impl Group<'_> {
@@ -150,12 +150,12 @@ impl Group<'_> {
     fn read(&mut self, deleted: bool) -> Result<Place> {
         let Section { kind, directory, .. } = self.section;
         let mut place = Place::read(&mut self.window, kind, self.at, *directory, deleted)?;
-        if kind.key == Width::FrontCoded {
+        if let Width::FrontCoded(width) = kind.key {
             if self.before.is_none() && place.shared > 0 {
                 let what = "the first entry of a group leaves something out";
                 return Err(self.window.file().corrupt(self.at, what, 0, wide(place.shared)));
             }
-            place.build(&mut self.window, self.before.get_or_insert_default())?;
+            place.build(&mut self.window, self.before.get_or_insert_with(|| Built::new(width)))?;
         }
         self.at = place.end();
         Ok(place)

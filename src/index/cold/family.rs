@@ -7,11 +7,11 @@ use crate::sorted::{SectionKind, Width};
 pub(crate) enum Family {
     /// Runs with their links. Key: the run's number, a `u32`.
     Runs,
-    /// Runs by id. Key: the hash of the id, a `u64`, and the run's number. No value.
+    /// Runs by id. Key: the upper 5 bytes of the hash of the id, and the run's number. No value.
     RunIds,
     /// Workflows. Key: the workflow's number, a `u32`.
     Workflows,
-    /// Workflows by id. Key: the hash of namespace and id, a `u64`, and the workflow's number. No value.
+    /// Workflows by id. Key: the upper 5 bytes of the hash of namespace and id, and the workflow's number. No value.
     WorkflowIds,
     /// Chains. Key: the chain's number, a `u32`.
     Chains,
@@ -39,15 +39,15 @@ pub(crate) static KINDS: [SectionKind; 9] = [
 ];
 
 const fn numbered(id: u8) -> SectionKind {
-    SectionKind { id, key: Width::Fixed(4), value: Width::Varying, filtered: 4 }
+    SectionKind { id, key: Width::FrontCoded(4), value: Width::Varying, filtered: 4 }
 }
 
 const fn hashed(id: u8) -> SectionKind {
-    SectionKind { id, key: Width::Fixed(12), value: Width::Fixed(0), filtered: 8 }
+    SectionKind { id, key: Width::FrontCoded(9), value: Width::Fixed(0), filtered: 5 }
 }
 
 const fn listed(id: u8) -> SectionKind {
-    SectionKind { id, key: Width::FrontCoded, value: Width::Fixed(0), filtered: 0 }
+    SectionKind { id, key: Width::FrontCoded(16), value: Width::Fixed(0), filtered: 0 }
 }
 
 impl Family {

@@ -14,14 +14,19 @@ pub(crate) fn number_of_key(key: &[u8]) -> Option<u32> {
     array_at(key, 0).map(u32::from_be_bytes)
 }
 
+/// How much of a hash keys have. Of a thousand million ids, one in a thousand shares it with another one, which costs a look at
+/// that.
+const HASH_BYTES: usize = 5;
+
 /// What the keys begin with of ids that have this hash.
-pub(crate) fn hash_prefix(hash: u64) -> [u8; 8] {
-    hash.to_be_bytes()
+pub(crate) fn hash_prefix(hash: u64) -> [u8; HASH_BYTES] {
+    let [a, b, c, d, e, ..] = hash.to_be_bytes();
+    [a, b, c, d, e]
 }
 
 /// The key of an id by its hash.
-pub(crate) fn hash_key(hash: u64, number: u32) -> [u8; 12] {
-    let mut key = [0; 12];
+pub(crate) fn hash_key(hash: u64, number: u32) -> [u8; HASH_BYTES + 4] {
+    let mut key = [0; HASH_BYTES + 4];
     let parts = hash_prefix(hash).into_iter().chain(number_key(number));
     key.iter_mut().zip(parts).for_each(|(byte, of)| *byte = of);
     key
@@ -29,7 +34,7 @@ pub(crate) fn hash_key(hash: u64, number: u32) -> [u8; 12] {
 
 /// The number in such a key.
 pub(crate) fn number_of_hash_key(key: &[u8]) -> Option<u32> {
-    array_at(key, 8).map(u32::from_be_bytes)
+    array_at(key, HASH_BYTES).map(u32::from_be_bytes)
 }
 
 /// The key of a place in a list.

@@ -7,7 +7,6 @@ use kinlog_testing::Rng;
 
 use crate::disk::{Disk, Memory, OpenMode};
 use crate::error::Result;
-use crate::sorted::key::FRONT_CODED_BYTES;
 use crate::sorted::{SectionKind, SortedFile, SortedWriter, Summary, Width};
 
 const fn kind(id: u8, key: Width, value: Width, filtered: u8) -> SectionKind {
@@ -21,8 +20,8 @@ pub(super) static KINDS: [SectionKind; 8] = [
     kind(4, Width::Varying, Width::Varying, 5),
     kind(5, Width::Varying, Width::Fixed(3), 1),
     kind(6, Width::Fixed(0), Width::Varying, 0),
-    kind(7, Width::FrontCoded, Width::Fixed(0), 0),
-    kind(8, Width::FrontCoded, Width::Varying, 5),
+    kind(7, Width::FrontCoded(16), Width::Fixed(0), 0),
+    kind(8, Width::FrontCoded(4), Width::Varying, 3),
 ];
 
 /// The entries of a section.
@@ -34,15 +33,14 @@ pub(super) type Contents = Vec<Map>;
 /// A key that is likely to have neighbours which begin alike.
 pub(super) fn key(rng: &mut Rng, width: Width) -> Vec<u8> {
     let len = match width {
-        Width::Fixed(width) => usize::from(width),
-        Width::FrontCoded => FRONT_CODED_BYTES,
+        Width::Fixed(width) | Width::FrontCoded(width) => usize::from(width),
         Width::Varying if rng.chance(1) => 3000 + rng.below(3000),
         Width::Varying => rng.below(12),
     };
     let letters: &[u8] = rng.pick(&[b"ab\0\xff", b"\0\x01", b"0123456789abcdef"]);
     let mut key: Vec<u8> = match rng.below(3) {
         // Dense numbers, in the order of their bytes.
-        0 => rng.number(2000).to_le_bytes().into_iter().rev().collect(),
+        0 => rng.number(2000).to_le_bytes().into_iter().take(4).rev().collect(),
         1 => b"all of these begin alike: ".to_vec(),
         _ => vec![],
     };
@@ -50,7 +48,7 @@ pub(super) fn key(rng: &mut Rng, width: Width) -> Vec<u8> {
         key.push(rng.pick(letters));
     }
     match width {
-        Width::Fixed(_) | Width::FrontCoded => key.truncate(len),
+        Width::Fixed(_) | Width::FrontCoded(_) => key.truncate(len),
         Width::Varying => key.extend((0..rng.below(4)).map(|_| rng.pick(letters))),
     }
     key
@@ -60,7 +58,7 @@ fn value(rng: &mut Rng, width: Width) -> Vec<u8> {
     let len = match width {
         Width::Fixed(width) => width.into(),
         Width::Varying if rng.chance(1) => rng.below(20_000),
-        Width::FrontCoded | Width::Varying => rng.below(40),
+        Width::FrontCoded(_) | Width::Varying => rng.below(40),
     };
     let byte = rng.byte();
     (0..len).map(|at| byte.wrapping_add(u8::try_from(at % 256).unwrap())).collect()

@@ -1,6 +1,7 @@
 //! The links of a run in the cold index. Relations take rows of one length, so that one of a thousand is found
 //! without decoding the others.
 
+use super::run::parts;
 use crate::bytes::{array_at, u16_at, u32_at, wide};
 use crate::event::{EventKind, ParentClosePolicy, RequestKind};
 use crate::id::{ChildSlot, Position, RunNumber};
@@ -85,17 +86,16 @@ pub(super) fn decode(mut from: Unpack<'_>) -> Option<RunLinks> {
 
 /// The links in the bytes of a run, if it has any; `None` for bytes that are not those of one.
 pub(crate) fn links_in(run: &[u8]) -> Option<Option<RunLinks>> {
-    let mut from = Unpack(run);
-    let head = from.count()?;
-    from.take(head)?;
-    if from.0.is_empty() { Some(None) } else { decode(from).map(Some) }
+    match parts(run)? {
+        (.., None) => Some(None),
+        (.., Some(links)) => decode(links).map(Some),
+    }
 }
 
 /// The relation in a slot, out of the bytes of a run; `None` if it has none.
 pub(crate) fn relation_in(run: &[u8], slot: ChildSlot) -> Option<Relation> {
-    let mut from = Unpack(run);
-    let head = from.count()?;
-    from.take(head)?;
+    let (.., links) = parts(run)?;
+    let mut from = links?;
     let rows = take_rows(&mut from)?;
     let (before, row) = rows.split_at_checked(slot.as_index().checked_mul(ROW_BYTES)?)?;
     let row = row.get(..ROW_BYTES)?;

@@ -15,6 +15,14 @@ use crate::index::state::undo::Latest;
 use crate::index::state::waypoints::Waypoints;
 use crate::retention::Keep;
 
+/// The bits of the first byte that are the status, and flags beside it.
+const STATUS: u8 = 7;
+const LINKS: u8 = 8;
+const RETRIED: u8 = 16;
+const CANCEL_REQUESTED: u8 = 32;
+const FIRST: u8 = 64;
+
+/// Flags of the second byte.
 const IMPORTED: u8 = 1;
 const OLDER: u8 = 2;
 const REQUEST_ID: u8 = 4;
@@ -28,19 +36,26 @@ impl Record for Run {
     const FAMILY: Family = Family::Runs;
 
     fn encode(&self, number: u32, to: &mut Vec<u8>) {
+        let state = self.state.latest();
+        let flag = |flag, set: bool| if set { flag } else { 0 };
+        to.push(
+            state.status.number()
+                | flag(LINKS, self.links.is_some())
+                | flag(RETRIED, self.attempt != 1)
+                | flag(CANCEL_REQUESTED, state.cancel_requested != 0)
+                | flag(FIRST, self.is_first(number)),
+        );
+        let Some(links) = &self.links else { return self.encode_head(number, to) };
         let mut head = vec![];
         self.encode_head(number, &mut head);
         to.number(wide(head.len()));
         to.extend_from_slice(&head);
-        if let Some(links) = &self.links {
-            links::encode(links, to);
-        }
+        links::encode(links, to);
     }
 
     fn decode(number: u32, bytes: &[u8]) -> Option<Self> {
-        let mut bytes = Unpack(bytes);
-        let len = bytes.count()?;
-        Run::decode_head(number, Unpack(bytes.take(len)?))
+        let (first, head, _) = parts(bytes)?;
+        Run::decode_head(number, first, head)
     }
 
     fn decode_whole(number: u32, bytes: &[u8]) -> Option<Self> {
@@ -53,7 +68,24 @@ impl Record for Run {
     }
 }
 
+/// The first byte of a run, its head, and its links if it has any.
+pub(super) fn parts(run: &[u8]) -> Option<(u8, Unpack<'_>, Option<Unpack<'_>>)> {
+    let mut from = Unpack(run);
+    let first = from.byte()?;
+    if first & LINKS == 0 {
+        return Some((first, from, None));
+    }
+    let head = from.count()?;
+    Some((first, Unpack(from.take(head)?), Some(from)))
+}
+
 impl Run {
+    /// Whether it is the first run of its workflow and of its chain, which have its number then.
+    fn is_first(&self, number: u32) -> bool {
+        self.workflow.as_u32() == number && self.chain.as_u32() == number
+    }
+
+    /// What follows the first byte, without links.
     fn encode_head(&self, number: u32, to: &mut Vec<u8>) {
         let state = self.state.latest();
         let flag = |flag, set: bool| if set { flag } else { 0 };
@@ -67,21 +99,26 @@ impl Run {
                 | flag(CLOSED, state.closed_at.is_some())
                 | flag(DELETED, state.deleted.is_some()),
         );
-        to.push(state.status.number());
         to.extend(state.deleted.map(Keep::number));
         to.extend_from_slice(self.id.as_bytes());
         to.number(self.namespace.into());
-        to.near(self.workflow.as_u32(), number);
-        to.near(self.chain.as_u32(), number);
+        if !self.is_first(number) {
+            to.near(self.workflow.as_u32(), number);
+            to.near(self.chain.as_u32(), number);
+        }
         to.number(self.workflow_type.as_u32().into());
-        to.number(self.attempt.into());
+        if self.attempt != 1 {
+            to.number(self.attempt.into());
+        }
         to.position(self.first_batch);
         to.extend_from_slice(&self.started_at.unix_nanos().to_le_bytes());
         to.number(state.last_batch.as_u64().wrapping_sub(self.first_batch.as_u64()));
         to.number(state.last_batch.as_u64().wrapping_sub(self.state.changed().as_u64()));
         to.number(state.next_event.into());
         to.number(state.bytes.into());
-        to.number(state.cancel_requested.into());
+        if state.cancel_requested != 0 {
+            to.number(state.cancel_requested.into());
+        }
         if let Some(closed_at) = state.closed_at {
             to.signed(closed_at.unix_nanos().wrapping_sub(self.started_at.unix_nanos()));
         }
@@ -98,17 +135,18 @@ impl Run {
         self.waypoints.encode(self.first_batch, to);
     }
 
-    fn decode_head(number: u32, mut from: Unpack<'_>) -> Option<Self> {
+    fn decode_head(number: u32, first: u8, mut from: Unpack<'_>) -> Option<Self> {
+        let status = RunStatus::from_number(first & STATUS)?;
         let flags = from.byte()?;
         let has = |flag| flags & flag != 0;
-        let status = RunStatus::from_number(from.byte()?)?;
         let deleted = if has(DELETED) { Some(Keep::from_number(from.byte()?)?) } else { None };
         let id = from.run_id()?;
         let namespace = from.narrow()?;
-        let workflow = WorkflowNumber::from_u32(from.near(number)?);
-        let chain = ChainNumber::from_u32(from.near(number)?);
+        let mut near = || if first & FIRST != 0 { Some(number) } else { from.near(number) };
+        let workflow = WorkflowNumber::from_u32(near()?);
+        let chain = ChainNumber::from_u32(near()?);
         let workflow_type = TypeNumber::from_u32(from.narrow()?);
-        let attempt = from.narrow()?;
+        let attempt = if first & RETRIED != 0 { from.narrow()? } else { 1 };
         let first_batch = from.position()?;
         let started_at = from.time()?;
         let last_batch = first_batch.as_u64().wrapping_add(from.number()?);
@@ -118,7 +156,7 @@ impl Run {
             next_event: from.narrow()?,
             bytes: from.narrow()?,
             status,
-            cancel_requested: from.narrow()?,
+            cancel_requested: if first & CANCEL_REQUESTED != 0 { from.narrow()? } else { 0 },
             replaced: has(REPLACED),
             continued: has(CONTINUED),
             closed_at: None,
