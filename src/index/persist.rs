@@ -38,10 +38,10 @@ pub(crate) fn write_layer(
     })
 }
 
-/// The files to be merged next, if there are enough of one level: they are neighbours, the newest one first.
+/// The files to be merged next, if there are enough of one level: the oldest ones, neighbours, the newest one first.
 pub(crate) fn mergeable(cold: &Cold) -> Option<&[Arc<IndexFile>]> {
     let tiers = cold.files().chunk_by(|a, b| a.entry.level == b.entry.level);
-    tiers.into_iter().find(|tier| tier.len() >= TIER)
+    tiers.into_iter().find_map(|tier| tier.last_chunk::<TIER>().map(|files| files.as_slice()))
 }
 
 /// Merges neighbours, the newest one first, into one file of the next level, and opens that. `pace` may end the merge.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
 use kinlog::admin::IndexFound;
@@ -217,6 +217,60 @@ fn a_merged_file_takes_the_place_of_what_was_merged_into_it() {
     }
     assert_eq!(writer.get("rows", &row).unwrap(), Some(last.to_le_bytes().to_vec()));
     writer.shut_down().unwrap();
+    let reader = Options::new().read_only(true).open(dir.path()).unwrap();
+    reader.verify(|_| ()).unwrap();
+}
+
+/// A merge may take as long as ten layers take to come: without that, all of them would have to be replayed after a kill.
+#[test]
+fn a_layer_that_comes_while_files_are_merged_is_written_before_the_merge_ends() {
+    let dir = directory();
+    let (happens, happened) = (Happens::default(), Arc::new(Mutex::new(vec![])));
+    let (given, noted) = (happens.clone(), happened.clone());
+    let disk = disk_with(move |op, path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        // The first file that begins there is a layer's, the second one is merged from eight.
+        let is_oldest = name.starts_with("000000000000-");
+        let mut noted = noted.lock().unwrap();
+        match op {
+            Op::Create if is_oldest => noted.push("begins there"),
+            Op::Sync if is_oldest => noted.push("is there"),
+            Op::Rename if name == "CHECKPOINT" => noted.push("checkpoint"),
+            _ => {}
+        }
+        let merges = noted.iter().filter(|what| **what == "begins there").count() == 2;
+        drop(noted);
+        if merges {
+            let once = given.lock().unwrap().take();
+            once.into_iter().for_each(|happen| happen());
+        }
+        Fate::Done
+    });
+    let store = Arc::new(Options::new().memory_bytes(0).disk(disk).open(dir.path()).unwrap());
+    let (writer, log, (done, came)) = (store.clone(), happened.clone(), mpsc::channel());
+    *happens.lock().unwrap() = Some(Box::new(move || {
+        // The second commit freezes what the first one has changed.
+        set(&writer, 0..1, Some(b"while files"));
+        set(&writer, 0..1, Some(b"are merged"));
+        log.lock().unwrap().push("layer");
+        done.send(writer).unwrap();
+    }));
+    let mut commits = 0u32;
+    while happens.lock().unwrap().is_some() {
+        assert!(commits < 20_000, "no files are merged");
+        set(&store, 1..2, Some(&commits.to_le_bytes()));
+        commits += 1;
+    }
+    drop(came.recv().unwrap());
+    // A store that is being closed merges nothing.
+    while happened.lock().unwrap().last() == Some(&"layer") {
+        thread::yield_now();
+    }
+    Arc::into_inner(store).unwrap().shut_down().unwrap();
+    let happened = happened.lock().unwrap();
+    let behind = happened.iter().skip_while(|what| **what != "layer");
+    let next = behind.clone().nth(1);
+    assert_eq!(next, Some(&"checkpoint"), "{:?}", behind.collect::<Vec<_>>());
     let reader = Options::new().read_only(true).open(dir.path()).unwrap();
     reader.verify(|_| ()).unwrap();
 }

@@ -22,24 +22,19 @@ pub(crate) fn start(shared: &Arc<Shared>, cold: Arc<Cold>) -> Result<JoinHandle<
 fn work(shared: &Shared, cold: Arc<Cold>) {
     let mut writer = IndexWriter::new(shared, cold);
     let (freezer, recording) = (&shared.freezer, &shared.recording);
-    let failed = || recording.add(&INDEX_FAILURES, &[], 1);
     while let Some(layer) = freezer.next() {
-        match writer.write(&layer) {
-            Ok(()) => {
-                freezer.written();
-                // The files that were to be merged are there in any case.
-                if let Err(error) = writer.merge(&layer)
-                    && !freezer.has_ended()
-                {
-                    freezer.not_merged(error);
-                    failed();
-                }
-            }
-            Err(error) => {
-                freezer.failed(error);
-                failed();
-            }
+        let written = writer.write_next(&layer);
+        // Not its entries, which are to leave memory.
+        drop(layer);
+        // The files that were to be merged are there in any case.
+        if written
+            && let Err(error) = writer.merge()
+            && !freezer.has_ended()
+        {
+            freezer.not_merged(error);
+            recording.add(&INDEX_FAILURES, &[], 1);
         }
+        writer.remove_others();
         let (waiting, _) = freezer.waiting();
         recording.set(&INDEX_LAYERS, &[], wide(waiting));
     }

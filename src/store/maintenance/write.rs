@@ -14,13 +14,25 @@ use crate::index::cold::{
 use crate::index::persist::{merge_files, mergeable, write_layer};
 use crate::log::files::refuse_link;
 use crate::log::open::Covered;
-use crate::recorder::{INDEX_FILES, INDEX_MERGE_SECONDS, INDEX_WRITE_SECONDS, INDEX_WRITTEN_BYTES};
+use crate::recorder::{
+    INDEX_FAILURES, INDEX_FILES, INDEX_MERGE_SECONDS, INDEX_WRITE_SECONDS, INDEX_WRITTEN_BYTES,
+};
 use crate::store::shared::Shared;
 
 /// The state on disk of a writer's cold index.
 pub(crate) struct IndexWriter<'s> {
     shared: &'s Shared,
     cold: Arc<Cold>,
+    newest: Newest,
+}
+
+/// What the newest file has taken in last.
+#[derive(Clone, Default)]
+struct Newest {
+    /// The last commit.
+    last: Position,
+    /// What is resident as of it.
+    resident: Vec<u8>,
 }
 
 /// Removes a checkpoint of which nothing was loaded: it must not outlive its files. If that fails, the next opening
@@ -35,9 +47,8 @@ pub(crate) fn discard_unused(shared: &Shared, cold: &Cold) {
 impl<'s> IndexWriter<'s> {
     /// Goes on with what was loaded, and removes what an earlier writer has left.
     pub(crate) fn new(shared: &'s Shared, cold: Arc<Cold>) -> Self {
-        let writer = IndexWriter { shared, cold };
-        // What cannot be removed is tried again at the next switch.
-        let _ = writer.remove_others();
+        let writer = IndexWriter { shared, cold, newest: Newest::default() };
+        writer.remove_others();
         writer
     }
 
@@ -45,8 +56,24 @@ impl<'s> IndexWriter<'s> {
         self.shared.disk.as_ref()
     }
 
+    /// Writes the layer that waits longest, and says whether that worked.
+    pub(crate) fn write_next(&mut self, layer: &FrozenIndex) -> bool {
+        let freezer = &self.shared.freezer;
+        match self.write(layer) {
+            Ok(()) => {
+                freezer.written();
+                true
+            }
+            Err(error) => {
+                freezer.failed(error);
+                self.shared.recording.add(&INDEX_FAILURES, &[], 1);
+                false
+            }
+        }
+    }
+
     /// Writes a frozen layer into a file, once the log is durable up to there.
-    pub(crate) fn write(&mut self, layer: &FrozenIndex) -> Result<()> {
+    fn write(&mut self, layer: &FrozenIndex) -> Result<()> {
         self.shared.writer()?.await_durable(layer.upto)?;
         let from = self.cold.files().first().map_or(Position::START, |newest| newest.entry.upto);
         self.check_place()?;
@@ -58,28 +85,25 @@ impl<'s> IndexWriter<'s> {
         recording.observe_since(&INDEX_WRITE_SECONDS, &[], began);
         recording.add(&INDEX_WRITTEN_BYTES, &[], file.entry.len);
         let files = std::iter::once(file).chain(self.cold.files().iter().cloned());
-        self.switch(files.collect(), layer)?;
+        self.newest = Newest { last: layer.last, resident: layer.resident.clone() };
+        self.switch(files.collect())?;
         self.shared.thin(layer.upto);
         Ok(())
     }
 
-    /// Merges files as long as there are enough of one level. Ends when no layer comes any more.
-    pub(crate) fn merge(&mut self, layer: &FrozenIndex) -> Result<()> {
-        while let Some(tier) = mergeable(&self.cold) {
-            let freezer = &self.shared.freezer;
-            let dir = self.shared.paths.index();
-            let mut pace = |_| match freezer.has_ended() {
-                // The store is being closed.
-                true => Err(Error::io("merge files in", &dir, ErrorKind::Interrupted.into())),
-                false => Ok(()),
-            };
+    /// Merges files as long as there are enough of one level. Layers that come meanwhile are written in between, so that no
+    /// more of the log is ahead of the files than one layer takes. Ends when no layer comes any more.
+    pub(crate) fn merge(&mut self) -> Result<()> {
+        let (shared, disk) = (self.shared, self.disk());
+        loop {
+            let cold = self.cold.clone();
+            let Some(files) = mergeable(&cold) else { return Ok(()) };
             self.check_place()?;
-            let (disk, paths) = (self.disk(), &self.shared.paths);
-            let recording = &self.shared.recording;
-            let began = recording.now();
-            let merged = merge_files(disk, paths, &self.cold, tier, &mut pace)?;
-            recording.observe_since(&INDEX_MERGE_SECONDS, &[], began);
-            recording.add(&INDEX_WRITTEN_BYTES, &[], merged.entry.len);
+            let began = shared.recording.now();
+            let mut pace = |_| self.write_waiting();
+            let merged = merge_files(disk, &shared.paths, &cold, files, &mut pace)?;
+            shared.recording.observe_since(&INDEX_MERGE_SECONDS, &[], began);
+            shared.recording.add(&INDEX_WRITTEN_BYTES, &[], merged.entry.len);
             let is_merged = |file: &Arc<IndexFile>| {
                 merged.entry.from <= file.entry.from && file.entry.upto <= merged.entry.upto
             };
@@ -87,18 +111,30 @@ impl<'s> IndexWriter<'s> {
             let place = files.iter().position(is_merged).unwrap_or_default();
             let mut files: Vec<_> = files.iter().filter(|file| !is_merged(file)).cloned().collect();
             files.insert(place, merged);
-            self.switch(files, layer)?;
+            self.switch(files)?;
         }
+    }
+
+    /// Writes the layers that wait while files are being merged. Fails if the store is being closed.
+    fn write_waiting(&mut self) -> Result<()> {
+        let freezer = &self.shared.freezer;
+        if freezer.has_ended() {
+            let dir = self.shared.paths.index();
+            return Err(Error::io("merge files in", dir, ErrorKind::Interrupted.into()));
+        }
+        while let Some(layer) = freezer.waiting_layer()
+            && self.write_next(&layer)
+        {}
         Ok(())
     }
 
-    /// Makes these files, the newest one first, the cold index, whose newest layer is `layer`.
-    fn switch(&mut self, files: Vec<Arc<IndexFile>>, layer: &FrozenIndex) -> Result<()> {
+    /// Makes these files, the newest one first, the cold index.
+    fn switch(&mut self, files: Vec<Arc<IndexFile>>) -> Result<()> {
         // What was found damaged must not be forgotten, nor merged into a sound file.
         self.cold.check()?;
-        let covered = Covered::upto(&self.shared.published.view(), layer.last)?;
+        let Newest { last, resident } = self.newest.clone();
+        let covered = Covered::upto(&self.shared.published.view(), last)?;
         let entries = files.iter().map(|file| file.entry).collect();
-        let resident = layer.resident.clone();
         let checkpoint = Checkpoint { covered, files: entries, resident };
         // To write the files took a while.
         self.check_place()?;
@@ -111,8 +147,6 @@ impl<'s> IndexWriter<'s> {
         drop(index);
         self.cold = cold;
         self.shared.recording.set(&INDEX_FILES, &[], wide(self.cold.files().len()));
-        // What cannot be removed is tried again at the next switch.
-        let _ = self.remove_others();
         Ok(())
     }
 
@@ -124,12 +158,13 @@ impl<'s> IndexWriter<'s> {
         }
     }
 
-    /// Removes files that the checkpoint does not name.
-    fn remove_others(&self) -> Result<()> {
-        self.check_place()?;
-        let named = self.cold.files().iter().map(|file| &file.entry);
-        remove_others(self.disk(), &self.shared.paths, named);
-        Ok(())
+    /// Removes files that the checkpoint does not name, while none is being written. What cannot be removed is tried again at
+    /// the next call.
+    pub(crate) fn remove_others(&self) {
+        if self.check_place().is_ok() {
+            let named = self.cold.files().iter().map(|file| &file.entry);
+            remove_others(self.disk(), &self.shared.paths, named);
+        }
     }
 
     /// Fails if paths lead elsewhere by now than they did when the store was opened.
