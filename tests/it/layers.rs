@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
@@ -221,10 +222,9 @@ fn a_merged_file_takes_the_place_of_what_was_merged_into_it() {
     reader.verify(|_| ()).unwrap();
 }
 
-/// A merge may take as long as ten layers take to come: without that, all of them would have to be replayed after a kill.
-#[test]
-fn a_layer_that_comes_while_files_are_merged_is_written_before_the_merge_ends() {
-    let dir = directory();
+/// A store whose index has a layer that comes while files are merged, and the store closed again. `checkpoint_fails`: what
+/// makes the file of that layer part of the index fails. What happened, in order, from when the layer came on.
+fn with_a_layer_beside_a_merge(dir: &Path, checkpoint_fails: bool) -> Vec<&'static str> {
     let (happens, happened) = (Happens::default(), Arc::new(Mutex::new(vec![])));
     let (given, noted) = (happens.clone(), happened.clone());
     let disk = disk_with(move |op, path| {
@@ -235,7 +235,13 @@ fn a_layer_that_comes_while_files_are_merged_is_written_before_the_merge_ends() 
         match op {
             Op::Create if is_oldest => noted.push("begins there"),
             Op::Sync if is_oldest => noted.push("is there"),
-            Op::Rename if name == "CHECKPOINT" => noted.push("checkpoint"),
+            Op::Rename if name == "CHECKPOINT" => {
+                let fails = checkpoint_fails && noted.last() == Some(&"layer");
+                noted.push("checkpoint");
+                if fails {
+                    return Fate::Fails(ErrorKind::StorageFull);
+                }
+            }
             _ => {}
         }
         let merges = noted.iter().filter(|what| **what == "begins there").count() == 2;
@@ -246,7 +252,7 @@ fn a_layer_that_comes_while_files_are_merged_is_written_before_the_merge_ends() 
         }
         Fate::Done
     });
-    let store = Arc::new(Options::new().memory_bytes(0).disk(disk).open(dir.path()).unwrap());
+    let store = Arc::new(Options::new().memory_bytes(0).disk(disk).open(dir).unwrap());
     let (writer, log, (done, came)) = (store.clone(), happened.clone(), mpsc::channel());
     *happens.lock().unwrap() = Some(Box::new(move || {
         // The second commit freezes what the first one has changed.
@@ -263,14 +269,33 @@ fn a_layer_that_comes_while_files_are_merged_is_written_before_the_merge_ends() 
     }
     drop(came.recv().unwrap());
     // A store that is being closed merges nothing.
-    while happened.lock().unwrap().last() == Some(&"layer") {
+    let since = || -> Vec<&str> {
+        let happened = happened.lock().unwrap();
+        happened.iter().skip_while(|what| **what != "layer").copied().collect()
+    };
+    while !since().contains(&"is there") {
         thread::yield_now();
     }
     Arc::into_inner(store).unwrap().shut_down().unwrap();
-    let happened = happened.lock().unwrap();
-    let behind = happened.iter().skip_while(|what| **what != "layer");
-    let next = behind.clone().nth(1);
-    assert_eq!(next, Some(&"checkpoint"), "{:?}", behind.collect::<Vec<_>>());
+    since()
+}
+
+/// A merge may take as long as ten layers take to come: without that, all of them would have to be replayed after a kill.
+#[test]
+fn a_layer_that_comes_while_files_are_merged_is_written_before_the_merge_ends() {
+    let dir = directory();
+    let happened = with_a_layer_beside_a_merge(dir.path(), false);
+    assert_eq!(happened.get(1), Some(&"checkpoint"), "{happened:?}");
     let reader = Options::new().read_only(true).open(dir.path()).unwrap();
+    reader.verify(|_| ()).unwrap();
+}
+
+#[test]
+fn a_merge_does_not_cover_a_layer_that_could_not_be_written_beside_it() {
+    let dir = directory();
+    let happened = with_a_layer_beside_a_merge(dir.path(), true);
+    assert_eq!(happened[1..4], ["checkpoint", "is there", "checkpoint"]);
+    let reader = Options::new().read_only(true).open(dir.path()).unwrap();
+    assert_eq!(reader.get("rows", &[0]).unwrap(), Some(b"are merged".to_vec()));
     reader.verify(|_| ()).unwrap();
 }

@@ -85,8 +85,8 @@ impl<'s> IndexWriter<'s> {
         recording.observe_since(&INDEX_WRITE_SECONDS, &[], began);
         recording.add(&INDEX_WRITTEN_BYTES, &[], file.entry.len);
         let files = std::iter::once(file).chain(self.cold.files().iter().cloned());
-        self.newest = Newest { last: layer.last, resident: layer.resident.clone() };
-        self.switch(files.collect())?;
+        let newest = Newest { last: layer.last, resident: layer.resident.clone() };
+        self.switch(files.collect(), newest)?;
         self.shared.thin(layer.upto);
         Ok(())
     }
@@ -111,7 +111,7 @@ impl<'s> IndexWriter<'s> {
             let place = files.iter().position(is_merged).unwrap_or_default();
             let mut files: Vec<_> = files.iter().filter(|file| !is_merged(file)).cloned().collect();
             files.insert(place, merged);
-            self.switch(files)?;
+            self.switch(files, self.newest.clone())?;
         }
     }
 
@@ -128,13 +128,13 @@ impl<'s> IndexWriter<'s> {
         Ok(())
     }
 
-    /// Makes these files, the newest one first, the cold index.
-    fn switch(&mut self, files: Vec<Arc<IndexFile>>) -> Result<()> {
+    /// Makes these files, the newest one first, the cold index. `newest` is what the first one has taken in.
+    fn switch(&mut self, files: Vec<Arc<IndexFile>>, newest: Newest) -> Result<()> {
         // What was found damaged must not be forgotten, nor merged into a sound file.
         self.cold.check()?;
-        let Newest { last, resident } = self.newest.clone();
-        let covered = Covered::upto(&self.shared.published.view(), last)?;
+        let covered = Covered::upto(&self.shared.published.view(), newest.last)?;
         let entries = files.iter().map(|file| file.entry).collect();
+        let resident = newest.resident.clone();
         let checkpoint = Checkpoint { covered, files: entries, resident };
         // To write the files took a while.
         self.check_place()?;
@@ -145,7 +145,7 @@ impl<'s> IndexWriter<'s> {
         self.cold.check()?;
         index.adopt(&cold);
         drop(index);
-        self.cold = cold;
+        (self.cold, self.newest) = (cold, newest);
         self.shared.recording.set(&INDEX_FILES, &[], wide(self.cold.files().len()));
         Ok(())
     }
