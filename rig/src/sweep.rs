@@ -84,7 +84,7 @@ impl Class {
         let commits = reference.operations() * 3 / 4;
         let at = number % (operations + 1);
         let one = |end| vec![life(commits, vec![], end)];
-        let (mut lives, harms) = match self {
+        let (mut lives, mut harms) = match self {
             Class::Kill => (one(End::Kill(at)), vec![]),
             Class::PowerLoss => (one(End::PowerLoss(at, survivors(&mut random))), vec![]),
             Class::LossInRecovery => (recoveries(&mut random, commits, at), vec![]),
@@ -105,7 +105,22 @@ impl Class {
         };
         let between = |life: &Life| steps(reference.world, life.commits);
         lives.iter_mut().for_each(|life| life.steps.splice(0..0, between(life)).for_each(drop));
+        harms.iter_mut().for_each(|harm| *harm = detectable(*harm, &lives));
         Schedule { world: reference.world, lives, harms }
+    }
+}
+
+/// The harm, or another one instead of an older copy of a segment before others that were compacted, which nothing detects:
+/// docs/durability.md.
+fn detectable(harm: Harm, lives: &[Life]) -> Harm {
+    let is_compacted = |step: &Step| matches!(step, Step::Compact(_));
+    match harm {
+        Harm::Old(file, _)
+            if file != MANIFEST && lives.iter().any(|life| life.steps.iter().any(is_compacted)) =>
+        {
+            Harm::Remove(file)
+        }
+        harm => harm,
     }
 }
 
@@ -222,14 +237,7 @@ fn misplaced(random: &mut Random, commits: usize) -> (Vec<Life>, Vec<Harm>) {
         let old = Harm::Old(MANIFEST, 0);
         return (lives, vec![old, Harm::FlipLast(random.below(400), random.below(8) as u8)]);
     }
-    let is_compacted = |step: &Step| matches!(step, Step::Compact(_));
-    let harm = match misplace(random) {
-        // Nothing detects an older copy of a segment before others that were compacted: docs/durability.md.
-        Harm::Old(file, _) if lives.iter().any(|life| life.steps.iter().any(is_compacted)) => {
-            Harm::Remove(file)
-        }
-        harm => harm,
-    };
+    let harm = misplace(random);
     if let (Harm::Old(..), Some(last)) = (harm, lives.last_mut()) {
         // An older copy of the last segment is found out by what the manifest or the lock file
         // remember. A power loss may take that memory with it.

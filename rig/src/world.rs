@@ -113,16 +113,20 @@ impl World {
         let mut random = Random::of(self.seed, number as u64);
         let mut tx = store.begin();
         if self.is_independent(number) {
-            // A segment of a world that sheds is too short for the largest ones.
-            if let Err(error) = start(&mut tx, &mut random, number)
-                && !is_refusal(&error)
-            {
-                return Err(error);
-            }
+            start(&mut tx, &mut random, number)?;
             mark(&mut tx, number)?;
             let durability =
                 if random.chance(50) { Durability::Sync } else { Durability::Buffered };
-            return Ok(Given::Submitted(tx.submit(durability)?, durability));
+            let submitted = match tx.submit(durability) {
+                // A segment of a world that sheds is too short for the largest ones.
+                Err(error) if is_refusal(&error) => {
+                    let mut tx = store.begin();
+                    mark(&mut tx, number)?;
+                    tx.submit(durability)
+                }
+                submitted => submitted,
+            };
+            return submitted.map(|handle| Given::Submitted(handle, durability));
         }
         self.build(store, &mut tx, &mut random, number)?;
         let durability = if random.chance(70) { Durability::Sync } else { Durability::Buffered };

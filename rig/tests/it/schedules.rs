@@ -109,7 +109,9 @@ fn a_compaction_that_is_cut_short_loses_nothing() {
 
 #[test]
 fn all_of_it_beside_compactions() {
-    run_in_worlds(SHEDDING, &[Class::PowerLoss, Class::FailOnce, Class::Flip, Class::Mixed], 25);
+    let classes = [Class::PowerLoss, Class::FailOnce, Class::Flip, Class::Mixed];
+    run_in_worlds(SHEDDING, &classes, 25);
+    run_in_worlds(SHEDDING, &[Class::Misplace], 100);
 }
 
 #[test]
