@@ -66,7 +66,7 @@ impl Head {
 pub(super) struct Place {
     /// Of a front-coded key, what is not shared.
     key: Range<usize>,
-    /// How many first bytes of a front-coded key are left out.
+    /// How many first bytes of a front-coded key are left out: see [`left_out`](super::key::left_out).
     pub(super) shared: usize,
     /// A front-coded key as a whole.
     pub(super) built: Option<Built>,
@@ -100,9 +100,8 @@ impl Place {
                 let (shared, rest) = head.split_first()?;
                 head = rest;
                 let shared = usize::from(*shared);
-                // Keys ascend, so that no two are the same.
-                let left = usize::from(width).checked_sub(shared).filter(|left| *left > 0);
-                (shared, left?)
+                // Nothing, if it is the number behind the one before.
+                (shared, usize::from(width).checked_sub(shared)?)
             }
             width => (0, take_len(&mut head, width)?),
         };
@@ -116,7 +115,7 @@ impl Place {
 
     /// Puts a front-coded key together. `before` is the key before it, and becomes this one.
     pub(super) fn build(&mut self, window: &mut Window<'_>, before: &mut Built) -> Result<()> {
-        before.replace_from(self.shared, window.bytes(self.key.clone())?);
+        before.follow(self.shared, window.bytes(self.key.clone())?);
         self.built = Some(*before);
         Ok(())
     }

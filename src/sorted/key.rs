@@ -26,9 +26,29 @@ impl Built {
         Built { bytes: [0; BUILT_BYTES_MAX], len }
     }
 
-    /// Makes it the key that shares its first bytes with this one, and has others from there on.
-    pub(super) fn replace_from(&mut self, shared: usize, own: &[u8]) {
+    /// A key of at most [`BUILT_BYTES_MAX`] bytes.
+    fn of(key: &[u8]) -> Self {
+        let mut built = Built::new(u8::try_from(key.len()).unwrap_or(u8::MAX));
+        built.bytes.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+        built
+    }
+
+    /// Makes it the key behind it that leaves out so many of its first bytes, and has its own ones from there on.
+    pub(super) fn follow(&mut self, shared: usize, own: &[u8]) {
+        if shared == usize::from(self.len) {
+            return self.increment();
+        }
         self.bytes.iter_mut().skip(shared).zip(own).for_each(|(to, from)| *to = *from);
+    }
+
+    /// Adds one to it as a number, the first byte the highest.
+    fn increment(&mut self) {
+        for byte in self.bytes.iter_mut().take(self.len.into()).rev() {
+            *byte = byte.wrapping_add(1);
+            if *byte != 0 {
+                break;
+            }
+        }
     }
 
     fn bytes(&self) -> &[u8] {
@@ -78,7 +98,38 @@ impl Ord for Key<'_> {
     }
 }
 
-/// How many first bytes two keys share.
-pub(super) fn shared(before: &[u8], key: &[u8]) -> usize {
+/// How many first bytes a front-coded key leaves out behind another one: those that both share, or all if it is the next
+/// number.
+pub(super) fn left_out(before: &[u8], key: &[u8]) -> usize {
+    let mut next = Built::of(before);
+    next.increment();
+    if next.bytes() == key {
+        return key.len();
+    }
     before.iter().zip(key).take_while(|(a, b)| a == b).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Built, left_out};
+
+    #[test]
+    fn a_key_follows_from_the_one_before_and_from_what_it_does_not_leave_out() {
+        let keys: [(&[u8], usize); 8] = [
+            (&[0, 0, 0, 0], 0),
+            (&[0, 0, 0, 1], 4),
+            (&[0, 0, 0, 254], 3),
+            (&[0, 0, 0, 255], 4),
+            (&[0, 0, 1, 0], 4),
+            (&[0, 1, 0, 0], 1),
+            (&[0, 255, 255, 255], 1),
+            (&[1, 0, 0, 0], 4),
+        ];
+        let mut built = Built::new(4);
+        for [(before, _), (key, leaves_out)] in keys.array_windows().copied() {
+            assert_eq!(left_out(before, key), leaves_out, "{key:?} behind {before:?}");
+            built.follow(leaves_out, &key[leaves_out..]);
+            assert_eq!(built.bytes(), key);
+        }
+    }
 }

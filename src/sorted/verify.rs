@@ -5,7 +5,7 @@ use super::directory::{GROUP, ROW_BYTES, prefix};
 use super::file::SortedFile;
 use super::filter;
 use super::hash::hash;
-use super::key::{Key, shared};
+use super::key::{Key, left_out};
 use super::section::SectionReader;
 use crate::bytes::wide;
 use crate::error::{Error, Result};
@@ -48,10 +48,10 @@ fn verify(reader: SectionReader<'_>) -> Result<()> {
                 return Err(file.corrupt(at, "the keys of a section do not ascend", 0, 0));
             }
             if let Some(before) = last.filter(|_| place.built.is_some() && number > 0)
-                && place.shared != shared(&before, &key)
+                && place.shared != left_out(&before, &key)
             {
                 let (what, could) =
-                    ("an entry repeats what it shares", wide(shared(&before, &key)));
+                    ("an entry repeats what it shares", wide(left_out(&before, &key)));
                 return Err(file.corrupt(at, what, could, wide(place.shared)));
             }
             if let Some(filtered) = section.kind.filtered(&key)

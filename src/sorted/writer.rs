@@ -151,7 +151,7 @@ impl OpenSection {
         }
         let in_group = self.entries % GROUP;
         let shared = match self.kind.key {
-            Width::FrontCoded(_) if in_group > 0 => key::shared(&self.last_key, key),
+            Width::FrontCoded(_) if in_group > 0 => key::left_out(&self.last_key, key),
             _ => 0,
         };
         let head = Head::new(&self.kind, key, shared, value);

@@ -299,12 +299,16 @@ fn a_front_coded_key_leaves_out_all_that_it_shares() {
     let mut place = Place::new();
     let mut second = vec![0; 16];
     second[14..].copy_from_slice(&[1, 5]);
+    let mut third = second.clone();
+    third[15] = 6;
     let mut contents = vec![Default::default(); 6];
-    contents.push([vec![0; 16], second].map(|key| (key, Some(vec![]))).into());
+    contents.push([vec![0; 16], second, third].map(|key| (key, Some(vec![]))).into());
     let file = place.write(&contents);
     let mut bytes = place.bytes(&file);
     // The first entry is its key behind a zero.
     assert_eq!(bytes[17..20], [14, 1, 5]);
+    // The next number leaves out all.
+    assert_eq!(bytes[20..22], [16, 0]);
     forged(&mut place, &bytes).verify().unwrap();
     // A key that comes later too, and shares one byte more.
     bytes[18] = 0;

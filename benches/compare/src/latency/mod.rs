@@ -22,6 +22,8 @@ use scenario::{QUIET, Rate, Scenario};
 use tally::{Tally, quantile};
 use target::{Target, beside_reader};
 
+pub use schedule::Schedule;
+
 /// What one scenario came to.
 pub struct Outcome {
     scenario: &'static Scenario,

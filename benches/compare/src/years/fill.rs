@@ -25,7 +25,7 @@ const SEGMENT_BYTES: u64 = 64 << 20;
 /// Makes a store, and closes it.
 pub fn fill(plan: &Plan, dir: &Path) -> Result<Outcome> {
     let started = Instant::now();
-    let mut filling = Filling::open(plan, dir)?;
+    let filling = Filling::open(Options::new(), plan, dir)?;
     filling.go_on(0, plan.runs)?;
     filling.store.shut_down()?;
     Ok(Outcome::default()
@@ -38,7 +38,7 @@ pub fn fill(plan: &Plan, dir: &Path) -> Result<Outcome> {
 pub fn kill(plan: &Plan, dir: &Path, quick: bool) -> Result<Outcome> {
     /// How often runs are added at least.
     const LEAST: u32 = 4;
-    let mut filling = Filling::open(plan, dir)?;
+    let filling = Filling::open(Options::new(), plan, dir)?;
     let mut at = u32::try_from(filling.store.stats()?.runs)?;
     let enough = at + LEAST * AT_ONCE;
     while at < enough || !(quick || is_nearly_full(&filling.store)) {
@@ -55,24 +55,25 @@ fn is_nearly_full(store: &Store) -> bool {
     store.end().as_u64() % SEGMENT_BYTES > SEGMENT_BYTES / 16 * 15
 }
 
-struct Filling<'a> {
+pub struct Filling<'a> {
     plan: &'a Plan,
-    store: Store,
+    pub store: Store,
     data: Data,
     /// The run that begins now, from which the store's clock has the time.
     now: Arc<AtomicU32>,
 }
 
 impl<'a> Filling<'a> {
-    fn open(plan: &'a Plan, dir: &Path) -> Result<Self> {
+    /// Opens a store to add runs to it.
+    pub fn open(options: Options, plan: &'a Plan, dir: &Path) -> Result<Self> {
         let now = Arc::new(AtomicU32::new(0));
         let clock = now.clone();
-        let options = Options::new().clock(move || plan::time(clock.load(Ordering::Relaxed)));
+        let options = options.clock(move || plan::time(clock.load(Ordering::Relaxed)));
         Ok(Filling { plan, store: options.open(dir)?, data: Data::default(), now })
     }
 
     /// Adds the runs from `from` up to `to`. Each transaction begins some, and ends those of the one before.
-    fn go_on(&mut self, from: u32, to: u32) -> Result<()> {
+    pub fn go_on(&self, from: u32, to: u32) -> Result<()> {
         let mut begun = (from..from, vec![]);
         for first in (from..to).step_by(AT_ONCE as usize) {
             self.now.store(first, Ordering::Relaxed);

@@ -1,5 +1,6 @@
 //! Stores of many years: what opening them takes, and finding in them, as they grow. kinlog alone.
 
+mod commits;
 mod fill;
 mod measure;
 mod plan;
@@ -54,6 +55,7 @@ pub struct StepArgs {
 enum Step {
     Fill,
     Kill,
+    Commit,
     Open,
     OpenCold,
     Look,
@@ -65,6 +67,7 @@ pub fn take_step(args: &StepArgs, quick: bool) -> Result<Outcome> {
     match args.step {
         Step::Fill => fill::fill(&plan, dir),
         Step::Kill => fill::kill(&plan, dir, quick),
+        Step::Commit => commits::beside_index(&plan, dir, quick),
         Step::Open => measure::open(&plan, dir),
         Step::OpenCold => measure::open_cold(&plan, dir),
         Step::Look => measure::look(&plan, dir),
@@ -135,7 +138,7 @@ impl Bench<'_> {
         }
         self.take_in(runs, 0, 0.0, files(&store, runs)?);
         self.show(runs, &store)?;
-        self.kill(runs, &store)
+        self.on_a_copy(runs, &store)
     }
 
     /// What filling a store of so many runs came to, now or when it was made.
@@ -158,8 +161,8 @@ impl Bench<'_> {
         Ok(serde_json::from_slice(&std::fs::read(dir.join(FILLED))?)?)
     }
 
-    /// Opens copies of the store after a kill, each of which adds some runs.
-    fn kill(&mut self, runs: u32, store: &Path) -> Result<()> {
+    /// Opens a copy of the store after a kill, which adds some runs each time, and commits to it.
+    fn on_a_copy(&mut self, runs: u32, store: &Path) -> Result<()> {
         let killed = self.dir(runs).join("killed");
         if killed.exists() {
             std::fs::remove_dir_all(&killed)?;
@@ -176,6 +179,9 @@ impl Bench<'_> {
             });
             self.take_in(runs, round, sync, outcome);
         }
+        let sync = fsync_cost(&self.args.dir)?;
+        let committed = self.step(Step::Commit, runs, &killed)?;
+        self.take_in(runs, 0, sync, committed);
         Ok(std::fs::remove_dir_all(killed)?)
     }
 

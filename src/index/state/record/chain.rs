@@ -11,7 +11,7 @@ use crate::index::state::links::ChildRef;
 const IMPORTED: u8 = 1;
 const PARENT: u8 = 2;
 const ROOT: u8 = 4;
-const ONE_RUN: u8 = 8;
+const FIRST_ALONE: u8 = 8;
 const DELETED: u8 = 16;
 
 impl Record for Chain {
@@ -20,11 +20,12 @@ impl Record for Chain {
     fn encode(&self, number: u32, to: &mut Vec<u8>) {
         let flag = |flag, set: bool| if set { flag } else { 0 };
         let runs = self.runs();
+        let first_alone = matches!(runs, [run] if run.as_u32() == number);
         to.push(
             flag(IMPORTED, self.imported.is_some())
                 | flag(PARENT, self.parent.is_some())
                 | flag(ROOT, self.root.is_some())
-                | flag(ONE_RUN, runs.len() == 1)
+                | flag(FIRST_ALONE, first_alone)
                 | flag(DELETED, self.deleted > 0),
         );
         if let Some(first) = &self.imported {
@@ -40,9 +41,10 @@ impl Record for Chain {
         if self.deleted > 0 {
             to.number(self.deleted.into());
         }
-        if runs.len() != 1 {
-            to.number(wide(runs.len()));
+        if first_alone {
+            return;
         }
+        to.number(wide(runs.len()));
         let mut before = number;
         for run in runs {
             to.near(run.as_u32(), before);
@@ -64,8 +66,8 @@ impl Record for Chain {
         };
         let root = if has(ROOT) { Some(RunNumber::from_u32(from.near(number)?)) } else { None };
         let deleted = if has(DELETED) { from.narrow()? } else { 0 };
-        let members = match has(ONE_RUN) {
-            true => Members::One(RunNumber::from_u32(from.near(number)?)),
+        let members = match has(FIRST_ALONE) {
+            true => Members::One(RunNumber::from_u32(number)),
             false => {
                 let mut before = number;
                 let runs = 0..from.count()?;
@@ -73,7 +75,8 @@ impl Record for Chain {
                     before = from.near(before)?;
                     Some(RunNumber::from_u32(before))
                 });
-                Members::Many(runs.collect::<Option<_>>()?)
+                let runs = runs.collect::<Option<Vec<_>>>()?;
+                if let [run] = runs.as_slice() { Members::One(*run) } else { Members::Many(runs) }
             }
         };
         from.finish(Chain { members, parent, root, imported, deleted })
