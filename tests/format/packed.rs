@@ -193,6 +193,36 @@ fn a_packed_segment_that_makes_no_sense_is_refused() {
     }
 }
 
+/// Another writer may pack rows, too. All that is read of a commit's is one copy.
+#[test]
+fn rows_may_be_packed() {
+    let dir = directory();
+    let store = small_segments().open(dir.path()).unwrap();
+    let run = store.transact(|tx| tx.start(NewRun::new("shop", "order", "Order"))).unwrap().0;
+    store.close_run(&run, Close::completed(b"ok")).unwrap();
+    let (keys, value) = (0..50u8, [7; 200]);
+    store.transact(|tx| keys.clone().try_for_each(|key| tx.put("rows", &[key], &value))).unwrap();
+    for key in 0..9 {
+        store.transact(|tx| tx.put("filling", &[key], &[7; 10_000])).unwrap();
+    }
+    store.compact(&Compaction::new().dead_percent(0).pack()).unwrap();
+    store.shut_down().unwrap();
+    let mut image = Image::read(dir.path());
+    edit(&mut image, |taken| {
+        let plain = std::mem::take(&mut taken.plain);
+        let block = zstd::bulk::compress(&plain, 1).unwrap();
+        taken.blocks.insert(0, (block, plain.len() as u32));
+    });
+    image.write(dir.path());
+    assert!(!agree_on_damage(&dir));
+    let store = small_segments().check_log(true).open(dir.path()).unwrap();
+    let snapshot = store.snapshot();
+    let rows: Vec<_> = snapshot.rows_with_prefix("rows", b"").map(|row| row.unwrap()).collect();
+    assert!(rows.iter().map(|row| (row.key[0], row.value)).eq(keys.map(|key| (key, &value[..]))));
+    let places: Vec<_> = rows.iter().map(|row| row.value.as_ptr().addr()).collect();
+    assert!(places.windows(2).all(|two| (200..300).contains(&(two[1] - two[0]))), "{places:?}");
+}
+
 #[test]
 fn no_bit_of_a_packed_segment_is_another_one_unseen() {
     let image = packed();

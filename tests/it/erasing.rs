@@ -308,7 +308,7 @@ fn what_was_purged_is_in_no_block() {
 }
 
 /// Whether any block of a packed segment has these bytes.
-fn is_in_blocks(dir: &Path, bytes: &[u8]) -> bool {
+pub(crate) fn is_in_blocks(dir: &Path, bytes: &[u8]) -> bool {
     const ZSTD: [u8; 4] = 0xfd2f_b528_u32.to_le_bytes();
     let files = fs::read_dir(dir.join("log")).unwrap();
     let mut contents = files.map(|file| fs::read(file.unwrap().path()).unwrap());

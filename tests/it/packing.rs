@@ -10,6 +10,8 @@ use kinlog_testing::Rng;
 use kinlog_testing::files::{Image, directory, segment_name, small_segments};
 use kinlog_testing::steps::{fill, marker, start};
 
+use crate::erasing::is_in_blocks;
+
 /// Text as engines write it: most of it has been there before.
 fn payload(number: usize) -> Vec<u8> {
     format!("{{\"activity\":\"charge\",\"attempt\":1,\"order\":{number},\"currency\":\"EUR\"}}")
@@ -124,6 +126,33 @@ fn a_packed_store_reads_as_before_and_is_smaller() {
         assert_eq!(all_told(&store, &runs), before);
         assert_eq!(store.get("turns", b"last").unwrap().unwrap(), payload(59));
     }
+}
+
+/// Also where a commit appends to a run that is: an engine looks at its rows long after.
+#[test]
+fn rows_are_not_packed() {
+    let dir = directory();
+    let store = small_segments().open(dir.path()).unwrap();
+    let runs: Vec<_> = (0..4).map(|number| start(&store, &format!("order-{number}"))).collect();
+    let row = |turn: usize| (turn.to_le_bytes(), format!("row {turn} of 100"));
+    for turn in 0..100 {
+        let (key, value) = row(turn);
+        let appends_and_puts = |tx: &mut kinlog::Transaction<'_>| {
+            tx.append(&runs[turn % 4], marker(&payload(turn)))?;
+            tx.put("turns", &key, value.as_bytes())
+        };
+        store.transact(appends_and_puts).unwrap();
+    }
+    runs.iter().for_each(|run| close(&store, run));
+    fill(&store);
+    let before = all_told(&store, &runs);
+    assert!(pack(&store).rewritten > 0);
+    assert!(is_in_blocks(dir.path(), &payload(42)) && !is_in_blocks(dir.path(), b"row 42 of"));
+    assert_eq!(all_told(&store, &runs), before);
+    for (key, value) in (0..100).map(row) {
+        assert_eq!(store.get("turns", &key).unwrap().unwrap(), value.as_bytes());
+    }
+    store.verify(|_| ()).unwrap();
 }
 
 /// What is open goes on, is packed once it has closed, and what is deleted goes from packed segments.

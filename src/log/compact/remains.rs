@@ -184,11 +184,13 @@ impl<'s> Remains<'s> {
     fn keep(&mut self, frame: &Frame<'_>, left: &Left) {
         let (_, start) = self.segment.header.identity.locate(frame.position);
         let first = self.pieces.len();
-        // What is of one run alone is stored with it.
+        // What is of one run alone is stored with it, but for rows: they are read whatever becomes of the run.
         let of_frame = match left.runs.as_slice() {
             [run] => *run,
             _ => RunNumber::NONE,
         };
+        let has_rows = left.parts.len() > left.runs.len();
+        let of_end = if has_rows { RunNumber::NONE } else { of_frame };
         let batches = u16::try_from(left.runs.len()).unwrap_or(u16::MAX);
         let header = frame::Header { batches, ..frame.header };
         let header = frame::encode_header(&header, &self.segment.header.salt, frame.position);
@@ -196,11 +198,11 @@ impl<'s> Remains<'s> {
         let trailer = frame::encode_trailer(&header, parts);
         self.push(first, of_frame, start, &header);
         for part in &left.parts {
-            let run = part.run.unwrap_or(of_frame);
+            let run = part.run.unwrap_or(RunNumber::NONE);
             self.push(first, run, start + HEADER_BYTES + part.offset, &part.bytes);
         }
         let end = start + HEADER_BYTES + frame.header.payload_bytes;
-        self.push(first, of_frame, end, &trailer);
+        self.push(first, of_end, end, &trailer);
     }
 
     /// Keeps bytes of a frame whose pieces begin with number `first`; with the piece before, if they follow on it.

@@ -42,8 +42,8 @@ pub(crate) enum Stored<'s> {
     Mapped(&'s [u8]),
     /// In the map of a compacted segment; and where in its file the next piece begins.
     Piece(&'s [u8], usize),
-    /// In a block, which is packed: its number, and the range in it.
-    Packed(usize, Range<usize>),
+    /// In a block, which is packed: its number, the piece in it, and where the bytes begin in that.
+    Packed(usize, Range<usize>, usize),
 }
 
 impl Segment {
@@ -166,13 +166,14 @@ impl Segment {
     fn piece_from(&self, compacted: &Compacted, offset: usize) -> Option<Stored<'_>> {
         let table = PieceTable::new(self.file.bytes(compacted.table())?);
         let directory = self.directory(compacted)?;
-        let place = table.find(&directory.pieces, offset)?;
-        let Some(number) = directory.blocks.at(place.start) else {
-            let next = place.end;
-            return Some(Stored::Piece(self.file.bytes(place)?, next));
+        let piece = table.find(&directory.pieces, offset)?;
+        let (places, into) = (piece.places(), offset - in_memory(piece.at));
+        let Some(number) = directory.blocks.at(places.start) else {
+            let next = places.end;
+            return Some(Stored::Piece(self.file.bytes(places.start + into..next)?, next));
         };
         let start = directory.blocks.get(number)?.unpacked.start;
-        Some(Stored::Packed(number, place.start - start..place.end - start))
+        Some(Stored::Packed(number, places.start - start..places.end - start, into))
     }
 
     /// The batch at an offset of the segment, if the piece at this place of its file is a commit of that batch alone; and where
@@ -207,7 +208,7 @@ impl Segment {
 
     /// Where the block is in the file that has the bytes at an offset of the segment, if it is damaged.
     pub(super) fn damaged_block(&self, offset: usize, cache: &BlockCache) -> Option<usize> {
-        let Stored::Packed(number, _) = self.stored_from(offset)? else { return None };
+        let Stored::Packed(number, ..) = self.stored_from(offset)? else { return None };
         let directory = self.directory(self.header.compacted.as_ref()?)?;
         let start = directory.blocks.get(number)?.packed.start;
         self.block(number, cache).is_none().then_some(start)

@@ -56,7 +56,7 @@ impl BlockCache {
     }
 }
 
-/// Copies of what was read, by its position. They stay where they are, so that readers can borrow from them while others are
+/// Copies of the pieces that were read, by their positions. They stay where they are, so that readers can borrow from them while others are
 /// added: a trie of the positions' hashes that only grows (lock-free).
 #[derive(Default)]
 pub(super) struct Copies(OnceLock<Box<Copied>>);

@@ -146,7 +146,7 @@ pub(crate) struct View {
     pub(crate) identity: Identity,
     segments: Arc<Segments>,
     pub(crate) end: Position,
-    /// What was read from packed segments.
+    /// The pieces that were read from packed segments.
     copies: Copies,
 }
 
@@ -181,24 +181,25 @@ impl View {
         Some(match segment.stored_from(offset)? {
             Stored::Mapped(bytes) => (segment, bytes, None),
             Stored::Piece(bytes, next) => (segment, bytes, Some(next)),
-            Stored::Packed(block, range) => {
-                (segment, self.unpacked(segment, position, block, range)?, None)
+            Stored::Packed(block, piece, into) => {
+                let start = Position::from_u64(position.as_u64() - wide(into));
+                (segment, self.unpacked(segment, start, block, piece)?.get(into..)?, None)
             }
         })
     }
 
-    /// A copy of bytes in a block.
+    /// A copy of the piece that begins at a position, in a block.
     #[cold]
     fn unpacked(
         &self,
         segment: &Segment,
-        position: Position,
+        start: Position,
         block: usize,
-        range: Range<usize>,
+        piece: Range<usize>,
     ) -> Option<&[u8]> {
         let cache = &self.segments.cache;
-        let copy = || Some(Box::from(segment.block(block, cache)?.get(range)?));
-        self.copies.get(position, copy)
+        let copy = || Some(Box::from(segment.block(block, cache)?.get(piece)?));
+        self.copies.get(start, copy)
     }
 
     /// `len` bytes at `position`.

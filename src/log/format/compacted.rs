@@ -104,8 +104,7 @@ impl<'a> CompactedFrames<'a> {
             if begins.is_ok() && !passed.is_empty() {
                 break;
             }
-            let place = in_memory(piece.place);
-            passed.push(self.blocks.stored(place..place + in_memory(piece.len)));
+            passed.push(self.blocks.stored(piece.places()));
             self.next += 1;
         }
         // Many are of one block.
@@ -173,6 +172,5 @@ impl<'a> CompactedFrames<'a> {
 }
 
 fn bytes_of(file: &[u8], piece: Piece) -> &[u8] {
-    let place = in_memory(piece.place);
-    file.get(place..place + in_memory(piece.len)).unwrap_or_default()
+    file.get(piece.places()).unwrap_or_default()
 }

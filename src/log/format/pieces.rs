@@ -132,6 +132,12 @@ impl Piece {
         }
     }
 
+    /// Where it is in the file as it would be unpacked.
+    pub(crate) fn places(self) -> Range<usize> {
+        let place = in_memory(self.place);
+        place..place.saturating_add(in_memory(self.len))
+    }
+
     /// The offset in the segment behind it.
     pub(super) fn end(self) -> usize {
         in_memory(self.at).saturating_add(in_memory(self.len))
@@ -183,12 +189,10 @@ impl<'a> PieceTable<'a> {
         at
     }
 
-    /// Where the byte at this offset of the segment is in the file, and the rest of its piece.
-    pub(crate) fn find(&self, directory: &PieceDirectory, offset: usize) -> Option<Range<usize>> {
+    /// The piece that has the byte at this offset of the segment.
+    pub(crate) fn find(&self, directory: &PieceDirectory, offset: usize) -> Option<Piece> {
         let piece = self.get(self.search_near(directory.around(offset)?, offset))?;
-        let into = offset.checked_sub(in_memory(piece.at))?;
-        let place = in_memory(piece.place);
-        Some(place + into..place.checked_add(in_memory(piece.len))?)
+        (in_memory(piece.at) <= offset).then_some(piece)
     }
 
     /// Whether the table matches its checksum, pieces ascend and lie in the data, and their lengths add up to it.
