@@ -1,9 +1,11 @@
 //! Packed segments that are damaged or make no sense: the library and the reader in Python refuse them alike.
 
+use std::io::Read;
+
 use kinlog::retention::Compaction;
 use kinlog::{Close, Error, EventKind, NewEvent, NewRun, Options};
 use kinlog_testing::Rng;
-use kinlog_testing::files::{Image, directory, small_segments};
+use kinlog_testing::files::{Image, directory, segment_name, small_segments};
 
 use super::agree_on_verdict;
 
@@ -41,6 +43,10 @@ impl Taken {
         }
     }
 
+    fn unpacked(&self, block: usize) -> Vec<u8> {
+        zstd::bulk::decompress(&self.blocks[block].0, 1 << 20).unwrap()
+    }
+
     /// The file, with sums and checks as they must be. The check of what a block holds is that of what zstd gets from it.
     fn put_together(mut self) -> Vec<u8> {
         let (mut packed, mut table) = (vec![], vec![]);
@@ -61,6 +67,19 @@ impl Taken {
         reseal(&mut self.page);
         [self.page, self.plain, packed, self.pieces, table].concat()
     }
+}
+
+fn block_of(unpacked: &[u8]) -> (Vec<u8>, u32) {
+    (zstd::bulk::compress(unpacked, 1).unwrap(), unpacked.len() as u32)
+}
+
+/// A frame of a few KiB that holds 1 GiB of zeros.
+fn bomb(says_so: bool) -> Vec<u8> {
+    const BYTES: u64 = 1 << 30;
+    let mut encoder = zstd::Encoder::new(vec![], 1).unwrap();
+    encoder.set_pledged_src_size(says_so.then_some(BYTES)).unwrap();
+    std::io::copy(&mut std::io::repeat(0).take(BYTES), &mut encoder).unwrap();
+    encoder.finish().unwrap()
 }
 
 fn reseal(page: &mut [u8]) {
@@ -138,7 +157,7 @@ fn edit_blocks(image: &mut Image, change: impl FnOnce(&mut [u8])) {
 /// What to do to the image.
 type Case = (&'static str, fn(&mut Image));
 
-const CASES: [Case; 13] = [
+const CASES: [Case; 18] = [
     ("the check of what a block holds is another one", |image| {
         edit_blocks(image, |table| table[8] ^= 1);
     }),
@@ -157,6 +176,33 @@ const CASES: [Case; 13] = [
     ("one block is missing", |image| edit(image, |taken| drop(taken.blocks.pop()))),
     ("one block is there twice", |image| {
         edit(image, |taken| taken.blocks.push(taken.blocks[0].clone()));
+    }),
+    ("a piece is in two blocks", |image| {
+        edit(image, |taken| {
+            let end = taken.unpacked(0).split_off(taken.blocks[0].1 as usize - 4);
+            let second = [end, taken.unpacked(1)].concat();
+            let first = taken.unpacked(0)[..taken.blocks[0].1 as usize - 4].to_vec();
+            (taken.blocks[0], taken.blocks[1]) = (block_of(&first), block_of(&second));
+        });
+    }),
+    ("a piece ends in a block, and begins before all blocks", |image| {
+        edit(image, |taken| {
+            let end = taken.plain.split_off(taken.plain.len() - 4);
+            taken.blocks[0] = block_of(&[end, taken.unpacked(0)].concat());
+        });
+    }),
+    ("a block is two frames of zstd", |image| {
+        edit(image, |taken| {
+            let all = taken.unpacked(0);
+            let (one, other) = all.split_at(all.len() / 2);
+            taken.blocks[0].0 = [block_of(one).0, block_of(other).0].concat();
+        });
+    }),
+    ("a block holds 1 GiB, and says so in its frame alone", |image| {
+        edit(image, |taken| taken.blocks[0].0 = bomb(true));
+    }),
+    ("a block holds 1 GiB, and says so nowhere", |image| {
+        edit(image, |taken| taken.blocks[0].0 = bomb(false));
     }),
     ("plain bytes are missing", |image| edit(image, |taken| drop(taken.plain.drain(..4)))),
     ("it says that nothing is packed", |image| {
@@ -191,6 +237,27 @@ fn a_packed_segment_that_makes_no_sense_is_refused() {
         }
         assert!(agree_on_damage(&dir), "{what}");
     }
+}
+
+/// A file with holes costs whoever made it nothing, and would be read into memory as a whole.
+#[test]
+fn a_segment_that_is_longer_than_any_is_not_read() {
+    let (image, dir) = (packed(), directory());
+    image.write(dir.path());
+    let number = largest(&image);
+    let mut file = image.segment(number).to_vec();
+    let pieces = 100_000_000;
+    file[68..72].copy_from_slice(&(pieces as u32).to_le_bytes());
+    reseal(&mut file[..PAGE]);
+    let len = file.len() + 12 * (pieces - u32_at(image.segment(number), 68));
+    let path = dir.path().join(segment_name(number));
+    std::fs::write(&path, file).unwrap();
+    std::fs::File::options().write(true).open(path).unwrap().set_len(len as u64).unwrap();
+    match Options::new().open(dir.path()) {
+        Err(Error::Corrupt(damage)) => assert_eq!((damage.offset, damage.found), (68, len as u64)),
+        opened => panic!("{opened:?}"),
+    }
+    assert!(agree_on_damage(&dir));
 }
 
 /// Another writer may pack rows, too. All that is read of a commit's is one copy.

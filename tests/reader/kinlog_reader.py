@@ -16,6 +16,7 @@ wrong and where to standard error and exits with status 1; it never changes a fi
 import argparse
 import base64
 import bisect
+import itertools
 import json
 import mmap
 import os
@@ -25,6 +26,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import uuid
 import zlib
 
@@ -185,6 +187,8 @@ class Segment:
         if not is_segment_size(self.length) or self.length > manifest.segment_bytes:
             raise Corrupt(path, 64, f"the segment says that it is {self.length} bytes long")
         expected = compacted_length(page) if self.compacted else self.length
+        if expected > COMPACTED_RATIO_MAX * self.length:
+            raise Corrupt(path, 68, f"a compacted segment of {expected} bytes")
         if length != expected:
             found = f"{length} bytes long instead of {expected}"
             raise Corrupt(path, min(length, expected), found)
@@ -236,6 +240,7 @@ COMPACTED_FIELDS_BEFORE_7 = 148
 HOLE_BYTES_MIN = 8
 PIECE_BYTES = 12
 BLOCK_BYTES = 16
+COMPACTED_RATIO_MAX = 4
 
 
 def compacted_fields(page):
@@ -269,6 +274,11 @@ def unpacked(page, data, path):
     lengths = list(struct.iter_unpack("<IIII", data[table:]))
     if sum(it[0] for it in lengths) != u32(page, 72) - plain or sum(it[1] for it in lengths) != packed:
         raise Corrupt(path, table, "the blocks are not all that is packed")
+    starts = list(itertools.accumulate((it[0] for it in lengths), initial=place))
+    for _, size, at in struct.iter_unpack("<III", data[pieces:table]):
+        number = bisect.bisect_right(starts, at)
+        if at + size > starts[number]:
+            raise Corrupt(path, table, "a piece is not in one block")
     whole = [data[:place]]
     for length, size, check, packed_check in lengths:
         block = data[place : place + size]
@@ -286,30 +296,43 @@ def unpacked(page, data, path):
 def decompress(block, length, path, place):
     """What a frame of zstd holds, by whatever is here that knows how."""
     damaged = Corrupt(path, place, "a block is no frame of zstd")
+    # One byte more than it may hold, as it may hold more than fits into memory.
+    most = length + 1
     try:
         from compression import zstd  # Python 3.14
 
         try:
-            return zstd.decompress(block)
+            frame = zstd.ZstdDecompressor()
+            held = frame.decompress(block, max_length=most)
         except zstd.ZstdError:
             raise damaged from None
+        if frame.unused_data:
+            raise damaged
+        return held
     except ImportError:
         pass
     try:
         import zstandard
 
         try:
-            return zstandard.ZstdDecompressor().decompress(block, max_output_size=length)
+            with zstandard.ZstdDecompressor().stream_reader(block) as frame:
+                return frame.read(most)
         except zstandard.ZstdError:
             raise damaged from None
     except ImportError:
         pass
     if shutil.which("zstd") is None:
         raise Unsupported(f"{path} is packed: install the Python package zstandard, or the program zstd")
-    done = subprocess.run(["zstd", "-dc"], input=block, capture_output=True)
-    if done.returncode != 0:
+    with tempfile.TemporaryFile() as file:
+        file.write(block)
+        file.seek(0)
+        with subprocess.Popen(["zstd", "-dcq"], stdin=file, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as done:
+            held = done.stdout.read(most)
+            if len(held) == most:
+                done.kill()
+    if done.returncode > 0:
         raise damaged
-    return done.stdout
+    return held
 
 
 def read_pieces(page, data, length, path):

@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::page::HEADER_PAGE_BYTES;
-use super::pieces::{BLOCK_ENTRY_BYTES, Compacted};
+use super::pieces::{BLOCK_ENTRY_BYTES, Compacted, Piece, PieceTable};
 use crate::bytes::{in_memory, u32_at};
 
 /// A block of data.
@@ -55,7 +55,8 @@ impl Block {
 pub(crate) struct Blocks(Vec<Block>);
 
 impl Blocks {
-    /// The blocks of the segment in `file`; none if it is not packed. `None` if their table is damaged.
+    /// The blocks of the segment in `file`, whose table of pieces is sound; none if it is not packed. `None` if their table is
+    /// damaged, or a piece is not in one of them.
     pub(crate) fn of(compacted: &Compacted, file: &[u8]) -> Option<Self> {
         let Some(packed) = compacted.packed else { return Some(Blocks(vec![])) };
         let table = file.get(compacted.block_table())?;
@@ -79,7 +80,17 @@ impl Blocks {
         }
         let is_all =
             unpacked == compacted.unpacked_table().start && place == compacted.table().start;
-        is_all.then_some(Blocks(blocks))
+        let (blocks, plain) = (Blocks(blocks), compacted.plain().end);
+        let pieces = PieceTable::new(file.get(compacted.table())?);
+        let is_whole = is_all && pieces.iter().all(|piece| blocks.has_whole(piece, plain));
+        is_whole.then_some(blocks)
+    }
+
+    /// Whether a piece is in one block, or ends before the first one, where what is plain does.
+    fn has_whole(&self, piece: Piece, plain: usize) -> bool {
+        let places = piece.places();
+        let block = self.at(places.start).and_then(|number| self.get(number));
+        places.end <= block.map_or(plain, |block| block.unpacked.end)
     }
 
     /// The number of the block that has a byte of the unpacked file; `None` if it is plain.
@@ -121,9 +132,11 @@ impl Blocks {
     }
 }
 
-/// Bytes that take no more than `len`, compressed with zstd; `None` if they are damaged.
+/// Bytes that take no more than `len`, compressed with zstd; `None` if they are damaged, or more than one frame.
 #[cfg(feature = "zstd")]
 fn decompress(packed: &[u8], len: usize) -> Option<Vec<u8>> {
+    let frame_bytes = zstd::zstd_safe::find_frame_compressed_size(packed).ok()?;
+    (frame_bytes == packed.len()).then_some(())?;
     zstd::bulk::decompress(packed, len).ok()
 }
 

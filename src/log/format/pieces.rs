@@ -162,6 +162,11 @@ impl<'a> PieceTable<'a> {
         Some(Piece { at: u32_at(bytes, 0)?, len: u32_at(bytes, 4)?, place: u32_at(bytes, 8)? })
     }
 
+    /// All of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Piece> {
+        (0..self.len()).map_while(|number| self.get(number))
+    }
+
     /// The number of the piece that has the byte at this offset of the segment, or of the next one.
     pub(crate) fn search(&self, offset: usize) -> usize {
         let (mut low, mut high) = (0, self.len());
@@ -201,11 +206,11 @@ impl<'a> PieceTable<'a> {
         let mut sum = 0;
         let data = HEADER_PAGE_BYTES..HEADER_PAGE_BYTES + in_memory(compacted.data_bytes);
         let follows = |piece: Piece| {
-            let place = in_memory(piece.place);
+            let places = piece.places();
             let sound = in_memory(piece.at) >= end
                 && piece.end() <= in_memory(file_bytes)
-                && place >= data.start
-                && place.saturating_add(in_memory(piece.len)) <= data.end
+                && places.start >= data.start
+                && places.end <= data.end
                 && piece.len > 0
                 && [piece.at, piece.len, piece.place].iter().all(|field| field % 4 == 0);
             end = piece.end();
@@ -213,7 +218,7 @@ impl<'a> PieceTable<'a> {
             sound
         };
         crc32fast::hash(self.0) == compacted.table_check
-            && (0..self.len()).map_while(|number| self.get(number)).all(follows)
+            && self.iter().all(follows)
             && sum == u64::from(compacted.data_bytes)
     }
 }

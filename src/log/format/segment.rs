@@ -27,6 +27,8 @@ const COMPACTED_VERSION_MIN: u32 = 5;
 const PACKED_VERSION_MIN: u32 = 7;
 /// The same as [`COMPACTED_FIELDS_BYTES`] before that.
 const UNPACKED_FIELDS_BYTES: usize = 148;
+/// How many times as long as it was a segment can be at most once it is compacted: what is read is held in memory.
+const COMPACTED_RATIO_MAX: u64 = 4;
 /// Where what was dropped stands in the header of a compacted segment.
 const DROPPED_AT: usize = 88;
 /// Where it stands there how it is packed.
@@ -226,6 +228,16 @@ impl SegmentHeader {
         if !is_segment_size(bytes) || bytes > identity.segment_bytes {
             let what = "no segment of the store can have this length";
             return Err(corrupt(path, 64, what, identity.segment_bytes.into(), bytes.into()));
+        }
+        if wide(header.stored_len()) > u64::from(bytes) * COMPACTED_RATIO_MAX {
+            let (expected, found) = (u64::from(bytes) * COMPACTED_RATIO_MAX, header.stored_len());
+            return Err(corrupt(
+                path,
+                68,
+                "no compacted segment is so long",
+                expected,
+                wide(found),
+            ));
         }
         header.check_packing(cfg!(feature = "zstd"), path)?;
         Ok(header)
