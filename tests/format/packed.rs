@@ -3,7 +3,8 @@
 use std::io::Read;
 
 use kinlog::retention::Compaction;
-use kinlog::{Close, Error, EventKind, NewEvent, NewRun, Options};
+use kinlog::salvage::salvage;
+use kinlog::{Close, Error, EventKind, NewEvent, NewRun, Options, RunFilter, RunId, Store};
 use kinlog_testing::Rng;
 use kinlog_testing::files::{Image, directory, segment_name, small_segments};
 
@@ -237,6 +238,71 @@ fn a_packed_segment_that_makes_no_sense_is_refused() {
         }
         assert!(agree_on_damage(&dir), "{what}");
     }
+}
+
+/// Where the index is there, so that opening reads nothing of the segment: no event is made up, and no panic.
+#[test]
+fn whoever_reads_a_packed_segment_that_makes_no_sense_is_told() {
+    let image = packed();
+    let segment = segment_name(largest(&image));
+    let dir = directory();
+    image.write(dir.path());
+    let runs: Vec<_> = {
+        let store = Store::open(dir.path()).unwrap();
+        let runs: Vec<_> =
+            store.snapshot().runs(RunFilter::all()).map(|run| run.unwrap().id).collect();
+        runs.iter().map(|run| told(&store, run).unwrap()).collect()
+    };
+    for (what, change) in CASES {
+        let (dir, to) = (directory(), directory());
+        let mut changed = image.clone();
+        change(&mut changed);
+        changed.write(dir.path());
+        let is_told = |error: &Error| match error {
+            Error::Corrupt(damage) => {
+                assert!(damage.path.ends_with(&segment), "{what}: {damage:?}");
+                let is_in_page = damage.what.starts_with("the page");
+                assert!(damage.offset > 0 || is_in_page, "{what}: {damage:?}");
+            }
+            error => panic!("{what}: {error}"),
+        };
+        let report = salvage(dir.path(), to.path().join("salvaged"), &Options::new(), |_| ());
+        let report = report.unwrap();
+        let is_lost = !report.lost.is_empty() || !report.files.is_empty();
+        assert!(is_lost && !report.is_complete(), "{what}: {report:?}");
+        Store::open(to.path().join("salvaged")).unwrap().verify(|_| ()).unwrap();
+        for read_only in [true, false] {
+            let store = match Options::new().read_only(read_only).open(dir.path()) {
+                Ok(store) => store,
+                Err(error) => {
+                    is_told(&error);
+                    continue;
+                }
+            };
+            for run in &runs {
+                match told(&store, &run.0) {
+                    Ok(now) => assert_eq!(now, *run, "{what}"),
+                    Err(error) => is_told(&error),
+                }
+            }
+            is_told(&store.verify(|_| ()).unwrap_err());
+            is_told(&store.space(&Compaction::new()).unwrap_err());
+            is_told(&store.backup(to.path().join("backup"), None, |_| ()).unwrap_err());
+            if !read_only {
+                is_told(&store.compact(&Compaction::new().pack()).unwrap_err());
+            }
+        }
+    }
+}
+
+/// A run and the payloads of its events.
+fn told(store: &Store, run: &RunId) -> kinlog::Result<(RunId, Vec<Vec<u8>>)> {
+    let history = store.history(run)?;
+    let payload = |event: kinlog::Result<kinlog::Event<'_>>| Ok(event?.payload().to_vec());
+    let forward = history.iter().map(payload).collect::<kinlog::Result<Vec<_>>>()?;
+    let backward = history.rev().map(payload).collect::<kinlog::Result<Vec<_>>>()?;
+    assert!(forward.iter().eq(backward.iter().rev()));
+    Ok((*run, forward))
 }
 
 /// A file with holes costs whoever made it nothing, and would be read into memory as a whole.

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::bytes::wide;
 use crate::error::Result;
 use crate::log::format::{
-    CompactedFrames, Fault, Frame, FrameKind, SEGMENT_HEADER_BYTES, SegmentHeader, corrupt,
+    CompactedFrames, Frame, FrameKind, SEGMENT_HEADER_BYTES, SegmentHeader, corrupt,
 };
 
 /// The content of a segment, all of whose frames verified.
@@ -72,18 +72,24 @@ fn verify_compacted(
     header: &SegmentHeader,
     epochs: (u32, u32),
 ) -> Result<SegmentSummary> {
-    let failed = |fault: Fault| {
-        let (expected, found) = fault.checksums();
-        corrupt(path, wide(fault.offset().unwrap_or(0)), fault.what(), expected, found)
-    };
-    let mut frames = CompactedFrames::new(*header, bytes).map_err(failed)?;
+    let frames = CompactedFrames::new(*header, bytes);
+    let mut frames = frames.map_err(|fault| fault.corrupt(path, SEGMENT_HEADER_BYTES))?;
     let mut summary =
         SegmentSummary { commits: 0, end: bytes.len(), epoch: epochs.0.max(header.epoch) };
-    while let Some(frame) = frames.next() {
-        let found = frame.map_err(failed)?.header;
+    while let Some(position) = frames.position()
+        && let Some(frame) = frames.next()
+    {
+        let (_, offset) = header.identity.locate(position);
+        let found = frame.map_err(|fault| fault.corrupt(path, offset))?.header;
         if !(summary.epoch..=epochs.1).contains(&found.epoch) {
             let what = "a frame is older than what comes before it, or newer than the manifest";
-            return Err(corrupt(path, 0, what, summary.epoch.into(), found.epoch.into()));
+            return Err(corrupt(
+                path,
+                wide(offset),
+                what,
+                summary.epoch.into(),
+                found.epoch.into(),
+            ));
         }
         summary.epoch = found.epoch;
         summary.commits += u64::from(found.kind == FrameKind::Commit);

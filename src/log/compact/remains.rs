@@ -14,7 +14,7 @@ use crate::id::{Position, RunNumber};
 use crate::log::files::Segment;
 use crate::log::format::{
     Batch, Compacted, CompactedFrames, Dropped, Fault, Frame, FrameKind, HEADER_BYTES, PIECE_BYTES,
-    Part, Parts, Piece, SEGMENT_HEADER_BYTES, SegmentHeader, corrupt, frame,
+    Part, Parts, Piece, SEGMENT_HEADER_BYTES, SegmentHeader, frame,
 };
 
 /// A piece that is kept.
@@ -142,9 +142,7 @@ impl<'s> Remains<'s> {
 
     fn damaged(&self, at: Position, fault: Fault) -> Error {
         let (_, offset) = self.segment.header.identity.locate(at);
-        let offset = fault.offset().unwrap_or(offset);
-        let (expected, found) = fault.checksums();
-        corrupt(&self.segment.path, wide(offset), fault.what(), expected, found)
+        fault.corrupt(&self.segment.path, offset)
     }
 
     /// Takes what is to be kept of a frame.

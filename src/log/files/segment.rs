@@ -10,7 +10,7 @@ use crate::bytes::{in_memory, wide};
 use crate::disk::{Disk, DiskFile, FileId, MappedFile, OpenMode, create_anew};
 use crate::error::{Error, Result};
 use crate::log::format::{
-    Blocks, Compacted, HEADER_BYTES, Identity, Paths, PieceDirectory, PieceTable,
+    Blocks, Compacted, Fault, HEADER_BYTES, Identity, Paths, PieceDirectory, PieceTable,
     SEGMENT_HEADER_BYTES, SegmentHeader, corrupt, frame::verify_header, wrong_length,
 };
 
@@ -206,12 +206,15 @@ impl Segment {
         cache.get(&directory.blocks, number, || block.unpack(self.whole_file()))
     }
 
-    /// Where the block is in the file that has the bytes at an offset of the segment, if it is damaged.
-    pub(super) fn damaged_block(&self, offset: usize, cache: &BlockCache) -> Option<usize> {
+    /// Why the bytes at an offset of a segment that was compacted are not found, if a table or their block is damaged.
+    pub(super) fn fault_at(&self, offset: usize, cache: &BlockCache) -> Option<Fault> {
+        let compacted = self.header.compacted.as_ref()?;
+        let Some(directory) = self.directory(compacted) else {
+            return Some(Fault::Table { offset: compacted.table().start });
+        };
         let Stored::Packed(number, ..) = self.stored_from(offset)? else { return None };
-        let directory = self.directory(self.header.compacted.as_ref()?)?;
-        let start = directory.blocks.get(number)?.packed.start;
-        self.block(number, cache).is_none().then_some(start)
+        let offset = directory.blocks.get(number)?.packed.start;
+        self.block(number, cache).is_none().then_some(Fault::Blocks { offset })
     }
 
     /// The offset of the seal, of a segment that was compacted.

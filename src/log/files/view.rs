@@ -264,15 +264,14 @@ impl View {
         }
     }
 
-    /// The error for bytes that are not found: for `what`, unless they are in a block that is damaged.
+    /// The error for bytes that are not found: for `what`, unless their block or a table is damaged.
     #[cold]
     fn not_found(&self, position: Position, what: &'static str, len: usize) -> Error {
         let (number, offset) = self.identity.locate(position);
         let segment = usize::try_from(number).ok().and_then(|at| self.segments.all.get(at));
         let damaged = segment.and_then(|segment| {
-            let offset = segment.damaged_block(offset, &self.segments.cache)?;
-            let what = Fault::Blocks { offset }.what();
-            Some(corrupt(&segment.path, wide(offset), what, 0, 0))
+            let fault = segment.fault_at(offset, &self.segments.cache)?;
+            Some(fault.corrupt(&segment.path, offset))
         });
         damaged.unwrap_or_else(|| self.corrupt(position, what, wide(len), 0))
     }
@@ -298,13 +297,13 @@ impl View {
 
     /// The checksum of the frame of the commit at a position; `None` if nothing of it is left.
     pub(crate) fn commit_checksum(&self, position: Position) -> Result<Option<u32>> {
-        let (number, _) = self.identity.locate(position);
+        let (number, offset) = self.identity.locate(position);
         let segment = usize::try_from(number).ok().and_then(|at| self.segments.all.get(at));
         let Some(segment) = segment.filter(|segment| segment.header.compacted.is_some()) else {
             let frame = self.frames(position).next().transpose()?;
             return Ok(frame.filter(|frame| frame.position == position).map(|it| it.checksum));
         };
-        let failed = |fault: Fault| self.corrupt(position, fault.what(), 0, 0);
+        let failed = |fault: Fault| fault.corrupt(&segment.path, offset);
         let mut frames =
             CompactedFrames::new(segment.header, segment.whole_file()).map_err(failed)?;
         Ok(frames.at(position).map_err(failed)?.map(|frame| frame.checksum))

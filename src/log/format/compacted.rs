@@ -35,7 +35,7 @@ pub(crate) struct CompactedFrames<'a> {
 }
 
 impl<'a> CompactedFrames<'a> {
-    /// `file` is the whole file, whose header is `header`. [`Fault::Pieces`] if its table is not sound, [`Fault::Blocks`] if
+    /// `file` is the whole file, whose header is `header`. [`Fault::Table`] if its table is not sound, [`Fault::Blocks`] if
     /// it is packed and damaged.
     pub(crate) fn new(header: SegmentHeader, file: &'a [u8]) -> Result<Self, Fault> {
         let (frames, damaged) = Self::of_damaged(header, file)?;
@@ -49,9 +49,10 @@ impl<'a> CompactedFrames<'a> {
         file: &'a [u8],
     ) -> Result<(Self, Option<usize>), Fault> {
         let compacted = header.compacted.ok_or(Fault::Pieces)?;
-        let stored_table = file.get(compacted.table()).ok_or(Fault::Pieces)?;
-        if !PieceTable::new(stored_table).is_sound(&compacted, header.file_bytes) {
-            return Err(Fault::Pieces);
+        let table = compacted.table();
+        let stored_table = PieceTable::new(file.get(table.clone()).unwrap_or_default());
+        if !stored_table.is_sound(&compacted, header.file_bytes) {
+            return Err(Fault::Table { offset: table.start });
         }
         let offset = compacted.block_table().start;
         let blocks = Blocks::of(&compacted, file).ok_or(Fault::Blocks { offset })?;

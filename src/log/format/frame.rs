@@ -16,7 +16,11 @@
 //! Neither is ever zero, and unused log space always is. So a zero in place of a checksum proves a torn
 //! write: that sector never reached the device, hence the commit was never acknowledged.
 
+use std::path::Path;
+
+use super::page::corrupt;
 use crate::bytes::{put, u16_at, u32_at, wide};
+use crate::error::Error;
 use crate::event::Buffer;
 use crate::id::Position;
 
@@ -90,6 +94,8 @@ pub(crate) enum Fault {
     PayloadDamaged { header: Header, expected: u32, found: u32 },
     /// The pieces of a compacted segment do not make up frames.
     Pieces,
+    /// The table of these pieces makes no sense, or does not match its checksum. It is at this offset of the file.
+    Table { offset: usize },
     /// A block of a packed segment, or their table, does not match its checksum. It is at this offset of the file.
     Blocks { offset: usize },
 }
@@ -104,13 +110,19 @@ impl Fault {
             Fault::TrailerMissing(_) => "the end of a frame is missing",
             Fault::PayloadDamaged { .. } => "a frame's payload does not match its check",
             Fault::Pieces => "the pieces of a compacted segment do not make up its frames",
+            Fault::Table { .. } => "the table of a compacted segment is damaged",
             Fault::Blocks { .. } => "the blocks of a packed segment do not match their checks",
         }
     }
 
-    /// Where in the file it is, of a fault that says so; others are of the frame that was looked at.
-    pub(crate) fn offset(&self) -> Option<usize> {
-        if let Fault::Blocks { offset } = self { Some(*offset) } else { None }
+    /// The error for it in a segment, in the frame at this offset unless it says itself where it is.
+    pub(crate) fn corrupt(&self, path: &Path, frame: usize) -> Error {
+        let offset = match self {
+            Fault::Table { offset } | Fault::Blocks { offset } => *offset,
+            _ => frame,
+        };
+        let (expected, found) = self.checksums();
+        corrupt(path, wide(offset), self.what(), expected, found)
     }
 
     /// The checksum computed from the bytes and the one found there; zeros for other faults.

@@ -3,10 +3,9 @@
 use super::covered::Covered;
 use super::recovery::{Replay, Scanner};
 use super::segment_reader::OpenSegment;
-use crate::bytes::wide;
 use crate::error::{Error, Result};
 use crate::event::Malformed;
-use crate::log::format::{Compacted, Fault, FrameKind, SegmentHeader, corrupt};
+use crate::log::format::{Compacted, Fault, FrameKind, SegmentHeader};
 
 impl Scanner<'_> {
     /// [`Scanner::leave_out`] if what is covered ends in a segment that was compacted, which is then left out as a whole or
@@ -43,14 +42,8 @@ impl Scanner<'_> {
         let header = segment.header;
         self.as_of = self.as_of.max(compacted.as_of);
         replay.compacted(&header, compacted, false);
-        let mut frames = match segment.compacted()? {
-            Ok(frames) => frames,
-            Err(fault) => {
-                let path = self.paths.segment(header.number);
-                let offset = fault.offset().unwrap_or(compacted.table().start);
-                return Err(corrupt(&path, wide(offset), fault.what(), 0, 0));
-            }
-        };
+        let frames = segment.compacted()?;
+        let mut frames = frames.map_err(|fault| self.fault_here(&header, fault))?;
         let mut last = None;
         while let Some(position) = frames.position()
             && let Some(frame) = frames.next()
@@ -75,7 +68,7 @@ impl Scanner<'_> {
     }
 
     fn fault_here(&self, header: &SegmentHeader, fault: Fault) -> Error {
-        let (expected, found) = fault.checksums();
-        self.corrupt_here(header, fault.what(), expected, found)
+        let (_, offset) = self.identity().locate(self.scan.end);
+        fault.corrupt(&self.paths.segment(header.number), offset)
     }
 }
