@@ -9,9 +9,13 @@ mod allocator;
 
 use std::hint::black_box;
 
+use kinlog::retention::Compaction;
 use kinlog::{
-    Durability, Event, EventKind, History, Limits, NewChild, NewEvent, NewRun, RunId, Store,
+    Close, Durability, Event, EventKind, History, Limits, NewChild, NewEvent, NewRun, RunId, Store,
 };
+
+use kinlog_testing::files::small_segments;
+use kinlog_testing::steps::fill;
 
 #[global_allocator]
 static ALLOCATOR: allocator::Counting = allocator::Counting;
@@ -117,6 +121,28 @@ fn an_event_that_is_read_allocates_nothing() {
         assert!(found <= forward, "{found} forward, {batches} batches");
         let found = allocated(|| read(history.rev()));
         assert!(found <= backward, "{found} backward, {batches} batches");
+    }
+}
+
+/// Each batch is copied once by a history, which drops the copies with itself: whoever reads the same later copies anew.
+#[test]
+fn a_packed_run_is_copied_once_by_each_history() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = small_segments().open(dir.path()).unwrap();
+    let run = run_of_100(&store, 100);
+    store.close_run(&run, Close::completed(b"")).unwrap();
+    fill(&store);
+    let done = store.compact(&Compaction::new().dead_percent(0).pack()).unwrap();
+    assert!(done.rewritten > 0);
+    let history = || store.history(&run).unwrap();
+    read(history().iter());
+    for _ in 0..3 {
+        let history = history();
+        let found = allocated(|| read(history.iter()));
+        // The bytes, and the place that tells where they are.
+        assert!((204..250).contains(&found), "{found} for 102 batches");
+        let found = allocated(|| read(history.iter()));
+        assert!(found <= READ[1].1, "{found} when read again");
     }
 }
 

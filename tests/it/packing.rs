@@ -92,8 +92,14 @@ fn a_packed_store_reads_as_before_and_is_smaller() {
     let before = all_told(&store, &runs);
     let snapshot = store.snapshot();
     let planned = store.space(&Compaction::new().pack()).unwrap();
+    let bytes = || -> u64 {
+        let files = std::fs::read_dir(dir.path().join("log")).unwrap();
+        files.map(|file| file.unwrap().metadata().unwrap().len()).sum()
+    };
+    let bytes_before = bytes();
     let done = pack(&store);
     assert!(done.rewritten >= 2, "{done:?}");
+    assert_eq!(bytes_before - bytes(), done.freed_bytes);
     assert_eq!(planned.segments.len(), done.segments.len());
     let stats = store.stats().unwrap();
     assert_eq!(stats.accounted_bytes(), stats.file_bytes);
@@ -216,6 +222,7 @@ fn backups_of_packed_stores_are_whole_and_grow() {
     let before = all_told(&store, &runs);
     let packed = copy.path().join("packed");
     store.backup(&packed, Some(&former), |_| ()).unwrap();
+    assert!(segment_of(&packed, 0) == segment_of(dir.path(), 0), "shared with what was before");
     let more = start(&store, "more");
     let later = copy.path().join("later");
     store.backup(&later, Some(&packed), |_| ()).unwrap();

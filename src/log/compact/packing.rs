@@ -83,3 +83,30 @@ fn compress(unpacked: &[u8]) -> Option<Vec<u8>> {
 fn compress(_unpacked: &[u8]) -> Option<Vec<u8>> {
     None
 }
+
+#[cfg(all(test, feature = "zstd"))]
+mod tests {
+    use super::*;
+    use crate::bytes::{in_memory, u32_at};
+
+    /// How long the blocks of runs are, each of which has pieces of so many bytes.
+    fn blocks(runs: &[&[usize]]) -> Vec<usize> {
+        let mut packing = Packing::default();
+        for pieces in runs {
+            packing.begin_run(pieces.iter().sum()).unwrap();
+            pieces.iter().for_each(|piece| packing.push(&vec![7; *piece]).unwrap());
+        }
+        let (_, table) = packing.finish(0, &mut vec![]).unwrap().unwrap();
+        table.chunks(16).map(|block| in_memory(u32_at(block, 0).unwrap())).collect()
+    }
+
+    #[test]
+    fn a_run_that_fits_into_a_block_is_in_one() {
+        const K: usize = 1 << 10;
+        assert_eq!(blocks(&[&[100 * K, 200 * K], &[212 * K]]), [512 * K]);
+        assert_eq!(blocks(&[&[300 * K], &[200 * K, 13 * K], &[8]]), [300 * K, 213 * K + 8]);
+        assert_eq!(blocks(&[&[8], &[512 * K], &[8]]), [8, 512 * K, 8]);
+        // A longer one begins a block, and others follow in its last one. A piece is in one.
+        assert_eq!(blocks(&[&[8], &[500 * K; 3], &[8]]), [8, 1000 * K, 500 * K + 8]);
+    }
+}
