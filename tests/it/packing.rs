@@ -74,14 +74,16 @@ fn segment_of(dir: &Path, number: usize) -> Vec<u8> {
     std::fs::read(dir.join(segment_name(number))).unwrap()
 }
 
+/// A field in the header of a segment.
+fn field(segment: &[u8], at: usize) -> usize {
+    let bytes = segment.get(at..).and_then(<[u8]>::first_chunk);
+    u32::from_le_bytes(*bytes.unwrap()) as usize
+}
+
 /// Where the blocks of a packed segment are in its file.
 fn blocks_of(segment: &[u8]) -> Range<usize> {
-    let field = |at: usize| {
-        let bytes = segment.get(at..).and_then(<[u8]>::first_chunk);
-        u32::from_le_bytes(*bytes.unwrap()) as usize
-    };
-    let start = 4096 + field(144);
-    start..start + field(152)
+    let start = 4096 + field(segment, 144);
+    start..start + field(segment, 152)
 }
 
 #[test]
@@ -105,6 +107,10 @@ fn a_packed_store_reads_as_before_and_is_smaller() {
     assert_eq!(stats.accounted_bytes(), stats.file_bytes);
     assert_eq!(stats.packed_segments, u64::from(done.rewritten));
     assert!(stats.packed_bytes * 4 < stats.unpacked_bytes, "{stats:?}");
+    let segments: Vec<_> = (0..done.segments.len()).map(|it| segment_of(dir.path(), it)).collect();
+    let packed = segments.iter().map(|it| field(it, 152) + 16 * field(it, 148)).sum::<usize>();
+    let unpacked = segments.iter().map(|it| field(it, 72) - field(it, 144)).sum::<usize>();
+    assert_eq!((stats.packed_bytes, stats.unpacked_bytes), (packed as u64, unpacked as u64));
     assert!(stats.log_bytes() < stats.event_bytes, "{stats:?}");
     assert_eq!(all_told(&store, &runs), before);
     let old: Vec<_> = runs
