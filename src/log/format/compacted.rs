@@ -42,8 +42,8 @@ impl<'a> CompactedFrames<'a> {
         damaged.map_or(Ok(frames), |offset| Err(Fault::Blocks { offset }))
     }
 
-    /// The same of a packed segment some of whose blocks may be damaged: they are zeros, which are part of no frame that
-    /// verifies. And where the first one is that is.
+    /// The same of a packed segment some of whose blocks may be damaged, or their table: they are zeros, which are part of no
+    /// frame that verifies. And where the first one is that is, or the table.
     pub(crate) fn of_damaged(
         header: SegmentHeader,
         file: &'a [u8],
@@ -55,8 +55,11 @@ impl<'a> CompactedFrames<'a> {
             return Err(Fault::Table { offset: table.start });
         }
         let offset = compacted.block_table().start;
-        let blocks = Blocks::of(&compacted, file).ok_or(Fault::Blocks { offset })?;
+        let found = Blocks::of(&compacted, file);
+        let table_damaged = found.is_none().then_some(offset);
+        let blocks = found.unwrap_or_else(|| Blocks::lost(&compacted));
         let (file, damaged) = blocks.unpack(&compacted, file);
+        let damaged = table_damaged.or(damaged);
         let (table, payload) = (compacted.unpacked_table(), Buffer::new());
         Ok((CompactedFrames { header, file, table, blocks, next: 0, payload }, damaged))
     }

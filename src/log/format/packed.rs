@@ -23,8 +23,8 @@ pub(crate) struct Block {
     pub(crate) unpacked: Range<usize>,
     /// Where it is in the file.
     pub(crate) packed: Range<usize>,
-    check: u32,
-    packed_check: u32,
+    /// The checksums of either; `None` if they are not known.
+    checks: Option<[u32; 2]>,
 }
 
 impl Block {
@@ -39,13 +39,13 @@ impl Block {
 
     /// Its bytes; `None` if it is damaged.
     pub(crate) fn unpack(&self, file: &[u8]) -> Option<Vec<u8>> {
+        let [check, packed_check] = self.checks?;
         let packed = file.get(self.packed.clone())?;
-        if crc32fast::hash(packed) != self.packed_check {
+        if crc32fast::hash(packed) != packed_check {
             return None;
         }
         let unpacked = decompress(packed, self.unpacked.len())?;
-        let matches =
-            unpacked.len() == self.unpacked.len() && crc32fast::hash(&unpacked) == self.check;
+        let matches = unpacked.len() == self.unpacked.len() && crc32fast::hash(&unpacked) == check;
         matches.then_some(unpacked)
     }
 }
@@ -74,8 +74,7 @@ impl Blocks {
             blocks.push(Block {
                 unpacked: start..unpacked,
                 packed: start_packed..place,
-                check: field(8)?,
-                packed_check: field(12)?,
+                checks: Some([field(8)?, field(12)?]),
             });
         }
         let is_all =
@@ -84,6 +83,14 @@ impl Blocks {
         let pieces = PieceTable::new(file.get(compacted.table())?);
         let is_whole = is_all && pieces.iter().all(|piece| blocks.has_whole(piece, plain));
         is_whole.then_some(blocks)
+    }
+
+    /// In the place of those whose table is damaged: one of all that is packed, which is lost.
+    pub(crate) fn lost(compacted: &Compacted) -> Self {
+        let end = compacted.unpacked_table().start;
+        let plain = compacted.plain().end.min(end);
+        let packed = plain..compacted.table().start;
+        Blocks(vec![Block { unpacked: plain..end, packed, checks: None }])
     }
 
     /// Whether a piece is in one block, or ends before the first one, where what is plain does.
@@ -114,8 +121,10 @@ impl Blocks {
         compacted: &Compacted,
         file: &'f [u8],
     ) -> (Cow<'f, [u8]>, Option<usize>) {
-        let Some(packed) = compacted.packed else { return (file.into(), None) };
-        let plain = HEADER_PAGE_BYTES + in_memory(packed.plain_bytes);
+        if compacted.packed.is_none() {
+            return (file.into(), None);
+        }
+        let plain = self.0.first().map_or(0, |first| first.unpacked.start);
         let mut unpacked = Vec::with_capacity(compacted.unpacked_table().end);
         unpacked.extend_from_slice(file.get(..plain).unwrap_or_default());
         let mut damaged = None;
