@@ -14,13 +14,12 @@ impl fmt::Display for Error {
             Error::Corrupt(corruption) => corruption.fmt(f),
             Error::DamagedIndex(found) => write!(
                 f,
-                "{} is damaged at offset {}: {} (expected {:#x}, found {:#x}); it belongs to the index, and the log has \
+                "{} is damaged at offset {}: {}{}; it belongs to the index, and the log has \
                  everything: close the store, delete its directory `index`, and open it again",
                 found.path.display(),
                 found.offset,
                 found.what,
-                found.expected,
-                found.found
+                found.values()
             ),
             Error::Locked { path, holder } => write!(
                 f,
@@ -208,18 +207,27 @@ impl fmt::Display for Moved {
     }
 }
 
+impl Corruption {
+    /// What was expected and found, if either says anything.
+    fn values(&self) -> String {
+        match (self.expected, self.found) {
+            (0, 0) => String::new(),
+            (expected, found) => format!(" (expected {expected:#x}, found {found:#x})"),
+        }
+    }
+}
+
 impl fmt::Display for Corruption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} is corrupt at offset {}: {} (expected {:#x}, found {:#x}); \
+            "{} is corrupt at offset {}: {}{}; \
              nothing was changed; restore the store from a backup, or copy what is whole into a new one \
              with `kinlog salvage`",
             self.path.display(),
             self.offset,
             self.what,
-            self.expected,
-            self.found
+            self.values()
         )?;
         for (i, run) in self.runs.iter().enumerate() {
             write!(f, "{}{run}", if i == 0 { "; runs touched: " } else { ", " })?;

@@ -144,12 +144,12 @@ fn rows_are_not_packed() {
     let dir = directory();
     let store = small_segments().open(dir.path()).unwrap();
     let runs: Vec<_> = (0..4).map(|number| start(&store, &format!("order-{number}"))).collect();
-    let row = |turn: usize| (turn.to_le_bytes(), format!("row {turn} of 100"));
+    let row = |turn: usize| (format!("{turn:03}"), format!("row {turn} of 100"));
     for turn in 0..100 {
         let (key, value) = row(turn);
         let appends_and_puts = |tx: &mut kinlog::Transaction<'_>| {
             tx.append(&runs[turn % 4], marker(&payload(turn)))?;
-            tx.put("turns", &key, value.as_bytes())
+            tx.put("turns", key.as_bytes(), value.as_bytes())
         };
         store.transact(appends_and_puts).unwrap();
     }
@@ -160,7 +160,7 @@ fn rows_are_not_packed() {
     assert!(is_in_blocks(dir.path(), &payload(42)) && !is_in_blocks(dir.path(), b"row 42 of"));
     assert_eq!(all_told(&store, &runs), before);
     for (key, value) in (0..100).map(row) {
-        assert_eq!(store.get("turns", &key).unwrap().unwrap(), value.as_bytes());
+        assert_eq!(store.get("turns", key.as_bytes()).unwrap().unwrap(), value.as_bytes());
     }
     store.verify(|_| ()).unwrap();
 }

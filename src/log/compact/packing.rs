@@ -84,7 +84,8 @@ fn compress(_unpacked: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
-#[cfg(all(test, feature = "zstd"))]
+#[cfg(test)]
+#[cfg(feature = "zstd")]
 mod tests {
     use super::*;
     use crate::bytes::{in_memory, u32_at};

@@ -74,7 +74,7 @@ pub struct OpenReport {
     /// Where the replay of the log began: the end of the last commit that the index had taken in;
     /// [`Position::START`] if there was no index to be used.
     pub replayed_from: Position,
-    /// Commits in the log.
+    /// Commits, ever: also those of which a compaction has left nothing.
     pub commits: u64,
     /// Those of them that were read and replayed, from `replayed_from` on.
     pub replayed: u64,
