@@ -138,6 +138,33 @@ fn a_packed_store_reads_as_before_and_is_smaller() {
     }
 }
 
+/// So that whoever follows the links of a run backward reads the file forward.
+#[test]
+fn what_is_left_of_a_run_lies_together_the_last_batch_first() {
+    let dir = directory();
+    let store = small_segments().open(dir.path()).unwrap();
+    filled(&store);
+    assert!(store.compact(&Compaction::new().dead_percent(0)).unwrap().rewritten > 0);
+    let segment = segment_of(dir.path(), 0);
+    let pieces = 4096 + field(&segment, 72);
+    // Where it lies, its run, and where it was.
+    let batch = |entry: usize| {
+        let (at, place) = (field(&segment, entry), field(&segment, entry + 8));
+        let is_one = segment[place + 18..place + 20] == [1, 0] && field(&segment, entry + 4) >= 44;
+        is_one.then(|| (place, field(&segment, place + 20), at))
+    };
+    let mut batches: Vec<_> = (pieces..segment.len()).step_by(12).filter_map(batch).collect();
+    batches.sort_unstable();
+    let mut runs: Vec<_> = batches.chunk_by(|a, b| a.1 == b.1).map(|of_run| of_run[0].1).collect();
+    let groups = runs.len();
+    runs.sort_unstable();
+    runs.dedup();
+    assert_eq!((runs.len(), groups), (8, 8));
+    for of_run in batches.chunk_by(|a, b| a.1 == b.1) {
+        assert!(of_run.len() > 20 && of_run.is_sorted_by(|a, b| a.2 > b.2), "{of_run:?}");
+    }
+}
+
 /// Also where a commit appends to a run that is: an engine looks at its rows long after.
 #[test]
 fn rows_are_not_packed() {
