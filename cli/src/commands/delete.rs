@@ -45,6 +45,12 @@ fn purge(path: &Path, run: &RunId, out: &mut Output) -> Result<ExitCode, Failure
     let bar = ui::spinner("purge");
     let purged = kinlog::admin::purge(path, &Options::new());
     bar.finish_and_clear();
+    if purged.is_err() {
+        out.prose(
+            0,
+            "it stays deleted, and its bytes are still in the files, as what follows failed:",
+        )?;
+    }
     let purged = purged?;
     if let Some(held) = purged.compacted.held_back {
         let consumer = plain(held.consumer.as_deref().unwrap_or("that is being made")).to_string();
