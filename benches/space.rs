@@ -83,7 +83,7 @@ fn left(many: usize) {
     store.sync().unwrap();
     let left = || {
         let done = store.compact(&Compaction::new().dead_percent(0)).unwrap();
-        let bytes: u64 = done.segments.iter().map(|segment| segment.live_bytes - 4096).sum();
+        let bytes: u64 = done.segments.iter().map(|segment| segment.left_bytes - 4096).sum();
         bytes as f64 / runs.len() as f64
     };
     let deleted = left();

@@ -229,7 +229,7 @@ impl Compaction {
 #[non_exhaustive]
 pub struct Compacted {
     /// The segments that it looked at, in order: all that are full, that the index in files covers, and that nothing
-    /// holds back.
+    /// holds back. By [`Store::space`](crate::Store::space): all.
     pub segments: Vec<SegmentSpace>,
     /// What it has not looked at because somebody is to read it commit by commit; `None` if there is no such segment.
     pub held_back: Option<HeldBack>,
@@ -256,16 +256,32 @@ pub struct HeldBack {
     pub bytes: u64,
 }
 
-/// What a segment's file is used for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// What the bytes of a segment's file are used for. What is live, dead, pinned, index and free adds up to the length of the
+/// file, to the byte.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct SegmentSpace {
     /// The segment's number, as in the file's name.
     pub segment: u32,
     /// The length of its file, before it was rewritten.
     pub file_bytes: u64,
-    /// The length that the file has once what is dead is gone: what is live, and what tells where it was.
+    /// What a reader may still ask for, and what the index follows from. Of a packed segment, of which blocks are partly dead,
+    /// it is about so much.
     pub live_bytes: u64,
+    /// What was deleted or overwritten, and the end of a full segment, which no commit has taken.
+    pub dead_bytes: u64,
+    /// What is dead likewise, and stays as somebody is to read it commit by commit: [`Compacted::held_back`].
+    pub pinned_bytes: u64,
+    /// The header, and the tables that say where the rest is in a segment that was compacted.
+    pub index_bytes: u64,
+    /// What commits to come will take.
+    pub free_bytes: u64,
+    /// The length that the file has once what is dead is gone, with a table of what is left. It may be longer by that. About so
+    /// much if something of it is packed.
+    pub left_bytes: u64,
+    /// Files of the segment from before a compaction, which snapshots and histories of this process hold. They are no part of
+    /// the others: the file has taken their place.
+    pub held_bytes: u64,
     /// Whether it was rewritten.
     pub rewritten: bool,
 }

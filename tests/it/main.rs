@@ -22,5 +22,6 @@ mod published;
 mod retry;
 mod rows;
 mod scans;
+mod space;
 mod start;
 mod store;

@@ -99,6 +99,9 @@ pub(crate) struct CompactArgs {
     /// Only say what would come back. Works beside a writer.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Show all segments, and not only the 16 of which most is dead.
+    #[arg(long)]
+    pub(crate) all: bool,
     /// One JSON object.
     #[arg(long)]
     pub(crate) json: bool,

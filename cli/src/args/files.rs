@@ -3,8 +3,14 @@
 use std::path::PathBuf;
 
 /// Show what the store holds, and what every byte of its files is.
+///
+/// Also how much of each segment is live, dead, pinned, index and free: it reads the whole log for that. Pinned is what is
+/// dead and a consumer is still to read. What snapshots hold, the process knows that has them: `Stats::held_bytes`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct StatsArgs {
+    /// Show all segments, and not only the 16 of which most is dead.
+    #[arg(long)]
+    pub(crate) all: bool,
     /// One JSON object.
     #[arg(long)]
     pub(crate) json: bool,

@@ -4,16 +4,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use kinlog::Position;
-use kinlog::retention::{Compacted, Compaction, Erased, HeldBack, SegmentSpace};
+use kinlog::retention::{Compacted, Compaction, Erased, HeldBack};
 use serde::Serialize;
 
+use super::segments::{self, SegmentLine};
 use crate::args::CompactArgs;
 use crate::failure::Failure;
 use crate::open;
-use crate::ui::{self, Align, Output, Table};
-
-/// The cells of a bar.
-const BAR: u64 = 24;
+use crate::ui::{self, Output};
 
 pub(crate) fn compact(
     store: &Path,
@@ -47,7 +45,7 @@ pub(crate) fn compact(
     };
     match args.json {
         true => out.json(&Report::of(&done, erased, args.dry_run))?,
-        false => print(&done, erased, args.dry_run, out)?,
+        false => print(&done, erased, args, out)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -60,7 +58,7 @@ struct Report {
     rewritten: u32,
     freed_bytes: u64,
     held_back: Option<Held>,
-    segments: Vec<Segment>,
+    segments: Vec<SegmentLine>,
 }
 
 #[derive(Serialize)]
@@ -71,29 +69,15 @@ struct Held {
     bytes: u64,
 }
 
-#[derive(Serialize)]
-struct Segment {
-    segment: u32,
-    file_bytes: u64,
-    live_bytes: u64,
-    rewritten: bool,
-}
-
 impl Report {
     fn of(done: &Compacted, erased: Option<Erased>, dry_run: bool) -> Self {
-        let segment = |it: &SegmentSpace| Segment {
-            segment: it.segment,
-            file_bytes: it.file_bytes,
-            live_bytes: it.live_bytes,
-            rewritten: it.rewritten,
-        };
         Report {
             dry_run,
             erased_runs: erased.map(|erased| erased.runs),
             rewritten: done.rewritten,
             freed_bytes: done.freed_bytes,
             held_back: done.held_back.as_ref().map(held),
-            segments: done.segments.iter().map(segment).collect(),
+            segments: done.segments.iter().map(SegmentLine::of).collect(),
         }
     }
 }
@@ -106,7 +90,7 @@ fn held(held: &HeldBack) -> Held {
 fn print(
     done: &Compacted,
     erased: Option<Erased>,
-    dry_run: bool,
+    args: &CompactArgs,
     out: &mut Output,
 ) -> Result<(), Failure> {
     if let Some(erased) = erased {
@@ -115,34 +99,10 @@ fn print(
             if left == 0 { String::new() } else { format!("; {left} are still referred to") };
         out.prose(0, format!("{} {runs}{left}", ui::check("✓ erased")))?;
     }
-    let columns = [
-        ("SEGMENT", Align::Right),
-        ("FILE", Align::Right),
-        ("LIVE", Align::Right),
-        ("", Align::Left),
-        ("", Align::Left),
-    ];
-    let mut table = Table::new(columns).indent(2).spare([3]);
-    for segment in &done.segments {
-        let full = segment.live_bytes.min(segment.file_bytes) * BAR;
-        let live = full.checked_div(segment.file_bytes).unwrap_or_default();
-        let cells = |count: u64, cell: &str| (0..count).map(|_| cell).collect::<String>();
-        let what = match (segment.rewritten, dry_run) {
-            (true, true) => "would be rewritten",
-            (true, false) => "rewritten",
-            (false, _) => "",
-        };
-        table.row([
-            segment.segment.to_string(),
-            ui::bytes(segment.file_bytes),
-            ui::bytes(segment.live_bytes),
-            format!("{}{}", cells(live, "█"), ui::dim(cells(BAR - live, "░"))),
-            what.to_owned(),
-        ]);
-    }
-    table.print(out)?;
+    let rewritten = if args.dry_run { "would be rewritten" } else { "rewritten" };
+    segments::print(&done.segments, args.all, rewritten, out)?;
     let (bytes, these) = (ui::bytes(done.freed_bytes), ui::many(done.rewritten, "segment"));
-    let told = match dry_run {
+    let told = match args.dry_run {
         true => format!("{bytes} would come back from {these}"),
         false => format!("{} {bytes} from {these}", ui::check("✓ freed")),
     };

@@ -17,6 +17,7 @@ mod ls;
 mod payload;
 mod retention;
 mod salvage;
+mod segments;
 mod show;
 mod standing;
 mod stats;

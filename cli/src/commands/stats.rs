@@ -5,10 +5,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use kinlog::admin::IndexStats;
+use kinlog::retention::{Compacted, Compaction};
 use kinlog::{RunFilter, Stats, Store};
 use serde::Serialize;
 
 use super::consumers::ConsumerLine;
+use super::segments::{self, SegmentLine};
 use crate::args::StatsArgs;
 use crate::failure::Failure;
 use crate::open;
@@ -18,9 +20,16 @@ pub(crate) fn stats(store: &Path, args: &StatsArgs, out: &mut Output) -> Result<
     let store = open::to_read(store)?;
     let stats = store.stats()?;
     let temporal = temporal(&store)?;
+    let reading = ui::spinner("read the log");
+    let space = store.space(&Compaction::new())?;
+    reading.finish_and_clear();
     match args.json {
-        true => out.json(&Report::of(&stats, &temporal))?,
-        false => print(&store, &stats, &temporal, out)?,
+        true => out.json(&Report::of(&stats, &temporal, &space))?,
+        false => {
+            print(&store, &stats, &temporal, out)?;
+            writeln!(out)?;
+            segments::print(&space.segments, args.all, "would be rewritten", out)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -95,6 +104,7 @@ struct Report<'a> {
     consumers: Vec<ConsumerLine<'a>>,
     index: Index<'a>,
     temporal: &'a Temporal,
+    segments: Vec<SegmentLine>,
 }
 
 /// Histories that were deleted, and are in the log until a compaction.
@@ -138,7 +148,7 @@ impl<'a> Index<'a> {
 }
 
 impl<'a> Report<'a> {
-    fn of(stats: &'a Stats, temporal: &'a Temporal) -> Self {
+    fn of(stats: &'a Stats, temporal: &'a Temporal, space: &Compacted) -> Self {
         Report {
             runs: stats.runs,
             open_runs: stats.open_runs,
@@ -176,6 +186,7 @@ impl<'a> Report<'a> {
             consumers: stats.consumers.iter().map(ConsumerLine::of).collect(),
             index: Index::of(&stats.index),
             temporal,
+            segments: space.segments.iter().map(SegmentLine::of).collect(),
         }
     }
 }

@@ -149,6 +149,65 @@ fn the_space_of_what_was_deleted_comes_back() {
     call(&store, ["compact", "--dead", "101"]).fails(2, "101");
 }
 
+/// A store of so many full segments, of which the first ones are dead.
+fn segments(dir: &Path, count: u32) -> PathBuf {
+    let path = dir.join("store");
+    let store = Options::new().segment_bytes(64 << 10).open(&path).unwrap();
+    for number in 0..count * 2 {
+        let key = (number % count).to_le_bytes();
+        store.transact(|tx| tx.put("filling", &key, &[7; 30_000])).unwrap();
+    }
+    store.shut_down().unwrap();
+    path
+}
+
+#[test]
+fn stats_tell_what_each_segment_is_used_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = segments(dir.path(), 4);
+    let stats = call(&store, ["stats", "--json"]).ok().json().remove(0);
+    let segments = stats["segments"].as_array().unwrap();
+    let number = |of: &serde_json::Value, name: &str| of[format!("{name}_bytes")].as_u64().unwrap();
+    for segment in segments {
+        let parts = ["live", "dead", "pinned", "index", "free"].map(|name| number(segment, name));
+        assert_eq!(parts.iter().sum::<u64>(), number(segment, "file"), "{segment}");
+    }
+    let log: u64 = segments.iter().map(|it| number(it, "file")).sum();
+    let beside = ["administration", "index", "quarantine"].map(|name| number(&stats, name));
+    assert_eq!(log + beside.iter().sum::<u64>(), number(&stats, "file"));
+    let would = call(&store, ["compact", "--dry-run", "--json"]).ok().json().remove(0);
+    assert_eq!(would["segments"], stats["segments"]);
+    let told = call(&store, ["stats"]).ok().out;
+    let line = told.lines().find(|line| line.contains("░░░░")).unwrap();
+    assert!(
+        line.trim_start().starts_with("0 ") && line.ends_with("would be rewritten, to 4.04 KiB"),
+        "{told}"
+    );
+    let table = |text: &str| text[text.find("  SEGMENT").unwrap()..].to_owned();
+    let dry = call(&store, ["compact", "--dry-run"]).ok().out;
+    assert!(table(&dry).starts_with(&table(&told)), "{told}{dry}");
+}
+
+#[test]
+fn of_many_segments_some_are_shown_and_the_others_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = segments(dir.path(), 20);
+    let lines = |args: &[&str]| {
+        let told = call(&store, args).ok().out;
+        let table = told[told.find("  SEGMENT").unwrap()..].to_owned();
+        (table.lines().count(), table)
+    };
+    let count = call(&store, ["stats", "--json"]).ok().json().remove(0);
+    let count = count["segments"].as_array().unwrap().len();
+    // With titles, the sum, and what the cells mean.
+    let (few, table) = lines(&["stats"]);
+    assert_eq!(few, 16 + 4, "{table}");
+    assert!(table.contains(&format!("  {} more  ", count - 16)), "{table}");
+    assert!(table.contains("--all shows them"), "{table}");
+    assert_eq!(lines(&["stats", "--all"]).0, count + 3);
+    assert!(lines(&["compact", "--dry-run", "--all"]).0 > count);
+}
+
 #[test]
 fn nothing_is_left_of_what_is_deleted_now() {
     let dir = tempfile::tempdir().unwrap();

@@ -43,14 +43,14 @@ pub(crate) struct Remains<'s> {
 }
 
 impl<'s> Remains<'s> {
-    /// Reads a full segment, and asks `judge` about each part of it.
-    pub(crate) fn of(segment: &'s Segment, judge: &mut dyn Judge) -> Result<Self> {
+    /// Reads a segment, the last one up to `end`, where the log ends, and asks `judge` about each part of it.
+    pub(crate) fn of(segment: &'s Segment, end: Position, judge: &mut dyn Judge) -> Result<Self> {
         let dropped = segment.header.compacted.map(|before| before.dropped).unwrap_or_default();
         let mut remains = Remains { segment, bytes: Buffer::new(), pieces: vec![], dropped };
         if segment.header.compacted.is_some() {
             remains.read_compacted(judge)?;
         } else {
-            remains.read_plain(judge)?;
+            remains.read_plain(end, judge)?;
         }
         Ok(remains)
     }
@@ -71,12 +71,16 @@ impl<'s> Remains<'s> {
 
     /// About the length of the file that [`replace`](super::replace) would write; exactly if nothing is packed.
     pub(crate) fn file_bytes(&self) -> u64 {
+        self.live_bytes() + wide(SEGMENT_HEADER_BYTES + self.pieces.len() * PIECE_BYTES)
+    }
+
+    /// What is left takes about so many bytes in a file; exactly if nothing is packed.
+    pub(crate) fn live_bytes(&self) -> u64 {
         let packs = self.packs_bytes();
         let plain = wide(self.bytes.len()) - packs;
         let (numerator, denominator) = self.ratio();
         let packed = u128::from(packs) * u128::from(numerator) / u128::from(denominator);
-        let packed = u64::try_from(packed).unwrap_or(u64::MAX);
-        plain + packed + wide(SEGMENT_HEADER_BYTES + self.pieces.len() * PIECE_BYTES)
+        plain + u64::try_from(packed).unwrap_or(u64::MAX)
     }
 
     /// Bytes in the file by bytes that are packed: as the segment is now, or as recorded histories come to.
@@ -110,10 +114,10 @@ impl<'s> Remains<'s> {
         self.segment.header.compacted.map(|before| before.dropped).unwrap_or_default()
     }
 
-    fn read_plain(&mut self, judge: &mut dyn Judge) -> Result<()> {
+    fn read_plain(&mut self, end: Position, judge: &mut dyn Judge) -> Result<()> {
         let header = self.segment.header;
         let mut at = header.identity.first_frame(header.number);
-        loop {
+        while at < end {
             let (_, offset) = header.identity.locate(at);
             let bytes = self.segment.mapped_from(offset).unwrap_or_default();
             let frame = Frame::verify(bytes, header.scope(), at);
@@ -124,6 +128,7 @@ impl<'s> Remains<'s> {
                 FrameKind::Commit => at = frame.end(),
             }
         }
+        Ok(())
     }
 
     fn read_compacted(&mut self, judge: &mut dyn Judge) -> Result<()> {

@@ -79,12 +79,13 @@ impl Published {
         *segments = Arc::new(others);
     }
 
-    /// The bytes of files that views hold, and that compactions have put others in the place of.
-    pub(crate) fn held_bytes(&self) -> u64 {
+    /// The files that views hold, and that compactions have put others in the place of: the number of the segment, and the
+    /// bytes.
+    pub(crate) fn held(&self) -> Vec<(u32, u64)> {
         let mut replaced = self.replaced.lock();
         replaced.retain(|segment| segment.strong_count() > 0);
         let held = replaced.iter().filter_map(Weak::upgrade);
-        held.map(|segment| wide(segment.header.stored_len())).sum()
+        held.map(|it| (it.header.number, wide(it.header.stored_len()))).collect()
     }
 
     /// Everything below `end`, published or not. The marks must have been raised to `end`.

@@ -196,7 +196,7 @@ impl Store {
         for compacted in view.segments().iter().filter_map(|it| it.header.compacted) {
             stats.leave_out(&compacted);
         }
-        stats.held_bytes = self.shared.published.held_bytes();
+        stats.held_bytes = self.shared.published.held().into_iter().map(|(_, bytes)| bytes).sum();
         let (last, offset) = self.shared.published.identity.locate(end);
         let paths = &self.shared.paths;
         let mut full_bytes = 0;

@@ -41,6 +41,12 @@ impl Extent {
         Ok(Extent { limit, held_back })
     }
 
+    /// Whether somebody is to read a segment commit by commit which would be looked at otherwise.
+    pub(super) fn holds_back(&self, segment: u32) -> bool {
+        let held = self.held_back.as_ref().map_or(0, |held| held.segments);
+        (self.limit..self.limit + held).contains(&segment)
+    }
+
     /// The first position from which on all commits stay.
     pub(super) fn end(&self, shared: &Shared) -> Position {
         match self.limit {

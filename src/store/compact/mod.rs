@@ -2,4 +2,6 @@
 
 mod extent;
 mod liveness;
+mod parts;
 mod pass;
+mod space;

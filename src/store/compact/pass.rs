@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::extent::Extent;
 use super::liveness::Liveness;
+use super::parts::parts_of;
 use crate::bytes::wide;
 use crate::error::{Error, Result};
 use crate::log::compact::{Remains, replace};
@@ -86,57 +87,43 @@ impl Store {
         let _decided = deciding.decide(extent.end(shared));
         // What the snapshot knows to be dead must stay so, and consumers must be where it sees them.
         self.sync()?;
-        Pass::new(shared, compaction, &snapshot, true).run(extent, goes_on)
-    }
-
-    /// What a [compaction](Store::compact) would come to now: what each full segment is used for, and which ones would be
-    /// rewritten. Reads them all and changes nothing. Works in a store that is open for reading only, beside a writer.
-    ///
-    /// # Errors
-    /// [`Error::Corrupt`] for damage that was found, [`Error::DamagedIndex`].
-    pub fn space(&self, compaction: &Compaction) -> Result<Compacted> {
-        self.shared.here()?;
-        let snapshot = self.snapshot();
-        let extent = Extent::of(&self.shared, compaction, &snapshot, None)?;
-        Pass::new(&self.shared, compaction, &snapshot, false).run(extent, &mut |_| true)
+        Pass::new(shared, compaction, &snapshot, extent, true).run(goes_on)
     }
 }
 
-struct Pass<'s> {
+pub(super) struct Pass<'s> {
     shared: &'s Shared,
     compaction: &'s Compaction,
     liveness: Liveness<'s>,
+    extent: Extent,
     /// Whether segments are rewritten, or only looked at.
     rewrites: bool,
-    done: Compacted,
+    pub(super) done: Compacted,
     /// A segment was left because the disk is full.
     no_room: Option<Error>,
 }
 
 impl<'s> Pass<'s> {
-    fn new(
+    pub(super) fn new(
         shared: &'s Shared,
         compaction: &'s Compaction,
         snapshot: &'s Snapshot,
+        extent: Extent,
         rewrites: bool,
     ) -> Self {
         Pass {
             shared,
             compaction,
             liveness: Liveness::new(snapshot),
+            done: Compacted { held_back: extent.held_back.clone(), ..Compacted::default() },
+            extent,
             rewrites,
-            done: Compacted::default(),
             no_room: None,
         }
     }
 
-    fn run(
-        mut self,
-        extent: Extent,
-        goes_on: &mut dyn FnMut(&SegmentSpace) -> bool,
-    ) -> Result<Compacted> {
-        self.done.held_back = extent.held_back;
-        for number in 0..extent.limit {
+    fn run(mut self, goes_on: &mut dyn FnMut(&SegmentSpace) -> bool) -> Result<Compacted> {
+        for number in 0..self.extent.limit {
             let space = self.segment(number)?;
             if !goes_on(&space) {
                 break;
@@ -145,34 +132,38 @@ impl<'s> Pass<'s> {
         self.no_room.map_or(Ok(self.done), Err)
     }
 
-    fn segment(&mut self, number: u32) -> Result<SegmentSpace> {
-        let view = self.shared.published.view();
+    /// Looks at a segment, and rewrites it if it pays.
+    pub(super) fn segment(&mut self, number: u32) -> Result<SegmentSpace> {
+        let snapshot = self.liveness.snapshot;
         let at = usize::try_from(number).ok();
-        let segment = at.and_then(|at| view.segments().get(at));
+        let segment = at.and_then(|at| snapshot.view().segments().get(at));
         let segment = segment.ok_or_else(|| Error::internal("a full segment is not there"))?;
         self.liveness.has_erased = false;
-        let mut remains = Remains::of(segment, &mut self.liveness)?;
+        let mut remains = Remains::of(segment, snapshot.end(), &mut self.liveness)?;
         let is_packed = segment.header.compacted.is_some_and(|it| it.packed.is_some());
-        if self.compaction.packs || is_packed {
+        if is_packed {
             remains.pack(&mut |run| self.liveness.packs(run))?;
         }
-        let file_bytes = wide(segment.header.stored_len());
-        let live_bytes = remains.file_bytes();
-        let mut freed = file_bytes.saturating_sub(live_bytes);
-        let enough = freed * 100 >= file_bytes * u64::from(self.compaction.dead_percent);
+        let mut space = parts_of(segment, &remains, snapshot.end(), &self.extent);
+        if self.compaction.packs && !is_packed {
+            remains.pack(&mut |run| self.liveness.packs(run))?;
+        }
+        space.left_bytes = remains.file_bytes();
+        let mut freed = space.file_bytes.saturating_sub(space.left_bytes);
+        let enough = freed * 100 >= space.file_bytes * u64::from(self.compaction.dead_percent);
         let pays = freed > 0 && enough && (remains.drops() || remains.packs_more());
         let worth = pays || (self.compaction.drops_all && remains.drops());
         let leaves_rows = remains.drops_rows();
-        let mut space = SegmentSpace { segment: number, file_bytes, live_bytes, rewritten: worth };
-        if worth && self.rewrites {
+        space.rewritten = worth && number < self.extent.limit;
+        if space.rewritten && self.rewrites {
             match self.replace(segment, remains) {
                 Err(error) if reserve::says_full(&error) => {
                     space.rewritten = false;
                     self.no_room = Some(error);
                 }
                 replaced => {
-                    space.live_bytes = wide(replaced?.stored_len());
-                    freed = file_bytes.saturating_sub(space.live_bytes);
+                    space.left_bytes = wide(replaced?.stored_len());
+                    freed = space.file_bytes.saturating_sub(space.left_bytes);
                 }
             }
         }
@@ -181,11 +172,11 @@ impl<'s> Pass<'s> {
         if space.rewritten {
             let recording = &self.shared.recording;
             recording.add(&COMPACTED_SEGMENTS, &[], 1);
-            recording.add(&COMPACTION_WRITTEN_BYTES, &[], space.live_bytes);
+            recording.add(&COMPACTION_WRITTEN_BYTES, &[], space.left_bytes);
             recording.add(&COMPACTION_FREED_BYTES, &[], freed);
             self.done.rewritten += 1;
             self.done.freed_bytes += freed;
-            self.done.written_bytes += space.live_bytes;
+            self.done.written_bytes += space.left_bytes;
         }
         self.done.segments.push(space);
         Ok(space)
