@@ -34,6 +34,7 @@ pub(crate) fn write_layer(
         write_list(&mut writer, Family::Started, &frozen.listing.started)?;
         write_list(&mut writer, Family::Closed, &frozen.listing.closed)?;
         write_list(&mut writer, Family::Outcomes, &frozen.listing.outcomes)?;
+        write_list(&mut writer, Family::Gone, &frozen.listing.gone)?;
         writer.finish()
     })
 }
@@ -397,6 +398,6 @@ mod tests {
                 let _ = Index::decode(cold, &bytes);
             }
         }
-        assert_eq!(KINDS.len(), 9, "all kinds are looked at above, but for those without values");
+        assert_eq!(KINDS.len(), 10, "all kinds are looked at above, but for those without values");
     }
 }

@@ -60,7 +60,9 @@ impl Index {
         self.totals.bytes_deleted -= u64::from(state.bytes);
         self.chains.remove(run.chain, number)?;
         self.unlink(&run, number, newer)?;
+        let places = self.places(number);
         self.runs.erase(number, &run.id);
+        self.relist(number, places, commit);
         Ok(())
     }
 

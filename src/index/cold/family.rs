@@ -23,10 +23,12 @@ pub(crate) enum Family {
     Closed,
     /// That of those of which the outcome alone was kept.
     Outcomes,
+    /// That of those of which nothing was kept and that were not erased.
+    Gone,
 }
 
 /// The sections of a file.
-pub(crate) static KINDS: [SectionKind; 9] = [
+pub(crate) static KINDS: [SectionKind; 10] = [
     numbered(0),
     hashed(1),
     numbered(2),
@@ -36,6 +38,7 @@ pub(crate) static KINDS: [SectionKind; 9] = [
     listed(6),
     listed(7),
     listed(8),
+    listed(9),
 ];
 
 const fn numbered(id: u8) -> SectionKind {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::index::Index;
-use super::listing::{ListTime, Place, RunList};
+use super::listing::{LISTS, ListTime, Place, RunList};
 use super::merged::Merged;
 use crate::id::{Position, RunNumber};
 
@@ -32,7 +32,7 @@ impl Index {
     }
 
     /// Where a run is in each list.
-    pub(crate) fn places(&self, number: RunNumber) -> [Option<Place>; 3] {
+    pub(crate) fn places(&self, number: RunNumber) -> [Option<Place>; LISTS] {
         RunList::ALL.map(|list| self.runs.look(number, |run| list.place(number, run)).flatten())
     }
 
@@ -40,7 +40,7 @@ impl Index {
     pub(crate) fn relist(
         &mut self,
         number: RunNumber,
-        before: [Option<Place>; 3],
+        before: [Option<Place>; LISTS],
         commit: Position,
     ) {
         let after = self.places(number);

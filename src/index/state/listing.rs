@@ -27,6 +27,9 @@ pub(crate) enum ListTime {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Place(u128);
 
+/// How many lists there are.
+pub(super) const LISTS: usize = 4;
+
 /// A list. No run is in two lists of one time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum RunList {
@@ -36,6 +39,8 @@ pub(crate) enum RunList {
     Closed,
     /// Closed runs of which the outcome alone was kept, likewise.
     Outcomes,
+    /// Deleted runs of which nothing was kept and that were not erased, likewise.
+    Gone,
 }
 
 /// What a layer has: runs that are in the list, and those that some commit has taken out of it.
@@ -54,6 +59,7 @@ pub(crate) struct Listing {
     started: List,
     closed: List,
     outcomes: List,
+    gone: List,
 }
 
 /// The lists as they were frozen.
@@ -62,10 +68,11 @@ pub(crate) struct FrozenListing {
     pub(crate) started: Arc<ListLayer>,
     pub(crate) closed: Arc<ListLayer>,
     pub(crate) outcomes: Arc<ListLayer>,
+    pub(crate) gone: Arc<ListLayer>,
 }
 
 impl ListTime {
-    /// Its lists.
+    /// Its lists, but for that of runs which nothing is left to say of.
     pub(super) const fn lists(self) -> &'static [RunList] {
         match self {
             ListTime::Started => &[RunList::Started],
@@ -84,13 +91,15 @@ impl ListTime {
 }
 
 impl RunList {
-    pub(crate) const ALL: [RunList; 3] = [RunList::Started, RunList::Closed, RunList::Outcomes];
+    pub(crate) const ALL: [RunList; LISTS] =
+        [RunList::Started, RunList::Closed, RunList::Outcomes, RunList::Gone];
 
     const fn family(self) -> Family {
         match self {
             RunList::Started => Family::Started,
             RunList::Closed => Family::Closed,
             RunList::Outcomes => Family::Outcomes,
+            RunList::Gone => Family::Gone,
         }
     }
 
@@ -101,6 +110,7 @@ impl RunList {
             RunList::Started => (ListTime::Started, deleted != Some(Keep::Nothing)),
             RunList::Closed => (ListTime::Closed, deleted.is_none()),
             RunList::Outcomes => (ListTime::Closed, deleted == Some(Keep::Outcome)),
+            RunList::Gone => (ListTime::Closed, deleted == Some(Keep::Nothing)),
         };
         time.place(number, run).filter(|_| is_in)
     }
@@ -157,6 +167,7 @@ impl Listing {
             RunList::Started => &self.started,
             RunList::Closed => &self.closed,
             RunList::Outcomes => &self.outcomes,
+            RunList::Gone => &self.gone,
         }
     }
 
@@ -165,6 +176,7 @@ impl Listing {
             RunList::Started => &mut self.started,
             RunList::Closed => &mut self.closed,
             RunList::Outcomes => &mut self.outcomes,
+            RunList::Gone => &mut self.gone,
         }
     }
 
@@ -208,6 +220,7 @@ impl Listing {
             started: self.started.freeze(upto),
             closed: self.closed.freeze(upto),
             outcomes: self.outcomes.freeze(upto),
+            gone: self.gone.freeze(upto),
         }
     }
 
@@ -216,6 +229,7 @@ impl Listing {
         self.started.frozen.retire(upto, out);
         self.closed.frozen.retire(upto, out);
         self.outcomes.frozen.retire(upto, out);
+        self.gone.frozen.retire(upto, out);
     }
 }
 

@@ -210,8 +210,10 @@ mod tests {
         // Until no layer waits to be written that would leave no room for the next.
         options().open(dir.path()).unwrap().shut_down().unwrap();
         let store = options().open(dir.path()).unwrap();
-        let last = store.current_run("shop", "order-7").unwrap().unwrap();
-        store.transact(|tx| tx.delete_run(&last, Keep::Outcome)).unwrap();
+        for (order, keep) in [("order-6", Keep::Nothing), ("order-7", Keep::Outcome)] {
+            let run = store.current_run("shop", order).unwrap().unwrap();
+            store.transact(|tx| tx.delete_run(&run, keep)).unwrap();
+        }
         // What came before a commit is frozen.
         store.transact(|tx| tx.put("orders", b"done", b"")).unwrap();
         store.shut_down().unwrap();

@@ -1,14 +1,14 @@
 //! Erasing: what is left of deleted runs is forgotten, once nothing refers to it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
+use std::ops::Range;
 
 use crate::bytes::wide;
 use crate::error::Result;
-use crate::id::{RunId, RunNumber};
-use crate::index::{DELETED_TABLE, ERASED_TABLE, Erasing, Erasure};
+use crate::id::RunNumber;
+use crate::index::{ERASED_TABLE, Erasing, Erasure, Index, Place, RunList};
 use crate::log::write::Durability;
-use crate::retention::{Erased, Keep};
+use crate::retention::Erased;
 use crate::store::pending::Read;
 use crate::store::shared::Store;
 use crate::store::tx::{Step, Transaction, retry};
@@ -19,7 +19,8 @@ const PAGE_RUNS: usize = 128;
 impl Store {
     /// Erases deleted runs of which nothing was kept, once nothing refers to them: the store then knows nothing of them, not
     /// even that they were deleted, and the next [compaction](Store::compact) drops what the log still has of them. Durable
-    /// when it returns. For the engine to call now and then, between [`Store::expire`] and [`Store::compact`].
+    /// when it returns. For the engine to call now and then, between [`Store::expire`] and [`Store::compact`]. It looks at all
+    /// deleted runs of which nothing was kept, and at no others.
     ///
     /// A run is left for a later call as long as a snapshot from before its deletion is held; as its parent, or a
     /// child of it, is not erased in the same call; if it is the first or the last run of its chain, or of a chain with a
@@ -75,26 +76,17 @@ impl Store {
 
     /// The deleted runs of which nothing was kept and that no reader sees undeleted.
     fn deleted_runs(&self) -> Result<BTreeSet<RunNumber>> {
-        let shared = &self.shared;
-        let (mut found, mut last) = (BTreeSet::new(), Vec::new());
+        let (mut found, mut rest) = (BTreeSet::new(), Place::ALL);
         loop {
-            let index = shared.index.read();
-            let oldest = shared.pins.oldest(|| shared.published.end());
-            let after = if last.is_empty() { Bound::Unbounded } else { Bound::Excluded(&*last) };
-            let rows = index.tables.rows_after(DELETED_TABLE, after).take(PAGE_RUNS);
-            let page: Vec<Vec<u8>> = rows.map(|(key, _)| key.to_vec()).collect();
-            let ids =
-                page.iter().filter_map(|key| Some(RunId::from_bytes(key[..].try_into().ok()?)));
-            found.extend(ids.filter_map(|id| index.runs.number(&id)).filter(|number| {
-                let is_gone = index.runs.look(*number, |run| {
-                    let gone = run.state.latest().deleted == Some(Keep::Nothing);
-                    gone && run.state.changed() < oldest
-                });
-                is_gone == Some(true)
-            }));
+            let index = self.shared.index.read();
+            let oldest = self.shared.pins.oldest(|| self.shared.published.end());
+            let page: Vec<_> = gone(&index, rest.clone()).take(PAGE_RUNS).collect();
+            let runs = page.iter().map(|place| place.run());
+            let changed = |run: &RunNumber| index.runs.look(*run, |run| run.state.changed());
+            found.extend(runs.filter(|run| changed(run).is_some_and(|changed| changed < oldest)));
             index.check_cold()?;
-            match page.into_iter().next_back() {
-                Some(key) => last = key,
+            match page.last() {
+                Some(last) => rest.start = last.next(),
                 None => return Ok(found),
             }
         }
@@ -186,6 +178,11 @@ impl Step<'_> {
     }
 }
 
+/// The places of deleted runs of which nothing was kept.
+fn gone(index: &Index, range: Range<Place>) -> impl Iterator<Item = Place> {
+    index.in_list(RunList::Gone, range, index.end)
+}
+
 /// Disjoint sets of runs: each run names another one of its set, or itself (union-find).
 #[derive(Default)]
 struct Sets(BTreeMap<RunNumber, RunNumber>);
@@ -218,7 +215,8 @@ mod tests {
 
     use crate::error::{Error, Moved};
     use crate::id::{RunId, RunNumber};
-    use crate::retention::Keep;
+    use crate::index::Place;
+    use crate::retention::{Erased, Keep};
     use crate::{Close, NewRun, Store};
 
     fn start(store: &Store, workflow: &str) -> RunId {
@@ -250,6 +248,36 @@ mod tests {
         assert!(is_overtaken(erasing.commit()));
         assert!(!store.begin().erase_runs(&runs).unwrap());
         store.verify(|_| ()).unwrap();
+    }
+
+    /// Also as files have them, and without those that are erased.
+    #[test]
+    fn an_erasure_looks_at_runs_of_which_nothing_was_kept_and_at_no_others() {
+        let dir = directory();
+        let store = Store::open(dir.path()).unwrap();
+        start(&store, "first of its type");
+        let close = |workflow: &str, keep| {
+            let run = start(&store, workflow);
+            store.close_run(&run, Close::completed(b"")).unwrap();
+            store.transact(|tx| tx.delete_run(&run, keep)).unwrap();
+        };
+        for number in 0..200 {
+            close(&format!("kept-{number}"), Keep::Outcome);
+        }
+        (0..3).for_each(|number| close(&format!("gone-{number}"), Keep::Nothing));
+        let looked_at = |store: &Store| super::gone(&store.shared.index.read(), Place::ALL).count();
+        assert_eq!(looked_at(&store), 3);
+        // The last one of a workflow that has no other is erased; the first of two is not.
+        start(&store, "gone-0");
+        assert_eq!(store.erase().unwrap(), Erased { runs: 2, left: 1, commits: 1 });
+        assert_eq!(looked_at(&store), 1);
+        store.shared.freezer.freeze(&mut store.shared.index.write());
+        store.verify(|_| ()).unwrap();
+        store.shut_down().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        assert!(store.shared.index.read().has_files());
+        assert_eq!(looked_at(&store), 1);
+        assert_eq!(store.erase().unwrap(), Erased { left: 1, ..Erased::default() });
     }
 
     #[test]
