@@ -305,3 +305,28 @@ fn a_salvage_copies_no_consumer() {
     assert_eq!(store.consumers().unwrap(), []);
     assert_eq!(store.get("search", b"1").unwrap().as_deref(), Some(&b"paid"[..]));
 }
+
+/// Only the segment in which it begins was asked: it was made, and came upon the gap later.
+#[test]
+fn no_consumer_is_made_before_a_segment_that_was_compacted_behind_one_that_was_not() {
+    let dir = directory();
+    let store = small_segments().open(dir.path()).unwrap();
+    while segment(store.end()) == 0 {
+        let key = store.end().as_u64().to_le_bytes();
+        store.transact(|tx| tx.put("kept", &key, &[7; 10_000])).unwrap();
+    }
+    fill(&store);
+    fill(&store);
+    let done = store.compact(&Compaction::new()).unwrap();
+    let rewritten: Vec<_> = done.segments.iter().map(|it| it.rewritten).collect();
+    assert_eq!(rewritten, [false, true, true]);
+    let resume = match store.transact(|tx| tx.advance_consumer("search", Position::START)) {
+        Err(Error::Compacted { resume, .. }) => resume,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(segment(resume), 3);
+    advance(&store, "search", resume);
+    assert!(count_from(&store, resume) > 0);
+    // Whoever reads without a name gets what is there.
+    assert!(store.tail(Position::START).try_next().unwrap().is_some());
+}

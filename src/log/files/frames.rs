@@ -1,5 +1,8 @@
 //! Reading a log commit by commit.
 
+use std::sync::Arc;
+
+use super::segment::Segment;
 use super::view::View;
 use crate::error::{Error, Result};
 use crate::id::Position;
@@ -11,11 +14,14 @@ impl View {
         Frames { view: self, position: position.max(self.identity.first_frame(0)) }
     }
 
-    /// [`Error::Compacted`] if commits cannot be read one by one from a position on.
+    /// [`Error::Compacted`] if commits cannot be read one by one from a position on, up to the end.
     pub(crate) fn check_whole(&self, position: Position) -> Result<()> {
         let mut frames = self.frames(position);
         frames.pass_compacted_seal();
-        frames.check_whole()
+        match frames.segments().iter().rfind(|segment| segment.header.compacted.is_some()) {
+            None => Ok(()),
+            Some(last) => Err(frames.compacted(last)),
+        }
     }
 }
 
@@ -43,19 +49,26 @@ impl Frames<'_> {
     }
 
     /// [`Error::Compacted`] if the next frame is in a segment that was compacted.
-    fn check_whole(&self) -> Result<()> {
+    fn check_next(&self) -> Result<()> {
+        let segments = self.segments().iter();
+        match segments.take_while(|segment| segment.header.compacted.is_some()).last() {
+            None => Ok(()),
+            Some(last) => Err(self.compacted(last)),
+        }
+    }
+
+    /// The segments from the next frame's on.
+    fn segments(&self) -> &[Arc<Segment>] {
         let (number, _) = self.view.identity.locate(self.position);
         let from = usize::try_from(number).unwrap_or(usize::MAX);
-        let segments = self.view.segments().get(from..).unwrap_or_default();
-        let compacted = segments.iter().take_while(|segment| segment.header.compacted.is_some());
-        match compacted.last() {
-            None => Ok(()),
-            Some(last) => {
-                let next = last.header.number.saturating_add(1);
-                let resume = self.view.identity.first_frame(next);
-                Err(Error::Compacted { position: self.position, resume })
-            }
-        }
+        self.view.segments().get(from..).unwrap_or_default()
+    }
+
+    /// The error for a reader that can go on behind `last`.
+    fn compacted(&self, last: &Segment) -> Error {
+        let next = last.header.number.saturating_add(1);
+        let resume = self.view.identity.first_frame(next);
+        Error::Compacted { position: self.position, resume }
     }
 }
 
@@ -68,7 +81,7 @@ impl<'a> Iterator for Frames<'a> {
             if self.pass_compacted_seal() {
                 continue;
             }
-            if let Err(error) = self.check_whole() {
+            if let Err(error) = self.check_next() {
                 self.position = self.view.end;
                 return Some(Err(error));
             }
