@@ -199,7 +199,8 @@ pub(crate) fn all(snapshot: &Snapshot, state: &State) {
         of.for_each(|run| size += run.kept_size());
         assert_eq!(snapshot.namespace_size(namespace), size, "{namespace}");
     }
-    assert_eq!(snapshot.tables(), state.tables.keys().copied().collect::<Vec<_>>());
+    consumers(snapshot, state);
+    tables(snapshot, state);
     for table in state.tables.keys() {
         rows(snapshot, table, (Bound::Unbounded, Bound::Unbounded), state);
     }
@@ -259,4 +260,24 @@ pub(crate) fn namespaces(store: &Store, state: &State) {
     for name in state.namespaces.keys().copied().chain(["never-used"]) {
         assert_eq!(store.limits(name), state.limits(name));
     }
+}
+
+/// The named consumers, and how much is behind each: the more, the less far it has come.
+pub(crate) fn consumers(snapshot: &Snapshot, state: &State) {
+    let found = snapshot.consumers().unwrap();
+    let named = found.iter().map(|it| (it.name.as_str(), it.position));
+    let expected = state.consumers.iter().map(|(name, position)| (*name, *position));
+    assert!(named.eq(expected), "{found:?}, expected {:?}", state.consumers);
+    let mut behind: Vec<_> = found.iter().map(|it| (it.position, it.behind_bytes)).collect();
+    behind.sort_unstable();
+    assert!(behind.is_sorted_by(|a, b| a.1 >= b.1), "{found:?}");
+}
+
+/// The tables that have a row; one that has none may be forgotten once a compaction has dropped all that it had.
+pub(crate) fn tables(snapshot: &Snapshot, state: &State) {
+    let found = snapshot.tables();
+    let has_row = |name: &str| state.tables.get(name).is_some_and(|rows| !rows.is_empty());
+    let ever = || state.tables.keys().copied();
+    let listed = |name: &&str| has_row(name) || found.iter().any(|it| it == name);
+    assert_eq!(found, ever().filter(listed).collect::<Vec<_>>());
 }

@@ -7,8 +7,8 @@ use kinlog::error::Undeletable;
 use kinlog::event::{Started, Terminated};
 use kinlog::retention::Keep;
 use kinlog::{
-    Body, EventKind, Expect, IdConflictPolicy, IdReusePolicy, Limits, ParentClosePolicy, RunId,
-    RunStatus, Size, Timestamp,
+    Body, EventKind, Expect, IdConflictPolicy, IdReusePolicy, Limits, ParentClosePolicy, Position,
+    RunId, RunStatus, Size, Timestamp,
 };
 use kinlog_testing::kinds::*;
 
@@ -20,6 +20,8 @@ pub(crate) const LIMITS_TABLE: &str = "kinlog.namespaces";
 pub(crate) const DELETED_TABLE: &str = "kinlog.deleted";
 /// The table that kinlog keeps the keys of events in.
 pub(crate) const KEYS_TABLE: &str = "kinlog.keys";
+/// Of how far named consumers have come.
+const CONSUMERS_TABLE: &str = "kinlog.consumers";
 pub(crate) const SEGMENT_BYTES: u32 = 256 << 10;
 const SEGMENT_HEADER: usize = 4096;
 const FRAME: usize = 24;
@@ -144,6 +146,8 @@ pub(crate) struct State {
     /// Tables that ever held a row.
     pub(crate) tables: BTreeMap<&'static str, Arc<Rows>>,
     pub(crate) namespaces: BTreeMap<&'static str, Limits>,
+    /// How far each named consumer has come.
+    pub(crate) consumers: BTreeMap<&'static str, Position>,
     pub(crate) commits: u64,
     pub(crate) batches: u64,
     pub(crate) row_bytes: u64,
@@ -282,6 +286,17 @@ impl State {
         let tx = Tx { rows: vec![row], ..Tx::default() };
         self.namespaces.insert(namespace, limits);
         self.commit(tx).unwrap().unwrap()
+    }
+
+    /// What moves a consumer to a position, or removes it.
+    pub(crate) fn move_consumer(&mut self, name: &'static str, to: Option<Position>) -> Commit {
+        let value = to.map(|to| Arc::from(to.as_u64().to_le_bytes().as_slice()));
+        let row = (CONSUMERS_TABLE, name.as_bytes().to_vec(), value);
+        match to {
+            Some(to) => drop(self.consumers.insert(name, to)),
+            None => drop(self.consumers.remove(name)),
+        }
+        self.commit(Tx { rows: vec![row], ..Tx::default() }).unwrap().unwrap()
     }
 }
 

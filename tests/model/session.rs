@@ -1,5 +1,8 @@
 //! One seed: operations drawn one after the other, done to the store and to the model.
 
+#[path = "consumers.rs"]
+mod consumers;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -79,6 +82,7 @@ struct Done {
     empty: u64,
     reopened: u64,
     compacted: u64,
+    consumed: u64,
     snapshots: u64,
 }
 
@@ -227,6 +231,7 @@ impl Session {
         assert!(store.report().commits <= self.state.commits);
         check::stats(&store, &self.state);
         check::namespaces(&store, &self.state);
+        check::consumers(&store.snapshot(), &self.state);
         store
     }
 
@@ -246,7 +251,8 @@ impl Session {
                 890..905 => self.at_once(store, tail),
                 905..940 => self.keep(store, tail),
                 940..952 => self.set_limits(store, tail),
-                952..985 => self.follow(store, tail),
+                952..980 => self.follow(store, tail),
+                980..985 => self.consume(store, tail),
                 985..987 => self.compact(store, tail),
                 987..990 => {
                     self.note("sync");
@@ -922,7 +928,7 @@ impl Session {
         for _ in 0..5 {
             self.rows(&kept.snapshot, &kept.state);
         }
-        assert!(kept.snapshot.tables().iter().eq(kept.state.tables.keys()));
+        check::tables(&kept.snapshot, &kept.state);
         // Runs that came later are not there.
         for run in self.state.runs.iter().skip(kept.state.runs.len()).take(5) {
             let history = kept.snapshot.history(&run.id).map_err(refusal);
@@ -976,7 +982,7 @@ impl Session {
 
     fn compact(&mut self, store: &Store, tail: &mut Tail) {
         self.catch_up(tail);
-        let dead = if self.rng.chance(50) { 0 } else { 25 };
+        let dead = self.rng.pick(&[0, 25, 60, 90]);
         let mut compaction = Compaction::new().dead_percent(dead);
         if !self.pending.is_empty() || self.rng.chance(50) {
             compaction = compaction.keep_from(tail.position());
@@ -985,10 +991,12 @@ impl Session {
             compaction = compaction.pack();
         }
         let done = store.compact(&compaction).unwrap();
+        self.held_back(&done, compaction.keep_from);
         self.note(format!("compacted {} of {}", done.rewritten, done.segments.len()));
         let rewritten = done.segments.iter().filter(|segment| segment.rewritten);
         self.rewritten.extend(rewritten.map(|segment| segment.segment));
         self.done.compacted += u64::from(done.rewritten);
+        self.all_is_there_for_consumers(store);
     }
 
     fn tail_from_anywhere(&mut self, store: &Store, tail: &mut Tail) {

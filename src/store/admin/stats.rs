@@ -75,7 +75,7 @@ pub struct Stats {
     /// Bytes of segments as they were before a compaction, which readers hold still: the device has them back once the
     /// oldest snapshots, histories and views of commits are dropped. They are not in `file_bytes`.
     pub held_bytes: u64,
-    /// The tables in the order of their names, those without a row among them if they had one;
+    /// The tables in the order of their names, those without a row among them if they had one, as in [`Snapshot::tables`](crate::Snapshot::tables);
     /// kinlog's own begin with `kinlog.`.
     pub tables: Vec<TableSize>,
     /// The named consumers of the log, in the order of their names, as of the last published commit. The slowest one says from where on

@@ -91,7 +91,8 @@ impl Snapshot {
         self.rows(table, (Bound::Included(prefix), to))
     }
 
-    /// The names of the tables that ever held a row, in order; kinlog's own begin with `kinlog.`.
+    /// The names of the tables that ever held a row, in order; kinlog's own begin with `kinlog.`. One that holds none may be
+    /// missing once a [compaction](crate::Store::compact) has dropped all that it held.
     #[must_use]
     pub fn tables(&self) -> Vec<String> {
         let index = self.index();
