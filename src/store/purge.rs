@@ -50,7 +50,8 @@ pub struct Purged {
 /// ```
 ///
 /// # Errors
-/// As [`Options::open`], [`Store::erase`](crate::Store::erase) and [`Store::compact`](crate::Store::compact). What was done until then stays done.
+/// As [`Options::open`], [`Store::erase`](crate::Store::erase) and [`Store::compact`](crate::Store::compact); the error of the disk, such as [`Error::Io`], if the index
+/// cannot be written, and segments had to be left for that: free space, or look at the device, and call it again. What was done until then stays done.
 pub fn purge(store: impl AsRef<Path>, options: &Options) -> Result<Purged> {
     let (path, options) = (store.as_ref(), options.clone().create(false).read_only(false));
     let store = options.open(path)?;
@@ -60,15 +61,19 @@ pub fn purge(store: impl AsRef<Path>, options: &Options) -> Result<Purged> {
     let mut tx = store.begin();
     tx.put_row(PURGED_TABLE, b"", Some(&tx.now().unix_nanos().to_le_bytes()))?;
     tx.commit()?;
-    store.shared.freezer.freeze(&mut store.shared.index.write());
+    let shared = store.shared.clone();
+    shared.freezer.freeze(&mut shared.index.write());
     store.shut_down()?;
     // The index that was written then ends behind all that is rewritten.
+    let (_, failure) = shared.freezer.waiting();
+    drop(shared);
     let store = options.open(path)?;
     let (last, _) = store.shared.published.identity.locate(store.end());
     let compacted = store.compact(&Compaction::new().drops_all())?;
     let are_all = wide(compacted.segments.len()) >= u64::from(last);
     if !are_all && compacted.held_back.is_none() {
-        return Err(Error::internal("a segment was left out: the index could not be written"));
+        let bug = || Error::internal("a segment was left out, though the index was written");
+        return Err(failure.unwrap_or_else(bug));
     }
     let (disk, paths) = (store.shared.disk.clone(), store.shared.paths.clone());
     store.shut_down()?;

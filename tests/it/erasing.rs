@@ -1,7 +1,7 @@
 //! Erasing: what it takes, what it waits for, and that nothing is left.
 
 use std::fs;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use kinlog::retention::{Compaction, Keep};
@@ -9,6 +9,7 @@ use kinlog::{
     Close, DutyFilter, Error, EventKind, NewChild, NewEvent, NewRun, NextRun, Options,
     ParentClosePolicy, Position, RunId, Store,
 };
+use kinlog_testing::disk::{Fate, Op, disk_with};
 use kinlog_testing::files::{Image, directory, small_segments};
 use kinlog_testing::steps::marker;
 
@@ -279,6 +280,37 @@ fn what_was_purged_goes_from_a_segment_of_many_small_commits() {
     store.shut_down().unwrap();
     let purged = kinlog::admin::purge(dir.path(), &small_segments()).unwrap();
     assert_eq!((purged.erased.runs, purged.compacted.freed_bytes), (1, 0));
+    assert!(!is_in_files(dir.path(), b"jane") && !is_in_files(dir.path(), gone.as_bytes()));
+}
+
+/// Segments behind the end of an index in files stay as they are. It was told as a bug of kinlog.
+#[test]
+fn an_index_that_cannot_be_written_is_told_as_what_the_disk_said() {
+    let dir = directory();
+    let store = small_segments().memory_bytes(0).open(dir.path()).unwrap();
+    start(&store, "first");
+    let gone = closed(&store, "jane@example.org");
+    delete(&store, &gone, Keep::Nothing);
+    store.shut_down().unwrap();
+    for failing in [Op::CreateDir, Op::Create, Op::Write, Op::Rename] {
+        let index = dir.path().join("index");
+        let disk = disk_with(move |op, at: &Path| match op == failing && at.starts_with(&index) {
+            true => Fate::Fails(ErrorKind::StorageFull),
+            false => Fate::Done,
+        });
+        match kinlog::admin::purge(dir.path(), &small_segments().disk(disk)) {
+            Err(Error::Io { path, source, .. }) => {
+                assert!(path.starts_with(dir.path().join("index")), "{failing:?}: {path:?}");
+                assert_eq!(source.kind(), ErrorKind::StorageFull);
+            }
+            other => panic!("{failing:?}: {other:?}"),
+        }
+        let store = small_segments().open(dir.path()).unwrap();
+        store.verify(|_| ()).unwrap();
+        assert!(store.stats().unwrap().index.files > 0);
+        store.shut_down().unwrap();
+    }
+    kinlog::admin::purge(dir.path(), &small_segments()).unwrap();
     assert!(!is_in_files(dir.path(), b"jane") && !is_in_files(dir.path(), gone.as_bytes()));
 }
 
