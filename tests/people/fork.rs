@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use kinlog::recorder::{Label, Metric, Recorder};
-use kinlog::{Close, DutyFilter, DutyKind, NewRun, Position, RunFilter, Store};
+use kinlog::retention::{Compaction, Maintenance};
+use kinlog::{Close, DutyFilter, DutyKind, NewRun, Position, RunFilter, Store, Timestamp};
+use kinlog_testing::Gate;
+use kinlog_testing::disk::{Fate, Op, disk_with};
 
 use super::*;
 
@@ -132,6 +135,84 @@ fn a_forked_process_is_refused_and_the_parent_loses_nothing() {
     assert_eq!(store.report().verdict, kinlog::Verdict::Clean);
     acknowledged.sort();
     assert_eq!(keys(&store), acknowledged);
+    store.verify(|_| ()).unwrap();
+}
+
+/// Other threads of the parent may ask for rounds meanwhile: what they hold for a moment, the child would wait for.
+#[test]
+fn a_store_is_dropped_in_a_forked_process_whatever_threads_of_the_parent_hold() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let _stops = Stops(&stop);
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    // There is no thread for it.
+                    store.maintain().unwrap_err();
+                }
+            });
+        }
+        for _ in 0..100 {
+            forked(|| drop(copy_of(&store)));
+        }
+    });
+}
+
+/// Its thread is in the middle of writing a segment, and holds what keeps others from compacting, erasing and verifying:
+/// nobody in the child will ever give that back.
+#[test]
+fn a_fork_during_a_round_of_maintenance_is_refused_and_the_round_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (gate, is_there) = (Gate::default(), Arc::new(AtomicBool::new(false)));
+    let disk = {
+        let (gate, is_there) = (gate.clone(), is_there.clone());
+        disk_with(move |op, path: &Path| {
+            if op == Op::Write && path.ends_with("compacting.tmp") {
+                is_there.store(true, Ordering::SeqCst);
+                gate.pass();
+            }
+            Fate::Done
+        })
+    };
+    let rounds = Maintenance::every(Duration::MAX);
+    let store = small_segments().disk(disk).maintenance(rounds).open(dir.path()).unwrap();
+    let (run, parent) = (ours(&store), std::process::id());
+    (0..20).for_each(|_| put_bytes(&store, "again", 10_000).unwrap());
+    thread::scope(|scope| {
+        // Opened also where this fails: the scope waits for the round.
+        let closed = gate.close();
+        let round = scope.spawn(|| store.maintain());
+        let started = Instant::now();
+        while !is_there.load(Ordering::SeqCst) && started.elapsed() < Duration::from_secs(20) {
+            thread::yield_now();
+        }
+        assert!(is_there.load(Ordering::SeqCst), "no segment is rewritten");
+        for _ in 0..5 {
+            forked(|| {
+                let store = copy_of(&store);
+                refused(store.maintain(), parent);
+                refused(store.expire(Timestamp::from_unix_nanos(0), 1), parent);
+                refused(store.erase(), parent);
+                refused(store.compact(&Compaction::new()), parent);
+                refused(store.space(&Compaction::new()), parent);
+                refused(store.consumers(), parent);
+                refuses(store, parent, run);
+            });
+            forked(|| drop(copy_of(&store)));
+            put(&store, "beside").unwrap();
+        }
+        closed.open();
+        let done = round.join().unwrap().unwrap();
+        assert!(done.compacted.is_some_and(|done| done.rewritten > 0));
+    });
+    put(&store, "after").unwrap();
+    store.maintain().unwrap();
+    store.shut_down().unwrap();
+    let store = open(dir.path());
+    assert_eq!(store.report().verdict, kinlog::Verdict::Clean);
+    assert_eq!(keys(&store), ["after", "again", "beside"]);
     store.verify(|_| ()).unwrap();
 }
 

@@ -130,10 +130,10 @@ impl Store {
     /// # Errors
     /// The error of a write or sync, or [`Error::Displaced`] if the store was moved or replaced; the next
     /// opening then finds the log unclosed. [`Error::Forked`]; nothing was closed.
-    pub fn shut_down(self) -> Result<()> {
+    pub fn shut_down(mut self) -> Result<()> {
         self.end_maintaining();
         self.end_indexing();
-        match self.background.lock().take() {
+        match self.background.get_mut().take() {
             Some(mut background) => background.shut_down(),
             None => Ok(()),
         }
@@ -141,9 +141,10 @@ impl Store {
 }
 
 impl Store {
-    /// Ends the thread for maintenance, after the segment or the page that it is at.
-    fn end_maintaining(&self) {
-        let Some(thread) = self.maintaining.lock().take() else { return };
+    /// Ends the thread for maintenance, after the segment or the page that it is at. Takes it without the lock, which in a
+    /// forked process may be held by a thread that is not there.
+    fn end_maintaining(&mut self) {
+        let Some(thread) = self.maintaining.get_mut().take() else { return };
         if self.shared.here().is_err() {
             // The thread is not in this process, and cannot be let go of either.
             std::mem::forget(thread);
@@ -156,8 +157,8 @@ impl Store {
 
     /// Writes what the cold index lacks, as far as the log is in order, and ends the thread that does so. What is not
     /// written is replayed at the next opening.
-    fn end_indexing(&self) {
-        let Some(thread) = self.indexing.lock().take() else { return };
+    fn end_indexing(&mut self) {
+        let Some(thread) = self.indexing.get_mut().take() else { return };
         let Ok(writer) = self.shared.writer() else {
             // The thread is not in this process, and cannot be let go of either.
             std::mem::forget(thread);
