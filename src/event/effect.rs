@@ -1,11 +1,12 @@
 //! What an event means beyond its own run's history: the one classification that the rules, the fold
 //! and transactions share.
 
-use super::body::{
-    ActivityTask, Body, ChildClosed, ChildInitiated, ChildStartFailed, ChildStarted,
-    ExternalInitiated, ExternalResolved,
-};
+use super::body::Body;
 use super::kind::EventKind;
+use super::record::{
+    ActivityTask, ChildClosed, ChildInitiated, ChildStartFailed, ChildStarted, ExternalInitiated,
+    ExternalResolved,
+};
 use crate::id::RunId;
 
 /// What an event changes besides its run's size and end.

@@ -8,21 +8,23 @@ mod field;
 mod golden;
 mod kind;
 mod raw;
+mod record;
 mod refers;
 mod values;
 
-pub(crate) use body::LAYOUT_FINGERPRINT;
+pub use body::Body;
 use body::Record;
-pub use body::{
-    ActivityScheduled, ActivityTask, Body, CancelRequested, Canceled, ChildClosed, ChildInitiated,
-    ChildStartFailed, ChildStarted, Closed, ContinuedAsNew, ExternalInitiated, ExternalResolved,
-    Reset, Signaled, Started, Terminated, TimerEnded, TimerStarted, WorkflowTask,
-};
 pub(crate) use codec::{Buffer, Malformed};
 pub(crate) use effect::{Awaited, Effect, RequestKind};
 pub use field::FieldValue;
 pub use kind::EventKind;
 pub(crate) use raw::{Left, RawEvent, encode, encode_left};
+pub(crate) use record::LAYOUT_FINGERPRINT;
+pub use record::{
+    ActivityScheduled, ActivityTask, CancelRequested, Canceled, ChildClosed, ChildInitiated,
+    ChildStartFailed, ChildStarted, Closed, ContinuedAsNew, ExternalInitiated, ExternalResolved,
+    Reset, Signaled, Started, Terminated, TimerEnded, TimerStarted, WorkflowTask,
+};
 pub use values::{
     EventIds, ExternalFailedCause, IdConflictPolicy, IdReusePolicy, Initiator, ParentClosePolicy,
     RetryState, StartChildFailedCause,
