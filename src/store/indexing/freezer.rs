@@ -9,7 +9,7 @@ use crate::sync::{Condvar, Mutex};
 
 /// A hot layer that comes from so many bytes of the log is frozen: more than that, and what is not durable yet, is not
 /// to be replayed at opening.
-const LOG_BYTES_MAX: u64 = 16 << 20;
+const LOG_BYTES_MAX: u64 = 32 << 20;
 /// While so many layers wait to be written, no other one is frozen: each makes look-ups slower, and memory comes back
 /// only once they are written.
 const LAYERS_MAX: usize = 4;

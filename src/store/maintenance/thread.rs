@@ -22,17 +22,22 @@ pub(crate) fn start(shared: &Arc<Shared>, cold: Arc<Cold>) -> Result<JoinHandle<
 fn work(shared: &Shared, cold: Arc<Cold>) {
     let mut writer = IndexWriter::new(shared, cold);
     let (freezer, recording) = (&shared.freezer, &shared.recording);
-    while let Some(layer) = freezer.next() {
-        let written = writer.write_next(&layer);
-        // Not its entries, which are to leave memory.
-        drop(layer);
-        // The files that were to be merged are there in any case.
-        if written
-            && let Err(error) = writer.merge()
+    // The files that were to be merged are there in any case.
+    let note = |merged: Result<()>| {
+        if let Err(error) = merged
             && !freezer.has_ended()
         {
             freezer.not_merged(error);
             recording.add(&INDEX_FAILURES, &[], 1);
+        }
+    };
+    note(writer.merge_left());
+    while let Some(layer) = freezer.next() {
+        let written = writer.write_next(&layer);
+        // Not its entries, which are to leave memory.
+        drop(layer);
+        if written {
+            note(writer.merge());
         }
         writer.remove_others();
         let (waiting, _) = freezer.waiting();

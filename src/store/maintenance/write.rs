@@ -9,7 +9,8 @@ use crate::error::{Error, Result};
 use crate::id::Position;
 use crate::index::FrozenIndex;
 use crate::index::cold::{
-    Checkpoint, Cold, IndexFile, remove_checkpoint, remove_others, write_checkpoint,
+    Checkpoint, Cold, IndexFile, read_checkpoint, remove_checkpoint, remove_others,
+    write_checkpoint,
 };
 use crate::index::persist::{merge_files, mergeable, write_layer};
 use crate::log::files::refuse_link;
@@ -56,7 +57,7 @@ impl<'s> IndexWriter<'s> {
         self.shared.disk.as_ref()
     }
 
-    /// Writes the layer that waits longest, and says whether that worked.
+    /// Writes the layer that waits longest; whether that worked.
     pub(crate) fn write_next(&mut self, layer: &FrozenIndex) -> bool {
         let freezer = &self.shared.freezer;
         match self.write(layer) {
@@ -91,6 +92,22 @@ impl<'s> IndexWriter<'s> {
         Ok(())
     }
 
+    /// Merges the files that an earlier writer has left to be merged when it ended.
+    pub(crate) fn merge_left(&mut self) -> Result<()> {
+        if mergeable(&self.cold).is_none() {
+            return Ok(());
+        }
+        let found = read_checkpoint(self.disk(), &self.shared.paths);
+        let entries = |cold: &Cold| cold.files().iter().map(|file| file.entry).collect::<Vec<_>>();
+        match found.filter(|found| found.files == entries(&self.cold)) {
+            Some(Checkpoint { covered, resident, .. }) => {
+                self.newest = Newest { last: covered.last, resident };
+                self.merge()
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Merges files as long as there are enough of one level. Layers that come meanwhile are written in between, so that no
     /// more of the log is ahead of the files than one layer takes. Ends when no layer comes any more.
     pub(crate) fn merge(&mut self) -> Result<()> {
@@ -115,16 +132,17 @@ impl<'s> IndexWriter<'s> {
         }
     }
 
-    /// Writes the layers that wait while files are being merged. Fails if the store is being closed.
+    /// Writes a layer, if one waits while files are being merged: not all, so that the merge comes to its end however fast they
+    /// come. Fails if the store is being closed.
     fn write_waiting(&mut self) -> Result<()> {
         let freezer = &self.shared.freezer;
         if freezer.has_ended() {
             let dir = self.shared.paths.index();
             return Err(Error::io("merge files in", dir, ErrorKind::Interrupted.into()));
         }
-        while let Some(layer) = freezer.waiting_layer()
-            && self.write_next(&layer)
-        {}
+        if let Some(layer) = freezer.waiting_layer() {
+            self.write_next(&layer);
+        }
         Ok(())
     }
 
