@@ -32,6 +32,7 @@ fn work(shared: &Shared, cold: Arc<Cold>) {
         }
     };
     note(writer.merge_left());
+    writer.remove_others();
     while let Some(layer) = freezer.next() {
         let written = writer.write_next(&layer);
         // Not its entries, which are to leave memory.

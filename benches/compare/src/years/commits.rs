@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use kinlog::recorder::{Label, Metric, Recorder};
-use kinlog::{Close, NewRun, Options, Store};
+use kinlog::{Close, Durability, NewRun, Options, Store};
 
 use super::fill::Filling;
 use super::plan::Plan;
@@ -103,7 +103,7 @@ fn load(filling: &Filling<'_>, stop: &AtomicBool) -> Result<()> {
             break;
         }
         schedule.wait(n);
-        filling.go_on(at, at + LOADED)?;
+        filling.go_on(at, at + LOADED, Durability::Buffered)?;
         at += LOADED;
     }
     Ok(())

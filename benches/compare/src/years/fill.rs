@@ -26,7 +26,7 @@ const SEGMENT_BYTES: u64 = 64 << 20;
 pub fn fill(plan: &Plan, dir: &Path) -> Result<Outcome> {
     let started = Instant::now();
     let filling = Filling::open(Options::new(), plan, dir)?;
-    filling.go_on(0, plan.runs)?;
+    filling.go_on(0, plan.runs, Durability::Buffered)?;
     filling.store.shut_down()?;
     Ok(Outcome::default()
         .figure("fill", started.elapsed().as_secs_f64())
@@ -35,14 +35,14 @@ pub fn fill(plan: &Plan, dir: &Path) -> Result<Outcome> {
 
 /// Goes on in a store with some thousand runs, and until its last segment is nearly full, and is killed. Quick: however
 /// full it is.
-pub fn kill(plan: &Plan, dir: &Path, quick: bool) -> Result<Outcome> {
+pub fn kill(plan: &Plan, dir: &Path, durability: Durability, quick: bool) -> Result<Outcome> {
     /// How often runs are added at least.
     const LEAST: u32 = 4;
     let filling = Filling::open(Options::new(), plan, dir)?;
     let mut at = u32::try_from(filling.store.stats()?.runs)?;
     let enough = at + LEAST * AT_ONCE;
     while at < enough || !(quick || is_nearly_full(&filling.store)) {
-        filling.go_on(at, at + AT_ONCE)?;
+        filling.go_on(at, at + AT_ONCE, durability)?;
         at += AT_ONCE;
     }
     filling.store.sync()?;
@@ -73,7 +73,7 @@ impl<'a> Filling<'a> {
     }
 
     /// Adds the runs from `from` up to `to`. Each transaction begins some, and ends those of the one before.
-    pub fn go_on(&self, from: u32, to: u32) -> Result<()> {
+    pub fn go_on(&self, from: u32, to: u32, durability: Durability) -> Result<()> {
         let mut begun = (from..from, vec![]);
         for first in (from..to).step_by(AT_ONCE as usize) {
             self.now.store(first, Ordering::Relaxed);
@@ -81,12 +81,12 @@ impl<'a> Filling<'a> {
             let mut tx = self.store.begin();
             self.end(&mut tx, begun.0, &begun.1)?;
             let initiated = self.begin(&mut tx, runs.clone())?;
-            tx.commit_with(Durability::Buffered)?;
+            tx.commit_with(durability)?;
             begun = (runs, initiated);
         }
         let mut tx = self.store.begin();
         self.end(&mut tx, begun.0, &begun.1)?;
-        tx.commit_with(Durability::Buffered)?;
+        tx.commit_with(durability)?;
         Ok(())
     }
 

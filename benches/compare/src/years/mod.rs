@@ -9,6 +9,7 @@ mod report;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use ::kinlog::Durability;
 use clap::ValueEnum;
 
 use crate::engine::Result;
@@ -55,6 +56,7 @@ pub struct StepArgs {
 enum Step {
     Fill,
     Kill,
+    KillBuffered,
     Commit,
     Open,
     OpenCold,
@@ -66,7 +68,8 @@ pub fn take_step(args: &StepArgs, quick: bool) -> Result<Outcome> {
     let (plan, dir) = (Plan::new(args.runs), &args.dir);
     match args.step {
         Step::Fill => fill::fill(&plan, dir),
-        Step::Kill => fill::kill(&plan, dir, quick),
+        Step::Kill => fill::kill(&plan, dir, Durability::Sync, quick),
+        Step::KillBuffered => fill::kill(&plan, dir, Durability::Buffered, quick),
         Step::Commit => commits::beside_index(&plan, dir, quick),
         Step::Open => measure::open(&plan, dir),
         Step::OpenCold => measure::open_cold(&plan, dir),
@@ -168,16 +171,17 @@ impl Bench<'_> {
             std::fs::remove_dir_all(&killed)?;
         }
         copy(store, &killed)?;
-        for round in 0..self.rounds {
-            self.step(Step::Kill, runs, &killed)?;
-            let sync = fsync_cost(&self.args.dir)?;
-            let opened = self.step(Step::Open, runs, &killed)?.figures.into_iter();
-            let outcome = opened.fold(Outcome::default(), |it, figure| match &*figure.metric {
-                "open" => it.figure("open-killed", figure.value),
-                "open-cpu" => it.figure("open-killed-cpu", figure.value),
-                _ => it,
-            });
-            self.take_in(runs, round, sync, outcome);
+        for (kill, name) in [(Step::Kill, "killed"), (Step::KillBuffered, "killed-buffered")] {
+            for round in 0..self.rounds {
+                self.step(kill, runs, &killed)?;
+                let sync = fsync_cost(&self.args.dir)?;
+                let opened = self.step(Step::Open, runs, &killed)?.figures.into_iter();
+                let outcome = opened.fold(Outcome::default(), |it, figure| match &*figure.metric {
+                    "open" => it.figure(&format!("open-{name}"), figure.value),
+                    _ => it,
+                });
+                self.take_in(runs, round, sync, outcome);
+            }
         }
         let sync = fsync_cost(&self.args.dir)?;
         let committed = self.step(Step::Commit, runs, &killed)?;
@@ -212,7 +216,11 @@ impl Bench<'_> {
         command.args(["--runs", &runs.to_string()]).args(self.quick.then_some("--quick"));
         let complaints = self.args.dir.join(format!("complaints-{runs}"));
         let (took, outcome) = timed(|| {
-            let mut worker = Worker::start(command, complaints, step == Step::Kill)?;
+            let mut worker = Worker::start(
+                command,
+                complaints,
+                matches!(step, Step::Kill | Step::KillBuffered),
+            )?;
             let said = worker.hear()?;
             worker.join()?;
             match said {
