@@ -1,7 +1,6 @@
 //! The links of a run in the cold index. Relations take rows of one length, so that one of a thousand is found
 //! without decoding the others.
 
-use super::run::parts;
 use crate::bytes::{array_at, u16_at, u32_at, wide};
 use crate::event::{EventKind, ParentClosePolicy, RequestKind};
 use crate::id::{ChildSlot, Position, RunNumber};
@@ -11,6 +10,9 @@ use crate::index::state::links::{OutgoingRequest, Relation, RunLinks};
 
 /// The bytes of a relation's row.
 const ROW_BYTES: usize = 38;
+
+/// The flag of a run's first byte that it has links.
+pub(super) const LINKS: u8 = 8;
 
 const CHILD_ENDED: u8 = 1;
 const APPLIED: u8 = 2;
@@ -82,6 +84,17 @@ pub(super) fn decode(mut from: Unpack<'_>) -> Option<RunLinks> {
         links.signal_requests.insert(request, from.narrow()?);
     }
     from.finish(links)
+}
+
+/// The first byte of a run, its head, and its links if it has any.
+pub(super) fn parts(run: &[u8]) -> Option<(u8, Unpack<'_>, Option<Unpack<'_>>)> {
+    let mut from = Unpack(run);
+    let first = from.byte()?;
+    if first & LINKS == 0 {
+        return Some((first, from, None));
+    }
+    let head = from.count()?;
+    Some((first, Unpack(from.take(head)?), Some(from)))
 }
 
 /// The links in the bytes of a run, if it has any; `None` for bytes that are not those of one.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::links;
+use super::links::{self, LINKS, parts};
 use crate::bytes::wide;
 use crate::id::{ChainNumber, RunNumber, Timestamp, TypeNumber, WorkflowNumber};
 use crate::index::cold::Family;
@@ -17,7 +17,6 @@ use crate::retention::Keep;
 
 /// The bits of the first byte that are the status, and flags beside it.
 const STATUS: u8 = 7;
-const LINKS: u8 = 8;
 const RETRIED: u8 = 16;
 const CANCEL_REQUESTED: u8 = 32;
 const FIRST: u8 = 64;
@@ -66,17 +65,6 @@ impl Record for Run {
     fn heap_bytes(&self) -> usize {
         self.waypoints.heap_bytes() + self.links.as_deref().map_or(0, RunLinks::bytes)
     }
-}
-
-/// The first byte of a run, its head, and its links if it has any.
-pub(super) fn parts(run: &[u8]) -> Option<(u8, Unpack<'_>, Option<Unpack<'_>>)> {
-    let mut from = Unpack(run);
-    let first = from.byte()?;
-    if first & LINKS == 0 {
-        return Some((first, from, None));
-    }
-    let head = from.count()?;
-    Some((first, Unpack(from.take(head)?), Some(from)))
 }
 
 impl Run {
