@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use super::checked::Window;
-use super::key::{Built, Key};
 use super::kind::{SectionKind, Width};
 use crate::bytes::{in_memory, wide};
 use crate::error::Result;
@@ -68,8 +67,6 @@ pub(super) struct Place {
     key: Range<usize>,
     /// How many first bytes of a front-coded key are left out: see [`left_out`](super::key::left_out).
     pub(super) shared: usize,
-    /// A front-coded key as a whole.
-    pub(super) built: Option<Built>,
     /// Empty for a tombstone.
     pub(super) value: Range<usize>,
     pub(super) deleted: bool,
@@ -110,21 +107,13 @@ impl Place {
         let key_end = key_at.checked_add(key_len)?;
         let value_end = key_end.checked_add(value_len)?;
         let (key, value) = (key_at..key_end, key_end..value_end);
-        Some(Place { key, shared, built: None, value, deleted })
+        Some(Place { key, shared, value, deleted })
     }
 
-    /// Puts a front-coded key together. `before` is the key before it, and becomes this one.
-    pub(super) fn build(&mut self, window: &mut Window<'_>, before: &mut Built) -> Result<()> {
-        before.follow(self.shared, window.bytes(self.key.clone())?);
-        self.built = Some(*before);
-        Ok(())
-    }
-
-    pub(super) fn key<'a>(&self, window: &mut Window<'a>) -> Result<Key<'a>> {
-        match self.built {
-            None => Ok(Key::InFile(window.bytes(self.key.clone())?)),
-            Some(key) => Ok(Key::Built(key)),
-        }
+    /// The bytes of the key that the entry has itself.
+    #[inline]
+    pub(super) fn own_key<'a>(&self, window: &mut Window<'a>) -> Result<&'a [u8]> {
+        window.bytes(self.key.clone())
     }
 
     pub(super) fn end(&self) -> usize {

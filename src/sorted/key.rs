@@ -38,7 +38,8 @@ impl Built {
         if shared == usize::from(self.len) {
             return self.increment();
         }
-        self.bytes.iter_mut().skip(shared).zip(own).for_each(|(to, from)| *to = *from);
+        let rest = self.bytes.get_mut(shared..).unwrap_or_default();
+        rest.iter_mut().zip(own).for_each(|(to, from)| *to = *from);
     }
 
     /// Adds one to it as a number, the first byte the highest.
@@ -51,7 +52,7 @@ impl Built {
         }
     }
 
-    fn bytes(&self) -> &[u8] {
+    pub(super) fn bytes(&self) -> &[u8] {
         self.bytes.get(..self.len.into()).unwrap_or_default()
     }
 }

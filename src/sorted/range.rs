@@ -81,7 +81,7 @@ impl DoubleEndedIterator for Entries<'_> {
 struct Places<'a> {
     window: Window<'a>,
     group: Option<usize>,
-    places: Vec<Place>,
+    places: Vec<(Key<'a>, Place)>,
 }
 
 impl<'a> Places<'a> {
@@ -97,20 +97,21 @@ impl<'a> Places<'a> {
             self.group = None;
             self.places.clear();
             self.places.reserve(GROUP);
-            for place in reader.group(group)? {
-                self.places.push(place?);
+            let mut entries = reader.group(group)?;
+            while let Some(place) = entries.next() {
+                let place = place?;
+                self.places.push((entries.key(&place)?, place));
             }
             self.group = Some(group);
         }
-        let Some(place) = self.places.get(number % GROUP) else {
+        let Some((key, place)) = self.places.get(number % GROUP) else {
             let at = reader.section.directory;
             return Err(reader.file.corrupt(at, "an entry is missing", wide(number), 0));
         };
-        let key = place.key(&mut self.window)?;
         let value = match place.deleted {
             true => None,
             false => Some(self.window.bytes(place.value.clone())?),
         };
-        Ok((key, value))
+        Ok((*key, value))
     }
 }

@@ -1,11 +1,13 @@
 //! Reading one section: its groups, and the search for a key.
 
+use std::cmp::Ordering;
+
 use super::checked::{CheckedFile, Window};
 use super::directory::{self, GROUP, ROW_BYTES, Row};
 use super::entry::Place;
 use super::filter;
 use super::footer::Section;
-use super::key::Built;
+use super::key::{Built, Key};
 use super::kind::Width;
 use crate::bytes::wide;
 use crate::error::Result;
@@ -63,7 +65,7 @@ impl<'a> SectionReader<'a> {
         }
         let left = self.section.entries.saturating_sub(group * GROUP).min(GROUP);
         let window = Window::new(self.file, self.section.directory);
-        Ok(Group { section: self.section, window, at, left, deleted: row.deleted, before: None })
+        Ok(Group { section: self.section, window, at, left, deleted: row.deleted, last: None })
     }
 
     /// Searches for a key.
@@ -89,10 +91,10 @@ impl<'a> SectionReader<'a> {
         let mut group = self.group(group)?;
         while let Some(place) = group.next() {
             let place = place?;
-            match (*place.key(&mut group.window)?).cmp(key) {
-                std::cmp::Ordering::Less => number += 1,
-                std::cmp::Ordering::Equal => return Ok(Found { number, place: Some(place) }),
-                std::cmp::Ordering::Greater => break,
+            match group.compare(&place, key)? {
+                Ordering::Less => number += 1,
+                Ordering::Equal => return Ok(Found { number, place: Some(place) }),
+                Ordering::Greater => break,
             }
         }
         Ok(Found { number, place: None })
@@ -128,7 +130,7 @@ impl<'a> SectionReader<'a> {
     fn begins_by(self, group: usize, key: &[u8]) -> Result<bool> {
         let mut group = self.group(group)?;
         match group.next() {
-            Some(place) => Ok(&*place?.key(&mut group.window)? <= key),
+            Some(place) => Ok(group.compare(&place?, key)?.is_le()),
             None => Ok(false),
         }
     }
@@ -137,25 +139,42 @@ impl<'a> SectionReader<'a> {
 /// Walks over the entries of a group that are left.
 pub(super) struct Group<'a> {
     section: &'a Section,
-    pub(super) window: Window<'a>,
+    window: Window<'a>,
     at: usize,
     left: usize,
     deleted: u16,
-    /// The front-coded key of the entry before; none at the beginning.
-    before: Option<Built>,
+    /// The key of the entry that was read last, if keys are front-coded.
+    last: Option<Built>,
 }
 
-impl Group<'_> {
+impl<'a> Group<'a> {
+    /// The key of the entry that was read last.
+    pub(super) fn key(&mut self, place: &Place) -> Result<Key<'a>> {
+        match self.last {
+            Some(built) => Ok(Key::Built(built)),
+            None => place.own_key(&mut self.window).map(Key::InFile),
+        }
+    }
+
+    /// How that key compares with another one.
+    fn compare(&mut self, place: &Place, key: &[u8]) -> Result<Ordering> {
+        match &self.last {
+            Some(built) => Ok(built.bytes().cmp(key)),
+            None => Ok(place.own_key(&mut self.window)?.cmp(key)),
+        }
+    }
+
     /// The next entry, which is there.
     fn read(&mut self, deleted: bool) -> Result<Place> {
         let Section { kind, directory, .. } = self.section;
-        let mut place = Place::read(&mut self.window, kind, self.at, *directory, deleted)?;
+        let place = Place::read(&mut self.window, kind, self.at, *directory, deleted)?;
         if let Width::FrontCoded(width) = kind.key {
-            if self.before.is_none() && place.shared > 0 {
+            if self.last.is_none() && place.shared > 0 {
                 let what = "the first entry of a group leaves something out";
                 return Err(self.window.file().corrupt(self.at, what, 0, wide(place.shared)));
             }
-            place.build(&mut self.window, self.before.get_or_insert_with(|| Built::new(width)))?;
+            let own = place.own_key(&mut self.window)?;
+            self.last.get_or_insert_with(|| Built::new(width)).follow(place.shared, own);
         }
         self.at = place.end();
         Ok(place)

@@ -1,6 +1,6 @@
 //! Checking everything in a file.
 
-use super::checked::{CheckedFile, Window};
+use super::checked::CheckedFile;
 use super::directory::{GROUP, ROW_BYTES, prefix};
 use super::file::SortedFile;
 use super::filter;
@@ -23,7 +23,6 @@ fn verify(reader: SectionReader<'_>) -> Result<()> {
     let mut filter = filter::Builder::new(section.filtered)
         .ok_or_else(|| Error::internal("a filter is larger than the address space"))?;
     let mut at = section.start;
-    let mut window = Window::new(file, section.directory);
     let mut last: Option<Key<'_>> = None;
     for group in 0..section.rows() {
         let row_at = section.directory + group * ROW_BYTES;
@@ -37,17 +36,19 @@ fn verify(reader: SectionReader<'_>) -> Result<()> {
             let what = "the directory says of entries that are not there that they are deleted";
             return Err(file.corrupt(row_at, what, wide(len), row.deleted.into()));
         }
-        for (number, place) in reader.group(group)?.enumerate() {
+        let mut entries = reader.group(group)?;
+        let mut is_first = true;
+        while let Some(place) = entries.next() {
             let place = place?;
-            let key = place.key(&mut window)?;
-            if number == 0 && row.prefix != prefix(&key) {
+            let key = entries.key(&place)?;
+            if is_first && row.prefix != prefix(&key) {
                 let what = "a group begins with another key than the directory says";
                 return Err(file.corrupt(row_at, what, prefix(&key), row.prefix));
             }
             if last.is_some_and(|last| last >= key) {
                 return Err(file.corrupt(at, "the keys of a section do not ascend", 0, 0));
             }
-            if let Some(before) = last.filter(|_| place.built.is_some() && number > 0)
+            if let Some(before) = last.filter(|_| matches!(key, Key::Built(_)) && !is_first)
                 && place.shared != left_out(&before, &key)
             {
                 let (what, could) =
@@ -59,7 +60,7 @@ fn verify(reader: SectionReader<'_>) -> Result<()> {
             {
                 filter.insert(hash(filtered));
             }
-            last = Some(key);
+            (last, is_first) = (Some(key), false);
             at = place.end();
         }
     }
