@@ -22,25 +22,26 @@ pub(crate) fn start(shared: &Arc<Shared>, cold: Arc<Cold>) -> Result<JoinHandle<
 fn work(shared: &Shared, cold: Arc<Cold>) {
     let mut writer = IndexWriter::new(shared, cold);
     let (freezer, recording) = (&shared.freezer, &shared.recording);
-    // The files that were to be merged are there in any case.
-    let note = |merged: Result<()>| {
-        if let Err(error) = merged
-            && !freezer.has_ended()
-        {
+    // The files that were to be merged are there in any case. What failed may have got as far as the checkpoint, which names
+    // other files then: nothing is removed.
+    let ended = |writer: &IndexWriter<'_>, merged: Result<()>| match merged {
+        Ok(()) => writer.remove_others(),
+        Err(_) if freezer.has_ended() => {}
+        Err(error) => {
             freezer.not_merged(error);
             recording.add(&INDEX_FAILURES, &[], 1);
         }
     };
-    note(writer.merge_left());
-    writer.remove_others();
+    let merged = writer.merge_left();
+    ended(&writer, merged);
     while let Some(layer) = freezer.next() {
         let written = writer.write_next(&layer);
         // Not its entries, which are to leave memory.
         drop(layer);
         if written {
-            note(writer.merge());
+            let merged = writer.merge();
+            ended(&writer, merged);
         }
-        writer.remove_others();
         let (waiting, _) = freezer.waiting();
         recording.set(&INDEX_LAYERS, &[], wide(waiting));
     }
