@@ -15,9 +15,9 @@ use crate::index::state::undo::Latest;
 use crate::index::state::waypoints::Waypoints;
 use crate::retention::Keep;
 
-/// The bits of the first byte that are the status, and flags beside it.
+/// The bits of the first byte that are the status, and flags beside it, of which [`LINKS`] is another one.
 const STATUS: u8 = 7;
-const RETRIED: u8 = 16;
+const ATTEMPT: u8 = 16;
 const CANCEL_REQUESTED: u8 = 32;
 const FIRST: u8 = 64;
 
@@ -40,7 +40,7 @@ impl Record for Run {
         to.push(
             state.status.number()
                 | flag(LINKS, self.links.is_some())
-                | flag(RETRIED, self.attempt != 1)
+                | flag(ATTEMPT, self.attempt != 0)
                 | flag(CANCEL_REQUESTED, state.cancel_requested != 0)
                 | flag(FIRST, self.is_first(number)),
         );
@@ -95,7 +95,7 @@ impl Run {
             to.near(self.chain.as_u32(), number);
         }
         to.number(self.workflow_type.as_u32().into());
-        if self.attempt != 1 {
+        if self.attempt != 0 {
             to.number(self.attempt.into());
         }
         to.position(self.first_batch);
@@ -134,7 +134,7 @@ impl Run {
         let workflow = WorkflowNumber::from_u32(near()?);
         let chain = ChainNumber::from_u32(near()?);
         let workflow_type = TypeNumber::from_u32(from.narrow()?);
-        let attempt = if first & RETRIED != 0 { from.narrow()? } else { 1 };
+        let attempt = if first & ATTEMPT != 0 { from.narrow()? } else { 0 };
         let first_batch = from.position()?;
         let started_at = from.time()?;
         let last_batch = first_batch.as_u64().wrapping_add(from.number()?);
