@@ -168,7 +168,7 @@ mod tests {
     use kinlog_testing::files::directory;
     use kinlog_testing::steps::families;
 
-    use super::{merge_files, write_layer};
+    use super::{merge_files, mergeable, write_layer};
     use crate::disk::{Disk, Memory, OpenMode};
     use crate::error::Result;
     use crate::id::Position;
@@ -326,6 +326,25 @@ mod tests {
             assert!(written.bytes() == at_once.bytes(), "frozen before each {every}th commit");
             assert_eq!(written.resident, at_once.resident);
         }
+    }
+
+    /// So that each merge takes in the same layers, however many came before it began.
+    #[test]
+    fn the_oldest_eight_of_a_level_are_merged_first() {
+        let mut written = Written::new();
+        let layer = written.index.freeze();
+        let file = |from| {
+            let from = Position::from_u64(from);
+            write_layer(&written.disk, &written.paths, &layer, from).unwrap()
+        };
+        // The newest one first.
+        let files: Vec<_> = (0..10).rev().map(file).collect();
+        let froms = |files: &[Arc<IndexFile>]| -> Vec<u64> {
+            files.iter().map(|file| file.entry.from.as_u64()).collect()
+        };
+        let merged = mergeable(&Cold::new(files.clone())).map(froms);
+        assert_eq!(merged, Some((0..8).rev().collect()));
+        assert!(mergeable(&Cold::new(files[3..].to_vec())).is_none());
     }
 
     #[test]
