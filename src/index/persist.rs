@@ -45,6 +45,12 @@ pub(crate) fn mergeable(cold: &Cold) -> Option<&[Arc<IndexFile>]> {
     tiers.into_iter().find_map(|tier| tier.last_chunk::<TIER>().map(|files| files.as_slice()))
 }
 
+/// How many files wait to be merged; merging them may make others wait.
+pub(crate) fn unmerged(cold: &Cold) -> usize {
+    let tiers = cold.files().chunk_by(|a, b| a.entry.level == b.entry.level);
+    tiers.map(|tier| tier.len() - tier.len() % TIER).sum()
+}
+
 /// Merges neighbours, the newest one first, into one file of the next level, and opens that. `pace` may end the merge.
 pub(crate) fn merge_files(
     disk: &dyn Disk,
@@ -168,7 +174,7 @@ mod tests {
     use kinlog_testing::files::directory;
     use kinlog_testing::steps::families;
 
-    use super::{merge_files, mergeable, write_layer};
+    use super::{merge_files, mergeable, unmerged, write_layer};
     use crate::disk::{Disk, Memory, OpenMode};
     use crate::error::Result;
     use crate::id::Position;
@@ -344,7 +350,9 @@ mod tests {
         };
         let merged = mergeable(&Cold::new(files.clone())).map(froms);
         assert_eq!(merged, Some((0..8).rev().collect()));
-        assert!(mergeable(&Cold::new(files[3..].to_vec())).is_none());
+        let fewer = Cold::new(files[3..].to_vec());
+        assert!(mergeable(&fewer).is_none());
+        assert_eq!((unmerged(&Cold::new(files)), unmerged(&fewer)), (8, 0));
     }
 
     #[test]

@@ -125,6 +125,7 @@ struct Index<'a> {
     oldest_reader: Option<u64>,
     resident_bytes: u64,
     files: u64,
+    unmerged_files: u64,
     mapped_bytes: u64,
     list_bytes: u64,
     last_error: Option<&'a str>,
@@ -140,6 +141,7 @@ impl<'a> Index<'a> {
             oldest_reader: stats.oldest_reader.map(kinlog::Position::as_u64),
             resident_bytes: stats.resident_bytes,
             files: stats.files,
+            unmerged_files: stats.unmerged_files,
             mapped_bytes: stats.mapped_bytes,
             list_bytes: stats.list_bytes,
             last_error: stats.last_error.as_deref(),
@@ -245,7 +247,10 @@ fn print(
     let (hot, frozen) = (ui::bytes(index.hot_bytes), ui::bytes(index.frozen_bytes));
     let layers = ui::many(index.frozen_layers, "frozen layer");
     let (resident, mapped) = (ui::bytes(index.resident_bytes), ui::bytes(index.mapped_bytes));
-    let files = ui::many(index.files, "file");
+    let files = match index.unmerged_files {
+        0 => ui::many(index.files, "file"),
+        unmerged => format!("{}, {unmerged} to be merged", ui::many(index.files, "file")),
+    };
     out.prose(
         2,
         format!("index: {hot} hot, {frozen} in {layers}, {resident} resident, {mapped} in {files}"),

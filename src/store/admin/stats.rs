@@ -6,6 +6,7 @@ use crate::bytes::wide;
 use crate::disk::OpenMode;
 use crate::error::{Error, Result};
 use crate::id::Position;
+use crate::index::persist::unmerged;
 use crate::index::{Index, Size};
 use crate::log::format::{
     BATCH_HEADER_BYTES, Compacted, Dropped, OVERHEAD_BYTES, SEGMENT_HEADER_BYTES, segment_number,
@@ -109,6 +110,9 @@ pub struct IndexStats {
     pub resident_bytes: u64,
     /// Files in use, the checkpoint not counted.
     pub files: u64,
+    /// How many of them wait to be merged, which may make others wait. Each file makes look-ups slower. At 0 the index is as
+    /// quick and as small as it gets.
+    pub unmerged_files: u64,
     /// Bytes of those files, which are mapped. The system keeps in memory what of them is read, filters first.
     pub mapped_bytes: u64,
     /// How many of those bytes are the lists of runs by when they started and closed.
@@ -295,6 +299,7 @@ impl Store {
             oldest_reader: Some(oldest).filter(|oldest| *oldest < published),
             resident_bytes: index.resident_bytes(),
             files: wide(files.len()),
+            unmerged_files: wide(unmerged(index.runs.cold())),
             mapped_bytes: files.iter().map(|file| file.entry.len).sum(),
             list_bytes: files.iter().map(|file| file.list_bytes()).sum(),
             last_error: error.map(|error| error.to_string()),

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use kinlog::{
     Close, Durability, EventKind, NewChild, NewEvent, NewRun, Options, Store, Transaction,
@@ -31,6 +31,19 @@ pub fn fill(plan: &Plan, dir: &Path) -> Result<Outcome> {
     Ok(Outcome::default()
         .figure("fill", started.elapsed().as_secs_f64())
         .figure("written", written_bytes()? as f64 / f64::from(plan.runs)))
+}
+
+/// Opens a store until its index has nothing left to merge: it was filled faster than that is done.
+pub fn settle(plan: &Plan, dir: &Path) -> Result<Outcome> {
+    let started = Instant::now();
+    let store = Options::new().create(false).open(dir)?;
+    while store.stats()?.index.unmerged_files > 0 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    store.shut_down()?;
+    Ok(Outcome::default()
+        .figure("settle", started.elapsed().as_secs_f64())
+        .figure("written-merging", written_bytes()? as f64 / f64::from(plan.runs)))
 }
 
 /// Goes on in a store with some thousand runs, and until its last segment is nearly full, and is killed. Quick: however

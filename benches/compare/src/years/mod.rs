@@ -55,6 +55,7 @@ pub struct StepArgs {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 enum Step {
     Fill,
+    Settle,
     Kill,
     KillBuffered,
     Commit,
@@ -68,6 +69,7 @@ pub fn take_step(args: &StepArgs, quick: bool) -> Result<Outcome> {
     let (plan, dir) = (Plan::new(args.runs), &args.dir);
     match args.step {
         Step::Fill => fill::fill(&plan, dir),
+        Step::Settle => fill::settle(&plan, dir),
         Step::Kill => fill::kill(&plan, dir, Durability::Sync, quick),
         Step::KillBuffered => fill::kill(&plan, dir, Durability::Buffered, quick),
         Step::Commit => commits::beside_index(&plan, dir, quick),
@@ -156,7 +158,8 @@ impl Bench<'_> {
                 std::fs::remove_dir_all(&part)?;
             }
             std::fs::create_dir_all(&part)?;
-            let outcome = self.step(Step::Fill, runs, &part.join(STORE))?;
+            let mut outcome = self.step(Step::Fill, runs, &part.join(STORE))?;
+            outcome.figures.extend(self.step(Step::Settle, runs, &part.join(STORE))?.figures);
             std::fs::write(part.join(FILLED), serde_json::to_vec(&outcome)?)?;
             // Under its name it is complete.
             std::fs::rename(part, &dir)?;
