@@ -59,14 +59,14 @@ impl Snapshot {
         let runs = all.clone().kept(self)?;
         let index = self.index();
         // Of linked chains, the first one gives its name to all, also if its runs were deleted.
-        let first_run = all.get(&index, 0).and_then(|run| index.runs.get(run));
+        let first_run = all.get(0).and_then(|run| index.runs.get(run));
         let number = index.sure(first_run.map(|run| run.chain))?;
         let number = number.ok_or_else(|| not_found.clone())?;
         let first = index.chains.get(number).and_then(|chain| index.first_run(number, &chain));
         let first = index.sure(first)?.unwrap_or_default();
         let named = self.number(&index, &first).ok().and_then(|named| index.runs.get(named));
         let first_is_here = named.is_some_and(|named| named.chain == number);
-        let current = runs.last(&index).and_then(|last| info(&index, last, self.end()));
+        let current = runs.last().and_then(|last| info(&index, last, self.end()));
         let current = index.sure(current)?.ok_or(not_found)?;
         Ok(Chain { snapshot: self.clone(), first, first_is_here, current, runs })
     }
@@ -104,9 +104,8 @@ impl Chain {
     /// [`Error::DamagedIndex`] for a run that the index, which is damaged, does not find.
     pub fn runs(&self) -> impl Iterator<Item = Result<RunInfo>> {
         let end = self.snapshot.end();
-        let run = move |at| {
-            self.snapshot.look(|index| info(index, self.runs.get(index, at)?, end)).transpose()
-        };
+        let run =
+            move |at| self.snapshot.look(|index| info(index, self.runs.get(at)?, end)).transpose();
         (0..self.len()).filter_map(run)
     }
 
@@ -118,7 +117,7 @@ impl Chain {
     /// The lineage of the run at `at`.
     fn lineage(&self, at: usize) -> Result<Option<Lineage>> {
         let index = self.snapshot.index();
-        let number = index.sure(self.runs.get(&index, at))?;
+        let number = self.runs.get(at);
         let run = number.and_then(|number| index.runs.look(number, |run| run.id));
         run.map(|run| self.snapshot.at(&index).lineage(&run)).transpose()
     }

@@ -96,7 +96,7 @@ impl ChainChildren {
     fn next_run(&mut self) -> Result<Option<(RunId, Children)>> {
         let index = self.snapshot.index();
         while let Some(at) = self.next.take() {
-            let number = self.runs.get(&index, at);
+            let number = self.runs.get(at);
             let run = number.and_then(|number| index.runs.get(number));
             let links = number.and_then(|number| index.runs.links(number));
             index.check_cold()?;

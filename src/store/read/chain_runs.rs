@@ -1,5 +1,7 @@
 //! The runs of a chain in order, as a snapshot sees them.
 
+use std::sync::Arc;
+
 use super::snapshot::Snapshot;
 use crate::bytes::wide;
 use crate::error::Result;
@@ -10,57 +12,72 @@ use crate::retention::Keep;
 /// How many runs are visited under one read lock of the index.
 const PAGE_RUNS: usize = 256;
 
-/// Runs in order.
+/// Runs in order, as they were listed once: what is left of a chain moves up when others are erased, while this is used.
 #[derive(Clone, Debug)]
-pub(crate) enum ChainRuns {
-    /// A single run.
+pub(crate) struct ChainRuns {
+    runs: Runs,
+    /// Nothing was kept of some of the chain's runs.
+    has_gone: bool,
+}
+
+/// Most chains have one run.
+#[derive(Clone, Debug)]
+enum Runs {
     One(RunNumber),
-    /// The first `len` runs of a chain, which arrived in order.
-    First { chain: ChainNumber, len: usize },
-    /// Runs that may have arrived in another order than that of the chain.
-    Sorted(Box<[RunNumber]>),
+    Many(Arc<[RunNumber]>),
 }
 
 impl ChainRuns {
+    /// A single run, of which something was kept.
+    pub(crate) fn one(run: RunNumber) -> Self {
+        ChainRuns { runs: Runs::One(run), has_gone: false }
+    }
+
+    /// Several runs, in this order.
+    pub(crate) fn several(runs: &[RunNumber], has_gone: bool) -> Self {
+        let runs = match runs {
+            [run] => Runs::One(*run),
+            runs => Runs::Many(runs.into()),
+        };
+        ChainRuns { runs, has_gone }
+    }
+
     /// The runs of a chain in the order in which they arrived.
     pub(crate) fn arrived(snapshot: &Snapshot, chain: ChainNumber) -> Result<Self> {
         let index = snapshot.index();
+        let found = index.sure(index.chains.get(chain))?;
+        let (runs, gone) = found.as_deref().map_or((&[][..], 0), |it| (it.runs(), it.deleted));
         // In the order of their numbers, hence of their positions in the log.
-        let seen = |runs: &[RunNumber]| runs.partition_point(|run| snapshot.sees(&index, *run));
-        let len = index.chains.get(chain).map_or(0, |found| seen(found.runs()));
-        index.sure(ChainRuns::First { chain, len })
+        let seen = runs.partition_point(|run| snapshot.sees(&index, *run));
+        let runs = ChainRuns::several(runs.get(..seen).unwrap_or_default(), gone > 0);
+        index.sure(runs)
+    }
+
+    fn as_slice(&self) -> &[RunNumber] {
+        match &self.runs {
+            Runs::One(run) => std::slice::from_ref(run),
+            Runs::Many(runs) => runs,
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
-        match self {
-            ChainRuns::One(_) => 1,
-            ChainRuns::First { len, .. } => *len,
-            ChainRuns::Sorted(runs) => runs.len(),
-        }
+        self.as_slice().len()
     }
 
     /// The number of the run at `at` in the chain.
-    pub(crate) fn get(&self, index: &Index, at: usize) -> Option<RunNumber> {
-        match self {
-            ChainRuns::One(run) => (at == 0).then_some(*run),
-            ChainRuns::First { chain, len } => {
-                index.chains.get(*chain)?.runs().get(at).copied().filter(|_| at < *len)
-            }
-            ChainRuns::Sorted(runs) => runs.get(at).copied(),
-        }
+    pub(crate) fn get(&self, at: usize) -> Option<RunNumber> {
+        self.as_slice().get(at).copied()
     }
 
     /// The number of the last run.
-    pub(crate) fn last(&self, index: &Index) -> Option<RunNumber> {
-        self.get(index, self.len().checked_sub(1)?)
+    pub(crate) fn last(&self) -> Option<RunNumber> {
+        self.as_slice().last().copied()
     }
 
     /// Those of which something was kept.
     pub(crate) fn kept(self, snapshot: &Snapshot) -> Result<Self> {
         // Nothing is undeleted: where no run is gone now, none was before.
-        if let ChainRuns::First { chain, .. } = self
-            && snapshot.look(|index| index.chains.get(chain).is_some_and(|it| it.deleted == 0))?
-        {
+        if !self.has_gone {
             return Ok(self);
         }
         self.only(snapshot, |deleted| deleted != Some(Keep::Nothing))
@@ -74,10 +91,11 @@ impl ChainRuns {
     fn only(self, snapshot: &Snapshot, wanted: impl Fn(Option<Keep>) -> bool) -> Result<Self> {
         let mut runs = vec![];
         self.each(snapshot, |index, run| {
-            runs.extend(wanted(snapshot.at(index).deleted(run)).then_some(run));
+            // One that is missing was erased meanwhile.
+            let is_there = index.runs.state(run).is_some();
+            runs.extend((is_there && wanted(snapshot.at(index).deleted(run))).then_some(run));
         })?;
-        let all = runs.len() == self.len();
-        Ok(if all { self } else { ChainRuns::Sorted(runs.into()) })
+        Ok(if runs.len() == self.len() { self } else { ChainRuns::several(&runs, false) })
     }
 
     /// What is kept of the runs, in sum.
@@ -118,12 +136,50 @@ impl ChainRuns {
         snapshot: &Snapshot,
         mut visit: impl FnMut(&Index, RunNumber),
     ) -> Result<()> {
-        for page in (0..self.len()).step_by(PAGE_RUNS) {
+        for page in self.as_slice().chunks(PAGE_RUNS) {
             let index = snapshot.index();
-            let range = page..self.len().min(page + PAGE_RUNS);
-            range.filter_map(|at| self.get(&index, at)).for_each(|run| visit(&index, run));
+            page.iter().for_each(|run| visit(&index, *run));
             index.check_cold()?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kinlog_testing::files::directory;
+
+    use super::ChainRuns;
+    use crate::retention::Keep;
+    use crate::{NewRun, NextRun, Store};
+
+    #[test]
+    fn a_chain_that_was_listed_has_its_runs_when_others_are_erased() {
+        let dir = directory();
+        let store = Store::open(dir.path()).unwrap();
+        let first = store.transact(|tx| tx.start(NewRun::new("ns", "cron", "T"))).unwrap().0;
+        let mut runs = vec![first];
+        for _ in 0..9 {
+            let next = |run| store.transact(|tx| tx.continue_as_new(run, NextRun::new("T")));
+            runs.push(next(&runs[runs.len() - 1]).unwrap().0);
+        }
+        for run in &runs[1..6] {
+            store.transact(|tx| tx.delete_run(run, Keep::Nothing)).unwrap();
+        }
+        let snapshot = store.snapshot();
+        let number = {
+            let index = snapshot.index();
+            index.runs.get(snapshot.number(&index, &first).unwrap()).unwrap().chain
+        };
+        let listed = ChainRuns::of(&snapshot, number).unwrap();
+        assert_eq!(store.erase().unwrap().runs, 5);
+        let last = listed.last();
+        let kept = listed.kept(&snapshot).unwrap();
+        assert_eq!((kept.len(), kept.last()), (5, last));
+        let ids = |index: &crate::index::Index, run| index.runs.get(run).map(|run| run.id);
+        let mut read = vec![];
+        kept.each(&snapshot, |index, run| read.extend(ids(index, run))).unwrap();
+        runs.drain(1..6);
+        assert_eq!(read, runs);
     }
 }

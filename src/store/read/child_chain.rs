@@ -53,7 +53,7 @@ impl ChildChain {
                 let end = snapshot.end();
                 let found = index.runs.state_at(&run, end).map(|state| ChildChain {
                     number: run.chain,
-                    kept: Some(ChainRuns::First { chain: run.chain, len: 1 }),
+                    kept: Some(ChainRuns::one(held.child)),
                     current: info_of(&index, (held.child, &run), &chain, Some(held.by), end),
                     ended: how_ended(&state),
                     size: state.whole_size(),
@@ -87,10 +87,10 @@ fn last_run(
     kept: Option<&ChainRuns>,
 ) -> Result<(Option<RunInfo>, Option<RunStatus>)> {
     let index = snapshot.index();
-    let Some(last) = runs.last(&index) else { return index.sure((None, None)) };
+    let Some(last) = runs.last() else { return Ok((None, None)) };
     let run_state = index.runs.get(last).and_then(|run| index.runs.state_at(&run, snapshot.end()));
     let ended = run_state.as_ref().and_then(how_ended);
-    let kept = kept.and_then(|runs| runs.last(&index));
+    let kept = kept.and_then(ChainRuns::last);
     index.sure((kept.and_then(|last| info(&index, last, snapshot.end())), ended))
 }
 

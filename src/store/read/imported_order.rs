@@ -29,7 +29,7 @@ impl ChainRuns {
         for run in &mut runs {
             run.continues = run.continues.or(linked.followed.get(&run.id).copied());
         }
-        Ok(ChainRuns::Sorted(in_order(runs).into()))
+        Ok(ChainRuns::several(&in_order(runs), true))
     }
 
     fn read_starts(&self, snapshot: &Snapshot) -> Result<Vec<ImportedRun>> {

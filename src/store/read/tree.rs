@@ -106,7 +106,7 @@ impl Tree {
     fn root_node(&mut self, root: RunNumber) -> Result<TreeNode> {
         let end = self.snapshot.end();
         let run = self.snapshot.look(|index| info(index, root, end))?;
-        self.enter(TreeNode { run, ..TreeNode::new(0, true) }, ChainRuns::One(root))
+        self.enter(TreeNode { run, ..TreeNode::new(0, true) }, ChainRuns::one(root))
     }
 
     fn child_node(&mut self, depth: usize, is_last: bool, found: Found) -> Result<TreeNode> {
@@ -206,7 +206,7 @@ impl Level {
     fn next(&mut self, snapshot: &Snapshot) -> Result<Option<ChildLink>> {
         loop {
             let index = snapshot.index();
-            let Some(run) = self.runs.get(&index, self.run) else { return index.sure(None) };
+            let Some(run) = self.runs.get(self.run) else { return Ok(None) };
             let link = index.sure(ChildLink::at(&index, snapshot, run, self.slot))?;
             if let Some(link) = link {
                 let next = ChildSlot::from_index(self.slot.as_index() + 1);
