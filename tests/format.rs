@@ -28,7 +28,8 @@ use std::process::{Command, Output};
 use kinlog::event::{ExternalFailedCause, RetryState, StartChildFailedCause};
 use kinlog::retention::{Compaction, Keep};
 use kinlog::{
-    Close, Error, EventKind, Limits, NewEvent, NewRun, Options, RunId, Store, Transaction, Verdict,
+    Close, Error, EventKind, Limits, NewChild, NewEvent, NewRun, NextRun, Options, RunId, Store,
+    Transaction, Verdict,
 };
 use kinlog_testing::files::small_segments;
 use samples::{Filling, bodies, closings, family, id, interleave, movers, recorded, resets, time};
@@ -489,12 +490,12 @@ fn stores_of_old_are_read_as_ever() {
         agree(&store);
         drop(store);
         let version = |path: &Path| fs::read(path).unwrap()[8];
-        assert_eq!(version(&dir.path().join("MANIFEST")), 7);
-        assert_eq!(fs::read(dir.path().join("MANIFEST")).unwrap()[4096 + 8], 7);
+        assert_eq!(version(&dir.path().join("MANIFEST")), 8);
+        assert_eq!(fs::read(dir.path().join("MANIFEST")).unwrap()[4096 + 8], 8);
         for (segment, was) in segments(dir.path()).iter().zip(segments(&golden)) {
             assert_eq!(version(segment), version(&was), "{}", was.display());
         }
-        assert_eq!(version(segments(dir.path()).last().unwrap()), 7);
+        assert_eq!(version(segments(dir.path()).last().unwrap()), 8);
         let store = Options::new().create(false).open(dir.path()).unwrap();
         assert_eq!(store.report().verdict, Verdict::Clean, "{}", golden.display());
         assert_eq!(store.history(&run).unwrap().len(), 7);
@@ -574,7 +575,7 @@ fn what_is_written_today_reads_as_the_golden_store_does() {
         Some(golden) => fs::write(golden.with_extension("json"), found).unwrap(),
         None => same(
             &found,
-            &in_words_of_today(&fs::read_to_string(project("tests/golden/v7.json")).unwrap()),
+            &in_words_of_today(&fs::read_to_string(project("tests/golden/v8.json")).unwrap()),
         ),
     }
 }
@@ -608,6 +609,26 @@ fn erased(store: &Store) {
     tx.start(NewRun::new("shop", "after", "Order").id(last).at(time(222))).unwrap();
     tx.commit().unwrap();
     assert!(store.erase().unwrap().runs > 0);
+    erased_of_a_child(store);
+}
+
+/// A child's chain of four runs, of which the two in the middle are erased, one after the other.
+fn erased_of_a_child(store: &Store) {
+    let [parent, child] = [id(0xe2), id(0xe3)];
+    let mut tx = store.begin();
+    tx.start(NewRun::new("shop", "of-a-cron", "Order").id(parent).at(time(223))).unwrap();
+    tx.spawn_child(&parent, NewChild::new("cron", "Order").id(child).at(time(223))).unwrap();
+    tx.commit().unwrap();
+    let mut last = child;
+    for (at, next) in [(224, id(0xe4)), (225, id(0xe5)), (226, id(0xe6))] {
+        let run = NextRun::new("Order").id(next).at(time(at));
+        store.transact(|tx| tx.continue_as_new(&last, run)).unwrap();
+        last = next;
+    }
+    for run in [id(0xe4), id(0xe5)] {
+        store.transact(|tx| tx.delete_run(&run, Keep::Nothing)).unwrap();
+        assert_eq!(store.erase().unwrap().runs, 1);
+    }
 }
 
 #[test]

@@ -27,9 +27,9 @@ pub(crate) use rules::{
     outcome_kind,
 };
 pub(crate) use state::{
-    Chain, ChildRef, DELETED_TABLE, Deletion, DutyKey, ERASED_TABLE, EVENT_KEYS_TABLE, Entry,
-    Erasure, Fork, FrozenEntries, FrozenIndex, Index, ListTime, NAMESPACES_TABLE, Place, Relation,
-    Run, RunLinks, RunList, RunState, Settings, ValueRef, Waypoint, Workflow, event_in_row,
-    event_key_row, event_of_row,
+    Chain, ChildRef, DELETED_TABLE, Deletion, DutyKey, ERASED_SIZES_TABLE, ERASED_TABLE,
+    EVENT_KEYS_TABLE, Entry, ErasedSize, Erasure, Fork, FrozenEntries, FrozenIndex, Index,
+    ListTime, NAMESPACES_TABLE, Place, Relation, Run, RunLinks, RunList, RunState, Settings,
+    ValueRef, Waypoint, Workflow, event_in_row, event_key_row, event_of_row,
 };
 pub use state::{DutyKind, RunStatus, Size};

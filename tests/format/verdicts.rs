@@ -61,7 +61,7 @@ const CASES: [Case; 30] = [
     ("a slot of zeros", Found::Repairable, |image| slots(image.manifest_mut()).0.fill(0)),
     ("a slot of another version", Found::Repairable, |image| {
         let slot = slots(image.manifest_mut()).0;
-        slot[8] = 8;
+        slot[8] = 9;
         seal_page(slot);
     }),
     ("a slot of version 2", Found::Sound, |image| {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use kinlog::retention::{Compaction, Maintenance};
-use kinlog::{Durability, Error, Options, Position, Store};
+use kinlog::retention::{Compaction, Keep, Maintenance};
+use kinlog::{Durability, Error, NewChild, NewRun, NextRun, Options, Position, Store};
 use shuttle::thread;
 
 use crate::device::Device;
@@ -71,5 +71,43 @@ fn rounds_are_done_for_all_who_ask_and_end_with_the_store() {
             0 => store.shut_down().unwrap(),
             _ => drop(store),
         }
+    });
+}
+
+/// What is erased leaves the chain and comes to the child's size in one commit; a reader may be in between.
+#[test]
+fn a_child_has_its_size_and_its_chain_its_runs_while_others_are_erased() {
+    explore(300, || {
+        let world = World::new();
+        let store = &world.store;
+        let mut tx = store.begin();
+        let parent = tx.start(NewRun::new("ns", "parent", "T")).unwrap();
+        let mut chain = vec![tx.spawn_child(&parent, NewChild::new("child", "T")).unwrap().run];
+        tx.commit_with(Durability::Buffered).unwrap();
+        for _ in 0..3 {
+            let mut tx = store.begin();
+            chain.push(tx.continue_as_new(&chain[chain.len() - 1], NextRun::new("T")).unwrap());
+            tx.commit_with(Durability::Buffered).unwrap();
+        }
+        let mut tx = store.begin();
+        for run in &chain[1..3] {
+            tx.delete_run(run, Keep::Nothing).unwrap();
+        }
+        tx.commit().unwrap();
+        let look = || {
+            let snapshot = store.snapshot();
+            let size = snapshot.children(&parent).unwrap().next().unwrap().unwrap().size;
+            let runs = snapshot.chain(&chain[0]).unwrap();
+            let runs: Vec<_> = runs.runs().map(|run| run.unwrap().id).collect();
+            (size, runs)
+        };
+        let (size, runs) = look();
+        assert_eq!((size.runs, runs.len()), (4, 2));
+        thread::scope(|scope| {
+            scope.spawn(|| store.erase().unwrap());
+            scope.spawn(|| (0..2).for_each(|_| assert_eq!(look(), (size, runs.clone()))));
+        });
+        assert_eq!(look(), (size, runs.clone()));
+        store.verify(|_| ()).unwrap();
     });
 }

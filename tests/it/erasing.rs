@@ -7,7 +7,7 @@ use std::path::Path;
 use kinlog::retention::{Compaction, Keep};
 use kinlog::{
     Close, DutyFilter, Error, EventKind, NewChild, NewEvent, NewRun, NextRun, Options,
-    ParentClosePolicy, Position, RunId, Store,
+    ParentClosePolicy, Position, RunId, Size, Store,
 };
 use kinlog_testing::disk::{Fate, Op, disk_with};
 use kinlog_testing::files::{Image, directory, small_segments};
@@ -128,33 +128,69 @@ fn the_number_of_an_erased_run_is_not_used_again() {
     store.verify(|_| ()).unwrap();
 }
 
+/// The size of the only child of a run.
+fn child_size(store: &Store, parent: &RunId) -> Size {
+    store.children(parent).unwrap().next().unwrap().unwrap().size
+}
+
+/// A child that continues for ever: a parent, and the runs of the child's chain.
+fn cron(store: &Store, runs: usize) -> (RunId, Vec<RunId>) {
+    let parent = start(store, "parent");
+    let child = NewChild::new("child", "Order");
+    let mut run = store.transact(|tx| tx.spawn_child(&parent, child)).unwrap().0.run;
+    let mut chain = vec![run];
+    while chain.len() < runs {
+        append(store, &run, 3);
+        let next = NextRun::new("Order");
+        run = store.transact(|tx| tx.continue_as_new(&run, next)).unwrap().0;
+        chain.push(run);
+    }
+    (parent, chain)
+}
+
+/// As the index says in memory, in files, and built anew from a log that was compacted in between.
 #[test]
 fn a_parent_goes_on_to_count_the_runs_of_a_child() {
     let dir = directory();
     let store = small_segments().open(dir.path()).unwrap();
-    let parent = start(&store, "parent");
-    let child = NewChild::new("child", "Order");
-    let first = store.transact(|tx| tx.spawn_child(&parent, child)).unwrap().0.run;
-    let next = |run: &RunId| {
-        store.transact(|tx| tx.continue_as_new(run, NextRun::new("Order"))).unwrap().0
-    };
-    let second = next(&first);
-    let third = next(&second);
-    let alone = start(&store, "alone");
-    let middle = next(&alone);
-    next(&middle);
-    let size = || store.children(&parent).unwrap().next().unwrap().unwrap().size;
-    let before = size();
-    assert_eq!(before.runs, 3);
-    delete(&store, &second, Keep::Nothing);
-    delete(&store, &middle, Keep::Nothing);
+    start(&store, "first");
+    let (parent, chain) = cron(&store, 8);
+    let before = child_size(&store, &parent);
+    assert_eq!(before.runs, 8);
+    for run in &chain[1..3] {
+        delete(&store, run, Keep::Nothing);
+    }
     let erased = store.erase().unwrap();
-    assert_eq!((erased.runs, erased.left), (1, 1));
-    assert!(is_gone(&store, &middle) && !is_gone(&store, &second));
-    assert_eq!(store.chain(&alone).unwrap().len(), 2);
-    assert_eq!(size(), before);
+    assert_eq!((erased.runs, erased.left), (2, 0));
+    assert!(is_gone(&store, &chain[1]) && !is_gone(&store, &chain[3]));
+    assert_eq!(child_size(&store, &parent), before);
+    fill(&store, 3, false);
+    assert!(compact(&store, 0).contains(&true));
+    store.shut_down().unwrap();
+    let store = rebuilt(dir.path());
+    assert_eq!(child_size(&store, &parent), before);
+    store.shut_down().unwrap();
+    let store = small_segments().memory_bytes(0).open(dir.path()).unwrap();
+    for run in &chain[3..6] {
+        delete(&store, run, Keep::Nothing);
+    }
+    assert_eq!(store.erase().unwrap().runs, 3);
+    fill(&store, 5, false);
+    store.shut_down().unwrap();
+    let store = small_segments().open(dir.path()).unwrap();
+    assert_eq!(store.report().index, kinlog::admin::IndexFound::Used);
+    assert_eq!(child_size(&store, &parent), before);
+    assert_eq!(store.chain(&chain[0]).unwrap().len(), 3);
+    compact(&store, 0);
+    store.shut_down().unwrap();
+    let store = rebuilt(dir.path());
+    assert_eq!(child_size(&store, &parent), before);
+    // What is known of the chain goes with the last of it.
+    let erased_sizes = || store.snapshot().rows("kinlog.erased_sizes", ..).count();
+    assert_eq!(erased_sizes(), 1);
     store.delete_tree(&parent, Keep::Nothing, "").unwrap();
-    assert!(store.run(&third).is_err());
+    assert_eq!(store.erase().unwrap().left, 0);
+    assert!(is_gone(&store, &parent) && erased_sizes() == 0);
     store.verify(|_| ()).unwrap();
 }
 

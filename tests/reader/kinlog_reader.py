@@ -35,7 +35,7 @@ try:
 except ImportError:  # Not a Unix: no writer can be asked for.
     fcntl = None
 
-FORMAT_VERSIONS = (2, 3, 4, 5, 6, 7)
+FORMAT_VERSIONS = (2, 3, 4, 5, 6, 7, 8)
 
 
 class Corrupt(Exception):
@@ -808,6 +808,7 @@ NAMESPACES = "kinlog.namespaces"
 DELETED = "kinlog.deleted"
 KEYS = "kinlog.keys"
 ERASED = "kinlog.erased"
+ERASED_SIZES = "kinlog.erased_sizes"
 # What is kept of a run that is deleted.
 NOTHING, OUTCOME = 0, 1
 NAMESPACE_BYTES_MAX = 255
@@ -847,6 +848,12 @@ class Row:
             raise Malformed("a deletion names no run or not what is kept")
         if self.table == ERASED:
             self.check_erasure()
+        if self.table == ERASED_SIZES:
+            if len(self.key) != 16 or len(self.value or b"") != 24:
+                raise Malformed("what was erased of a chain is no size, or of no run")
+            self.erased_size = struct.unpack("<QQQ", self.value)
+            if max(self.erased_size) >= 1 << 62:
+                raise Malformed("more was erased of a chain than there can be")
 
     def check_erasure(self):
         value = self.value or b""
@@ -1079,6 +1086,8 @@ class Chain:
         self.named, self.last = first, first
         # The run that has the relation to this chain, and the event that began it.
         self.holder = None
+        # How many of its runs were erased, and their events and bytes, if it has a parent.
+        self.erased = (0, 0, 0)
 
     def ended(self):
         """How its last run closed, if no run continues that."""
@@ -1329,8 +1338,11 @@ class Index:
             raise Malformed("a commit that deletes runs makes none by a reset")
         for row in rows:
             of_run = row.table == DELETED or (row.table == KEYS and self.before and row.value)
+            of_run |= row.table == ERASED_SIZES
             if row.table == ERASED or (of_run and run_id(row.key[:16]) not in self.by_id):
                 continue
+            if row.table == ERASED_SIZES:
+                self.by_id[run_id(row.key)].chain.erased = row.erased_size
             table = self.tables.setdefault(row.table, {})
             if row.value is None:
                 table.pop(row.key, None)
@@ -1350,6 +1362,7 @@ class Index:
                 del self.by_id[run.id]
                 key = uuid.UUID(run.id).bytes
                 self.tables.get(DELETED, {}).pop(key, None)
+                self.tables.get(ERASED_SIZES, {}).pop(key, None)
                 for row in [row for row in self.tables.get(KEYS, {}) if row.startswith(key)]:
                     del self.tables[KEYS][row]
 
@@ -1384,11 +1397,13 @@ class Index:
 
     def check_erasures(self, rows, batches):
         """The runs that a commit erases."""
-        rows = [row for row in rows if row.table == ERASED or not self.before]
+        rows = [row for row in rows if row.table in (ERASED, ERASED_SIZES) or not self.before]
         erased = {number for row in rows if row.table == ERASED for number in row.erased}
+        sizes = [row for row in rows if row.table == ERASED_SIZES]
         if not erased or self.before:
+            self.check_erased_sizes(sizes)
             return erased
-        if batches or any(row.table != ERASED for row in rows):
+        if batches or any(row.table not in (ERASED, ERASED_SIZES) for row in rows):
             raise Malformed("a commit that erases says something else")
         if any(number not in self.runs for number in erased):
             raise Malformed("a run is erased that is not there")
@@ -1398,7 +1413,32 @@ class Index:
         for number in erased:
             run = self.runs[number]
             self.check_erasure(run, erased, workflows[run.workflow])
+        if [(run_id(row.key), row.erased_size) for row in sizes] != self.erased_sizes(erased):
+            raise Malformed("an erasure does not say how much of a child it erases")
         return erased
+
+    def check_erased_sizes(self, sizes):
+        """Rows beside no erasure that say how much was erased of chains: no less than before."""
+        for row in sizes:
+            run = self.by_id.get(run_id(row.key))
+            if run is None and self.before:
+                # It is erased later.
+                continue
+            if run is None or run.imported or run.chain.named is not run or not run.chain.holder:
+                raise Malformed("what was erased is of no chain of a child")
+            if any(now < before for now, before in zip(row.erased_size, run.chain.erased)):
+                raise Malformed("less was erased of a chain than before")
+
+    def erased_sizes(self, erased):
+        """How much is erased of the chains of children that other runs are left of, those before among it."""
+        chains = {}
+        for run in (self.runs[number] for number in sorted(erased)):
+            stays = any(other.number not in erased for other in self.members(run))
+            if stays and not run.imported and run.chain.holder:
+                runs, events, size = chains.get(run.chain.named.number, run.chain.erased)
+                sums = (runs + 1, events + run.next_event - 1, size + run.bytes)
+                chains[run.chain.named.number] = sums
+        return [(self.runs[number].id, chains[number]) for number in sorted(chains)]
 
     def check_erasure(self, run, erased, workflow):
         def refuse(why):
@@ -1424,7 +1464,6 @@ class Index:
             any(it.base for it in [run, *others])
             or run.chain.last is run
             or run.chain.named is run
-            or run.chain.holder
         ):
             refuse("without which its chain does not follow")
         for relation in run.relations.values():

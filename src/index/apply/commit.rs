@@ -3,7 +3,7 @@
 use crate::event::Malformed;
 use crate::id::{Position, RunId, RunNumber};
 use crate::index::payload::Payload;
-use crate::index::state::{Deletion, Erasure, Impossible, Index, Must};
+use crate::index::state::{Deletion, ErasedSize, Erasure, Impossible, Index, Must};
 use crate::log::format::{Compacted, Frame, Part, Put, SegmentHeader};
 use crate::log::open::Replay;
 
@@ -46,6 +46,11 @@ impl Index {
         let deletion = Deletion::of(row).ok().must("a deletion that was checked is malformed")?;
         if let Some(deletion) = deletion {
             self.apply_deletion(deletion, commit)?;
+        }
+        let erased =
+            ErasedSize::of(row).ok().must("an erased size that was checked is malformed")?;
+        if let Some(erased) = erased {
+            self.apply_erased_size(&erased)?;
         }
         self.tables.put(row, commit)
     }

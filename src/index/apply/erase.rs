@@ -5,7 +5,8 @@ use std::ops::Bound;
 use crate::hash::Map;
 use crate::id::{Position, RunNumber, WorkflowNumber};
 use crate::index::state::{
-    DELETED_TABLE, Deletion, DutyKey, EVENT_KEYS_TABLE, Erasure, Impossible, Index, Must, Run,
+    DELETED_TABLE, Deletion, DutyKey, ERASED_SIZES_TABLE, EVENT_KEYS_TABLE, ErasedSize, Erasure,
+    Impossible, Index, Must, Run,
 };
 use crate::log::format::Put;
 use crate::retention::Keep;
@@ -31,6 +32,12 @@ impl Index {
         Ok(())
     }
 
+    /// Takes in how much of a chain was erased.
+    pub(crate) fn apply_erased_size(&mut self, erased: &ErasedSize) -> Result<(), Impossible> {
+        let chain = self.chain_of_first(&erased.first);
+        self.chains.set_erased(chain.must("a chain has no first run")?, erased.size)
+    }
+
     /// Erases a run. `newer` has of workflows a run that came after it and is not erased.
     fn erase_run(
         &mut self,
@@ -52,7 +59,7 @@ impl Index {
             self.totals.open_runs -= 1;
             self.namespaces.types.close(run.workflow_type, number, commit);
         }
-        self.forget_rows(&run, commit)?;
+        self.forget_rows(number, &run, commit)?;
         self.totals.runs -= 1;
         self.totals.runs_deleted -= 1;
         self.totals.histories_deleted -= 1;
@@ -66,13 +73,25 @@ impl Index {
         Ok(())
     }
 
-    /// Forgets that a run was deleted, and the keys of its events.
-    fn forget_rows(&mut self, run: &Run, commit: Position) -> Result<(), Impossible> {
+    /// Forgets that a run was deleted, the keys of its events, and with a whole chain what was erased of it before.
+    fn forget_rows(
+        &mut self,
+        number: RunNumber,
+        run: &Run,
+        commit: Position,
+    ) -> Result<(), Impossible> {
         let id = run.id.as_bytes();
         let keyed = self.tables.rows_after(EVENT_KEYS_TABLE, Bound::Included(id));
         let keys = keyed.map(|(key, _)| key.to_vec()).take_while(|key| key.starts_with(id));
         for key in keys.collect::<Vec<_>>() {
             self.tables.put(&Put { table: EVENT_KEYS_TABLE, key: &key, value: None }, commit)?;
+        }
+        let is_last = self.chains.get(run.chain).is_some_and(|chain| {
+            // The first run of the chain: the others went before.
+            chain.runs() == [number] && chain.erased.is_some()
+        });
+        if is_last {
+            self.tables.put(&Put { table: ERASED_SIZES_TABLE, key: id, value: None }, commit)?;
         }
         self.tables.put(&Put { table: DELETED_TABLE, key: id, value: None }, commit)
     }

@@ -11,7 +11,7 @@ use crate::log::open::Covered;
 
 const MAGIC: &[u8; 8] = b"KINLOGIX";
 /// The version of all files of the index. An index of another version is built anew.
-const VERSION: u64 = 5;
+const VERSION: u64 = 6;
 
 /// A state of the index on disk.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use crate::bytes::wide;
 use crate::hash::Map;
 
 use super::deletion::Deletions;
@@ -12,7 +13,7 @@ use super::steps::Illegal;
 use crate::event::{Body, Event, Malformed, RawEvent, Reset, Started};
 use crate::id::{RunId, RunNumber};
 use crate::index::payload::{Beginning, Payload, beginning};
-use crate::index::state::{Deletion, Entry, Erasure, Index, Namespaces, is_name};
+use crate::index::state::{Deletion, Entry, ErasedSize, Erasure, Index, Namespaces, is_name};
 use crate::log::format::{Batch, Part, is_start};
 
 /// Why a commit cannot follow.
@@ -58,6 +59,7 @@ struct Checking<'i, 'a> {
     rows: u32,
     erasures: u32,
     erased: BTreeSet<RunNumber>,
+    erased_sizes: Vec<ErasedSize>,
 }
 
 impl Index {
@@ -75,6 +77,7 @@ impl Index {
             rows: 0,
             erasures: 0,
             erased: BTreeSet::new(),
+            erased_sizes: vec![],
         };
         let mut parts = payload.parts();
         while let Some(batch) = parts.batch()? {
@@ -96,6 +99,7 @@ impl Index {
                     checking.erasures += 1;
                     checking.erased.extend(erasure.runs());
                 }
+                checking.erased_sizes.extend(ErasedSize::of(&row)?);
             }
         }
         checking.check_erasures()?;
@@ -282,13 +286,18 @@ impl<'a> Checking<'_, 'a> {
         sound.then_some(()).ok_or(Malformed)
     }
 
-    /// Checks the runs that are erased: a commit that does so says nothing else.
+    /// Checks the runs that are erased: a commit that does so says nothing else but how much that was of chains that stay.
     fn check_erasures(&self) -> Result<(), Malformed> {
-        if self.erasures == 0 {
-            return Ok(());
-        }
-        let only = self.payload.batches == 0 && self.rows == self.erasures;
-        let sound = only && self.index.are_erasable(&self.erased);
+        let sizes = &self.erased_sizes;
+        let sound = if self.erasures == 0 {
+            sizes.iter().all(|erased| self.index.may_say(erased))
+        } else {
+            let rows = u64::from(self.rows) == u64::from(self.erasures) + wide(sizes.len());
+            self.payload.batches == 0
+                && rows
+                && self.index.are_erasable(&self.erased)
+                && *sizes == self.index.erased_sizes(&self.erased)
+        };
         sound.then_some(()).ok_or(Malformed)
     }
 

@@ -7,7 +7,9 @@
 use crate::event::{Body, Malformed};
 use crate::id::Position;
 use crate::index::payload::Payload;
-use crate::index::state::{Deletion, EVENT_KEYS_TABLE, Erasure, Index, Namespaces, event_of_row};
+use crate::index::state::{
+    Deletion, EVENT_KEYS_TABLE, ErasedSize, Erasure, Index, Namespaces, event_of_row,
+};
 use crate::log::format::{Batch, Compacted, Part, Put, SegmentHeader, is_start};
 
 impl Index {
@@ -121,12 +123,18 @@ impl Index {
         })
     }
 
-    /// Checks a row; whether it says something to the index. One that deletes a run which is not there, or has the key of
-    /// an event of such a run, is of one that is erased later.
+    /// Checks a row; whether it says something to the index. One that deletes a run which is not there, has the key of an
+    /// event of such a run, or says what was erased of its chain, is of one that is erased later.
     fn check_cut_row(&mut self, row: &Put<'_>) -> Result<bool, Malformed> {
         if let (EVENT_KEYS_TABLE, Some((_, value))) = (row.table, row.value) {
             let event = event_of_row(row.key, value);
             return Ok(event.is_none_or(|(run, _)| self.runs.number(&run).is_some()));
+        }
+        if let Some(erased) = ErasedSize::of(row)? {
+            return match self.chain_of_first(&erased.first) {
+                Some(_) => self.may_say(&erased).then_some(true).ok_or(Malformed),
+                None => Ok(false),
+            };
         }
         let Some(deletion) = Deletion::of(row)? else {
             return Erasure::of(row).map(|_| true);

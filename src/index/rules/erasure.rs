@@ -1,12 +1,12 @@
 //! Which deleted runs can be erased: those that nothing in the index refers to any more but what is erased with them, and
 //! without which a replay of the log comes to the same.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::hash::Map;
-use crate::id::{ChainNumber, Position, RunNumber, WorkflowNumber};
+use crate::id::{ChainNumber, Position, RunId, RunNumber, WorkflowNumber};
 use crate::index::payload::Payload;
-use crate::index::state::{Erasure, Index, Run};
+use crate::index::state::{ErasedSize, Erasure, Index, Run, Size};
 use crate::log::format::Part;
 use crate::retention::Keep;
 
@@ -43,6 +43,43 @@ impl Index {
         });
         let sees = |number| self.runs.look(number, |run| run.state.changed() >= oldest);
         erasures.any(|erasure| erasure.runs().any(|number| sees(number) == Some(true)))
+    }
+
+    /// The chain that a run of this store is the first one of.
+    pub(crate) fn chain_of_first(&self, first: &RunId) -> Option<ChainNumber> {
+        let number = self.runs.number(first)?;
+        let chain = self.runs.look(number, |run| run.chain)?;
+        (chain.as_u32() == number.as_u32()).then_some(chain)
+    }
+
+    /// Whether a row may say, beside no erasure, how much of a chain was erased: of a child's chain, and no less than before.
+    pub(crate) fn may_say(&self, erased: &ErasedSize) -> bool {
+        let chain = self.chain_of_first(&erased.first).and_then(|chain| self.chains.get(chain));
+        chain.is_some_and(|chain| {
+            let before = chain.erased.as_deref().copied().unwrap_or_default();
+            chain.parent.is_some() && chain.imported.is_none() && before.is_within(&erased.size)
+        })
+    }
+
+    /// How much is erased with these runs of the chains of children that other runs are left of: what the size of a child
+    /// counts, in the order of the chains.
+    pub(crate) fn erased_sizes(&self, runs: &BTreeSet<RunNumber>) -> Vec<ErasedSize> {
+        let mut sizes: BTreeMap<ChainNumber, Size> = BTreeMap::new();
+        for number in runs {
+            let found = self.runs.look(*number, |run| (run.chain, run.state.latest().whole_size()));
+            if let Some((chain, size)) = found {
+                *sizes.entry(chain).or_default() += size;
+            }
+        }
+        let sum = |(number, size): (ChainNumber, Size)| {
+            let chain = self.chains.get(number)?;
+            let stays =
+                chain.parent.is_some() && !chain.runs().iter().all(|run| runs.contains(run));
+            let before = chain.erased.as_deref().copied().unwrap_or_default();
+            let first = self.first_run(number, &chain).filter(|_| stays)?;
+            Some(ErasedSize { first, size: before.plus(size) })
+        };
+        sizes.into_iter().filter_map(sum).collect()
     }
 
     /// Whether these runs can be erased, all of them in one commit.
@@ -92,8 +129,8 @@ impl<'i> Erasing<'i> {
         }
     }
 
-    /// A chain is erased as a whole, and then with its parent; or keeps its first and its last run, unless a parent counts
-    /// its size, or it has a reset or imported runs.
+    /// A chain is erased as a whole, and then with its parent; or keeps its first and its last run, unless it has a reset or
+    /// imported runs.
     fn chain_can_do_without(&mut self, number: RunNumber, run: &Run) -> bool {
         let whole = self.takes_chain(run.chain);
         let Some(chain) = self.index.chains.get(run.chain) else { return false };
@@ -105,7 +142,6 @@ impl<'i> Erasing<'i> {
         run.chain.as_u32() != number.as_u32()
             && chain.newest() != number
             && chain.imported.is_none()
-            && chain.parent.is_none()
             && chain.runs().iter().all(|run| is_fork(run) == Some(false))
     }
 

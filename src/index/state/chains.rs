@@ -8,7 +8,7 @@ use super::frozen::Retired;
 use super::impossible::{Impossible, Must};
 use super::layers::{Entry, Layer, Layers};
 use super::links::ChildRef;
-use super::runs::Run;
+use super::runs::{Run, Size};
 use crate::bytes::wide;
 use crate::id::{ChainNumber, Position, RunId, RunNumber};
 use crate::index::cold::Cold;
@@ -28,6 +28,8 @@ pub(crate) struct Chain {
     pub(crate) imported: Option<RunId>,
     /// How many of its runs were deleted and nothing kept.
     pub(crate) deleted: u32,
+    /// How much its runs were that were erased, if it has a parent.
+    pub(crate) erased: Option<Box<Size>>,
 }
 
 /// Most chains have one run.
@@ -182,7 +184,7 @@ impl Chains {
         root: Option<RunNumber>,
     ) -> ChainNumber {
         let members = Members::One(run);
-        self.put(run, Chain { members, parent, root, imported: None, deleted: 0 })
+        self.put(run, Chain { members, parent, root, imported: None, deleted: 0, erased: None })
     }
 
     /// Adds a run that happened elsewhere to the chain that `first` began.
@@ -197,7 +199,8 @@ impl Chains {
         }
         let members = Members::One(run);
         let (parent, root) = (None, None);
-        let chain = Chain { members, parent, root, imported: Some(first), deleted: 0 };
+        let chain =
+            Chain { members, parent, root, imported: Some(first), deleted: 0, erased: None };
         let number = self.put(run, chain);
         self.imported.insert(first, number);
         Ok(number)
@@ -210,6 +213,13 @@ impl Chains {
             Members::One(first) => chain.members = Members::Many(vec![*first, run]),
             Members::Many(runs) => runs.push(run),
         }
+        Ok(())
+    }
+
+    /// Sets how much of a chain was erased.
+    pub(crate) fn set_erased(&mut self, number: ChainNumber, size: Size) -> Result<(), Impossible> {
+        let chain = self.get_mut(number).must("runs of a chain were erased that is not there")?;
+        chain.erased = Some(Box::new(size));
         Ok(())
     }
 

@@ -36,7 +36,7 @@ pub(crate) use chains::Chain;
 pub(crate) use deletion::{DELETED_TABLE, Deletion};
 pub use duties::DutyKind;
 pub(crate) use duties::{Duties, DutyKey};
-pub(crate) use erasure::{ERASED_TABLE, Erasure};
+pub(crate) use erasure::{ERASED_SIZES_TABLE, ERASED_TABLE, ErasedSize, Erasure};
 pub(crate) use event_keys::{EVENT_KEYS_TABLE, event_in_row, event_key_row, event_of_row};
 pub(crate) use freeze::{FrozenEntries, FrozenIndex};
 pub(crate) use impossible::{Impossible, Must};

@@ -157,6 +157,11 @@ impl std::ops::AddAssign for Size {
 }
 
 impl Size {
+    /// Whether it is no more than `other` in any way.
+    pub(crate) fn is_within(&self, other: &Size) -> bool {
+        self.runs <= other.runs && self.events <= other.events && self.bytes <= other.bytes
+    }
+
     /// With `other`.
     pub(crate) fn plus(mut self, other: Size) -> Size {
         self += other;

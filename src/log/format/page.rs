@@ -10,7 +10,7 @@ use crate::event::LAYOUT_FINGERPRINT;
 /// Bytes of a page.
 pub(super) const HEADER_PAGE_BYTES: usize = 4096;
 /// The version of everything in this directory; `docs/format.md` describes it.
-pub(crate) const FORMAT_VERSION: u32 = 7;
+pub(crate) const FORMAT_VERSION: u32 = 8;
 /// The versions that this build reads. In version 2, every segment has the length `segment_bytes`; version 3 has no
 /// deletions, version 4 no segments that were compacted, and version 6 none that were packed.
 const READABLE_VERSIONS: RangeInclusive<u32> = 2..=FORMAT_VERSION;

@@ -18,7 +18,7 @@ use std::ops::Bound;
 
 use crate::error::Moved;
 use crate::id::{ChainNumber, Position, RunId, RunNumber, WorkflowNumber};
-use crate::index::{Chain, ChildRef, Deletability, DutyKey, Index, ValueRef};
+use crate::index::{Chain, ChildRef, Deletability, DutyKey, ErasedSize, Index, ValueRef};
 use crate::retention::Keep;
 
 /// A question to the index and its answer.
@@ -40,8 +40,8 @@ pub(crate) enum Read {
     Deletable { number: RunNumber, found: Deletability },
     /// What was kept of a run, if it was deleted.
     Deleted { number: RunNumber, deleted: Option<Keep> },
-    /// Runs can be erased together.
-    Erasable(BTreeSet<RunNumber>),
+    /// Runs can be erased together, and how much has been of the chains of children then.
+    Erasable { runs: BTreeSet<RunNumber>, sizes: Vec<ErasedSize> },
     /// Nothing is missing of the children that a reset takes on.
     NoChildGone { base: RunNumber, last: u32 },
     /// Whether a duty is open.
@@ -114,7 +114,10 @@ impl Read {
                 let same = state.deleted == *deleted;
                 (!same).then(|| moved_run(index, *number))
             }
-            Read::Erasable(runs) => (!index.are_erasable(runs)).then_some(Moved::Erasure),
+            Read::Erasable { runs, sizes } => {
+                let same = index.are_erasable(runs) && index.erased_sizes(runs) == *sizes;
+                (!same).then_some(Moved::Erasure)
+            }
             Read::NoChildGone { base, last } => {
                 let gone = index.child_gone_at_reset(*base, *last);
                 gone.map(|child| moved_run(index, child))

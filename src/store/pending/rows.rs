@@ -7,7 +7,7 @@ use super::row_writes::Written;
 use super::workspace::Workspace;
 use crate::hash::Map;
 use crate::id::Position;
-use crate::index::{DELETED_TABLE, ERASED_TABLE, Index};
+use crate::index::{DELETED_TABLE, ERASED_SIZES_TABLE, ERASED_TABLE, Index};
 use crate::log::format::{Part, Parts, write_put};
 
 /// Deletes of rows that are not there: they are not logged.
@@ -31,7 +31,8 @@ impl Workspace {
     pub(crate) fn put_row(&mut self, table: &str, key: &[u8], value: Option<&[u8]>) {
         let start = self.rows.len();
         self.deletes |= value.is_none();
-        self.puts |= value.is_some() && table != DELETED_TABLE && table != ERASED_TABLE;
+        self.puts |=
+            value.is_some() && ![DELETED_TABLE, ERASED_TABLE, ERASED_SIZES_TABLE].contains(&table);
         write_put(&mut self.rows, table, key, value);
         if let Some(written) = &mut self.written {
             written.add(self.rows.as_slice(), start);

@@ -75,8 +75,23 @@ impl ChildChain {
         let kept = Some(runs.clone().kept(snapshot)?).filter(|kept| kept.len() > 0);
         let held = parent_of(snapshot, number)?;
         let (current, ended) = last_run(snapshot, &runs, kept.as_ref())?;
-        let size = runs.size(snapshot)?;
+        let size = size_of(snapshot, number, &runs)?;
         Ok(Some(ChildChain { number, kept, current, ended, size, held }))
+    }
+}
+
+/// The total size of a chain's runs, deleted and erased ones as they were. Some may be erased meanwhile (optimistic).
+fn size_of(snapshot: &Snapshot, number: ChainNumber, runs: &ChainRuns) -> Result<Size> {
+    let erased = || snapshot.look(|index| Some(*index.chains.get(number)?.erased.as_deref()?));
+    let mut before = erased()?;
+    loop {
+        // Without those that are erased by now.
+        let size = runs.size(snapshot)?;
+        let after = erased()?;
+        if before == after {
+            return Ok(size.plus(before.unwrap_or_default()));
+        }
+        before = after;
     }
 }
 

@@ -7,12 +7,14 @@ use crate::index::pack::{Pack, Unpack};
 use crate::index::state::chains::{Chain, Members};
 use crate::index::state::layers::Record;
 use crate::index::state::links::ChildRef;
+use crate::index::state::runs::Size;
 
 const IMPORTED: u8 = 1;
 const PARENT: u8 = 2;
 const ROOT: u8 = 4;
 const FIRST_ALONE: u8 = 8;
 const DELETED: u8 = 16;
+const ERASED: u8 = 32;
 
 impl Record for Chain {
     const FAMILY: Family = Family::Chains;
@@ -26,7 +28,8 @@ impl Record for Chain {
                 | flag(PARENT, self.parent.is_some())
                 | flag(ROOT, self.root.is_some())
                 | flag(FIRST_ALONE, first_alone)
-                | flag(DELETED, self.deleted > 0),
+                | flag(DELETED, self.deleted > 0)
+                | flag(ERASED, self.erased.is_some()),
         );
         if let Some(first) = &self.imported {
             to.extend_from_slice(first.as_bytes());
@@ -40,6 +43,9 @@ impl Record for Chain {
         }
         if self.deleted > 0 {
             to.number(self.deleted.into());
+        }
+        if let Some(Size { runs, events, bytes }) = self.erased.as_deref() {
+            [*runs, *events, *bytes].into_iter().for_each(|number| to.number(number));
         }
         if first_alone {
             return;
@@ -66,6 +72,13 @@ impl Record for Chain {
         };
         let root = if has(ROOT) { Some(RunNumber::from_u32(from.near(number)?)) } else { None };
         let deleted = if has(DELETED) { from.narrow()? } else { 0 };
+        let erased = match has(ERASED) {
+            true => {
+                let (runs, events, bytes) = (from.number()?, from.number()?, from.number()?);
+                Some(Box::new(Size { runs, events, bytes }))
+            }
+            false => None,
+        };
         let members = match has(FIRST_ALONE) {
             true => Members::One(RunNumber::from_u32(number)),
             false => {
@@ -79,13 +92,14 @@ impl Record for Chain {
                 if let [run] = runs.as_slice() { Members::One(*run) } else { Members::Many(runs) }
             }
         };
-        from.finish(Chain { members, parent, root, imported, deleted })
+        from.finish(Chain { members, parent, root, imported, deleted, erased })
     }
 
     fn heap_bytes(&self) -> usize {
-        match &self.members {
+        let members = match &self.members {
             Members::One(_) => 0,
             Members::Many(runs) => size_of_val(runs.as_slice()),
-        }
+        };
+        members + self.erased.as_deref().map_or(0, size_of_val)
     }
 }

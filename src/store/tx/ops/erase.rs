@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::bytes::wide;
 use crate::error::Result;
 use crate::id::RunNumber;
-use crate::index::{ERASED_TABLE, Erasing, Erasure, Index, Place, RunList};
+use crate::index::{ERASED_SIZES_TABLE, ERASED_TABLE, Erasing, Erasure, Index, Place, RunList};
 use crate::log::write::Durability;
 use crate::retention::Erased;
 use crate::store::pending::Read;
@@ -24,7 +24,7 @@ impl Store {
     ///
     /// A run is left for a later call as long as a snapshot from before its deletion is held; as its parent, or a
     /// child of it, is not erased in the same call; if it is the first or the last run of its chain, or of a chain with a
-    /// parent or a reset, and other runs of the chain are left; if it is the first or the last run of its workflow id, and
+    /// reset, and other runs of the chain are left; if it is the first or the last run of its workflow id, and
     /// others are left; and if it is the first one of its workflow type.
     ///
     /// ```
@@ -171,9 +171,14 @@ impl Step<'_> {
         if !self.index.are_erasable(runs) {
             return Ok(false);
         }
-        self.work.keep(Read::Erasable(runs.clone()));
+        let sizes = self.index.erased_sizes(runs);
         let (key, value) = Erasure::row(runs);
         self.work.put_row(ERASED_TABLE, &key, Some(&value));
+        for erased in &sizes {
+            let (key, value) = erased.row();
+            self.work.put_row(ERASED_SIZES_TABLE, &key, Some(&value));
+        }
+        self.work.keep(Read::Erasable { runs: runs.clone(), sizes });
         Ok(true)
     }
 }
