@@ -140,45 +140,6 @@ impl CheckedFile {
     }
 }
 
-/// Reads entry by entry, and asks the file for many at once.
-pub(super) struct Window<'a> {
-    file: &'a CheckedFile,
-    start: usize,
-    bytes: &'a [u8],
-    /// Up to where it may read ahead.
-    end: usize,
-}
-
-/// Bytes that a window reads ahead: a group of short entries.
-const WINDOW_BYTES: usize = 512;
-
-impl<'a> Window<'a> {
-    pub(super) fn new(file: &'a CheckedFile, end: usize) -> Self {
-        Window { file, start: 0, bytes: &[], end }
-    }
-
-    pub(super) fn file(&self) -> &'a CheckedFile {
-        self.file
-    }
-
-    /// [`CheckedFile::bytes`].
-    #[inline]
-    pub(super) fn bytes(&mut self, range: Range<usize>) -> Result<&'a [u8]> {
-        let from = range.start.wrapping_sub(self.start);
-        match self.bytes.get(from..from.wrapping_add(range.len())) {
-            Some(bytes) => Ok(bytes),
-            None => self.refill(range),
-        }
-    }
-
-    fn refill(&mut self, range: Range<usize>) -> Result<&'a [u8]> {
-        let ahead = range.start.saturating_add(WINDOW_BYTES).min(self.end);
-        self.bytes = self.file.bytes(range.start..range.end.max(ahead))?;
-        self.start = range.start;
-        Ok(self.bytes.get(..range.len()).unwrap_or_default())
-    }
-}
-
 /// Bits that are set once and by any thread. What they vouch for never changes, so that no order is needed.
 struct Bits(Box<[AtomicU64]>);
 

@@ -1,11 +1,8 @@
 //! The bytes of one entry: the lengths that vary, the key, the value.
 
-use std::ops::Range;
-
-use super::checked::Window;
+use super::key::KeyNumber;
 use super::kind::{SectionKind, Width};
-use crate::bytes::{in_memory, wide};
-use crate::error::Result;
+use crate::bytes::in_memory;
 
 /// The most bytes that the two lengths of an entry take.
 const HEAD_BYTES: usize = 10;
@@ -60,73 +57,65 @@ impl Head {
     }
 }
 
-/// Where key and value of an entry lie in the file.
-#[derive(Clone, Debug)]
-pub(super) struct Place {
-    /// Of a front-coded key, what is not shared.
-    key: Range<usize>,
+/// An entry as it lies in its group.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stored<'a> {
+    /// The key, or of a front-coded one what is not shared, and the bytes of the group behind it.
+    from_key: &'a [u8],
+    key_len: usize,
     /// How many first bytes of a front-coded key are left out: see [`left_out`](super::key::left_out).
     pub(super) shared: usize,
-    /// Empty for a tombstone.
-    pub(super) value: Range<usize>,
-    pub(super) deleted: bool,
+    /// `None` for a tombstone.
+    pub(super) value: Option<&'a [u8]>,
 }
 
-impl Place {
-    /// The entry that begins at `at` and must end by `end`.
-    pub(super) fn read(
-        window: &mut Window<'_>,
-        kind: &SectionKind,
-        at: usize,
-        end: usize,
-        deleted: bool,
-    ) -> Result<Self> {
-        let varies =
-            !matches!(kind.key, Width::Fixed(_)) || (kind.value == Width::Varying && !deleted);
-        let head_end = if varies { at.saturating_add(HEAD_BYTES).min(end) } else { at };
-        let head = if varies { window.bytes(at.min(head_end)..head_end)? } else { &[] };
-        Self::parse(head, kind, head_end, deleted).filter(|place| place.end() <= end).ok_or_else(
-            || window.file().corrupt(at, "an entry goes beyond its section", wide(end), wide(at)),
-        )
-    }
-
-    /// The entry whose lengths are at the beginning of `head`, which ends at `head_end` of the file.
-    fn parse(mut head: &[u8], kind: &SectionKind, head_end: usize, deleted: bool) -> Option<Self> {
+impl<'a> Stored<'a> {
+    /// Takes the first entry from the bytes of a group; `None` if it goes beyond them.
+    #[inline]
+    pub(super) fn take(group: &mut &'a [u8], kind: &SectionKind, deleted: bool) -> Option<Self> {
+        let mut rest = *group;
         let (shared, key_len) = match kind.key {
             Width::FrontCoded(width) => {
-                let (shared, rest) = head.split_first()?;
-                head = rest;
+                let (shared, behind) = rest.split_first()?;
+                rest = behind;
                 let shared = usize::from(*shared);
                 // Nothing, if it is the number behind the one before.
                 (shared, usize::from(width).checked_sub(shared)?)
             }
-            width => (0, take_len(&mut head, width)?),
+            width => (0, take_len(&mut rest, width)?),
         };
-        let value_len = if deleted { 0 } else { take_len(&mut head, kind.value)? };
-        let key_at = head_end - head.len();
-        let key_end = key_at.checked_add(key_len)?;
-        let value_end = key_end.checked_add(value_len)?;
-        let (key, value) = (key_at..key_end, key_end..value_end);
-        Some(Place { key, shared, value, deleted })
+        let value_len = if deleted { 0 } else { take_len(&mut rest, kind.value)? };
+        let from_key = rest;
+        let (value, rest) = rest.get(key_len..)?.split_at_checked(value_len)?;
+        *group = rest;
+        Some(Stored { from_key, key_len, shared, value: (!deleted).then_some(value) })
     }
 
-    /// The bytes of the key that the entry has itself.
+    /// The key; of a front-coded one what is not shared.
     #[inline]
-    pub(super) fn own_key<'a>(&self, window: &mut Window<'a>) -> Result<&'a [u8]> {
-        window.bytes(self.key.clone())
+    pub(super) fn own_key(&self) -> &'a [u8] {
+        self.from_key.get(..self.key_len).unwrap_or_default()
     }
 
-    pub(super) fn end(&self) -> usize {
-        self.value.end
+    /// The number of a front-coded key of `width` bytes; `before` is that of the key before it.
+    #[inline]
+    pub(super) fn key_number(&self, width: u8, before: KeyNumber) -> KeyNumber {
+        before.followed(width, self.shared, self.from_key)
     }
 }
 
 /// The length at the beginning of `head`, which is cut off; `None` if it is not one that a writer writes.
+#[inline]
 fn take_len(head: &mut &[u8], width: Width) -> Option<usize> {
     match width {
         Width::Fixed(width) => return Some(width.into()),
         Width::FrontCoded(_) => return None,
         Width::Varying => {}
+    }
+    // Most lengths are of one byte.
+    if let Some((byte, rest)) = head.split_first().filter(|(byte, _)| **byte & 0x80 == 0) {
+        *head = rest;
+        return Some(usize::from(*byte));
     }
     let mut len = 0u64;
     for shift in (0..35).step_by(7) {

@@ -93,11 +93,10 @@ impl SortedFile {
     }
 
     fn find<'a>(&'a self, reader: SectionReader<'a>, key: &[u8]) -> Result<Lookup<'a>> {
-        match reader.find(key)?.place {
-            None => Ok(Lookup::Absent),
-            Some(place) if place.deleted => Ok(Lookup::Deleted),
-            Some(place) => Ok(Lookup::Found(self.file.bytes(place.value)?)),
-        }
+        Ok(match reader.find(key)?.entry {
+            None => Lookup::Absent,
+            Some(entry) => entry.value.map_or(Lookup::Deleted, Lookup::Found),
+        })
     }
 
     /// The entries between two bounds, tombstones included; none if the bounds exclude each other.

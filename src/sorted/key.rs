@@ -16,44 +16,53 @@ pub(crate) enum Key<'a> {
 /// A key that was put together.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Built {
+    /// The key, and zeros behind it.
     bytes: [u8; BUILT_BYTES_MAX],
     len: u8,
 }
 
 impl Built {
-    /// A key of so many zeros.
-    pub(super) fn new(len: u8) -> Self {
-        Built { bytes: [0; BUILT_BYTES_MAX], len }
-    }
-
-    /// A key of at most [`BUILT_BYTES_MAX`] bytes.
-    fn of(key: &[u8]) -> Self {
-        let mut built = Built::new(u8::try_from(key.len()).unwrap_or(u8::MAX));
-        built.bytes.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
-        built
-    }
-
-    /// Makes it the key behind it that leaves out so many of its first bytes, and has its own ones from there on.
-    pub(super) fn follow(&mut self, shared: usize, own: &[u8]) {
-        if shared == usize::from(self.len) {
-            return self.increment();
-        }
-        let rest = self.bytes.get_mut(shared..).unwrap_or_default();
-        rest.iter_mut().zip(own).for_each(|(to, from)| *to = *from);
-    }
-
-    /// Adds one to it as a number, the first byte the highest.
-    fn increment(&mut self) {
-        for byte in self.bytes.iter_mut().take(self.len.into()).rev() {
-            *byte = byte.wrapping_add(1);
-            if *byte != 0 {
-                break;
-            }
-        }
-    }
-
     pub(super) fn bytes(&self) -> &[u8] {
         self.bytes.get(..self.len.into()).unwrap_or_default()
+    }
+}
+
+/// A key of at most [`BUILT_BYTES_MAX`] bytes as a number, the first byte the highest of 16: numbers of keys of one width
+/// order as these do.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct KeyNumber(u128);
+
+impl KeyNumber {
+    pub(super) const ZERO: KeyNumber = KeyNumber(0);
+
+    #[inline]
+    pub(super) fn of(key: &[u8]) -> Self {
+        let bytes = key.first_chunk().copied().unwrap_or_else(|| {
+            let mut bytes = [0; BUILT_BYTES_MAX];
+            bytes.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+            bytes
+        });
+        KeyNumber(u128::from_le_bytes(bytes).swap_bytes())
+    }
+
+    /// The key of `width` bytes behind it that leaves out so many of its first bytes, and has its own ones from there on, the
+    /// first bytes of `own`.
+    #[inline]
+    pub(super) fn followed(self, width: u8, shared: usize, own: &[u8]) -> Self {
+        let width = usize::from(width);
+        if shared >= width {
+            let last_byte = BUILT_BYTES_MAX - width.clamp(1, BUILT_BYTES_MAX);
+            return KeyNumber(self.0.wrapping_add(1 << (8 * last_byte)));
+        }
+        // Less than the width, hence than 16.
+        let bits = 8 * (shared % BUILT_BYTES_MAX);
+        let of_width = u128::MAX << (8 * (BUILT_BYTES_MAX - width.min(BUILT_BYTES_MAX)));
+        KeyNumber((self.0 & !(u128::MAX >> bits)) | (KeyNumber::of(own).0 >> bits & of_width))
+    }
+
+    /// The key of so many bytes.
+    pub(super) fn built(self, width: u8) -> Built {
+        Built { bytes: self.0.swap_bytes().to_le_bytes(), len: width }
     }
 }
 
@@ -102,9 +111,8 @@ impl Ord for Key<'_> {
 /// How many first bytes a front-coded key leaves out behind another one: those that both share, or all if it is the next
 /// number.
 pub(super) fn left_out(before: &[u8], key: &[u8]) -> usize {
-    let mut next = Built::of(before);
-    next.increment();
-    if next.bytes() == key {
+    let width = u8::try_from(key.len()).unwrap_or(u8::MAX);
+    if KeyNumber::of(before).followed(width, key.len(), &[]) == KeyNumber::of(key) {
         return key.len();
     }
     before.iter().zip(key).take_while(|(a, b)| a == b).count()
@@ -112,7 +120,7 @@ pub(super) fn left_out(before: &[u8], key: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{Built, left_out};
+    use super::{KeyNumber, left_out};
 
     #[test]
     fn a_key_follows_from_the_one_before_and_from_what_it_does_not_leave_out() {
@@ -126,11 +134,11 @@ mod tests {
             (&[0, 255, 255, 255], 1),
             (&[1, 0, 0, 0], 4),
         ];
-        let mut built = Built::new(4);
+        let mut number = KeyNumber::ZERO;
         for [(before, _), (key, leaves_out)] in keys.array_windows().copied() {
             assert_eq!(left_out(before, key), leaves_out, "{key:?} behind {before:?}");
-            built.follow(leaves_out, &key[leaves_out..]);
-            assert_eq!(built.bytes(), key);
+            number = number.followed(4, leaves_out, &key[leaves_out..]);
+            assert_eq!(number.built(4).bytes(), key);
         }
     }
 }

@@ -2,9 +2,7 @@
 
 use std::ops::Bound;
 
-use super::checked::Window;
 use super::directory::GROUP;
-use super::entry::Place;
 use super::key::Key;
 use super::section::SectionReader;
 use crate::bytes::wide;
@@ -42,7 +40,7 @@ impl<'a> Entries<'a> {
             Bound::Included(key) => reader.find_from(group, key)?.after(),
             Bound::Excluded(key) => reader.find_from(group, key)?.number,
         };
-        let (front, back) = (Places::new(reader), Places::new(reader));
+        let (front, back) = (Places::NONE, Places::NONE);
         Ok(Entries { reader, next, end, front, back })
     }
 
@@ -77,41 +75,32 @@ impl DoubleEndedIterator for Entries<'_> {
     }
 }
 
-/// Where the entries of one group lie.
+/// The entries of one group.
 struct Places<'a> {
-    window: Window<'a>,
     group: Option<usize>,
-    places: Vec<(Key<'a>, Place)>,
+    entries: Vec<Entry<'a>>,
 }
 
 impl<'a> Places<'a> {
-    fn new(reader: SectionReader<'a>) -> Self {
-        let window = Window::new(reader.file, reader.section.directory);
-        Places { window, group: None, places: vec![] }
-    }
+    const NONE: Self = Places { group: None, entries: vec![] };
 
     /// The entry of a number, which must be one of the section.
     fn entry(&mut self, reader: SectionReader<'a>, number: usize) -> Result<Entry<'a>> {
         let group = number / GROUP;
         if self.group != Some(group) {
             self.group = None;
-            self.places.clear();
-            self.places.reserve(GROUP);
+            self.entries.clear();
+            self.entries.reserve(GROUP);
             let mut entries = reader.group(group)?;
-            while let Some(place) = entries.next() {
-                let place = place?;
-                self.places.push((entries.key(&place)?, place));
+            while let Some(entry) = entries.next() {
+                let entry = entry?;
+                self.entries.push((entries.key(&entry), entry.value));
             }
             self.group = Some(group);
         }
-        let Some((key, place)) = self.places.get(number % GROUP) else {
+        self.entries.get(number % GROUP).copied().ok_or_else(|| {
             let at = reader.section.directory;
-            return Err(reader.file.corrupt(at, "an entry is missing", wide(number), 0));
-        };
-        let value = match place.deleted {
-            true => None,
-            false => Some(self.window.bytes(place.value.clone())?),
-        };
-        Ok((*key, value))
+            reader.file.corrupt(at, "an entry is missing", wide(number), 0)
+        })
     }
 }

@@ -2,15 +2,15 @@
 
 use std::cmp::Ordering;
 
-use super::checked::{CheckedFile, Window};
+use super::checked::CheckedFile;
 use super::directory::{self, GROUP, ROW_BYTES, Row};
-use super::entry::Place;
+use super::entry::Stored;
 use super::filter;
 use super::footer::Section;
-use super::key::{Built, Key};
-use super::kind::Width;
+use super::key::{Key, KeyNumber};
+use super::kind::{SectionKind, Width};
 use crate::bytes::wide;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A section of a file.
 #[derive(Clone, Copy)]
@@ -20,17 +20,17 @@ pub(super) struct SectionReader<'a> {
 }
 
 /// Where a key is, or would be.
-pub(super) struct Found {
+pub(super) struct Found<'a> {
     /// The number of the first entry whose key is not less.
     pub(super) number: usize,
     /// The entry that has the key.
-    pub(super) place: Option<Place>,
+    pub(super) entry: Option<Stored<'a>>,
 }
 
-impl Found {
+impl Found<'_> {
     /// The number of the first entry whose key is greater.
     pub(super) fn after(&self) -> usize {
-        self.number + usize::from(self.place.is_some())
+        self.number + usize::from(self.entry.is_some())
     }
 }
 
@@ -56,29 +56,36 @@ impl<'a> SectionReader<'a> {
 
     /// The entries of a group, which must be one of the section.
     pub(super) fn group(self, group: usize) -> Result<Group<'a>> {
+        let Section { start, directory, entries, kind, .. } = self.section;
         let row = self.row(group)?;
+        let next = group + 1;
+        let end = match next < self.section.rows() {
+            true => usize::try_from(self.row(next)?.offset).unwrap_or(usize::MAX),
+            false => *directory,
+        };
         let at = usize::try_from(row.offset).unwrap_or(usize::MAX);
-        if at < self.section.start || at > self.section.directory {
-            let row_at = self.section.directory + group * ROW_BYTES;
+        if at < *start || at > end || end > *directory {
+            let row_at = directory + group * ROW_BYTES;
             let what = "a group is said to lie outside of its section";
-            return Err(self.file.corrupt(row_at, what, wide(self.section.start), row.offset));
+            return Err(self.file.corrupt(row_at, what, wide(*start), row.offset));
         }
-        let left = self.section.entries.saturating_sub(group * GROUP).min(GROUP);
-        let window = Window::new(self.file, self.section.directory);
-        Ok(Group { section: self.section, window, at, left, deleted: row.deleted, last: None })
+        let (rest, left) =
+            (self.file.bytes(at..end)?, entries.saturating_sub(group * GROUP).min(GROUP));
+        let (file, deleted, is_first, last) = (self.file, row.deleted, true, KeyNumber::ZERO);
+        Ok(Group { file, kind, rest, end, left, deleted, is_first, last })
     }
 
     /// Searches for a key.
-    pub(super) fn find(self, key: &[u8]) -> Result<Found> {
+    pub(super) fn find(self, key: &[u8]) -> Result<Found<'a>> {
         match self.group_of(key)? {
             Some(group) => self.find_in(group, key),
-            None => Ok(Found { number: 0, place: None }),
+            None => Ok(Found { number: 0, entry: None }),
         }
     }
 
     /// Searches for a key that is not before a group, and probably in it. If it is before, what is found is the
     /// beginning of the group.
-    pub(super) fn find_from(self, group: usize, key: &[u8]) -> Result<Found> {
+    pub(super) fn find_from(self, group: usize, key: &[u8]) -> Result<Found<'a>> {
         let next = group + 1;
         if next < self.section.rows() && self.row(next)?.prefix <= directory::prefix(key) {
             return self.find(key);
@@ -86,18 +93,9 @@ impl<'a> SectionReader<'a> {
         self.find_in(group, key)
     }
 
-    fn find_in(self, group: usize, key: &[u8]) -> Result<Found> {
-        let mut number = group * GROUP;
-        let mut group = self.group(group)?;
-        while let Some(place) = group.next() {
-            let place = place?;
-            match group.compare(&place, key)? {
-                Ordering::Less => number += 1,
-                Ordering::Equal => return Ok(Found { number, place: Some(place) }),
-                Ordering::Greater => break,
-            }
-        }
-        Ok(Found { number, place: None })
+    fn find_in(self, group: usize, key: &[u8]) -> Result<Found<'a>> {
+        let (less, entry) = self.group(group)?.find(key)?;
+        Ok(Found { number: group * GROUP + less, entry })
     }
 
     /// The last group whose first key is at most `key`.
@@ -130,7 +128,7 @@ impl<'a> SectionReader<'a> {
     fn begins_by(self, group: usize, key: &[u8]) -> Result<bool> {
         let mut group = self.group(group)?;
         match group.next() {
-            Some(place) => Ok(group.compare(&place?, key)?.is_le()),
+            Some(entry) => Ok(group.compare(&entry?, key, KeyNumber::of(key)).is_le()),
             None => Ok(false),
         }
     }
@@ -138,60 +136,94 @@ impl<'a> SectionReader<'a> {
 
 /// Walks over the entries of a group that are left.
 pub(super) struct Group<'a> {
-    section: &'a Section,
-    window: Window<'a>,
-    at: usize,
+    file: &'a CheckedFile,
+    kind: &'a SectionKind,
+    /// The bytes of those that are left.
+    rest: &'a [u8],
+    /// Where the group ends in the file.
+    end: usize,
     left: usize,
     deleted: u16,
+    is_first: bool,
     /// The key of the entry that was read last, if keys are front-coded.
-    last: Option<Built>,
+    last: KeyNumber,
 }
 
 impl<'a> Group<'a> {
     /// The key of the entry that was read last.
-    pub(super) fn key(&mut self, place: &Place) -> Result<Key<'a>> {
-        match self.last {
-            Some(built) => Ok(Key::Built(built)),
-            None => place.own_key(&mut self.window).map(Key::InFile),
+    pub(super) fn key(&self, entry: &Stored<'a>) -> Key<'a> {
+        match self.kind.key {
+            Width::FrontCoded(width) => Key::Built(self.last.built(width)),
+            _ => Key::InFile(entry.own_key()),
         }
     }
 
-    /// How that key compares with another one.
-    fn compare(&mut self, place: &Place, key: &[u8]) -> Result<Ordering> {
-        match &self.last {
-            Some(built) => Ok(built.bytes().cmp(key)),
-            None => Ok(place.own_key(&mut self.window)?.cmp(key)),
-        }
-    }
-
-    /// The next entry, which is there.
-    fn read(&mut self, deleted: bool) -> Result<Place> {
-        let Section { kind, directory, .. } = self.section;
-        let place = Place::read(&mut self.window, kind, self.at, *directory, deleted)?;
-        if let Width::FrontCoded(width) = kind.key {
-            if self.last.is_none() && place.shared > 0 {
-                let what = "the first entry of a group leaves something out";
-                return Err(self.window.file().corrupt(self.at, what, 0, wide(place.shared)));
+    /// How that key compares with another one, which as a number is `wanted`.
+    #[inline]
+    fn compare(&self, entry: &Stored<'a>, key: &[u8], wanted: KeyNumber) -> Ordering {
+        match self.kind.key {
+            // Where one begins as the other does, zeros behind it make no difference.
+            Width::FrontCoded(width) => {
+                self.last.cmp(&wanted).then_with(|| usize::from(width).cmp(&key.len()))
             }
-            let own = place.own_key(&mut self.window)?;
-            self.last.get_or_insert_with(|| Built::new(width)).follow(place.shared, own);
+            _ => entry.own_key().cmp(key),
         }
-        self.at = place.end();
-        Ok(place)
+    }
+
+    /// The next entry, which is there; `None` if it makes no sense.
+    #[inline]
+    fn take(&mut self) -> Option<Stored<'a>> {
+        self.left -= 1;
+        let deleted = self.deleted & 1 != 0;
+        self.deleted >>= 1;
+        let entry = Stored::take(&mut self.rest, self.kind, deleted)?;
+        if let Width::FrontCoded(width) = self.kind.key {
+            if self.is_first && entry.shared > 0 {
+                return None;
+            }
+            self.is_first = false;
+            self.last = entry.key_number(width, self.last);
+        }
+        Some(entry)
+    }
+
+    /// Where what is left begins in the file.
+    pub(super) fn at(&self) -> usize {
+        self.end - self.rest.len()
+    }
+
+    /// The error for an entry that makes no sense.
+    #[cold]
+    fn malformed(&mut self) -> Error {
+        self.left = 0;
+        let (what, at) =
+            ("an entry goes beyond its group, or leaves out what is not before it", self.at());
+        self.file.corrupt(at, what, wide(self.end), wide(at))
+    }
+
+    /// How many of the entries that are left are less than a key, and the one that has it.
+    fn find(&mut self, key: &[u8]) -> Result<(usize, Option<Stored<'a>>)> {
+        let wanted = KeyNumber::of(key);
+        let mut less = 0;
+        while self.left > 0 {
+            let Some(entry) = self.take() else { return Err(self.malformed()) };
+            match self.compare(&entry, key, wanted) {
+                Ordering::Less => less += 1,
+                Ordering::Equal => return Ok((less, Some(entry))),
+                Ordering::Greater => break,
+            }
+        }
+        Ok((less, None))
     }
 }
 
-impl Iterator for Group<'_> {
-    type Item = Result<Place>;
+impl<'a> Iterator for Group<'a> {
+    type Item = Result<Stored<'a>>;
 
-    fn next(&mut self) -> Option<Result<Place>> {
-        self.left = self.left.checked_sub(1)?;
-        let deleted = self.deleted & 1 != 0;
-        self.deleted >>= 1;
-        let place = self.read(deleted);
-        if place.is_err() {
-            self.left = 0;
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.left == 0 {
+            return None;
         }
-        Some(place)
+        Some(self.take().ok_or_else(|| self.malformed()))
     }
 }

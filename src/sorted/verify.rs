@@ -38,9 +38,9 @@ fn verify(reader: SectionReader<'_>) -> Result<()> {
         }
         let mut entries = reader.group(group)?;
         let mut is_first = true;
-        while let Some(place) = entries.next() {
-            let place = place?;
-            let key = entries.key(&place)?;
+        while let Some(entry) = entries.next() {
+            let entry = entry?;
+            let key = entries.key(&entry);
             if is_first && row.prefix != prefix(&key) {
                 let what = "a group begins with another key than the directory says";
                 return Err(file.corrupt(row_at, what, prefix(&key), row.prefix));
@@ -49,11 +49,11 @@ fn verify(reader: SectionReader<'_>) -> Result<()> {
                 return Err(file.corrupt(at, "the keys of a section do not ascend", 0, 0));
             }
             if let Some(before) = last.filter(|_| matches!(key, Key::Built(_)) && !is_first)
-                && place.shared != left_out(&before, &key)
+                && entry.shared != left_out(&before, &key)
             {
                 let (what, could) =
                     ("an entry repeats what it shares", wide(left_out(&before, &key)));
-                return Err(file.corrupt(at, what, could, wide(place.shared)));
+                return Err(file.corrupt(at, what, could, wide(entry.shared)));
             }
             if let Some(filtered) = section.kind.filtered(&key)
                 && last.as_ref().and_then(|last| section.kind.filtered(last)) != Some(filtered)
@@ -61,7 +61,7 @@ fn verify(reader: SectionReader<'_>) -> Result<()> {
                 filter.insert(hash(filtered));
             }
             (last, is_first) = (Some(key), false);
-            at = place.end();
+            at = entries.at();
         }
     }
     zero(file, at, section.directory)?;
