@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::bytes::wide;
 use crate::error::{Error, Result};
-use crate::index::cold::{remove_checkpoint, remove_others};
+use crate::index::cold::remove_index;
 use crate::retention::{Compacted, Compaction, Erased};
 use crate::store::Options;
 
@@ -51,7 +51,8 @@ pub struct Purged {
 ///
 /// # Errors
 /// As [`Options::open`], [`Store::erase`](crate::Store::erase) and [`Store::compact`](crate::Store::compact); the error of the disk, such as [`Error::Io`], if the index
-/// cannot be written, and segments had to be left for that: free space, or look at the device, and call it again. What was done until then stays done.
+/// cannot be written, and segments had to be left for that, or if its files cannot be removed: free space, or look at the device, and call it again. What was
+/// done until then stays done.
 pub fn purge(store: impl AsRef<Path>, options: &Options) -> Result<Purged> {
     let (path, options) = (store.as_ref(), options.clone().create(false).read_only(false));
     let store = options.open(path)?;
@@ -77,8 +78,7 @@ pub fn purge(store: impl AsRef<Path>, options: &Options) -> Result<Purged> {
     }
     let (disk, paths) = (store.shared.disk.clone(), store.shared.paths.clone());
     store.shut_down()?;
-    remove_checkpoint(disk.as_ref(), &paths)?;
-    remove_others(disk.as_ref(), &paths, std::iter::empty());
+    remove_index(disk.as_ref(), &paths)?;
     options.open(path)?.shut_down()?;
     Ok(Purged { erased, compacted })
 }

@@ -350,6 +350,31 @@ fn an_index_that_cannot_be_written_is_told_as_what_the_disk_said() {
     assert!(!is_in_files(dir.path(), b"jane") && !is_in_files(dir.path(), gone.as_bytes()));
 }
 
+/// It was told that nothing is left.
+#[test]
+fn files_of_the_index_that_cannot_be_removed_are_told() {
+    let dir = directory();
+    let store = small_segments().memory_bytes(0).open(dir.path()).unwrap();
+    start(&store, "first");
+    let gone = closed(&store, "jane@example.org");
+    delete(&store, &gone, Keep::Nothing);
+    store.shut_down().unwrap();
+    let disk = disk_with(|op, at: &Path| match at.extension().is_some_and(|it| it == "idx") {
+        true if op == Op::Remove => Fate::Fails(ErrorKind::PermissionDenied),
+        _ => Fate::Done,
+    });
+    match kinlog::admin::purge(dir.path(), &small_segments().disk(disk)) {
+        Err(Error::Io { operation: "remove", path, .. }) => {
+            assert!(path.starts_with(dir.path().join("index")), "{path:?}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(is_in_files(dir.path(), b"jane"));
+    let again = kinlog::admin::purge(dir.path(), &small_segments()).unwrap();
+    assert_eq!(again.erased.left, 0);
+    assert!(!is_in_files(dir.path(), b"jane") && !is_in_files(dir.path(), gone.as_bytes()));
+}
+
 /// Nor in what is compressed.
 #[test]
 fn what_was_purged_is_in_no_block() {

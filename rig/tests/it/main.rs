@@ -6,6 +6,7 @@ mod full;
 mod healing;
 mod machine;
 mod marks;
+mod purging;
 mod regressions;
 mod schedules;
 mod sealed;

@@ -14,6 +14,6 @@ pub(crate) use files::IndexFile;
 pub(crate) use keys::{beyond_prefix, hash_key, number_key, place_key, row_key};
 pub(crate) use lookup::{Cold, ColdPlaces, ColdRows};
 pub(crate) use paths::{
-    checkpoint_bytes, read_checkpoint, remove_checkpoint, remove_others, unknown_files,
-    write_checkpoint,
+    checkpoint_bytes, read_checkpoint, remove_checkpoint, remove_index, remove_others,
+    unknown_files, write_checkpoint,
 };

@@ -66,19 +66,33 @@ pub(crate) fn unknown_files(disk: &dyn Disk, paths: &Paths) -> Result<Vec<PathBu
     Ok(unknown.filter(|path| !own.contains(path)).collect())
 }
 
-/// Removes files of the index that are not among `named`. What cannot be removed is tried again the next time.
+/// Removes files of the index that are not among `named`, all that can be; an error if one could not.
 pub(crate) fn remove_others<'a>(
     disk: &dyn Disk,
     paths: &Paths,
     named: impl Iterator<Item = &'a FileEntry>,
-) {
+) -> Result<()> {
     let named: HashSet<String> = named.map(FileEntry::name).collect();
     let dir = paths.index();
     let names = match disk.list(&dir) {
-        Err(error) if error.kind() == NotFound => return,
-        names => names.unwrap_or_default(),
+        Err(error) if error.kind() == NotFound => return Ok(()),
+        names => names.map_err(|e| Error::io("list", &dir, e))?,
     };
+    let mut removed = Ok(());
     for name in names.iter().filter(|name| FileEntry::is_name(name) && !named.contains(*name)) {
-        let _ = disk.remove(&dir.join(name));
+        let path = dir.join(name);
+        removed = removed.and(disk.remove(&path).map_err(|e| Error::io("remove", path, e)));
+    }
+    removed
+}
+
+/// Removes the index. No power loss brings anything of it back.
+pub(crate) fn remove_index(disk: &dyn Disk, paths: &Paths) -> Result<()> {
+    remove_checkpoint(disk, paths)?;
+    remove_others(disk, paths, std::iter::empty())?;
+    let dir = paths.index();
+    match disk.sync_dir(&dir) {
+        Err(error) if error.kind() == NotFound => Ok(()),
+        synced => synced.map_err(|e| Error::io("sync", dir, e)),
     }
 }

@@ -181,7 +181,7 @@ impl<'s> IndexWriter<'s> {
     pub(crate) fn remove_others(&self) {
         if self.check_place().is_ok() {
             let named = self.cold.files().iter().map(|file| &file.entry);
-            remove_others(self.disk(), &self.shared.paths, named);
+            let _ = remove_others(self.disk(), &self.shared.paths, named);
         }
     }
 
