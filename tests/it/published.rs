@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use kinlog::disk::{Disk, DiskFile, FileSystem, Memory};
-use kinlog::{Durability, Options, Store};
-use kinlog_testing::disk::{Fate, HookedDisk, HookedWord, Hooks, Op};
-use kinlog_testing::files::{SEGMENT, directory, small_segments};
+use kinlog::{Durability, Options, Store, Verdict};
+use kinlog_testing::disk::{Fate, HookedDisk, HookedWord, Hooks, Op, disk_with};
+use kinlog_testing::files::{Image, SEGMENT, directory, small_segments};
 
 /// A dozen fill a segment.
 const ROW: [u8; 5000] = [7; 5000];
@@ -245,4 +245,34 @@ fn a_word_is_eight_bytes_of_its_file() {
             assert!(std::fs::read(&path).unwrap() == [0xaa; 200]);
         }
     }
+}
+
+/// What a store opened for reading only finds while the next writer, after one that was killed, reads the log and has
+/// published nothing: it went back to where the manifest was written last.
+#[test]
+fn what_was_synced_before_a_kill_is_seen_while_the_next_writer_opens_the_store() {
+    let (dir, killed) = (directory(), directory());
+    let store = small_segments().open(dir.path()).unwrap();
+    // As it is before the store comes to rest.
+    let manifest = std::fs::read(dir.path().join("MANIFEST")).unwrap();
+    (0..COMMITS).for_each(|number| put(&store, number, Durability::Sync));
+    let mut image = Image::read(dir.path());
+    *image.manifest_mut() = manifest;
+    image.write(killed.path());
+    let (path, seen) = (killed.path().to_owned(), Arc::new(Mutex::new(vec![])));
+    let disk = {
+        let seen = seen.clone();
+        disk_with(move |op, at| {
+            let is_segment = at.extension().is_some_and(|it| it == "seg");
+            if op == Op::Read && is_segment {
+                let beside = reader(&small_segments(), &path);
+                assert_eq!(beside.report().verdict, Verdict::Live);
+                seen.lock().unwrap().push(rows(&beside));
+            }
+            Fate::Done
+        })
+    };
+    assert_eq!(rows(&small_segments().disk(disk).open(killed.path()).unwrap()), COMMITS);
+    let seen = seen.lock().unwrap();
+    assert!(!seen.is_empty() && seen.iter().all(|rows| *rows == COMMITS), "{seen:?}");
 }

@@ -923,12 +923,13 @@ class Log:
         # Read after the writer's word: a manifest from before may be older than frames below it.
         self.manifest = read_manifest(store)
         self.live = published is not None
-        # A writer that is still opening has published nothing; what the manifest says stays.
-        self.limit = max(published, self.manifest.durable_upto) if self.live else None
+        remembered = remembered_by_writer(store, self.manifest)
+        # A writer that is still opening has published nothing; what was on the device stays.
+        known = published or remembered
+        self.limit = max(known, self.manifest.durable_upto) if self.live else None
         self.segments = open_segments(store, self.manifest)
         self.commits = 0
         self.epoch = 0
-        remembered = remembered_by_writer(store, self.manifest)
         self.as_of = max(segment.as_of for segment in self.segments)
         self.known = max(self.manifest.durable_upto, remembered, PAGE, self.as_of)
         self.end = PAGE

@@ -14,7 +14,7 @@ use crate::id::Position;
 use crate::limits::SEGMENT_BYTES_MIN;
 use crate::log::files::{
     Lock, LockFile, LockRecord, ManifestFile, Published, Segment, StoreLocation, check_unshared,
-    missing, refuse_link, remove_unfinished, reserve,
+    durable_hint, missing, refuse_link, remove_unfinished, reserve,
 };
 use crate::log::format::{
     FORMAT_VERSION, Identity, Manifest, Paths, SEGMENT_HEADER_BYTES, SegmentHeader, corrupt,
@@ -253,11 +253,15 @@ fn open_reader(
     let manifest = ManifestFile::open(disk, paths, OpenMode::Read)?;
     let live = Lock::is_held(disk, paths)?;
     let record = live.then(|| LockRecord::read(disk, paths)).transpose()?;
+    // A writer that is still opening has published nothing yet. What the one before it knew to be on the device stays
+    // in any case, of which its manifest may say less.
+    let Manifest { identity, epoch, .. } = manifest.current;
+    let known = record.as_ref().filter(|record| record.epoch == 0);
+    let known = known.map(|_| durable_hint(disk, paths, &identity.store, epoch)).transpose()?;
     // Read after the lock record: an earlier manifest could have a lower epoch than frames below the limit.
     let manifest = ManifestFile::open(disk, paths, OpenMode::Read).unwrap_or(manifest);
-    // A writer that is still opening has published nothing yet. The log below the durable mark stays in any
-    // case.
-    let limit = record.map(|record| record.published.max(manifest.current.durable_upto));
+    let durable = known.unwrap_or_default().max(manifest.current.durable_upto);
+    let limit = record.map(|record| record.published.max(durable));
     let location = Arc::new(StoreLocation::open(disk, paths, &manifest)?);
     let Some(scan) = scan(opening, &manifest.current, limit, covered, replay)? else {
         return Ok(None);
