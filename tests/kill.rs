@@ -12,6 +12,8 @@ mod beside;
 mod compacting;
 #[path = "kill/fanout.rs"]
 mod fanout;
+#[path = "kill/merging.rs"]
+mod merging;
 #[path = "kill/process.rs"]
 mod process;
 
