@@ -7,6 +7,8 @@
 mod manifest;
 #[path = "faults/overtaken.rs"]
 mod overtaken;
+#[path = "faults/packing.rs"]
+mod packing;
 #[path = "faults/single.rs"]
 mod single;
 #[path = "faults/space.rs"]
