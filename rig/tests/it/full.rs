@@ -4,11 +4,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use kinlog::retention::Compaction;
 use kinlog::{
     Close, DutyFilter, Error, EventKind, NewChild, NewEvent, NewRun, NextRun, Options,
     ParentClosePolicy, Result, RunFilter, RunId, RunStatus, Store, Verdict,
 };
-use kinlog_rig::disk::{SimulatedDisk, Survivors};
+use kinlog_rig::Random;
+use kinlog_rig::disk::{Content, SimulatedDisk, Survivors};
 
 const STORE: &str = "/data/store";
 
@@ -289,4 +291,64 @@ fn a_store_opens_on_a_full_disk_after_a_power_loss() {
         store.verify(|_| {}).unwrap();
     }
     assert!(healed > 10, "only {healed} were healed");
+}
+
+/// The compaction of a store whose runs have closed, on a disk that has room for so many bytes more.
+fn pack_within(content: &Content, run: &RunId, room: u64) -> bool {
+    let disk = SimulatedDisk::with(content.clone(), room);
+    let told = |store: &Store| {
+        let history = store.history(run).unwrap();
+        history.iter().map(|event| event.unwrap().payload().to_vec()).collect::<Vec<_>>()
+    };
+    let store = open(&disk).unwrap();
+    let before = told(&store);
+    disk.set_capacity(disk.used() + room);
+    let compaction = Compaction::new().pack();
+    let first = store.compact(&compaction);
+    let unfinished = |disk: &SimulatedDisk| {
+        let content = disk.content();
+        content.files().any(|(path, _)| path.extension().is_some_and(|it| it == "tmp"))
+    };
+    assert!(!unfinished(&disk), "{room}: something is left that came to no end");
+    assert!(told(&store) == before, "{room}: a history has changed");
+    store.transact(|tx| tx.put("t", b"k", b"in place")).unwrap();
+    let had_room = match first {
+        Ok(done) => done.rewritten > 0,
+        Err(Error::Io { source, .. }) => {
+            assert_eq!(source.kind(), std::io::ErrorKind::StorageFull, "{room}");
+            false
+        }
+        Err(error) => panic!("{room}: {error}"),
+    };
+    disk.set_capacity(u64::MAX);
+    store.compact(&compaction).unwrap();
+    assert!(store.stats().unwrap().packed_segments > 1, "{room}");
+    store.shut_down().unwrap();
+    let store = open(&disk).unwrap();
+    assert!(told(&store) == before && !unfinished(&disk), "{room}");
+    assert!(disk.content().file(&Path::new(STORE).join("RESERVE")).is_some(), "{room}");
+    store.verify(|_| {}).unwrap();
+    had_room
+}
+
+#[test]
+fn a_compaction_that_packs_uses_what_room_there_is_and_is_done_once_there_is_more() {
+    let disk = SimulatedDisk::new(8);
+    let store = open(&disk).unwrap();
+    let run = store.transact(|tx| tx.start(NewRun::new("n", "order", "T"))).unwrap().0;
+    for event in 0..150u32 {
+        // Random bytes do not get shorter.
+        let mut random = Random::new(event.into());
+        let payload: Vec<u8> = (0..800).map(|_| random.below(20) as u8).collect();
+        store.append(&run, NewEvent::opaque(EventKind::MARKER_RECORDED, &payload)).unwrap();
+    }
+    store.close_run(&run, Close::completed(b"")).unwrap();
+    for _ in 0..10 {
+        store.transact(|tx| tx.put("t", b"k", &[7; 10_000])).unwrap();
+    }
+    store.shut_down().unwrap();
+    let content = disk.content();
+    let had_room = |room: &u64| pack_within(&content, &run, *room);
+    let rooms: Vec<u64> = (0..).step_by(1500).take_while(|room| !had_room(room)).collect();
+    assert!(rooms.len() > 4, "{rooms:?}");
 }
