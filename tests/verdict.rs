@@ -14,6 +14,8 @@ mod cut;
 mod flip;
 #[path = "verdict/forged.rs"]
 mod forged;
+#[path = "verdict/free.rs"]
+mod free;
 #[path = "verdict/healing.rs"]
 mod healing;
 #[path = "verdict/holes.rs"]
