@@ -102,6 +102,20 @@ impl Kinlog {
     }
 }
 
+/// Returns when the index has nothing left to write or to merge.
+pub fn settle_index(store: &Store) -> Result<()> {
+    loop {
+        let index = store.stats()?.index;
+        if let Some(error) = index.last_error {
+            return Err(error.into());
+        }
+        if index.waiting_layers == 0 && index.unmerged_files == 0 {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 impl Engine for Kinlog {
     fn append(&self, batches: &[Batch<'_>], durability: Durability) -> Result<()> {
         self.transaction(batches)?.commit_with(of(durability))?;
@@ -140,7 +154,8 @@ impl Engine for Kinlog {
     }
 
     fn settle(&self) -> Result<()> {
-        Ok(self.store.sync()?)
+        self.store.sync()?;
+        settle_index(&self.store)
     }
 
     fn log_bytes(&self) -> Result<Option<u64>> {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use kinlog::{
     Close, Durability, EventKind, NewChild, NewEvent, NewRun, Options, Store, Transaction,
@@ -12,6 +12,7 @@ use kinlog::{
 use super::plan::{self, Kind, Plan, request_id, run_id, workflow_id, workflow_type};
 use crate::data::Data;
 use crate::engine::Result;
+use crate::engines::kinlog::settle_index;
 use crate::process::{die, written_bytes};
 use crate::workloads::Outcome;
 
@@ -37,9 +38,7 @@ pub fn fill(plan: &Plan, dir: &Path) -> Result<Outcome> {
 pub fn settle(plan: &Plan, dir: &Path) -> Result<Outcome> {
     let started = Instant::now();
     let store = Options::new().create(false).open(dir)?;
-    while store.stats()?.index.unmerged_files > 0 {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    settle_index(&store)?;
     store.shut_down()?;
     Ok(Outcome::default()
         .figure("settle", started.elapsed().as_secs_f64())
