@@ -7,7 +7,7 @@ use crate::bytes::{in_memory, wide};
 use crate::hash::Map;
 use crate::id::{ChainNumber, ChildSlot, RunId, RunNumber};
 use crate::index::state::{
-    Chain, ChildRef, Duties, DutyKey, ParentState, Place, Run, RunList, Size,
+    Chain, ChildRef, Duties, DutyKey, ERASED_SIZES_TABLE, ParentState, Place, Run, RunList, Size,
 };
 use crate::retention::Keep;
 
@@ -163,6 +163,9 @@ impl Index {
             let gone = gone.get(&number).copied().unwrap_or_default();
             let first = self.first_run(number, &chain).unwrap_or_default();
             wrong(first, what, gone.into(), chain.deleted.into())?;
+            let what = "a chain and the rows of what was erased say otherwise";
+            let row = self.tables.latest(ERASED_SIZES_TABLE, first.as_bytes()).0;
+            wrong(first, what, row.is_some().into(), chain.erased.is_some().into())?;
         }
         let runs: u64 = gone.values().copied().map(u64::from).sum();
         let what = "the totals do not add up to the runs that were deleted";
@@ -212,7 +215,7 @@ type Damage = (&'static str, fn(&mut Index));
 
 /// Ways to break an index in which run 0 has the open child 1, for tests of those who must notice.
 #[cfg(test)]
-pub(crate) const DAMAGES: [Damage; 12] = [
+pub(crate) const DAMAGES: [Damage; 13] = [
     ("duties forgotten", |index| index.duties = Duties::default()),
     ("a duty too many", |index| {
         let (since, kind) = (index.end, crate::index::state::DutyKind::ReportClose);
@@ -232,6 +235,9 @@ pub(crate) const DAMAGES: [Damage; 12] = [
         index.listing.remove(RunList::Started, started, commit);
     }),
     ("a deleted run too many in a chain", |index| chain(index, 1).deleted += 1),
+    ("a chain of which something was erased", |index| {
+        chain(index, 1).erased = Some(Box::default());
+    }),
     ("a deleted run too many", |index| index.totals.runs_deleted += 1),
     ("a deleted history too many", |index| index.totals.histories_deleted += 1),
     ("a namespace too large", |index| {
