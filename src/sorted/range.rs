@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use super::directory::GROUP;
 use super::key::Key;
-use super::section::SectionReader;
+use super::section::{Group, SectionReader};
 use crate::bytes::wide;
 use crate::error::{Error, Result};
 
@@ -17,8 +17,7 @@ pub(crate) struct Entries<'a> {
     /// The numbers of the entries that are left.
     next: usize,
     end: usize,
-    /// The groups that the two ends are in.
-    front: Places<'a>,
+    front: Forward<'a>,
     back: Places<'a>,
 }
 
@@ -40,7 +39,7 @@ impl<'a> Entries<'a> {
             Bound::Included(key) => reader.find_from(group, key)?.after(),
             Bound::Excluded(key) => reader.find_from(group, key)?.number,
         };
-        let (front, back) = (Places::NONE, Places::NONE);
+        let (front, back) = (Forward { group: None, next }, Places::NONE);
         Ok(Entries { reader, next, end, front, back })
     }
 
@@ -58,7 +57,7 @@ impl<'a> Iterator for Entries<'a> {
         if self.next >= self.end {
             return None;
         }
-        let entry = self.front.entry(self.reader, self.next);
+        let entry = self.front.entry(self.reader);
         self.next = if entry.is_ok() { self.next + 1 } else { self.end };
         Some(entry)
     }
@@ -75,7 +74,36 @@ impl DoubleEndedIterator for Entries<'_> {
     }
 }
 
-/// The entries of one group.
+/// Reads one entry after the other.
+struct Forward<'a> {
+    /// What is left of the group that the next one is in, unless that begins with it.
+    group: Option<Group<'a>>,
+    /// The number of the next one.
+    next: usize,
+}
+
+impl<'a> Forward<'a> {
+    /// The next entry, which must be one of the section.
+    fn entry(&mut self, reader: SectionReader<'a>) -> Result<Entry<'a>> {
+        let skipped = self.next % GROUP;
+        let group = match self.group.take().filter(|_| skipped > 0) {
+            Some(group) => group,
+            None => {
+                let mut group = reader.group(self.next / GROUP)?;
+                for skipped in group.by_ref().take(skipped) {
+                    skipped?;
+                }
+                group
+            }
+        };
+        let group = self.group.insert(group);
+        let Some(entry) = group.next().transpose()? else { return Err(missing(reader, self.next)) };
+        self.next += 1;
+        Ok((group.key(&entry), entry.value))
+    }
+}
+
+/// The entries of one group, for reading them backward.
 struct Places<'a> {
     group: Option<usize>,
     entries: Vec<Entry<'a>>,
@@ -98,9 +126,11 @@ impl<'a> Places<'a> {
             }
             self.group = Some(group);
         }
-        self.entries.get(number % GROUP).copied().ok_or_else(|| {
-            let at = reader.section.directory;
-            reader.file.corrupt(at, "an entry is missing", wide(number), 0)
-        })
+        self.entries.get(number % GROUP).copied().ok_or_else(|| missing(reader, number))
     }
+}
+
+#[cold]
+fn missing(reader: SectionReader<'_>, number: usize) -> Error {
+    reader.file.corrupt(reader.section.directory, "an entry is missing", wide(number), 0)
 }
