@@ -8,6 +8,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 #![allow(clippy::cast_possible_truncation)]
 
+#[path = "salvage/chains.rs"]
+mod chains;
 #[path = "salvage/compacted.rs"]
 mod compacted;
 #[path = "salvage/deletions.rs"]

@@ -23,8 +23,8 @@ pub(crate) use prove::Contradiction;
 #[cfg(test)]
 pub(crate) use prove::DAMAGES;
 pub(crate) use rules::{
-    Deletability, Deletions, Draft, Erasing, ForkPoint, Illegal, ParentEvent, Refusal, RunOrigin,
-    outcome_kind,
+    Ancestry, Deletability, Deletions, Draft, Erasing, ForkPoint, Illegal, ParentEvent, Refusal,
+    RunOrigin, outcome_kind,
 };
 pub(crate) use state::{
     Chain, ChildRef, DELETED_TABLE, Deletion, DutyKey, ERASED_SIZES_TABLE, ERASED_TABLE,

@@ -1,19 +1,35 @@
-//! A batch of the source that is to be kept, and the payload of a commit of such batches.
+//! A batch that is to be kept, and the payload of a commit of such batches.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
+use std::ops::Range;
 
 use super::runs::Name;
 use crate::event::{Buffer, Reset, Started};
 use crate::id::{Position, RunId, RunNumber};
 use crate::log::format::{Batch, write_batch_header};
 
+const BEFORE_LOST: &str = "the run before it is lost";
+
 /// A batch to be kept.
 #[derive(Clone)]
 pub(super) struct KeptBatch<'a> {
-    pub(super) batch: Batch<'a>,
-    pub(super) events: &'a [u8],
+    /// The batch as it is in the source; `None` for one of a run that was erased there.
+    pub(super) source: Option<Batch<'a>>,
     pub(super) id: RunId,
+    pub(super) first_event: u32,
+    pub(super) count: u16,
+    pub(super) events: Cow<'a, [u8]>,
+    /// What the run's events take in the new store, up to the end of this batch.
+    pub(super) run_bytes: u32,
     pub(super) origin: Origin<'a>,
+}
+
+impl KeptBatch<'_> {
+    /// Its first event, and the one after its last.
+    pub(super) fn event_ids(&self) -> Range<u32> {
+        self.first_event..self.first_event.saturating_add(self.count.into())
+    }
 }
 
 /// How a batch relates to its run in the new store.
@@ -25,6 +41,8 @@ pub(super) enum Origin<'a> {
     Starts(Started<'a>),
     /// It is the first one of a run that a reset created, which shares the events up to the batch at `previous`.
     Resets { reset: Reset<'a>, previous: Position },
+    /// It begins a run that continues another one and was erased in the source.
+    Bridges { run: RunId, continued: RunId },
 }
 
 impl Origin<'_> {
@@ -42,6 +60,7 @@ impl Origin<'_> {
             Origin::Continues { .. } => RunId::NIL,
             Origin::Starts(started) => started.run_id,
             Origin::Resets { reset, .. } => reset.run_id,
+            Origin::Bridges { run, .. } => *run,
         }
     }
 
@@ -61,8 +80,12 @@ impl Origin<'_> {
     /// The run that must record the start of this one in the same commit: the one that it continues, or its
     /// parent.
     fn announced_by(&self) -> Option<(RunId, &'static str)> {
-        let Origin::Starts(started) = self else { return None };
-        let continued = started.continued_run_id.map(|run| (run, "the run before it is lost"));
+        let started = match self {
+            Origin::Starts(started) => started,
+            Origin::Bridges { continued, .. } => return Some((*continued, BEFORE_LOST)),
+            _ => return None,
+        };
+        let continued = started.continued_run_id.map(|run| (run, BEFORE_LOST));
         let parent = started.parent_run_id.map(|run| (run, "its parent's record of it is lost"));
         continued.or(parent).filter(|_| !started.imported)
     }
@@ -100,18 +123,17 @@ pub(super) fn assemble(
     mut next_new: RunNumber,
 ) {
     payload.clear();
-    for KeptBatch { batch, events, origin, .. } in batches {
+    for KeptBatch { first_event, count, events, run_bytes, origin, .. } in batches {
         let (number, previous) = match origin {
             Origin::Continues { number, previous } => (*number, *previous),
-            Origin::Starts(_) => (next_new, Position::START),
+            Origin::Starts(_) | Origin::Bridges { .. } => (next_new, Position::START),
             Origin::Resets { previous, .. } => (next_new, *previous),
         };
         if origin.number().is_none() {
             // The store refuses a commit with more runs than it has numbers.
             next_new = next_new.next().unwrap_or(RunNumber::NONE);
         }
-        let Batch { first_event, count, run_bytes, .. } = *batch;
-        write_batch_header(payload, number, first_event, count, previous, run_bytes);
+        write_batch_header(payload, number, *first_event, *count, previous, *run_bytes);
         payload.extend_from_slice(events);
     }
     rows.iter().for_each(|row| payload.extend_from_slice(row));

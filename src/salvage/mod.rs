@@ -1,12 +1,15 @@
 //! Salvage: copies what is provably whole in a corrupt store into a new one, and lists what is lost.
 //!
-//! The source is only read. Its segments are read frame by frame, as in recovery (`walk`). After a frame that
+//! The source is only read. If one of its segments was compacted, a first pass finds out what was deleted and erased
+//! (`survey`): of such runs, parts are missing that others build on (`filled`, `bridges`). Its segments are read frame by frame, as in recovery (`walk`). After a frame that
 //! does not verify, the next one that does is proof that the log continues there. Commits are imported into the
 //! new store in the order of the source (`rescue`), each whole if what it depends on is there; a run ends before
 //! its first batch that cannot be kept. The new store is created under a temporary name and renamed when it is
 //! complete.
 
+mod bridges;
 mod destination;
+mod filled;
 mod image;
 mod kept_batch;
 mod left_out;
@@ -17,6 +20,7 @@ mod report;
 mod rescue;
 mod runs;
 mod source;
+mod survey;
 mod walk;
 
 use std::path::Path;
@@ -49,10 +53,13 @@ use source::Source;
 /// error or a crash that directory is left, to be removed by hand. Of `options`, only the disk is used.
 /// Memory is bounded by one segment and the index of the new store.
 ///
-/// Of a source that was [compacted](crate::Store::compact), deleted runs that lack events are left out, also where their outcome was
-/// kept, and so is what needs their events: runs that a reset made of one, up to what they share, and what a parent was told of one.
-/// The report names both, and the salvage is not complete where an outcome is lost. A frame of a compacted segment is found by the segment's table alone: if that is
-/// damaged, all of the segment is lost.
+/// Of a source that was [compacted](crate::Store::compact), deleted runs are kept with what is left of them. In place of each event that
+/// is missing, the new store has a marker of 16 bytes, with the time of the next event that is there: nobody reads such a
+/// history, but other runs refer to it. A run's size is what it takes in the new store. Deleted runs whose end is lost are
+/// left out ([`SalvageReport::runs_left_out`]), and so is what needs them. Runs that were [erased](crate::Store::erase) are unknown
+/// to the new store, too; to join a chain over a gap of such runs, its log begins the first one and the last one of them
+/// again, without their events, and erases them. A frame of a compacted segment is found by the segment's table alone: if
+/// that is damaged, all of the segment is lost.
 ///
 /// A lost commit is noticed by the damage in its place and by later batches of its runs. If there are no
 /// later batches, its runs are not known, and count as whole.

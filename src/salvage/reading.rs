@@ -1,15 +1,16 @@
 //! Reads the segments of the source, imports every commit, and reports every damaged range.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use super::image::Image;
-use super::left_out::Survey;
 use super::losses::{Damage, Known, LostExtent, missing};
 use super::report::{
     LossStatus, ManifestState, SalvageProgress, SalvageReport, Shortfall, StaleTable,
 };
 use super::rescue::Rescue;
 use super::source::{SegmentFile, Source};
+use super::survey::Survey;
 use super::walk::{End, Mismatch, Step, Walk};
 use crate::bytes::wide;
 use crate::disk::Disk;
@@ -87,15 +88,19 @@ impl<'a, P: FnMut(SalvageProgress)> Salvage<'a, P> {
             self.done.bytes += file.size;
             (self.progress)(self.done);
         }
-        Ok(())
+        self.rescue.finish()
     }
 
-    /// Finds the deleted runs to be left out, if a compaction may have left parts of runs.
+    /// Finds what becomes of deleted and erased runs, if a compaction may have left parts of them.
     fn survey(&mut self) {
-        if self.source.segments.values().all(|file| file.compacted.is_none()) {
+        let segments = self.source.segments.iter();
+        let compacted = segments.filter(|(_, file)| file.compacted.is_some());
+        let compacted: HashSet<u32> = compacted.map(|(number, _)| *number).collect();
+        if compacted.is_empty() {
             return;
         }
-        let (mut image, mut survey) = (Image::default(), Survey::default());
+        let mut survey = Survey::new(self.source.identity, compacted);
+        let mut image = Image::default();
         for (number, file) in &self.source.segments {
             let len = usize::try_from(file.expected).unwrap_or(usize::MAX);
             image.load(self.disk, &file.path, file.size, len);
@@ -120,7 +125,7 @@ impl<'a, P: FnMut(SalvageProgress)> Salvage<'a, P> {
                 }
             }
         }
-        self.rescue.left_out = survey.finish();
+        self.rescue.found = survey.finish();
     }
 
     /// Imports the commits of one segment.
@@ -303,7 +308,7 @@ impl<'a, P: FnMut(SalvageProgress)> Salvage<'a, P> {
             rows_dropped: counts.rows_dropped,
             runs_whole: runs.saturating_sub(parts),
             runs_cut,
-            runs_left_out: rescue.left_out.into_runs(),
+            runs_left_out: rescue.found.left_out.into_runs(),
             runs_unknown,
             lost,
             files: source.files.clone(),

@@ -29,7 +29,7 @@ pub struct SalvageReport {
     pub segments: u64,
     /// Bytes of segments that were read.
     pub bytes_read: u64,
-    /// Bytes of commits in the new store.
+    /// Bytes of commits in the new store, without those that erase.
     pub bytes_kept: u64,
     /// Commits that were kept with everything in them.
     pub commits_whole: u64,
@@ -37,18 +37,18 @@ pub struct SalvageReport {
     pub commits_partial: u64,
     /// Commits that were found whole and of which nothing could be kept.
     pub commits_dropped: u64,
-    /// Events in the new store.
+    /// Events of the source in the new store.
     pub events_kept: u64,
     /// Row changes in the new store.
     pub rows_kept: u64,
     /// Row changes that were found and are malformed.
     pub rows_dropped: u64,
-    /// Runs in the new store of which nothing is known to be missing.
+    /// Runs in the new store of which nothing is known to be missing, but for what a compaction drops of deleted ones.
     pub runs_whole: u64,
     /// Runs of which events are known to be missing, in the order in which they started.
     pub runs_cut: Vec<CutRun>,
-    /// Deleted runs of which a compaction had dropped events, in the order in which they started. The new store does not know
-    /// them; where the outcome was kept, that is lost.
+    /// Deleted runs of which a compaction may have dropped events and whose end was not found: without it they would be open
+    /// again. In the order in which they started. The new store does not know them; where the outcome was kept, that is lost.
     pub runs_left_out: Vec<LeftOutRun>,
     /// Runs of which nothing is kept and whose id is not known.
     pub runs_unknown: Vec<UnknownRun>,
@@ -231,7 +231,8 @@ impl fmt::Display for FileDamage {
 
 /// A run of which the new store has a part only, or nothing.
 ///
-/// If the new store has a part of it, the run is open there.
+/// If the new store has a part of it, the run is open there; one that was deleted and of which a compaction may have dropped
+/// events is terminated there, and deleted if it can be.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct CutRun {
@@ -241,7 +242,8 @@ pub struct CutRun {
     pub namespace: String,
     /// Its workflow id; empty if that is lost.
     pub workflow_id: String,
-    /// How many of its events are in the new store, including those that a reset shares; 0 if it is not there.
+    /// How many of its events are in the new store, including those that a reset shares and those that a compaction dropped
+    /// before the last one; 0 if it is not there.
     pub events_kept: u32,
     /// The first event that is lost.
     pub first_lost: u32,

@@ -3,22 +3,24 @@
 //!
 //! A commit depends only on earlier commits and on itself, so one pass in the order of the source is enough.
 //! A batch that does not continue its run as it is in the new store cuts the run; a run that is cut takes no
-//! later batch. What the rules of the index then refuse is cut as well, until nothing more is refused.
+//! later batch, except that a deleted run goes on after events that a compaction dropped (`filled`). What the rules of the index then refuse is cut as well, until nothing more is refused.
 
 use std::collections::HashMap;
 
+use super::filled::{fill, run_bytes, with_fillers};
 use super::kept_batch::{KeptBatch, Origin, assemble, drop_orphans};
-use super::left_out::LeftOut;
 use super::parts::{origin_of, parse};
 use super::runs::{BATCH_MISSING, Kept, SourceRun, SourceRuns};
+use super::survey::Findings;
 use crate::bytes::wide;
 use crate::error::Result;
 use crate::event::{Buffer, Malformed};
 use crate::id::{Position, RunId, RunNumber};
 use crate::index::{
-    DELETED_TABLE, Deletion, ERASED_TABLE, EVENT_KEYS_TABLE, Refusal, event_of_row,
+    DELETED_TABLE, Deletion, ERASED_TABLE, EVENT_KEYS_TABLE, Erasure, Refusal, event_of_row,
 };
 use crate::log::format::{BATCH_HEADER_BYTES, Batch, Frame, OVERHEAD_BYTES, Part, Parts, Put};
+use crate::retention::Keep;
 use crate::store::{CONSUMERS_TABLE, CommitImport};
 
 const NO_SENSE: &str = "what it says makes no sense without what is lost";
@@ -29,8 +31,8 @@ pub(super) struct Rescue<'s> {
     pub(super) import: CommitImport<'s>,
     pub(super) runs: SourceRuns,
     pub(super) counts: Counts,
-    /// Deleted runs of which events are missing, left out wholly: they would be open again without their end.
-    pub(super) left_out: LeftOut,
+    /// What the first pass has found, where there was one.
+    pub(super) found: Findings,
     /// The payload of the commit that is tried.
     payload: Buffer,
 }
@@ -55,6 +57,9 @@ struct Parsed<'a> {
     partial: bool,
 }
 
+/// How a batch is appended and the bytes of its run before it, or why it is not.
+type Admitted<'a> = Result<(Origin<'a>, u64), &'static str>;
+
 /// The part of a commit that caused a refusal.
 enum Blamed {
     Batch(usize),
@@ -65,24 +70,31 @@ enum Blamed {
 impl<'s> Rescue<'s> {
     pub(super) fn new(import: CommitImport<'s>) -> Self {
         let (runs, counts) = (SourceRuns::default(), Counts::default());
-        Rescue { import, runs, counts, left_out: LeftOut::default(), payload: Buffer::new() }
+        Rescue { import, runs, counts, found: Findings::default(), payload: Buffer::new() }
     }
 
     /// Imports what can be kept of a commit. `Malformed` if it cannot be parsed, and nothing of it was imported.
     pub(super) fn commit(&mut self, frame: &Frame<'_>) -> Result<Result<(), Malformed>> {
         let Ok(parts) = parse(frame) else { return Ok(Err(Malformed)) };
         let mut commit = Parsed { batches: vec![], rows: vec![], partial: false };
+        let mut erased = vec![];
         for (part, bytes) in parts {
             match part {
-                Part::Batch(batch) if self.left_out.has_number(batch.run) => {}
+                Part::Batch(batch) if self.found.left_out.has_number(batch.run) => {}
                 Part::Batch(batch) => self.admit(&mut commit, batch, bytes)?,
-                Part::Put(row) if self.is_left_out(&row) => {}
+                Part::Put(row) if self.is_left_out(&row) => {
+                    let erasure = Erasure::of(&row).ok().flatten();
+                    erased.extend(erasure.iter().flat_map(Erasure::runs));
+                }
                 Part::Put(_) => commit.rows.push(bytes),
             }
         }
+        // Those that the first pass has found are not there.
+        self.import.erase(&self.runs.ids(erased.into_iter()))?;
         if !commit.partial && commit.batches.is_empty() && commit.rows.is_empty() {
             return Ok(Ok(()));
         }
+        self.found.bridges.span(&mut commit.batches, &self.import.index());
         self.append(&mut commit)?;
         Ok(Ok(()))
     }
@@ -96,7 +108,7 @@ impl<'s> Rescue<'s> {
         let deleted = Deletion::of(row).ok().flatten().map(|deletion| deletion.run);
         let keyed = (row.table == EVENT_KEYS_TABLE).then_some(row.value).flatten();
         let keyed = keyed.and_then(|(_, value)| event_of_row(row.key, value)).map(|(run, _)| run);
-        deleted.or(keyed).is_some_and(|run| self.left_out.has(&run))
+        deleted.or(keyed).is_some_and(|run| self.found.left_out.has(&run))
     }
 
     /// Adds a batch to the parts to be kept, if it continues its run as it is in the new store.
@@ -109,14 +121,15 @@ impl<'s> Rescue<'s> {
         let events = bytes.get(BATCH_HEADER_BYTES..).unwrap_or_default();
         let known = self.runs.get(batch.run).map(SourceRun::open);
         let (id, origin) = match known {
-            Some(open) => match open.filter(|(_, kept)| continues(kept, &batch, events)) {
-                Some((id, _)) => (id, self.continuation(&id)),
+            Some(open) => match open.filter(|(id, kept)| self.goes_on(id, kept, &batch, events)) {
+                Some((id, _)) => (id, self.continuation(&id, &batch)?),
                 None => (RunId::NIL, Err(BATCH_MISSING)),
             },
-            None => self.new_run(&batch, events)?,
+            None => self.new_run(&batch)?,
         };
-        match origin {
-            Ok(origin) => commit.batches.push(KeptBatch { batch, events, id, origin }),
+        let kept = origin.and_then(|(origin, before)| self.kept(batch, events, id, origin, before));
+        match kept {
+            Ok(kept) => commit.batches.push(kept),
             Err(why) => {
                 let name = match origin_of(&batch) {
                     Some(origin) if known.is_none() => Some(origin.name()),
@@ -129,42 +142,65 @@ impl<'s> Rescue<'s> {
         Ok(())
     }
 
-    /// Where the next batch of a run is appended in the new store.
-    fn continuation(&self, id: &RunId) -> Result<Origin<'static>, &'static str> {
+    /// A batch to be kept of a run that has so many bytes before it.
+    fn kept<'a>(
+        &self,
+        batch: Batch<'a>,
+        events: &'a [u8],
+        id: RunId,
+        origin: Origin<'a>,
+        before: u64,
+    ) -> Result<KeptBatch<'a>, &'static str> {
+        let is_filled = self.found.filled.has(&id);
+        let run_bytes = run_bytes(before, events);
+        let run_bytes = run_bytes.filter(|bytes| is_filled || *bytes == batch.run_bytes);
+        let why = if matches!(origin, Origin::Resets { .. }) { BASE_LOST } else { NO_SENSE };
+        let run_bytes = run_bytes.ok_or(why)?;
+        let events = if is_filled { with_fillers(&batch, events) } else { events.into() };
+        let Batch { first_event, count, .. } = batch;
+        Ok(KeptBatch { source: Some(batch), id, first_event, count, events, run_bytes, origin })
+    }
+
+    /// Whether a batch is the next one of a run of which so much is kept.
+    fn goes_on(&self, id: &RunId, kept: &Kept, batch: &Batch<'_>, events: &[u8]) -> bool {
+        continues(kept, batch, events) || self.found.filled.follows(id, kept, batch)
+    }
+
+    /// Where the next batch of a run is appended in the new store, and the bytes of the run before it.
+    fn continuation(&mut self, id: &RunId, batch: &Batch<'_>) -> Result<Admitted<'static>> {
+        if self.found.filled.has(id) {
+            self.counts.bytes += fill(&mut self.import, id, batch)?;
+        }
         let index = self.import.index();
         let number = index.runs.number(id);
         let found = number.and_then(|number| Some((number, index.runs.get(number)?)));
-        let (number, run) = found.ok_or(BATCH_MISSING)?;
-        Ok(Origin::Continues { number, previous: run.state.latest().last_batch })
+        let Some((number, run)) = found else { return Ok(Err(BATCH_MISSING)) };
+        let state = run.state.latest();
+        let origin = Origin::Continues { number, previous: state.last_batch };
+        Ok(Ok((origin, state.bytes.into())))
     }
 
     /// How a batch creates a run, if no earlier batch of the run was found.
-    fn new_run<'a>(
-        &mut self,
-        batch: &Batch<'a>,
-        events: &[u8],
-    ) -> Result<(RunId, Result<Origin<'a>, &'static str>)> {
+    fn new_run<'a>(&mut self, batch: &Batch<'a>) -> Result<(RunId, Admitted<'a>)> {
         let Some(origin) = origin_of(batch) else {
             return Ok((RunId::NIL, Err(BATCH_MISSING)));
         };
         let id = origin.id();
         let Origin::Resets { reset, .. } = origin else {
-            let adds_up = wide(events.len()) == u64::from(batch.run_bytes);
-            return Ok((id, if adds_up { Ok(origin) } else { Err(NO_SENSE) }));
+            return Ok((id, Ok((origin, 0))));
         };
-        let shared = batch.first_event - 1;
-        let base = {
-            let index = self.import.index();
-            let base = index.runs.number(&reset.base_run_id);
-            base.and_then(|base| index.runs.get(base)).map(|run| run.state.latest().next_event)
-        };
-        if base.is_none_or(|next| next <= shared) {
+        let (base, shared) = (reset.base_run_id, batch.first_event - 1);
+        if self.next_event(&base).is_none_or(|next| next <= shared) {
             return Ok((id, Err(BASE_LOST)));
         }
-        let (previous, before) = self.import.locate(&reset.base_run_id, shared)?;
-        let adds_up = before + wide(events.len()) == u64::from(batch.run_bytes);
-        let origin = Origin::Resets { reset, previous };
-        Ok((id, if adds_up { Ok(origin) } else { Err(BASE_LOST) }))
+        let (previous, before) = self.import.locate(&base, shared)?;
+        Ok((id, Ok((Origin::Resets { reset, previous }, before))))
+    }
+
+    /// The id of the next event of a run in the new store.
+    fn next_event(&self, id: &RunId) -> Option<u32> {
+        let index = self.import.index();
+        index.runs.get(index.runs.number(id)?).map(|run| run.state.latest().next_event)
     }
 
     /// Appends what the rules accept, and cuts the runs of what they refuse.
@@ -182,10 +218,15 @@ impl<'s> Rescue<'s> {
                 self.counts.dropped += 1;
                 return Ok(());
             }
-            let count = self.assemble(&commit.batches, &commit.rows);
+            let mut count = self.assemble(&commit.batches, &commit.rows);
+            if self.payload.len() > self.import.payload_bytes_max() {
+                // Without the batches of erased runs, a commit takes no more than it did.
+                commit.batches.retain(|kept| kept.source.is_some());
+                count = self.assemble(&commit.batches, &commit.rows);
+            }
             let Err(refusal) = self.import.append(&self.payload, count)? else {
                 self.count(commit);
-                return Ok(());
+                return self.erase_bridges(commit);
             };
             match self.blame(commit, refusal) {
                 Blamed::Batch(at) => {
@@ -210,7 +251,9 @@ impl<'s> Rescue<'s> {
     /// Leaves out a batch, and with it all later ones of its run.
     fn leave_out(&mut self, commit: &mut Parsed<'_>, kept: &KeptBatch<'_>, why: &'static str) {
         let is_new = kept.origin.number().is_none();
-        self.runs.cut(&kept.batch, is_new.then(|| kept.origin.name()), why);
+        if let Some(batch) = kept.source {
+            self.runs.cut(&batch, is_new.then(|| kept.origin.name()), why);
+        }
         commit.partial = true;
     }
 
@@ -237,11 +280,8 @@ impl<'s> Rescue<'s> {
 
     /// Drops the keys of events that are left out: other events of their runs may get their ids.
     fn drop_keys(&mut self, commit: &mut Parsed<'_>) {
-        let events = |kept: &KeptBatch<'_>| {
-            let first = kept.batch.first_event;
-            (kept.id, first..first.saturating_add(kept.batch.count.into()))
-        };
-        let kept: HashMap<_, _> = commit.batches.iter().map(events).collect();
+        let events = commit.batches.iter().map(|kept| (kept.id, kept.event_ids()));
+        let kept: HashMap<_, _> = events.collect();
         let before = commit.rows.len();
         commit.rows.retain(|row| {
             let named = keyed_event(row);
@@ -275,20 +315,56 @@ impl<'s> Rescue<'s> {
     fn assemble(&mut self, batches: &[KeptBatch<'_>], rows: &[&[u8]]) -> u16 {
         let next_new = self.import.index().runs.next().unwrap_or(RunNumber::NONE);
         assemble(&mut self.payload, batches, rows, next_new);
-        // No more than the source's commit had.
+        // Hardly more than the source's commit had; a wrong count is refused.
         u16::try_from(batches.len()).unwrap_or(u16::MAX)
     }
 
     /// Counts a commit that is in the new store.
     fn count(&mut self, commit: &Parsed<'_>) {
-        for kept in &commit.batches {
-            self.runs.keep(&kept.batch, kept.id);
-            self.counts.events += u64::from(kept.batch.count);
+        for (batch, id) in commit.batches.iter().filter_map(|kept| Some((kept.source?, kept.id))) {
+            self.runs.keep(&batch, id);
+            self.counts.events += u64::from(batch.count);
         }
         self.counts.rows += wide(commit.rows.len());
         self.counts.bytes += wide(self.payload.len() + OVERHEAD_BYTES);
         let count = if commit.partial { &mut self.counts.partial } else { &mut self.counts.whole };
         *count += 1;
+    }
+
+    /// Erases the runs that were erased in the source and that the new store has up to a run which is kept in this commit.
+    fn erase_bridges(&mut self, commit: &Parsed<'_>) -> Result<()> {
+        for kept in &commit.batches {
+            if let Some(bridge) = self.found.bridges.note_kept(kept) {
+                self.import.delete(&bridge.first, Keep::Nothing)?;
+                self.import.delete(&bridge.last, Keep::Nothing)?;
+                self.import.erase(&[bridge.first, bridge.last])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends what nobody may go on with: chains whose erased runs lead to a run that was refused, and deleted runs that lack
+    /// events, which are open without the rest of them.
+    pub(super) fn finish(&mut self) -> Result<()> {
+        for bridge in self.found.bridges.take_open() {
+            self.end(&bridge.last)?;
+            self.import.delete(&bridge.first, Keep::Nothing)?;
+        }
+        for run in self.runs.parts() {
+            if self.found.filled.has(&run) {
+                self.end(&run)?;
+                self.import.delete(&run, Keep::Nothing)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Terminates a run, if it is open, and deletes it but for its outcome.
+    fn end(&mut self, run: &RunId) -> Result<()> {
+        if self.import.is_open(run) {
+            self.import.terminate(run, "what followed is lost")?;
+        }
+        self.import.delete(run, Keep::Outcome)
     }
 }
 

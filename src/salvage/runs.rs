@@ -65,6 +65,14 @@ impl SourceRuns {
         known.filter(|id| !id.is_nil()).collect()
     }
 
+    /// The runs that are cut and of which the new store has a part, in the order in which they started.
+    pub(super) fn parts(&self) -> Vec<RunId> {
+        let parts = self.0.iter().filter(|(_, run)| run.cut.is_some() && run.kept.is_some());
+        let mut parts: Vec<_> = parts.map(|(number, run)| (*number, run.id)).collect();
+        parts.sort_unstable();
+        parts.into_iter().map(|(_, id)| id).collect()
+    }
+
     /// Records that a batch is in the new store.
     pub(super) fn keep(&mut self, batch: &Batch<'_>, id: RunId) {
         let run = self.note_found(batch);

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use kinlog::retention::{Compaction, Keep};
 use kinlog::salvage::SalvageReport;
-use kinlog::{Close, EventKind, NewEvent, NewRun, RunFilter, RunId, Store};
+use kinlog::{Close, EventKind, NewChild, NewEvent, NewRun, NextRun, RunFilter, RunId, Store};
 use kinlog_testing::files::{PAGE, SEGMENT, directory, segment_name, small_segments};
 
 use super::original::events;
@@ -60,8 +60,7 @@ fn what_is_not_deleted_comes_out_of_compacted_segments() {
     let (report, store) = salvaged(dir.path());
     assert!(report.is_complete() && report.files.is_empty(), "{report:?}");
     assert_eq!(left(&store), expected);
-    assert!(!report.runs_left_out.is_empty());
-    assert!(report.runs_left_out.iter().all(|run| store.run(&run.id).is_err()));
+    assert!(report.runs_left_out.is_empty() && store.stats().unwrap().deleted_runs > 1);
 }
 
 #[test]
@@ -77,11 +76,12 @@ fn erased_runs_are_left_out_as_if_they_had_never_been() {
     let (report, store) = salvaged(dir.path());
     assert!(report.is_complete() && report.runs_cut.is_empty(), "{report:?}");
     assert_eq!(left(&store), expected);
-    assert!(report.runs_left_out.len() as u64 <= erased.left, "{report:?}");
+    assert!(report.runs_left_out.is_empty(), "{report:?}");
+    assert_eq!(store.stats().unwrap().deleted_runs, erased.left);
 }
 
 #[test]
-fn an_outcome_that_a_compaction_left_is_lost_and_told() {
+fn an_outcome_that_a_compaction_left_is_kept() {
     let dir = directory();
     let src = dir.path().join("src");
     let store = small_segments().open(&src).unwrap();
@@ -95,10 +95,10 @@ fn an_outcome_that_a_compaction_left_is_lost_and_told() {
     }
     assert_eq!(store.compact(&Compaction::new().dead_percent(0)).unwrap().rewritten, 1);
     store.shut_down().unwrap();
-    let (report, _) = salvaged(dir.path());
-    assert!(!report.is_complete());
-    let left_out: Vec<_> = report.runs_left_out.iter().map(|it| (it.id, it.kept)).collect();
-    assert_eq!(left_out, [(run, Keep::Outcome)]);
+    let (report, store) = salvaged(dir.path());
+    assert!(report.is_complete() && report.runs_left_out.is_empty(), "{report:?}");
+    assert_eq!(store.run(&run).unwrap().deleted, Some(Keep::Outcome));
+    assert_eq!(store.outcome(&run).unwrap().as_deref(), Some(&b"done"[..]));
 }
 
 #[test]
@@ -126,5 +126,45 @@ fn damage_in_a_compacted_segment_takes_its_frame_and_a_damaged_table_the_segment
             let whole = &expected.iter().find(|(id, _)| *id == run).unwrap().1;
             assert!(whole.starts_with(&events), "{run}");
         }
+    }
+}
+
+/// A chain of runs with payloads of which those in the middle are deleted and nothing is kept, with a child that one of the runs
+/// that are left has.
+fn chain_without_its_middle(store: &Store, erase: bool) {
+    let (mut run, _) = store.transact(|tx| tx.start(NewRun::new("shop", "cron", "Order"))).unwrap();
+    let mut runs = vec![run];
+    for _ in 0..5 {
+        let note = NewEvent::opaque(EventKind::MARKER_RECORDED, &[7; 6000]);
+        store.transact(|tx| tx.append(&run, note)).unwrap();
+        run = store.transact(|tx| tx.continue_as_new(&run, NextRun::new("Order"))).unwrap().0;
+        runs.push(run);
+    }
+    store.transact(|tx| tx.spawn_child(&run, NewChild::new("ship", "Shipping"))).unwrap();
+    for run in &runs[1..4] {
+        store.transact(|tx| tx.delete_run(run, Keep::Nothing)).unwrap();
+    }
+    if erase {
+        assert_eq!(store.erase().unwrap().runs, 3);
+    }
+    while store.end().as_u64() < 2 * SEGMENT as u64 {
+        store.transact(|tx| tx.put("filling", b"row", &[7; 9_000])).unwrap();
+    }
+    assert!(store.compact(&Compaction::new().dead_percent(0)).unwrap().rewritten > 0);
+}
+
+#[test]
+fn what_goes_on_with_a_run_that_is_left_out_is_kept() {
+    for erase in [false, true] {
+        let dir = directory();
+        let src = dir.path().join("src");
+        let store = small_segments().open(&src).unwrap();
+        chain_without_its_middle(&store, erase);
+        let expected = left(&store);
+        assert_eq!(expected.len(), 4, "three of the chain, and a child");
+        store.shut_down().unwrap();
+        let (report, store) = salvaged(dir.path());
+        assert_eq!(left(&store), expected, "{report:?}");
+        assert!(report.is_complete(), "{report:?}");
     }
 }

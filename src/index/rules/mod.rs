@@ -9,7 +9,7 @@ mod origin;
 mod steps;
 mod waiting;
 
-pub(crate) use commit::Refusal;
+pub(crate) use commit::{Ancestry, Refusal};
 pub(crate) use deletion::{Deletability, Deletions};
 pub(crate) use draft::Draft;
 pub(crate) use erasure::Erasing;

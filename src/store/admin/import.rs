@@ -1,6 +1,7 @@
 //! Imports commits of another store, one by one. Each is checked as any commit is, and written with the same
 //! events, but other run numbers and positions.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -11,15 +12,17 @@ use crate::id::{Position, RunId};
 use crate::index::{IndexReadGuard, Payload, Refusal};
 use crate::log::format::HEADER_BYTES;
 use crate::log::write::{Durability, Lead, Manner, Span};
+use crate::retention::Keep;
 use crate::store::read::Snapshot;
 use crate::store::shared::{Shared, Store};
-use crate::store::tx::{commit_of, end_of};
+use crate::store::tx::{Close, commit_of, end_of};
 
 /// Rows per page.
 const PAGE_ROWS: usize = 256;
 
 /// Imports commits. There must be no other writer of the store meanwhile.
 pub(crate) struct CommitImport<'s> {
+    store: &'s Store,
     shared: &'s Arc<Shared>,
     /// The last commit, until it was waited for; readers see it after that.
     last: Option<Span>,
@@ -27,7 +30,7 @@ pub(crate) struct CommitImport<'s> {
 
 impl Store {
     pub(crate) fn import(&self) -> CommitImport<'_> {
-        CommitImport { shared: &self.shared, last: None }
+        CommitImport { store: self, shared: &self.shared, last: None }
     }
 }
 
@@ -35,6 +38,11 @@ impl CommitImport<'_> {
     /// The index over the commits so far.
     pub(crate) fn index(&self) -> IndexReadGuard<'_> {
         self.shared.index.read()
+    }
+
+    /// Most bytes of a payload.
+    pub(crate) fn payload_bytes_max(&self) -> usize {
+        self.shared.published.identity.payload_bytes_max()
     }
 
     /// Whether `payload` could be the next commit. Changes nothing.
@@ -84,10 +92,55 @@ impl CommitImport<'_> {
 
     /// The position of the batch that holds the event `id` of a run, and the bytes of the run's events up to it.
     pub(crate) fn locate(&mut self, run: &RunId, id: u32) -> Result<(Position, u64)> {
-        if let Some(last) = self.last.take() {
-            self.shared.writer()?.wait(last, Durability::Buffered)?;
-        }
+        self.wait()?;
         Snapshot::new(self.shared).history(run)?.locate(id)
+    }
+
+    /// Whether a run is there and open.
+    pub(crate) fn is_open(&self, run: &RunId) -> bool {
+        let index = self.index();
+        let state = index.runs.number(run).and_then(|run| index.runs.state(run));
+        state.is_some_and(|state| state.status.is_open())
+    }
+
+    /// Terminates an open run.
+    pub(crate) fn terminate(&mut self, run: &RunId, reason: &str) -> Result<()> {
+        self.wait()?;
+        let mut tx = self.store.begin();
+        tx.close_run(run, Close::terminated(reason))?;
+        tx.commit_with(Durability::Buffered).map(|_| ())
+    }
+
+    /// Deletes a closed run, if it can be deleted.
+    pub(crate) fn delete(&mut self, run: &RunId, keep: Keep) -> Result<()> {
+        self.wait()?;
+        let mut tx = self.store.begin();
+        match tx.delete_run(run, keep) {
+            Err(Error::NotDeletable { .. }) => Ok(()),
+            deleted => deleted.and_then(|()| tx.commit_with(Durability::Buffered)).map(|_| ()),
+        }
+    }
+
+    /// Erases deleted runs, if they can be erased together.
+    pub(crate) fn erase(&mut self, runs: &[RunId]) -> Result<()> {
+        self.wait()?;
+        let numbers: BTreeSet<_> = {
+            let index = self.index();
+            runs.iter().filter_map(|run| index.runs.number(run)).collect()
+        };
+        let mut tx = self.store.begin();
+        if !numbers.is_empty() && tx.erase_runs(&numbers)? {
+            tx.commit_with(Durability::Buffered)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until readers see all commits so far.
+    fn wait(&mut self) -> Result<()> {
+        match self.last.take() {
+            Some(last) => self.shared.writer()?.wait(last, Durability::Buffered).map(|_| ()),
+            None => Ok(()),
+        }
     }
 
     /// For each table with rows that were last set before `mark`, how many these are.

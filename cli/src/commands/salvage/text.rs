@@ -52,7 +52,7 @@ fn print_kept(report: &SalvageReport, time: Duration, out: &mut Output) -> io::R
         let outcomes = left_out.iter().filter(|run| run.kept == Keep::Outcome).count() as u64;
         let (runs, outcomes) =
             (ui::many(left_out.len() as u64, "deleted run"), ui::many(outcomes, "outcome"));
-        out.prose(2, format!("{runs} left out, that were compacted: {outcomes} lost"))?;
+        out.prose(2, format!("{runs} left out, whose end is lost: {outcomes} lost"))?;
     }
     let (read, kept) = (ui::bytes(report.bytes_read), ui::bytes(report.bytes_kept));
     let (rate, time) = (ui::byte_rate(report.bytes_read, time), ui::span(time));
