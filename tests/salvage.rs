@@ -20,6 +20,8 @@ mod examine;
 mod files;
 #[path = "salvage/frames.rs"]
 mod frames;
+#[path = "salvage/gaps.rs"]
+mod gaps;
 #[path = "salvage/hostile.rs"]
 mod hostile;
 #[path = "salvage/keys.rs"]

@@ -6,6 +6,7 @@ use kinlog_testing::files::{Image, PAGE, SEGMENT, directory, segment_name, small
 
 use kinlog_testing::Rng;
 
+use super::chains::any_store;
 use super::original::{BUSY, Original};
 
 /// Writes random things over random places of random files.
@@ -71,6 +72,27 @@ fn mutated_stores_are_salvaged_or_refused() {
         saved += usize::from(try_it(&image, &format!("seed {seed}")));
     }
     assert!((500..2500).contains(&saved), "{saved} saved");
+}
+
+/// What else is lost of stores that were compacted, and of which runs were deleted and erased.
+#[test]
+fn mutated_stores_that_were_compacted_are_salvaged_or_refused() {
+    let mut saved = 0;
+    for seed in 0..20 {
+        let dir = directory();
+        let (store, _) = any_store(dir.path(), seed);
+        store.shut_down().unwrap();
+        let whole = Image::read(dir.path());
+        for part in 0..25 {
+            let mut random = Rng::of(seed, part);
+            let mut image = whole.clone();
+            for _ in 0..=random.below(3) {
+                mutate(&mut image, &whole, &mut random);
+            }
+            saved += usize::from(try_it(&image, &format!("seed {seed}, part {part}")));
+        }
+    }
+    assert!((100..=500).contains(&saved), "{saved} saved");
 }
 
 #[test]
