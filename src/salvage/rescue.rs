@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 
+use super::child_sizes::ChildSizes;
 use super::filled::{fill, run_bytes, with_fillers};
 use super::kept_batch::{KeptBatch, Origin, assemble, drop_orphans};
 use super::parts::{origin_of, parse};
@@ -33,6 +34,7 @@ pub(super) struct Rescue<'s> {
     pub(super) counts: Counts,
     /// What the first pass has found, where there was one.
     pub(super) found: Findings,
+    child_sizes: ChildSizes,
     /// The payload of the commit that is tried.
     payload: Buffer,
 }
@@ -69,8 +71,9 @@ enum Blamed {
 
 impl<'s> Rescue<'s> {
     pub(super) fn new(import: CommitImport<'s>) -> Self {
-        let (runs, counts) = (SourceRuns::default(), Counts::default());
-        Rescue { import, runs, counts, found: Findings::default(), payload: Buffer::new() }
+        let (runs, counts, found) = (SourceRuns::default(), Counts::default(), Findings::default());
+        let (child_sizes, payload) = (ChildSizes::default(), Buffer::new());
+        Rescue { import, runs, counts, found, child_sizes, payload }
     }
 
     /// Imports what can be kept of a commit. `Malformed` if it cannot be parsed, and nothing of it was imported.
@@ -82,6 +85,7 @@ impl<'s> Rescue<'s> {
             match part {
                 Part::Batch(batch) if self.found.left_out.has_number(batch.run) => {}
                 Part::Batch(batch) => self.admit(&mut commit, batch, bytes)?,
+                Part::Put(row) if self.child_sizes.take(&row) => {}
                 Part::Put(row) if self.is_left_out(&row) => {
                     let erasure = Erasure::of(&row).ok().flatten();
                     erased.extend(erasure.iter().flat_map(Erasure::runs));
@@ -356,7 +360,8 @@ impl<'s> Rescue<'s> {
                 self.import.delete(&run, Keep::Nothing)?;
             }
         }
-        Ok(())
+        let filled = self.runs.whole().filter(|(run, _)| self.found.filled.has(run));
+        std::mem::take(&mut self.child_sizes).say(&mut self.import, filled)
     }
 
     /// Terminates a run, if it is open, and deletes it but for its outcome.

@@ -73,6 +73,11 @@ impl SourceRuns {
         parts.into_iter().map(|(_, id)| id).collect()
     }
 
+    /// The runs that are not cut, and what the events of each take in the source.
+    pub(super) fn whole(&self) -> impl Iterator<Item = (RunId, u32)> {
+        self.0.values().filter_map(|run| run.open().map(|(id, kept)| (id, kept.bytes)))
+    }
+
     /// Records that a batch is in the new store.
     pub(super) fn keep(&mut self, batch: &Batch<'_>, id: RunId) {
         let run = self.note_found(batch);

@@ -20,7 +20,7 @@ const POLICIES: [ParentClosePolicy; 3] =
 const WORKFLOWS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 const TYPES: [&str; 3] = ["Order", "Bill", "Ship"];
 
-/// What a store says of some runs, and of all that it lists. Of a deleted run, the size is not what it was.
+/// What a store says of some runs, and of all that it lists. Of a deleted run, the size is not what it was, but that of a child is.
 fn told(store: &Store, runs: &[RunId]) -> Vec<String> {
     let mut told: Vec<_> = runs.iter().map(|run| told_of(store, run)).collect();
     let snapshot = store.snapshot();
@@ -49,9 +49,10 @@ fn told_of(store: &Store, run: &RunId) -> String {
     let children = store.children(run).map(|children| {
         let say = |child: kinlog::Child| {
             let current = child.current.map(|run| (run.id, run.status));
-            let (state, outcome) = (child.state, child.outcome);
+            let (state, outcome, size) = (child.state, child.outcome, child.size);
             let of = (child.initiated_event_id, child.first_run, current, child.held_by);
-            format!("{of:?} {state:?} {outcome:?} {} {}", child.reported, child.is_deleted)
+            let (reported, deleted) = (child.reported, child.is_deleted);
+            format!("{of:?} {state:?} {outcome:?} {reported} {deleted} {size:?}")
         };
         children.map(|child| child.map(say)).collect::<Vec<_>>()
     });
@@ -203,6 +204,34 @@ fn children_go_on_past_their_deleted_parents() {
     }
     assert!(compact(&store, false));
     check(dir.path(), store, &all);
+}
+
+/// The sizes of the children are compared.
+#[test]
+fn a_parent_counts_what_was_erased_of_a_child_and_what_was_dropped_of_it() {
+    for erased in [0..0, 1..2, 1..4, 4..6] {
+        let dir = directory();
+        let store = open(dir.path());
+        let parent = start(&store, "a");
+        let child = NewChild::new("b", "Order");
+        let mut runs = vec![store.transact(|tx| tx.spawn_child(&parent, child)).unwrap().0.run];
+        while runs.len() < 7 {
+            append(&store, &runs[runs.len() - 1], 2);
+            runs.push(go_on(&store, &runs[runs.len() - 1]));
+        }
+        let (first, rest) = (erased.start, runs.len() - 1);
+        runs[erased.clone()].iter().for_each(|run| delete(&store, run, Keep::Nothing));
+        assert_eq!(store.erase().unwrap().runs as usize, erased.len());
+        // These stay deleted.
+        for run in runs[1..rest].iter().skip(erased.end.saturating_sub(first)).take(1) {
+            if store.run(run).is_ok() {
+                delete(&store, run, Keep::Outcome);
+            }
+        }
+        assert!(compact(&store, false));
+        runs.push(parent);
+        check(dir.path(), store, &runs);
+    }
 }
 
 #[test]

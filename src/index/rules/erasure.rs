@@ -52,6 +52,12 @@ impl Index {
         (chain.as_u32() == number.as_u32()).then_some(chain)
     }
 
+    /// How much was erased of the chain that a run is the first one of, if it is known.
+    pub(crate) fn erased_of(&self, first: &RunId) -> Option<Size> {
+        let chain = self.chains.get(self.chain_of_first(first)?)?;
+        chain.erased.as_deref().copied()
+    }
+
     /// Whether a row may say, beside no erasure, how much of a chain was erased: of a child's chain, and no less than before.
     pub(crate) fn may_say(&self, erased: &ErasedSize) -> bool {
         let chain = self.chain_of_first(&erased.first).and_then(|chain| self.chains.get(chain));

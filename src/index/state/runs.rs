@@ -162,6 +162,15 @@ impl Size {
         self.runs <= other.runs && self.events <= other.events && self.bytes <= other.bytes
     }
 
+    /// The higher number of each of both.
+    pub(crate) fn most(self, other: Size) -> Size {
+        Size {
+            runs: self.runs.max(other.runs),
+            events: self.events.max(other.events),
+            bytes: self.bytes.max(other.bytes),
+        }
+    }
+
     /// With `other`.
     pub(crate) fn plus(mut self, other: Size) -> Size {
         self += other;

@@ -9,7 +9,7 @@ use crate::bytes::wide;
 use crate::error::{Error, Result};
 use crate::event::Buffer;
 use crate::id::{Position, RunId};
-use crate::index::{IndexReadGuard, Payload, Refusal};
+use crate::index::{ErasedSize, IndexReadGuard, Payload, Refusal};
 use crate::log::format::HEADER_BYTES;
 use crate::log::write::{Durability, Lead, Manner, Span};
 use crate::retention::Keep;
@@ -130,6 +130,16 @@ impl CommitImport<'_> {
         };
         let mut tx = self.store.begin();
         if !numbers.is_empty() && tx.erase_runs(&numbers)? {
+            tx.commit_with(Durability::Buffered)?;
+        }
+        Ok(())
+    }
+
+    /// Says how much of a chain was erased, and no less than was, if it is the chain of a child.
+    pub(crate) fn say_erased(&mut self, erased: &ErasedSize) -> Result<()> {
+        self.wait()?;
+        let mut tx = self.store.begin();
+        if tx.say_erased(erased)? {
             tx.commit_with(Durability::Buffered)?;
         }
         Ok(())

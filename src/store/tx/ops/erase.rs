@@ -6,7 +6,9 @@ use std::ops::Range;
 use crate::bytes::wide;
 use crate::error::Result;
 use crate::id::RunNumber;
-use crate::index::{ERASED_SIZES_TABLE, ERASED_TABLE, Erasing, Erasure, Index, Place, RunList};
+use crate::index::{
+    ERASED_SIZES_TABLE, ERASED_TABLE, ErasedSize, Erasing, Erasure, Index, Place, RunList,
+};
 use crate::log::write::Durability;
 use crate::retention::Erased;
 use crate::store::pending::Read;
@@ -163,6 +165,11 @@ impl Transaction<'_> {
     pub(crate) fn erase_runs(&mut self, runs: &BTreeSet<RunNumber>) -> Result<bool> {
         self.step(|step| step.erase_runs(runs))
     }
+
+    /// Says how much of a chain was erased, or as much as the store has by now; whether that may be said of it.
+    pub(crate) fn say_erased(&mut self, erased: &ErasedSize) -> Result<bool> {
+        self.step(|step| step.say_erased(erased))
+    }
 }
 
 impl Step<'_> {
@@ -180,6 +187,21 @@ impl Step<'_> {
         }
         self.work.keep(Read::Erasable { runs: runs.clone(), sizes });
         Ok(true)
+    }
+}
+
+impl Step<'_> {
+    fn say_erased(&mut self, erased: &ErasedSize) -> Result<bool> {
+        self.catch_up()?;
+        let ErasedSize { first, size } = *erased;
+        let known = self.index.erased_of(&first).unwrap_or_default();
+        let erased = ErasedSize { first, size: size.most(known) };
+        let may_say = erased.size != known && self.index.may_say(&erased);
+        if may_say {
+            let (key, value) = erased.row();
+            self.work.put_row(ERASED_SIZES_TABLE, &key, Some(&value));
+        }
+        Ok(may_say)
     }
 }
 
