@@ -56,7 +56,7 @@ use source::Source;
 ///
 /// Of a source that was [compacted](crate::Store::compact), deleted runs are kept with what is left of them. In place of each event that
 /// is missing, the new store has a marker of 16 bytes, with the time of the next event that is there: nobody reads such a
-/// history, but other runs refer to it. Such a run takes less then, but the [size of a child](crate::read::Child::size) stays what it was. Deleted runs whose end is lost are
+/// history, but other runs refer to it. Such a run takes less then, but the [size of a child](crate::Child::size) stays what it was. Deleted runs whose end is lost are
 /// left out ([`SalvageReport::runs_left_out`]), and so is what needs them. Runs that were [erased](crate::Store::erase) are unknown
 /// to the new store, too; to join a chain over a gap of such runs, its log begins the first one and the last one of them
 /// again, without their events, and erases them. A frame of a compacted segment is found by the segment's table alone: if
