@@ -35,7 +35,7 @@ impl ChildSizes {
             }
         }
         for (first, size) in self.0 {
-            import.say_erased(&ErasedSize { first, size })?;
+            import.say_erased(&ErasedSize::new(first, size))?;
         }
         Ok(())
     }

@@ -83,7 +83,7 @@ impl Index {
                 chain.parent.is_some() && !chain.runs().iter().all(|run| runs.contains(run));
             let before = chain.erased.as_deref().copied().unwrap_or_default();
             let first = self.first_run(number, &chain).filter(|_| stays)?;
-            Some(ErasedSize { first, size: before.plus(size) })
+            Some(ErasedSize::new(first, before.plus(size)))
         };
         sizes.into_iter().filter_map(sum).collect()
     }

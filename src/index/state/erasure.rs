@@ -51,6 +51,8 @@ impl<'a> Erasure<'a> {
 pub(crate) const ERASED_SIZES_TABLE: &str = "kinlog.erased_sizes";
 
 const SIZE_BYTES: usize = 3 * size_of::<u64>();
+/// Sums of such numbers are numbers, too.
+const SIZE_MAX: u64 = (1 << 62) - 1;
 
 /// What was erased of a chain in sum, as a row of the table says it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,6 +63,12 @@ pub(crate) struct ErasedSize {
 }
 
 impl ErasedSize {
+    /// So much of a chain, or the most that a row can say.
+    pub(crate) fn new(first: RunId, Size { runs, events, bytes }: Size) -> Self {
+        let [runs, events, bytes] = [runs, events, bytes].map(|number| number.min(SIZE_MAX));
+        ErasedSize { first, size: Size { runs, events, bytes } }
+    }
+
     /// What a row says, if it is of the table.
     pub(crate) fn of(row: &Put<'_>) -> Result<Option<Self>, Malformed> {
         if row.table != ERASED_SIZES_TABLE {
@@ -71,8 +79,7 @@ impl ErasedSize {
         let value: [u8; SIZE_BYTES] = value.try_into().map_err(|_| Malformed)?;
         let at = |at| u64_at(&value, at).ok_or(Malformed);
         let size = Size { runs: at(0)?, events: at(8)?, bytes: at(16)? };
-        // Sums of them are numbers, too.
-        let sound = [size.runs, size.events, size.bytes].iter().all(|number| *number < 1 << 62);
+        let sound = [size.runs, size.events, size.bytes].iter().all(|number| *number <= SIZE_MAX);
         sound.then_some(Some(ErasedSize { first, size })).ok_or(Malformed)
     }
 
@@ -84,5 +91,45 @@ impl ErasedSize {
             put(&mut value, at * size_of::<u64>(), &number.to_le_bytes());
         }
         (*self.first.as_bytes(), value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Position;
+
+    fn said(
+        table: &str,
+        key: &[u8],
+        value: Option<&[u8]>,
+    ) -> Result<Option<ErasedSize>, Malformed> {
+        let value = value.map(|value| (Position::START, value));
+        ErasedSize::of(&Put { table, key, value })
+    }
+
+    #[test]
+    fn a_size_is_said_as_it_is_and_in_no_other_form() {
+        let first = RunId::from_bytes([7; 16]);
+        let most = Size { runs: SIZE_MAX, events: SIZE_MAX, bytes: SIZE_MAX };
+        let more = Size { runs: u64::MAX, events: u64::MAX, bytes: SIZE_MAX + 1 };
+        let few = Size { runs: 1, events: 2, bytes: 3 };
+        for (size, expected) in [(few, few), (most, most), (more, most)] {
+            let (key, value) = ErasedSize::new(first, size).row();
+            let said = said(ERASED_SIZES_TABLE, &key, Some(&value));
+            assert_eq!(said.ok().flatten(), Some(ErasedSize { first, size: expected }));
+        }
+        let (key, value) = ErasedSize::new(first, few).row();
+        assert!(matches!(said("rows", &key, Some(&value)), Ok(None)));
+        let refused: [(&[u8], Option<&[u8]>); 5] = [
+            (&key, None),
+            (&key[1..], Some(&value)),
+            (&key, Some(&value[8..])),
+            (&key, Some(&[value, value].concat())),
+            (&key, Some(&[0xff; SIZE_BYTES])),
+        ];
+        for (key, value) in refused {
+            assert!(said(ERASED_SIZES_TABLE, key, value).is_err(), "{key:?} {value:?}");
+        }
     }
 }

@@ -195,7 +195,7 @@ impl Step<'_> {
         self.catch_up()?;
         let ErasedSize { first, size } = *erased;
         let known = self.index.erased_of(&first).unwrap_or_default();
-        let erased = ErasedSize { first, size: size.most(known) };
+        let erased = ErasedSize::new(first, size.most(known));
         let may_say = erased.size != known && self.index.may_say(&erased);
         if may_say {
             let (key, value) = erased.row();
