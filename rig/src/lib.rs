@@ -24,6 +24,7 @@ mod random;
 pub mod real;
 pub mod reference;
 pub mod schedule;
+mod shedding;
 pub mod shrink;
 pub mod steady;
 pub mod sweep;

@@ -82,6 +82,9 @@ fn sum(bytes: &[u8]) -> String {
     format!("{}:{hash:x}", bytes.len())
 }
 
+/// The store's own table of what was erased of chains of children.
+const ERASED_SIZES: &str = "kinlog.erased_sizes";
+
 /// What follows from it: runs, chains, relations, duties, sizes, rows.
 ///
 /// # Errors
@@ -116,7 +119,7 @@ pub fn state(store: &Store) -> Result<Vec<String>> {
         let (size, limits) = (snapshot.namespace_size(&namespace), store.limits(&namespace));
         lines.push(format!("namespace {namespace} {size:?} {limits:?}"));
     }
-    for table in [COMMITS, TIMERS] {
+    for table in [COMMITS, TIMERS, ERASED_SIZES] {
         for row in snapshot.rows(table, ..) {
             let row = row?;
             lines.push(format!("{table} {:?} {}", row.key, sum(row.value)));

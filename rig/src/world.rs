@@ -11,18 +11,19 @@ use std::str::FromStr;
 use kinlog::retention::Keep;
 use kinlog::{
     Close, Commit, CommitHandle, Durability, DutyFilter, EventKind, NewChild, NewEvent, NewReset,
-    NewRun, NextRun, ParentClosePolicy, Result, RunFilter, RunId, RunInfo, RunStatus, Snapshot,
-    Store, Target, Transaction,
+    NewRun, NextRun, ParentClosePolicy, Result, RunId, RunInfo, RunStatus, Snapshot, Store, Target,
+    Transaction,
 };
 
 use crate::random::Random;
+use crate::shedding::{die_away, others, shed};
 use crate::steady::Steady;
 
 /// The table with one row for each commit.
 pub const COMMITS: &str = "commits";
 /// A table that changes.
 pub const TIMERS: &str = "timers";
-const NAMESPACE: &str = "rig";
+pub(crate) const NAMESPACE: &str = "rig";
 
 /// A world by its seed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -176,7 +177,7 @@ impl World {
         let snapshot = store.snapshot();
         for _ in 0..1 + random.below(4) {
             let taken = match self.sheds && random.chance(60) {
-                true if random.chance(30) => live_briefly(&snapshot, tx, random, number),
+                true if random.chance(30) => die_away(&snapshot, tx, random, number),
                 true => shed(&snapshot, tx, random),
                 false => step(store, &snapshot, tx, random, number),
             };
@@ -227,7 +228,7 @@ fn step(
     random: &mut Random,
     number: usize,
 ) -> Result<()> {
-    let runs = snapshot.runs(RunFilter::all()).collect::<Result<Vec<RunInfo>>>()?;
+    let runs = others(snapshot)?;
     let open: Vec<&RunInfo> = runs.iter().filter(|run| run.status == RunStatus::Running).collect();
     if open.is_empty() {
         return start(tx, random, number).map(drop);
@@ -288,59 +289,12 @@ fn step(
     Ok(())
 }
 
-/// Leaves something dead behind, or makes what can be: of runs, those too that share events by a reset.
-fn shed(snapshot: &Snapshot, tx: &mut Transaction<'_>, random: &mut Random) -> Result<()> {
-    let runs = snapshot.runs(RunFilter::all()).collect::<Result<Vec<RunInfo>>>()?;
-    let key = [random.below(6) as u8];
-    if runs.is_empty() || random.chance(40) {
-        return match random.chance(75) {
-            true => tx.put(TIMERS, &key, &vec![key[0]; 10_000 + random.below(15_000)]),
-            false => tx.delete(TIMERS, &key),
-        };
-    }
-    let run = &runs[random.below(runs.len())];
-    let keep = random.pick(&[Keep::Outcome, Keep::Nothing]);
-    match random.below(4) {
-        0 => {
-            let last = u32::try_from(1 + random.below(run.events as usize)).unwrap_or(1);
-            tx.reset(&run.id, NewReset::to(last).id(id(random))).map(drop)
-        }
-        1 => tx.delete_chain(&run.id, keep),
-        _ if run.status == RunStatus::Running => {
-            tx.close_run(&run.id, Close::completed(&payload(random))).map(drop)
-        }
-        _ => tx.delete_run(&run.id, keep),
-    }
-}
-
-/// Deletes runs to which nothing refers, and makes others: what erasing is for.
-fn live_briefly(
-    snapshot: &Snapshot,
-    tx: &mut Transaction<'_>,
-    random: &mut Random,
-    number: usize,
-) -> Result<()> {
-    for run in snapshot.runs(RunFilter::all()) {
-        let run = run?;
-        if run.workflow_id.starts_with("brief-") && run.deleted.is_none() {
-            tx.delete_run(&run.id, Keep::Nothing)?;
-        }
-    }
-    for brief in 0..2 {
-        let (workflow, input) = (format!("brief-{number}-{brief}"), payload(random));
-        let run = NewRun::new(NAMESPACE, &workflow, "Brief").input(&input);
-        let run = tx.start(run.id(id(random)))?;
-        tx.close_run(&run, Close::completed(b"soon"))?;
-    }
-    Ok(())
-}
-
 fn policy(random: &mut Random) -> ParentClosePolicy {
     use ParentClosePolicy::{Abandon, RequestCancel, Terminate};
     random.pick(&[Abandon, RequestCancel, Terminate])
 }
 
-fn id(random: &mut Random) -> RunId {
+pub(crate) fn id(random: &mut Random) -> RunId {
     let mut bytes = [0; 16];
     bytes[..8].copy_from_slice(&random.draw().to_le_bytes());
     bytes[8..].copy_from_slice(&random.draw().to_le_bytes());
@@ -348,7 +302,7 @@ fn id(random: &mut Random) -> RunId {
 }
 
 /// Mostly small, sometimes as large as a good part of a segment, and rarely too large for the first one.
-fn payload(random: &mut Random) -> Vec<u8> {
+pub(crate) fn payload(random: &mut Random) -> Vec<u8> {
     let len = match random.below(20) {
         0..13 => random.below(200),
         13..19 => random.below(3_000),

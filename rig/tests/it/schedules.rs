@@ -84,10 +84,14 @@ const SHEDDING: [World; 2] = [World { seed: 201, sheds: true }, World { seed: 20
 /// What the schedules of compactions rest on.
 #[test]
 fn a_world_that_sheds_has_segments_to_compact() {
+    let mut of_children = false;
     for world in SHEDDING {
         let (reference, _) = self::world(world).unwrap_or_else(|failure| panic!("{failure}"));
         let erasing = reference.moments.iter().filter(|moment| moment.erased.is_some()).count();
         assert!(erasing > 0, "no operation erases");
+        let of_a_child = |line: &String| line.starts_with("kinlog.erased_sizes ");
+        let mut states = reference.moments.iter().map(|moment| &moment.told.state);
+        of_children |= states.any(|state| state.iter().any(of_a_child));
         let schedule = format!("world={world} life=30,close life=30,compact:30,close");
         let found = campaign::attempt(&schedule.parse().expect("a schedule"), &reference);
         let found = found.unwrap_or_else(|what| panic!("{what}"));
@@ -98,6 +102,7 @@ fn a_world_that_sheds_has_segments_to_compact() {
             assert!(found.operations[1] <= tried, "not every place is tried: {found:?}");
         }
     }
+    assert!(of_children, "nothing is erased of a child that continues");
 }
 
 #[test]
