@@ -177,6 +177,25 @@ fn whatever_is_erased_all_else_reads_as_before() {
     }
 }
 
+/// The independent reader refused the row of a key in a segment that was compacted.
+#[test]
+fn keys_of_events_in_a_compacted_segment_are_read() {
+    let dir = directory();
+    let store = small_segments().open(dir.path()).unwrap();
+    let run = store.transact(|tx| tx.start(NewRun::new("shop", "order", "Order"))).unwrap().0;
+    store.transact(|tx| tx.append(&run, marker(b"").key(7))).unwrap();
+    while store.end().as_u64() < u64::from(SEGMENT_BYTES) * 2 {
+        store.transact(|tx| tx.put("filling", b"row", &[7; 9_000])).unwrap();
+    }
+    assert!(store.compact(&Compaction::new().dead_percent(0)).unwrap().rewritten > 0);
+    store.shut_down().unwrap();
+    let store = small_segments().open(dir.path()).unwrap();
+    assert_eq!(store.event_by_key(&run, 7).unwrap(), Some(2));
+    if let Some(kin) = read(dir.path(), &["--kin"]) {
+        same(&kin, &json::kin(&store));
+    }
+}
+
 /// Of everything that was started, deleted and erased, nothing is left, and its numbers are not used again.
 #[test]
 fn nothing_is_left_of_runs_that_nobody_refers_to() {

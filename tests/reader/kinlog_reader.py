@@ -1339,7 +1339,7 @@ class Index:
             raise Malformed("a commit that deletes runs makes none by a reset")
         for row in rows:
             of_run = row.table == DELETED or (row.table == KEYS and self.before and row.value)
-            of_run |= row.table == ERASED_SIZES
+            of_run = of_run or row.table == ERASED_SIZES
             if row.table == ERASED or (of_run and run_id(row.key[:16]) not in self.by_id):
                 continue
             if row.table == ERASED_SIZES:
