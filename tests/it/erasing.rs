@@ -194,6 +194,43 @@ fn a_parent_goes_on_to_count_the_runs_of_a_child() {
     store.verify(|_| ()).unwrap();
 }
 
+/// Whether the close policy of a parent has reached a child follows from the run of the child that was asked to cancel, and
+/// from the one that was the last when the parent closed: here the first, the second or none of the two in the middle.
+#[test]
+fn a_child_is_asked_to_cancel_as_before_whatever_is_erased_of_its_chain() {
+    for (asked, closed_at) in [(Some(1), 1), (None, 1), (Some(1), 2), (Some(2), 2), (Some(0), 1)] {
+        let dir = directory();
+        let store = small_segments().open(dir.path()).unwrap();
+        start(&store, "first");
+        let parent = start(&store, "parent");
+        let child = NewChild::new("child", "Order");
+        let child = child.on_parent_close(ParentClosePolicy::RequestCancel);
+        let mut chain = vec![store.transact(|tx| tx.spawn_child(&parent, child)).unwrap().0.run];
+        for at in 0..4 {
+            let run = chain[at];
+            if asked == Some(at) {
+                store.transact(|tx| tx.request_cancel(&run, b"stop")).unwrap();
+            }
+            if closed_at == at {
+                store.close_run(&parent, Close::completed(b"")).unwrap();
+                if asked.is_none() {
+                    store.settle_all().unwrap();
+                }
+            }
+            let next = NextRun::new("Order");
+            chain.push(store.transact(|tx| tx.continue_as_new(&run, next)).unwrap().0);
+        }
+        let due = store.duties(DutyFilter::all()).count();
+        chain[..4].iter().for_each(|run| delete(&store, run, Keep::Nothing));
+        assert_eq!(store.erase().unwrap().runs, 0, "{asked:?} {closed_at}");
+        fill(&store, 2, false);
+        assert!(compact(&store, 0)[0]);
+        store.shut_down().unwrap();
+        let store = rebuilt(dir.path());
+        assert_eq!(store.duties(DutyFilter::all()).count(), due, "{asked:?} {closed_at}");
+    }
+}
+
 /// Whether any file of a store has these bytes.
 fn is_in_files(dir: &Path, bytes: &[u8]) -> bool {
     let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());

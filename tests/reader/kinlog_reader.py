@@ -1467,6 +1467,10 @@ class Index:
             or run.chain.named is run
         ):
             refuse("without which its chain does not follow")
+        elif run.chain.holder and any(it.canceled for it in [run, *others]):
+            holder, initiated = run.chain.holder
+            if holder.relations[initiated].policy() == "RequestCancel":
+                refuse("of a chain that was asked to cancel")
         for relation in run.relations.values():
             child = self.by_id.get(relation.child)
             if child and child.number not in erased:

@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::event::ParentClosePolicy;
 use crate::hash::Map;
 use crate::id::{ChainNumber, Position, RunId, RunNumber, WorkflowNumber};
 use crate::index::payload::Payload;
-use crate::index::state::{ErasedSize, Erasure, Index, Run, Size};
+use crate::index::state::{Chain, ChildRef, ErasedSize, Erasure, Index, Run, Size};
 use crate::log::format::Part;
 use crate::retention::Keep;
 
@@ -136,7 +137,7 @@ impl<'i> Erasing<'i> {
     }
 
     /// A chain is erased as a whole, and then with its parent; or keeps its first and its last run, unless it has a reset or
-    /// imported runs.
+    /// imported runs, or was asked to cancel and its parent asks that when it closes.
     fn chain_can_do_without(&mut self, number: RunNumber, run: &Run) -> bool {
         let whole = self.takes_chain(run.chain);
         let Some(chain) = self.index.chains.get(run.chain) else { return false };
@@ -144,11 +145,23 @@ impl<'i> Erasing<'i> {
             let follows = chain.imported.is_some() && self.index.chains.has_followers();
             return chain.parent.is_none_or(|held| self.runs.contains(&held.parent)) && !follows;
         }
-        let is_fork = |run: &RunNumber| self.index.runs.look(*run, |run| run.fork.is_some());
+        let asks = self.asks_to_cancel(&chain);
+        let is_plain =
+            |run: &Run| run.fork.is_none() && !(asks && run.state.latest().cancel_requested != 0);
         run.chain.as_u32() != number.as_u32()
             && chain.newest() != number
             && chain.imported.is_none()
-            && chain.runs().iter().all(|run| is_fork(run) == Some(false))
+            && chain.runs().iter().all(|run| self.index.runs.look(*run, is_plain) == Some(true))
+    }
+
+    /// Whether the parent of a chain asks its child to cancel when it closes. That it did, or need not, follows from the runs
+    /// of the chain that were asked, and from which was the last when the parent closed.
+    fn asks_to_cancel(&self, chain: &Chain) -> bool {
+        let asks = |held: ChildRef| {
+            let links = self.index.runs.links(held.parent)?;
+            Some(links.child(held.slot)?.policy == ParentClosePolicy::RequestCancel)
+        };
+        chain.parent.and_then(asks) == Some(true)
     }
 
     fn rest_of(&mut self, number: WorkflowNumber) -> Rest {

@@ -26,7 +26,8 @@ impl Store {
     ///
     /// A run is left for a later call as long as a snapshot from before its deletion is held; as its parent, or a
     /// child of it, is not erased in the same call; if it is the first or the last run of its chain, or of a chain with a
-    /// reset, and other runs of the chain are left; if it is the first or the last run of its workflow id, and
+    /// reset, or of a child's that was asked to cancel while its parent's close policy asks that, and other runs of the
+    /// chain are left; if it is the first or the last run of its workflow id, and
     /// others are left; and if it is the first one of its workflow type.
     ///
     /// ```
