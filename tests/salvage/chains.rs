@@ -234,6 +234,22 @@ fn a_parent_counts_what_was_erased_of_a_child_and_what_was_dropped_of_it() {
     }
 }
 
+/// Of a single run, of which the outcome was kept.
+#[test]
+fn a_parent_counts_what_was_dropped_of_a_child_that_never_went_on() {
+    let dir = directory();
+    let store = open(dir.path());
+    let parent = start(&store, "a");
+    let child = NewChild::new("b", "Order");
+    let child = store.transact(|tx| tx.spawn_child(&parent, child)).unwrap().0.run;
+    append(&store, &child, 2);
+    store.close_run(&child, Close::completed(b"done")).unwrap();
+    store.settle_all().unwrap();
+    delete(&store, &child, Keep::Outcome);
+    assert!(compact(&store, false));
+    check(dir.path(), store, &[parent, child]);
+}
+
 #[test]
 fn a_reset_keeps_what_it_shares_with_deleted_runs() {
     for keep in [Keep::Nothing, Keep::Outcome] {

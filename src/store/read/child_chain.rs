@@ -49,7 +49,7 @@ impl ChildChain {
             let first = index.first_run(run.chain, &chain);
             // Most chains have one run and one parent, and lose neither: then all is known by now.
             let is_plain = chain.runs() == [held.child] && chain.parent == Some(held.at);
-            if is_plain && chain.deleted == 0 {
+            if is_plain && chain.deleted == 0 && chain.erased.is_none() {
                 let end = snapshot.end();
                 let found = index.runs.state_at(&run, end).map(|state| ChildChain {
                     number: run.chain,
