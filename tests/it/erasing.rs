@@ -231,6 +231,40 @@ fn a_child_is_asked_to_cancel_as_before_whatever_is_erased_of_its_chain() {
     }
 }
 
+/// The parent has closed, and its policy has not reached the child yet, which goes on all the same.
+#[test]
+fn a_policy_that_is_due_stays_so_whatever_is_erased_of_the_childs_chain() {
+    for policy in [ParentClosePolicy::Terminate, ParentClosePolicy::RequestCancel] {
+        let dir = directory();
+        let store = small_segments().open(dir.path()).unwrap();
+        start(&store, "first");
+        let parent = start(&store, "parent");
+        let child = NewChild::new("child", "Order").on_parent_close(policy);
+        let mut run = store.transact(|tx| tx.spawn_child(&parent, child)).unwrap().0.run;
+        let mut chain = vec![run];
+        for at in 0..4 {
+            if at == 1 {
+                store.close_run(&parent, Close::completed(b"")).unwrap();
+            }
+            let next = NextRun::new("Order");
+            run = store.transact(|tx| tx.continue_as_new(&run, next)).unwrap().0;
+            chain.push(run);
+        }
+        chain[1..4].iter().for_each(|run| delete(&store, run, Keep::Nothing));
+        assert_eq!(store.erase().unwrap().runs, 3);
+        fill(&store, 2, false);
+        assert!(compact(&store, 0)[0]);
+        store.shut_down().unwrap();
+        let store = rebuilt(dir.path());
+        let due = |store: &Store| store.duties(DutyFilter::all()).count();
+        assert_eq!(due(&store), 1, "{policy:?}");
+        store.settle_all().unwrap();
+        assert_eq!(due(&store), 0, "{policy:?}");
+        store.shut_down().unwrap();
+        assert_eq!(due(&rebuilt(dir.path())), 0, "{policy:?}");
+    }
+}
+
 /// Whether any file of a store has these bytes.
 fn is_in_files(dir: &Path, bytes: &[u8]) -> bool {
     let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
