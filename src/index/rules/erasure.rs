@@ -16,8 +16,18 @@ pub(crate) struct Erasing<'i> {
     index: &'i Index,
     runs: &'i BTreeSet<RunNumber>,
     workflows: Map<WorkflowNumber, Rest>,
-    /// Whether all runs of a chain are among them.
-    chains: Map<ChainNumber, bool>,
+    chains: Map<ChainNumber, OfChain>,
+}
+
+/// What is so of a chain, however many of its runs are asked about: each answer looks at all of them.
+#[derive(Clone, Copy)]
+enum OfChain {
+    /// All its runs are among them.
+    Whole,
+    /// Others are left, and it can do without those in the middle.
+    Plain,
+    /// Others are left, and it needs all.
+    Bound,
 }
 
 /// What is left of a workflow.
@@ -119,7 +129,7 @@ impl<'i> Erasing<'i> {
         if self.rest_of(run.workflow) == Rest::Nothing {
             linked.push(RunNumber::from_u32(run.workflow.as_u32()));
         }
-        if self.takes_chain(run.chain) {
+        if matches!(self.of_chain(run.chain), OfChain::Whole) {
             linked.push(RunNumber::from_u32(run.chain.as_u32()));
         }
         linked
@@ -139,19 +149,38 @@ impl<'i> Erasing<'i> {
     /// A chain is erased as a whole, and then with its parent; or keeps its first and its last run, unless it has a reset or
     /// imported runs, or was asked to cancel and its parent asks that when it closes.
     fn chain_can_do_without(&mut self, number: RunNumber, run: &Run) -> bool {
-        let whole = self.takes_chain(run.chain);
+        let of_chain = self.of_chain(run.chain);
         let Some(chain) = self.index.chains.get(run.chain) else { return false };
-        if whole {
-            let follows = chain.imported.is_some() && self.index.chains.has_followers();
-            return chain.parent.is_none_or(|held| self.runs.contains(&held.parent)) && !follows;
+        match of_chain {
+            OfChain::Whole => {
+                let follows = chain.imported.is_some() && self.index.chains.has_followers();
+                chain.parent.is_none_or(|held| self.runs.contains(&held.parent)) && !follows
+            }
+            OfChain::Plain => run.chain.as_u32() != number.as_u32() && chain.newest() != number,
+            OfChain::Bound => false,
         }
-        let asks = self.asks_to_cancel(&chain);
-        let is_plain =
-            |run: &Run| run.fork.is_none() && !(asks && run.state.latest().cancel_requested != 0);
-        run.chain.as_u32() != number.as_u32()
-            && chain.newest() != number
-            && chain.imported.is_none()
-            && chain.runs().iter().all(|run| self.index.runs.look(*run, is_plain) == Some(true))
+    }
+
+    fn of_chain(&mut self, number: ChainNumber) -> OfChain {
+        if let Some(known) = self.chains.get(&number) {
+            return *known;
+        }
+        let found = self.index.chains.get(number).map_or(OfChain::Bound, |chain| {
+            if chain.runs().iter().all(|run| self.runs.contains(run)) {
+                return OfChain::Whole;
+            }
+            let asks = self.asks_to_cancel(&chain);
+            let is_plain = |run: &Run| {
+                run.fork.is_none() && !(asks && run.state.latest().cancel_requested != 0)
+            };
+            let is_plain = |run: &RunNumber| self.index.runs.look(*run, is_plain) == Some(true);
+            match chain.imported.is_none() && chain.runs().iter().all(is_plain) {
+                true => OfChain::Plain,
+                false => OfChain::Bound,
+            }
+        });
+        self.chains.insert(number, found);
+        found
     }
 
     /// Whether the parent of a chain asks its child to cancel when it closes. That it did, or need not, follows from the runs
@@ -175,14 +204,6 @@ impl<'i> Erasing<'i> {
                 None => Rest::Nothing,
                 Some(_) => Rest::Runs { last: left.find(|run| !index.is_imported(*run)) },
             }
-        })
-    }
-
-    fn takes_chain(&mut self, number: ChainNumber) -> bool {
-        let (index, runs) = (self.index, self.runs);
-        *self.chains.entry(number).or_insert_with(|| {
-            let chain = index.chains.get(number);
-            chain.is_some_and(|chain| chain.runs().iter().all(|run| runs.contains(run)))
         })
     }
 
