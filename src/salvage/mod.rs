@@ -52,7 +52,7 @@ use source::Source;
 /// Nothing is ever written to `src`. `dst` must be empty or not exist, and must not be within `src`. It is
 /// created as `dst` with `.partial` after its name, and renamed when everything is on the device; after an
 /// error or a crash that directory is left, to be removed by hand. Of `options`, only the disk is used.
-/// Memory is bounded by one segment and the index of the new store.
+/// Memory is bounded by one segment, the index of the new store, and an entry for each run of the source.
 ///
 /// Of a source that was [compacted](crate::Store::compact), deleted runs are kept with what is left of them. In place of each event that
 /// is missing, the new store has a marker of 16 bytes, with the time of the next event that is there: nobody reads such a

@@ -3,7 +3,8 @@
 //!
 //! A commit depends only on earlier commits and on itself, so one pass in the order of the source is enough.
 //! A batch that does not continue its run as it is in the new store cuts the run; a run that is cut takes no
-//! later batch, except that a deleted run goes on after events that a compaction dropped (`filled`). What the rules of the index then refuse is cut as well, until nothing more is refused.
+//! later batch, except that a deleted run goes on after events that a compaction dropped (`filled`). What the
+//! rules of the index then refuse is cut as well, until nothing more is refused.
 
 use std::collections::HashMap;
 

@@ -17,7 +17,8 @@ pub(crate) struct Entries<'a> {
     /// The numbers of the entries that are left.
     next: usize,
     end: usize,
-    front: Forward<'a>,
+    /// What is left of the group that the front is in.
+    front: Option<Group<'a>>,
     back: Places<'a>,
 }
 
@@ -39,8 +40,7 @@ impl<'a> Entries<'a> {
             Bound::Included(key) => reader.find_from(group, key)?.after(),
             Bound::Excluded(key) => reader.find_from(group, key)?.number,
         };
-        let (front, back) = (Forward { group: None, next }, Places::NONE);
-        Ok(Entries { reader, next, end, front, back })
+        Ok(Entries { reader, next, end, front: None, back: Places::NONE })
     }
 
     /// The error for keys that do not ascend where the next entry would be.
@@ -57,7 +57,7 @@ impl<'a> Iterator for Entries<'a> {
         if self.next >= self.end {
             return None;
         }
-        let entry = self.front.entry(self.reader);
+        let entry = read_on(&mut self.front, self.reader, self.next);
         self.next = if entry.is_ok() { self.next + 1 } else { self.end };
         Some(entry)
     }
@@ -74,33 +74,27 @@ impl DoubleEndedIterator for Entries<'_> {
     }
 }
 
-/// Reads one entry after the other.
-struct Forward<'a> {
-    /// What is left of the group that the next one is in, unless that begins with it.
-    group: Option<Group<'a>>,
-    /// The number of the next one.
-    next: usize,
-}
-
-impl<'a> Forward<'a> {
-    /// The next entry, which must be one of the section.
-    fn entry(&mut self, reader: SectionReader<'a>) -> Result<Entry<'a>> {
-        let skipped = self.next % GROUP;
-        let group = match self.group.take().filter(|_| skipped > 0) {
-            Some(group) => group,
-            None => {
-                let mut group = reader.group(self.next / GROUP)?;
-                for skipped in group.by_ref().take(skipped) {
-                    skipped?;
-                }
-                group
+/// Reads the entry of a number, which must be one of the section, behind the one read last: `rest` is what is left of the
+/// group that it is in, unless that begins with it.
+fn read_on<'a>(
+    rest: &mut Option<Group<'a>>,
+    reader: SectionReader<'a>,
+    number: usize,
+) -> Result<Entry<'a>> {
+    let skipped = number % GROUP;
+    let group = match rest.take().filter(|_| skipped > 0) {
+        Some(group) => group,
+        None => {
+            let mut group = reader.group(number / GROUP)?;
+            for skipped in group.by_ref().take(skipped) {
+                skipped?;
             }
-        };
-        let group = self.group.insert(group);
-        let Some(entry) = group.next().transpose()? else { return Err(missing(reader, self.next)) };
-        self.next += 1;
-        Ok((group.key(&entry), entry.value))
-    }
+            group
+        }
+    };
+    let group = rest.insert(group);
+    let entry = group.next().transpose()?.ok_or_else(|| missing(reader, number))?;
+    Ok((group.key(&entry), entry.value))
 }
 
 /// The entries of one group, for reading them backward.

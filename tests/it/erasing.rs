@@ -390,15 +390,21 @@ fn what_was_purged_goes_from_a_segment_of_many_small_commits() {
     assert!(!is_in_files(dir.path(), b"jane") && !is_in_files(dir.path(), gone.as_bytes()));
 }
 
-/// Segments behind the end of an index in files stay as they are. It was told as a bug of kinlog.
-#[test]
-fn an_index_that_cannot_be_written_is_told_as_what_the_disk_said() {
-    let dir = directory();
-    let store = small_segments().memory_bytes(0).open(dir.path()).unwrap();
+/// Makes a store, of which the index is in files, with a run that was deleted.
+fn jane_was_deleted(dir: &Path) -> RunId {
+    let store = small_segments().memory_bytes(0).open(dir).unwrap();
     start(&store, "first");
     let gone = closed(&store, "jane@example.org");
     delete(&store, &gone, Keep::Nothing);
     store.shut_down().unwrap();
+    gone
+}
+
+/// Segments behind the end of an index in files stay as they are. It was told as a bug of kinlog.
+#[test]
+fn an_index_that_cannot_be_written_is_told_as_what_the_disk_said() {
+    let dir = directory();
+    let gone = jane_was_deleted(dir.path());
     for failing in [Op::CreateDir, Op::Create, Op::Write, Op::Rename] {
         let index = dir.path().join("index");
         let disk = disk_with(move |op, at: &Path| match op == failing && at.starts_with(&index) {
@@ -425,11 +431,7 @@ fn an_index_that_cannot_be_written_is_told_as_what_the_disk_said() {
 #[test]
 fn files_of_the_index_that_cannot_be_removed_are_told() {
     let dir = directory();
-    let store = small_segments().memory_bytes(0).open(dir.path()).unwrap();
-    start(&store, "first");
-    let gone = closed(&store, "jane@example.org");
-    delete(&store, &gone, Keep::Nothing);
-    store.shut_down().unwrap();
+    let gone = jane_was_deleted(dir.path());
     let disk = disk_with(|op, at: &Path| match at.extension().is_some_and(|it| it == "idx") {
         true if op == Op::Remove => Fate::Fails(ErrorKind::PermissionDenied),
         _ => Fate::Done,
