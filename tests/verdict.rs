@@ -8,6 +8,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 #![allow(clippy::cast_possible_truncation)]
 
+#[path = "verdict/closed.rs"]
+mod closed;
 #[path = "verdict/cut.rs"]
 mod cut;
 #[path = "verdict/flip.rs"]

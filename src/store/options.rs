@@ -97,9 +97,10 @@ impl Options {
         self
     }
 
-    /// Whether the whole log is read and checked at opening, whatever an index vouches for. The default is `false`: the
-    /// log may then be read from the last commit that a stored index has taken in; damage before it is found by
-    /// [`Store::verify`], or when it is read.
+    /// Whether the whole log is read and checked at opening, whatever an index or the manifest vouches for. The default
+    /// is `false`: the log may then be read from the last commit that a stored index has taken in; damage before it is
+    /// found by [`Store::verify`], or when it is read. And if the store was shut down, most of the free space behind
+    /// the log, in which nothing is stored, is not read.
     #[must_use]
     pub fn check_log(mut self, check: bool) -> Self {
         self.check_log = check;

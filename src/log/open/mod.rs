@@ -1,5 +1,6 @@
 //! Opening a log, and crash recovery: first the verdict, which only reads; then healing, for a writer.
 
+mod closed;
 mod compacted;
 mod covered;
 mod heal;

@@ -143,13 +143,16 @@ pub(crate) fn open(
 
 /// Reads the log from the end of what is `covered`; `None` if that does not fit it.
 fn scan(
-    Opening { disk, paths, .. }: &Opening,
+    Opening { disk, paths, check_log, .. }: &Opening,
     manifest: &Manifest,
     published: Option<Position>,
     covered: Option<&Covered>,
     replay: &mut dyn Replay,
 ) -> Result<Option<Scan>> {
     let mut scanner = Scanner::new(disk.as_ref(), paths, manifest, published)?;
+    if !check_log {
+        scanner.trust_closing();
+    }
     if let Some(covered) = covered
         && !scanner.leave_out(covered)?
     {

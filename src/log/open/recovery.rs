@@ -105,7 +105,7 @@ fn stale_manifest(paths: &Paths, expected: u32, found: u32) -> Error {
 pub(crate) struct Scanner<'a> {
     disk: &'a dyn Disk,
     pub(super) paths: &'a Paths,
-    manifest: &'a Manifest,
+    pub(super) manifest: &'a Manifest,
     pub(super) limit: Position,
     pub(super) scan: Scan,
     /// The epoch of the last frame. It never decreases along the log.
@@ -114,6 +114,8 @@ pub(crate) struct Scanner<'a> {
     after_seals: Vec<(u32, Range<usize>)>,
     /// The highest position that a compaction relied on.
     pub(super) as_of: Position,
+    /// Whether most of free space is left out if the manifest says that the log was closed there.
+    pub(super) trusts_closing: bool,
 }
 
 impl<'a> Scanner<'a> {
@@ -138,7 +140,17 @@ impl<'a> Scanner<'a> {
             tail: None,
         };
         let limit = published.unwrap_or(Position::from_u64(u64::MAX));
-        Ok(Scanner { disk, paths, manifest, limit, scan, epoch: 0, after_seals: vec![], as_of })
+        Ok(Scanner {
+            disk,
+            paths,
+            manifest,
+            limit,
+            scan,
+            epoch: 0,
+            after_seals: vec![],
+            as_of,
+            trusts_closing: false,
+        })
     }
 
     /// Leaves out what is `covered`; returns whether that fits this log. If not, nothing has changed.
@@ -332,6 +344,13 @@ impl<'a> Scanner<'a> {
             return Ok(());
         }
         let (_, offset) = self.identity().locate(end);
+        if self.trusts_closing
+            && self.was_closed_here()
+            && self.is_followed_by_free_space(header, reader)?
+        {
+            self.report_after_seals();
+            return Ok(());
+        }
         let mut touched = vec![];
         let mut damage_end = None;
         let mut ranges = std::mem::take(&mut self.after_seals);

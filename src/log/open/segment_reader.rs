@@ -16,6 +16,8 @@ use crate::log::format::{
 
 /// Bytes that are read at once: few enough to stay in a processor's cache until they are looked at.
 const CHUNK_BYTES: usize = 256 << 10;
+/// How much is looked at of free space in which nothing can have been acknowledged.
+const FREE_BYTES: usize = 64 << 10;
 /// Reads begin at multiples of it, so that what is aligned in the file is aligned in memory.
 const PAGE_BYTES: usize = 4096;
 
@@ -91,6 +93,12 @@ impl OpenSegment<'_> {
             at += read;
         }
         Ok((end > from).then_some(from..end))
+    }
+
+    /// Whether the bytes from `offset` on look like free space, by the first of them.
+    pub(super) fn begins_free(&mut self, offset: usize) -> Result<bool> {
+        let bytes = self.bytes(offset, FREE_BYTES)?;
+        Ok(dirty_end(bytes.get(..FREE_BYTES).unwrap_or(bytes), 0) == 0)
     }
 
     /// All bytes from `offset` on.
