@@ -9,9 +9,9 @@ use crate::ui;
 
 /// List runs.
 ///
-/// Without --by, --newest, --since, --until and --after, in the order in which they came into the store, with what all of them
-/// come to. With any of these, by when they started or closed, and no others are looked at than those listed; at the
-/// end of a limited list it says how to go on.
+/// Without --by, --newest, --since, --until and --after, in the order in which they came into the store. With any of these, by
+/// when they started or closed; at the end of a limited list it says how to go on. With --limit no others are looked at
+/// than those listed, and their ids are whole; without, all that there are.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LsArgs {
     /// Only those in this namespace.

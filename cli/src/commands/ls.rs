@@ -17,6 +17,8 @@ use crate::ui::{self, Align, Output, Table};
 
 /// Fewer digits of a run id look like a number.
 const ID_MIN: usize = 8;
+/// To tell how many digits are unique, all other runs would be looked at.
+const ALL_DIGITS: usize = usize::MAX;
 /// How many runs of an ordered list are asked for at a time.
 const PAGE_RUNS: usize = 1000;
 
@@ -45,29 +47,41 @@ pub(crate) fn ls(store: &Path, args: &LsArgs, out: &mut Output) -> Result<ExitCo
         None if args.json => {
             snapshot.runs(filter).take(limit).try_for_each(|run| json(&run?, out))?;
         }
-        None => all(&store, &snapshot, filter, limit, out)?,
+        None if args.limit.is_some() => first(&snapshot, filter, limit, out)?,
+        None => all(&store, &snapshot, filter, out)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The first runs of all in the order in which they came, and what all come to.
-fn all(
-    store: &Store,
+/// The first runs in the order in which they came: as many as are asked for, and no others are looked at than one more.
+fn first(
     snapshot: &Snapshot,
     filter: RunFilter,
     limit: usize,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    let (mut listed, mut all) = (vec![], Sum::default());
-    for run in snapshot.runs(filter) {
-        let run = run?;
-        all.add(&run);
-        if listed.len() < limit {
-            listed.push(run);
-        }
-    }
+    let mut runs = snapshot.runs(filter);
+    let listed = runs.by_ref().take(limit).collect::<kinlog::Result<Vec<_>>>()?;
+    let mut all = Sum::default();
+    listed.iter().for_each(|run| all.add(run));
+    table(&listed, ALL_DIGITS, out)?;
+    let more = if runs.next().transpose()?.is_some() { "; there are more" } else { "" };
+    out.prose(0, ui::dim(format!("{all}{more}")))?;
+    Ok(())
+}
+
+/// All runs in the order in which they came, and what they come to.
+fn all(
+    store: &Store,
+    snapshot: &Snapshot,
+    filter: RunFilter,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let listed = snapshot.runs(filter).collect::<kinlog::Result<Vec<_>>>()?;
+    let mut all = Sum::default();
+    listed.iter().for_each(|run| all.add(run));
     table(&listed, unique_digits(snapshot)?, out)?;
-    footer(store, listed.len() as u64, &all, out)
+    footer(store, &all, out)
 }
 
 /// The runs by when they started or closed, as many as are asked for.
@@ -105,8 +119,7 @@ fn in_order(
         (true, Some(next)) => out.json(&Next { next })?,
         (true, None) => {}
         (false, next) => {
-            // To tell how many digits are unique, all other runs would be looked at.
-            table(&listed, usize::MAX, out)?;
+            table(&listed, ALL_DIGITS, out)?;
             out.prose(0, ui::dim(all.to_string()))?;
             if let Some(next) = next {
                 out.prose(0, ui::dim(format!("there may be more: --after {next}")))?;
@@ -193,7 +206,7 @@ fn table(runs: &[RunInfo], digits: usize, out: &mut Output) -> Result<(), Failur
     Ok(())
 }
 
-/// What runs come to, listed or not.
+/// What runs come to.
 #[derive(Default)]
 struct Sum {
     runs: u64,
@@ -216,9 +229,8 @@ impl fmt::Display for Sum {
     }
 }
 
-fn footer(store: &Store, listed: u64, all: &Sum, out: &mut Output) -> Result<(), Failure> {
-    let of = if listed < all.runs { format!("{} of ", ui::count(listed)) } else { String::new() };
-    out.prose(0, ui::dim(format!("{of}{all}")))?;
+fn footer(store: &Store, all: &Sum, out: &mut Output) -> Result<(), Failure> {
+    out.prose(0, ui::dim(all.to_string()))?;
     let duties: u64 = DutyKind::ALL.into_iter().map(|kind| store.duty_count(kind)).sum();
     if duties > 0 {
         let open = format!("{} open in the store: `kinlog duties`", ui::many(duties, "duty"));
