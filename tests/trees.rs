@@ -18,6 +18,8 @@ mod done;
 mod draft;
 #[path = "trees/draw.rs"]
 mod draw;
+#[path = "trees/long.rs"]
+mod long;
 #[path = "trees/naive.rs"]
 mod naive;
 #[path = "trees/op.rs"]
@@ -39,19 +41,25 @@ mod stock;
 #[path = "trees/world.rs"]
 mod world;
 
+use draw::Theme;
 use seeds::Plan;
 
 #[test]
 fn many_small_worlds_agree_with_a_naive_model() {
-    seeds::run(&Plan { seeds: 1..401, steps: 60 });
+    seeds::run(&Plan { theme: Theme::All, seeds: 1..401, steps: 60 });
 }
 
 #[test]
 fn worlds_agree_with_a_naive_model() {
-    seeds::run(&Plan { seeds: 10_001..10_101, steps: 200 });
+    seeds::run(&Plan { theme: Theme::All, seeds: 10_001..10_101, steps: 200 });
 }
 
 #[test]
 fn large_worlds_agree_with_a_naive_model() {
-    seeds::run(&Plan { seeds: 20_001..20_009, steps: 600 });
+    seeds::run(&Plan { theme: Theme::All, seeds: 20_001..20_009, steps: 600 });
+}
+
+#[test]
+fn children_that_go_on_and_on_agree_with_a_naive_model() {
+    seeds::run(&Plan { theme: Theme::LongChildren, seeds: 30_001..30_101, steps: 100 });
 }

@@ -28,6 +28,9 @@ pub(crate) struct Done {
     pub(crate) packed: u64,
     /// Deleted runs that were erased.
     pub(crate) erased: u64,
+    /// Worlds in which the middle of a child's chain was erased, and in which one that was asked to cancel was deleted there.
+    pub(crate) shortened: u64,
+    pub(crate) asked: u64,
     pub(crate) runs: u64,
 }
 
@@ -50,6 +53,8 @@ impl Done {
         self.compacted += other.compacted;
         self.packed += other.packed;
         self.erased += other.erased;
+        self.shortened += other.shortened;
+        self.asked += other.asked;
         self.runs += other.runs;
     }
 }

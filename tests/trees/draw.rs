@@ -23,20 +23,32 @@ const CLOSES: [RunStatus; 5] = [
     RunStatus::Terminated,
 ];
 
+/// What a world has most of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Theme {
+    /// A little of everything.
+    All,
+    /// Children that go on and on, are asked to cancel, and are erased in the middle.
+    LongChildren,
+}
+
 /// What draws steps.
-pub(crate) struct Draw(pub(crate) Rng);
+pub(crate) struct Draw {
+    pub(crate) rng: Rng,
+    pub(crate) theme: Theme,
+}
 
 impl Deref for Draw {
     type Target = Rng;
 
     fn deref(&self) -> &Rng {
-        &self.0
+        &self.rng
     }
 }
 
 impl DerefMut for Draw {
     fn deref_mut(&mut self) -> &mut Rng {
-        &mut self.0
+        &mut self.rng
     }
 }
 
@@ -82,7 +94,7 @@ impl Draw {
         self.pick(&[Fail, Fail, Fail, UseExisting, TerminateExisting])
     }
 
-    fn wish(&mut self) -> Wish {
+    pub(crate) fn wish(&mut self) -> Wish {
         use ParentClosePolicy::{Abandon, RequestCancel, Terminate, Unknown, Unspecified};
         let policies = [Terminate, RequestCancel, Abandon, Terminate, RequestCancel];
         let odd = self.chance(1);
@@ -134,6 +146,12 @@ impl Draw {
     /// `duties`: some that were open when the transaction began.
     pub(crate) fn op(&mut self, tx: &Draft, duties: &[(Key, Duty)]) -> Op {
         let state = &tx.now;
+        if self.theme == Theme::LongChildren
+            && self.chance(75)
+            && let Some(op) = self.of_long_child(tx)
+        {
+            return op;
+        }
         let (note, id) = (self.draw() | 1, self.run_id());
         let run = self.run(state);
         match self.below(100) {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, Once};
 
 use crate::done::Done;
+use crate::draw::Theme;
 use crate::world::World;
 
 const THREADS: usize = 2;
@@ -33,6 +34,7 @@ fn hush() {
 
 /// Worlds to run.
 pub(crate) struct Plan {
+    pub(crate) theme: Theme,
     pub(crate) seeds: Range<u64>,
     pub(crate) steps: u64,
 }
@@ -60,7 +62,7 @@ pub(crate) fn run(plan: &Plan) {
             if !seeds.contains(&seed) {
                 return;
             }
-            let done = world(seed, plan.steps);
+            let done = world(plan, seed);
             total.lock().unwrap().add(&done);
         }
     };
@@ -77,25 +79,28 @@ pub(crate) fn run(plan: &Plan) {
         assert!(total.needless * 2 < total.overtaken, "refused without need: {total:?}");
         assert!(total.packed * 10 > total.compacted, "hardly anything is packed: {total:?}");
         assert!(total.erased * 200 > total.deleted, "runs are hardly ever erased: {total:?}");
+        let most = |worlds: u64| worlds * 2 > end - start || plan.theme != Theme::LongChildren;
+        assert!(most(total.shortened), "children are hardly ever erased in part: {total:?}");
+        assert!(most(total.asked), "children are hardly ever asked to cancel: {total:?}");
     }
 }
 
 /// One world; a failure is shown in its smallest form.
-fn world(seed: u64, steps: u64) -> Done {
+fn world(&Plan { theme, steps, .. }: &Plan, seed: u64) -> Done {
     let all: Vec<u64> = (0..steps).collect();
-    let failed = match attempt(seed, &all, false) {
+    let failed = match attempt(theme, seed, &all, false) {
         Ok(done) => return done,
         Err(failed) => failed,
     };
-    let few = smaller(seed, all[..=failed.min(all.len() - 1)].to_vec());
+    let few = smaller(theme, seed, all[..=failed.min(all.len() - 1)].to_vec());
     eprintln!("seed {seed} fails with the steps {few:?}:");
-    let _ = attempt(seed, &few, true);
+    let _ = attempt(theme, seed, &few, true);
     panic!("seed {seed}: again with KINLOG_SEED={seed} cargo test --test trees");
 }
 
 /// Runs the given steps; the place of the one that failed.
-fn attempt(seed: u64, steps: &[u64], loud: bool) -> Result<Done, usize> {
-    let mut world = World::new(loud);
+fn attempt(theme: Theme, seed: u64, steps: &[u64], loud: bool) -> Result<Done, usize> {
+    let mut world = World::new(theme, loud);
     let mut at = 0;
     LOUD.set(loud);
     let outcome = catch_unwind(AssertUnwindSafe(|| {
@@ -110,7 +115,7 @@ fn attempt(seed: u64, steps: &[u64], loud: bool) -> Result<Done, usize> {
 }
 
 /// Leaves out what a failure does not need.
-fn smaller(seed: u64, mut steps: Vec<u64>) -> Vec<u64> {
+fn smaller(theme: Theme, seed: u64, mut steps: Vec<u64>) -> Vec<u64> {
     let mut tries = 0;
     let mut size = steps.len() / 2;
     while size > 0 && tries < TRIES {
@@ -119,7 +124,7 @@ fn smaller(seed: u64, mut steps: Vec<u64>) -> Vec<u64> {
             let mut fewer = steps.clone();
             fewer.drain(from..(from + size).min(steps.len()));
             tries += 1;
-            match attempt(seed, &fewer, false) {
+            match attempt(theme, seed, &fewer, false) {
                 Err(_) => steps = fewer,
                 Ok(_) => from += size,
             }

@@ -13,11 +13,12 @@ use kinlog::{
 use kinlog_testing::Rng;
 use kinlog_testing::disk::{HookedDisk, Steady};
 use kinlog_testing::files::directory;
-use kinlog_testing::index::{Vandal, some_memory};
+use kinlog_testing::index::{Vandal, delete_index, some_memory};
 
 use crate::check;
 use crate::done::Done;
-use crate::draw::{Draw, STAND_IN};
+use crate::draw::{Draw, STAND_IN, Theme};
+use crate::long;
 use crate::naive::{Key, NAMESPACES, State, What};
 
 const SEGMENT_BYTES: u32 = 256 << 10;
@@ -38,9 +39,9 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(loud: bool) -> Self {
+    pub(crate) fn new(theme: Theme, loud: bool) -> Self {
         let mut world = World {
-            rng: Draw(Rng::new(0)),
+            rng: Draw { rng: Rng::new(0), theme },
             dir: directory(),
             steady: Arc::default(),
             store: None,
@@ -59,13 +60,13 @@ impl World {
     fn open(&mut self) {
         let disk = HookedDisk::shared(self.steady.clone());
         if self.rng.chance(50) {
-            let harm = self.vandal.harm(&*disk, self.dir.path(), &mut self.rng.0);
+            let harm = self.vandal.harm(&*disk, self.dir.path(), &mut self.rng);
             self.note(|| format!("  {harm}"));
         }
         let options = Options::new().segment_bytes(SEGMENT_BYTES).disk(disk);
         // A file for each commit of a large world takes too long.
         let least = u64::try_from(self.state.runs.len()).unwrap().saturating_sub(100) * 256;
-        let memory = some_memory(&mut self.rng.0).max(least);
+        let memory = some_memory(&mut self.rng).max(least);
         self.note(|| format!("  open with {memory} B"));
         let options = options.memory_bytes(memory).check_log(self.rng.chance(10));
         self.store = Some(options.open(self.dir.path()).unwrap());
@@ -79,10 +80,13 @@ impl World {
 
     /// One step of the world with this seed.
     pub(crate) fn step(&mut self, seed: u64, number: u64) {
-        self.rng = Draw(Rng::of(seed, number));
+        self.rng.rng = Rng::of(seed, number);
         let store = self.store.take().unwrap();
         self.steady.set_now(Timestamp::from_unix_nanos(i64::try_from(number).unwrap() * 500_000));
         self.note(|| format!("step {number}"));
+        if self.rng.theme == Theme::LongChildren && self.rng.chance(10) {
+            return self.rebuild(store);
+        }
         match self.rng.below(100) {
             0..62 => self.transaction(&store),
             62..70 => self.rivals(&store),
@@ -130,6 +134,13 @@ impl World {
             relations.filter(move |relation| state.is_moved(run, relation.initiated))
         });
         self.done.moved = u64::try_from(moved.count()).unwrap();
+        let state = &self.state;
+        let inner = || (0..state.runs.len()).filter(|run| long::is_inner(state, *run));
+        let is_erased = |run: usize| state.is_erased(&state.runs[run].id);
+        self.done.shortened = inner().any(is_erased).into();
+        let is_asked = |run: &usize| state.runs[*run].cancel_requested();
+        let of_asked = |run: usize| !state.is_kept(run) && state.chain(run).iter().any(is_asked);
+        self.done.asked = inner().any(of_asked).into();
     }
 
     /// Drops what is dead in all segments but the last, which is filled before, so that there is another one.
@@ -148,6 +159,16 @@ impl World {
         self.note(|| format!("  compacted {} of {} B", done.rewritten, done.freed_bytes));
         self.done.compacted += u64::from(done.rewritten);
         self.done.packed += store.stats().unwrap().packed_segments;
+    }
+
+    /// Erases and compacts, and has the index built anew from what is left.
+    fn rebuild(&mut self, store: Store) {
+        self.erase(&store);
+        self.compact(&store);
+        drop(store);
+        let disk = HookedDisk::shared(self.steady.clone());
+        delete_index(&*disk, self.dir.path());
+        self.reopen();
     }
 
     /// Erases what can be, and looks which runs these were: deleted ones of which nothing was kept.
