@@ -7,9 +7,9 @@ use std::collections::HashSet;
 use super::runs::Kept;
 use crate::bytes::{put, wide};
 use crate::error::Result;
-use crate::event::{Buffer, EventKind, NewEvent, RawEvent, encode};
+use crate::event::{Buffer, Effect, Event, EventKind, NewEvent, RawEvent, encode};
 use crate::id::{RunId, Timestamp};
-use crate::index::Index;
+use crate::index::{Index, RunLinks};
 use crate::log::format::{Batch, Identity, OVERHEAD_BYTES, write_batch_header};
 use crate::store::CommitImport;
 
@@ -96,17 +96,47 @@ fn write_fillers(
     (0..count).try_for_each(|_| encode(&filler, time, payload).map(|_| ())).ok()
 }
 
-/// The events of a batch, with fillers for those without which rules would lack something: of these, a compaction left kind
-/// and time.
-pub(super) fn with_fillers<'a>(batch: &Batch<'_>, events: &'a [u8]) -> Cow<'a, [u8]> {
+/// The events of a batch, with fillers for those without which rules would lack something, or that lack something by them: of
+/// which a compaction left kind and time, and which end or answer one that is a filler here.
+pub(super) fn with_fillers<'a>(
+    index: &Index,
+    run: &RunId,
+    batch: &Batch<'_>,
+    events: &'a [u8],
+) -> Cow<'a, [u8]> {
+    let known = index.runs.number(run);
+    let links = known.and_then(|number| index.runs.links(number));
+    let awaits = |event: u32| {
+        let of = |links: &RunLinks| {
+            links.activities.contains(&event) || links.outgoing.contains_key(&event)
+        };
+        links.as_deref().is_some_and(of)
+    };
     let (mut events, mut offset) = (Cow::Borrowed(events), 0);
-    for (_, raw) in batch.raw_events().map_while(Result::ok) {
-        if is_replaced(&raw) {
-            put(events.to_mut(), offset, &FILLER.number().to_le_bytes());
+    let mut replaced = HashSet::new();
+    for (id, raw) in batch.raw_events().map_while(Result::ok) {
+        let lacks = |event: u32| match event < batch.first_event {
+            true => known.is_some() && !awaits(event),
+            false => replaced.contains(&event),
+        };
+        if is_replaced(&raw) || answered(id, raw).is_some_and(lacks) {
+            // Without a record, whatever it holds is its payload.
+            let [kind, more] = FILLER.number().to_le_bytes();
+            put(events.to_mut(), offset, &[kind, more, 0, 0]);
+            replaced.insert(id);
         }
         offset += usize::try_from(raw.size).unwrap_or(usize::MAX);
     }
     events
+}
+
+/// The event that one ends or answers: an activity, or a request to another run.
+fn answered(id: u32, raw: RawEvent<'_>) -> Option<u32> {
+    match Event::check(id, raw).ok()?.body().effect() {
+        Effect::ActivityEnded(ended) => Some(ended.scheduled_event_id),
+        Effect::RequestAnswered(_, answer) => Some(answer.initiated_event_id),
+        _ => None,
+    }
 }
 
 /// A closing event closes without a record, too, and a request to cancel asks.

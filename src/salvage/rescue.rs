@@ -161,7 +161,10 @@ impl<'s> Rescue<'s> {
         let run_bytes = run_bytes.filter(|bytes| is_filled || *bytes == batch.run_bytes);
         let why = if matches!(origin, Origin::Resets { .. }) { BASE_LOST } else { NO_SENSE };
         let run_bytes = run_bytes.ok_or(why)?;
-        let events = if is_filled { with_fillers(&batch, events) } else { events.into() };
+        let events = match is_filled {
+            true => with_fillers(&self.import.index(), &id, &batch, events),
+            false => events.into(),
+        };
         let Batch { first_event, count, .. } = batch;
         Ok(KeptBatch { source: Some(batch), id, first_event, count, events, run_bytes, origin })
     }

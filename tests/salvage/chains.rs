@@ -7,11 +7,11 @@ use kinlog::retention::{Compaction, Keep};
 use kinlog::salvage::SalvageReport;
 use kinlog::{
     Close, DutyFilter, Error, EventKind, NewChild, NewEvent, NewReset, NewRun, NextRun,
-    ParentClosePolicy, Position, RunFilter, RunId, Store, Transaction,
+    ParentClosePolicy, Position, RunFilter, RunId, Store, Target, Transaction,
 };
 use kinlog_testing::Rng;
 use kinlog_testing::files::{SEGMENT, directory, small_segments};
-use kinlog_testing::steps::{marker, recorded};
+use kinlog_testing::steps::{fill, marker, recorded};
 
 use super::original::events;
 
@@ -128,10 +128,7 @@ pub(crate) fn chain(store: &Store, workflow: &str, count: usize) -> Vec<RunId> {
 
 /// Compacts all segments so far; whether one of them had to be.
 pub(crate) fn compact(store: &Store, packs: bool) -> bool {
-    let end = store.end().as_u64() / SEGMENT as u64;
-    while store.end().as_u64() / SEGMENT as u64 == end {
-        store.transact(|tx| tx.put("filling", b"row", &[7; 9_000])).unwrap();
-    }
+    fill(store);
     let compaction = Compaction::new().dead_percent(0);
     let compaction = if packs { compaction.pack() } else { compaction };
     store.compact(&compaction).unwrap().rewritten > 0
@@ -278,6 +275,46 @@ fn what_is_erased_and_not_yet_compacted_is_erased() {
     check(dir.path(), store, &runs);
 }
 
+/// A segment that has little else is compacted, and the one with the ends and answers is not. The events between are of both.
+#[test]
+fn a_deleted_run_lacks_what_its_events_end_and_answer() {
+    for keep in [Keep::Nothing, Keep::Outcome] {
+        let dir = directory();
+        let store = open(dir.path());
+        let parent = start(&store, "a");
+        let child = NewChild::new("b", "Order");
+        let run = store.transact(|tx| tx.spawn_child(&parent, child)).unwrap().0.run;
+        let begin = |tx: &mut Transaction<'_>| {
+            tx.signal_external(&run, Target::workflow("nobody"), "s", b"")?;
+            tx.cancel_external(&run, Target::workflow("nobody"))?;
+            tx.append(&run, NewEvent::activity_scheduled("pay"))
+        };
+        let first = store.transact(begin).unwrap().0;
+        let segment = |store: &Store| store.end().as_u64() / SEGMENT as u64;
+        while segment(&store) == 0 {
+            append(&store, &run, 1);
+        }
+        store.settle_all().unwrap();
+        store.transact(|tx| tx.append(&run, NewEvent::activity_completed(first))).unwrap();
+        let both = |tx: &mut Transaction<'_>| {
+            let again = tx.append(&run, NewEvent::activity_scheduled("pay"))?;
+            tx.append(&run, NewEvent::activity_completed(again))
+        };
+        store.transact(both).unwrap();
+        store.close_run(&run, Close::completed(b"done")).unwrap();
+        store.settle_all().unwrap();
+        delete(&store, &run, keep);
+        while segment(&store) < 2 {
+            append(&store, &parent, 1);
+        }
+        let compaction = Compaction::new().dead_percent(50);
+        let segments = store.compact(&compaction).unwrap().segments;
+        assert_eq!([segments[0].rewritten, segments[1].rewritten], [true, false]);
+        let (_, store) = check(dir.path(), store, &[parent, run]);
+        assert_eq!(store.children(&parent).unwrap().count(), 1);
+    }
+}
+
 /// Without a record, too, which runs that were recorded elsewhere may lack, it says that the run was asked.
 #[test]
 fn a_request_to_cancel_stays_one() {
@@ -395,7 +432,7 @@ fn change(
             Ok(())
         }
         12 => {
-            let target = kinlog::Target::workflow(random.pick(&WORKFLOWS));
+            let target = Target::workflow(random.pick(&WORKFLOWS));
             tx.signal_external(run, target, "s", b"p").map(|_| ())
         }
         _ => tx.request_cancel(run, b"stop").map(|_| ()),
@@ -416,7 +453,11 @@ fn clean(store: &Store, random: &mut Rng, runs: &[RunId]) {
         store.erase().unwrap();
     }
     if random.chance(70) {
-        compact(store, random.chance(50));
+        fill(store);
+        // Where little is dead, segments are left as they are.
+        let compaction = Compaction::new().dead_percent(random.pick(&[0, 0, 15, 30]));
+        let packs = random.chance(50);
+        store.compact(&if packs { compaction.pack() } else { compaction }).unwrap();
     }
 }
 
