@@ -21,6 +21,11 @@ impl ChildSizes {
         said.is_some()
     }
 
+    /// A run begins: what was said of a chain whose first run had its id was of one that was erased.
+    pub(super) fn begin(&mut self, run: &RunId) {
+        self.0.remove(run);
+    }
+
     /// Says it in the new store. `filled`: runs that may lack events there, and what they took in the source.
     pub(super) fn say(
         mut self,

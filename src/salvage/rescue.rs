@@ -110,10 +110,11 @@ impl<'s> Rescue<'s> {
         if [ERASED_TABLE, CONSUMERS_TABLE].contains(&row.table) {
             return true;
         }
+        let Some((at, value)) = row.value else { return false };
         let deleted = Deletion::of(row).ok().flatten().map(|deletion| deletion.run);
-        let keyed = (row.table == EVENT_KEYS_TABLE).then_some(row.value).flatten();
-        let keyed = keyed.and_then(|(_, value)| event_of_row(row.key, value)).map(|(run, _)| run);
-        deleted.or(keyed).is_some_and(|run| self.found.left_out.has(&run))
+        let keyed = (row.table == EVENT_KEYS_TABLE).then(|| event_of_row(row.key, value));
+        let keyed = keyed.flatten().map(|(run, _)| run);
+        deleted.or(keyed).is_some_and(|run| self.found.left_out.has(&run, at))
     }
 
     /// Adds a batch to the parts to be kept, if it continues its run as it is in the new store.
@@ -194,6 +195,7 @@ impl<'s> Rescue<'s> {
             return Ok((RunId::NIL, Err(BATCH_MISSING)));
         };
         let id = origin.id();
+        self.child_sizes.begin(&id);
         let Origin::Resets { reset, .. } = origin else {
             return Ok((id, Ok((origin, 0))));
         };

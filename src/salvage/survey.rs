@@ -31,7 +31,9 @@ pub(super) struct Survey {
     /// The numbers of the segments that were compacted.
     compacted: HashSet<u32>,
     runs: HashMap<RunNumber, Surveyed>,
-    deleted: HashMap<RunId, Keep>,
+    /// The last run of each id so far: that of one that was erased may be used again.
+    numbers: HashMap<RunId, RunNumber>,
+    deleted: HashMap<RunNumber, Keep>,
     erased: HashSet<RunNumber>,
     /// Runs that continue in the same commit, with those that follow.
     continued: Vec<(RunNumber, RunNumber)>,
@@ -48,6 +50,8 @@ struct Surveyed {
     /// The first run of its chain; nil if that is not known, for imported runs, and for those that a reset made: of a chain
     /// with one, no part is erased.
     chain: RunId,
+    /// Where its first batch is.
+    begun: Position,
     /// Something of it is in a compacted segment, or was.
     compacted: bool,
     closed: bool,
@@ -59,6 +63,7 @@ impl Survey {
             identity,
             compacted,
             runs: HashMap::new(),
+            numbers: HashMap::new(),
             deleted: HashMap::new(),
             erased: HashSet::new(),
             continued: vec![],
@@ -81,7 +86,8 @@ impl Survey {
                     let erasure = Erasure::of(&row).ok().flatten();
                     self.erased.extend(erasure.iter().flat_map(Erasure::runs));
                     let deletion = Deletion::of(&row).ok().flatten();
-                    self.deleted.extend(deletion.map(|deletion| (deletion.run, deletion.keep)));
+                    let deleted = |it: Deletion| Some((*self.numbers.get(&it.run)?, it.keep));
+                    self.deleted.extend(deletion.and_then(deleted));
                 }
             }
         }
@@ -90,6 +96,7 @@ impl Survey {
                 Some(run) => {
                     // The batch that began it may be missing.
                     self.runs.entry(run).or_default().id = before;
+                    self.numbers.entry(before).or_insert(run);
                     self.continued.push((run, number));
                 }
                 None => self.arrive.push((number, before)),
@@ -105,7 +112,8 @@ impl Survey {
         let run = self.runs.entry(batch.run).or_default();
         run.compacted |= compacted;
         let origin = origin_of(batch).filter(|_| !is_known)?;
-        run.id = origin.id();
+        (run.id, run.begun) = (origin.id(), batch.position);
+        self.numbers.insert(run.id, batch.run);
         let Origin::Starts(started) = origin else { return None };
         if started.imported {
             return None;
@@ -132,14 +140,14 @@ impl Survey {
     pub(super) fn finish(mut self) -> Findings {
         let bridges = self.bridges();
         let (mut filled, mut left_out, mut kept) =
-            (HashSet::new(), BTreeMap::new(), HashSet::new());
+            (HashSet::new(), BTreeMap::new(), HashMap::new());
         for (number, run) in self.runs.iter().filter(|(number, _)| !self.erased.contains(number)) {
-            let deleted = self.deleted.get(&run.id).filter(|_| run.compacted);
+            let deleted = self.deleted.get(number).filter(|_| run.compacted);
             if let Some(of_it) = deleted.filter(|_| !run.closed) {
                 left_out.insert(*number, LeftOutRun { id: run.id, kept: *of_it });
                 continue;
             }
-            kept.insert(run.id);
+            kept.insert(run.id, run.begun);
             filled.extend(deleted.map(|_| run.id));
         }
         Findings {

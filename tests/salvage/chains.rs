@@ -315,6 +315,43 @@ fn a_deleted_run_lacks_what_its_events_end_and_answer() {
     }
 }
 
+/// The id of a run that was erased is used again: what is left of the rows of the first one says nothing of the second.
+#[test]
+fn an_id_that_is_used_again_is_of_the_run_that_has_it_now() {
+    let id = RunId::from_bytes([1; 16]);
+    let begin = |store: &Store| {
+        let begin = |tx: &mut Transaction<'_>| {
+            let run = tx.start(NewRun::new("shop", "order", "Order").id(id))?;
+            tx.append(&run, marker(b"").key(1))
+        };
+        store.transact(begin).unwrap();
+    };
+    for closes in [false, true] {
+        let dir = directory();
+        let store = open(dir.path());
+        let other = start(&store, "first");
+        begin(&store);
+        store.close_run(&id, Close::completed(b"")).unwrap();
+        delete(&store, &id, Keep::Nothing);
+        assert_eq!(store.erase().unwrap().runs, 1);
+        let segment = |store: &Store| store.end().as_u64() / SEGMENT as u64;
+        while segment(&store) == 0 {
+            append(&store, &other, 1);
+        }
+        begin(&store);
+        append(&store, &id, 1);
+        if closes {
+            store.close_run(&id, Close::completed(b"again")).unwrap();
+        }
+        fill(&store);
+        let segments = store.compact(&Compaction::new()).unwrap().segments;
+        assert_eq!([segments[0].rewritten, segments[1].rewritten], [false, true]);
+        let (report, store) = check(dir.path(), store, &[id, other]);
+        assert_eq!((report.commits_dropped, report.rows_dropped), (0, 0));
+        assert_eq!(store.run(&id).unwrap().status.is_open(), !closes);
+    }
+}
+
 /// Without a record, too, which runs that were recorded elsewhere may lack, it says that the run was asked.
 #[test]
 fn a_request_to_cancel_stays_one() {
