@@ -52,6 +52,8 @@ struct Surveyed {
     chain: RunId,
     /// Where its first batch is.
     begun: Position,
+    /// The run whose events it shares, for one that a reset made.
+    base: Option<RunNumber>,
     /// Something of it is in a compacted segment, or was.
     compacted: bool,
     closed: bool,
@@ -114,6 +116,9 @@ impl Survey {
         let origin = origin_of(batch).filter(|_| !is_known)?;
         (run.id, run.begun) = (origin.id(), batch.position);
         self.numbers.insert(run.id, batch.run);
+        if let Origin::Resets { reset, .. } = origin {
+            run.base = self.numbers.get(&reset.base_run_id).copied();
+        }
         let Origin::Starts(started) = origin else { return None };
         if started.imported {
             return None;
@@ -139,6 +144,7 @@ impl Survey {
 
     pub(super) fn finish(mut self) -> Findings {
         let bridges = self.bridges();
+        self.spread();
         let (mut filled, mut left_out, mut kept) =
             (HashSet::new(), BTreeMap::new(), HashMap::new());
         for (number, run) in self.runs.iter().filter(|(number, _)| !self.erased.contains(number)) {
@@ -154,6 +160,20 @@ impl Survey {
             filled: Filled::new(filled, self.identity, self.compacted),
             bridges,
             left_out: LeftOut { runs: left_out, erased: self.erased, kept: Some(kept) },
+        }
+    }
+
+    /// What a run lacks, those lack that share its events.
+    fn spread(&mut self) {
+        let mut forks: Vec<_> =
+            self.runs.iter().filter_map(|(number, run)| Some((*number, run.base?))).collect();
+        // A base run comes first.
+        forks.sort_unstable();
+        for (number, base) in forks {
+            let compacted = self.runs.get(&base).is_some_and(|base| base.compacted);
+            if let Some(run) = self.runs.get_mut(&number) {
+                run.compacted |= compacted;
+            }
         }
     }
 

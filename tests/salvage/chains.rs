@@ -261,6 +261,32 @@ fn a_reset_keeps_what_it_shares_with_deleted_runs() {
     }
 }
 
+/// The base run lacks events of a compacted segment, and those behind them and the reset are in one that was left.
+#[test]
+fn a_deleted_run_lacks_what_the_run_lacks_whose_events_it_shares() {
+    for keep in [Keep::Nothing, Keep::Outcome] {
+        let dir = directory();
+        let store = open(dir.path());
+        let other = start(&store, "a");
+        let base = start(&store, "b");
+        let segment = |store: &Store| store.end().as_u64() / SEGMENT as u64;
+        while segment(&store) == 0 {
+            append(&store, &base, 1);
+        }
+        append(&store, &base, 2);
+        let shared = store.history(&base).unwrap().len() - 1;
+        let fork = store.transact(|tx| tx.reset(&base, NewReset::to(shared))).unwrap().0;
+        store.close_run(&fork, Close::completed(b"done")).unwrap();
+        store.transact(|tx| tx.delete_chain(&base, keep)).unwrap();
+        while segment(&store) < 2 {
+            append(&store, &other, 1);
+        }
+        let segments = store.compact(&Compaction::new().dead_percent(50)).unwrap().segments;
+        assert_eq!([segments[0].rewritten, segments[1].rewritten], [true, false]);
+        check(dir.path(), store, &[other, base, fork]);
+    }
+}
+
 #[test]
 fn what_is_erased_and_not_yet_compacted_is_erased() {
     let dir = directory();
