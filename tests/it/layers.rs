@@ -9,9 +9,11 @@ use std::thread;
 
 use kinlog::admin::IndexFound;
 use kinlog::disk::Disk;
-use kinlog::{Durability, Options, Store};
+use kinlog::retention::{Compaction, Keep};
+use kinlog::{Close, Durability, Error, Options, Store};
 use kinlog_testing::disk::{Fate, Op, disk_with};
-use kinlog_testing::files::directory;
+use kinlog_testing::files::{directory, small_segments};
+use kinlog_testing::steps::{fill, start};
 
 fn set(store: &Store, rows: std::ops::Range<u8>, value: Option<&[u8]>) {
     let mut tx = store.begin();
@@ -71,6 +73,45 @@ fn a_reader_adopts_no_files_that_go_further_than_what_it_has_read() {
     reader.verify(|_| ()).unwrap();
     reader.refresh().unwrap();
     assert_eq!(reader.snapshot().rows("rows", ..).count(), 103);
+}
+
+/// The index is built anew from a log that lacks what is dead by now, and its file ends before all that the reader has read.
+/// The reader stays where it is, as a snapshot sees a run that was erased since.
+#[test]
+fn a_reader_adopts_no_files_of_a_log_that_was_compacted_as_of_later() {
+    let dir = directory();
+    let row = |store: &Store, key: &[u8], value: &[u8]| {
+        store.transact(|tx| tx.put("rows", key, value)).unwrap();
+    };
+    let writer = small_segments().open(dir.path()).unwrap();
+    start(&writer, "first");
+    row(&writer, b"row", b"before");
+    fill(&writer);
+    let run = start(&writer, "run");
+    writer.close_run(&run, Close::completed(b"")).unwrap();
+    (0..300u16).for_each(|key| row(&writer, &key.to_le_bytes(), &[7; 100]));
+    let reader = Options::new().read_only(true).memory_bytes(0).open(dir.path()).unwrap();
+    let snapshot = reader.snapshot();
+    writer.transact(|tx| tx.delete_run(&run, Keep::Nothing)).unwrap();
+    assert_eq!(writer.erase().unwrap().runs, 1);
+    row(&writer, b"row", b"after");
+    fill(&writer);
+    let segments = writer.compact(&Compaction::new().dead_percent(60)).unwrap().segments;
+    assert_eq!([segments[0].rewritten, segments[1].rewritten], [true, false]);
+    writer.shut_down().unwrap();
+    assert!(!dir.path().join("index/CHECKPOINT").exists());
+    small_segments().memory_bytes(60_000).open(dir.path()).unwrap().shut_down().unwrap();
+    assert!(dir.path().join("index/CHECKPOINT").exists());
+    let found = |reader: &Store| reader.get("rows", b"row").unwrap();
+    for _ in 0..2 {
+        assert!(matches!(reader.refresh(), Err(Error::SnapshotHeld { .. })));
+        assert_eq!(snapshot.get("rows", b"row").unwrap().unwrap(), *b"before");
+        assert_eq!(found(&reader).unwrap(), *b"before");
+    }
+    drop(snapshot);
+    assert!(reader.refresh().unwrap());
+    assert_eq!(found(&reader).unwrap(), *b"after");
+    reader.verify(|_| ()).unwrap();
 }
 
 /// More layers wait than may, so that no other one comes which would be written with them.

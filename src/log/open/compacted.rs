@@ -3,9 +3,29 @@
 use super::covered::Covered;
 use super::recovery::{Replay, Scanner};
 use super::segment_reader::OpenSegment;
+use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::event::Malformed;
-use crate::log::format::{Compacted, Fault, FrameKind, SegmentHeader};
+use crate::id::Position;
+use crate::log::files::Segment;
+use crate::log::format::{Compacted, Fault, FrameKind, Identity, Paths, SegmentHeader};
+
+/// As of which position segments are compacted by now, up to the one that has the last byte before `end`: what commits before
+/// it had made dead may be missing there.
+pub(crate) fn compacted_as_of(
+    disk: &dyn Disk,
+    paths: &Paths,
+    identity: &Identity,
+    end: Position,
+) -> Result<Position> {
+    let (last, _) = identity.locate(Position::from_u64(end.as_u64().saturating_sub(1)));
+    let mut as_of = Position::START;
+    for number in 0..=last {
+        let header = Segment::read_header(disk, paths, number, identity)?;
+        as_of = header.compacted.map_or(as_of, |compacted| as_of.max(compacted.as_of));
+    }
+    Ok(as_of)
+}
 
 impl Scanner<'_> {
     /// [`Scanner::leave_out`] if what is covered ends in a segment that was compacted, which is then left out as a whole or

@@ -10,6 +10,7 @@ pub(crate) mod reread;
 mod segment_reader;
 mod sparse;
 
+pub(crate) use compacted::compacted_as_of;
 pub(crate) use covered::Covered;
 pub use opening::{IndexFound, OpenReport, Verdict};
 pub(crate) use opening::{

@@ -14,7 +14,7 @@ use crate::index::cold::read_checkpoint;
 use crate::index::{FrozenEntries, Index, IndexLock, Place};
 use crate::log::files::{Published, StoreLocation, here};
 use crate::log::format::Paths;
-use crate::log::open::{Covered, OpenReport, catch_up};
+use crate::log::open::{Covered, OpenReport, catch_up, compacted_as_of};
 use crate::log::write::{Background, Writer};
 use crate::recorder::Recording;
 use crate::store::indexing::{Freezer, FreezingReplay, open_files};
@@ -277,6 +277,11 @@ impl Shared {
         // Nor those of another log.
         let covered = Covered::upto(&self.published.view(), checkpoint.covered.last);
         if covered.ok() != Some(checkpoint.covered) {
+            return;
+        }
+        // Nor those of the same log that lack what was dead only later: of one that was compacted before they were made.
+        let as_of = compacted_as_of(disk, paths, &self.published.identity, upto);
+        if as_of.ok().is_none_or(|as_of| as_of > self.index.read().end) {
             return;
         }
         let Some(cold) = open_files(disk, paths, &checkpoint) else { return };
