@@ -6,8 +6,8 @@ use std::path::Path;
 
 use kinlog::retention::{Compaction, Keep};
 use kinlog::{
-    Close, DutyFilter, Error, EventKind, NewChild, NewEvent, NewRun, NextRun, Options,
-    ParentClosePolicy, Position, RunId, Size, Store,
+    Close, DutyFilter, DutyKind, Error, EventKind, NewChild, NewEvent, NewRun, NextRun, Options,
+    ParentClosePolicy, Position, RunId, Size, Store, Target, Transaction,
 };
 use kinlog_testing::disk::{Fate, Op, disk_with};
 use kinlog_testing::files::{Image, directory, small_segments};
@@ -92,6 +92,35 @@ fn what_is_left_of_erased_runs_is_left_out_of_an_index_that_is_built_anew() {
     assert_eq!(store.stats().unwrap().dropped_bytes, dropped, "in one pass");
     drop(store);
     assert!(is_gone(&rebuilt(dir.path()), &child));
+}
+
+/// The run closes in a segment that was rewritten, and asks another one in a segment that was not: it seems to wait still.
+#[test]
+fn what_an_erased_run_asked_is_due_no_more() {
+    for deleted_in in [1, 2] {
+        let dir = directory();
+        let store = small_segments().open(dir.path()).unwrap();
+        start(&store, "first");
+        let run = start(&store, "asks");
+        let ask = |tx: &mut Transaction<'_>| {
+            tx.signal_external(&run, Target::workflow("nobody"), "s", b"")?;
+            tx.cancel_external(&run, Target::workflow("nobody"))
+        };
+        store.transact(ask).unwrap();
+        fill(&store, 1, true);
+        store.close_run(&run, Close::completed(b"")).unwrap();
+        fill(&store, deleted_in, false);
+        delete(&store, &run, Keep::Nothing);
+        assert_eq!(store.erase().unwrap().runs, 1);
+        fill(&store, 2, false);
+        fill(&store, 3, true);
+        assert_eq!(compact(&store, 25)[..3], [false, true, false]);
+        drop(store);
+        let store = rebuilt(dir.path());
+        assert!(is_gone(&store, &run));
+        assert_eq!(store.duties(DutyFilter::all()).count(), 0);
+        assert!(DutyKind::ALL.iter().all(|kind| store.duty_count(*kind) == 0));
+    }
 }
 
 #[test]

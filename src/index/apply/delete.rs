@@ -49,6 +49,11 @@ impl Index {
 
     /// Forgets where the run's batches lie, and what it waits for.
     fn forget_events(&mut self, number: RunNumber) -> Result<(), Impossible> {
+        // Requests lapse with a run that closes; of one that is erased later, that may be missing.
+        let requests: Vec<_> = self.runs.links(number).map_or_else(Vec::new, |links| {
+            links.outgoing.iter().filter_map(|(event, sent)| sent.key(number, *event)).collect()
+        });
+        requests.iter().for_each(|key| self.duties.remove(key));
         let run = self.runs.get_mut(number).must("a run is deleted that is not there")?;
         run.waypoints = Waypoints::default();
         if let Some(links) = run.links.as_deref_mut() {

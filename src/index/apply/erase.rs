@@ -96,16 +96,14 @@ impl Index {
         self.tables.put(&Put { table: DELETED_TABLE, key: id, value: None }, commit)
     }
 
-    /// Forgets what is due of a run. Nothing is of one that was deleted, unless some of its events are missing.
+    /// Forgets what is due of a run's children. Nothing is of one that was deleted, unless some of its events are missing.
     fn forget_duties(&mut self, number: RunNumber) {
         let Some(links) = self.runs.links(number) else { return };
-        let of_children = links.children.iter().filter_map(|relation| {
+        let duties = links.children.iter().filter_map(|relation| {
             let (kind, since) = relation.duty?;
             Some(DutyKey { since, kind, run: number, event: relation.initiated })
         });
-        let of_requests =
-            links.outgoing.iter().filter_map(|(event, sent)| sent.key(number, *event));
-        let duties: Vec<_> = of_children.chain(of_requests).collect();
+        let duties: Vec<_> = duties.collect();
         drop(links);
         duties.iter().for_each(|key| self.duties.remove(key));
     }
