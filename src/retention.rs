@@ -66,7 +66,9 @@ pub struct Retention {
     pub history: Option<Duration>,
     /// How long after a run has closed its outcome is kept; from then on nothing, whatever `history` says. `None`: for ever.
     pub outcome: Option<Duration>,
-    /// How many runs of a chain are kept, its last run among them; of those before nothing is kept. `None`: all.
+    /// How many runs of a chain are kept, its last run among them; of those before nothing is kept. `None`: all. Of imported
+    /// runs, those are of a chain that name the same first run, the last ones are those that started last, and the one that
+    /// was imported last is kept beside them.
     pub chain_runs: Option<NonZeroU32>,
 }
 

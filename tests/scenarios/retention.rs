@@ -3,8 +3,10 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use kinlog::event::{Closed, Started};
 use kinlog::retention::{Keep, Retention};
-use kinlog::{Close, Error, Limits, NextRun, RunFilter, RunId, Timestamp};
+use kinlog::{Body, Close, Error, Limits, NewEvent, NewRun, NextRun, RunFilter, RunId, Timestamp};
+use kinlog_testing::steps::recorded;
 
 use super::support::{ABANDON, NAMESPACE, TERMINATE, World, run};
 
@@ -141,6 +143,41 @@ fn a_chain_keeps_its_last_runs() {
         assert_eq!(left(world), runs[5..]);
         assert_eq!(kept(world, &short), None);
     });
+}
+
+/// Histories come in any order. Of a chain its last runs are kept, and the one that came last, which others rely on.
+#[test]
+fn a_chain_that_was_imported_keeps_its_last_runs() {
+    let ids: Vec<_> = (0..5).map(|number| RunId::from_bytes([10 + number; 16])).collect();
+    let import = |world: &World, number: usize| {
+        let first_run_id = ids[0];
+        let continued_run_id = number.checked_sub(1).map(|before| ids[before]);
+        let started = Started { first_run_id, continued_run_id, ..recorded(ids[number], "loop") };
+        let new_run_id = ids.get(number + 1).copied();
+        let closed = Closed { new_run_id, ..Closed::default() };
+        world.commit(|tx| {
+            let hour = at(number as u64);
+            tx.start(NewRun::imported(started).at(hour)).unwrap();
+            let closed = Body::WorkflowExecutionCompleted(closed);
+            tx.append(&ids[number], NewEvent::new(closed).at(hour)).unwrap();
+        });
+    };
+    let left = |world: &World| {
+        let is_left = |number: &usize| kept(world, &ids[*number]).is_none();
+        (0..5).filter(is_left).collect::<Vec<_>>()
+    };
+    for (order, expected) in
+        [([4, 2, 0, 3, 1], [1, 3, 4]), ([0, 1, 2, 3, 4], [2, 3, 4]), ([3, 4, 1, 2, 0], [0, 3, 4])]
+    {
+        let world = World::new();
+        order.iter().for_each(|number| import(&world, *number));
+        let keeps = if order[4] < 3 { 2 } else { 3 };
+        world.set_retention(NAMESPACE, chain_runs(keeps)).unwrap();
+        let expired = world.expire(at(9), 100).unwrap();
+        assert_eq!((expired.runs, expired.refused, expired.more), (2, 0, false), "{order:?}");
+        assert_eq!(world.expire(at(9), 100).unwrap().commits, 0);
+        world.ends(|world| assert_eq!(left(world), expected, "{order:?}"));
+    }
 }
 
 /// A call looks at a bounded number of runs for chains with too many, and goes on from there.

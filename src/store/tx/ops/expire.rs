@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::bytes::{in_memory, wide};
 use crate::error::{Error, Result};
 use crate::id::{RunId, RunNumber, Timestamp};
-use crate::index::{Index, Place, RunList};
+use crate::index::{Index, Place, Run, RunList};
 use crate::log::write::Durability;
 use crate::retention::{Expired, Keep, Retention};
 use crate::store::shared::Store;
@@ -210,7 +210,8 @@ fn id_of(index: &Index, run: RunNumber) -> Option<RunId> {
     index.runs.look(run, |run| run.id)
 }
 
-/// The runs of a chain before its last `kept` ones of which something is kept.
+/// The runs of a chain before its last `kept` ones of which something is kept, but for the one that came last: without that,
+/// which of imported ones may be any, no other can be left.
 fn beyond(index: &Index, chain: crate::id::ChainNumber, kept: usize) -> Vec<RunId> {
     let Some(chain) = index.chains.get(chain) else { return vec![] };
     let is_kept = |run: &RunNumber| {
@@ -220,6 +221,18 @@ fn beyond(index: &Index, chain: crate::id::ChainNumber, kept: usize) -> Vec<RunI
         return vec![];
     }
     let mut runs: Vec<_> = chain.runs().iter().copied().filter(is_kept).collect();
+    if chain.imported.is_some() {
+        // They came in any order.
+        runs.sort_by_cached_key(|run| index.runs.look(*run, times));
+    }
     runs.truncate(runs.len().saturating_sub(kept));
+    runs.retain(|run| *run != chain.newest());
     runs.into_iter().filter_map(|run| id_of(index, run)).collect()
+}
+
+/// When a run started, and when it closed if it has: by that it is before or behind another one of its chain. One that a reset
+/// made elsewhere starts when the run did whose place it took.
+fn times(run: &Run) -> (Timestamp, bool, Option<Timestamp>) {
+    let closed_at = run.state.latest().closed_at;
+    (run.started_at, closed_at.is_none(), closed_at)
 }
