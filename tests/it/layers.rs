@@ -114,6 +114,54 @@ fn a_reader_adopts_no_files_of_a_log_that_was_compacted_as_of_later() {
     reader.verify(|_| ()).unwrap();
 }
 
+/// The reader does not find the files when it opens the store, and reads a log that lacks what was dead by then. The files
+/// have it, and end before it was erased and deleted.
+#[test]
+fn a_reader_adopts_no_files_from_before_a_compaction_that_it_has_read() {
+    let dir = directory();
+    let writer = small_segments().memory_bytes(60_000).open(dir.path()).unwrap();
+    let row = |store: &Store, key: &[u8], value: &[u8]| {
+        store.transact(|tx| tx.put("rows", key, value)).unwrap();
+    };
+    start(&writer, "first");
+    let run = start(&writer, "run");
+    writer.close_run(&run, Close::completed(b"")).unwrap();
+    row(&writer, b"row", b"before");
+    fill(&writer);
+    (0..300u16).for_each(|key| row(&writer, &key.to_le_bytes(), &[7; 100]));
+    writer.transact(|tx| tx.delete("rows", b"row")).unwrap();
+    writer.transact(|tx| tx.delete_run(&run, Keep::Nothing)).unwrap();
+    // Waits for the file.
+    writer.shut_down().unwrap();
+    let writer = small_segments().open(dir.path()).unwrap();
+    assert_eq!(writer.erase().unwrap().runs, 1);
+    fill(&writer);
+    let segments = writer.compact(&Compaction::new()).unwrap().segments;
+    assert!(segments.len() == 1 && segments[0].rewritten);
+    let opening = Arc::new(AtomicBool::new(true));
+    let disk = {
+        let opening = opening.clone();
+        disk_with(move |op, path| {
+            let is_file = path.extension().is_some_and(|extension| extension == "idx");
+            match op == Op::Open && is_file && opening.load(Ordering::SeqCst) {
+                true => Fate::Fails(ErrorKind::NotFound),
+                false => Fate::Done,
+            }
+        })
+    };
+    let options = small_segments().read_only(true).memory_bytes(0).disk(disk);
+    let reader = options.open(dir.path()).unwrap();
+    assert_ne!(reader.report().index, IndexFound::Used);
+    opening.store(false, Ordering::SeqCst);
+    for refreshed in [false, true] {
+        assert_eq!(reader.refresh().unwrap(), refreshed);
+        assert!(matches!(reader.run(&run), Err(Error::RunNotFound { .. })));
+        assert_eq!(reader.get("rows", b"row").unwrap(), None);
+        reader.verify(|_| ()).unwrap();
+        row(&writer, b"next", b"");
+    }
+}
+
 /// More layers wait than may, so that no other one comes which would be written with them.
 #[test]
 fn an_index_that_could_not_be_written_is_written_once_there_is_space() {

@@ -68,6 +68,28 @@ fn files_that_fail_do_not_stop_the_others() {
     assert_eq!(call(&store, ["ls", "--json"]).ok().json().len(), 1);
 }
 
+/// A folder is imported once more after some of its runs have expired.
+#[test]
+fn runs_that_were_deleted_do_not_stop_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, folder) = (small_store(dir.path()), dir.path().join("in"));
+    for number in 1..=3 {
+        history(
+            &folder,
+            &format!("{number}.pb"),
+            &format!("order-{number}"),
+            &format!("{RUN}{number}"),
+        );
+    }
+    let import = || call(&store, ["import", folder.to_str().unwrap()]);
+    import().ok();
+    call(&store, ["delete", &format!("{RUN}1")]).ok();
+    history(&folder, "4.pb", "order-4", &format!("{RUN}4"));
+    let out = import().fails(4, "").out;
+    assert!(out.contains("1  imported") && out.contains("2  already there"), "{out}");
+    assert!(out.contains(&format!("run {RUN}1 was deleted")), "{out}");
+}
+
 #[test]
 fn an_edited_copy_is_kept_beside_the_first() {
     let dir = tempfile::tempdir().unwrap();

@@ -270,8 +270,10 @@ impl Shared {
             return;
         }
         let Some(upto) = checkpoint.files.first().map(|newest| newest.upto) else { return };
-        // Files that go further than the index would show what it has not taken in.
-        if upto < oldest || upto > self.index.read().end {
+        // Files that go further than the index would show what it has not taken in, and those that end before a compaction
+        // that it has read, what it has not taken in for that.
+        let taken_in = |index: &Index| index.cuts.as_of <= upto && upto <= index.end;
+        if upto < oldest || !taken_in(&self.index.read()) {
             return;
         }
         // Nor those of another log.
