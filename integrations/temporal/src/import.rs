@@ -61,7 +61,8 @@ pub enum Outcome {
 /// # Errors
 /// [`ImportError::NoEvents`], [`ImportError::Misplaced`] and [`ImportError::NoAttributes`] for what
 /// is no history of a run, [`ImportError::Refused`] for an event the store does not take; nothing
-/// is written then. [`ImportError::Store`] for a store that takes no commits or cannot be read, and
+/// is written then. [`ImportError::Store`] for a store that takes no commits or cannot be read, or whose run
+/// of that history was deleted and not erased yet ([`kinlog::Error::RunDeleted`]), and
 /// [`ImportError::Unfinished`] if it fails half way, which says what is there.
 pub fn import(
     store: &Store,

@@ -140,7 +140,10 @@ fn is_about_the_store(error: &ImportError) -> bool {
     };
     let of_the_history = matches!(
         error,
-        Error::LimitExceeded { .. } | Error::InvalidArgument { .. } | Error::RunExists { .. }
+        Error::LimitExceeded { .. }
+            | Error::InvalidArgument { .. }
+            | Error::RunExists { .. }
+            | Error::RunDeleted { .. }
     );
     !of_the_history
 }
