@@ -10,6 +10,7 @@ mod erasing;
 mod expect;
 mod files;
 mod growth;
+mod imported;
 mod index;
 mod kin;
 mod layers;
