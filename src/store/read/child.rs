@@ -38,7 +38,8 @@ pub struct Child {
     pub is_here: bool,
     /// Whether all of them were deleted.
     pub is_deleted: bool,
-    /// The total size of the runs of its chain, of deleted and erased ones as it was.
+    /// The total size of the runs of its chain, of deleted and erased ones as it was. Of an imported child that was erased it
+    /// is as if that had not been imported.
     pub size: Size,
     /// The run that has the child, if it is not this one. After a reset of the parent, the new run has the
     /// children that were still open, and the old run has those that had ended before. For an imported child, it

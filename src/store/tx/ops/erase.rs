@@ -28,7 +28,8 @@ impl Store {
     /// child of it, is not erased in the same call; if it is the first or the last run of its chain, or of a chain with a
     /// reset, or of a child's that was asked to cancel while its parent's close policy asks that, and other runs of the
     /// chain are left; if it is the first or the last run of its workflow id, and
-    /// others are left; and if it is the first one of its workflow type.
+    /// others are left; and if it is the first one of its workflow type. Runs of an imported chain are erased together, each
+    /// parent and child of them by itself, and none while an imported run continues one without naming the first of its chain.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
