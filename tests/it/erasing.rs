@@ -123,6 +123,37 @@ fn what_an_erased_run_asked_is_due_no_more() {
     }
 }
 
+/// The parent begins in a segment that was not rewritten, initiates the child in one that was, and starts it in one that was
+/// not.
+#[test]
+fn an_erased_child_is_left_out_whose_parent_seems_not_to_have_initiated_it() {
+    let dir = directory();
+    let store = small_segments().open(dir.path()).unwrap();
+    start(&store, "first");
+    let parent = start(&store, "parent");
+    let other = NewChild::new("other", "Order");
+    let other = store.transact(|tx| tx.spawn_child(&parent, other)).unwrap().0.run;
+    store.close_run(&other, Close::completed(b"")).unwrap();
+    fill(&store, 1, true);
+    let initiate =
+        |tx: &mut Transaction<'_>| tx.initiate_child(&parent, NewChild::new("child", "Order"));
+    let initiated = store.transact(initiate).unwrap().0;
+    fill(&store, 2, false);
+    let child = store.transact(|tx| tx.start_child(&parent, initiated, None)).unwrap().0;
+    fill(&store, 3, true);
+    store.close_run(&child, Close::completed(b"")).unwrap();
+    store.settle_all().unwrap();
+    store.close_run(&parent, Close::completed(b"")).unwrap();
+    [other, child, parent].iter().for_each(|run| delete(&store, run, Keep::Nothing));
+    assert_eq!(store.erase().unwrap().runs, 3);
+    fill(&store, 4, true);
+    assert_eq!(compact(&store, 25)[..3], [false, true, false]);
+    drop(store);
+    let store = rebuilt(dir.path());
+    assert!(is_gone(&store, &parent) && is_gone(&store, &child));
+    assert_eq!(store.duties(DutyFilter::all()).count(), 0);
+}
+
 #[test]
 fn the_number_of_an_erased_run_is_not_used_again() {
     let dir = directory();
