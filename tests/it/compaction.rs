@@ -203,6 +203,29 @@ fn a_snapshot_from_before_has_everything_and_holds_its_space() {
 }
 
 /// A queue in a table: what is put is taken soon.
+/// The row is in a segment that is left, and its deletion in one that is rewritten.
+#[test]
+fn a_row_stays_deleted_whose_segment_is_left() {
+    let dir = directory();
+    let store = small_segments().open(dir.path()).unwrap();
+    let fill_up_to = |segment: u64, stays: bool| {
+        while store.end().as_u64() < segment * SEGMENT {
+            let key = if stays { store.end().as_u64().to_le_bytes() } else { [0; 8] };
+            store.transact(|tx| tx.put("filling", &key, &[7; 10_000])).unwrap();
+        }
+    };
+    store.transact(|tx| tx.put("rows", b"row", b"value")).unwrap();
+    fill_up_to(1, true);
+    store.transact(|tx| tx.delete("rows", b"row")).unwrap();
+    fill_up_to(2, false);
+    let segments = store.compact(&Compaction::new()).unwrap().segments;
+    assert_eq!([segments[0].rewritten, segments[1].rewritten], [false, true]);
+    store.shut_down().unwrap();
+    let store = small_segments().check_log(true).open(dir.path()).unwrap();
+    assert_eq!(store.get("rows", b"row").unwrap(), None);
+    store.verify(|_| ()).unwrap();
+}
+
 #[test]
 fn a_queue_in_a_table_levels_off() {
     let dir = directory();
