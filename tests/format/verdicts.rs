@@ -304,7 +304,9 @@ fn examine(image: &Image, (what, expected, change): Case) {
     let missing = image.0.keys().filter(|name| !changed.0.contains_key(*name));
     missing.for_each(|name| std::fs::remove_file(at("open").join(name)).unwrap());
     lay(&at("open"), &changed);
-    let read = opened(small_segments().read_only(true).open(at("open")));
+    // As `verify` does, all of the log.
+    let all = small_segments().check_log(true);
+    let read = opened(all.clone().read_only(true).open(at("open")));
     assert_eq!(read.0, expected, "{what}: to read: {:?}", read.1);
     let (found, corruption) = verified(&before);
     assert_eq!(found, expected, "{what}: verify: {corruption:?}");
@@ -316,7 +318,7 @@ fn examine(image: &Image, (what, expected, change): Case) {
     assert!(salvaged(&report, expected), "{what}: salvage: {report:?}");
     drop(agree_on_verdict(&at("open")));
 
-    let write = opened(small_segments().open(at("open")));
+    let write = opened(all.open(at("open")));
     assert_eq!(write.0, expected, "{what}: to write: {:?}", write.1);
     if expected != Found::Refused {
         assert_eq!(opened(small_segments().open(at("open"))).0, Found::Sound, "{what}: repaired");

@@ -1005,8 +1005,12 @@ class Log:
 
     def judge(self, segment, offset, fault):
         remains = self.behind_seals
-        for other in self.segments[segment.number :]:
-            start = offset if other is segment else PAGE
+        pieces = [(other, offset if other is segment else PAGE) for other in self.segments[segment.number :]]
+        closed = self.manifest.closed and self.end == self.manifest.durable_upto == self.known
+        if closed and not any(any(other.data[start : start + LOOKED_AT]) for other, start in pieces):
+            # Whatever follows further behind is no part of the log.
+            pieces = []
+        for other, start in pieces:
             stop = last_byte(other.data, start)
             remains += stop - start
             self.known = max(self.known, self.evidence(other, start, stop))
@@ -1057,6 +1061,8 @@ def read_log(store):
 
 
 CHUNK = 1 << 20
+# How much is looked at of free space in which nothing can have been acknowledged.
+LOOKED_AT = 64 << 10
 
 
 def last_byte(data, start):
