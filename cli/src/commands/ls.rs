@@ -62,11 +62,9 @@ fn first(
 ) -> Result<(), Failure> {
     let mut runs = snapshot.runs(filter);
     let listed = runs.by_ref().take(limit).collect::<kinlog::Result<Vec<_>>>()?;
-    let mut all = Sum::default();
-    listed.iter().for_each(|run| all.add(run));
     table(&listed, ALL_DIGITS, out)?;
     let more = if runs.next().transpose()?.is_some() { "; there are more" } else { "" };
-    out.prose(0, ui::dim(format!("{all}{more}")))?;
+    out.prose(0, ui::dim(format!("{}{more}", Sum::of(&listed))))?;
     Ok(())
 }
 
@@ -78,10 +76,8 @@ fn all(
     out: &mut Output,
 ) -> Result<(), Failure> {
     let listed = snapshot.runs(filter).collect::<kinlog::Result<Vec<_>>>()?;
-    let mut all = Sum::default();
-    listed.iter().for_each(|run| all.add(run));
     table(&listed, unique_digits(snapshot)?, out)?;
-    footer(store, &all, out)
+    footer(store, &Sum::of(&listed), out)
 }
 
 /// The runs by when they started or closed, as many as are asked for.
@@ -97,13 +93,12 @@ fn in_order(
         By::Started => (filter.started_since, filter.started_until) = (args.since, args.until),
         By::Closed => (filter.closed_since, filter.closed_until) = (args.since, args.until),
     }
-    let (mut listed, mut all, mut left) = (vec![], Sum::default(), limit);
+    let (mut listed, mut left) = (vec![], limit);
     let mut next = args.after.clone();
     while left > 0 {
         let page = snapshot.list_runs(&filter, order, left.min(PAGE_RUNS), next.as_ref())?;
         left -= page.runs.len();
         for run in page.runs {
-            all.add(&run);
             match args.json {
                 true => json(&run, out)?,
                 false => listed.push(run),
@@ -120,7 +115,7 @@ fn in_order(
         (true, None) => {}
         (false, next) => {
             table(&listed, ALL_DIGITS, out)?;
-            out.prose(0, ui::dim(all.to_string()))?;
+            out.prose(0, ui::dim(Sum::of(&listed).to_string()))?;
             if let Some(next) = next {
                 out.prose(0, ui::dim(format!("there may be more: --after {next}")))?;
             }
@@ -207,7 +202,6 @@ fn table(runs: &[RunInfo], digits: usize, out: &mut Output) -> Result<(), Failur
 }
 
 /// What runs come to.
-#[derive(Default)]
 struct Sum {
     runs: u64,
     events: u64,
@@ -215,10 +209,12 @@ struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, run: &RunInfo) {
-        self.runs += 1;
-        self.events += u64::from(run.events);
-        self.bytes += run.bytes;
+    fn of(listed: &[RunInfo]) -> Self {
+        Sum {
+            runs: listed.len() as u64,
+            events: listed.iter().map(|run| u64::from(run.events)).sum(),
+            bytes: listed.iter().map(|run| run.bytes).sum(),
+        }
     }
 }
 
