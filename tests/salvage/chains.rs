@@ -126,6 +126,13 @@ pub(crate) fn chain(store: &Store, workflow: &str, count: usize) -> Vec<RunId> {
     runs
 }
 
+/// Appends to a run until the log is in a segment.
+fn append_upto(store: &Store, run: &RunId, segment: u64) {
+    while store.end().as_u64() / SEGMENT as u64 != segment {
+        append(store, run, 1);
+    }
+}
+
 /// Compacts all segments so far; whether one of them had to be.
 pub(crate) fn compact(store: &Store, packs: bool) -> bool {
     fill(store);
@@ -269,18 +276,13 @@ fn a_deleted_run_lacks_what_the_run_lacks_whose_events_it_shares() {
         let store = open(dir.path());
         let other = start(&store, "a");
         let base = start(&store, "b");
-        let segment = |store: &Store| store.end().as_u64() / SEGMENT as u64;
-        while segment(&store) == 0 {
-            append(&store, &base, 1);
-        }
+        append_upto(&store, &base, 1);
         append(&store, &base, 2);
         let shared = store.history(&base).unwrap().len() - 1;
         let fork = store.transact(|tx| tx.reset(&base, NewReset::to(shared))).unwrap().0;
         store.close_run(&fork, Close::completed(b"done")).unwrap();
         store.transact(|tx| tx.delete_chain(&base, keep)).unwrap();
-        while segment(&store) < 2 {
-            append(&store, &other, 1);
-        }
+        append_upto(&store, &other, 2);
         let segments = store.compact(&Compaction::new().dead_percent(50)).unwrap().segments;
         assert_eq!([segments[0].rewritten, segments[1].rewritten], [true, false]);
         check(dir.path(), store, &[other, base, fork]);
@@ -316,10 +318,7 @@ fn a_deleted_run_lacks_what_its_events_end_and_answer() {
             tx.append(&run, NewEvent::activity_scheduled("pay"))
         };
         let first = store.transact(begin).unwrap().0;
-        let segment = |store: &Store| store.end().as_u64() / SEGMENT as u64;
-        while segment(&store) == 0 {
-            append(&store, &run, 1);
-        }
+        append_upto(&store, &run, 1);
         store.settle_all().unwrap();
         store.transact(|tx| tx.append(&run, NewEvent::activity_completed(first))).unwrap();
         let both = |tx: &mut Transaction<'_>| {
@@ -330,9 +329,7 @@ fn a_deleted_run_lacks_what_its_events_end_and_answer() {
         store.close_run(&run, Close::completed(b"done")).unwrap();
         store.settle_all().unwrap();
         delete(&store, &run, keep);
-        while segment(&store) < 2 {
-            append(&store, &parent, 1);
-        }
+        append_upto(&store, &parent, 2);
         let compaction = Compaction::new().dead_percent(50);
         let segments = store.compact(&compaction).unwrap().segments;
         assert_eq!([segments[0].rewritten, segments[1].rewritten], [true, false]);
@@ -360,10 +357,7 @@ fn an_id_that_is_used_again_is_of_the_run_that_has_it_now() {
         store.close_run(&id, Close::completed(b"")).unwrap();
         delete(&store, &id, Keep::Nothing);
         assert_eq!(store.erase().unwrap().runs, 1);
-        let segment = |store: &Store| store.end().as_u64() / SEGMENT as u64;
-        while segment(&store) == 0 {
-            append(&store, &other, 1);
-        }
+        append_upto(&store, &other, 1);
         begin(&store);
         append(&store, &id, 1);
         if closes {
